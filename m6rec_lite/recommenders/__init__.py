@@ -1,1 +1,22 @@
-"""To be written."""
+"""Recommenders: one file a family, one interface (``Recommender``)."""
+
+from m6rec_lite.recommenders.base import NotFittedError, Recommender, top_k
+from m6rec_lite.recommenders.content import ContentBased
+from m6rec_lite.recommenders.hybrid import Hybrid
+from m6rec_lite.recommenders.linear import EASE
+from m6rec_lite.recommenders.markov import Bigram
+from m6rec_lite.recommenders.neighbours import ItemKNN, UserKNN
+from m6rec_lite.recommenders.popularity import Popularity
+
+__all__ = [
+    "EASE",
+    "Bigram",
+    "ContentBased",
+    "Hybrid",
+    "ItemKNN",
+    "NotFittedError",
+    "Popularity",
+    "Recommender",
+    "UserKNN",
+    "top_k",
+]

@@ -1,0 +1,175 @@
+"""How every figure of the course looks, and how it is shown so that everybody can read it.
+
+Colours are Okabe and Ito's (2008), told apart by colour-blind readers; lines differ in dash and
+marker too, never in colour alone. ``show`` puts a figure in a notebook with a text that says what
+it shows::
+
+    course.style()                       # once, after the imports
+    fig, ax = plt.subplots()
+    ax.plot(steps, loss, label="train")
+    course.show(fig, alt="Training loss falls from 6.1 to 2.3 within 400 steps, then is flat.")
+
+Write English inside figures: the default font has no Chinese glyphs.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from cycler import cycler
+
+from m6rec_lite.course.leaderboard import ORACLE, _need
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Okabe and Ito (2008), "Color Universal Design", darkest first so that lines stand out on white.
+PALETTE: dict[str, str] = {
+    "blue": "#0072B2",
+    "vermilion": "#D55E00",
+    "green": "#009E73",
+    "purple": "#CC79A7",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "black": "#000000",
+    "yellow": "#F0E442",
+}
+GREY = "#767676"
+LINES: tuple[str, ...] = ("-", "--", "-.", ":", "-", "--", "-.", ":")
+MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X", "*")
+HATCHES: tuple[str, ...] = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
+DPI = 100
+
+
+def style() -> None:
+    """Set the course's style for every figure drawn from here on."""
+    import matplotlib as mpl
+
+    mpl.rcParams.update(
+        {
+            "axes.prop_cycle": cycler(color=list(PALETTE.values()))
+            + cycler(linestyle=list(LINES))
+            + cycler(marker=list(MARKERS)),
+            "axes.axisbelow": True,
+            "axes.grid": True,
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "axes.titlelocation": "left",
+            "axes.titlesize": 11,
+            "figure.constrained_layout.use": True,
+            "figure.dpi": DPI,
+            "figure.figsize": (7.0, 3.8),
+            "font.size": 10,
+            "grid.alpha": 0.3,
+            "image.cmap": "cividis",
+            "legend.frameon": False,
+            "lines.linewidth": 1.8,
+            "lines.markersize": 5,
+            "savefig.dpi": DPI,
+        }
+    )
+
+
+def png(fig: Figure) -> bytes:
+    """The figure as a PNG of 100 dots an inch that is the same each time it is drawn."""
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def show(fig: Figure, *, alt: str) -> None:
+    """Show a figure in the notebook, with a text for those who cannot see it, and close it.
+
+    Args:
+        fig: the figure.
+        alt: what the figure shows and what to conclude, in a sentence or two: "Hit rate rises
+            with k for all models; EASE stays above ItemKNN throughout", not "a line chart".
+
+    Raises:
+        ValueError: if ``alt`` is too short to say anything.
+    """
+    import matplotlib.pyplot as plt
+    from IPython.display import display
+
+    alt = " ".join(alt.split())
+    if len(alt) < 15:
+        raise ValueError(
+            f"alt={alt!r} does not say what the figure shows; write the sentence that you would "
+            "say to somebody on the telephone"
+        )
+    picture = png(fig)
+    plt.close(fig)
+    display(
+        {"image/png": picture, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}}
+    )
+
+
+def ladder(frame: pd.DataFrame, *, metric: str = "ndcg@10", title: str | None = None) -> Figure:
+    """The ladder so far: a bar a model with its interval, and the oracle as a line above all.
+
+    Rows of several seeds are averaged. Bars carry their figure, so colour says nothing alone.
+
+    Args:
+        frame: leaderboard rows of one data set, scale and split (``Leaderboard.latest``).
+        metric: the column to draw.
+        title: above the figure; data set and scale when left out.
+
+    Returns:
+        The figure, for ``show``.
+
+    Raises:
+        ValueError: if there is no row, no such metric, or the rows cannot be compared.
+    """
+    import matplotlib.pyplot as plt
+
+    if not len(frame):
+        raise ValueError("the leaderboard has no rows yet; add one with board.add(report, …)")
+    _need(frame, metric)
+    for column in ("dataset", "scale", "split_hash"):
+        found = frame[column].unique().tolist()
+        if len(found) > 1:
+            raise ValueError(
+                f"rows of several values of {column} ({found}) cannot be compared; pass "
+                "board.latest(dataset, scale=SCALE)"
+            )
+    columns = [name for name in (metric, f"{metric}_low", f"{metric}_high") if name in frame]
+    rows = frame.assign(variant=frame["variant"].fillna("").astype(str))
+    rows = rows.groupby(["model", "variant"], sort=False)[columns].mean().sort_values(metric)
+    is_oracle = rows.index.get_level_values("model") == ORACLE
+    models, oracle = rows[~is_oracle], rows[is_oracle]
+    names = [f"{model} ({variant})" if variant else model for model, variant in models.index]
+
+    fig, ax = plt.subplots(figsize=(7.0, 1.3 + 0.34 * max(len(models), 2)))
+    values = models[metric].to_numpy()
+    ax.barh(names, values, color=PALETTE["sky"], edgecolor=PALETTE["blue"], height=0.7)
+    tips = values
+    if len(columns) == 3:
+        low, high = models[columns[1]].to_numpy(), models[columns[2]].to_numpy()
+        spread = [(values - low).clip(0), (high - values).clip(0)]
+        ax.errorbar(values, names, xerr=spread, fmt="none", color="black", capsize=3, lw=1.2)
+        tips = pd.Series(high).fillna(pd.Series(values)).to_numpy()
+    reach = max([*tips, *oracle[metric]]) if len(models) else float(oracle[metric].max())
+    for place, (tip, value) in enumerate(zip(tips, values, strict=True)):
+        ax.text(tip + 0.01 * reach, place, f"{value:.3f}", va="center", fontsize=9)
+    if len(oracle):
+        best = float(oracle[metric].iloc[0])
+        ax.axvline(best, color=PALETTE["vermilion"], linestyle="--", marker="")
+        ax.set_title(f"oracle {best:.3f} (dashed)", loc="right", fontsize=9)
+    first = frame.iloc[0]
+    ax.set_title(title or f"{first['dataset']}, {first['scale']} scale")
+    ax.set_xlabel(f"{metric.upper()} (higher is better; whiskers: 95 % interval over users)")
+    ax.set_xlim(0, 1.12 * reach)
+    ax.grid(visible=False, axis="y")
+    return fig
+
+
+def ladder_alt(frame: pd.DataFrame, *, metric: str = "ndcg@10") -> str:
+    """What ``ladder`` shows, in words: every model and its figure, worst first."""
+    rows = frame.groupby(["model", "variant"], sort=False)[metric].mean().sort_values()
+    said = [
+        f"{model}{f' ({variant})' if variant else ''} {value:.3f}"
+        for (model, variant), value in rows.items()
+    ]
+    return f"Bars of {metric.upper()}, worst to best: {', '.join(said)}."

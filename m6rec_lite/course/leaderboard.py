@@ -1,0 +1,193 @@
+"""The leaderboard: one row a model, variant and seed; written by code, never by hand.
+
+Rows live in ``<folder>/leaderboard/<dataset>.csv``. The folder is the run's: the runner names it
+in the environment variable ``M6REC_RUN``; a chapter opened in Jupyter writes to
+``runs/notebook``. Both are ignored by git. A row replaces the one of the same data set, scale,
+split, model, variant and seed, so that a chapter can be run again::
+
+    board = course.Leaderboard()
+    board.add(report, scale=SCALE, seed=SEED)   # a Report of m6rec_lite.evaluation
+    board.show("bazaar", scale=SCALE)
+    course.show(course.ladder(board.latest("bazaar", scale=SCALE)), alt="…")
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from m6rec_lite.course.places import project_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pandas.io.formats.style import Styler
+
+#: A new row replaces the one that agrees in all of these.
+KEY: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "seed")
+
+#: What it cost: parameters, seconds, megabytes.
+COSTS: tuple[str, ...] = ("n_params", "fit_seconds", "predict_seconds", "peak_mb")
+
+#: The name of the model that knows the truth of a simulated world.
+ORACLE = "Oracle"
+
+RUN_VARIABLE = "M6REC_RUN"
+COMMAND_VARIABLE = "M6REC_COMMAND"
+
+
+def run_folder() -> Path:
+    """Where this run writes: ``M6REC_RUN``, else ``runs/notebook`` of the project."""
+    named = os.environ.get(RUN_VARIABLE)
+    return Path(named) if named else project_root() / "runs" / "notebook"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all: to a neighbour first, then renamed over the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+class Leaderboard:
+    """Rows of measured models, kept as one CSV file a data set.
+
+    Args:
+        folder: where the files live; the run's ``leaderboard`` folder when left out.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = Path(folder) if folder is not None else run_folder() / "leaderboard"
+
+    def path(self, dataset: str) -> Path:
+        """The file of one data set."""
+        return self.folder / f"{dataset.replace('/', '-')}.csv"
+
+    def add(self, row: Mapping[str, Any] | Any, **more: Any) -> None:
+        """Add one row, replacing the row with the same key; the newest row comes last.
+
+        Args:
+            row: a mapping that holds at least ``KEY``, or an evaluation report (anything with
+                a ``row()`` that returns such a mapping); metrics such as ``ndcg@10`` come with
+                ``ndcg@10_low`` and ``ndcg@10_high``.
+            more: columns that the report does not know, usually ``scale=`` and ``seed=``; they
+                win over the row's own. ``command`` is filled in by the runner.
+
+        Raises:
+            ValueError: if a column of the key is missing.
+        """
+        cells = dict(row) if isinstance(row, Mapping) else dict(row.row())
+        cells |= more
+        cells.setdefault("variant", "")
+        missing = [name for name in KEY if cells.get(name) is None]
+        if missing:
+            raise ValueError(
+                f"a leaderboard row needs {', '.join(KEY)}; this one lacks {', '.join(missing)}. "
+                "Pass what is missing, as in board.add(report, scale=SCALE, seed=SEED)"
+            )
+        cells.setdefault("command", os.environ.get(COMMAND_VARIABLE, "in a notebook"))
+        path = self.path(str(cells["dataset"]))
+        with _lock(path):
+            old = _read(path)
+            new = pd.DataFrame([cells]).astype({name: str for name in KEY if name != "seed"})
+            new["seed"] = new["seed"].astype("int64")
+            if len(old):
+                same = (old[list(KEY)] == new.loc[0, list(KEY)]).all(axis=1)
+                old = old[~same]
+            rows = pd.concat([old, new], ignore_index=True) if len(old) else new
+            write_atomically(path, rows[_ordered(rows.columns)].to_csv(index=False))
+
+    def frame(self, dataset: str | None = None, *, scale: str | None = None) -> pd.DataFrame:
+        """All rows, oldest first; of one data set or scale only where named."""
+        paths = sorted(self.folder.glob("*.csv")) if dataset is None else [self.path(dataset)]
+        frames = [frame for frame in map(_read, paths) if len(frame)]
+        if not frames:
+            return pd.DataFrame(columns=[*KEY, *COSTS])
+        rows = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        if scale is not None:
+            rows = rows[rows["scale"] == scale]
+        return rows[_ordered(rows.columns)].reset_index(drop=True)
+
+    def latest(self, dataset: str, *, scale: str | None = None) -> pd.DataFrame:
+        """Rows that may be compared: of the data set, scale and split of the newest row."""
+        rows = self.frame(dataset, scale=scale)
+        if not len(rows):
+            return rows
+        newest = rows.iloc[-1]
+        same = (rows["scale"] == newest["scale"]) & (rows["split_hash"] == newest["split_hash"])
+        return rows[same].reset_index(drop=True)
+
+    def show(
+        self, dataset: str, *, scale: str | None = None, metric: str = "ndcg@10"
+    ) -> pd.DataFrame | Styler:
+        """``latest`` as a table for people: best first, with its interval, cost and rank."""
+        rows = self.latest(dataset, scale=scale)
+        if not len(rows):
+            return rows
+        _need(rows, metric)
+        rows = rows.sort_values(metric, ascending=False, kind="stable").reset_index(drop=True)
+        wanted = ["model", "variant", "seed", "hr@10", "ndcg@10", metric]
+        wanted = [name for name in dict.fromkeys(wanted) if name in rows]
+        table = rows[wanted + [name for name in COSTS if name in rows]]
+        places = {name: 4 for name in wanted if "@" in name}
+        places |= {"fit_seconds": 2, "predict_seconds": 2, "peak_mb": 0}
+        table = table.round({name: n for name, n in places.items() if name in table})
+        table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
+        return table.fillna({"variant": ""})
+
+
+def _need(rows: pd.DataFrame, metric: str) -> None:
+    """Raise if the rows do not hold a metric, naming those they do."""
+    if metric not in rows:
+        known = [n for n in rows.columns if "@" in n and not n.endswith(("_low", "_high"))]
+        raise ValueError(f"no metric {metric!r} on this leaderboard; it has {', '.join(known)}")
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """The rows of a file; none where there is no file."""
+    if not path.exists():
+        return pd.DataFrame()
+    text = dict.fromkeys(("dataset", "scale", "split_hash", "model", "variant", "command"), str)
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=["", "nan"]).fillna(
+        {"variant": ""}
+    )
+
+
+def _ordered(columns: pd.Index) -> list[str]:
+    """Key first, then costs, then metrics as they came, and the command last."""
+    head = [name for name in (*KEY, *COSTS) if name in columns]
+    tail = ["command"] if "command" in columns else []
+    return head + [name for name in columns if name not in {*head, *tail}] + tail
+
+
+@contextmanager
+def _lock(path: Path, patience: float = 20.0) -> Iterator[None]:
+    """Hold a lock file beside ``path``; one left behind by a killed process is taken over."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    started = time.monotonic()
+    while True:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+            break
+        except FileExistsError:
+            if time.monotonic() - started > patience:
+                lock.unlink(missing_ok=True)
+            time.sleep(0.01)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)

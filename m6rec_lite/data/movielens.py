@@ -1,0 +1,332 @@
+"""Readers of three MovieLens data sets (Harper and Konstan, 2015), and where they come from.
+
+``ml-100k`` and ``ml-1m`` may not be redistributed, so no row of them is part of this project: they
+are downloaded from their publisher on first use, or read from a folder that already holds them.
+Rows stay in file order, because ties in time are broken by it.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from m6rec_lite.data.contracts import validate, validate_dataset
+from m6rec_lite.data.download import ensure_archive
+from m6rec_lite.data.folders import data_folder
+from m6rec_lite.data.tables import EVENTS, Card, DataError, Dataset, Dropped
+
+log = logging.getLogger(__name__)
+
+_SITE = "https://files.grouplens.org/datasets/movielens"
+_NO_SHARING = (
+    "Research use with acknowledgement; no redistribution without permission, no commercial use."
+)
+_TIES = "Many ratings of a user share one second (76 % in ml-100k): ties stay in file order."
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published archive, and what a complete folder of it holds.
+
+    Attributes:
+        url: of the publisher's zip file, which holds one folder of the data set's name.
+        sha256: of that file, as widely recorded.
+        files: names within the folder that the reader needs.
+        rows: number of ratings.
+        users: number of users with a rating.
+        items: number of films with a rating.
+        card: what to know.
+    """
+
+    url: str
+    sha256: str
+    files: tuple[str, ...]
+    rows: int
+    users: int
+    items: int
+    card: Card
+
+
+ARCHIVES: dict[str, Archive] = {
+    "ml-100k": Archive(
+        f"{_SITE}/ml-100k.zip",
+        "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+        ("u.data", "u.item", "u.genre", "u.user"),
+        rows=100_000,
+        users=943,
+        items=1_682,
+        card=Card(
+            "MovieLens 100K",
+            _NO_SHARING,
+            "GroupLens, University of Minnesota",
+            (
+                _TIES,
+                "u.item is latin-1; 18 films stand in it twice, under two ids.",
+                "Film 267 is called 'unknown' and has no date.",
+                "Every user has at least 20 ratings: there are no newcomers.",
+                "Users rated in a few sittings, from lists: the order partly shows what the site "
+                "displayed, not what they watched.",
+            ),
+        ),
+    ),
+    "ml-1m": Archive(
+        f"{_SITE}/ml-1m.zip",
+        "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+        ("ratings.dat", "movies.dat", "users.dat"),
+        rows=1_000_209,
+        users=6_040,
+        items=3_706,
+        card=Card(
+            "MovieLens 1M",
+            _NO_SHARING,
+            "GroupLens, University of Minnesota",
+            (
+                _TIES,
+                "movies.dat is latin-1; fields are separated by '::'.",
+                "movies.dat lists 3,883 films, of which 3,706 were rated.",
+                "A release is known by the year in the title: 1 January stands for it.",
+                "Every user has at least 20 ratings, most of them given within a day.",
+            ),
+        ),
+    ),
+    "ml-latest-small": Archive(
+        f"{_SITE}/ml-latest-small.zip",
+        "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
+        ("ratings.csv", "movies.csv", "tags.csv"),
+        rows=100_836,
+        users=610,
+        items=9_724,
+        card=Card(
+            "MovieLens latest, small (September 2018)",
+            "May be redistributed under the same terms, with acknowledgement; no commercial use.",
+            "GroupLens, University of Minnesota",
+            (
+                _TIES,
+                "Its publisher calls it a development set that may change: not for published "
+                "results.",
+                "Ratings have half stars; lines end in CRLF.",
+                "Users have no attributes at all.",
+                "A release is known by the year in the title: 1 January stands for it.",
+                "The 3,683 tags that users wrote are read only with user_tags=True: some are the "
+                "test users' own words about the test items.",
+            ),
+        ),
+    ),
+}
+
+_AGES = (1, 18, 25, 35, 45, 50, 56)
+_AGE_BANDS = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56 and over")
+#: Occupations of ml-1m by code, as its README lists them.
+_OCCUPATIONS = (
+    "other", "academic/educator", "artist", "clerical/admin", "college/grad student",
+    "customer service", "doctor/health care", "executive/managerial", "farmer", "homemaker",
+    "K-12 student", "lawyer", "programmer", "retired", "sales/marketing", "scientist",
+    "self-employed", "technician/engineer", "tradesman/craftsman", "unemployed", "writer",
+)  # fmt: skip
+
+
+def load_movielens(
+    name: str,
+    *,
+    folder: Path | str | None = None,
+    download: bool = True,
+    on_bad_rows: str = "raise",
+    user_tags: bool = False,
+    progress: bool = True,
+) -> Dataset:
+    """Read a MovieLens data set, downloading it first where it is missing.
+
+    Args:
+        name: ``ml-100k``, ``ml-1m`` or ``ml-latest-small``.
+        folder: that holds the data set's files; by default the data folder's subfolder ``name``.
+        download: whether to fetch what is missing.
+        on_bad_rows: ``raise`` or ``drop``.
+        user_tags: for ``ml-latest-small``: add the words that users attached to ``tags``.
+        progress: whether to show the download's progress.
+
+    Returns:
+        the data set; every event is ``rate``, its value the stars.
+
+    Raises:
+        DataError: if files are missing and cannot be had, or are not those of the data set.
+    """
+    archive = ARCHIVES[name]
+    if folder is None:
+        place = data_folder() / name
+        if download:
+            place = ensure_archive(
+                name, archive.url, data_folder(), files=archive.files, sha256=archive.sha256,
+                progress=progress,
+            )  # fmt: skip
+    else:
+        place = Path(folder)
+    absent = [file for file in archive.files if not (place / file).is_file()]
+    if absent:
+        raise DataError(
+            f"{name}: {place} lacks {', '.join(absent)}. Put the files of {archive.url} there, or "
+            "let load_dataset download them"
+        )
+    readers = {"ml-100k": _read_100k, "ml-1m": _read_1m, "ml-latest-small": _read_latest}
+    ratings, items, users = readers[name](place)
+    if user_tags and name == "ml-latest-small":
+        items = _add_user_tags(items, place / "tags.csv")
+
+    dropped: list[Dropped] = []
+    options = {"on_bad_rows": on_bad_rows, "dropped": dropped}
+    source = f"{name}/{archive.files[0]}"
+    ratings["event"] = pd.Categorical(["rate"], categories=EVENTS).repeat(len(ratings))
+    ratings = validate("interactions", ratings, source=source, **options)
+    items = validate("items", items, source=f"{name}/{archive.files[1]}", **options)
+    users = validate("users", users, source=f"{name} (users)", **options)
+    dataset = Dataset(name, ratings, items, users, archive.card, dropped=tuple(dropped))
+    dataset = validate_dataset(dataset, sources={"interactions": source}, on_bad_rows=on_bad_rows)
+    _check_counts(dataset, archive, place, on_bad_rows)
+    return dataset
+
+
+def _check_counts(dataset: Dataset, archive: Archive, place: Path, on_bad_rows: str) -> None:
+    rows = dataset.interactions
+    found = (len(rows), rows["user_id"].nunique(), rows["item_id"].nunique())
+    wanted = (archive.rows, archive.users, archive.items)
+    if found == wanted:
+        return
+    message = (
+        f"{dataset.name}: {place} holds {found[0]:,} ratings of {found[1]:,} users and "
+        f"{found[2]:,} films; the published data set has {wanted[0]:,}, {wanted[1]:,} and "
+        f"{wanted[2]:,}. Results on it would not compare with anybody's"
+    )
+    if on_bad_rows == "drop":
+        log.warning("%s", message)
+        return
+    raise DataError(
+        f"{message}. Replace the files by those of {archive.url}; to read your own selection of "
+        "rows, give it as a CSV"
+    )
+
+
+def _text(path: Path, encoding: str) -> str:
+    try:
+        return path.read_bytes().decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: byte {error.start} is not {encoding}: {error.reason}") from None
+
+
+def _fields(path: Path, separator: str, n_fields: int, encoding: str = "latin-1") -> list[list[str]]:
+    """Lines cut at the separator; every line must have ``n_fields`` of them."""
+    lines = _text(path, encoding).splitlines()
+    cut = [line.split(separator) for line in lines if line]
+    for number, fields in enumerate(cut):
+        if len(fields) != n_fields:
+            raise DataError(
+                f"{path}, line {number + 1}: {len(fields)} fields where {n_fields} were wanted "
+                f"(separated by {separator!r}): {lines[number][:80]!r}"
+            )
+    return cut
+
+
+def _ratings(path: Path, separator: str) -> pd.DataFrame:
+    """Ratings without a header: user, item, stars, seconds."""
+    names = ["user_id", "item_id", "value", "timestamp"]
+    data = path.read_bytes().replace(separator.encode(), b"\t")  # one byte: the fast parser's need
+    try:
+        frame = pd.read_csv(io.BytesIO(data), sep="\t", names=names, encoding="latin-1")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path}: not ratings separated by {separator!r}: {error}") from None
+    return frame[["user_id", "item_id", "timestamp", "value"]]
+
+
+def _read_100k(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    ratings = _ratings(folder / "u.data", "\t")
+    genres = [name for name, _ in _fields(folder / "u.genre", "|", 2)]
+    films = _fields(folder / "u.item", "|", 5 + len(genres))
+    tags = [
+        [genre for genre, flag in zip(genres, film[5:], strict=True) if flag == "1"]
+        for film in films
+    ]
+    released = pd.to_datetime([film[2] or None for film in films], format="%d-%b-%Y")
+    people = _fields(folder / "u.user", "|", 5)
+    users = pd.DataFrame(
+        {
+            "user_id": [int(person[0]) for person in people],
+            "age_band": _age_bands([int(person[1]) for person in people]),
+            "gender": [person[2] for person in people],
+            "occupation": [person[3] for person in people],
+        }
+    )
+    return ratings, _films([f[0] for f in films], [f[1] for f in films], tags, released), users
+
+
+def _read_1m(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    ratings = _ratings(folder / "ratings.dat", "::")
+    films = _fields(folder / "movies.dat", "::", 3)
+    titles = [film[1] for film in films]
+    items = _films([f[0] for f in films], titles, [f[2].split("|") for f in films], _years(titles))
+    people = _fields(folder / "users.dat", "::", 5)
+    users = pd.DataFrame(
+        {
+            "user_id": [int(person[0]) for person in people],
+            "age_band": _age_bands([int(person[2]) for person in people]),
+            "gender": [person[1] for person in people],
+            "occupation": [_OCCUPATIONS[int(person[3])] for person in people],
+        }
+    )
+    return ratings, items, users
+
+
+def _read_latest(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    ratings = pd.read_csv(folder / "ratings.csv", encoding="utf-8")
+    names = {"userId": "user_id", "movieId": "item_id", "rating": "value"}
+    ratings = ratings.rename(columns=names)
+    films = pd.read_csv(folder / "movies.csv", encoding="utf-8", dtype="str")
+    tags = [genres.split("|") for genres in films["genres"]]
+    titles = films["title"].tolist()
+    items = _films(films["movieId"].tolist(), titles, tags, _years(titles))
+    return ratings, items, pd.DataFrame({"user_id": np.unique(ratings["user_id"])})
+
+
+def _films(
+    ids: list[str], titles: list[str], genres: list[list[str]], released: pd.DatetimeIndex
+) -> pd.DataFrame:
+    """The items table. The first genre is the category; "no genre" is an absent one."""
+    none = ("unknown", "(no genres listed)")
+    genres = [[genre for genre in listed if genre not in none] for listed in genres]
+    seconds = pd.Series(released.astype("datetime64[s]").astype("int64"), dtype="Int64")
+    return pd.DataFrame(
+        {
+            "item_id": [int(item) for item in ids],
+            "domain": "films",
+            "category": [listed[0] if listed else None for listed in genres],
+            "title": titles,
+            "tags": genres,
+            "released": seconds.mask(released.isna()),
+        }
+    )
+
+
+def _years(titles: list[str]) -> pd.DatetimeIndex:
+    """1 January of the year that ends a title in brackets; missing where there is none."""
+    found = [re.search(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$", title) for title in titles]
+    return pd.DatetimeIndex([f"{year[1]}-01-01" if year else None for year in found])
+
+
+def _age_bands(ages: list[int]) -> pd.Categorical:
+    """ml-1m's seven age bands; its codes are their lower ends, so ages and codes read alike."""
+    codes = np.searchsorted(_AGES, ages, side="right") - 1
+    return pd.Categorical.from_codes(np.maximum(codes, 0), _AGE_BANDS, ordered=True)
+
+
+def _add_user_tags(items: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Items with the users' words behind the genres, each word once, in file order."""
+    table = pd.read_csv(path, encoding="utf-8", dtype={"movieId": "int64", "tag": "str"})
+    words = table["tag"].str.strip().str.lower().groupby(table["movieId"]).agg(list)
+    both = [
+        list(dict.fromkeys([*genres, *words.get(item, [])]))
+        for item, genres in zip(items["item_id"], items["tags"], strict=True)
+    ]
+    return items.assign(tags=both)

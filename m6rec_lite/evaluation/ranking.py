@@ -1,0 +1,311 @@
+"""How high the targets stand in a full ranking: HR, recall, precision, F1, NDCG, MRR, MAP.
+
+Two items with the same score have no order. A metric that picks one (file order, the target
+first, the average rank) can be gamed: with 19 items tied on top the target's average rank is 10,
+and HR@10 would be 1 though the list shows it about half the time. Here every metric is its exact
+expectation over all orders of the tied items, each order equally likely.
+
+All that a metric needs of a target is its ``Places``: how many items stand strictly above it
+(``above``) and how many share its score, itself included (``tied``). Its rank is then uniform over
+``above + 1 … above + tied``. No row is ever sorted to find one target's place: counting is enough.
+
+Several targets in one group of ties are drawn without replacement, so the number of them in the
+list is hypergeometric. Recall, precision, F1, NDCG and MAP are sums over positions, and expectation
+is linear, so they close; HR and MRR depend on the first target alone, which lies in the best group.
+
+Conventions. A row without targets has no value (NaN) and no part in a mean. A target scored -inf
+is never recommended: it counts as missed at every k. ``k`` beyond the catalogue equals ``k`` = the
+catalogue; ``k`` < 1 raises. Definitions follow Järvelin and Kekäläinen (2002) for NDCG with binary
+gains, and trec_eval for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+def check_k(k: int | Iterable[int]) -> tuple[int, ...]:
+    """The list lengths asked for, as an ascending tuple without repeats.
+
+    Raises:
+        ValueError: if there is none, or one is not a whole number of at least 1.
+    """
+    ks = [k] if isinstance(k, int | np.integer) else list(k)
+    for each in ks:
+        if isinstance(each, bool) or not isinstance(each, int | np.integer) or each < 1:
+            raise ValueError(f"k must be a whole number of at least 1, such as 10; got {each!r}")
+    if not ks:
+        raise ValueError("k is empty; give at least one list length, such as k=(5, 10, 20)")
+    return tuple(sorted({int(each) for each in ks}))
+
+
+def check_scores(scores: np.ndarray, shape: tuple[int, int], source: str = "scores") -> np.ndarray:
+    """``scores`` as a float array of the wanted shape, free of NaN and +inf; -inf means never.
+
+    float32 and float64 are kept as they are; whole numbers become float64, float16 float32.
+
+    Raises:
+        ValueError: on another shape, or on a score that cannot be ranked.
+    """
+    scores = np.asarray(scores)
+    if scores.shape != shape:
+        raise ValueError(
+            f"{source} must have shape {shape} (one row a history, one column an item); "
+            f"got {scores.shape}"
+        )
+    if scores.dtype not in (np.float32, np.float64):
+        scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
+    highest = scores.max(axis=1, initial=-np.inf)  # NaN wins every max, so one pass finds both
+    bad = np.flatnonzero(~(highest < np.inf))
+    if len(bad):
+        row = bad[0]
+        column = np.flatnonzero(np.isnan(scores[row]) | np.isposinf(scores[row]))[0]
+        raise ValueError(
+            f"{source} must be finite, or -inf for an item never to recommend; got "
+            f"{scores[row, column]} in row {row}, column {column} ({len(bad)} of {len(scores)} "
+            f"rows are affected). A division by zero or a diverged fit is the usual cause"
+        )
+    return scores
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the targets of ``n_rows`` rankings stand, ties left open.
+
+    Attributes:
+        rows: ``(total,)`` int64, the row that each target belongs to.
+        above: ``(total,)`` int64, items of the row scored strictly above the target; ``n_items``
+            for a target that is never recommended.
+        tied: ``(total,)`` int64, items with the target's score, itself included.
+        n_rows: number of rankings, those without a target included.
+        n_items: size of the catalogue: what ``k`` is cut to.
+    """
+
+    rows: np.ndarray
+    above: np.ndarray
+    tied: np.ndarray
+    n_rows: int
+    n_items: int
+
+    @classmethod
+    def from_scores(cls, scores: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> Places:
+        """Count for each target the items above it and beside it.
+
+        Rows with one target are counted through in two passes; rows with several are sorted once.
+
+        Args:
+            scores: ``(n_rows, n_items)`` float, -inf for items that may not be ranked.
+            rows: ``(total,)`` row of each target, ascending.
+            targets: ``(total,)`` column of each target; a row names a target once.
+        """
+        n_rows, n_items = scores.shape
+        rows, targets = np.asarray(rows, dtype=np.int64), np.asarray(targets, dtype=np.int64)
+        values = scores[rows, targets]
+        above, tied = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+        counts = np.bincount(rows, minlength=n_rows)
+        starts = np.cumsum(counts) - counts
+        one = np.flatnonzero(counts == 1)
+        if len(one):
+            table = scores if len(one) == n_rows else scores[one]
+            mine = values[starts[one], None]
+            above[starts[one]] = np.count_nonzero(table > mine, axis=1)
+            tied[starts[one]] = np.count_nonzero(table == mine, axis=1)
+        for row in np.flatnonzero(counts > 1):
+            mine = slice(starts[row], starts[row] + counts[row])
+            ordered = np.sort(scores[row])
+            left = np.searchsorted(ordered, values[mine], side="left")
+            right = np.searchsorted(ordered, values[mine], side="right")
+            above[mine], tied[mine] = n_items - right, right - left
+        never = np.isneginf(values)
+        above[never], tied[never] = n_items, 1
+        return cls(rows, above, tied, n_rows, n_items)
+
+    @cached_property
+    def n_targets(self) -> np.ndarray:
+        """``(n_rows,)`` int64: the number of targets of each row."""
+        return np.bincount(self.rows, minlength=self.n_rows)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The targets gathered by row and score, best first within a row."""
+        order = np.lexsort((self.above, self.rows))
+        rows, above, tied = self.rows[order], self.above[order], self.tied[order]
+        new = np.ones(len(rows), dtype=bool)
+        new[1:] = (rows[1:] != rows[:-1]) | (above[1:] != above[:-1])
+        starts = np.flatnonzero(new)
+        relevant = np.diff(np.append(starts, len(rows)))
+        rows, above, tied = rows[starts], above[starts], tied[starts]
+        first = np.ones(len(rows), dtype=bool)
+        first[1:] = rows[1:] != rows[:-1]
+        row_starts = np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))
+        before = np.cumsum(relevant) - relevant
+        return Groups(rows, above, tied, relevant, before - before[row_starts], first)
+
+    def cut(self, k: int) -> int:
+        """``k``, or the size of the catalogue where ``k`` is larger."""
+        return min(check_k(k)[0], self.n_items)
+
+    def per_row(self, values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """``(n_rows,)`` sums of ``values`` over the targets of a row; NaN where it has none."""
+        rows = self.rows if rows is None else rows
+        sums = np.bincount(rows, weights=values, minlength=self.n_rows)
+        return np.where(self.n_targets > 0, sums, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Targets of one row that share one score; six arrays of one length.
+
+    Attributes:
+        rows: the row.
+        above: items strictly above the group, g.
+        tied: items in the group, t.
+        relevant: targets in the group, r.
+        before: targets of the row in groups above this one, h.
+        first: whether this is the row's best group.
+    """
+
+    rows: np.ndarray
+    above: np.ndarray
+    tied: np.ndarray
+    relevant: np.ndarray
+    before: np.ndarray
+    first: np.ndarray
+
+
+def _shown(places: Places, k: int) -> np.ndarray:
+    """``(total,)`` probability that each target is among the first ``k``."""
+    return np.clip(places.cut(k) - places.above, 0, places.tied) / places.tied
+
+
+def _gain(above: np.ndarray, tied: np.ndarray, k: int, discount: np.ndarray) -> np.ndarray:
+    """Sum of ``discount`` over the positions ``above + 1 … above + tied`` that lie within ``k``."""
+    total = np.concatenate(([0.0], np.cumsum(discount)))
+    return total[np.minimum(above + tied, k)] - total[np.minimum(above, k)]
+
+
+def hr(places: Places, k: int) -> np.ndarray:
+    """Hit rate: the probability that the first ``k`` hold at least one target.
+
+    Only the best group (g above, t tied, r of them targets) matters: its s = clip(k - g, 0, t)
+    shown places hold none of the r with probability C(t - r, s) / C(t, s)
+    = prod over j < r of (t - s - j) / (t - j).
+
+    Returns:
+        ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
+    """
+    groups = places.groups
+    tied, relevant = groups.tied[groups.first], groups.relevant[groups.first]
+    shown = np.clip(places.cut(k) - groups.above[groups.first], 0, tied)
+    miss = np.ones(len(tied))
+    for j in range(relevant.max(initial=0)):
+        factor = np.maximum(tied - shown - j, 0) / np.maximum(tied - j, 1)
+        miss *= np.where(j < relevant, factor, 1.0)
+    return places.per_row(1.0 - miss, groups.rows[groups.first])
+
+
+def recall(places: Places, k: int) -> np.ndarray:
+    """The share of the row's targets among the first ``k``; ``(n_rows,)``, NaN without targets."""
+    return places.per_row(_shown(places, k)) / np.maximum(places.n_targets, 1)
+
+
+def precision(places: Places, k: int) -> np.ndarray:
+    """The share of the first ``k`` places that hold a target; ``(n_rows,)``, NaN without targets.
+
+    A list cut short (too few items to fill it) is still divided by ``k``.
+    """
+    return places.per_row(_shown(places, k)) / places.cut(k)
+
+
+def f1(places: Places, k: int) -> np.ndarray:
+    """Harmonic mean of precision and recall at ``k``; ``(n_rows,)``, NaN without targets.
+
+    With H hits, P = H / k and R = H / m, so 2PR / (P + R) = 2H / (k + m): linear in H, therefore
+    exact under ties too.
+    """
+    hits = places.per_row(_shown(places, k))
+    return 2 * hits / (places.cut(k) + places.n_targets)
+
+
+def ndcg(places: Places, k: int) -> np.ndarray:
+    """Discounted gain 1 / log2(rank + 1) of the targets in the first ``k``, over the best possible.
+
+    Järvelin and Kekäläinen (2002), binary gains; the ideal list holds min(m, k) targets on top.
+
+    Returns:
+        ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
+    """
+    cut = places.cut(k)
+    discount = 1.0 / np.log2(np.arange(2, cut + 2))
+    gain = places.per_row(_gain(places.above, places.tied, cut, discount) / places.tied)
+    ideal = np.cumsum(discount)[np.clip(places.n_targets, 1, cut) - 1]
+    return gain / ideal
+
+
+def mrr(places: Places, k: int) -> np.ndarray:
+    """Reciprocal rank of the first target, 0 where it lies beyond ``k``.
+
+    In the best group (g above, t tied, r targets) the first target is at place i of the group with
+    probability C(t - i, r - 1) / C(t, r). These follow from one another:
+    P(1) = r / t and P(i + 1) = P(i) (t - i - r + 1) / (t - i).
+
+    Returns:
+        ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
+    """
+    groups, cut = places.groups, places.cut(k)
+    above, tied = groups.above[groups.first], groups.tied[groups.first]
+    relevant = groups.relevant[groups.first]
+    value = _gain(above, tied, cut, 1.0 / np.arange(1, cut + 1)) / tied  # right where r = 1
+    several = np.flatnonzero((relevant > 1) & (above < cut))
+    if len(several):
+        above, tied, relevant = above[several], tied[several], relevant[several]
+        last = np.minimum(tied - relevant + 1, cut - above)
+        chance, expected = relevant / tied, np.zeros(len(several))
+        for i in range(1, last.max() + 1):
+            expected += np.where(i <= last, chance / (above + i), 0.0)
+            chance = chance * np.maximum(tied - i - relevant + 1, 0) / np.maximum(tied - i, 1)
+        value[several] = expected
+    return places.per_row(value, groups.rows[groups.first])
+
+
+def map(places: Places, k: int) -> np.ndarray:
+    """Mean over the row's m targets of the precision at their rank, 0 beyond ``k``.
+
+    Divided by m, as trec_eval and ranx do (some divide by min(m, k)). In a group with g items
+    above, h of them targets, t tied and r of those targets, place p holds a target with probability
+    r / t, and then h + 1 + (p - 1)(r - 1) / (t - 1) targets stand at or above it on average.
+    Summed over the shown places with weight 1 / (g + p), where sum (p - 1) / (g + p) = s - (g + 1) sum 1 / (g + p).
+
+    Returns:
+        ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
+    """  # noqa: E501
+    groups, cut = places.groups, places.cut(k)
+    above, tied, relevant = groups.above, groups.tied, groups.relevant
+    shown = np.clip(cut - above, 0, tied)
+    reciprocal = _gain(above, tied, cut, 1.0 / np.arange(1, cut + 1))
+    others = (relevant - 1) / np.maximum(tied - 1, 1) * (shown - (above + 1) * reciprocal)
+    value = relevant / tied * ((groups.before + 1) * reciprocal + others)
+    return places.per_row(value, groups.rows) / np.maximum(places.n_targets, 1)
+
+
+#: The accuracy metrics by the names that reports and leaderboards use.
+ACCURACY: dict[str, Callable[[Places, int], np.ndarray]] = {
+    "hr": hr,
+    "recall": recall,
+    "precision": precision,
+    "f1": f1,
+    "ndcg": ndcg,
+    "mrr": mrr,
+    "map": map,
+}
+
+
+def accuracy(places: Places, k: int | Sequence[int] = (5, 10, 20)) -> dict[str, np.ndarray]:
+    """Every accuracy metric at every ``k``: ``{"hr@10": (n_rows,) array, …}``."""
+    ks = check_k(k)
+    return {f"{name}@{each}": metric(places, each)
+            for each in ks for name, metric in ACCURACY.items()}  # fmt: skip

@@ -1,0 +1,132 @@
+"""Models on disk: a folder with ``config.json`` and ``arrays.npz``, written all or nothing.
+
+No pickle: reading a model never runs code, and the files open with any zip and JSON reader.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from m6rec_lite.data.tables import DataError
+
+FORMAT = "m6rec_lite recommender 1"
+_SPARSE = ("data", "indices", "indptr", "shape")
+
+
+def write_model(path: Path, name: str, settings: dict[str, Any], state: dict[str, Any]) -> Path:
+    """Write a model's class name, settings and arrays to the folder ``path``.
+
+    The folder is made under a temporary name beside ``path``, flushed to disk, and renamed: a
+    crash or a full disk leaves the previous model, or none, and never half of one.
+
+    Args:
+        path: the folder; replaced if it holds a saved model.
+        name: of the class.
+        settings: what JSON can hold.
+        state: arrays, dense or sparse, by name.
+
+    Raises:
+        FileExistsError: if ``path`` exists and is not a saved model.
+        TypeError: if a setting is not JSON.
+    """
+    if path.exists() and not (path / "config.json").is_file():
+        raise FileExistsError(f"{path} exists and is not a saved model; choose another name")
+    for key, value in settings.items():
+        if callable(value):
+            raise TypeError(f"{name}: {key}={value!r} is a function and cannot be written to disk")
+    arrays = _flatten(state)
+    config = {"format": FORMAT, "class": name, "settings": settings, "arrays": sorted(arrays)}
+    text = json.dumps(config, indent=2, ensure_ascii=False, default=_plain)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        fresh.chmod(0o755)  # mkdtemp makes folders that only the owner can read
+        with open(fresh / "arrays.npz", "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        with open(fresh / "config.json", "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
+            path.rename(old / path.name)
+            fresh.rename(path)
+            shutil.rmtree(old)
+        else:
+            fresh.rename(path)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return path
+
+
+def read_model(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Read what ``write_model`` wrote.
+
+    Returns:
+        The class name, the settings, and the arrays by name.
+
+    Raises:
+        FileNotFoundError: if there is no folder.
+        DataError: if a file is missing, damaged, or of another format.
+    """
+    if not path.is_dir():
+        raise FileNotFoundError(f"no saved model at {path}: it should be a folder")
+    for file in ("config.json", "arrays.npz"):
+        if not (path / file).is_file():
+            raise DataError(f"{path} is not a whole saved model: {file} is missing")
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path / 'config.json'} is damaged ({error}); save again") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise DataError(f"{path / 'config.json'} is not of the format {FORMAT!r}; save again")
+    try:
+        with np.load(path / "arrays.npz", allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path / 'arrays.npz'} is damaged ({error}); save again") from error
+    if sorted(arrays) != config.get("arrays"):
+        raise DataError(f"{path}: config.json and arrays.npz are of different models; save again")
+    return config["class"], config["settings"], _unflatten(arrays)
+
+
+def _flatten(state: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Sparse matrices as their four arrays, ``weights.data`` and so on."""
+    arrays = {}
+    for key, value in state.items():
+        if sparse.issparse(value):
+            value = value.tocsr()
+            arrays |= {f"{key}.{part}": np.asarray(getattr(value, part)) for part in _SPARSE}
+        else:
+            arrays[key] = np.asarray(value)
+    return arrays
+
+
+def _unflatten(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    state: dict[str, Any] = {}
+    for key, value in arrays.items():
+        name, _, part = key.rpartition(".")
+        if part == "data":
+            rest = (arrays[f"{name}.{p}"] for p in _SPARSE[:3])
+            state[name] = sparse.csr_array(tuple(rest), shape=tuple(arrays[f"{name}.shape"]))
+        elif not part or not name:
+            state[key] = value
+    return state
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers as Python's, for JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a setting of type {type(value).__name__} cannot be written to disk: {value!r}")
