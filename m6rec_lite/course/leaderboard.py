@@ -80,16 +80,15 @@ class Leaderboard:
         """Add one row, replacing the row with the same key; the newest row comes last.
 
         Args:
-            row: a mapping that holds at least ``KEY``, or an evaluation report (anything with
-                a ``row()`` that returns such a mapping); metrics such as ``ndcg@10`` come with
-                ``ndcg@10_low`` and ``ndcg@10_high``.
+            row: an evaluation ``Report``, or a mapping that holds at least ``KEY``; metrics such
+                as ``ndcg@10`` come with ``ndcg@10_low`` and ``ndcg@10_high``.
             more: columns that the report does not know, usually ``scale=`` and ``seed=``; they
-                win over the row's own. ``command`` is filled in by the runner.
+                win over the row's own. ``command`` is filled in from the run.
 
         Raises:
             ValueError: if a column of the key is missing.
         """
-        cells = dict(row) if isinstance(row, Mapping) else dict(row.row())
+        cells = dict(row if isinstance(row, Mapping) else row.to_row())
         cells |= more
         cells.setdefault("variant", "")
         missing = [name for name in KEY if cells.get(name) is None]
@@ -98,7 +97,7 @@ class Leaderboard:
                 f"a leaderboard row needs {', '.join(KEY)}; this one lacks {', '.join(missing)}. "
                 "Pass what is missing, as in board.add(report, scale=SCALE, seed=SEED)"
             )
-        cells.setdefault("command", os.environ.get(COMMAND_VARIABLE, "in a notebook"))
+        cells["command"] = cells.get("command") or os.environ.get(COMMAND_VARIABLE, "a notebook")
         path = self.path(str(cells["dataset"]))
         with _lock(path):
             old = _read(path)
@@ -108,7 +107,9 @@ class Leaderboard:
                 same = (old[list(KEY)] == new.loc[0, list(KEY)]).all(axis=1)
                 old = old[~same]
             rows = pd.concat([old, new], ignore_index=True) if len(old) else new
-            write_atomically(path, rows[_ordered(rows.columns)].to_csv(index=False))
+            write_atomically(
+                path, rows[_ordered(rows.columns)].to_csv(index=False, float_format="%.12g")
+            )
 
     def frame(self, dataset: str | None = None, *, scale: str | None = None) -> pd.DataFrame:
         """All rows, oldest first; of one data set or scale only where named."""

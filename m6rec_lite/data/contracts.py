@@ -1,31 +1,25 @@
 """Holding tables against their contracts: every fault named, with its rows and its mend.
 
 ``validate`` looks at one table alone, ``validate_dataset`` at what tables say of one another. The
-rule is strict: a fault raises ``DataError``. Under ``on_bad_rows="drop"`` the faulty rows go, each
-kind of fault is logged as a warning and recorded as a ``Dropped``; nothing goes silently. Faults
-of a whole table (a missing column, no rows at all) always raise.
+rule is strict: a fault raises ``DataError``. Under ``on_bad_rows="drop"`` the faulty rows go, and
+each kind of fault is logged as a warning and recorded as a ``Dropped``; nothing goes silently.
+Faults of a whole table (a missing column, no rows at all) always raise.
 """
 
 from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.data.tables import EVENTS, TABLES, Column, DataError, Dataset, Dropped
+from m6rec_lite.data.columns import cast, read
+from m6rec_lite.data.tables import TABLES, DataError, Dataset, Dropped
 
 log = logging.getLogger(__name__)
-
-#: (what is wrong, where, how to mend it)
-Fault = tuple[str, np.ndarray, str]
-
-_WHOLE = ("id", "time", "integer", "small")
-_NUMERIC = (*_WHOLE, "number")
-_TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
 def validate(
@@ -45,7 +39,8 @@ def validate(
         frame: the table; columns beyond the contract are kept as they are.
         source: the file, for the message; the table's name if empty.
         on_bad_rows: ``raise``, or ``drop`` to leave faulty rows out.
-        dropped: a list that receives a ``Dropped`` for each kind of fault.
+        dropped: a list that receives a ``Dropped`` for each kind of fault, for ``report`` to log;
+            without it they are logged here.
         unique: whether to look for repeated keys (a reader in chunks looks once, at the end).
         shown: the rows as the user wrote them, for messages; by default ``frame``.
 
@@ -61,7 +56,7 @@ def validate(
         raise ValueError(f"on_bad_rows must be 'raise' or 'drop', not {on_bad_rows!r}")
     table, source = TABLES[table_name], source or table_name
     shown = frame if shown is None else shown
-    _check_columns(table_name, frame, source)
+    check_columns(table_name, frame, source)
     if len(frame) == 0:
         raise DataError(f"{source}: the table {table_name} has columns but no rows")
 
@@ -72,23 +67,23 @@ def validate(
             if column.column == "filled":
                 columns[name] = pd.Series([None] * len(frame), index=frame.index, dtype=object)
             continue
-        columns[name], faults = _read(frame[name], column, source, name)
-        for problem, where, mend in faults:
+        columns[name], faults = read(frame[name], column, source, name)
+        for problem, rows, mend in faults:
+            where = rows & ~bad  # a row with two faults is dropped, and counted, once
             if where.any():
                 _answer(source, name, problem, where, mend, shown, on_bad_rows, dropped)
                 bad |= where
     extra = [name for name in frame if name not in table.columns]
     result = pd.DataFrame(columns | {name: frame[name] for name in extra}, index=frame.index)
     if bad.any():
-        result, shown = result[~bad], shown[~bad]
+        result = result[~bad].copy()
         _check_left(result, source)
     for name in columns:
-        result[name] = _cast(result[name], table.columns[name])
+        result[name] = cast(result[name], table.columns[name])
     if unique:
         result = drop_repeats(
-            table_name, result, source=source, on_bad_rows=on_bad_rows, dropped=dropped,
-            shown=shown,
-        )  # fmt: skip
+            table_name, result, source=source, on_bad_rows=on_bad_rows, dropped=dropped
+        )
     return result
 
 
@@ -99,9 +94,11 @@ def drop_repeats(
     source: str = "",
     on_bad_rows: str = "raise",
     dropped: list[Dropped] | None = None,
-    shown: pd.DataFrame | None = None,
+    written: Mapping[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     """Refuse (or drop all but the first of) rows that repeat the table's key.
+
+    ``written`` says, column by column, what the user wrote for an id that the reader numbered.
 
     Raises:
         DataError: naming the first repeated rows.
@@ -118,18 +115,21 @@ def drop_repeats(
     where = np.isin(hashes, twice)
     where[where] = frame.loc[where, key].duplicated().to_numpy()
     if where.any():
-        mend = (
-            f"each {key[0]} must occur once" if len(key) == 1 else "remove the second copies"
-        )
+        mend = f"each {key[0]} must occur once" if len(key) == 1 else "remove the second copies"
         _answer(
             source or table_name, ", ".join(key), "repeat an earlier row", where, mend,
-            frame if shown is None else shown, on_bad_rows, dropped,
+            frame, on_bad_rows, dropped, written,
         )  # fmt: skip
-    return frame[~where]
+        return frame[~where]
+    return frame
 
 
 def validate_dataset(
-    dataset: Dataset, *, sources: dict[str, str] | None = None, on_bad_rows: str = "raise"
+    dataset: Dataset,
+    *,
+    sources: Mapping[str, str] | None = None,
+    written: Mapping[str, np.ndarray] | None = None,
+    on_bad_rows: str = "raise",
 ) -> Dataset:
     """Hold all tables against what they say of one another: every user and item must be known.
 
@@ -138,15 +138,16 @@ def validate_dataset(
     Args:
         dataset: the tables.
         sources: the file of each table, for messages.
+        written: see ``drop_repeats``.
         on_bad_rows: ``raise`` or ``drop``.
 
     Returns:
-        the data set, with rows dropped and recorded if so asked.
+        the data set, with rows dropped and recorded if so asked, and rows labelled from 0.
 
     Raises:
         DataError: naming the rows that speak of an unknown user or item.
     """
-    sources, dropped = sources or {}, list(dataset.dropped)
+    sources, dropped = sources or {}, []
     changed: dict[str, pd.DataFrame] = {}
     for name, frame in dataset.tables.items():
         for column, home in (("user_id", "users"), ("item_id", "items")):
@@ -159,27 +160,60 @@ def validate_dataset(
                 _answer(
                     source, column, f"name {home[:-1]}s that {sources.get(home, home)} lacks",
                     where, f"add them to {sources.get(home, home)}", frame, on_bad_rows, dropped,
+                    written,
                 )  # fmt: skip
                 frame = changed[name] = frame[~where]
                 _check_left(frame, source)
-    return replace(dataset, **changed, dropped=tuple(dropped))
+    # row labels pointed into the files until here; from now on they are places
+    changed = {
+        name: changed.get(name, frame).reset_index(drop=True)
+        for name, frame in dataset.tables.items()
+    }
+    return replace(dataset, **changed, dropped=(*dataset.dropped, *report(dropped)))
 
 
-def _check_columns(table_name: str, frame: pd.DataFrame, source: str) -> None:
+def check_columns(
+    table_name: str, frame: pd.DataFrame, source: str, required: Sequence[str] | None = None
+) -> None:
+    """Raise ``DataError`` if a required column is missing or a column is there twice.
+
+    Without ``required`` the contract says which columns are.
+    """
     repeated = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
     if repeated:
         raise DataError(f"{source}: the header repeats the column {', '.join(repeated)}; rename it")
-    required = [n for n, c in TABLES[table_name].columns.items() if c.column == "required"]
+    if required is None:
+        required = [n for n, c in TABLES[table_name].columns.items() if c.column == "required"]
     missing = [name for name in required if name not in frame]
     if missing:
         found = [str(name) for name in frame.columns]
-        close = {n: difflib.get_close_matches(n, found, 1, 0.5) for n in missing}
-        guess = {name: match[0] for name, match in close.items() if match}
+        guess = _guess(missing, [name for name in found if name not in required])
         raise DataError(
             f"{source}: column {', '.join(missing)} is missing. The table {table_name} needs "
-            f"{required}; found {found}. Rename the columns, or say which is which with "
-            f"columns={guess or {missing[0]: '<its name in your file>'}}"
+            f"{required}; found {found}. Rename the columns, or say which is which with columns="
+            f"{guess or {missing[0]: '<its name in your file>'}}"
         )
+
+
+#: Names that other people's files often give to our columns, letters and digits only.
+_OTHER_NAMES = {
+    "user_id": ("user", "uid", "customer", "customerid", "visitorid", "reviewerid", "memberid"),
+    "item_id": ("item", "product", "productid", "sku", "asin", "movieid", "articleid", "contentid"),
+    "timestamp": ("time", "ts", "date", "datetime", "unixtime", "eventtime", "createdat"),
+}
+
+
+def _guess(missing: list[str], found: list[str]) -> dict[str, str]:
+    """Which of the names in the file may be meant."""
+    plain = {"".join(c for c in name.lower() if c.isalnum()): name for name in reversed(found)}
+    guess = {}
+    for name in missing:
+        own = name.replace("_", "")
+        close = [n for n in (own, *_OTHER_NAMES.get(name, ())) if n in plain]
+        close = close or difflib.get_close_matches(own, plain, 1, 0.8)
+        if close:
+            guess[name] = plain[close[0]]
+    return guess
 
 
 def _check_left(frame: pd.DataFrame, source: str) -> None:
@@ -196,175 +230,42 @@ def _answer(
     shown: pd.DataFrame,
     on_bad_rows: str,
     dropped: list[Dropped] | None,
+    written: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Raise for a fault, or log and record it."""
     places = np.flatnonzero(where)
-    labels = [int(label) for label in shown.index[places[:5]]]
+    first = shown.iloc[places[:5], :8]
+    labels = [int(label) for label in first.index]
     if on_bad_rows == "drop":
         entry = Dropped(source, column, problem, len(places), tuple(labels))
-        log.warning("%s", entry)
-        if dropped is not None:
+        if dropped is None:
+            log.warning("%s", entry)
+        else:
             dropped.append(entry)
         return
-    names = [name for name in shown.columns][:8]
+    for name in set(written or {}) & set(first):
+        first = first.assign(**{name: written[name][first[name].to_numpy(np.int64)]})
     rows = "\n".join(
-        f"  row {label}: " + ", ".join(f"{n}={shown[n].iloc[place]!r}"[:80] for n in names)
-        for label, place in zip(labels, places[:5], strict=True)
+        f"  row {label}: " + ", ".join(f"{k}={v}"[:80] for k, v in row.items())
+        for label, (_, row) in zip(labels, first.astype(object).iterrows(), strict=True)
     )
     raise DataError(
         f"{source}, column {column}: {len(places)} of {len(where)} rows {problem}. First of them "
-        f"(row 0 follows the header):\n{rows}\nMend: {mend}; or pass on_bad_rows=\"drop\" to leave "
+        f'(row 0 follows the header):\n{rows}\nMend: {mend}; or pass on_bad_rows="drop" to leave '
         "these rows out."
     )
 
 
-def _read(
-    values: pd.Series, column: Column, source: str, name: str
-) -> tuple[pd.Series, list[Fault]]:
-    """Values as far as they can be read (missing where they cannot), and what is wrong."""
-    missing = values.isna().to_numpy(dtype=bool, copy=True)
-    if column.kind in _NUMERIC:
-        read, faults = _read_numbers(values, missing, column, source, name)
-    elif column.kind == "tags":
-        read, faults = _read_tags(values)
-        missing[:] = False
-    else:
-        read, faults = _read_labels(values, missing, column)
-    if column.values == "required":
-        faults.insert(0, ("are missing (empty or NaN)", missing, "fill them in"))
-    return read, faults
-
-
-def _read_numbers(
-    values: pd.Series, missing: np.ndarray, column: Column, source: str, name: str
-) -> tuple[pd.Series, list[Fault]]:
-    if pd.api.types.is_datetime64_any_dtype(values.dtype) or values.dtype == bool:
-        mend = "whole unix seconds" if column.kind == "time" else "numbers"
-        raise DataError(
-            f"{source}, column {name}: holds {values.dtype}, wanted {mend}"
-            + (f'; convert with frame["{name}"].astype("datetime64[s]").astype("int64")'
-               if values.dtype != bool else "")
-        )  # fmt: skip
-    numbers = values
-    if not pd.api.types.is_numeric_dtype(values.dtype):
-        numbers = pd.to_numeric(values, errors="coerce")
-    if pd.api.types.is_extension_array_dtype(numbers.dtype):
-        numbers = numbers.astype("float64" if missing.any() else numbers.dtype.numpy_dtype)
-    array = numbers.to_numpy()
-    faults: list[Fault] = []
-    if array.dtype.kind == "f":
-        unread = np.isnan(array) & ~missing
-        faults.append(("are not numbers", unread, _NUMBER_MENDS.get(column.kind, "use numbers")))
-        faults.append(("are infinite", np.isinf(array), "replace them by finite numbers"))
-        if column.kind in _WHOLE:
-            finite = np.isfinite(array)
-            broken = finite & (array != np.floor(array))
-            faults.append(("are not whole numbers", broken, "round them"))
-            faults.append(("are beyond 64 bits", finite & (np.abs(array) >= 2.0**63), "shorten"))
-    with np.errstate(invalid="ignore"):
-        if column.kind == "time":
-            for unit, limit, divisor in _UNITS:
-                late = np.abs(array.astype(np.float64)) >= limit
-                if late.any():
-                    faults.append(
-                        (f"hold {unit}, not seconds", late & np.isfinite(array),
-                         f"divide by {divisor:,}, or read with timestamp_unit=\"{unit[:1]}s\"")
-                    )  # fmt: skip
-                    break
-        if column.low is not None:
-            faults.append((f"lie below {column.low:g}", array < column.low, "correct them"))
-        if column.high is not None:
-            faults.append((f"lie above {column.high:g}", array > column.high, "correct them"))
-    return numbers, faults
-
-
-_UNITS = (
-    ("nanoseconds", 1e17, 10**9),
-    ("us (microseconds)", 1e14, 10**6),
-    ("milliseconds", 1e11, 10**3),
-)
-_NUMBER_MENDS = {
-    "time": 'give unix seconds, or read dates with timestamp_unit="iso"',
-    "id": "give whole numbers, or read with read_csv, which numbers ids that are text",
-}
-
-
-def _read_tags(values: pd.Series) -> tuple[pd.Series, list[Fault]]:
-    rows, bad = [], np.zeros(len(values), dtype=bool)
-    for place, value in enumerate(values.array):
-        if isinstance(value, str):
-            rows.append([tag.strip() for tag in value.split("|") if tag.strip()])
-        elif isinstance(value, (list, tuple, np.ndarray)):
-            rows.append(list(value))
-            bad[place] = not all(isinstance(tag, str) for tag in value)
-        else:
-            rows.append([])
-            bad[place] = not pd.isna(value)
-    mend = "give a list of texts, or one text with | between the tags"
-    return pd.Series(rows, index=values.index, dtype=object), [("are not tags", bad, mend)]
-
-
-def _read_labels(
-    values: pd.Series, missing: np.ndarray, column: Column
-) -> tuple[pd.Series, list[Fault]]:
-    if column.kind == "date":
-        read = pd.to_datetime(values, errors="coerce", format="ISO8601")
-        return read, [("are not dates", read.isna().to_numpy() & ~missing, "write YYYY-MM-DD")]
-    if column.kind == "flag":
-        if values.dtype == bool:
-            return values, []
-        lower = values.astype("str").str.lower()
-        known = lower.isin(_TRUE + _FALSE).to_numpy(dtype=bool)
-        return lower.isin(_TRUE), [("are neither true nor false", ~known & ~missing, "use 0 or 1")]
-    if column.kind == "event":
-        known = values.isin(EVENTS).to_numpy(dtype=bool)
-        mend = f'use {EVENTS}, or rename with events={{"<yours>": "click"}}'
-        return values, [("name an unknown event", ~known & ~missing, mend)]
-    if isinstance(values.dtype, (pd.StringDtype, pd.CategoricalDtype)):
-        return values, []
-    not_text = np.fromiter((not isinstance(v, str) for v in values.array), bool, len(values))
-    return values, [("are not text", not_text & ~missing, 'convert with astype("str")')]
-
-
-def _cast(values: pd.Series, column: Column) -> pd.Series:
-    """The contract's type; the values are known to allow it."""
-    nullable = column.values == "optional"
-    match column.kind:
-        case "id" | "time" | "integer":
-            if nullable:
-                return values.astype("float64" if values.dtype == object else values.dtype).astype(
-                    "Int64"
-                )
-            return values.astype("int64")
-        case "small":
-            return values.astype("int8")
-        case "number":
-            return values.astype("float32")
-        case "flag":
-            return values.astype("bool")
-        case "date":
-            return values.astype("datetime64[s]")
-        case "event":
-            return values.astype(pd.CategoricalDtype(EVENTS, ordered=True))
-        case "category":
-            if isinstance(values.dtype, pd.CategoricalDtype):
-                return values
-            return values.astype("str").astype("category")
-        case "text":
-            return values.astype("str")
-        case _:  # tags
-            return values.map(lambda tags: tags if isinstance(tags, list) else [])
-
-
-def group_dropped(entries: list[Dropped]) -> Iterator[Dropped]:
-    """Entries of the same file, column and problem (read in chunks) added up."""
+def report(entries: list[Dropped]) -> tuple[Dropped, ...]:
+    """Log what was dropped, entries of the same file, column and problem added up."""
     merged: dict[tuple[str, str, str], Dropped] = {}
     for entry in entries:
         kind = (entry.source, entry.column, entry.problem)
         if kind in merged:
             before = merged[kind]
-            entry = replace(
-                entry, rows=before.rows + entry.rows, first=(before.first + entry.first)[:5]
-            )
+            first = (before.first + entry.first)[:5]
+            entry = replace(entry, rows=before.rows + entry.rows, first=first)
         merged[kind] = entry
-    yield from merged.values()
+    for entry in merged.values():
+        log.warning("%s", entry)
+    return tuple(merged.values())

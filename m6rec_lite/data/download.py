@@ -185,7 +185,9 @@ def _plan(response: http.client.HTTPResponse, have: int) -> tuple[int, int | Non
     length = response.headers.get("Content-Length", "")
     if response.status == 206:
         # "bytes 100-999/1000"
-        span, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+        span, _, total = (
+            response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+        )
         if span.partition("-")[0] == str(have):
             return have, int(total) if total.isdigit() else None
         raise _Broken(f"asked for bytes from {have}, got {span!r}")

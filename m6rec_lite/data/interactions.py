@@ -24,6 +24,8 @@ from m6rec_lite.data.tables import EVENTS, DataError
 def _lookup(ids: np.ndarray, vocabulary: np.ndarray, what: str) -> np.ndarray:
     """Place of each id in ``vocabulary`` (sorted, unique); unknown ids raise ``DataError``."""
     ids = np.asarray(ids, dtype=np.int64)
+    if (vocabulary[1:] <= vocabulary[:-1]).any():
+        raise DataError(f"{what}_ids must ascend and not repeat; sort them with np.unique")
     if len(vocabulary) == 0:
         if len(ids):
             raise DataError(f"unknown {what} {ids[:5].tolist()}: there are no {what}s at all")
@@ -40,7 +42,15 @@ def _lookup(ids: np.ndarray, vocabulary: np.ndarray, what: str) -> np.ndarray:
     return places.astype(np.int32)
 
 
-@dataclass(frozen=True, eq=False)
+def _places(rows: slice | int | np.ndarray | Sequence[int], n: int) -> np.ndarray:
+    """The places of some of ``n`` rows; an empty list is no row."""
+    if not isinstance(rows, slice):
+        rows = np.asarray(rows)
+        rows = rows.astype(np.int64) if rows.size == 0 and rows.dtype != bool else rows
+    return np.atleast_1d(np.arange(n)[rows])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
     """Rows of users and items as index arrays, sorted by user, then time, ties in file order.
 
@@ -73,15 +83,27 @@ class Interactions:
         """Build from an interactions table; the ids default to those that occur, ascending.
 
         Raises:
-            DataError: if a row names a user or item that the given ids lack.
+            DataError: if a column is missing, a row names a user or item that the given ids lack,
+                or an event is not one of ``EVENTS``.
         """
+        missing = [c for c in ("user_id", "item_id", "timestamp") if c not in frame]
+        if missing:
+            raise DataError(
+                f"interactions need the columns user_id, item_id and timestamp; {missing} missing "
+                f"among {list(frame.columns)}"
+            )
         users, items = frame["user_id"].to_numpy(np.int64), frame["item_id"].to_numpy(np.int64)
         user_ids = np.unique(users) if user_ids is None else np.unique(user_ids)
         item_ids = np.unique(items) if item_ids is None else np.unique(item_ids)
         timestamps = frame["timestamp"].to_numpy(np.int64)
         order = np.lexsort((timestamps, users))  # lexsort is stable: ties keep file order
         if "event" in frame:
-            events = pd.Categorical(frame["event"], categories=EVENTS).codes.astype(np.int8)
+            named = frame["event"].astype("category")
+            codes = pd.Index(EVENTS).get_indexer(named.cat.categories)
+            events = np.append(codes, -1)[named.cat.codes].astype(np.int8)
+            if (events < 0).any():
+                odd = frame["event"][events < 0].unique()[:5].tolist()
+                raise DataError(f"unknown events {odd}; the events are {list(EVENTS)}")
         else:
             events = np.zeros(len(frame), dtype=np.int8)
         values = frame["value"].to_numpy(np.float32) if "value" in frame else np.ones(len(frame))
@@ -97,6 +119,9 @@ class Interactions:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def __repr__(self) -> str:
+        return f"Interactions({len(self):,} rows, {self.n_users:,} users, {self.n_items:,} items)"
 
     @property
     def n_users(self) -> int:
@@ -147,7 +172,7 @@ class Interactions:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Histories:
     """What is known of some users at some moment: ragged arrays, oldest event first.
 
@@ -190,8 +215,10 @@ class Histories:
         and end at second 0 of the epoch plus the length of the list.
 
         Raises:
-            DataError: if a list names an item that ``item_ids`` lacks.
+            DataError: if a list names an item that ``item_ids`` lacks, or lengths differ.
         """
+        if event not in EVENTS:
+            raise ValueError(f"event must be one of {EVENTS}, not {event!r}")
         item_ids = np.asarray(item_ids, dtype=np.int64)
         lengths = np.array([len(row) for row in lists], dtype=np.int64)
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
@@ -199,15 +226,15 @@ class Histories:
         if timestamps is None:
             times = np.arange(len(flat), dtype=np.int64) - np.repeat(offsets[:-1], lengths)
         else:
-            times = np.array([t for row in timestamps for t in row], dtype=np.int64)
             if [len(row) for row in timestamps] != lengths.tolist():
                 raise DataError("timestamps and lists must have the same lengths, row by row")
+            times = np.array([t for row in timestamps for t in row], dtype=np.int64)
+        now = np.zeros(len(lists), dtype=np.int64) if at is None else np.asarray(at)
         if at is None:
-            now = np.array([times[end - 1] + 1 if end > start else 0
-                            for start, end in zip(offsets[:-1], offsets[1:], strict=True)])  # fmt: skip
-        else:
-            now = np.asarray(at)
+            now[lengths > 0] = times[offsets[1:][lengths > 0] - 1] + 1
         users = np.arange(len(lists)) if user_ids is None else np.asarray(user_ids)
+        if len(users) != len(lists):
+            raise DataError(f"{len(users)} user_ids for {len(lists)} lists; give one for each")
         return cls(
             item_ids=item_ids,
             user_ids=users.astype(np.int64),
@@ -221,9 +248,12 @@ class Histories:
     def __len__(self) -> int:
         return len(self.user_ids)
 
-    def __getitem__(self, rows: slice | np.ndarray | Sequence[int]) -> Self:
-        """Some of the rows: a slice, a mask or places."""
-        rows = np.arange(len(self))[rows]
+    def __repr__(self) -> str:
+        return f"Histories({len(self):,} rows, {len(self.items):,} events, {self.n_items:,} items)"
+
+    def __getitem__(self, rows: slice | int | np.ndarray | Sequence[int]) -> Self:
+        """Some of the rows: a slice, a mask, places, or one place."""
+        rows = _places(rows, len(self))
         lengths = self.lengths[rows]
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         take = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
@@ -268,6 +298,8 @@ class Histories:
 
     def last(self, n: int) -> Self:
         """The same rows with only their latest ``n`` events."""
+        if n < 0:
+            raise ValueError(f"n must be 0 or more, not {n}")
         keep = self.steps_back < n
         lengths = np.minimum(self.lengths, n)
         return replace(
@@ -279,7 +311,7 @@ class Histories:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Holdout:
     """Questions and their answers: histories, and the items that each user chose next.
 
@@ -297,14 +329,17 @@ class Holdout:
     def __len__(self) -> int:
         return len(self.histories)
 
+    def __repr__(self) -> str:
+        return f"Holdout({len(self):,} questions, {len(self.targets):,} targets)"
+
     @cached_property
     def target_rows(self) -> np.ndarray:
         """``(total,)`` int64: the row that each target belongs to."""
         return np.repeat(np.arange(len(self)), np.diff(self.target_offsets))
 
-    def __getitem__(self, rows: slice | np.ndarray | Sequence[int]) -> Self:
-        """Some of the questions: a slice, a mask or places."""
-        rows = np.arange(len(self))[rows]
+    def __getitem__(self, rows: slice | int | np.ndarray | Sequence[int]) -> Self:
+        """Some of the questions: a slice, a mask, places, or one place."""
+        rows = _places(rows, len(self))
         lengths = np.diff(self.target_offsets)[rows]
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         starts = self.target_offsets[:-1][rows] - offsets[:-1]
@@ -312,7 +347,7 @@ class Holdout:
         return type(self)(self.histories[rows], self.targets[take], offsets)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """A data set cut into what models learn from, are tuned on, and are judged by.
 
@@ -335,6 +370,12 @@ class Split:
     validation: Holdout
     test: Holdout
     candidates: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"Split({self.name!r} of {self.dataset!r}: train {self.train!r}, validation "
+            f"{len(self.validation):,}, test {len(self.test):,}, hash {self.hash})"
+        )
 
     @property
     def item_ids(self) -> np.ndarray:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.data.contracts import validate, validate_dataset
+from m6rec_lite.data.contracts import report, validate, validate_dataset
 from m6rec_lite.data.download import ensure_archive
 from m6rec_lite.data.folders import data_folder
 from m6rec_lite.data.tables import EVENTS, Card, DataError, Dataset, Dropped
@@ -27,7 +27,9 @@ _SITE = "https://files.grouplens.org/datasets/movielens"
 _NO_SHARING = (
     "Research use with acknowledgement; no redistribution without permission, no commercial use."
 )
-_TIES = "Many ratings of a user share one second (76 % in ml-100k): ties stay in file order."
+_TIES = (
+    "{} of the ratings share their second with another of the same user: ties stay in file order."
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ ARCHIVES: dict[str, Archive] = {
             _NO_SHARING,
             "GroupLens, University of Minnesota",
             (
-                _TIES,
+                _TIES.format("76 %"),
                 "u.item is latin-1; 18 films stand in it twice, under two ids.",
                 "Film 267 is called 'unknown' and has no date.",
                 "Every user has at least 20 ratings: there are no newcomers.",
@@ -87,7 +89,7 @@ ARCHIVES: dict[str, Archive] = {
             _NO_SHARING,
             "GroupLens, University of Minnesota",
             (
-                _TIES,
+                _TIES.format("Most"),
                 "movies.dat is latin-1; fields are separated by '::'.",
                 "movies.dat lists 3,883 films, of which 3,706 were rated.",
                 "A release is known by the year in the title: 1 January stands for it.",
@@ -107,7 +109,7 @@ ARCHIVES: dict[str, Archive] = {
             "May be redistributed under the same terms, with acknowledgement; no commercial use.",
             "GroupLens, University of Minnesota",
             (
-                _TIES,
+                _TIES.format("23 %"),
                 "Its publisher calls it a development set that may change: not for published "
                 "results.",
                 "Ratings have half stars; lines end in CRLF.",
@@ -184,7 +186,7 @@ def load_movielens(
     ratings = validate("interactions", ratings, source=source, **options)
     items = validate("items", items, source=f"{name}/{archive.files[1]}", **options)
     users = validate("users", users, source=f"{name} (users)", **options)
-    dataset = Dataset(name, ratings, items, users, archive.card, dropped=tuple(dropped))
+    dataset = Dataset(name, ratings, items, users, archive.card, dropped=report(dropped))
     dataset = validate_dataset(dataset, sources={"interactions": source}, on_bad_rows=on_bad_rows)
     _check_counts(dataset, archive, place, on_bad_rows)
     return dataset
@@ -217,7 +219,9 @@ def _text(path: Path, encoding: str) -> str:
         raise DataError(f"{path}: byte {error.start} is not {encoding}: {error.reason}") from None
 
 
-def _fields(path: Path, separator: str, n_fields: int, encoding: str = "latin-1") -> list[list[str]]:
+def _fields(
+    path: Path, separator: str, n_fields: int, encoding: str = "latin-1"
+) -> list[list[str]]:
     """Lines cut at the separator; every line must have ``n_fields`` of them."""
     lines = _text(path, encoding).splitlines()
     cut = [line.split(separator) for line in lines if line]

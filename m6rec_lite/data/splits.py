@@ -15,79 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 from m6rec_lite.data.interactions import Histories, Holdout, Interactions, Split
+from m6rec_lite.data.prepare import HINT, collapse, prepare, reindex
 from m6rec_lite.data.tables import DataError, Dataset
-
-_HINT = "bring more rows, or lower the thresholds"
-
-
-def prepare(dataset: Dataset, *, min_item_users: int = 5, min_user_items: int = 3) -> Interactions:
-    """The rows that every split starts from: repeats collapsed, rare items and users dropped.
-
-    Items with fewer than ``min_item_users`` users go first, then users with fewer than
-    ``min_user_items`` items; once, in that order. The catalogue (``item_ids``) is what remains.
-
-    Args:
-        dataset: anything with ``name`` and ``interactions``.
-        min_item_users: least number of different users of an item.
-        min_user_items: least number of different items of a user.
-
-    Raises:
-        DataError: if no row is left.
-    """
-    for name, least in (("min_item_users", min_item_users), ("min_user_items", min_user_items)):
-        if least < 0:
-            raise ValueError(f"{name} must be 0 or more, not {least}")
-    rows = collapse(Interactions.from_frame(dataset.interactions))
-    kept = rows.select(
-        np.bincount(rows.items, minlength=rows.n_items)[rows.items] >= min_item_users
-    )
-    after_items = len(kept)
-    per_user = np.bincount(kept.users, minlength=rows.n_users)
-    kept = kept.select(per_user[kept.users] >= min_user_items)
-    if len(kept) == 0:
-        raise DataError(
-            f"{dataset.name}: no user is left to split. Of {rows.n_users} users and {rows.n_items} "
-            f"items in {len(rows)} rows (repeats collapsed), {after_items} rows have an item with "
-            f"at least {min_item_users} users, and no user keeps {min_user_items} such items; "
-            f"{_HINT} (min_item_users={min_item_users}, min_user_items={min_user_items})"
-        )
-    return _reindex(kept)
-
-
-def collapse(rows: Interactions, periods: np.ndarray | None = None) -> Interactions:
-    """Keep one row for each user and item: the place and time of the first, the strongest event.
-
-    The value is that of the strongest event (its first occurrence). With ``periods`` (an int a
-    row) only rows of the first row's own period can lend their event, so that a purchase in the
-    test weeks does not mark a click in the training weeks.
-    """
-    pair = rows.users.astype(np.int64) * max(rows.n_items, 1) + rows.items
-    order = np.argsort(pair, kind="stable")  # within a pair: as in rows, that is by time
-    ordered = pair[order]
-    is_first = np.ones(len(rows), dtype=bool)
-    is_first[1:] = ordered[1:] != ordered[:-1]
-    if is_first.all():
-        return rows
-    starts, group = np.flatnonzero(is_first), np.cumsum(is_first) - 1
-    strength = rows.events[order].astype(np.int64)
-    if periods is not None:
-        period = np.asarray(periods)[order]
-        strength = np.where(period == period[starts][group], strength, -1)
-    # strongest first within a pair, the earliest of equals: a stable sort on (pair, -strength)
-    strongest = order[np.lexsort((-strength, group))][starts]
-    first = order[starts]
-    events, values = rows.events.copy(), rows.values.copy()
-    events[first], values[first] = rows.events[strongest], rows.values[strongest]
-    merged = Interactions(
-        user_ids=rows.user_ids,
-        item_ids=rows.item_ids,
-        users=rows.users,
-        items=rows.items,
-        timestamps=rows.timestamps,
-        events=events,
-        values=values,
-    )
-    return merged.select(np.sort(first))
 
 
 def leave_one_out(dataset: Dataset, *, min_item_users: int = 5, min_user_items: int = 3) -> Split:
@@ -192,9 +121,9 @@ def global_time(
     if not (period == 0).any():
         raise DataError(
             f"{dataset.name}: no item has {min_item_users} users before the first cut "
-            f"({_day(cuts[0])}); {_HINT}"
+            f"({_day(cuts[0])}); {HINT}"
         )
-    rows = _reindex(rows)
+    rows = reindex(rows)
     holdouts = []
     for which, name in ((1, "validation"), (2, "test")):
         asked = np.flatnonzero(period == which)
@@ -203,7 +132,7 @@ def global_time(
             raise DataError(
                 f"{dataset.name}: no question in the {name} period ({len(asked)} rows after "
                 f"{_day(cuts[which - 1])}, of users with at least {min_history} earlier items); "
-                f"take a larger {name} share, or {_HINT}"
+                f"take a larger {name} share, or {HINT}"
             )
         holdouts.append(holdout)
     return Split("global-time", dataset.name, rows.select(period == 0), holdouts[0], holdouts[1])
@@ -302,23 +231,6 @@ def hidden_domain(
     )  # fmt: skip
 
 
-def _reindex(rows: Interactions) -> Interactions:
-    """The same rows with only the users and items that occur."""
-    users, items = np.unique(rows.users), np.unique(rows.items)
-    user_place = np.zeros(rows.n_users, dtype=np.int32)
-    item_place = np.zeros(rows.n_items, dtype=np.int32)
-    user_place[users], item_place[items] = np.arange(len(users)), np.arange(len(items))
-    return Interactions(
-        user_ids=rows.user_ids[users],
-        item_ids=rows.item_ids[items],
-        users=user_place[rows.users],
-        items=item_place[rows.items],
-        timestamps=rows.timestamps,
-        events=rows.events,
-        values=rows.values,
-    )
-
-
 def _one_target_each(
     rows: Interactions, name: str, dataset: str, *, validation: np.ndarray, test: np.ndarray
 ) -> Split:
@@ -380,7 +292,7 @@ def _last_hidden(
         if not asked.any():
             raise DataError(
                 f"{dataset}: the {name} split has no {part} question: no user with at least "
-                f"{min_history} earlier items met a {part} target; take larger shares, or {_HINT}"
+                f"{min_history} earlier items met a {part} target; take larger shares, or {HINT}"
             )
         who, what = users[asked], target[asked]
         at = rows.timestamps[what]

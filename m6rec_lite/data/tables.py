@@ -183,8 +183,8 @@ class Dropped:
 
     def __str__(self) -> str:
         return (
-            f"{self.source}: dropped {self.rows} rows, column {self.column}: {self.problem}; "
-            f"first rows {list(self.first)}"
+            f"{self.source}: dropped {self.rows} row{'s' if self.rows > 1 else ''}, column "
+            f"{self.column}: {self.problem}; first {list(self.first)}"
         )
 
 

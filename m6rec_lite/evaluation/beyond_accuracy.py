@@ -25,7 +25,7 @@ def self_information(counts: np.ndarray, n_users: int) -> np.ndarray:
     """Surprise of an item in bits: -log2 of the share of users who met it.
 
     An item that nobody met would be infinitely surprising; it counts as met by one user.
-    (Zhou et al., 2010, "Solving the apparent diversity-accuracy dilemma", eq. for novelty.)
+    (Zhou et al., 2010, "Solving the apparent diversity-accuracy dilemma".)
 
     Args:
         counts: ``(n_items,)`` users who met each item.

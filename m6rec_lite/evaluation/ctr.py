@@ -83,7 +83,7 @@ def auc_by_group(clicked: np.ndarray, score: np.ndarray, group: np.ndarray) -> p
 def gauc(clicked: np.ndarray, score: np.ndarray, group: np.ndarray) -> float:
     """AUC within groups, averaged with the groups' numbers of rows as weights.
 
-    Zhu et al. (2017), "Optimized Cost per Click in Taobao Display Advertising", eq. 8. Unlike the
+    Zhu et al. (2017), "Optimized Cost per Click in Taobao Display Advertising". Unlike the
     plain AUC it cannot be earned by telling keen users from idle ones. Groups where all rows are
     clicked, or none, have no AUC and are left out.
 

@@ -96,7 +96,8 @@ def evaluate(
         items: an items table (domain, category, tags) or ``(n_items, n_features)`` features in the
             split's order: with it, intra-list diversity is measured.
         oracle: a model that knows the truth, judged beside; or its report, to save the time. Where
-            it is a model whose rows are probabilities, expected satisfaction is measured too.
+            it is a model whose rows are probabilities, expected satisfaction is measured too: the
+            true chance that the list holds the next item, given that it is one that may be ranked.
         sampled_negatives: rank the targets among so many items drawn from the others instead of
             all. Only to show what that distorts: the figures are far higher, and can put models in
             another order. Beyond-accuracy figures are then left out.
@@ -157,12 +158,14 @@ def evaluate(
                 for each in ks:
                     truth[f"hr@{each}"].append(hr(known, each))
                     truth[f"ndcg@{each}"].append(ndcg(known, each))
-                chances = _probabilities(raw)
+                chances = _probabilities(raw, out)
             if beyond is not None:
                 for metric, values in beyond.measure(scores, batch, start, chances).items():
                     found[metric].append(values)
             bar.update(len(batch.histories))
     per_user = {metric: np.concatenate(parts) for metric, parts in found.items()}
+    if any(np.isnan(values).any() for metric, values in per_user.items() if _satisfied(metric)):
+        per_user = {key: value for key, value in per_user.items() if not _satisfied(key)}
     metrics = {metric: _mean(values) for metric, values in per_user.items()}
     if beyond is not None:
         metrics |= beyond.overall()
@@ -209,6 +212,7 @@ def fit_and_evaluate(
     *,
     items: pd.DataFrame | None = None,
     users: pd.DataFrame | None = None,
+    progress: bool = True,
     **options: Any,
 ) -> Report:
     """Fit a recommender on the split's training rows, measuring its cost, then ``evaluate`` it.
@@ -218,10 +222,11 @@ def fit_and_evaluate(
         split: what to learn from and the questions.
         items: the items table, for the model and for diversity.
         users: the users table, for the model.
-        options: of ``evaluate``.
+        progress: show a bar where fitting or evaluating takes long.
+        options: further ones of ``evaluate``.
     """
-    cost = measure_fit(model, split, items=items, users=users)
-    return evaluate(model, split, items=items, fit_cost=cost, **options)
+    cost = measure_fit(model, split, items=items, users=users, progress=progress)
+    return evaluate(model, split, items=items, progress=progress, fit_cost=cost, **options)
 
 
 def _check_ranker(model: Ranker, split: Split) -> None:
@@ -241,12 +246,22 @@ def _rankable(scores: np.ndarray, out: np.ndarray, source: str) -> np.ndarray:
     return np.where(out, scores.dtype.type(-np.inf), scores)
 
 
-def _probabilities(scores: np.ndarray) -> np.ndarray:
-    """The scores where every row is a distribution or part of one (-inf counts as 0), else NaN."""
-    chances = np.where(np.isneginf(scores), 0.0, scores)
-    if (chances < 0).any() or (chances.sum(axis=1) > 1 + 1e-4).any():
-        return np.full(scores.shape, np.nan)
-    return chances
+def _probabilities(scores: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """The chances of the items that may be ranked, given that it is one of them.
+
+    NaN for rows that are no distribution, nor part of one; -inf counts as 0.
+    """
+    chances = np.where(np.isneginf(scores), 0.0, scores).astype(np.float64)
+    wrong = (chances < 0).any(axis=1) | (chances.sum(axis=1) > 1 + 1e-4)
+    chances[out] = 0.0
+    total = chances.sum(axis=1)
+    chances[wrong | (total <= 0)] = np.nan
+    return chances / np.where(total > 0, total, 1.0)[:, None]
+
+
+def _satisfied(metric: str) -> bool:
+    """Whether it is a metric that only a true oracle can give."""
+    return metric.startswith("satisfaction@")
 
 
 def _mean(values: np.ndarray) -> float:
@@ -256,11 +271,9 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _in_order(metrics: dict[str, float], ks: tuple[int, ...]) -> dict[str, float]:
-    """The metrics in the order of ``LABELS``; satisfaction that was never known is left out."""
+    """The metrics in the order of ``LABELS``, each at every k."""
     names = [f"{base}@{k}" for base in LABELS for k in ks]
-    unknown = [name for name in names if name.startswith("satisfaction") and
-               np.isnan(metrics.get(name, 0.0))]  # fmt: skip
-    return {name: metrics[name] for name in names if name in metrics and name not in unknown}
+    return {name: metrics[name] for name in names if name in metrics}
 
 
 def _intervals(

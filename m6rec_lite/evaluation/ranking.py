@@ -34,7 +34,7 @@ def check_k(k: int | Iterable[int]) -> tuple[int, ...]:
     Raises:
         ValueError: if there is none, or one is not a whole number of at least 1.
     """
-    ks = [k] if isinstance(k, int | np.integer) else list(k)
+    ks = list(k) if np.iterable(k) else [k]
     for each in ks:
         if isinstance(each, bool) or not isinstance(each, int | np.integer) or each < 1:
             raise ValueError(f"k must be a whole number of at least 1, such as 10; got {each!r}")
@@ -80,7 +80,8 @@ class Places:
         rows: ``(total,)`` int64, the row that each target belongs to.
         above: ``(total,)`` int64, items of the row scored strictly above the target; ``n_items``
             for a target that is never recommended.
-        tied: ``(total,)`` int64, items with the target's score, itself included.
+        tied: ``(total,)`` int64, items with the target's score, itself included; ``n_items`` too
+            for a target that is never recommended.
         n_rows: number of rankings, those without a target included.
         n_items: size of the catalogue: what ``k`` is cut to.
     """
@@ -121,7 +122,7 @@ class Places:
             right = np.searchsorted(ordered, values[mine], side="right")
             above[mine], tied[mine] = n_items - right, right - left
         never = np.isneginf(values)
-        above[never], tied[never] = n_items, 1
+        above[never], tied[never] = n_items, n_items  # beyond every list
         return cls(rows, above, tied, n_rows, n_items)
 
     @cached_property

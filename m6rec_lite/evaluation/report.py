@@ -55,7 +55,8 @@ class Report:
         metrics: metric -> figure: the mean over users, or coverage and overlap of them all.
         intervals: metric -> (low, high), 95 % bootstrap over users; none for coverage and overlap,
             which are not means over users.
-        costs: ``fit_seconds predict_seconds peak_mb n_params``; NaN where not measured.
+        costs: ``fit_seconds predict_seconds peak_mb n_params``; NaN where not measured. Predicting
+            is the time within ``score``; memory is the higher growth of fitting and evaluating.
         oracle: the oracle's hr and ndcg under the same protocol, or None.
         oracle_share: the same metrics -> share of the oracle's value that the model reaches, or
             None.
@@ -94,7 +95,7 @@ class Report:
         return self.metrics[metric]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a metric and k: ``metric k value low high oracle_share``, NaN where there is none."""
+        """One row a metric and k: ``metric k value low high oracle_share``; NaN for none."""
         rows = []
         for name, value in self.metrics.items():
             base, k = name.rsplit("@", 1)
@@ -202,7 +203,7 @@ class Report:
     def compare(
         self, other: Report, metric: str = "ndcg@10", *, method: Method = "t"
     ) -> PairedTest:
-        """``compare(self, other, metric)``."""
+        """This report against another: see the function ``compare``."""
         return compare(self, other, metric, method=method)
 
 

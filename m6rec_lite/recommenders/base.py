@@ -79,6 +79,17 @@ def check_in_range(
         raise ValueError(f"{name} must be {bounds}, got {value!r}")
 
 
+def check_whole(name: str, value: int) -> int:
+    """``value`` as an int of at least 1, or a ``ValueError`` that names it."""
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}") from error
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    return number
+
+
 class Recommender(ABC):
     """Base of every recommender; subclasses write ``_fit`` and ``_score``.
 
@@ -103,8 +114,8 @@ class Recommender(ABC):
     def variant(self) -> str:
         """The settings that differ from the defaults, such as ``k=50 decay=0.7``; may be empty."""
         defaults = inspect.signature(type(self)).parameters
-        given = self.get_params().items()
-        return " ".join(f"{key}={value}" for key, value in given if value != defaults[key].default)
+        given = {k: v for k, v in self.get_params().items() if v != defaults[k].default}
+        return " ".join(f"{key}={getattr(v, '__name__', v)}" for key, v in given.items())
 
     def get_params(self) -> dict[str, Any]:
         """The constructor's arguments and their values: a copy is ``type(m)(**m.get_params())``."""
@@ -197,7 +208,7 @@ class Recommender(ABC):
         Raises:
             ValueError: if ``k`` is less than 1.
         """
-        k = _whole_and_positive("k", k)
+        k = check_whole("k", k)
         self._require_fitted()
         self._require_same_catalogue(histories.item_ids)
         size = max(1, SCORES_IN_MEMORY // max(1, len(self.item_ids)))
@@ -237,7 +248,7 @@ class Recommender(ABC):
             DataError: if the item is not in the catalogue.
             TypeError: if the model does not compare items.
         """
-        k = _whole_and_positive("k", k)
+        k = check_whole("k", k)
         self._require_fitted()
         place = int(np.searchsorted(self.item_ids, item_id))
         if place == len(self.item_ids) or self.item_ids[place] != item_id:
@@ -269,13 +280,7 @@ class Recommender(ABC):
             DataError: if the folder is broken, or holds a model of another class.
         """
         name, settings, state = read_model(Path(path))
-        kinds = {kind.__name__: kind for kind in _descendants(cls)}
-        if name not in kinds:
-            wanted = cls.__name__ if cls is not Recommender else " or ".join(sorted(kinds))
-            raise DataError(
-                f"{path} holds a {name}, not a {wanted}; read it with {name}.load or Recommender.load"
-            )
-        return kinds[name]._from_saved(settings, state, Path(path))
+        return find_kind(cls, name, Path(path))._from_saved(settings, state, Path(path))
 
     # What subclasses write.
 
@@ -311,7 +316,9 @@ class Recommender(ABC):
         try:
             model = cls(**settings)
         except (TypeError, ValueError) as error:
-            raise DataError(f"{path / 'config.json'} does not fit {cls.__name__}: {error}") from error
+            raise DataError(
+                f"{path / 'config.json'} does not fit {cls.__name__}: {error}"
+            ) from error
         missing = _BOOKKEEPING - set(state)
         if missing:
             raise DataError(f"{path / 'arrays.npz'} lacks {sorted(missing)}; save the model again")
@@ -339,20 +346,18 @@ class Recommender(ABC):
 _BOOKKEEPING = {"item_ids", "popularity_"}
 
 
-def _whole_and_positive(name: str, value: int) -> int:
-    """``value`` as an int of at least 1, or a ``ValueError`` that names it."""
-    try:
-        number = operator.index(value)
-    except TypeError as error:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}") from error
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}")
-    return number
+def find_kind(wanted: type[Recommender], name: str, path: Path) -> type[Recommender]:
+    """The class called ``name`` among ``wanted`` and its subclasses, for the model at ``path``.
 
-
-def _descendants(kind: type[Recommender]) -> list[type[Recommender]]:
-    """The class and its subclasses, abstract ones left out."""
-    found = [] if inspect.isabstract(kind) else [kind]
-    for child in kind.__subclasses__():
-        found += _descendants(child)
-    return found
+    Raises:
+        DataError: if there is none: the folder holds a model of another class.
+    """
+    pending, kinds = [wanted], {}
+    while pending:
+        kind = pending.pop()
+        kinds[kind.__name__] = kind
+        pending += kind.__subclasses__()
+    if name not in kinds or inspect.isabstract(kinds[name]):
+        hint = f"{name}.load or Recommender.load" if wanted is not Recommender else "its own class"
+        raise DataError(f"{path} holds a {name}, not a {wanted.__name__}; read it with {hint}")
+    return kinds[name]

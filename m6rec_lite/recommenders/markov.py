@@ -8,18 +8,30 @@ import numpy as np
 from scipy import sparse
 
 from m6rec_lite.data.interactions import Histories, Interactions
-from m6rec_lite.recommenders.base import Recommender
+from m6rec_lite.recommenders.base import Recommender, check_in_range
 
 
 class Bigram(Recommender):
     """Counts which item follows which, and scores by the share: a first-order Markov chain.
 
-    ``score(u, j) = count(last(u), j) / sum over j' of count(last(u), j')``, the maximum-likelihood
-    estimate of P(next = j | last), where ``count(i, j)`` is how often a training user met ``j``
-    right after ``i``. Only the last item of the history matters. There is no smoothing: what never
-    followed scores 0. An empty history, and a last item that nothing ever followed, back off to
-    popularity.
+    With ``count(i, j)`` how often a training user met ``j`` right after ``i``, ``i`` the last item
+    of the history, and ``share(j)`` the share of all training rows that are ``j``,
+
+    ``P(j | i) = (count(i, j) + prior * share(j)) / (sum over j' of count(i, j') + prior)``.
+
+    That is the maximum-likelihood estimate with ``prior`` imaginary observations spread as
+    popularity is (MacKay and Peto, *A hierarchical Dirichlet language model*, 1995). With one of
+    them no count is ever overruled: they only put in order, by popularity, what followed equally
+    often, or never. After an item that nothing followed, and for an empty history, popularity is
+    all that is left.
+
+    Args:
+        prior: imaginary observations, 0 or more; 0 is the bare maximum-likelihood estimate.
     """
+
+    def __init__(self, prior: float = 1.0) -> None:
+        check_in_range("prior", prior, 0)
+        self.prior = prior
 
     def _fit(self, train: Interactions, **extras: Any) -> None:
         same_user = train.users[1:] == train.users[:-1]
@@ -29,10 +41,10 @@ class Bigram(Recommender):
         self.counts_ = counts.tocsr()  # adds up pairs that repeat
 
     def _score(self, histories: Histories) -> np.ndarray:
-        last = histories.last(1)  # rows of one event, or none
-        followers = last.matrix() @ self.counts_  # (n, n_items)
-        totals = np.maximum(followers.sum(axis=1), 1.0)
-        return followers.toarray() / totals[:, None]
+        followers = histories.last(1).matrix() @ self.counts_  # (n, n_items)
+        share = self.popularity_ / self.popularity_.sum()
+        totals = followers.sum(axis=1)[:, None] + self.prior  # (n, 1)
+        return (followers.toarray() + self.prior * share) / np.maximum(totals, 1e-12)
 
     def _similarity(self, place: int) -> np.ndarray:
         return self.counts_[[place]].toarray()[0]

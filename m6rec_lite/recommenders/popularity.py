@@ -54,39 +54,37 @@ class Popularity(Recommender):
 
     def _fit(self, train: Interactions, **extras: Any) -> None:
         order = np.argsort(train.timestamps, kind="stable")
-        self._items, self._times = train.items[order], train.timestamps[order]
-        self._n_items = train.n_items
-        self.item_scores_ = np.zeros(0)
-        if self.relative_to == "train_end":
-            now = self._times[-1:] + 1
-            self.item_scores_ = self._scores_at(now)[0]  # (n_items,)
+        items, times = train.items[order], train.timestamps[order]
+        if self.relative_to == "at":
+            self.items_, self.times_ = items, times
+        else:
+            self.item_scores_ = self._scores_at(times[-1:] + 1, items, times)[0]  # (n_items,)
 
     def _score(self, histories: Histories) -> np.ndarray:
-        if self.relative_to == "train_end":
-            return np.tile(self.item_scores_, (len(histories), 1))
-        return self._scores_at(histories.at)
+        if self.relative_to == "at":
+            return self._scores_at(histories.at, self.items_, self.times_)
+        return np.tile(self.item_scores_, (len(histories), 1))
 
-    def _scores_at(self, at: np.ndarray) -> np.ndarray:
+    def _scores_at(self, at: np.ndarray, items: np.ndarray, times: np.ndarray) -> np.ndarray:
         """``(len(at), n_items)``: the scores at each moment, in one walk through time."""
-        scores = np.empty((len(at), self._n_items))
-        current = np.zeros(self._n_items)
+        n_items = len(self.popularity_)
+        scores = np.empty((len(at), n_items))
+        current = np.zeros(n_items)
         entered = left = 0  # rows counted so far, and those that have left the window again
         before = 0
         for place in np.argsort(at, kind="stable"):
             now = at[place]
-            until = int(np.searchsorted(self._times, now, side="left"))
-            new_items, new_times = self._items[entered:until], self._times[entered:until]
-            if self.half_life_days is None:
-                current += np.bincount(new_items, minlength=self._n_items)
-            else:
-                life = self.half_life_days * DAY
-                current *= 0.5 ** ((now - before) / life)
-                weights = 0.5 ** ((now - new_times) / life)
-                current += np.bincount(new_items, weights, minlength=self._n_items)
+            until = int(np.searchsorted(times, now, side="left"))
+            weights = None
+            if self.half_life_days is not None:
+                half_life = self.half_life_days * DAY
+                current *= 0.5 ** ((now - before) / half_life)
+                weights = 0.5 ** ((now - times[entered:until]) / half_life)
+            current += np.bincount(items[entered:until], weights, minlength=n_items)
             if self.window_days is not None:
-                first = np.searchsorted(self._times, now - self.window_days * DAY, side="left")
-                current -= np.bincount(self._items[left:first], minlength=self._n_items)
-                left = int(first)
+                first = int(np.searchsorted(times, now - self.window_days * DAY, side="left"))
+                current -= np.bincount(items[left:first], minlength=n_items)
+                left = first
             entered, before = until, now
             scores[place] = current
         return scores

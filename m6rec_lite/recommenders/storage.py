@@ -40,9 +40,6 @@ def write_model(path: Path, name: str, settings: dict[str, Any], state: dict[str
     """
     if path.exists() and not (path / "config.json").is_file():
         raise FileExistsError(f"{path} exists and is not a saved model; choose another name")
-    for key, value in settings.items():
-        if callable(value):
-            raise TypeError(f"{name}: {key}={value!r} is a function and cannot be written to disk")
     arrays = _flatten(state)
     config = {"format": FORMAT, "class": name, "settings": settings, "arrays": sorted(arrays)}
     text = json.dumps(config, indent=2, ensure_ascii=False, default=_plain)
@@ -129,4 +126,6 @@ def _plain(value: Any) -> Any:
     """numpy's numbers as Python's, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"a setting of type {type(value).__name__} cannot be written to disk: {value!r}")
+    raise TypeError(
+        f"a setting of type {type(value).__name__} cannot be written to disk: {value!r}"
+    )

@@ -30,6 +30,8 @@ class Dials:
         season: exponent on the months' multipliers of interests. Off: 0.
         weather: exponent on the weather's multipliers of interests. Off: 0.
         weekday: exponent on the weekdays' multipliers of domains. Off: 0.
+        breadth: mean number of interests in a shopper's taste.
+        roaming: evenness of a shopper's domains (a Dirichlet's concentration).
         switch: probability that the next event serves the other of two intents; after a long
             pause it is a half. Off: 0 (one intent at a time).
         persistence: probability that an intent resumed within minutes is still the same one.
@@ -58,22 +60,24 @@ class Dials:
         slates: mean number of slates shown to a shopper. Off: 0.
     """
 
-    users: int = 4000
+    users: int = 4400
     items: int = 900
     seed: int = 0
     drift: float = 0.3
     season: float = 1.0
     weather: float = 1.0
     weekday: float = 1.0
-    switch: float = 0.35
-    persistence: float = 0.93
-    memory: float = 0.6
+    breadth: float = 6.0
+    roaming: float = 12.0
+    switch: float = 0.45
+    persistence: float = 0.8
+    memory: float = 0.4
     complements: float = 0.25
     series: float = 0.5
     repeats: float = 0.04
     revisits: float = 0.1
-    style: float = 5.0
-    level: float = 3.0
+    style: float = 8.0
+    level: float = 4.0
     price: float = 1.0
     loyalty: float = 1.0
     curiosity: float = 1.0
@@ -93,7 +97,7 @@ class Dials:
                 raise ValueError(f"{name} must lie between 0 and 1, not {value}")
         if self.noise + self.repeats > 1:
             raise ValueError(f"noise and repeats sum to {self.noise + self.repeats}, more than 1")
-        for name in ("style", "level", "freshness"):
+        for name in ("style", "level", "freshness", "breadth", "roaming"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is an odds, above 0 (1 turns it off), not {getattr(self, name)}")
         for name in ("season", "weather", "weekday", "price", "zipf", "position_bias", "slates"):

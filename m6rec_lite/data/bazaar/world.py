@@ -11,10 +11,11 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
+from scipy.special import ndtr
 
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.data.bazaar.dials import Dials
-from m6rec_lite.data.bazaar.latents import DOMAINS, LEVELS, ItemLatents
+from m6rec_lite.data.bazaar.latents import DOMAINS, LEVELS, LOCALES, ItemLatents
 
 START = 1_672_531_200  # 2023-01-01 00:00 UTC, a Sunday
 DAYS = 730
@@ -24,12 +25,7 @@ N_INTERESTS = len(words.INTERESTS)
 N_CELLS = len(DOMAINS) * N_INTERESTS
 N_KINDS = 5
 
-CITIES = ("Oslo", "Edinburgh", "Madrid", "Chicago", "Toronto", "Shanghai", "Chengdu", "Harbin")
-#: Mean temperature of the year, half its swing (degrees Celsius) and share of wet days.
-CLIMATES = np.array(
-    [[6, 11, 0.40], [9, 6, 0.45], [15, 10, 0.18], [10, 14, 0.33],
-     [8, 14, 0.35], [17, 12, 0.35], [17, 10, 0.35], [5, 20, 0.22]]
-)  # fmt: skip
+CITIES = tuple(city.name for city in words.CITIES)
 AGES = ("18-24", "25-34", "35-44", "45-54", "55+")
 GENDERS = ("woman", "man", "other")
 OCCUPATIONS = (
@@ -143,7 +139,7 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
 
     near = rng.permuted(np.tile(np.arange(N_INTERESTS), (N_INTERESTS, 1)), axis=1)[:, :4]
     second = near[interest, rng.integers(4, size=n)]
-    second = np.where((rng.random(n) < 0.5) & (second != interest), second, -1)
+    second = np.where((rng.random(n) < 0.85) & (second != interest), second, -1)
 
     released = START - rng.integers(1, 365, size=n) * DAY
     late = rng.random(n) < dials.late
@@ -211,11 +207,15 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
     age = rng.choice(len(AGES), size=n, p=[0.24, 0.28, 0.2, 0.15, 0.13])
     # The same generations everywhere: fixed by the number of interests, not by the seed.
     generation = np.random.default_rng(2022).lognormal(0, 0.6, (len(AGES), N_INTERESTS))
-    early = _sparse_taste(generation[age], rng)
-    late = _sparse_taste(generation[age], rng)
+    early = _sparse_taste(generation[age], dials.breadth, rng)
+    late = _sparse_taste(generation[age], dials.breadth, rng)
     late = (1 - dials.drift) * early + dials.drift * late
     locale = (rng.random(n) < dials.chinese).astype(np.int8)
-    city = np.where(locale == 1, rng.integers(5, 8, size=n), rng.integers(0, 6, size=n))
+    speaks = np.array([city.locale for city in words.CITIES])
+    home = [np.flatnonzero(speaks == one) for one in range(len(LOCALES))]
+    city = np.where(
+        locale == 1, home[1][rng.integers(len(home[1]), size=n)], home[0][rng.integers(len(home[0]), size=n)]
+    )
     # A new shopper joins in the last month; others spread their events over what is left.
     new = rng.random(n) < dials.new_users
     joined = START + rng.random(n) * 0.7 * DAYS * DAY
@@ -227,7 +227,7 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
     return Shoppers(
         early=early.astype(np.float32),
         late=late.astype(np.float32),
-        domains=rng.dirichlet(3.0 * DOMAIN_SHARES, size=n).astype(np.float32),
+        domains=rng.dirichlet(dials.roaming * DOMAIN_SHARES, size=n).astype(np.float32),
         style=rng.integers(len(words.STYLES), size=n).astype(np.int8),
         level=rng.choice(len(LEVELS), size=n, p=[0.4, 0.35, 0.25]).astype(np.int8),
         price_sensitivity=rng.beta(2, 2, size=n).astype(np.float32),
@@ -245,25 +245,32 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
     )
 
 
-def _sparse_taste(prior: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """``(n, n_interests)``: two to five interests a shopper, drawn from the prior odds."""
-    n = len(prior)
-    chosen = np.argsort(-(np.log(prior) + rng.gumbel(size=prior.shape)), axis=1)[:, :5]
-    share = rng.gamma(1.5, size=(n, 5)) * (np.arange(5) < rng.integers(2, 6, size=n)[:, None])
+def _sparse_taste(prior: np.ndarray, breadth: float, rng: np.random.Generator) -> np.ndarray:
+    """``(n, n_interests)``: a few interests a shopper, at least two, drawn from the prior odds."""
+    chosen = np.argsort(-(np.log(prior) + rng.gumbel(size=prior.shape)), axis=1)
+    count = np.clip(2 + rng.poisson(max(breadth - 2, 0), size=len(prior)), 2, prior.shape[1])
+    share = rng.gamma(1.5, size=prior.shape) * (np.arange(prior.shape[1]) < count[:, None])
     taste = np.zeros(prior.shape)
     np.put_along_axis(taste, chosen, share, axis=1)
     return taste / taste.sum(axis=1, keepdims=True)
 
 
 def draw_weather(rng: np.random.Generator) -> Weather:
-    """Two years of weather in each city, with spells of several days."""
-    mean, swing, wet_share = CLIMATES.T[:, :, None]
-    day = np.arange(DAYS)
-    yearly = mean - swing * np.cos(2 * np.pi * (day - 20) / 365.25)
-    spells = np.zeros((2, len(CITIES), DAYS))
-    steps = rng.normal(size=spells.shape)
-    for t in range(1, DAYS):
-        spells[:, :, t] = 0.75 * spells[:, :, t - 1] + 0.66 * steps[:, :, t]
+    """Two years of weather in each city, in spells of a few days."""
+    mean, swing, wet_share = (
+        np.array([getattr(city, name) for city in words.CITIES])[:, None]
+        for name in ("mean", "swing", "wet")
+    )
+    spells = rng.normal(size=(2, len(CITIES), DAYS))
+    for t in range(1, DAYS):  # standard normal each day, and like the day before
+        spells[:, :, t] = 0.7 * spells[:, :, t - 1] + np.sqrt(1 - 0.7**2) * spells[:, :, t]
+    yearly = mean - swing * np.cos(2 * np.pi * (np.arange(DAYS) - 20) / 365.25)
     temperature = yearly + 3.0 * spells[0]
-    wet = spells[1] > np.quantile(spells[1], 1 - wet_share[:, 0], axis=1).diagonal()[:, None]
-    return Weather(_conditions(temperature, wet, spells[1]), temperature.astype(np.float32))
+    damp = ndtr(spells[1])  # uniform each day
+    wet = np.where(temperature < 1.0, "snow", "rain")
+    dry = np.where(temperature > 25.0, "hot", np.where(damp < 0.5 * (1 - wet_share), "sunny", "cloudy"))
+    named = np.where(damp > 1 - wet_share, wet, dry)
+    condition = np.zeros(named.shape, dtype=np.int8)
+    for code, name in enumerate(words.CONDITIONS):
+        condition[named == name] = code
+    return Weather(condition, np.round(temperature, 1).astype(np.float32))

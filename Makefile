@@ -1,0 +1,74 @@
+# What the course can do. Every target makes the virtual environment first if it is missing.
+#
+#   make course                                    run all chapters at smoke scale
+#   make course SCALE=laptop DATASET=ml-100k       at another scale, on another data set
+#   make course CHAPTERS=00,01                     some of them
+#   make test | lab | exercises | data | results | clean
+
+SCALE    ?= $(or $(M6REC_SCALE),smoke)
+DATASET  ?= bazaar
+CHAPTERS ?=
+DATASETS ?= ml-100k ml-1m ml-latest-small
+
+PYTHON3 ?= python3
+VENV    ?= .venv
+PYTHON  := $(VENV)/bin/python
+READY   := $(VENV)/.installed
+
+.PHONY: help course test lab exercises data results clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# One rule for the environment: it is made, or mended where a first attempt was cut off, and
+# installed anew only when the list of packages changed.
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON3) >/dev/null || { \
+	  echo "error: no $(PYTHON3). Install Python 3.11 or later (Debian, Ubuntu: sudo apt-get install python3 python3-venv)," >&2; \
+	  echo "or name yours: make PYTHON3=/path/to/python" >&2; exit 1; }
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: the course needs Python 3.11 or later; $(PYTHON3) is `$(PYTHON3) -V 2>&1`." >&2; \
+	  echo "Install a later one (Debian, Ubuntu: sudo apt-get install python3.11 python3.11-venv)" >&2; \
+	  echo "and name it: make PYTHON3=python3.11" >&2; exit 1; }
+	@$(PYTHON3) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "error: $(PYTHON3) lacks the venv module." >&2; \
+	  echo "Install it (Debian, Ubuntu: sudo apt-get install python3-venv; Fedora: sudo dnf install python3) and run make again." >&2; exit 1; }
+	@echo "Making $(VENV) with `$(PYTHON3) -V` ..."
+	@$(PYTHON3) -m venv $(VENV)
+	@echo "Installing the course and its packages into $(VENV): some minutes the first time ..."
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[course,test]"
+	@touch $(READY)
+
+course: $(READY)
+	@echo "Running the course at $(SCALE) scale on $(DATASET) ..."
+	@$(PYTHON) -m m6rec_lite.course run --scale $(SCALE) --dataset $(DATASET) $(if $(CHAPTERS),--chapters $(CHAPTERS))
+
+# One thread a process: two workers share two cores.
+test: export OMP_NUM_THREADS = 1
+test: $(READY)
+	@echo "Checking form (ruff), then behaviour (pytest, two workers; chapters and solutions at smoke scale) ..."
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m ruff format --quiet --check .
+	@$(PYTHON) -m pytest -n 2 --dist loadgroup
+
+lab: $(READY)
+	@echo "Opening JupyterLab; begin with notebooks/00. Stop it with Ctrl-C."
+	@$(PYTHON) -m jupyterlab --notebook-dir=.
+
+exercises: $(READY)
+	@echo "Writing exercises/ from solutions/ ..."
+	@$(PYTHON) -m m6rec_lite.course exercises
+
+data: $(READY)
+	@echo "Fetching $(DATASETS) from their publisher, where they are not here yet ..."
+	@$(PYTHON) -m m6rec_lite.data $(DATASETS)
+
+results: $(READY)
+	@echo "Measuring the tables of results/ ..."
+	@$(PYTHON) -m m6rec_lite.course results
+
+clean:
+	@echo "Removing runs/ and caches; $(VENV) and datasets/ stay ..."
+	@rm -rf runs build dist .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,133 @@
+"""Commands of the course: ``python -m m6rec_lite.course <command> --help``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from m6rec_lite.course.places import chapters, project_root
+from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES, check_scale, default_scale
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m m6rec_lite.course", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="execute chapters and report on them")
+    run.add_argument("--scale", help=f"one of {', '.join(SCALES)} (default: {SCALE_VARIABLE})")
+    run.add_argument("--dataset", default="bazaar", help="bazaar, ml-100k, ml-1m, … or a folder")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--chapters", help="numbers such as 00,01 (default: all)")
+    run.add_argument("--out", type=Path, help="folder to write (default: runs/DATASET-SCALE)")
+    run.add_argument("--resume", action="store_true", help="leave out chapters already finished")
+
+    commands.add_parser("exercises", help="write exercises/ anew from solutions/")
+
+    store = commands.add_parser("store", help="execute notebooks in place and keep their outputs")
+    store.add_argument("paths", nargs="*", type=Path, help="(default: those that are not fresh)")
+    store.add_argument("--scale", default="laptop", choices=SCALES)
+
+    check = commands.add_parser("check", help="tell what is wrong with notebooks")
+    check.add_argument("paths", nargs="*", type=Path, help="(default: chapters and solutions)")
+
+    commands.add_parser("environment", help="write environment.yml anew from constraints.txt")
+    commands.add_parser("check-machine", help="tell what a bug report needs")
+
+    options = parser.parse_args(arguments)
+    try:
+        return COMMANDS[options.command](options)
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.stderr.write(f"{parser.prog} {options.command}: {error}\n")
+        return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    from m6rec_lite.course.runner import run
+
+    scale = check_scale(options.scale, source="--scale") if options.scale else default_scale()
+    return run(
+        scale=scale,
+        dataset=options.dataset,
+        seed=options.seed,
+        numbers=options.chapters,
+        out=options.out,
+        resume=options.resume,
+    )
+
+
+def _exercises(_: argparse.Namespace) -> int:
+    from m6rec_lite.course.leaderboard import write_atomically
+    from m6rec_lite.course.regions import generate
+
+    root = project_root()
+    for path, text in generate(root):
+        changed = not path.exists() or path.read_text(encoding="utf-8") != text
+        if changed:
+            write_atomically(path, text)
+        print(f"{path.relative_to(root)}: {'written' if changed else 'unchanged'}")
+    return 0
+
+
+def _notebooks(paths: list[Path], root: Path) -> list[Path]:
+    """The notebooks named, or all chapters and solutions."""
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"no such notebook: {', '.join(map(str, missing))}")
+    return paths or [*chapters(root / "notebooks"), *chapters(root / "solutions")]
+
+
+def _store(options: argparse.Namespace) -> int:
+    from m6rec_lite.course.store import facts_line, is_fresh, store
+
+    root = project_root()
+    for path in _notebooks(options.paths, root):
+        if not options.paths and is_fresh(path, root):
+            print(f"{path.name}: fresh")
+            continue
+        facts = store(path.resolve(), root, scale=options.scale)
+        print(f"{path.name}: {facts_line(facts).strip('*')}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from m6rec_lite.course.notebooks import faults
+
+    root = project_root()
+    total = 0
+    for path in _notebooks(options.paths, root):
+        found = faults(path.resolve(), root)
+        total += len(found)
+        print(f"{path.name}: {'good' if not found else ''}")
+        for fault in found:
+            print(f"  - {fault}")
+    return 1 if total else 0
+
+
+def _environment(_: argparse.Namespace) -> int:
+    from m6rec_lite.course.pins import write_environment
+
+    print(f"{write_environment(project_root()).name}: written")
+    return 0
+
+
+def _check_machine(_: argparse.Namespace) -> int:
+    from m6rec_lite.course.check_machine import check_machine
+
+    return check_machine()
+
+
+COMMANDS = {
+    "run": _run,
+    "exercises": _exercises,
+    "store": _store,
+    "check": _check,
+    "environment": _environment,
+    "check-machine": _check_machine,
+}
+
+if __name__ == "__main__":
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""The pinned versions: read from ``constraints.txt``, written for conda as ``environment.yml``.
+
+``constraints.txt`` is the one list of versions; ``python -m m6rec_lite.course environment`` writes
+the other from it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+#: ``name==version`` and nothing else: no address, no path, no build tag.
+PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\d[A-Za-z0-9.]*)")
+
+PYTHON = "3.11"
+
+
+def read_pins(text: str) -> dict[str, str]:
+    """Versions by package name, in the order of the file.
+
+    Args:
+        text: of a constraints file.
+
+    Raises:
+        ValueError: if a line is not ``name==version``, or a name occurs twice.
+    """
+    pins: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        found = PIN.fullmatch(line)
+        if found is None:
+            raise ValueError(f"line {number}: wanted name==version and nothing else, got {line!r}")
+        if found[1].lower() in map(str.lower, pins):
+            raise ValueError(f"line {number}: {found[1]} is pinned twice")
+        pins[found[1]] = found[2]
+    return pins
+
+
+def environment_text(pins: dict[str, str]) -> str:
+    """The text of ``environment.yml``: the pins through pip, and the course itself."""
+    lines = [
+        "# Written from constraints.txt by: python -m m6rec_lite.course environment",
+        "# Use: conda env create -f environment.yml && conda activate m6rec-lite",
+        "name: m6rec-lite",
+        "channels:",
+        "  - conda-forge",
+        "dependencies:",
+        f"  - python={PYTHON}",
+        "  - pip",
+        "  - pip:",
+        *(f"      - {name}=={version}" for name, version in pins.items()),
+        "      - --editable .",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_environment(root: Path) -> Path:
+    """Write ``environment.yml`` from ``constraints.txt``; returns its path."""
+    pins = read_pins((root / "constraints.txt").read_text(encoding="utf-8"))
+    path = root / "environment.yml"
+    path.write_text(environment_text(pins), encoding="utf-8", newline="\n")
+    return path

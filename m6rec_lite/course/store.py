@@ -1,0 +1,159 @@
+"""Executing a chapter in place: its outputs, the hash of the code behind them, and its facts.
+
+A chapter tells its reader what it costs. Those facts are measured, not written: the runner puts
+them in the markdown cell tagged ``facts``, and keeps the figures in the notebook's metadata.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from m6rec_lite.course.bounds import STRICT_VARIABLE
+from m6rec_lite.course.execution import Execution, execute, scrub, write_notebook
+from m6rec_lite.course.freshness import METADATA, freshness, used_modules
+from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE
+from m6rec_lite.course.regions import tags
+from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES
+
+FACTS = "facts"
+
+#: Words of prose and lines of code that a reader takes in a minute.
+WORDS_A_MINUTE, LINES_A_MINUTE = 200, 30
+
+
+class StoreError(RuntimeError):
+    """A notebook did not run through, so nothing was stored."""
+
+
+def is_fresh(path: Path, root: Path) -> bool:
+    """Whether the stored outputs belong to today's code and data."""
+    notebook = nbformat.read(path, as_version=4)
+    stored = notebook.metadata.get(METADATA, {}).get("freshness")
+    return stored == freshness(notebook, path.name, root)
+
+
+def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = True) -> dict:
+    """Execute a notebook at smoke scale (for its seconds) and then at ``scale``, in place.
+
+    Args:
+        path: a notebook of ``notebooks/`` or ``solutions/``.
+        root: the project's folder.
+        scale: whose outputs are stored.
+        progress: show a bar over the cells.
+
+    Returns:
+        The facts measured: ``minutes``, ``seconds`` and ``peak_mb`` by scale, ``gpu``.
+
+    Raises:
+        StoreError: if it fails at either scale; the file stays as it was.
+    """
+    before = nbformat.read(path, as_version=4)
+    kept = before.metadata.get(METADATA, {}).get(FACTS, {})
+    facts: dict[str, Any] = {
+        "seconds": dict(kept.get("seconds", {})),
+        "peak_mb": dict(kept.get("peak_mb", {})),
+    }
+    result: Execution | None = None
+    for each in dict.fromkeys(("smoke", scale)):
+        with tempfile.TemporaryDirectory() as folder:
+            # stored ladders build on one another; a smoke run leaves nothing behind
+            run = root / "runs" / "stored" if each == scale else Path(folder)
+            result = execute(
+                path,
+                Path(folder) / path.name,
+                variables={
+                    SCALE_VARIABLE: each,
+                    RUN_VARIABLE: str(run),
+                    COMMAND_VARIABLE: f"python -m m6rec_lite.course store {_relative(path, root)}",
+                    STRICT_VARIABLE: "1",
+                },
+                progress=progress,
+            )
+        if result.error:
+            raise StoreError(f"{path.name} failed at {each} scale: {result.error}")
+        facts["seconds"][each] = _round(result.seconds)
+        facts["peak_mb"][each] = round(result.peak_mb / 10) * 10
+    notebook = scrub(result.notebook)
+    facts["minutes"] = reading_minutes(notebook)
+    facts["gpu"] = uses_torch(notebook, path.name, root)
+    _write_facts(notebook, facts)
+    notebook.metadata[METADATA] = {
+        "freshness": freshness(notebook, path.name, root),
+        "scale": scale,
+        FACTS: facts,
+    }
+    write_notebook(notebook, path)
+    return facts
+
+
+def reading_minutes(notebook: Any) -> int:
+    """Minutes to read: prose at 200 words a minute, code at 30 lines a minute; at least 1."""
+    words = lines = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            words += len(re.findall(r"\w+", cell.source))
+        elif cell.cell_type == "code":
+            lines += sum(bool(line.strip()) for line in cell.source.split("\n"))
+    return max(1, round(words / WORDS_A_MINUTE + lines / LINES_A_MINUTE))
+
+
+def uses_torch(notebook: Any, name: str, root: Path) -> bool:
+    """Whether the notebook, or a module of the package that it uses, imports torch."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    pattern = re.compile(r"^\s*(?:import|from)\s+torch\b", re.MULTILINE)
+    plain = re.sub(r"^\s*[%!?].*$", "", code, flags=re.MULTILINE)
+    modules = used_modules(plain, name, root)
+    return bool(
+        pattern.search(plain)
+        or any(pattern.search(module.read_text(encoding="utf-8")) for module in modules)
+    )
+
+
+def facts_line(facts: dict[str, Any]) -> str:
+    """The line of facts that a chapter shows under its title."""
+    seconds = facts["seconds"]
+    runs = ", ".join(
+        f"{_said(seconds[each])} at {each} scale" for each in SCALES if each in seconds
+    )
+    peak = max(facts["peak_mb"].values())
+    if not facts["gpu"]:
+        gpu = "a GPU is not used"
+    elif "gpu" in seconds:
+        gpu = "a GPU matters (see its seconds)"
+    else:
+        gpu = "a GPU is used where there is one"
+    memory = f"{peak / 1000:.1f} GB" if peak >= 1000 else f"{peak:.0f} MB"
+    return (
+        f"*{facts['minutes']} min to read · runs in {runs} (two CPU cores) · "
+        f"{memory} of memory at most · {gpu}*"
+    )
+
+
+def _write_facts(notebook: Any, facts: dict[str, Any]) -> None:
+    """Put the line of facts in its cell; a notebook without one is given it after the title."""
+    cell = next((cell for cell in notebook.cells if FACTS in tags(cell)), None)
+    if cell is None:
+        cell = nbformat.v4.new_markdown_cell(metadata={"tags": [FACTS]}, id=FACTS)
+        notebook.cells.insert(1, cell)
+    cell.source = facts_line(facts)
+
+
+def _round(seconds: float) -> float:
+    """Seconds to the digits that would come out again: tenths below ten, else whole."""
+    return round(seconds, 1) if seconds < 10 else float(round(seconds))
+
+
+def _said(seconds: float) -> str:
+    """Seconds as people say them."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def _relative(path: Path, root: Path) -> str:
+    """A path as it is typed in the project's folder; only its name where it lies elsewhere."""
+    path, root = path.resolve(), root.resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name

@@ -1,0 +1,217 @@
+"""The bazaar on disk: one Parquet file a table, the latents beside them, and ``world.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from m6rec_lite.data.bazaar import words
+from m6rec_lite.data.bazaar.dials import WORLD_VERSION, Dials
+from m6rec_lite.data.bazaar.latents import ItemLatents
+from m6rec_lite.data.bazaar.oracle import FIRST_ITEM, Oracle
+from m6rec_lite.data.bazaar.simulate import Trail
+from m6rec_lite.data.bazaar.world import CITIES, DAYS, Shoppers, Weather, World
+from m6rec_lite.data.contracts import validate
+from m6rec_lite.data.tables import EVENTS, TABLES, Card, DataError, Dataset
+
+HOME = Path(__file__).resolve().parents[3] / "datasets" / "bazaar"
+REBUILD = "python -m m6rec_lite.data.bazaar --out datasets/bazaar"
+_LATENTS = ("latent_items", "latent_shoppers", "latent_events")
+
+
+def card(dials: Dials) -> Card:
+    """What the bazaar is."""
+    return Card(
+        title="The bazaar, a simulated open-domain platform with a known truth",
+        licence="Apache-2.0, as the code that generates it",
+        source=f"m6rec_lite.data.bazaar, seed {dials.seed}",
+        quirks=(
+            "Simulated: a model's rank here says how it copes with the effects that the dials name.",
+            "Interactions are organic. Slates and their clicks are a log of their own (impressions) "
+            "and change no shopper's state.",
+            "A shopper meets some items again; the default split keeps the first meeting.",
+            "The oracle knows hidden intents, so no model of observed histories reaches it.",
+        ),
+        version=WORLD_VERSION,
+    )
+
+
+def save(dataset: Dataset, folder: str | Path) -> dict[str, Any]:
+    """Write a generated bazaar, oracle latents included; returns what ``world.json`` says.
+
+    Raises:
+        DataError: if the data set has no oracle.
+    """
+    folder, oracle = Path(folder), dataset.oracle
+    if not isinstance(oracle, Oracle):
+        raise DataError("only a generated bazaar can be saved here; this data set has no oracle")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        table = getattr(dataset, name)
+        if table is None:
+            (folder / f"{name}.parquet").unlink(missing_ok=True)
+        else:
+            _write(pa.Table.from_pandas(table, preserve_index=False), folder / f"{name}.parquet")
+    world = oracle.world
+    hidden = {"hidden": oracle.trail.hidden}
+    for name, columns in zip(
+        _LATENTS, (_columns(world.items), _columns(world.shoppers), hidden), strict=True
+    ):
+        _write(_table(columns), folder / f"{name}.parquet")
+    about = {
+        "world_version": WORLD_VERSION,
+        "tables_sha256": tables_hash(dataset),
+        "dials": world.dials.as_dict(),
+    }
+    (folder / "world.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return about
+
+
+def load(folder: str | Path | None = None) -> Dataset:
+    """Read the bazaar that ships with the course, or one that ``save`` wrote.
+
+    Args:
+        folder: where it lies; by default ``datasets/bazaar`` beside the package.
+
+    Raises:
+        DataError: if files are missing or of another world version; the message says the command
+            that rebuilds them.
+    """
+    folder = HOME if folder is None else Path(folder)
+    needed = [folder / "world.json", folder / "interactions.parquet", folder / "items.parquet"]
+    needed += [folder / "users.parquet", folder / "weather.parquet"]
+    needed += [folder / f"{name}.parquet" for name in _LATENTS]
+    missing = [path.name for path in needed if not path.is_file()]
+    if missing:
+        raise DataError(
+            f"no bazaar in {folder}: {', '.join(missing)} missing; rebuild it with: {REBUILD}"
+        )
+    about = json.loads((folder / "world.json").read_text(encoding="utf-8"))
+    if about.get("world_version") != WORLD_VERSION:
+        raise DataError(
+            f"{folder} holds world version {about.get('world_version')}, this code makes version "
+            f"{WORLD_VERSION}; rebuild it with: {REBUILD}"
+        )
+    tables = {name: _read(folder / f"{name}.parquet") for name in TABLES}
+    tables = {name: None if table is None else validate(name, table, source=f"{name}.parquet")
+              for name, table in tables.items()}  # fmt: skip
+    dials = Dials.of(**about["dials"])
+    world = World(
+        dials,
+        ItemLatents(**_arrays(folder / "latent_items.parquet")),
+        Shoppers(**_arrays(folder / "latent_shoppers.parquet")),
+        _weather(tables["weather"]),
+    )
+    hidden = _arrays(folder / "latent_events.parquet")["hidden"]
+    oracle = Oracle(world, _trail(tables["interactions"], hidden, len(world.shoppers)))
+    return Dataset(name="bazaar", card=card(dials), oracle=oracle, **tables)
+
+
+def tables_hash(dataset: Dataset) -> str:
+    """SHA-256 of the decoded tables and of the hidden states: equal contents, equal hash.
+
+    Floats count to six decimals, so that the last bit of a processor's logarithm does not matter.
+    """
+    digest = hashlib.sha256()
+    for name in TABLES:
+        table = getattr(dataset, name)
+        if table is None:
+            continue
+        for column in table.columns:
+            digest.update(f"{name}.{column}\n".encode())
+            digest.update(_bytes(table[column]))
+    if isinstance(dataset.oracle, Oracle):
+        digest.update(dataset.oracle.trail.hidden.tobytes())
+    return digest.hexdigest()
+
+
+def _bytes(column: pd.Series) -> bytes:
+    """The values of a column, whatever the type that holds them."""
+    if pd.api.types.is_float_dtype(column.dtype) and not pd.api.types.is_extension_array_dtype(
+        column.dtype
+    ):
+        return np.round(column.to_numpy(np.float64), 6).astype("<f8").tobytes()
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return column.to_numpy().astype("datetime64[s]").astype("<i8").tobytes()
+    if pd.api.types.is_numeric_dtype(column.dtype) and not column.hasnans:
+        return column.to_numpy().astype("<i8").tobytes()
+    texts = ["\x1e".join(value) if isinstance(value, list | np.ndarray) else str(value)
+             for value in column.astype(object).where(column.notna(), "<missing>")]  # fmt: skip
+    return "\x1f".join(texts).encode()
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    table = table.replace_schema_metadata(None)
+    pq.write_table(table, path, compression="zstd", compression_level=19)
+
+
+def _read(path: Path) -> pd.DataFrame | None:
+    return pq.read_table(path).to_pandas() if path.is_file() else None
+
+
+def _columns(latents: ItemLatents | Shoppers) -> dict[str, np.ndarray]:
+    return {field.name: getattr(latents, field.name) for field in fields(latents)}
+
+
+def _table(columns: dict[str, np.ndarray]) -> pa.Table:
+    """Arrays as columns; a matrix becomes lists of fixed size."""
+    return pa.table(
+        {
+            name: pa.array(values)
+            if values.ndim == 1
+            else pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+            for name, values in columns.items()
+        }
+    )
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """The reverse of ``_table``."""
+    arrays = {}
+    for name, column in zip((table := pq.read_table(path)).column_names, table.columns, strict=True):
+        chunk = column.combine_chunks()
+        if pa.types.is_fixed_size_list(chunk.type):
+            flat = chunk.flatten().to_numpy(zero_copy_only=False)
+            arrays[name] = flat.reshape(len(chunk), chunk.type.list_size)
+        else:
+            arrays[name] = chunk.to_numpy(zero_copy_only=False)
+    return arrays
+
+
+def _weather(table: pd.DataFrame) -> Weather:
+    """The two arrays of the weather table: cities in their order, days in theirs."""
+    shape = (len(CITIES), DAYS)
+    table = table.assign(place=table["city"].astype(object).map(list(CITIES).index))
+    table = table.sort_values(["place", "date"], kind="stable")
+    codes = pd.Categorical(table["condition"], categories=list(words.CONDITIONS)).codes
+    return Weather(
+        codes.astype(np.int8).reshape(shape),
+        table["temperature"].to_numpy(np.float32).reshape(shape),
+    )
+
+
+def _trail(interactions: pd.DataFrame, hidden: np.ndarray, n_shoppers: int) -> Trail:
+    """The trail behind an interactions table written by ``save``."""
+    if len(hidden) != len(interactions):
+        raise DataError(
+            f"interactions.parquet has {len(interactions)} rows but latent_events.parquet "
+            f"{len(hidden)}; rebuild both with: {REBUILD}"
+        )
+    shopper = interactions["user_id"].to_numpy(np.int64) - 1
+    counts = np.bincount(shopper, minlength=n_shoppers)
+    codes = pd.Categorical(interactions["event"], categories=list(EVENTS)).codes
+    return Trail(
+        np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        (interactions["item_id"].to_numpy(np.int64) - FIRST_ITEM).astype(np.int32),
+        interactions["timestamp"].to_numpy(np.int64),
+        codes.astype(np.int8),
+        hidden.astype(np.uint8),
+    )

@@ -1,0 +1,249 @@
+"""Running notebooks: the table, failures, bounds, pages, being killed, storing in place."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from m6rec_lite.course.__main__ import main
+from m6rec_lite.course.notebooks import faults
+from m6rec_lite.course.runner import run
+from m6rec_lite.course.store import StoreError, is_fresh, store
+
+pytestmark = pytest.mark.notebook
+
+SETUP = """from m6rec_lite import course
+
+SCALE = course.default_scale()
+DATASET = "bazaar"
+SEED = 0"""
+
+ROW = """board = course.Leaderboard()
+board.add({"dataset": DATASET, "scale": SCALE, "split_hash": "abc", "model": "EASE",
+           "variant": "", "seed": SEED, "hr@10": 0.2, "ndcg@10": 0.1})"""
+
+FIGURE = """import matplotlib.pyplot as plt
+course.style()
+fig, ax = plt.subplots()
+ax.plot([1, 2])
+course.show(fig, alt="The line rises from one to two.")"""
+
+
+def write(path: Path, *cells: str, prose: str = "# Small") -> Path:
+    """A notebook with the parameters cell, then these code cells."""
+    new = nbformat.v4.new_code_cell
+    code = [new(SETUP, id="parameters", metadata={"tags": ["parameters"]})]
+    code += [new(source, id=f"cell-{i}") for i, source in enumerate(cells)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(prose, id="title"), *code]),
+        path,
+    )
+    return path
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    for folder in ("notebooks", "solutions", "exercises", "m6rec_lite"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("M6REC_STRICT", raising=False)
+    return tmp_path
+
+
+def texts(notebook) -> str:
+    return "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
+    )
+
+
+def test_a_run_goes_on_after_a_failure_and_tells(root, capsys):
+    write(
+        root / "notebooks" / "00_good.ipynb", "print(SCALE, DATASET, SEED)", FIGURE, ROW,
+        'course.record("ndcg", 0.2, at_least=0.1)',
+        prose="# Good\n[next](02_broken.ipynb) [licence](../LICENSE) [web](https://x.org/a.ipynb)",
+    )  # fmt: skip
+    write(root / "notebooks" / "01_fails.ipynb", "1 / 0", "print('never')")
+    write(
+        root / "notebooks" / "02_broken.ipynb",
+        'course.record("hr", 0.5, at_least=0.1)',
+        'course.record("ndcg", 0.01, at_least=0.1)',
+    )
+    code = run(scale="smoke", dataset="bazaar", seed=7, root=root, progress=False)
+    assert code == 1
+    out = root / "runs" / "bazaar-smoke"
+    table = pd.read_csv(out / "chapters.csv", keep_default_na=False).set_index("chapter")
+    assert table["status"].tolist() == ["finished", "failed", "bound broken"]
+    assert table.loc["01_fails", "error"].endswith("ZeroDivisionError: division by zero")
+    assert table.loc["02_broken", "broken"] == "ndcg = 0.01"
+    assert table["bounds_held"].tolist() == [1, 0, 1]
+    assert table["bounds"].tolist() == [1, 0, 2]
+    assert (table["seconds"] > 0).all()
+    assert (table["peak_mb"] > 20).all()  # a Python kernel alone takes more
+
+    executed = nbformat.read(out / "notebooks" / "00_good.ipynb", as_version=4)
+    assert "smoke bazaar 7" in texts(executed)
+    assert "papermill" not in json.dumps(executed.metadata)
+    assert str(root) not in (out / "notebooks" / "00_good.ipynb").read_text()
+    board = pd.read_csv(out / "leaderboard" / "bazaar.csv")
+    assert board["command"].tolist() == [
+        "python -m m6rec_lite.course run --scale smoke --dataset bazaar --seed 7 --chapters 00"
+    ]
+
+    page = (out / "pages" / "00_good.html").read_text()
+    assert 'alt="The line rises from one to two."' in page
+    assert 'href="02_broken.html"' in page
+    assert 'href="../../../LICENSE"' in page
+    assert 'href="https://x.org/a.ipynb"' in page
+    index = (out / "index.html").read_text()
+    assert "EASE 0.100" in index  # the ladder's alt text
+    assert "data:image/png;base64," in index
+    assert 'href="pages/01_fails.html"' in index
+    assert "ZeroDivisionError" in index
+
+    said = capsys.readouterr().out
+    assert "1 of 3 chapters finished" in said
+    for place in ("index.html", "notebooks", "leaderboard/bazaar.csv", "chapters.csv"):
+        assert f"runs/bazaar-smoke/{place}" in said.splitlines()[-4:].__str__()
+
+
+def test_what_finished_is_not_run_again_when_resuming(root, capsys):
+    first = write(root / "notebooks" / "00_a.ipynb", "open('00.txt', 'a').write('x')")
+    second = write(root / "notebooks" / "01_b.ipynb", "open('01.txt', 'a').write('x')", "1 / 0")
+    assert run(scale="smoke", root=root, progress=False) == 1
+    write(second, "open('01.txt', 'a').write('x')")
+    assert run(scale="smoke", root=root, progress=False, resume=True) == 0
+    assert (root / "notebooks" / "00.txt").read_text() == "x"
+    assert (root / "notebooks" / "01.txt").read_text() == "xx"
+    # another seed, or changed code, is another matter
+    write(first, "open('00.txt', 'a').write('y')")
+    assert run(scale="smoke", root=root, progress=False, resume=True) == 0
+    assert (root / "notebooks" / "00.txt").read_text() == "xy"
+    assert run(scale="smoke", root=root, progress=False, resume=True, seed=1) == 0
+    assert (root / "notebooks" / "01.txt").read_text() == "xxx"
+
+
+def test_some_chapters_keep_the_rows_of_the_others(root):
+    write(root / "notebooks" / "00_a.ipynb", "1")
+    write(root / "notebooks" / "01_b.ipynb", "1")
+    out = root / "mine"
+    assert run(scale="smoke", root=root, out=out, progress=False) == 0
+    assert run(scale="smoke", root=root, out=out, progress=False, numbers="1") == 0
+    assert pd.read_csv(out / "chapters.csv")["chapter"].tolist() == ["00_a", "01_b"]
+    with pytest.raises(ValueError, match="no chapter 07 in notebooks/; there are 00, 01"):
+        run(scale="smoke", root=root, numbers="07", progress=False)
+
+
+def test_a_kernel_that_dies_is_a_failure_like_another(root):
+    write(root / "notebooks" / "00_dies.ipynb", "import os\nos._exit(3)")
+    write(root / "notebooks" / "01_b.ipynb", "1")
+    (root / "notebooks" / "02_torn.ipynb").write_text('{"cells": [')
+    assert run(scale="smoke", root=root, progress=False) == 1
+    table = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv", keep_default_na=False)
+    assert table["status"].tolist() == ["failed", "finished", "failed"]
+    assert "DeadKernel" in table["error"][0]
+
+
+def test_memory_is_that_of_the_kernel_and_its_children(root):
+    fill = "import numpy as np\nx = np.ones(25_000_000)"  # 200 MB
+    write(root / "notebooks" / "00_small.ipynb", "1")
+    write(root / "notebooks" / "01_large.ipynb", fill + "\ndel x")
+    child = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', '''{fill}\nimport time\ntime.sleep(0.5)'''])"  # noqa: E501
+    write(root / "notebooks" / "02_child.ipynb", child)
+    assert run(scale="smoke", root=root, progress=False) == 0
+    peak = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv")["peak_mb"]
+    assert peak[1] > peak[0] + 150
+    assert peak[2] > peak[0] + 150
+
+
+def test_a_run_that_was_killed_starts_again(root):
+    write(root / "notebooks" / "00_a.ipynb", ROW, "open('00.txt', 'a').write('x')")
+    write(
+        root / "notebooks" / "01_b.ipynb",
+        "import pathlib, time\npathlib.Path('01.txt').touch()\n"
+        "time.sleep(60 if not pathlib.Path('again').exists() else 0)",
+    )
+    command = [sys.executable, "-m", "m6rec_lite.course", "run", "--scale", "smoke", "--resume"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    begun = time.monotonic()
+    while not (root / "notebooks" / "01.txt").exists():
+        assert process.poll() is None
+        assert time.monotonic() - begun < 60
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    out = root / "runs" / "bazaar-smoke"
+    assert pd.read_csv(out / "chapters.csv")["chapter"].tolist() == ["00_a"]
+    (root / "notebooks" / "again").touch()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (root / "notebooks" / "00.txt").read_text() == "x"
+    assert len(pd.read_csv(out / "leaderboard" / "bazaar.csv")) == 1
+    assert pd.read_csv(out / "chapters.csv")["status"].tolist() == ["finished", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "--scale", "huge"], "--scale is 'huge'; wanted one of smoke, laptop, gpu"),
+        (["run"], "no chapters in"),
+        (["store", "notebooks/99_none.ipynb"], "no such notebook"),
+    ],
+)
+def test_the_command_line_tells_what_is_wrong(root, arguments, told, capsys):
+    assert main(arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- storing in place
+
+
+def test_storing_keeps_outputs_facts_and_hash_and_nothing_of_the_machine(root, monkeypatch):
+    path = write(
+        root / "notebooks" / "00_a.ipynb",
+        "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)):\n    pass\nprint(SCALE)",
+        FIGURE,
+    )
+    assert not is_fresh(path, root)
+    facts = store(path, root, progress=False)
+    notebook = nbformat.read(path, as_version=4)
+    assert "laptop" in texts(notebook)
+    assert set(facts["seconds"]) == set(facts["peak_mb"]) == {"smoke", "laptop"}
+    assert facts["gpu"] is False
+    facts_cell = notebook.cells[1]
+    assert facts_cell.metadata["tags"] == ["facts"]
+    assert "min to read" in facts_cell.source
+    assert "at smoke scale" in facts_cell.source
+    told = faults(path, root)
+    for word in (
+        "executed",
+        "warning",
+        "widget",
+        "path",
+        "alt",
+        "other code",
+        "facts",
+        "papermill",
+    ):
+        assert not [fault for fault in told if word in fault], told
+    assert is_fresh(path, root)
+    # storing again changes the measured facts at most
+    ids = [cell.id for cell in notebook.cells]
+    store(path, root, progress=False)
+    assert [cell.id for cell in nbformat.read(path, as_version=4).cells] == ids
+
+
+def test_a_chapter_that_fails_or_breaks_a_bound_is_not_stored(root):
+    for source, why in (("1 / 0", "ZeroDivision"), ("course.record('x', 0, at_least=1)", "Bound")):
+        path = write(root / "notebooks" / "00_a.ipynb", source)
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match=why):
+            store(path, root, progress=False)
+        assert path.read_bytes() == before
