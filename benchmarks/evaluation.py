@@ -18,6 +18,7 @@ import json
 import os
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -87,6 +88,7 @@ def alternate(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, 
 
 def main() -> None:
     """Time, print, and end in one JSON object."""
+    warnings.filterwarnings("ignore", module="ranx")  # on casts inside numba
     from ranx import Qrels, Run
     from ranx import evaluate as ranx_evaluate
 

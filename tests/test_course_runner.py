@@ -19,13 +19,15 @@ from m6rec_lite.course.store import StoreError, is_fresh, store
 
 pytestmark = pytest.mark.notebook
 
-SETUP = """from m6rec_lite import course
-
-SCALE = course.default_scale()
+SETUP = """import os
+SCALE = os.environ["M6REC_SCALE"]
 DATASET = "bazaar"
 SEED = 0"""
 
-ROW = """board = course.Leaderboard()
+COURSE = "from m6rec_lite import course"
+
+ROW = """from m6rec_lite import course
+board = course.Leaderboard()
 board.add({"dataset": DATASET, "scale": SCALE, "split_hash": "abc", "model": "EASE",
            "variant": "", "seed": SEED, "hr@10": 0.2, "ndcg@10": 0.1})"""
 
@@ -66,13 +68,14 @@ def texts(notebook) -> str:
 
 def test_a_run_goes_on_after_a_failure_and_tells(root, capsys):
     write(
-        root / "notebooks" / "00_good.ipynb", "print(SCALE, DATASET, SEED)", FIGURE, ROW,
+        root / "notebooks" / "00_good.ipynb", COURSE, "print(SCALE, DATASET, SEED)", FIGURE, ROW,
         'course.record("ndcg", 0.2, at_least=0.1)',
         prose="# Good\n[next](02_broken.ipynb) [licence](../LICENSE) [web](https://x.org/a.ipynb)",
     )  # fmt: skip
     write(root / "notebooks" / "01_fails.ipynb", "1 / 0", "print('never')")
     write(
         root / "notebooks" / "02_broken.ipynb",
+        COURSE,
         'course.record("hr", 0.5, at_least=0.1)',
         'course.record("ndcg", 0.01, at_least=0.1)',
     )
@@ -209,6 +212,7 @@ def test_storing_keeps_outputs_facts_and_hash_and_nothing_of_the_machine(root, m
     path = write(
         root / "notebooks" / "00_a.ipynb",
         "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)):\n    pass\nprint(SCALE)",
+        COURSE,
         FIGURE,
     )
     assert not is_fresh(path, root)
@@ -241,7 +245,10 @@ def test_storing_keeps_outputs_facts_and_hash_and_nothing_of_the_machine(root, m
 
 
 def test_a_chapter_that_fails_or_breaks_a_bound_is_not_stored(root):
-    for source, why in (("1 / 0", "ZeroDivision"), ("course.record('x', 0, at_least=1)", "Bound")):
+    for source, why in (
+        ("1 / 0", "ZeroDivision"),
+        (f"{COURSE}\ncourse.record('x', 0, at_least=1)", "Bound"),
+    ):
         path = write(root / "notebooks" / "00_a.ipynb", source)
         before = path.read_bytes()
         with pytest.raises(StoreError, match=why):

@@ -13,12 +13,14 @@ from m6rec_lite.evaluation import (
     FixedScores,
     Meter,
     Places,
+    Questions,
     accuracy,
     compare,
     evaluate,
     fit_and_evaluate,
     report_table,
 )
+from m6rec_lite.evaluation.questions import all_but_sample
 
 N_USERS, N_ITEMS = 90, 40
 
@@ -233,6 +235,17 @@ def test_sampled_negatives_flatter_as_chance_says():
     wanted = hypergeom(n_items - 2, above, negatives).cdf(9)
     assert found["hr@10"] == pytest.approx(wanted, abs=3 * np.sqrt(wanted * (1 - wanted) / 600))
     assert wanted > 0.9
+
+
+def test_a_sample_has_its_size_and_is_drawn_from_what_may_be_ranked():
+    n_users, n_items = 2000, 12
+    split = make_split([[0, 1, 2]] * n_users, [[3, 4]] * n_users, np.arange(n_items))
+    batch = Questions(split).batch(0, n_users)
+    kept = ~all_but_sample(batch, 4, np.random.default_rng(0))
+    assert not kept[:, :3].any()
+    assert kept[:, 3:5].all()
+    np.testing.assert_array_equal(kept[:, 5:].sum(axis=1), 4)
+    np.testing.assert_allclose(kept[:, 5:].mean(axis=0), 4 / 7, atol=0.05)
 
 
 def test_sampled_negatives_are_the_same_for_every_model_and_batch(split, scores):

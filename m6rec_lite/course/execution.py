@@ -21,10 +21,12 @@ from tqdm.auto import tqdm  # noqa: F401 - read before TQDM_DISABLE is set for t
 
 from m6rec_lite.course.leaderboard import write_atomically
 
-#: Set for every kernel: no progress bars in stored outputs; the kernel of this environment, not of
-#: the user's home; no remark of the debugger on frozen modules.
+#: Set for every kernel. No progress bars in stored outputs: tqdm's widgets ignore ``TQDM_DISABLE``,
+#: and any name that begins with SPYDER makes tqdm write text, which heeds it. The kernel of this
+#: environment, not of the user's home. No remark of the debugger on frozen modules.
 KERNEL_ENVIRONMENT = {
     "TQDM_DISABLE": "1",
+    "SPYDER_WIDGETS": "none",
     "JUPYTER_PREFER_ENV_PATH": "1",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
@@ -54,13 +56,17 @@ class Execution:
 class MemoryWatch:
     """Peak resident memory of this process's children while the ``with`` block runs."""
 
-    def __init__(self, interval: float = 0.1) -> None:
+    def __init__(self, interval: float = 0.05) -> None:
         self.peak_mb = 0.0
         self._interval = interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> MemoryWatch:
+        import psutil
+
+        self._me = psutil.Process()
+        self._before = {child.pid for child in self._me.children(recursive=True)}
         self._thread.start()
         return self
 
@@ -71,12 +77,10 @@ class MemoryWatch:
     def _watch(self) -> None:
         import psutil
 
-        me = psutil.Process()
-        before = {child.pid for child in me.children(recursive=True)}
         while not self._stop.wait(self._interval):
             total = 0.0
-            for child in me.children(recursive=True):
-                if child.pid in before:
+            for child in self._me.children(recursive=True):
+                if child.pid in self._before:
                     continue
                 try:
                     total += child.memory_info().rss
@@ -146,6 +150,7 @@ def execute(
                 str(target),
                 parameters=dict(parameters or {}),
                 kernel_name="python3",
+                language="python",
                 progress_bar=bar,
                 cwd=str(path.parent),
                 request_save_on_cell_execute=False,

@@ -93,9 +93,9 @@ def run(
     variables = {SCALE_VARIABLE: scale, RUN_VARIABLE: str(out)}
     bar = tqdm(paths, desc="chapters", unit="chapter", disable=not progress, leave=False)
     for path in bar:
-        code = freshness(nbformat.read(path, as_version=4), path.name, root)
+        code = _code(path, root)
         before = rows.get(path.stem, {})
-        if resume and before.get("status") == FINISHED and before.get("code") == code:
+        if resume and before.get("status") == FINISHED and code and before.get("code") == code:
             bar.write(f"{path.stem}: finished before", file=sys.stderr)
             continue
         command = f"python -m m6rec_lite.course run --scale {scale} --dataset {name} --seed {seed}"
@@ -123,6 +123,14 @@ def run(
     write_index(out, pd.DataFrame(list(rows.values())), board.latest(name, scale=scale))
     _report(mine, out, board.path(name))
     return 0 if all(row["status"] == FINISHED for row in mine) else 1
+
+
+def _code(path: Path, root: Path) -> str:
+    """The hash of the chapter's code and data; "" where the file is no notebook."""
+    try:
+        return freshness(nbformat.read(path, as_version=4), path.name, root)
+    except (ValueError, SyntaxError):  # executing it will tell
+        return ""
 
 
 def _row(chapter: str, result: Any) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from m6rec_lite.data.tables import DataError
 log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 16
+_MAX_UNPACKED = 1 << 31
 
 
 class DownloadError(DataError):
@@ -59,7 +60,7 @@ def fetch(
 
     Args:
         url: http or https.
-        destination: where the file shall lie; if it exists already, nothing is done.
+        destination: where the file shall lie; if it is there already, it is only checked.
         sha256: the checksum, in hex; without one only the length is checked.
         timeout: seconds that the server may stay silent.
         retries: further tries after the first.
@@ -79,6 +80,10 @@ def fetch(
     part = destination.with_name(destination.name + ".part")
     with _writing(destination), _alone(part):
         if destination.exists():
+            if sha256 is not None and _digest(destination) != sha256:
+                raise DownloadError(
+                    f"{destination} exists but its checksum is not that of {url}; remove it"
+                )
             return destination
         last: Exception | None = None
         restarted = False
@@ -138,10 +143,15 @@ def ensure_archive(
         )
     try:
         with _writing(folder), _alone(folder):
-            if not all((folder / file).is_file() for file in files):  # another process was faster
-                fetch(url, archive, sha256=sha256, **options)  # type: ignore[arg-type]
+            if all((folder / file).is_file() for file in files):  # another process was faster
+                return folder
+            ours = not archive.exists()  # or somebody put it there by hand
+            fetch(url, archive, sha256=sha256, **options)  # type: ignore[arg-type]
+            try:
                 _unpack(archive, folder, files)
-                archive.unlink()
+            finally:
+                if ours:
+                    archive.unlink()
     except DownloadError as error:
         raise DownloadError(
             f"{name}: {error}\nBy hand: get {url} on a machine that can, unpack it, and put the "
@@ -283,13 +293,13 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unpack(archive: Path, folder: Path, files: Sequence[str], max_bytes: int = 1 << 31) -> None:
+def _unpack(archive: Path, folder: Path, files: Sequence[str]) -> None:
     """Unpack the archive's one folder beside ``folder``, then rename it into place."""
     fresh = folder.with_name(f".{folder.name}.unpacking-{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         with zipfile.ZipFile(archive) as source:
-            _check_members(source, folder.name, max_bytes)
+            _check_members(source, folder.name)
             for member in source.infolist():  # reading checks each member's CRC
                 source.extract(member, fresh)
         lacking = [file for file in files if not (fresh / folder.name / file).is_file()]
@@ -299,15 +309,12 @@ def _unpack(archive: Path, folder: Path, files: Sequence[str], max_bytes: int = 
             folder.rmdir()  # empty: ensure_archive saw to that
         os.replace(fresh / folder.name, folder)
     except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, NotImplementedError) as error:
-        archive.unlink(missing_ok=True)
-        raise DownloadError(
-            f"{archive.name} is not a sound zip file ({error}); it was removed"
-        ) from None
+        raise DownloadError(f"{archive.name} is not a sound zip file ({error})") from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _check_members(source: zipfile.ZipFile, name: str, max_bytes: int) -> None:
+def _check_members(source: zipfile.ZipFile, name: str) -> None:
     """Refuse what leads out of the folder, what is a link, and what swells beyond reason."""
     for member in source.infolist():
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
@@ -317,5 +324,5 @@ def _check_members(source: zipfile.ZipFile, name: str, max_bytes: int) -> None:
                 f"{source.filename} holds {member.filename!r}, which does not belong in {name}/"
             )
     size = sum(member.file_size for member in source.infolist())
-    if size > max_bytes:
+    if size > _MAX_UNPACKED:
         raise DownloadError(f"{source.filename} would unpack to {size:,} bytes")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +94,7 @@ ARCHIVES: dict[str, Archive] = {
                 "movies.dat is latin-1; fields are separated by '::'.",
                 "movies.dat lists 3,883 films, of which 3,706 were rated.",
                 "A release is known by the year in the title: 1 January stands for it.",
-                "Every user has at least 20 ratings, most of them given within a day.",
+                "Every user has at least 20 ratings; 63 % of the users gave all of theirs within a day.",
             ),
         ),
     ),
@@ -225,6 +226,8 @@ def _fields(
     """Lines cut at the separator; every line must have ``n_fields`` of them."""
     lines = _text(path, encoding).splitlines()
     cut = [line.split(separator) for line in lines if line]
+    if not cut:
+        raise DataError(f"{path} is empty")
     for number, fields in enumerate(cut):
         if len(fields) != n_fields:
             raise DataError(
@@ -245,6 +248,22 @@ def _ratings(path: Path, separator: str) -> pd.DataFrame:
     return frame[["user_id", "item_id", "timestamp", "value"]]
 
 
+def _table(path: Path, names: list[str]) -> pd.DataFrame:
+    """The named columns of a CSV with a header."""
+    try:
+        return pd.read_csv(path, encoding="utf-8")[names]
+    except (ValueError, KeyError) as error:
+        raise DataError(f"{path}: wanted a CSV with the columns {names}: {error}") from None
+
+
+def _whole(values: Sequence[str], path: Path) -> list[int]:
+    """Whole numbers, or an error that names the file."""
+    try:
+        return [int(value) for value in values]
+    except ValueError as error:
+        raise DataError(f"{path}: wanted a whole number: {error}") from None
+
+
 def _read_100k(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     ratings = _ratings(folder / "u.data", "\t")
     genres = [name for name, _ in _fields(folder / "u.genre", "|", 2)]
@@ -254,48 +273,57 @@ def _read_100k(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         for film in films
     ]
     released = pd.to_datetime([film[2] or None for film in films], format="%d-%b-%Y")
+    ids = _whole([film[0] for film in films], folder / "u.item")
     people = _fields(folder / "u.user", "|", 5)
+    user_ids, ages, genders, occupations, _ = zip(*people, strict=True)
     users = pd.DataFrame(
         {
-            "user_id": [int(person[0]) for person in people],
-            "age_band": _age_bands([int(person[1]) for person in people]),
-            "gender": [person[2] for person in people],
-            "occupation": [person[3] for person in people],
+            "user_id": _whole(user_ids, folder / "u.user"),
+            "age_band": _age_bands(_whole(ages, folder / "u.user")),
+            "gender": genders,
+            "occupation": occupations,
         }
     )
-    return ratings, _films([f[0] for f in films], [f[1] for f in films], tags, released), users
+    return ratings, _films(ids, [film[1] for film in films], tags, released), users
 
 
 def _read_1m(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     ratings = _ratings(folder / "ratings.dat", "::")
     films = _fields(folder / "movies.dat", "::", 3)
-    titles = [film[1] for film in films]
-    items = _films([f[0] for f in films], titles, [f[2].split("|") for f in films], _years(titles))
+    film_ids, titles, genres = zip(*films, strict=True)
+    ids = _whole(film_ids, folder / "movies.dat")
+    items = _films(ids, titles, [listed.split("|") for listed in genres], _years(titles))
     people = _fields(folder / "users.dat", "::", 5)
+    user_ids, genders, ages, jobs, _ = zip(*people, strict=True)
+    codes = _whole(jobs, folder / "users.dat")
+    if not set(codes) <= set(range(len(_OCCUPATIONS))):
+        raise DataError(f"{folder / 'users.dat'}: occupations lie between 0 and 20")
     users = pd.DataFrame(
         {
-            "user_id": [int(person[0]) for person in people],
-            "age_band": _age_bands([int(person[2]) for person in people]),
-            "gender": [person[1] for person in people],
-            "occupation": [_OCCUPATIONS[int(person[3])] for person in people],
+            "user_id": _whole(user_ids, folder / "users.dat"),
+            "age_band": _age_bands(_whole(ages, folder / "users.dat")),
+            "gender": genders,
+            "occupation": [_OCCUPATIONS[code] for code in codes],
         }
     )
     return ratings, items, users
 
 
 def _read_latest(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    ratings = pd.read_csv(folder / "ratings.csv", encoding="utf-8")
-    names = {"userId": "user_id", "movieId": "item_id", "rating": "value"}
-    ratings = ratings.rename(columns=names)
-    films = pd.read_csv(folder / "movies.csv", encoding="utf-8", dtype="str")
-    tags = [genres.split("|") for genres in films["genres"]]
-    titles = films["title"].tolist()
+    ratings = _table(folder / "ratings.csv", ["userId", "movieId", "timestamp", "rating"])
+    ratings.columns = ["user_id", "item_id", "timestamp", "value"]
+    films = _table(folder / "movies.csv", ["movieId", "title", "genres"])
+    tags = [genres.split("|") for genres in films["genres"].fillna("")]
+    titles = films["title"].astype("str").tolist()
     items = _films(films["movieId"].tolist(), titles, tags, _years(titles))
     return ratings, items, pd.DataFrame({"user_id": np.unique(ratings["user_id"])})
 
 
 def _films(
-    ids: list[str], titles: list[str], genres: list[list[str]], released: pd.DatetimeIndex
+    ids: Sequence[int],
+    titles: Sequence[str],
+    genres: list[list[str]],
+    released: pd.DatetimeIndex,
 ) -> pd.DataFrame:
     """The items table. The first genre is the category; "no genre" is an absent one."""
     none = ("unknown", "(no genres listed)")
@@ -303,7 +331,7 @@ def _films(
     seconds = pd.Series(released.astype("datetime64[s]").astype("int64"), dtype="Int64")
     return pd.DataFrame(
         {
-            "item_id": [int(item) for item in ids],
+            "item_id": ids,
             "domain": "films",
             "category": [listed[0] if listed else None for listed in genres],
             "title": titles,
@@ -313,7 +341,7 @@ def _films(
     )
 
 
-def _years(titles: list[str]) -> pd.DatetimeIndex:
+def _years(titles: Sequence[str]) -> pd.DatetimeIndex:
     """1 January of the year that ends a title in brackets; missing where there is none."""
     found = [re.search(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$", title) for title in titles]
     return pd.DatetimeIndex([f"{year[1]}-01-01" if year else None for year in found])

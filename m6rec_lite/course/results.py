@@ -1,0 +1,104 @@
+"""``make results``: measure everything that the project claims, and write it where it is claimed.
+
+Chapters run at laptop scale on the bazaar, and on MovieLens 100K where it is present; what they
+add to the leaderboard is copied to ``results/leaderboard/``. The published rows of MovieLens are
+measured again beside ours (``anchors``). The bazaar's card and the marked regions of the README
+are written from these figures. What cannot be measured here, for want of data, is left as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+from m6rec_lite.course import anchors
+from m6rec_lite.course.datacards import write_card
+from m6rec_lite.course.documents import fill, table
+from m6rec_lite.course.figures import ladder, ladder_alt, png, style
+from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
+from m6rec_lite.course.places import chapters, project_root
+from m6rec_lite.course.runner import run
+from m6rec_lite.course.store import FACTS
+from m6rec_lite.course.freshness import METADATA
+from m6rec_lite.data import DataError, load_dataset
+
+logger = logging.getLogger(__name__)
+
+LADDER = "results/ladder.png"
+SCALE = "laptop"
+
+
+def write_results(root: Path | None = None) -> int:
+    """Measure, then write ``results/``, the data card and the README's figures.
+
+    Returns:
+        0 if all that could be measured was; 1 if a chapter failed, and then its rows are not kept.
+    """
+    root = root or project_root()
+    board = Leaderboard(root / "results" / "leaderboard")
+    failed = 0
+    for name in ("bazaar", "ml-100k"):
+        if not _present(name):
+            continue
+        out = root / "runs" / f"results-{name}"
+        code = run(scale=SCALE, dataset=name, out=out, root=root)
+        failed |= code
+        if code == 0:
+            for row in Leaderboard(out / "leaderboard").frame(name, scale=SCALE).to_dict("records"):
+                board.add(row)
+    for name in ("ml-100k", "ml-1m"):
+        if _present(name):
+            anchors.main(["--dataset", name])
+    write_card(load_dataset("bazaar"), root / "datasets" / "README.md")
+    write_readme(root)
+    return failed
+
+
+def write_readme(root: Path) -> None:
+    """Draw the ladder and fill the README's regions from what is stored; measures nothing."""
+    board = Leaderboard(root / "results" / "leaderboard")
+    rows = board.latest("bazaar", scale=SCALE)
+    style()
+    (root / LADDER).write_bytes(png(ladder(rows, title="The bazaar: the ladder so far")))
+    picture = f"![{ladder_alt(rows)}]({LADDER})"
+    columns = ["model", "variant", "hr@10", "ndcg@10", "fit_seconds"]
+    best = rows.sort_values("ndcg@10", ascending=False)[columns]
+    top = float(best.loc[best["model"] == ORACLE, "ndcg@10"].iloc[0])
+    best["share of the oracle"] = (best["ndcg@10"] / top).map("{:.0%}".format)
+    best = best.rename(columns={"fit_seconds": "seconds to fit"})
+    best = best.round({"hr@10": 3, "ndcg@10": 3, "seconds to fit": 1})
+    fill(root / "README.md", "ladder", f"{picture}\n\n{table(best)}")
+    fill(root / "README.md", "chapters", table(chapter_table(root)))
+
+
+def chapter_table(root: Path) -> pd.DataFrame:
+    """The chapters there are: title, minutes to read, seconds to run, memory, as stored in them."""
+    rows = []
+    for path in chapters(root / "notebooks"):
+        notebook = nbformat.read(path, as_version=4)
+        facts = notebook.metadata[METADATA][FACTS]
+        title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
+        rows.append(
+            {
+                "chapter": f"[{title}](notebooks/{path.name})",
+                "minutes to read": facts["minutes"],
+                "seconds at smoke scale": facts["seconds"]["smoke"],
+                "seconds at laptop scale": facts["seconds"][SCALE],
+                "peak MB": max(facts["peak_mb"].values()),
+                "exercises": f"[exercises](exercises/{path.name})",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _present(name: str) -> bool:
+    """Whether a data set can be read without a download."""
+    try:
+        load_dataset(name, download=False)
+    except DataError as error:
+        logger.warning("%s is left out: %s", name, error)
+        return False
+    return True

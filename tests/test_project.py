@@ -1,0 +1,188 @@
+"""The project's own files agree with one another and tell nothing of the machine they came from."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from m6rec_lite.course.check_machine import Finding, check_machine, look
+from m6rec_lite.course.notebooks import MACHINE_PATH
+from m6rec_lite.course.pins import environment_text, read_pins
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = {".py", ".md", ".txt", ".yml", ".toml", ".json", ".csv", ".cfg", ".sh", ""}
+
+#: Written in pieces, so that this file does not hold what it looks for.
+INDEX_HOSTS = [f"{name}.org" for name in ("pypi", "download.pytorch", "files.pythonhosted")]
+INDEX_HOSTS += ["pypi.tuna", "mirrors.aliyun", "--index" + "-url", "--find" + "-links"]
+
+
+def pins() -> dict[str, str]:
+    return read_pins((ROOT / "constraints.txt").read_text(encoding="utf-8"))
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_environment_and_constraints_hold_the_same_versions():
+    text = (ROOT / "environment.yml").read_text(encoding="utf-8")
+    assert text == environment_text(pins()), "run: python -m m6rec_lite.course environment"
+    assert dict(re.findall(r"^ +- ([\w.-]+)==(\S+)$", text, re.MULTILINE)) == pins()
+
+
+def test_every_dependency_is_pinned_within_its_range():
+    pinned = {canonicalize_name(name): Version(version) for name, version in pins().items()}
+    described = project()
+    wanted = described["dependencies"] + sum(described["optional-dependencies"].values(), [])
+    for requirement in map(Requirement, wanted):
+        name = canonicalize_name(requirement.name)
+        if requirement.extras or name == canonicalize_name(described["name"]):
+            continue
+        assert name in pinned, f"{name} has no pin"
+        assert pinned[name] in requirement.specifier, f"{name}=={pinned[name]} is out of range"
+    assert pinned["torch"] == Version("2.13.0")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy>=2",
+        "torch==2.13.0+cpu",
+        "x @ file:///here/x.whl",
+        "-e .",
+        "--extra-index-url https://x.org/simple",
+        "https://x.org/numpy-2.whl",
+        "numpy==2.4.6 ; python_version > '3'",
+    ],
+)
+def test_a_line_that_is_no_pin_is_told(line):
+    with pytest.raises(ValueError, match="line 2: wanted name==version"):
+        read_pins(f"# versions\n{line}\n")
+
+
+def test_a_name_pinned_twice_is_told():
+    with pytest.raises(ValueError, match="pinned twice"):
+        read_pins("NumPy==2.4.6\nnumpy==2.4.5")
+
+
+def tracked() -> list[Path]:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    done = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_file_names_a_package_index_or_a_path_of_one_machine():
+    told = []
+    for path in tracked():
+        if path.suffix not in TEXT or path.resolve() == Path(__file__).resolve():
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        told += [f"{path.relative_to(ROOT)}: {host}" for host in INDEX_HOSTS if host in text]
+        if path.parent != ROOT / "tests":  # the tests of the rule hold such paths themselves
+            told += [f"{path.relative_to(ROOT)}: {m[0]}" for m in MACHINE_PATH.finditer(text)]
+    assert told == []
+
+
+def test_only_the_automatic_check_looks_beside_the_checkout():
+    outside = "../" + "shared"
+    named = [
+        path.relative_to(ROOT).as_posix()
+        for path in tracked()
+        if path.suffix in TEXT and outside in path.read_text(encoding="utf-8", errors="replace")
+    ]
+    assert set(named) <= {".ci/run"}
+
+
+def make(tmp_path, *arguments):
+    """``make`` in an empty project whose packages are never installed."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    return subprocess.run(
+        ["make", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+
+
+def fake_python(tmp_path, *, old=False, venv=True):
+    """A python that answers the Makefile's questions as an old or incomplete one would."""
+    script = tmp_path / "python"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *version_info*) exit {int(old)};; *ensurepip*) exit {int(not venv)};;\n'
+        "  -V) echo Python 3.9.1;; *) echo unexpected $*; exit 9;; esac\n"
+    )
+    script.chmod(0o755)
+    return script
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"old": True}, ["needs Python 3.11", "Python 3.9.1", "python3.11-venv"]),
+        ({"venv": False}, ["lacks the venv module", "python3-venv"]),
+    ],
+)
+def test_make_names_the_package_that_is_missing(how, told, tmp_path):
+    done = make(tmp_path, "test", f"PYTHON3={fake_python(tmp_path, **how)}")
+    assert done.returncode != 0
+    for words in told:
+        assert words in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+@needs_make
+def test_make_names_what_to_install_where_there_is_no_python(tmp_path):
+    done = make(tmp_path, "course", "PYTHON3=no-such-python")
+    assert done.returncode != 0
+    assert "Install Python 3.11" in done.stderr
+
+
+@needs_make
+def test_make_passes_scale_data_set_and_chapters_through(tmp_path):
+    ready = tmp_path / ".venv" / ".installed"
+    ready.parent.mkdir()
+    make(tmp_path, "-n", "help")  # copies the files, so that the stamp is newer
+    ready.touch()
+    done = make(tmp_path, "-n", "course", "SCALE=laptop", "DATASET=ml-100k", "CHAPTERS=00,01")
+    assert "run --scale laptop --dataset ml-100k --chapters 00,01" in done.stdout
+    done = make(tmp_path, "-n", "course", "M6REC_SCALE=")
+    assert re.search(r"run --scale smoke --dataset bazaar *$", done.stdout, re.MULTILINE)
+    assert "pip install" not in done.stdout
+
+
+def test_check_machine_tells_what_a_bug_report_needs():
+    lines = []
+    code = check_machine(lines.append)
+    text = "\n".join(lines)
+    for what in ("Python", "torch", "numpy", "cores", "memory", "GPU", "disk", "data: bazaar"):
+        assert f" {what}: " in text
+    assert code == (1 if "[FAIL]" in text else 0)
+
+
+def test_what_is_missing_is_told_with_its_mend(monkeypatch, tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "m6rec_lite").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("M6REC_DATA", raising=False)
+    found = {finding.what: finding for finding in look()}
+    assert str(found["data: bazaar"]).startswith("[FAIL]")
+    assert "git checkout" in found["data: bazaar"].mend
+    assert str(found["data: ml-1m"]).startswith("[--]")
+    (tmp_path / "elsewhere" / "ml-1m").mkdir(parents=True)
+    monkeypatch.setenv("M6REC_DATA", str(tmp_path / "elsewhere"))
+    assert not {f.what: f for f in look()}["data: ml-1m"].mend
+    assert check_machine(lambda line: None) == 1
+    assert str(Finding("x", "y")) == "[OK]   x: y"
