@@ -37,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Making $(VENV) with `$(PYTHON3) -V` ..."
 	@$(PYTHON3) -m venv $(VENV)
 	@echo "Installing the course and its packages into $(VENV): some minutes the first time ..."
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[course,test]"
+	@$(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".[course,test]"
 	@touch $(READY)
 
 course: $(READY)

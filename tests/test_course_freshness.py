@@ -9,6 +9,7 @@ from m6rec_lite.course.store import uses_torch
 FILES = {
     "__init__.py": '"""The package."""\n',
     "data/__init__.py": "from m6rec_lite.data.tables import EVENTS, load\n",
+    "data/words.json": '["one"]',
     "data/tables.py": 'EVENTS = ("view",)\n\n\ndef load():\n    return 1\n',
     "models/__init__.py": (
         "from m6rec_lite.models.ease import EASE\nfrom .markov import Bigram\nVERSION = 1\n"
@@ -69,6 +70,10 @@ def names(code, root, notebook="01_x.ipynb"):
         ("from m6rec_lite.models import heavy", {"models/heavy.py"}),
         ("import m6rec_lite.models.heavy", {"models/heavy.py"}),
         (
+            "import importlib\nimportlib.import_module('m6rec_lite.data').load()",
+            {"data/tables.py"},
+        ),
+        (
             "from m6rec_lite import course\ncourse.exercise('01.1')",
             {"course/ask.py", "course/checks/ch01.py"},
         ),
@@ -121,6 +126,7 @@ def test_what_cannot_change_an_output_keeps_the_hash(name, old, new, root):
         ("m6rec_lite/models/ease.py", "l2 = 1", "l2 = 2"),
         ("m6rec_lite/models/base.py", "pass", "x = 1"),
         ("m6rec_lite/data/tables.py", "view", "click"),
+        ("m6rec_lite/data/words.json", "one", "two"),
         ("datasets/bazaar/items.parquet", "one", "two"),
     ],
 )

@@ -224,10 +224,6 @@ def change_facts(nb):
     cell(nb, "facts").source = cell(nb, "facts").source.replace("3 min", "2 min")
 
 
-def same_ids(nb):
-    cell(nb, "c3").id = "c4"
-
-
 def no_exercise_link(nb):
     cell(nb, "title").source = cell(nb, "title").source.replace("../exercises/01_a", "02_b")
 
@@ -280,12 +276,10 @@ def test_each_fault_is_told_and_no_other(spoil, told, root):
 
 
 def test_shared_ids_are_told(root):
-    notebook = good_notebook()
-    same_ids(notebook)
-    path = stored(notebook, root)
-    text = nbformat.writes(notebook)
-    path.write_text(text)
-    assert any("id" in fault for fault in faults(path, root))
+    path = stored(good_notebook(), root)
+    path.write_text(path.read_text().replace('"id": "c3"', '"id": "c4"'))
+    (found,) = faults(path, root)
+    assert found == "2 cell(s) share the id 'c4'"
 
 
 def test_outputs_of_other_code_are_told(root):
@@ -304,6 +298,7 @@ def test_a_notebook_that_was_never_stored_is_told(root):
 
 def test_a_solution_needs_an_answer_to_every_exercise_and_no_facts(root):
     notebook = good_notebook()
+    cell(notebook, "title").source = "# Solutions"
     for number in ("01.1", "01.2", "01.3"):
         cell(notebook, f"c{number[-1]}").source = f"# exercise {number}\na = 1"
     (found,) = faults(stored(notebook, root, "solutions", facts=False), root)

@@ -1,10 +1,10 @@
 """Whether stored outputs belong to today's code: a hash of all that they depend on.
 
-The hash covers the notebook's code cells, the modules of ``m6rec_lite`` that it uses, and the
-embedded data. Modules are followed by name: a chapter that imports ``EASE`` from
-``m6rec_lite.recommenders`` depends on the module that defines it and on what that imports, not on
-the whole family, so that adding a model leaves older chapters as they are. Comments, docstrings
-and blank lines do not count.
+The hash covers the notebook's code cells, the modules of ``m6rec_lite`` that it uses (with the
+tables of words that lie beside them), and the embedded data. Modules are followed by name: a
+chapter that imports ``EASE`` from ``m6rec_lite.recommenders`` depends on the module that defines it
+and on what that imports, not on the whole family, so that adding a model leaves older chapters as
+they are. Comments, docstrings and blank lines do not count.
 """
 
 from __future__ import annotations
@@ -36,10 +36,12 @@ def freshness(notebook: Any, name: str, root: Path) -> str:
     digest = hashlib.sha256()
     for source in sources:
         digest.update(b"\0cell\0" + _bare(source).encode())
-    for module in used_modules("\n".join(map(_no_magics, sources)), name, root):
+    modules = used_modules("\n".join(map(_no_magics, sources)), name, root)
+    for module in modules:
         digest.update(f"\0{module.relative_to(root).as_posix()}\0".encode())
         digest.update(_bare(module.read_text(encoding="utf-8")).encode())
-    for path in _data_files(root):
+    beside = sorted({path for module in modules for path in module.parent.glob("*.json")})
+    for path in [*beside, *_data_files(root)]:
         digest.update(f"\0{path.name}\0".encode() + _file_hash(path, path.stat().st_mtime_ns))
     return digest.hexdigest()[:16]
 
@@ -81,7 +83,21 @@ def _imported(tree: ast.AST, path: Path | None, root: Path) -> set[Path]:
                 for alias in node.names:
                     used = _attributes(tree, alias.asname or alias.name)
                     found |= _behind(module, alias.name, used, root)
+        elif isinstance(node, ast.Attribute) and _loaded(node.value):
+            found |= _behind(_loaded(node.value), node.attr, None, root)
     return found
+
+
+def _loaded(node: ast.AST) -> str:
+    """The module that ``import_module("…")`` loads, if it is one of the package; else ""."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return ""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    first = node.args[0]
+    if name != "import_module" or not isinstance(first, ast.Constant):
+        return ""
+    module = str(first.value)
+    return module if module.partition(".")[0] == PACKAGE else ""
 
 
 def _behind(module: str, name: str, used: set[str] | None, root: Path) -> set[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -84,7 +85,9 @@ def faults(path: Path, root: Path) -> list[str]:
         root: the project's folder.
     """
     try:
-        notebook = nbformat.read(path, as_version=4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it mends on reading, the rules tell
+            notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
     except (nbformat.ValidationError, ValueError) as error:
         return [f"not a valid notebook: {str(error).splitlines()[0]}"]
@@ -101,7 +104,9 @@ def small_file(page: Page) -> Iterator[str]:
 
 def unique_ids(page: Page) -> Iterator[str]:
     """Every cell has an id of its own."""
-    counts = Counter(cell.get("id", "") for cell in page.notebook.cells)
+    # nbformat mends shared ids as it reads, so the file itself is asked
+    cells = json.loads(page.path.read_text(encoding="utf-8"))["cells"]
+    counts = Counter(cell.get("id", "") for cell in cells)
     for name, count in counts.items():
         if count > 1 or not name:
             yield f"{count} cell(s) share the id {name!r}"
@@ -169,8 +174,10 @@ def alt_texts(page: Page) -> Iterator[str]:
 
 
 def parameters_cell(page: Page) -> Iterator[str]:
-    """One cell tagged ``parameters`` sets SCALE, DATASET and SEED."""
+    """One cell tagged ``parameters`` sets SCALE, DATASET and SEED; a solution may do without."""
     found = [cell for _, cell in page.code() if "parameters" in tags(cell)]
+    if not found and not page.is_chapter:
+        return
     if len(found) != 1:
         yield f"{len(found)} cells are tagged 'parameters'; wanted one"
         return
@@ -231,8 +238,8 @@ def _anchors(path: Path) -> set[str]:
     """What may follow ``#`` in a link to the file: Jupyter's anchors, or GitHub's for markdown."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
-        cells = nbformat.reads(text, as_version=4).cells
-        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        cells = [c for c in json.loads(text)["cells"] if c["cell_type"] == "markdown"]
+        text = "\n".join("".join(cell["source"]) for cell in cells)
         named = {heading.replace(" ", "-") for heading in HEADING.findall(text)}
     else:
         named = {

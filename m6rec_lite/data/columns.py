@@ -59,9 +59,9 @@ def _read_numbers(
     numbers = values
     if not pd.api.types.is_numeric_dtype(values.dtype):
         numbers = pd.to_numeric(values, errors="coerce")
-    if pd.api.types.is_extension_array_dtype(numbers.dtype):
-        numbers = numbers.astype("float64" if missing.any() else numbers.dtype.numpy_dtype)
     array = numbers.to_numpy()
+    if pd.api.types.is_extension_array_dtype(numbers.dtype):  # whole numbers stay exact
+        array = numbers.fillna(0).to_numpy(dtype=numbers.dtype.numpy_dtype)
     faults: list[Fault] = []
     if array.dtype.kind == "f":
         unread = np.isnan(array) & ~missing
@@ -74,13 +74,11 @@ def _read_numbers(
             faults.append(("are beyond 64 bits", finite & (np.abs(array) >= 2.0**63), "shorten"))
     with np.errstate(invalid="ignore"):
         if column.kind == "time":
-            for unit, limit, divisor in _UNITS:
-                late = np.abs(array.astype(np.float64)) >= limit
+            for unit, short, limit, divisor in _UNITS:
+                late = (np.abs(array.astype(np.float64)) >= limit) & np.isfinite(array)
                 if late.any():
-                    faults.append(
-                        (f"hold {unit}, not seconds", late & np.isfinite(array),
-                         f"divide by {divisor:,}, or read with timestamp_unit=\"{unit[:1]}s\"")
-                    )  # fmt: skip
+                    mend = f'divide by {divisor:,}, or read with timestamp_unit="{short}"'
+                    faults.append((f"hold {unit}, not seconds", late, mend))
                     break
         if column.low is not None:
             faults.append((f"lie below {column.low:g}", array < column.low, "correct them"))
@@ -89,10 +87,11 @@ def _read_numbers(
     return numbers, faults
 
 
+#: (name, short name, least value that cannot be seconds in this millennium, units a second)
 _UNITS = (
-    ("nanoseconds", 1e17, 10**9),
-    ("us (microseconds)", 1e14, 10**6),
-    ("milliseconds", 1e11, 10**3),
+    ("nanoseconds", "ns", 1e17, 10**9),
+    ("microseconds", "us", 1e14, 10**6),
+    ("milliseconds", "ms", 1e11, 10**3),
 )
 _NUMBER_MENDS = {
     "time": 'give unix seconds, or read dates with timestamp_unit="iso"',

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from m6rec_lite.data.contracts import (
     check_columns,
@@ -45,7 +47,7 @@ def read_csv(
     name: str | None = None,
     domain: str | None = None,
     on_bad_rows: str = "raise",
-    block_bytes: int = 1 << 23,
+    block_bytes: int = 1 << 20,
     progress: bool = True,
 ) -> Dataset:
     """Read a CSV file of interactions, or a folder of CSV files named after their tables.
@@ -69,7 +71,7 @@ def read_csv(
         name: of the data set; by default the file's.
         domain: of all items, where no items table names domains.
         on_bad_rows: ``raise`` or ``drop``.
-        block_bytes: how much text is parsed at a time.
+        block_bytes: how much text is parsed at a time; a row must fit.
         progress: whether to show a bar (after two seconds).
 
     Returns:
@@ -88,38 +90,73 @@ def read_csv(
         raise ValueError(f"events must map to {EVENTS}, not to {sorted(unknown)}")
     files = _files(path)
     mapping = _by_table(columns or {}, path)
-    ids = {column: _Ids() for column in _HOMES}
-    dropped: list[Dropped] = []
-    options = {"on_bad_rows": on_bad_rows, "dropped": dropped}
-    frames: dict[str, pd.DataFrame] = {}
+    wishes = {
+        table: _Wishes(table, mapping.get(table, {}), dict(events or {}), event, timestamp_unit)
+        for table in files
+    }
+    forms = {}
     for table, file in files.items():
-        wishes = _Wishes(table, mapping.get(table, {}), dict(events or {}), event, timestamp_unit)
-        wanted = [wishes.columns.get(column, column) for column in _needed(table)]
-        form = inspect(file, sep=sep, encoding=encoding, wanted=wanted)
-        _check_header(form, wishes)
+        wanted = [wishes[table].columns.get(column, column) for column in _needed(table)]
+        forms[table] = inspect(file, sep=sep, encoding=encoding, wanted=wanted)
+        _check_header(forms[table], wishes[table])
+    label = name or path.name.removesuffix(".gz").removesuffix(".csv")
+    text: set[str] = set()
+    while True:
+        ids = {column: _Ids(column, column in text) for column in _HOMES}
+        try:
+            dataset = _read_all(forms, wishes, ids, label, on_bad_rows, block_bytes, progress)
+            break
+        except _IdsAreText as found:  # only now is it known: begin again
+            text.add(found.column)
+    written = {column: ids[column].written() for column in text}
+    for column in text:
+        table = getattr(dataset, _HOMES[column])
+        table["original_id"] = pd.array(written[column][table[column]], dtype="str")
+    if domain is not None and dataset.items["domain"].isna().all():
+        dataset.items["domain"] = pd.Categorical([domain]).repeat(len(dataset.items))
+    sources = {table: file.name for table, file in files.items()}
+    return validate_dataset(dataset, sources=sources, written=written, on_bad_rows=on_bad_rows)
+
+
+def _read_all(
+    forms: dict[str, Form],
+    wishes: dict[str, _Wishes],
+    ids: dict[str, _Ids],
+    label: str,
+    on_bad_rows: str,
+    block_bytes: int,
+    progress: bool,
+) -> Dataset:
+    """Every file as a table, and tables of users and items made of the ids where there are none."""
+    frames: dict[str, pd.DataFrame] = {}
+    dropped: list[Dropped] = []
+    options: dict[str, Any] = {"on_bad_rows": on_bad_rows, "dropped": dropped}
+    for table, form in forms.items():
+        source = form.path.name
+        wish, keep = wishes[table], {"block_bytes": block_bytes, "progress": progress, **options}
         parts = [
-            _read_block(block, wishes, ids, file.name, options)
-            for block in blocks(form, block_bytes=block_bytes, progress=progress, **options)
+            _read_block(block, wish, ids, source, options)
+            for block in blocks(form, columns=_used(form, wish), **keep)
         ]
         if not parts:
-            raise DataError(f"{file.name} has a header but no rows")
-        frames[table] = _join(parts)
+            raise DataError(f"{source} has a header but no rows")
+        frame = _join(parts)
         parts.clear()
-    written = {column: found.written() for column, found in ids.items() if found.numbers() is None}
+        written = {column: one.written() for column, one in ids.items() if one.text}
+        frames[table] = drop_repeats(table, frame, source=source, written=written, **options)
     for column, home in _HOMES.items():
-        _finish_ids(frames, column, home, ids[column], domain)
-    sources = {table: file.name for table, file in files.items()}
-    for table in files:
-        frames[table] = drop_repeats(
-            table, frames[table], source=sources[table], written=written, **options
-        )
-    label = name or path.name.removesuffix(".gz").removesuffix(".csv")
-    card = Card(label, "The user's own", path.name, ("Read from a file of the user's own.",))
-    if written:
-        quirk = f"{', '.join(written)}: numbered in order of appearance; see original_id."
-        card = replace(card, quirks=(*card.quirks, quirk))
-    dataset = Dataset(name=label, card=card, dropped=report(dropped), **frames)
-    return validate_dataset(dataset, sources=sources, written=written, on_bad_rows=on_bad_rows)
+        if home not in frames:
+            used = [f[column].dropna().to_numpy(np.int64) for f in frames.values() if column in f]
+            made = pd.DataFrame({column: np.unique(np.concatenate(used))})
+            frames[home] = validate(home, made)
+    quirks = ["Read from a file of the user's own."]
+    quirks += [
+        f"{column}: numbered in order of appearance; original_id says what was written."
+        for column, one in ids.items()
+        if one.text
+    ]
+    card = Card(label, "The user's own", forms["interactions"].path.name, tuple(quirks))
+    return Dataset(name=label, card=card, dropped=report(dropped), **frames)
 
 
 @dataclass(frozen=True)
@@ -133,32 +170,47 @@ class _Wishes:
     timestamp_unit: str
 
 
-class _Ids:
-    """Ids as they were written, numbered in order of appearance."""
+class _IdsAreText(Exception):
+    """Raised when an id turns up that is not written as a plain whole number."""
 
-    def __init__(self) -> None:
+    def __init__(self, column: str) -> None:
+        super().__init__(column)
+        self.column = column
+
+
+class _Ids:
+    """Reads one kind of ids: as the whole numbers they are, or as text, numbered.
+
+    ``007`` and ``7`` may be two products, so a leading zero makes all ids text.
+    """
+
+    def __init__(self, column: str, text: bool) -> None:
+        self.column, self.text = column, text
         self._places: dict[str, int] = {}
 
-    def encode(self, values: pd.Series) -> pd.Series:
-        """The number of each id; missing where the id is. Blanks around an id do not count."""
-        codes, found = pd.factorize(values.mask(values.str.isspace().eq(True)))
-        new = [self._places.setdefault(one.strip(), len(self._places)) for one in found]
-        numbers = pd.Series(np.array([*new, -1], dtype=np.int64)[codes], index=values.index)
-        return numbers.mask(codes < 0) if (codes < 0).any() else numbers
+    def read(self, values: pd.Series) -> pd.Series:
+        """The ids as Int64, missing where they are. Blanks around an id do not count.
+
+        Raises:
+            _IdsAreText: if they should be whole numbers and are not.
+        """
+        trimmed = pc.utf8_trim_whitespace(pa.array(values, type=pa.string(), from_pandas=True))
+        trimmed = pc.replace_with_mask(trimmed, pc.equal(trimmed, ""), pa.scalar(None, pa.string()))
+        if not self.text:
+            plain = pc.match_substring_regex(trimmed, r"^(0|-?[1-9][0-9]{0,17})$")
+            if not pc.all(plain, min_count=0).as_py():
+                raise _IdsAreText(self.column)
+            return pd.Series(pc.cast(trimmed, pa.int64()), values.index, "Int64")
+        found = trimmed.dictionary_encode()
+        places = [
+            self._places.setdefault(one, len(self._places)) for one in found.dictionary.to_pylist()
+        ]
+        numbers = pa.array(places, pa.int64()).take(found.indices)
+        return pd.Series(numbers, values.index, "Int64")
 
     def written(self) -> np.ndarray:
-        """The ids as text, in order of appearance."""
+        """What was written for the ids 0, 1, 2 …; of use where they are text."""
         return np.array(list(self._places), dtype=object)
-
-    def numbers(self) -> np.ndarray | None:
-        """The ids as int64 if every one is written as a plain whole number, else None.
-
-        ``007`` and ``7`` may be two products, so a leading zero makes all ids text.
-        """
-        text = pd.Series(self.written(), dtype="str")
-        if not text.str.fullmatch(r"0|-?[1-9][0-9]{0,17}").all():
-            return None
-        return text.astype("int64").to_numpy()
 
 
 def _files(path: Path) -> dict[str, Path]:
@@ -218,14 +270,21 @@ def _check_header(form: Form, wishes: _Wishes) -> None:
     check_columns(wishes.table, frame, form.path.name, _needed(wishes.table))
 
 
+def _used(form: Form, wishes: _Wishes) -> list[str]:
+    """The file's names of the columns to read: the contract's, and for items and users all.
+
+    A column that bears our name, though ``columns=`` says that another is meant, is left out.
+    """
+    meant = wishes.columns.values()
+    shadowed = [c for c in form.names if c in wishes.columns and c not in meant]
+    extra = form.names if wishes.table in _HOMES.values() else ()
+    known = (*TABLES[wishes.table].columns, *meant, *extra)
+    return [c for c in form.names if c in known and c not in shadowed]
+
+
 def _rename(block: pd.DataFrame, wishes: _Wishes) -> pd.DataFrame:
-    """Our names for the columns; a column that bears our name but is not the one meant goes."""
-    theirs = {name: ours for ours, name in wishes.columns.items()}
-    block = block.drop(columns=[c for c in block if c in wishes.columns and c not in theirs])
-    block = block.rename(columns=theirs)
-    known = TABLES[wishes.table].columns
-    keep_extra = wishes.table in _HOMES.values()
-    return block[[c for c in block if c in known or keep_extra]]
+    """Our names for the columns."""
+    return block.rename(columns={name: ours for ours, name in wishes.columns.items()})
 
 
 def _read_block(
@@ -244,7 +303,7 @@ def _read_block(
         if kind not in ("text", "category", "event"):  # a title may well be "None"
             frame[column] = frame[column].mask(frame[column].isin(MISSING))
         if column in ids:
-            frame[column] = ids[column].encode(frame[column])
+            frame[column] = ids[column].read(frame[column])
         elif kind == "time":
             frame[column] = _seconds(frame[column], wishes.timestamp_unit)
     if wishes.table == "interactions":
@@ -286,28 +345,3 @@ def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:
             for part in parts:
                 part[column] = part[column].astype(kind)
     return pd.concat(parts)
-
-
-def _finish_ids(
-    frames: dict[str, pd.DataFrame], column: str, home: str, ids: _Ids, domain: str | None
-) -> None:
-    """Put the ids themselves in place of their numbers, and complete the table of their home."""
-    numbers = ids.numbers()
-    holders = [name for name, frame in frames.items() if column in frame]
-    if numbers is not None:
-        for name in holders:
-            values = frames[name][column]
-            if values.dtype == "Int64":
-                full = numbers[values.fillna(0).to_numpy(dtype=np.int64)]
-                frames[name][column] = pd.Series(full, values.index, "Int64").mask(values.isna())
-            else:
-                frames[name][column] = numbers[values.to_numpy()]
-    if home not in frames:
-        used = [frames[name][column].dropna().to_numpy(np.int64) for name in holders]
-        made = pd.DataFrame({column: np.unique(np.concatenate(used))})
-        frames[home] = validate(home, made)
-    if home == "items" and domain is not None and frames[home]["domain"].isna().all():
-        frames[home]["domain"] = pd.Categorical([domain]).repeat(len(frames[home]))
-    if numbers is None:
-        places = frames[home][column].to_numpy()
-        frames[home]["original_id"] = pd.array(ids.written()[places], dtype="str")

@@ -98,7 +98,8 @@ def inspect(
 def blocks(
     form: Form,
     *,
-    block_bytes: int = 1 << 23,
+    columns: Sequence[str] | None = None,
+    block_bytes: int = 1 << 20,
     on_bad_rows: str = "raise",
     dropped: list[Dropped] | None = None,
     progress: bool = True,
@@ -110,7 +111,8 @@ def blocks(
 
     Args:
         form: of the file, from ``inspect``.
-        block_bytes: size of a block.
+        columns: names of those to read; by default all that have a name.
+        block_bytes: size of a block; some thirty are read ahead.
         on_bad_rows: what to do with lines of too many or too few fields: ``raise`` or ``drop``.
         dropped: a list that receives a ``Dropped`` for them.
         progress: whether to show a bar.
@@ -124,15 +126,19 @@ def blocks(
         odd.append((row.number or 0, row.actual_columns, row.text))
         return "skip" if on_bad_rows == "drop" else "error"
 
+    names = form.names
+    wanted = [place for place, name in enumerate(names)
+              if name and (columns is None or name in columns)]  # fmt: skip
     start = 0
-    with _open(form.path) as file:
+    with pa.OSFile(str(form.path)) as file:
+        text = pa.CompressedInputStream(file, "gzip") if form.path.suffix == ".gz" else file
         bar = tqdm(
             total=form.path.stat().st_size, unit="B", unit_scale=True, desc=form.path.name,
             disable=None if progress else True, delay=2,
         )  # fmt: skip
         try:
             reader = pa_csv.open_csv(
-                file,
+                text,
                 read_options=pa_csv.ReadOptions(
                     block_size=block_bytes, use_threads=False, encoding=form.encoding
                 ),
@@ -142,15 +148,16 @@ def blocks(
                 convert_options=pa_csv.ConvertOptions(
                     column_types=dict.fromkeys(form.header, pa.string()), strings_can_be_null=True,
                     null_values=[""], quoted_strings_can_be_null=True,
+                    include_columns=[form.header[place] for place in wanted],
                 ),
             )  # fmt: skip
             for batch in reader:
-                frame = batch.rename_columns(_distinct(form.names)).to_pandas()
+                frame = batch.rename_columns([names[place] for place in wanted]).to_pandas()
                 if len(frame) == 0:
                     continue
                 frame.index = pd.RangeIndex(start, start + len(frame))
                 start += len(frame)
-                bar.update(max(_position(file) - bar.n, 0))
+                bar.update(max(file.tell() - bar.n, 0))
                 yield frame
         except UnicodeDecodeError:
             _raise_undecodable(form.path, form.encoding)
@@ -161,7 +168,8 @@ def blocks(
                 _raise_undecodable(form.path, form.encoding)
             raise DataError(
                 f"{form.path.name}: cannot be cut into rows after row {start} ({error}); look for "
-                "a quotation mark that is never closed"
+                "a quotation mark that is never closed, or, if a row is longer than "
+                f"{block_bytes:,} bytes, raise block_bytes"
             ) from None
         finally:
             bar.close()
@@ -174,11 +182,6 @@ def blocks(
 
 def _open(path: Path) -> IO[bytes]:
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-
-
-def _position(file: IO[bytes]) -> int:
-    raw = getattr(file, "fileobj", None) or file  # of a gzip file: the place in the packed bytes
-    return 0 if raw.closed else raw.tell()
 
 
 def _plain_encoding(path: Path, encoding: str) -> str:
@@ -225,11 +228,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """Blank names numbered, so that all differ."""
-    return [name or f"unnamed {place}" for place, name in enumerate(names)]
 
 
 def _odd_problem(form: Form, odd: list[tuple[int, int, str]]) -> str:

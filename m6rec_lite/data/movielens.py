@@ -94,7 +94,7 @@ ARCHIVES: dict[str, Archive] = {
                 "movies.dat is latin-1; fields are separated by '::'.",
                 "movies.dat lists 3,883 films, of which 3,706 were rated.",
                 "A release is known by the year in the title: 1 January stands for it.",
-                "Every user has at least 20 ratings; 63 % of the users gave all of theirs within a day.",
+                "Every user has at least 20 ratings; 63 % gave all of theirs within a day.",
             ),
         ),
     ),

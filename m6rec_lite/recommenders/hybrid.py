@@ -24,7 +24,7 @@ class Hybrid(Recommender):
     * ``fusion="rank"``: reciprocal rank fusion, ``sum of w / (rank_constant + rank)``, which needs
       no common scale (Cormack, Clarke and Buettcher, 2009).
 
-    For the first two see Burke, *Hybrid recommender systems*, 2002. A part's ``-inf`` (never) stays.
+    For the first two see Burke, *Hybrid recommender systems*, 2002. A part's ``-inf`` stays.
 
     Args:
         recommenders: the parts. Those already fitted are taken as they are; the others are fitted
@@ -50,7 +50,7 @@ class Hybrid(Recommender):
             weights = [float(weight) for weight in weights]
             if len(weights) != len(self.recommenders):
                 raise ValueError(
-                    f"{len(weights)} weights for {len(self.recommenders)} recommenders: give one each"
+                    f"{len(weights)} weights for {len(self.recommenders)} parts: give each one"
                 )
             for weight in weights:
                 check_in_range("each weight", weight, 0)

@@ -38,12 +38,12 @@ class ItemKNN(Recommender):
     model misses in a sequence.
 
     Args:
-        k: neighbours kept for each item.
+        k: neighbours kept for each item. Few (20) serve best without decay, more with it.
         shrink: added to the denominator of the cosine; 0 trusts pairs seen once.
         decay: weight lost with each step back in the history, in (0, 1]; 1 is order-blind.
     """
 
-    def __init__(self, k: int = 20, shrink: float = 50.0, decay: float = 1.0) -> None:
+    def __init__(self, k: int = 200, shrink: float = 10.0, decay: float = 1.0) -> None:
         self.k = check_whole("k", k)
         check_in_range("shrink", shrink, 0)
         check_in_range("decay", decay, 0, 1, open_low=True)

@@ -19,7 +19,7 @@ from m6rec_lite.data.bazaar.latents import LEVELS
 from m6rec_lite.data.bazaar.world import DAY, DAYS, END, N_CELLS, N_KINDS, START, World
 
 PAUSE = 6 * 3600  #: seconds after which a session is over
-SECOND = 0.6  #: weight of an item in the cell of its second interest
+SECOND = 0.4  #: weight of an item in the cell of its second interest
 LOYAL = 6.0  #: odds that the most loyal shopper adds to the creator of the last item
 SAME_LEVEL = 3.0  #: odds that a complement has the level of the last item
 FRESH = 45 * DAY
@@ -45,7 +45,8 @@ class Choice:
         self.member[cells, np.arange(n)] = 1.0
         open_early = np.zeros((N_CELLS, n), dtype=bool)
         open_early[cells, np.arange(n)] = items.released <= START
-        self.open = open_early.any(axis=1)  # a cell without an early item is never wanted
+        # Wanted as often as it has early items, all else equal; so never one without any.
+        self.supply = open_early.sum(axis=1).astype(float)
         # The items of each cell, padded with item 0 at weight 0.
         width = int((self.member > 0).sum(axis=1).max())
         self.cell_items = np.argsort(self.member == 0, axis=1, kind="stable")[:, :width]
@@ -111,7 +112,7 @@ class Choice:
         curious = shoppers.curiosity[shopper][:, None]
         interest = (1 - curious) * _normal(taste * now) + curious * _normal(now)
         domain = shoppers.domains[shopper] * self.weekday[weekday]
-        return _normal((domain[:, :, None] * interest[:, None, :]).reshape(len(now), -1) * self.open)
+        return _normal((domain[:, :, None] * interest[:, None, :]).reshape(len(now), -1) * self.supply)
 
     def likes(
         self, shopper: np.ndarray, at: np.ndarray, items: np.ndarray, seen: np.ndarray

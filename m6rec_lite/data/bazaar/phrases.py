@@ -82,7 +82,7 @@ def title_case(text: str) -> str:
     for word in text.split(" "):
         bare = word.strip("(),:“”|")
         if first or bare not in _SMALL:
-            parts = [part if part in _SMALL else _capital(part) for part in word.split("-")]
+            parts = [p if p.strip("(),:") in _SMALL else _capital(p) for p in word.split("-")]
             word = _capital("-".join(parts))
         done.append(word)
         first = word.endswith(":")

@@ -6,6 +6,11 @@ albums, courses), in English and in Chinese. What is random comes from the seed 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+from string import Formatter
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -35,6 +40,21 @@ _N_DRAWS = 16
 _TRIES = 30  #: how often a title that exists already is drawn anew
 
 
+class _Item(NamedTuple):
+    """One row of the latents that words depend on."""
+
+    domain: int
+    interest: int
+    second: int
+    kind: int
+    style: int
+    level: int
+    creator: int
+    series: int
+    part: int
+    locale: int
+
+
 def write_items(latents: ItemLatents, *, seed: int) -> pd.DataFrame:
     """Titles, descriptions, tags, categories and creators of all items.
 
@@ -43,62 +63,41 @@ def write_items(latents: ItemLatents, *, seed: int) -> pd.DataFrame:
 
     Args:
         latents: ``n`` items.
-        seed: of everything random.
+        seed: of everything random, not negative.
 
     Returns:
         ``n`` rows in the order of the latents: ``title``, ``description``, ``tags`` (list of
         str), ``category`` (the kind, in English whatever the locale) and ``creator``.
     """
     rng = np.random.default_rng([seed, 101])
-    series = _series_names(latents, rng)
-    columns = (
-        latents.domain, latents.interest, latents.second, latents.kind, latents.style,
-        latents.level, latents.creator, latents.series, latents.part, latents.locale,
-    )  # fmt: skip
-    rows, taken = [], set()
-    for row in np.stack([np.asarray(column, dtype=np.int64) for column in columns], 1).tolist():
-        domain, interest, second, kind, style, level, creator, serial, part, locale = row
-        creator_name = words.creator_name(domain, creator)
+    names = _series_names(latents, rng)
+    columns = [np.asarray(getattr(latents, name), dtype=np.int64) for name in _Item._fields]
+    rows: list[tuple[str, str, list[str], str, str]] = []
+    taken: set[str] = set()
+    for item in map(_Item._make, np.stack(columns, axis=1).tolist()):
+        kind = words.kind_words(item.domain, item.interest)[item.kind]
+        creator = words.creator_name(item.domain, item.creator)
+        slots = {"W": creator, "K": kind[item.locale]}
         for _ in range(_TRIES):
             draws = rng.random(_N_DRAWS)
-            slots = _item_slots(domain, interest, second, kind, style, level, locale, draws)
-            slots["W"] = creator_name
-            name = series.get((serial, locale), "") if part > 0 else ""
-            title = _title(DOMAINS[domain], second, locale, part, name, slots, draws[7:10])
+            slots |= _drawn_slots(item, draws)
+            title = _title(item, names.get((item.series, item.locale), ""), slots, draws[6:])
             if title not in taken:
                 break
         taken.add(title)
-        slots |= interest_slots(domain, interest, locale, draws[10:12])
-        slots |= manner_slots(style, level, locale, draws[12:15])
-        category = words.kinds(domain, interest)[kind]
-        rows.append(
-            (
-                title,
-                _description(DOMAINS[domain], second, locale, slots, draws[9]),
-                _tags(style, level, second, slots, locale, draws[15]),
-                category,
-                creator_name,
-            )
-        )
+        slots |= _drawn_slots(item, [*draws[8:13], draws[5]])  # the description has its own words
+        description = _description(item, slots, draws[13:])
+        rows.append((title, description, _tags(item, slots, draws[15]), kind[0], creator))
     return pd.DataFrame(rows, columns=["title", "description", "tags", "category", "creator"])
 
 
-def _item_slots(
-    domain: int,
-    interest: int,
-    second: int,
-    kind: int,
-    style: int,
-    level: int,
-    locale: int,
-    draws: np.ndarray,
-) -> dict[str, str]:
-    slots = interest_slots(domain, interest, locale, draws[:2])
-    slots |= manner_slots(style, level, locale, draws[2:5])
-    slots["K"] = words.kind_words(domain, interest)[kind][locale]
-    if second >= 0:
-        slots["M"] = words.INTERESTS[second].label[locale]
-        slots["C"] = pick(words.INTERESTS[second].shared, draws[5])[locale]
+def _drawn_slots(item: _Item, draws: np.ndarray | Sequence[float]) -> dict[str, str]:
+    """Words of the interest, the style, the level and the second interest, from six draws."""
+    slots = interest_slots(item.domain, item.interest, item.locale, draws[:2])
+    slots |= manner_slots(item.style, item.level, item.locale, draws[2:5])
+    if item.second >= 0:
+        other = words.INTERESTS[item.second]
+        slots |= {"M": other.label[item.locale], "C": pick(other.shared, draws[5])[item.locale]}
     return slots
 
 
@@ -125,45 +124,36 @@ def _series_names(latents: ItemLatents, rng: np.random.Generator) -> dict[tuple[
     return names
 
 
-def _title(
-    domain: str,
-    second: int,
-    locale: int,
-    part: int,
-    series: str,
-    slots: dict[str, str],
-    draws: np.ndarray,
-) -> str:
-    code = LOCALES[locale]
+def _title(item: _Item, series: str, slots: dict[str, str], draws: np.ndarray) -> str:
+    code, domain = LOCALES[item.locale], DOMAINS[item.domain]
     if series:
-        template = PHRASES["part"][code][domain]
-        filled = template.format(series=series, n=part, **slots)
+        title = PHRASES["part"][code][domain].format(series=series, n=item.part, **slots)
     else:
-        which = "second" if second >= 0 and draws[0] < 0.5 else "plain"
-        filled = pick(PHRASES["titles"][code][domain][which], draws[1]).format_map(slots)
-    filled = mend(filled, locale)
-    return title_case(filled) if locale == 0 else filled
+        which = "second" if item.second >= 0 and draws[0] < 0.5 else "plain"
+        title = pick(PHRASES["titles"][code][domain][which], draws[1]).format_map(slots)
+    title = mend(title, item.locale)
+    return title_case(title) if item.locale == 0 else title
 
 
-def _description(domain: str, second: int, locale: int, slots: dict[str, str], draw: float) -> str:
-    code = LOCALES[locale]
-    text = pick(PHRASES["descriptions"][code][domain], draw)
-    if second >= 0:
-        options = PHRASES["second"][code]
-        extra = pick(options, draw * 97 % 1)
-        text += " " + extra if locale == 0 else extra
-    return mend(text.format_map(slots), locale)
+def _description(item: _Item, slots: dict[str, str], draws: np.ndarray) -> str:
+    code = LOCALES[item.locale]
+    text = pick(PHRASES["descriptions"][code][DOMAINS[item.domain]], draws[0])
+    if item.second >= 0:
+        text += (" " if item.locale == 0 else "") + pick(PHRASES["second"][code], draws[1])
+    return mend(text.format_map(slots), item.locale)
 
 
-def _tags(
-    style: int, level: int, second: int, slots: dict[str, str], locale: int, draw: float
-) -> list[str]:
-    """Three words of the interest (its name at times), then kind, style, level, second interest."""
+def _tags(item: _Item, slots: dict[str, str], draw: float) -> list[str]:
+    """Two words that all domains share (or the name), one of this domain's, then the rest."""
     tags = [slots["N"] if draw < 0.4 else slots["A"], slots["A2"], slots["B3"], slots["K"]]
-    tags += [words.STYLE_WORDS[style][0][locale], words.LEVEL_WORDS[level][0][locale]]
-    if second >= 0:
-        tags.append(slots["C"])
-    return tags
+    tags.append(words.STYLE_WORDS[item.style][0][item.locale])
+    tags.append(words.LEVEL_WORDS[item.level][0][item.locale])
+    return [*tags, slots["C"]] if item.second >= 0 else tags
+
+
+@cache
+def _slots_of(template: str) -> frozenset[str]:
+    return frozenset(name for _, name, _, _ in Formatter().parse(template) if name)
 
 
 def write_queries(
@@ -174,12 +164,13 @@ def write_queries(
     locale: np.ndarray,
     rng: np.random.Generator,
 ) -> list[str]:
-    """What shoppers type into the search box: two to six words.
+    """What shoppers type into the search box: two to seven words.
 
-    All names some word of the interest; some name the style, some the level, some the domain.
+    Every query holds a word of the interest; some name the style, the level or the domain too.
 
     Args:
-        interest, style, level, domain, locale: ``(n,)`` places, as in ``ItemLatents``.
+        interest, style, level, domain, locale: ``(n,)`` places, as in ``ItemLatents``; -1 for a
+            style or level that the shopper leaves open.
         rng: source of randomness.
 
     Returns:
@@ -193,5 +184,6 @@ def write_queries(
         slots = interest_slots(where, int(interest[row]), code, draws[row])
         slots |= manner_slots(int(style[row]), int(level[row]), code, draws[row, 2:])
         slots["D"] = pick(table["domains"][DOMAINS[where]], draws[row, 5])
-        texts.append(mend(pick(table["patterns"], draws[row, 6]).format_map(slots), code).lower())
+        patterns = [pattern for pattern in table["patterns"] if _slots_of(pattern) <= slots.keys()]
+        texts.append(mend(pick(patterns, draws[row, 6]).format_map(slots), code).lower())
     return texts

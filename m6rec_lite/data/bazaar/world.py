@@ -24,6 +24,8 @@ END = START + DAYS * DAY
 N_INTERESTS = len(words.INTERESTS)
 N_CELLS = len(DOMAINS) * N_INTERESTS
 N_KINDS = 5
+SPREAD = 1.0  #: of the logarithm of the cells' sizes
+TWOFOLD = 0.6  #: share of items that also name a second interest
 
 CITIES = tuple(city.name for city in words.CITIES)
 AGES = ("18-24", "25-34", "35-44", "45-54", "55+")
@@ -139,7 +141,7 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
 
     near = rng.permuted(np.tile(np.arange(N_INTERESTS), (N_INTERESTS, 1)), axis=1)[:, :4]
     second = near[interest, rng.integers(4, size=n)]
-    second = np.where((rng.random(n) < 0.85) & (second != interest), second, -1)
+    second = np.where((rng.random(n) < TWOFOLD) & (second != interest), second, -1)
 
     released = START - rng.integers(1, 365, size=n) * DAY
     late = rng.random(n) < dials.late
@@ -179,7 +181,7 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
 
 def _cells_of_items(n: int, rng: np.random.Generator) -> np.ndarray:
     """The cell of each item: three in every cell where that many fit, the rest at random."""
-    weight = np.repeat(DOMAIN_SHARES, N_INTERESTS) * rng.lognormal(0, 0.3, N_CELLS)
+    weight = np.repeat(DOMAIN_SHARES, N_INTERESTS) * rng.lognormal(0, SPREAD, N_CELLS)
     floor = min(3, n // (2 * N_CELLS))
     rest = n - floor * N_CELLS
     drawn = rng.choice(N_CELLS, size=rest, p=weight / weight.sum())

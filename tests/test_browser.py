@@ -1,0 +1,188 @@
+"""Each chapter, opened in JupyterLab in a real browser, runs all its cells without an error.
+
+Optional: it skips without Chromium (Debian: ``apt-get install chromium``). The browser is steered
+through the DevTools protocol, the notebook through JupyterLab's own command "run all cells".
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from m6rec_lite.course.notebooks import stored_notebooks
+
+ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = [path for path in stored_notebooks(ROOT) if path.parent.name == "notebooks"]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine"),
+]
+websocket = pytest.importorskip("websocket", reason="needs websocket-client")
+
+RUN_ALL = """
+(async () => {
+  const app = window.jupyterapp, pause = ms => new Promise(done => setTimeout(done, ms));
+  await app.restored;
+  const panel = await app.commands.execute('docmanager:open', {path: PATH});
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  while (!panel.sessionContext.session?.kernel) await pause(100);
+  await app.commands.execute('notebook:run-all-cells');
+  const cells = panel.content.model.sharedModel.toJSON().cells;
+  return JSON.stringify(cells.filter(cell => cell.cell_type === 'code'));
+})()
+"""
+
+
+def wait_for(what, seconds=60.0):
+    """The first true answer of a question that is asked again and again."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            answer = what()
+            if answer:
+                return answer
+        time.sleep(0.1)
+    pytest.fail(f"nothing came within {seconds:.0f} s")
+
+
+@contextlib.contextmanager
+def started(command, **options):
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Tab:
+    """One page of the browser."""
+
+    def __init__(self, address):
+        self.socket = websocket.create_connection(address, timeout=600)
+        self.numbers = itertools.count(1)
+
+    def call(self, method, **parameters):
+        number = next(self.numbers)
+        self.socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self.socket.recv())
+            if message.get("id") == number:
+                assert "error" not in message, message
+                return message["result"]
+
+    def evaluate(self, script):
+        result = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of what a reader opens, so that the chapters here stay as they are."""
+    root = tmp_path / "course"
+    for folder in ("notebooks", "exercises", "solutions"):
+        shutil.copytree(ROOT / folder, root / folder)
+    for folder in ("m6rec_lite", "datasets"):
+        (root / folder).symlink_to(ROOT / folder)
+    return root
+
+
+@pytest.fixture
+def lab(project, tmp_path):
+    """The address of a JupyterLab server in that copy."""
+    state = tmp_path / "jupyter"
+    environment = os.environ | {
+        "M6REC_SCALE": "smoke",
+        "M6REC_STRICT": "1",
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_RUNTIME_DIR": str(state / "runtime"),
+        "JUPYTER_CONFIG_DIR": str(state / "config"),
+        "JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(state / "workspaces"),
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
+    command += ["--ServerApp.ip=127.0.0.1", "--LabApp.expose_app_in_browser=True"]
+    command += ["--LabApp.news_url=", "--IdentityProvider.token=", f"--notebook-dir={project}"]
+
+    def address():
+        described = next((state / "runtime").glob("jpserver-*.json"))
+        url = json.loads(described.read_text())["url"]
+        urllib.request.urlopen(f"{url}api").close()
+        return url
+
+    with started(command, env=environment):
+        yield wait_for(address)
+
+
+@pytest.fixture
+def tab(tmp_path):
+    """A page of a headless browser with a profile of its own."""
+    profile = tmp_path / "profile"
+    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    command += ["--disable-dev-shm-usage", "--remote-debugging-port=0", "--remote-allow-origins=*"]
+    command += [f"--user-data-dir={profile}", "about:blank"]
+
+    def page():
+        port = (profile / "DevToolsActivePort").read_text().split()[0]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
+            pages = json.loads(answer.read())
+        return next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page")
+
+    with started(command):
+        yield Tab(wait_for(page))
+
+
+def run_all(tab, lab, path):
+    """Run every cell of a notebook in JupyterLab; returns its code cells."""
+    tab.call("Page.navigate", url=f"{lab}lab?reset")
+    wait_for(lambda: tab.evaluate("Boolean(window.jupyterapp)"))
+    return json.loads(tab.evaluate(RUN_ALL.replace("PATH", json.dumps(path))))
+
+
+def errors(cells):
+    return [
+        f"{output['ename']}: {output['evalue']}"
+        for cell in cells
+        for output in cell["outputs"]
+        if output["output_type"] == "error"
+    ]
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_runs_in_the_browser(path, tab, lab):
+    cells = run_all(tab, lab, f"notebooks/{path.name}")
+    assert errors(cells) == []
+    assert all(cell["execution_count"] for cell in cells if cell["source"])
+
+
+def test_an_error_would_be_seen(project, tab, lab):
+    import nbformat
+
+    cells = [nbformat.v4.new_code_cell("1 + 1"), nbformat.v4.new_code_cell("1 / 0")]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(notebook, project / "notebooks" / "99_wrong.ipynb")
+    cells = run_all(tab, lab, "notebooks/99_wrong.ipynb")
+    assert cells[0]["outputs"][0]["data"]["text/plain"] == "2"
+    assert errors(cells) == ["ZeroDivisionError: division by zero"]
