@@ -29,7 +29,8 @@ COURSE = "from m6rec_lite import course"
 ROW = """from m6rec_lite import course
 board = course.Leaderboard()
 board.add({"dataset": DATASET, "scale": SCALE, "split_hash": "abc", "model": "EASE",
-           "variant": "", "seed": SEED, "hr@10": 0.2, "ndcg@10": 0.1})"""
+           "variant": "", "seed": SEED, "n_params": 12_345, "fit_seconds": float("nan"),
+           "hr@10": 0.2, "ndcg@10": 0.1})"""
 
 FIGURE = """import matplotlib.pyplot as plt
 course.style()
@@ -108,6 +109,7 @@ def test_a_run_goes_on_after_a_failure_and_tells(root, capsys):
     index = (out / "index.html").read_text()
     assert "EASE 0.100" in index  # the ladder's alt text
     assert "data:image/png;base64," in index
+    assert '<td class="number">12,345</td><td class="number">–</td>' in index
     assert 'href="pages/01_fails.html"' in index
     assert "ZeroDivisionError" in index
 

@@ -162,7 +162,7 @@ def write_card(dataset: Dataset, page: Path, *, progress: bool = True) -> bool:
     counts = pd.DataFrame(
         {"table": list(tables), "rows": [f"{len(rows):,}" for rows in tables.values()]}
     )
-    rungs = ladder(progress=progress).pivot(index="model", columns="seed", values="ndcg@10")
+    rungs = ladder(progress=progress).pivot_table("ndcg@10", "model", "seed")
     rungs = rungs.loc[rungs.mean(axis=1).sort_values().index]
     rungs.columns = [f"seed {seed}" for seed in rungs.columns]
     effects = measure(dataset.oracle, progress=progress)

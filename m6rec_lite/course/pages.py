@@ -138,6 +138,15 @@ def _chapter_table(chapters: pd.DataFrame) -> str:
     return _table(rows, {"seconds": 1}, raw=True, bad=rows["status"] != "finished")
 
 
+def _cell(value: Any, places: int | None) -> str:
+    """A value as it stands in a table: thousands apart, a dash for what was not measured."""
+    if isinstance(value, float) and value != value:
+        return "–"
+    if isinstance(value, bool | str):
+        return str(value)
+    return f"{value:,.{places}f}" if places is not None else f"{value:,.10g}"
+
+
 def _table(
     rows: pd.DataFrame, places: dict[str, int], *, raw: bool = False, bad: pd.Series | None = None
 ) -> str:
@@ -149,7 +158,7 @@ def _table(
     for place, row in enumerate(rows.to_dict("records")):
         cells = []
         for name, value in row.items():
-            text = f"{value:,.{places[name]}f}" if name in places else str(value)
+            text = _cell(value, places.get(name))
             cells.append(f"<td{css[name]}>{text if raw else escape(text)}</td>")
         mark = ' class="bad"' if bad is not None and bad.iloc[place] else ""
         lines.append(f"<tr{mark}>{''.join(cells)}</tr>")

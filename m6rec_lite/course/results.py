@@ -8,6 +8,8 @@ are written from these figures. What cannot be measured here, for want of data, 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 from pathlib import Path
 
@@ -18,11 +20,11 @@ from m6rec_lite.course import anchors
 from m6rec_lite.course.datacards import write_card
 from m6rec_lite.course.documents import fill, table
 from m6rec_lite.course.figures import ladder, ladder_alt, png, style
+from m6rec_lite.course.freshness import METADATA
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
 from m6rec_lite.course.places import chapters, project_root
 from m6rec_lite.course.runner import run
 from m6rec_lite.course.store import FACTS
-from m6rec_lite.course.freshness import METADATA
 from m6rec_lite.data import DataError, load_dataset
 
 logger = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ def write_results(root: Path | None = None) -> int:
 
 
 def write_readme(root: Path) -> None:
-    """Draw the ladder and fill the README's regions from what is stored; measures nothing."""
+    """Draw the ladder, run the course at smoke scale, and fill the README's regions."""
     board = Leaderboard(root / "results" / "leaderboard")
     rows = board.latest("bazaar", scale=SCALE)
     style()
@@ -72,6 +74,10 @@ def write_readme(root: Path) -> None:
     best = best.round({"hr@10": 3, "ndcg@10": 3, "seconds to fit": 1})
     fill(root / "README.md", "ladder", f"{picture}\n\n{table(best)}")
     fill(root / "README.md", "chapters", table(chapter_table(root)))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        run(scale="smoke", root=root)
+    fill(root / "README.md", "run", f"```\n{printed.getvalue().strip()}\n```")
 
 
 def chapter_table(root: Path) -> pd.DataFrame:

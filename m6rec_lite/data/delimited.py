@@ -134,7 +134,7 @@ def blocks(
         text = pa.CompressedInputStream(file, "gzip") if form.path.suffix == ".gz" else file
         bar = tqdm(
             total=form.path.stat().st_size, unit="B", unit_scale=True, desc=form.path.name,
-            disable=None if progress else True, delay=2,
+            disable=not progress, delay=2,
         )  # fmt: skip
         try:
             reader = pa_csv.open_csv(

@@ -24,7 +24,7 @@ END = START + DAYS * DAY
 N_INTERESTS = len(words.INTERESTS)
 N_CELLS = len(DOMAINS) * N_INTERESTS
 N_KINDS = 5
-SPREAD = 1.0  #: of the logarithm of the cells' sizes
+SPREAD = 1.4  #: of the logarithm of the cells' sizes
 TWOFOLD = 0.6  #: share of items that also name a second interest
 
 CITIES = tuple(city.name for city in words.CITIES)

@@ -1,0 +1,66 @@
+"""EASE against the textbook inverse, and against what it is meant to minimise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from m6rec_lite.data import Histories, Interactions
+from m6rec_lite.recommenders import EASE
+
+
+@pytest.fixture(scope="module")
+def train() -> Interactions:
+    rng = np.random.default_rng(11)
+    taste = rng.random((60, 3)) @ rng.random((3, 15))
+    users, items = np.nonzero(taste + 0.3 * rng.random(taste.shape) > 1.0)
+    frame = pd.DataFrame({"user_id": users, "item_id": items, "timestamp": rng.random(len(users))})
+    return Interactions.from_frame(frame.astype("int64"))
+
+
+def textbook(x: np.ndarray, l2: float) -> np.ndarray:
+    p = np.linalg.inv(x.T @ x + l2 * np.eye(x.shape[1]))
+    b = np.eye(x.shape[1]) - p @ np.diag(1 / np.diag(p))  # Steck 2019, equation 8
+    np.fill_diagonal(b, 0.0)
+    return b
+
+
+@pytest.mark.parametrize("l2", [0.5, 10.0, 1000.0])
+def test_weights_equal_the_textbook(train: Interactions, l2: float) -> None:
+    expected = textbook(train.matrix().toarray(), l2)
+    np.testing.assert_allclose(EASE(l2=l2).fit(train).weights_, expected, atol=1e-12)
+    single = EASE(l2=l2, dtype="float32").fit(train).weights_
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, expected, atol=1e-4)
+
+
+def test_weights_are_a_minimum_under_the_constraint(train: Interactions) -> None:
+    x, l2 = train.matrix().toarray(), 7.0
+    b = EASE(l2=l2).fit(train).weights_
+    gradient = 2 * x.T @ (x @ b - x) + 2 * l2 * b
+    np.testing.assert_array_equal(np.diag(b), 0.0)
+    np.testing.assert_allclose(gradient[~np.eye(len(b), dtype=bool)], 0.0, atol=1e-9)
+
+
+def test_scores_weight_the_history(train: Interactions) -> None:
+    model = EASE(l2=2.0, decay=0.5).fit(train)
+    asked = Histories.from_lists([train.item_ids[[4, 0, 7]].tolist()], train.item_ids)
+    expected = 0.25 * model.weights_[4] + 0.5 * model.weights_[0] + model.weights_[7]
+    np.testing.assert_allclose(model.score(asked)[0], expected)
+
+
+def test_repeats_count_once_without_decay(train: Interactions) -> None:
+    model = EASE(l2=2.0).fit(train)
+    ids = train.item_ids[[4, 0]].tolist()
+    asked = Histories.from_lists([ids, ids * 2], train.item_ids)
+    scores = model.score(asked)
+    np.testing.assert_array_equal(scores[0], scores[1])
+
+
+@pytest.mark.parametrize(
+    "options", [{"l2": 0}, {"l2": -5}, {"decay": 0}, {"decay": 2}, {"dtype": "float16"}]
+)
+def test_bad_settings(options: dict) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
+        EASE(**options)
