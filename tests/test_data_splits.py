@@ -55,7 +55,7 @@ def ids(holdout):
             int(h.user_ids[n]),
             h.item_ids[h.items[h.offsets[n] : h.offsets[n + 1]]].tolist(),
             h.item_ids[holdout.targets[holdout.target_rows == n]].tolist(),
-            int(h.at[n]),  # noqa: PD008
+            int(h.at[n]),
         )
         for n in range(len(h))
     ]
@@ -176,7 +176,7 @@ def test_what_every_split_promises(name):
             assert at >= 0
         if name != "random":
             times = holdout.histories.timestamps
-            assert (times <= holdout.histories.at[holdout.histories.rows]).all()  # noqa: PD008
+            assert (times <= holdout.histories.at[holdout.histories.rows]).all()
     shuffled = world(seed=1, domains=lambda item: "ab"[item % 2])
     assert EVERY[name](shuffled).hash != split.hash
 
@@ -216,7 +216,7 @@ def test_random_split_leaks_and_draws_evenly():
     later = [max(history) > t[0] for _, history, t, _ in ids(split.test)]
     assert np.mean(later) == pytest.approx(0.75, abs=0.03)  # all but the last item
     h = split.test.histories
-    assert (h.timestamps <= h.at[h.rows]).all()  # noqa: PD008
+    assert (h.timestamps <= h.at[h.rows]).all()
 
 
 def test_global_time_on_paper():

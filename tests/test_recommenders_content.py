@@ -125,7 +125,7 @@ def test_errors_say_what_is_wanted() -> None:
         ContentBased().fit(TRAIN)
     with pytest.raises(DataError, match=r"lacks 2 of the catalogue's 5 items: \[2, 4\]"):
         ContentBased().fit(TRAIN, items=ITEMS[~ITEMS["item_id"].isin([2, 4])])
-    with pytest.raises(DataError, match="none of the columns|has none of"):
+    with pytest.raises(DataError, match="has none of"):
         ContentBased(columns=["name"]).fit(TRAIN, items=ITEMS)
     with pytest.raises(DataError, match="no words"):
         ContentBased(columns=["description"]).fit(TRAIN, items=ITEMS)

@@ -127,5 +127,5 @@ def test_variant_names_the_parts() -> None:
     ],
 )
 def test_bad_settings(parts: list, options: dict) -> None:
-    with pytest.raises(ValueError, match="must be|give each one|all weights are 0"):
+    with pytest.raises(ValueError, match=r"must be|give each one|all weights are 0"):
         Hybrid(parts, **options)

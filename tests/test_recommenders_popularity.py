@@ -95,5 +95,5 @@ def test_a_late_hit_shows_only_with_time() -> None:
     ],
 )
 def test_bad_settings(options: dict) -> None:
-    with pytest.raises(ValueError, match="must be|not both"):
+    with pytest.raises(ValueError, match=r"must be|not both"):
         Popularity(**options)

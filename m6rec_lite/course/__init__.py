@@ -3,7 +3,8 @@
 A chapter needs only this line, ``from m6rec_lite import course``, and these names:
 
 - ``course.default_scale()``, ``course.sizes(SCALE, smoke={…}, laptop={…})``;
-- ``course.style()``, ``course.show(fig, alt="…")``, ``course.ladder(rows)``;
+- ``course.style()``, ``course.show(fig, alt="…")``, ``course.ladder(rows)``,
+  ``course.roadmap(here)``;
 - ``course.Leaderboard()`` with ``add``, ``show``, ``latest``;
 - ``course.record("EASE ndcg@10", value, at_least=0.05)``;
 - ``course.exercise("01.2")`` with ``check``, ``hint``, ``solution``.
@@ -13,7 +14,7 @@ Commands: ``python -m m6rec_lite.course --help``.
 
 from m6rec_lite.course.bounds import record
 from m6rec_lite.course.exercises import exercise
-from m6rec_lite.course.figures import PALETTE, ladder, ladder_alt, show, style
+from m6rec_lite.course.figures import PALETTE, ladder, ladder_alt, roadmap, show, style
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.scale import default_scale, sizes
 
@@ -25,6 +26,7 @@ __all__ = [
     "ladder",
     "ladder_alt",
     "record",
+    "roadmap",
     "show",
     "sizes",
     "style",

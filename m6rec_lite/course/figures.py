@@ -39,8 +39,20 @@ PALETTE: dict[str, str] = {
 GREY = "#767676"
 LINES: tuple[str, ...] = ("-", "--", "-.", ":", "-", "--", "-.", ":")
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X", "*")
-HATCHES: tuple[str, ...] = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
 DPI = 100
+
+#: The way of the course, lowest step first: chapters, and what they are about.
+STEPS: dict[str, str] = {
+    "00": "Welcome: a world, and a first guess",
+    "01": "How to judge; neighbours, text, linear models",
+    "02": "Counting: n-grams",
+    "03": "Factorising: taste as a short vector",
+    "04–05": "Sequences: recurrent nets, attention",
+    "06–07": "Language models: GPT, BERT",
+    "08–10": "M6-Rec: behaviour as text, one model, many tasks",
+    "11–12": "Large and small: from one GPU down to a phone",
+    "13–19": "Out in the world: feedback, trust, serving",
+}
 
 
 def style() -> None:
@@ -104,6 +116,37 @@ def show(fig: Figure, *, alt: str) -> None:
     display(
         {"image/png": picture, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}}
     )
+
+
+def roadmap(here: str) -> tuple[Figure, str]:
+    """The staircase of the whole course with one step filled: where the reader stands.
+
+    Args:
+        here: the number of a chapter, such as ``"05"``.
+
+    Returns:
+        The figure and its text, for ``show(fig, alt=text)``.
+
+    Raises:
+        ValueError: if no step holds that chapter.
+    """
+    import matplotlib.pyplot as plt
+
+    inside = [step for step in STEPS if step[:2] <= here <= step[-2:]]
+    if len(here) != 2 or len(inside) != 1:
+        raise ValueError(f"no step holds chapter {here!r}; the steps are {', '.join(STEPS)}")
+    fig, ax = plt.subplots(figsize=(7.4, 3.6))
+    for place, (step, idea) in enumerate(STEPS.items()):
+        fill, ink = (PALETTE["blue"], "white") if step == inside[0] else ("#E3EDF5", "black")
+        left = 0.45 * place
+        ax.barh(place, 10 - left, left=left, height=0.9, color=fill, edgecolor=PALETTE["blue"])
+        ax.text(left + 0.15, place, step, va="center", color=ink, weight="bold")
+        ax.text(left + 1.2, place, idea, va="center", color=ink)
+    ax.set(xlim=(0, 10.1), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.set_title("The way of the course; you stand on the filled step")
+    said = "; ".join(f"{step} {idea}" for step, idea in STEPS.items())
+    return fig, f"A staircase, lowest step first: {said}. You stand on step {inside[0]}."
 
 
 def ladder(frame: pd.DataFrame, *, metric: str = "ndcg@10", title: str | None = None) -> Figure:

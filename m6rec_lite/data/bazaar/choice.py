@@ -112,7 +112,7 @@ class Choice:
         curious = shoppers.curiosity[shopper][:, None]
         interest = (1 - curious) * _normal(taste * now) + curious * _normal(now)
         domain = shoppers.domains[shopper] * self.weekday[weekday]
-        return _normal((domain[:, :, None] * interest[:, None, :]).reshape(len(now), -1) * self.supply)
+        return _normal((domain[:, :, None] * interest[:, None, :]).reshape(len(now), N_CELLS) * self.supply)
 
     def likes(
         self, shopper: np.ndarray, at: np.ndarray, items: np.ndarray, seen: np.ndarray

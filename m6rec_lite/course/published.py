@@ -1,0 +1,74 @@
+"""Figures from elsewhere, to put ours beside: MovieLens, leave-one-out, full ranking.
+
+All rank every item that the user has not seen; items with fewer than 5 ratings are dropped, and
+the last item of a user by time is the one to find. They do not all break ties of time alike, which
+``anchors`` shows to matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of a table that somebody else measured.
+
+    Attributes:
+        model: as the source calls it.
+        hr: HR@10.
+        ndcg: NDCG@10.
+        source: who measured it.
+        settings: of the model, where the source states them in our terms.
+    """
+
+    model: str
+    hr: float
+    ndcg: float
+    source: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+_EARLIER = "measured for this project before it began, with public packages"
+
+#: Simple models, by data set and by the name of our entry in ``anchors``.
+SIMPLE: dict[str, dict[str, Figure]] = {
+    "ml-100k": {
+        "Popularity": Figure("popularity", 0.0870, 0.0445, _EARLIER),
+        "ItemKNN": Figure("item-KNN", 0.1198, 0.0635, _EARLIER),
+        "ItemKNN decay": Figure("item-KNN, recency decay", 0.2015, 0.1126, _EARLIER),
+        "EASE": Figure("EASE", 0.1463, 0.0737, _EARLIER),
+        "EASE decay": Figure("EASE, recency decay", 0.1898, 0.1031, _EARLIER),
+        "Bigram": Figure("bigram over item ids", 0.1453, 0.0762, _EARLIER),
+    },
+    "ml-1m": {
+        "Popularity": Figure("popularity", 0.0394, 0.0194, _EARLIER),
+        "ItemKNN": Figure("item-KNN", 0.0778, 0.0382, _EARLIER, {"k": 20, "shrink": 50.0}),
+        "ItemKNN decay": Figure("item-KNN, recency decay 0.7", 0.1773, 0.1010, _EARLIER),
+        "EASE": Figure("EASE", 0.1079, 0.0538, _EARLIER, {"l2": 300.0}),
+        "EASE decay": Figure(
+            "EASE, recency decay", 0.2245, 0.1284, _EARLIER, {"l2": 1000.0, "decay": 0.7}
+        ),
+        "Bigram": Figure("bigram over item ids", 0.1919, 0.1122, _EARLIER),
+    },
+}
+
+#: An independent evaluator of this course's own protocol, ties of time in file order.
+SAME_TIES: dict[str, dict[str, Figure]] = {
+    "ml-100k": {"Bigram": Figure("bigram", 0.1448, 0.0761, "an independent evaluator")},
+    "ml-1m": {"Bigram": Figure("bigram", 0.2083, 0.1217, "an independent evaluator")},
+}
+
+#: Neural models on MovieLens-1M, as their authors' repositories print them: what is ahead.
+NEURAL: dict[str, tuple[Figure, ...]] = {
+    "ml-1m": (
+        Figure("SASRec, binary cross-entropy, one negative", 0.1993, 0.1078, "BERT4Rec papers"),
+        Figure("GRU4Rec, full cross-entropy", 0.2811, 0.1648, "generative-recommenders"),
+        Figure("SASRec, sampled softmax", 0.2853, 0.1603, "generative-recommenders"),
+        Figure("gSASRec", 0.3003, 0.1726, "gSASRec"),
+        Figure("SASRec, full cross-entropy", 0.3152, 0.1821, "antklen"),
+        Figure("HSTU-large", 0.3294, 0.1893, "generative-recommenders"),
+    ),
+}
