@@ -5,6 +5,10 @@ the same neighbours when shrinkage is 0 (compared before anything is timed). EAS
 textbook in dense numpy, ``inv(X'X + l2 I)``, in the same float64 (weights compared). Peers start
 from the same ``Interactions``; runs alternate, and a warm-up of each is left out.
 
+Keep the machine quiet, or give ``--threads 1``: with two threads and other processes on the cores,
+OpenBLAS's threads wait for each other inside the factorisation, and one that takes 1 second takes
+up to 15. Ratios from such runs say nothing.
+
 With ``M6REC_DATA`` set to a folder that holds ml-1m the rows are MovieLens's own training rows;
 else they are drawn with its shape and skew.
 
@@ -30,7 +34,9 @@ from m6rec_lite.recommenders import EASE, ItemKNN
 
 N_USERS, N_ITEMS, N_ROWS = 6040, 3416, 987_531
 K, L2 = 200, 300.0
-CLOSE = 1e-5  # of similarities in float32
+#: Similarities agree this well: on ml-1m scikit-learn's float32 cosines are up to 1.9e-5 from
+#: float64, ours 9e-8.
+CLOSE = 1e-4
 
 
 def training_rows() -> tuple[str, Interactions]:

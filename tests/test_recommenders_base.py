@@ -88,6 +88,7 @@ def test_a_failed_fit_does_not_pass_for_a_fitted_model() -> None:
             raise DataError("no")
 
     model = Fails()
+    model.item_ids = TRAIN.item_ids  # as if fitted before
     with pytest.raises(DataError):
         model.fit(TRAIN)
     assert not model.is_fitted

@@ -121,3 +121,10 @@ def test_decay_turns_the_answer_to_the_latest_item() -> None:
 def test_bad_settings(kind: type, options: dict) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
         kind(**options)
+
+
+def test_similar_items_are_an_items_own_neighbours(train: Interactions) -> None:
+    every, three = ItemKNN(k=100, shrink=1).fit(train), ItemKNN(k=3, shrink=1).fit(train)
+    for item in train.item_ids.tolist():
+        expected = every.similar_items(item, k=3)
+        pd.testing.assert_frame_equal(three.similar_items(item, k=100), expected)

@@ -248,6 +248,7 @@ def _row(
         "entry": name,
         "settings": model.variant,
         "n_users": report.n_users,
+        "tuning_users": min(len(split.validation), TUNING_USERS),
     }
     for metric in ("hr@10", METRIC):
         row[metric] = report[metric]

@@ -216,7 +216,8 @@ class Exercise:
 
     def _hidden(self) -> str:
         """A value's kind, so that a wrong answer is not told the right one."""
-        return f"another {type(self.wanted).__name__}"
+        kinds = {str: "text", float: "number", int: "number"}
+        return f"another {kinds.get(type(self.wanted), type(self.wanted).__name__)}"
 
 
 class Question:

@@ -27,7 +27,6 @@ from m6rec_lite.course.places import project_root
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pandas.io.formats.style import Styler
 
 #: A new row replaces the one that agrees in all of these.
 KEY: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "seed")
@@ -133,18 +132,17 @@ class Leaderboard:
 
     def show(
         self, dataset: str, *, scale: str | None = None, metric: str = "ndcg@10"
-    ) -> pd.DataFrame | Styler:
-        """``latest`` as a table for people: best first, with its interval, cost and rank."""
+    ) -> pd.DataFrame:
+        """``latest`` as a table that fits a page: best first, with rank, parameters and seconds."""
         rows = self.latest(dataset, scale=scale)
         if not len(rows):
             return rows
         _need(rows, metric)
         rows = rows.sort_values(metric, ascending=False, kind="stable").reset_index(drop=True)
-        wanted = ["model", "variant", "seed", "hr@10", "ndcg@10", metric]
-        wanted = [name for name in dict.fromkeys(wanted) if name in rows]
-        table = rows[wanted + [name for name in COSTS if name in rows]]
-        places = {name: 4 for name in wanted if "@" in name}
-        places |= {"fit_seconds": 2, "predict_seconds": 2, "peak_mb": 0}
+        seed = [] if (rows["seed"] == rows["seed"].iloc[0]).all() else ["seed"]
+        wanted = ["model", "variant", *seed, "hr@10", "ndcg@10", metric, "n_params", "fit_seconds"]
+        table = rows[[name for name in dict.fromkeys(wanted) if name in rows]]
+        places = {name: 4 for name in table if "@" in name} | {"fit_seconds": 2}
         table = table.round({name: n for name, n in places.items() if name in table})
         table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
         return table.fillna({"variant": ""})

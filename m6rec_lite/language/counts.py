@@ -219,14 +219,30 @@ def count_ngrams(
     for k in tqdm(range(2, order + 1), desc="counting n-grams", delay=2, leave=False):
         last = [np.flatnonzero(place >= k - 1 + gap) for gap in range(skips + 1)]
         found = [ending[t - 1 - gap] * n_words + tokens[t] for gap, t in enumerate(last)]
-        key, entry = np.unique(np.concatenate(found), return_inverse=True)
+        parts = None
         if weighted:
-            parts = [amount[t] * skip_weight**gap for gap, t in enumerate(last)]
-            value = np.bincount(entry, np.concatenate(parts), minlength=len(key))
-        else:
-            value = np.bincount(entry, minlength=len(key))
+            parts = np.concatenate([amount[t] * skip_weight**gap for gap, t in enumerate(last)])
+        key, value, entry = _tally(np.concatenate(found), parts, len(values[-1]) * n_words)
         keys.append(key)
         values.append(value)
         ending = np.full(len(tokens), UNSEEN)
         ending[last[0]] = entry[: len(last[0])]
     return Counts(n_words, keys, values)
+
+
+def _tally(
+    keys: np.ndarray, amounts: np.ndarray | None, bound: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The different keys, sorted; the sum of each one's amounts; the place of each key among them.
+
+    Args:
+        keys: ``(m,)`` from 0 to ``bound - 1``.
+        amounts: ``(m,)`` above 0; None counts.
+        bound: where it is small, one slot a possible key spares the sorting.
+    """
+    if bound <= 8 * len(keys) + 2**20:
+        sums = np.bincount(keys, amounts, minlength=bound)
+        there = sums > 0
+        return np.flatnonzero(there), sums[there], (np.cumsum(there) - 1)[keys]
+    kinds, place = np.unique(keys, return_inverse=True)
+    return kinds, np.bincount(place, amounts, minlength=len(kinds)), place

@@ -162,6 +162,7 @@ class Recommender(ABC):
         """
         if len(train) == 0:
             raise DataError("train has no rows: there is nothing to learn from")
+        self.item_ids = None  # a fit that fails leaves a model that cannot be asked
         matrix = train.matrix()  # (n_users, n_items), 1 where a user met an item
         self.popularity_ = np.bincount(matrix.indices, minlength=train.n_items).astype(float)
         self._fit(train, validation=validation, items=items, users=users, progress=progress)

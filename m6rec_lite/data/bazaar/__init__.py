@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from m6rec_lite.data.bazaar import talk
 from m6rec_lite.data.bazaar.choice import Choice
 from m6rec_lite.data.bazaar.dials import WORLD_VERSION, Dials
 from m6rec_lite.data.bazaar.exposure import FrontPage, log_slates
@@ -78,8 +79,6 @@ def generate(*, text: bool = True, progress: bool = True, **dials: Any) -> Datas
     if turned.slates > 0:
         tables["impressions"] = log_slates(oracle, rng[1], progress=progress)
     if text:
-        from m6rec_lite.data.bazaar import talk
-
         tables["reviews"] = talk.write_reviews(world, oracle.trail, rng[2])
         tables["queries"] = talk.write_queries(world, oracle.trail, rng[3])
         tables["dialogues"] = talk.write_dialogues(world, oracle.trail, tables["items"], rng[4])

@@ -30,9 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     size = sum(path.stat().st_size for path in out.glob("*.parquet")) / 2**20
     print(
-        f"{out}: {len(dataset.interactions):,} interactions of {len(dataset.users):,} shoppers with "
-        f"{len(dataset.items):,} items, {size:.1f} MiB, world version {about['world_version']}, "
-        f"tables {about['tables_sha256'][:12]}"
+        f"{out}: {len(dataset.interactions):,} interactions of {len(dataset.users):,} shoppers "
+        f"with {len(dataset.items):,} items, {size:.1f} MiB, world version "
+        f"{about['world_version']}, tables {about['tables_sha256'][:12]}"
     )
     return 0
 

@@ -47,7 +47,7 @@ class Choice:
         open_early[cells, np.arange(n)] = items.released <= START
         # Wanted as often as it has early items, all else equal; so never one without any.
         self.supply = open_early.sum(axis=1).astype(float)
-        # The items of each cell, padded with item 0 at weight 0.
+        # The items of each cell, padded with others at weight 0.
         width = int((self.member > 0).sum(axis=1).max())
         self.cell_items = np.argsort(self.member == 0, axis=1, kind="stable")[:, :width]
         self.cell_member = np.take_along_axis(self.member, self.cell_items, axis=1)
@@ -112,7 +112,9 @@ class Choice:
         curious = shoppers.curiosity[shopper][:, None]
         interest = (1 - curious) * _normal(taste * now) + curious * _normal(now)
         domain = shoppers.domains[shopper] * self.weekday[weekday]
-        return _normal((domain[:, :, None] * interest[:, None, :]).reshape(len(now), N_CELLS) * self.supply)
+        return _normal(
+            (domain[:, :, None] * interest[:, None, :]).reshape(len(now), N_CELLS) * self.supply
+        )
 
     def likes(
         self, shopper: np.ndarray, at: np.ndarray, items: np.ndarray, seen: np.ndarray

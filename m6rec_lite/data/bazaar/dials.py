@@ -9,13 +9,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+
 #: Changes whenever the same dials and seed would give another world.
 WORLD_VERSION = "1"
 
 _SHARES = (
-    "drift", "complements", "series", "repeats", "noise", "switch", "persistence", "memory",
-    "chinese", "late", "new_users", "revisits", "loyalty", "curiosity",
+    "drift", "switch", "persistence", "memory", "complements", "series", "repeats",
+    "loyalty", "noise", "chinese", "late", "new_users",
 )  # fmt: skip
+_EXPONENTS = (
+    "season", "weather", "weekday", "price", "curiosity", "zipf", "position_bias", "slates",
+)  # fmt: skip
+_ODDS = ("breadth", "roaming", "revisits", "style", "level", "freshness")
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Dials:
         season: exponent on the months' multipliers of interests. Off: 0.
         weather: exponent on the weather's multipliers of interests. Off: 0.
         weekday: exponent on the weekdays' multipliers of domains. Off: 0.
-        breadth: mean number of interests in a shopper's taste.
+        breadth: mean number of interests in a shopper's taste, at least 2.
         roaming: evenness of a shopper's domains (a Dirichlet's concentration).
         switch: probability that the next event serves the other of two intents; after a long
             pause it is a half. Off: 0 (one intent at a time).
@@ -60,29 +66,29 @@ class Dials:
         slates: mean number of slates shown to a shopper. Off: 0.
     """
 
-    users: int = 4400
+    users: int = 4600
     items: int = 900
     seed: int = 0
     drift: float = 0.3
     season: float = 1.0
     weather: float = 1.0
     weekday: float = 1.0
-    breadth: float = 6.0
-    roaming: float = 12.0
-    switch: float = 0.45
-    persistence: float = 0.8
-    memory: float = 0.4
-    complements: float = 0.25
-    series: float = 0.5
+    breadth: float = 10.0
+    roaming: float = 20.0
+    switch: float = 0.5
+    persistence: float = 0.75
+    memory: float = 0.7
+    complements: float = 0.15
+    series: float = 0.3
     repeats: float = 0.04
-    revisits: float = 0.1
-    style: float = 8.0
-    level: float = 4.0
+    revisits: float = 0.05
+    style: float = 12.0
+    level: float = 5.0
     price: float = 1.0
     loyalty: float = 1.0
     curiosity: float = 1.0
-    noise: float = 0.04
-    zipf: float = 0.6
+    noise: float = 0.05
+    zipf: float = 0.8
     freshness: float = 1.5
     chinese: float = 0.12
     late: float = 0.2
@@ -91,22 +97,21 @@ class Dials:
     slates: float = 4.0
 
     def __post_init__(self) -> None:
-        for name in _SHARES:
-            value = getattr(self, name)
-            if not 0 <= value <= 1 and not (name == "curiosity" and value >= 0):
-                raise ValueError(f"{name} must lie between 0 and 1, not {value}")
+        for names, low, high, hint in (
+            (_SHARES, 0.0, 1.0, "lie between 0 and 1"),
+            (_EXPONENTS, 0.0, np.inf, "be 0 (off) or more"),
+            (_ODDS, 1e-6, np.inf, "be above 0 (1 turns an odds off)"),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                if not (low <= value <= high and np.isfinite(value)):
+                    raise ValueError(f"{name} must {hint}, not {value}")
         if self.noise + self.repeats > 1:
             raise ValueError(f"noise and repeats sum to {self.noise + self.repeats}, more than 1")
-        for name in ("style", "level", "freshness", "breadth", "roaming"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is an odds, above 0 (1 turns it off), not {getattr(self, name)}")
-        for name in ("season", "weather", "weekday", "price", "zipf", "position_bias", "slates"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be 0 (off) or more, not {getattr(self, name)}")
-        if self.users < 1:
-            raise ValueError(f"users must be at least 1, not {self.users}")
-        if self.items < 60:
-            raise ValueError(f"items must be at least 60, not {self.items}")
+        for name, least in (("users", 1), ("items", 60), ("seed", 0)):
+            value = getattr(self, name)
+            if value != int(value) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, not {value}")
 
     @classmethod
     def of(cls, **given: Any) -> Dials:
@@ -114,7 +119,9 @@ class Dials:
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(given) - set(known))
         if unknown:
-            raise ValueError(f"no such dial: {', '.join(unknown)}; the dials are {', '.join(known)}")
+            raise ValueError(
+                f"no such dial: {', '.join(unknown)}; the dials are {', '.join(known)}"
+            )
         return cls(**given)
 
     def as_dict(self) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """What the bazaar shows: a front page of ten places, drawn by a policy whose odds are known.
 
 The shelves are the five domains, each cut into its better-known half and the rest. The page shows
-one item of each shelf, drawn in proportion to popularity among what is released. The shelves lie
+one item of each shelf, drawn among what is released in proportion to popularity, and ``NEAR`` times
+as likely where it is about the interest of the shopper's last event. The shelves lie
 in a ring that starts with the domain of the shopper's last event; with probability ``SETTLED``
 the ring starts at the top of the page, else it is turned by one of the nine other steps. So each
 item at each position has one known probability, its *propensity*:
@@ -29,13 +30,33 @@ from m6rec_lite.data.bazaar.simulate import Trail
 PLACES = 2 * len(DOMAINS)  #: positions of a slate, one a shelf
 SETTLED = 0.4  #: probability that the ring of shelves is not turned
 TILT = 0.7  #: exponent of popularity within a shelf
+BATCH = 2048  #: slates worked on at a time
+NEAR = 8.0  #: odds, within a shelf, of the interest of the shopper's last event
 
 
 class FrontPage:
-    """The logging policy of one world."""
+    """The logging policy of one world; with other settings, a policy to compare it with.
 
-    def __init__(self, oracle: Oracle) -> None:
-        self.oracle = oracle
+    Args:
+        oracle: of the world.
+        settled: probability that the ring of shelves is not turned.
+        tilt: exponent of popularity within a shelf.
+        near: odds, within a shelf, of the interest of the shopper's last event; 1: no matter.
+    """
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        *,
+        settled: float = SETTLED,
+        tilt: float = TILT,
+        near: float = NEAR,
+    ) -> None:
+        if not 0 <= settled <= 1:
+            raise ValueError(f"settled is a probability, not {settled}")
+        if near <= 0:
+            raise ValueError(f"near is an odds, above 0, not {near}")
+        self.oracle, self.near = oracle, near
         items = oracle.world.items
         self.shelf = np.zeros(len(items.domain), dtype=np.int64)
         for domain in range(len(DOMAINS)):
@@ -43,15 +64,16 @@ class FrontPage:
             best_first = own[np.argsort(-items.popularity[own], kind="stable")]
             self.shelf[own] = 2 * domain + 1
             self.shelf[best_first[: (len(own) + 1) // 2]] = 2 * domain
-        self.weight = items.popularity.astype(float) ** TILT
-        self.turns = np.full(PLACES, (1 - SETTLED) / (PLACES - 1))
-        self.turns[0] = SETTLED
+        self.weight = items.popularity.astype(float) ** tilt
+        self.turns = np.full(PLACES, (1 - settled) / (PLACES - 1))
+        self.turns[0] = settled
 
-    def choices(self, at: np.ndarray) -> np.ndarray:
+    def choices(self, user_ids: np.ndarray, at: np.ndarray) -> np.ndarray:
         """``(n, n_items)``: the probability of each item within its shelf, among the released."""
-        out = self.oracle.world.items.released <= np.asarray(at)[:, None]
-        odds = self.weight * out
-        total = np.stack([odds[:, self.shelf == s].sum(axis=1) for s in range(PLACES)], axis=1)
+        items, last = self.oracle.world.items, self.oracle.last_item(user_ids, at)[:, None]
+        odds = self.weight * (items.released <= np.asarray(at)[:, None])
+        odds *= np.where((last >= 0) & (items.interest == items.interest[last]), self.near, 1.0)
+        total = odds @ (self.shelf[:, None] == np.arange(PLACES))
         return odds / np.where(total > 0, total, 1.0)[:, self.shelf]
 
     def propensities(self, user_ids: np.ndarray, at: np.ndarray, slates: np.ndarray) -> np.ndarray:
@@ -65,20 +87,27 @@ class FrontPage:
         Returns:
             ``(n, k)`` float64.
         """
-        what = np.asarray(slates) - FIRST_ITEM
-        ring = (self.shelf[what] - 2 * self._first_domain(user_ids, at)[:, None]) % PLACES
-        turn = (ring - np.arange(what.shape[1])) % PLACES
-        return self.turns[turn] * np.take_along_axis(self.choices(at), what, axis=1)
+        users, at, what = np.asarray(user_ids), np.asarray(at), np.asarray(slates) - FIRST_ITEM
+        ring = (self.shelf[what] - 2 * self._first_domain(users, at)[:, None]) % PLACES
+        told = self.turns[(ring - np.arange(what.shape[1])) % PLACES]
+        for start in range(0, len(at), BATCH):
+            rows = slice(start, start + BATCH)
+            choices = self.choices(users[rows], at[rows])
+            told[rows] *= np.take_along_axis(choices, what[rows], axis=1)
+        return told
 
     def show(self, user_ids: np.ndarray, at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw a slate for each shopper: ``(n, PLACES)`` item ids, the top first."""
-        choices = self.choices(at)
+        users, at = np.asarray(user_ids), np.asarray(at)
         turn = draw(np.broadcast_to(self.turns, (len(at), PLACES)), rng)
-        first = 2 * self._first_domain(user_ids, at)
+        first = turn + 2 * self._first_domain(users, at)
         slates = np.empty((len(at), PLACES), dtype=np.int64)
-        for place in range(PLACES):
-            shelf = (place + turn + first) % PLACES
-            slates[:, place] = draw(choices * (self.shelf == shelf[:, None]), rng)
+        for start in range(0, len(at), BATCH):
+            rows = slice(start, start + BATCH)
+            choices = self.choices(users[rows], at[rows])
+            for place in range(PLACES):
+                shelf = (place + first[rows, None]) % PLACES
+                slates[rows, place] = draw(choices * (self.shelf == shelf), rng)
         return slates + FIRST_ITEM
 
     def _first_domain(self, user_ids: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -96,16 +125,14 @@ def moments(trail: Trail, n: int, rng: np.random.Generator) -> tuple[np.ndarray,
     return shopper + 1, np.maximum(at, before + 1)
 
 
-def log_slates(
-    oracle: Oracle, rng: np.random.Generator, *, batch: int = 2048, progress: bool = True
-) -> pd.DataFrame:
+def log_slates(oracle: Oracle, rng: np.random.Generator, *, progress: bool = True) -> pd.DataFrame:
     """Show front pages at random moments and log them: the ``impressions`` table."""
     dials, trail = oracle.world.dials, oracle.trail
     users, at = moments(trail, round(dials.slates * dials.users), rng)
     page, parts = FrontPage(oracle), []
-    starts = range(0, len(users), batch)
+    starts = range(0, len(users), BATCH)
     for start in tqdm(starts, desc="bazaar: slates", disable=not progress, leave=False):
-        rows = slice(start, start + batch)
+        rows = slice(start, start + BATCH)
         slates = page.show(users[rows], at[rows], rng)
         answer = oracle.respond(users[rows], slates, at[rows], rng)
         known = page.propensities(users[rows], at[rows], slates)

@@ -19,8 +19,8 @@ from m6rec_lite.data.interactions import Histories
 from m6rec_lite.data.tables import EVENTS, DataError
 
 FIRST_ITEM = 10_001  #: id of the item in place 0; a shopper's id is the place plus 1
-CLICK_AT_PAR = -2.6  #: log odds of a click on an examined item of average probability
-CLICK_SLOPE = 0.6  #: what doubling the probability adds to the log odds, per log 2
+CLICK_AT_PAR = -2.0  #: log odds of a click on an examined item of average probability
+CLICK_SLOPE = 0.7  #: how fast the log odds of a click rise with the log of that probability
 BATCH = 512
 
 
@@ -271,7 +271,11 @@ class Oracle:
         stray = (self.world.items.released <= at[:, None]) / np.maximum(out, 1)[:, None]
         basket, some = self._basket(first, now)
         share = dials.repeats * some
-        return dials.noise * stray + share[:, None] * basket + (1 - dials.noise - share)[:, None] * meant
+        return (
+            dials.noise * stray
+            + share[:, None] * basket
+            + (1 - dials.noise - share)[:, None] * meant
+        )
 
     def _basket(self, first: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``(n, n_items)``: which of the latest purchases is made again; and whether any can be."""

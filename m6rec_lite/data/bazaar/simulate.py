@@ -169,4 +169,3 @@ def _events(
     strong = np.where(domain == 0, cart, like)
     code = np.where(luck < 0.2, strong, np.where(luck < 0.7, click, view))
     return np.where(bought, purchase, code).astype(np.int8)
-

@@ -34,9 +34,9 @@ def card(dials: Dials) -> Card:
         licence="Apache-2.0, as the code that generates it",
         source=f"m6rec_lite.data.bazaar, seed {dials.seed}",
         quirks=(
-            "Simulated: a model's rank here says how it copes with the effects that the dials name.",
-            "Interactions are organic. Slates and their clicks are a log of their own (impressions) "
-            "and change no shopper's state.",
+            "Simulated: a model's rank says how it copes with the effects that the dials name.",
+            "Interactions are organic. Slates and their clicks are a log of their own "
+            "(impressions) and change no shopper's state.",
             "A shopper meets some items again; the default split keeps the first meeting.",
             "The oracle knows hidden intents, so no model of observed histories reaches it.",
         ),
@@ -175,8 +175,9 @@ def _table(columns: dict[str, np.ndarray]) -> pa.Table:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """The reverse of ``_table``."""
-    arrays = {}
-    for name, column in zip((table := pq.read_table(path)).column_names, table.columns, strict=True):
+    arrays: dict[str, np.ndarray] = {}
+    table = pq.read_table(path)
+    for name, column in zip(table.column_names, table.columns, strict=True):
         chunk = column.combine_chunks()
         if pa.types.is_fixed_size_list(chunk.type):
             flat = chunk.flatten().to_numpy(zero_copy_only=False)

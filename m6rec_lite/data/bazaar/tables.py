@@ -9,6 +9,7 @@ from m6rec_lite.data.bazaar import words
 from m6rec_lite.data.bazaar.latents import DOMAINS, LOCALES
 from m6rec_lite.data.bazaar.oracle import FIRST_ITEM
 from m6rec_lite.data.bazaar.simulate import Trail
+from m6rec_lite.data.bazaar.text import write_items
 from m6rec_lite.data.bazaar.world import (
     AGES,
     CITIES,
@@ -47,8 +48,6 @@ def items_table(world: World, *, text: bool) -> pd.DataFrame:
         }
     )
     if text:
-        from m6rec_lite.data.bazaar.text import write_items
-
         written = write_items(items, seed=world.dials.seed).reset_index(drop=True)
         for column in ("category", "title", "description", "tags", "creator"):
             table[column] = written[column]

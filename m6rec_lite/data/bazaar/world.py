@@ -144,8 +144,9 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
     second = np.where((rng.random(n) < TWOFOLD) & (second != interest), second, -1)
 
     released = START - rng.integers(1, 365, size=n) * DAY
-    late = rng.random(n) < dials.late
-    late &= place >= 3  # every cell has something to offer from the first day
+    # Every cell has three items to offer from the first day; the others make up the late share.
+    spare = place >= 3
+    late = spare & (rng.random(n) * spare.mean() < dials.late)
     released[late] = START + (rng.random(late.sum()) * (DAYS - 20)).astype(np.int64) * DAY
     series, part = _series(creator, domain, rng)
     told = np.flatnonzero(series >= 0)  # parts are alike, and appear in order
@@ -215,9 +216,8 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
     locale = (rng.random(n) < dials.chinese).astype(np.int8)
     speaks = np.array([city.locale for city in words.CITIES])
     home = [np.flatnonzero(speaks == one) for one in range(len(LOCALES))]
-    city = np.where(
-        locale == 1, home[1][rng.integers(len(home[1]), size=n)], home[0][rng.integers(len(home[0]), size=n)]
-    )
+    at_home = [cities[rng.integers(len(cities), size=n)] for cities in home]
+    city = np.where(locale == 1, at_home[1], at_home[0])
     # A new shopper joins in the last month; others spread their events over what is left.
     new = rng.random(n) < dials.new_users
     joined = START + rng.random(n) * 0.7 * DAYS * DAY
@@ -270,7 +270,8 @@ def draw_weather(rng: np.random.Generator) -> Weather:
     temperature = yearly + 3.0 * spells[0]
     damp = ndtr(spells[1])  # uniform each day
     wet = np.where(temperature < 1.0, "snow", "rain")
-    dry = np.where(temperature > 25.0, "hot", np.where(damp < 0.5 * (1 - wet_share), "sunny", "cloudy"))
+    clear = np.where(damp < 0.5 * (1 - wet_share), "sunny", "cloudy")
+    dry = np.where(temperature > 25.0, "hot", clear)
     named = np.where(damp > 1 - wet_share, wet, dry)
     condition = np.zeros(named.shape, dtype=np.int8)
     for code, name in enumerate(words.CONDITIONS):

@@ -1,0 +1,136 @@
+"""Training and scoring an n-gram model of order 3, Witten-Bell, against NLTK's.
+
+A text of 200,000 words is trained on, and another of 200,000 words is scored, word by word. Both
+sides begin with the same lists of words and end with one log-probability for each word; these
+must agree to 1e-9. NLTK is used as its documentation shows (padded everygrams, ``logscore``). Every
+run has a process of its own, so that neither inherits the other's memory; the runs take turns.
+Importing and a first small text are not timed. Memory is the growth of the process at its peak.
+
+    python benchmarks/ngram.py [--words 200000] [--repeats 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from m6rec_lite.evaluation import Meter
+
+ORDER, KINDS, START, END = 3, 20_000, "<s>", "</s>"
+Text = list[list[str]]
+
+
+def drawn_text(words: int, seed: int) -> Text:
+    """Sentences of 20 words: frequencies Zipf-like, half of the words led by the one before."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, KINDS + 1)
+    free = rng.choice(KINDS, size=words, p=share / share.sum())
+    led = rng.random(words) < 0.5
+    step = rng.geometric(0.3, size=words)
+    for place in np.flatnonzero(led[1:]) + 1:  # one of a few followers, fixed for each word
+        free[place] = (free[place - 1] * 7919 + step[place]) % KINDS
+    named = [f"word{place}" for place in free]
+    return [named[start : start + 20] for start in range(0, words, 20)]
+
+
+def padded(text: Text) -> Text:
+    """Each sentence between the marks that NLTK puts."""
+    return [[START] * (ORDER - 1) + row + [END] * (ORDER - 1) for row in text]
+
+
+def run_ours(train: Text, test: Text) -> np.ndarray:
+    """``(tokens,)`` natural logarithms."""
+    from m6rec_lite.language import NGram, WittenBell
+
+    # edges=None counts the marks as NLTK does: as words that can be foretold
+    model = NGram(ORDER, WittenBell(base="unigram"), edges=None)
+    return model.fit(padded(train)).token_logprobs(padded(test))
+
+
+def run_nltk(train: Text, test: Text) -> np.ndarray:
+    """The same from NLTK, whose logarithms have base 2."""
+    from nltk.lm import Vocabulary, WittenBellInterpolated
+    from nltk.lm.preprocessing import padded_everygram_pipeline
+
+    grams, vocabulary = padded_everygram_pipeline(ORDER, train)
+    model = WittenBellInterpolated(ORDER, vocabulary=Vocabulary(vocabulary, unk_label="<unk>"))
+    model.fit(grams)
+    found = []
+    for row in padded(test):
+        for place, word in enumerate(row):
+            found.append(model.logscore(word, tuple(row[max(0, place - ORDER + 1) : place])))
+    return np.array(found) * np.log(2)
+
+
+def measure(side: str, words: int, out: Path) -> None:
+    """One run in this process; prints seconds and MiB, and keeps what was found."""
+    run = {"ours": run_ours, "peer": run_nltk}[side]
+    run(drawn_text(400, 2), drawn_text(400, 3))
+    train, test = drawn_text(words, 0), drawn_text(words, 1)
+    with Meter() as meter:
+        found = run(train, test)
+    np.save(out, found)
+    print(json.dumps({"seconds": meter.cost.seconds, "mb": meter.cost.peak_mb}))
+
+
+def main() -> None:
+    """Run both in turns, compare, and end in one JSON object."""
+    import tempfile
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--words", type=int, default=200_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--side", choices=("ours", "peer"), help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        measure(options.side, options.words, options.out)
+        return
+
+    costs: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
+    with tempfile.TemporaryDirectory() as folder:
+        files = {side: Path(folder) / f"{side}.npy" for side in costs}
+        for repeat in range(options.repeats):
+            for side, rows in costs.items():
+                command = [sys.executable, __file__, "--side", side, "--out", str(files[side])]
+                command += ["--words", str(options.words)]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                rows.append(json.loads(done.stdout.splitlines()[-1]))
+                print(f"run {repeat + 1}, {side}: {rows[-1]['seconds']:.2f} s, "
+                      f"{rows[-1]['mb']:.0f} MiB", flush=True)  # fmt: skip
+        ours, peer = (np.load(files[side]) for side in ("ours", "peer"))
+    possible = np.isfinite(peer)  # a word that training lacks is impossible to both
+    if ours.shape != peer.shape or (np.isfinite(ours) != possible).any():
+        raise SystemExit("the two sides disagree on what is possible")
+    apart = float(np.abs(ours[possible] - peer[possible]).max())
+    if apart > 1e-9:
+        raise SystemExit(f"log-probabilities differ by {apart}")
+    print(f"{len(ours):,} log-probabilities, {possible.mean():.1%} of them finite, "
+          f"differ by at most {apart:.1e}")  # fmt: skip
+    seconds = {k: statistics.median(row["seconds"] for row in v) for k, v in costs.items()}
+    memory = {k: statistics.median(row["mb"] for row in v) for k, v in costs.items()}
+    print(
+        json.dumps(
+            {
+                "name": f"n-grams: train and score {options.words} words each, order {ORDER}, "
+                "Witten-Bell",
+                "ours": round(seconds["ours"], 4),
+                "peer": round(seconds["peer"], 3),
+                "ratio": round(seconds["ours"] / seconds["peer"], 5),
+                "unit": "s",
+                "ours_mb": round(memory["ours"], 1),
+                "peer_mb": round(memory["peer"], 1),
+                "memory_ratio": round(memory["ours"] / memory["peer"], 4),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""Factorization machines: a matrix factorization that takes any features beside the two ids.
+
+    y_hat = w0 + sum_k w_k x_k + sum over pairs k < l of (v_k . v_l) x_k x_l
+
+With one-hot columns for users and items only, that is ``ExplicitMF``'s formula; every further
+column (genre, age, month) gets a bias and a vector of its own, and meets all the others. The pairs
+cost no more than the columns: their sum is ``1/2 sum_f [(sum_k v_kf x_k)^2 - sum_k v_kf^2 x_k^2]``.
+Source: Rendle, *Factorization machines*, 2010, equations 1 and 5 and lemma 3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.special import expit
+from tqdm.auto import tqdm
+
+from m6rec_lite.data.tables import DataError
+from m6rec_lite.nn.optim import Adam, DivergenceError, Objective
+from m6rec_lite.recommenders.base import NotFittedError, check_in_range, check_whole
+
+
+class OneHot:
+    """Table columns as 0/1 features; a column of lists gives each member ``1 / length``.
+
+    What was not seen in ``fit`` gets no feature: its row is left with the other columns.
+
+    Args:
+        columns: names of the columns to take.
+
+    Attributes:
+        names_: ``(n_features,)`` strings such as ``gender=F``.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = [columns] if isinstance(columns, str) else list(columns)
+        if not self.columns:
+            raise ValueError("columns is empty: name at least one")
+
+    def fit(self, table: pd.DataFrame) -> Self:
+        """Learn the values of each column.
+
+        Raises:
+            DataError: if a column is missing.
+        """
+        self._values = [
+            pd.Index(pd.unique(self._long(table, column)[1])).sort_values()
+            for column in self.columns
+        ]
+        self.names_ = [
+            f"{column}={value}"
+            for column, values in zip(self.columns, self._values, strict=True)
+            for value in values
+        ]
+        return self
+
+    def transform(self, table: pd.DataFrame) -> sparse.csr_array:
+        """``(rows, n_features)`` float64.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            DataError: if a column is missing.
+        """
+        if not hasattr(self, "names_"):
+            raise NotFittedError("OneHot is not fitted: call fit(table) first")
+        parts = []
+        for column, values in zip(self.columns, self._values, strict=True):
+            rows, members, shares = self._long(table, column)
+            place = values.get_indexer(members)
+            seen = place >= 0
+            entries = (shares[seen], (rows[seen], place[seen]))
+            parts.append(sparse.coo_array(entries, shape=(len(table), len(values))))
+        return sparse.hstack(parts).tocsr()
+
+    def _long(self, table: pd.DataFrame, column: str) -> tuple[np.ndarray, pd.Index, np.ndarray]:
+        """Row, value and share of each member; missing values and empty lists have none."""
+        if column not in table:
+            raise DataError(f"no column {column!r} among {list(table.columns)}")
+        cells = pd.Series(table[column].to_numpy(), dtype=object)
+        lengths = cells.map(lambda cell: len(cell) if isinstance(cell, (list, tuple)) else 1)
+        long = cells.explode()
+        kept = long.notna().to_numpy()
+        rows = long.index.to_numpy()[kept]
+        return rows, pd.Index(long[kept]), 1.0 / lengths.to_numpy()[rows]
+
+
+def machine_objective(
+    x: sparse.csr_array,
+    targets: np.ndarray,
+    regularization: float,
+    task: Literal["regression", "classification"],
+) -> Objective:
+    """The loss of some rows and its gradients, as a function of ``w0, w, V``.
+
+    Half the squared error, or the log loss of ``sigmoid(y_hat)``, summed over rows, plus
+    ``regularization / 2 (w_k^2 + |v_k|^2)`` for each row in which column k is not 0.
+
+    Returns:
+        ``objective(w0, w, V) -> (loss, [dw0, dw, dV])``.
+    """
+    squared = x.multiply(x).tocsr()
+    often = regularization * np.bincount(x.indices, minlength=x.shape[1])
+
+    def objective(w0: np.ndarray, w: np.ndarray, v: np.ndarray) -> tuple[float, list[np.ndarray]]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            y, sums = _output(x, squared, w0, w, v)
+            if task == "regression":
+                loss, slope = 0.5 * ((y - targets) ** 2).sum(), y - targets
+            else:
+                loss, slope = (np.logaddexp(0, y) - targets * y).sum(), expit(y) - targets
+            loss += 0.5 * float(often @ (w**2 + (v**2).sum(axis=1)))
+            weighted = slope[:, None] * sums  # (n, factors)
+            dv = x.T @ weighted - (squared.T @ slope)[:, None] * v + often[:, None] * v
+            return float(loss), [slope.sum(keepdims=True), x.T @ slope + often * w, dv]
+
+    return objective
+
+
+def _output(
+    x: sparse.csr_array, squared: sparse.csr_array, w0: np.ndarray, w: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """``(n,)`` y_hat before any sigmoid, and ``(n, factors)`` the sums ``sum_k v_kf x_k``."""
+    sums = x @ v
+    pairs = 0.5 * ((sums**2).sum(axis=1) - squared @ (v**2).sum(axis=1))
+    return w0[0] + x @ w + pairs, sums
+
+
+class FactorizationMachine:
+    """Predicts a number, or a chance, from sparse features; learnt by Adam on small batches.
+
+    Args:
+        factors: length of the vectors v.
+        task: ``"regression"`` (squared error) or ``"classification"`` (log loss, targets 0 and 1).
+        regularization: of w and V, charged for each row that has the column.
+        epochs: passes over the rows.
+        lr: Adam's learning rate.
+        batch_size: rows a step.
+        seed: of the start and the order.
+
+    Attributes:
+        w0_: ``(1,)``.
+        w_: ``(n_features,)``; 0 for columns without an entry.
+        v_: ``(n_features, factors)``; 0 for columns without an entry.
+    """
+
+    def __init__(
+        self,
+        factors: int = 16,
+        task: Literal["regression", "classification"] = "regression",
+        regularization: float = 0.1,
+        epochs: int = 15,
+        lr: float = 0.005,
+        batch_size: int = 500,
+        seed: int = 0,
+    ) -> None:
+        self.factors = check_whole("factors", factors)
+        if task not in ("regression", "classification"):
+            raise ValueError(f"task must be 'regression' or 'classification', got {task!r}")
+        check_in_range("regularization", regularization, 0)
+        self.epochs = check_whole("epochs", epochs)
+        check_in_range("lr", lr, 0, open_low=True)
+        self.batch_size = check_whole("batch_size", batch_size)
+        self.task = task
+        self.regularization = regularization
+        self.lr = lr
+        self.seed = seed
+
+    def fit(self, x: sparse.csr_array, targets: np.ndarray, *, progress: bool = True) -> Self:
+        """Learn from rows of features and their targets.
+
+        Raises:
+            DataError: if there are no rows, lengths differ, or a value is not finite; for
+                classification, if a target is neither 0 nor 1.
+            DivergenceError: if the learning rate is too large.
+        """
+        x, targets = self._checked(x, targets)
+        rng = np.random.default_rng(self.seed)
+        n, width = x.shape
+        parameters = [
+            np.zeros(1),
+            np.zeros(width),
+            0.05 * rng.standard_normal((width, self.factors)),
+        ]
+        mean = targets.mean()
+        if self.task == "classification":
+            mean = np.clip(mean, 0.01, 0.99)
+            parameters[0][:] = np.log(mean / (1 - mean))
+        else:
+            parameters[0][:] = mean
+        whole = machine_objective(x, targets, self.regularization, self.task)
+        optimizer, first = Adam(parameters, lr=self.lr), whole(*parameters)[0]
+        rounds = tqdm(
+            range(self.epochs), "FactorizationMachine", disable=not progress, leave=False, delay=1
+        )
+        for epoch in rounds:
+            order = rng.permutation(n)
+            for start in range(0, n, self.batch_size):
+                rows = order[start : start + self.batch_size]
+                part = machine_objective(x[rows], targets[rows], self.regularization, self.task)
+                optimizer.step(part(*parameters)[1])
+            loss = whole(*parameters)[0]
+            if not loss <= 10 * first + 1:
+                raise DivergenceError(
+                    f"FactorizationMachine diverged: the loss went from {first:.4g} to {loss:.4g} "
+                    f"in epoch {epoch + 1} with lr={self.lr:g}. Lower the learning rate (try "
+                    f"{self.lr / 10:g})"
+                )
+        never = np.bincount(x.indices, minlength=width) == 0
+        self.w0_, self.w_, self.v_ = parameters
+        self.w_[never], self.v_[never] = 0, 0  # nothing is known: not the noise of the start
+        return self
+
+    def predict(self, x: sparse.csr_array) -> np.ndarray:
+        """``(n,)`` numbers, or chances in [0, 1] for classification.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            DataError: if the columns are not as many as fitted on.
+        """
+        if not hasattr(self, "v_"):
+            raise NotFittedError("FactorizationMachine is not fitted: call fit(x, targets) first")
+        x = sparse.csr_array(x, dtype=np.float64)
+        if x.shape[1] != len(self.w_):
+            raise DataError(f"x has {x.shape[1]} columns; the machine was fitted on {len(self.w_)}")
+        y, _ = _output(x, x.multiply(x).tocsr(), self.w0_, self.w_, self.v_)
+        return expit(y) if self.task == "classification" else y
+
+    def _checked(
+        self, x: sparse.csr_array, targets: np.ndarray
+    ) -> tuple[sparse.csr_array, np.ndarray]:
+        x = sparse.csr_array(x, dtype=np.float64)
+        targets = np.asarray(targets, dtype=np.float64)
+        if x.shape[0] == 0 or targets.shape != (x.shape[0],):
+            raise DataError(f"x has {x.shape[0]} rows and targets the shape {targets.shape}; give "
+                            "one target a row, and at least one row")  # fmt: skip
+        if not (np.isfinite(x.data).all() and np.isfinite(targets).all()):
+            raise DataError("x or targets hold values that are not finite; leave those rows out")
+        if self.task == "classification" and not np.isin(targets, (0, 1)).all():
+            odd = np.unique(targets[~np.isin(targets, (0, 1))])[:5].tolist()
+            raise DataError(f"targets of a classification are 0 and 1, got {odd}")
+        return x, targets

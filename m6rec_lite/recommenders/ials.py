@@ -1,0 +1,218 @@
+"""Implicit ALS: what somebody did not take counts as well, but little.
+
+Source: Hu, Koren and Volinsky, *Collaborative filtering for implicit feedback datasets*, 2008.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from scipy import sparse
+from tqdm.auto import tqdm
+
+from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.data.tables import EVENTS
+from m6rec_lite.recommenders.base import Recommender, check_in_range, check_whole, recency_weights
+from m6rec_lite.recommenders.least_squares import solve_cg, solve_exact
+
+#: Entries x factors x iterations from which ``backend="auto"`` takes numba, whose compiler wants
+#: some seconds the first time; numpy needs about two seconds for as much.
+_WORTH_COMPILING = 5e8
+
+
+class IALS(Recommender):
+    """Factors every cell of the matrix of users and items, each with its own confidence.
+
+    The preference ``p_ui`` is 1 where user u met item i and 0 elsewhere; the confidence is
+    ``c_ui = 1 + alpha r_ui``, where ``r_ui`` is 1 for a met item (or its weight, see
+    ``event_weights``) and 0 elsewhere. Minimised is
+
+    ``sum over all u, i of c_ui (p_ui - x_u . y_i)^2 + lambda (sum |x_u|^2 + sum |y_i|^2)``
+
+    (equation 3). With Y fixed that is a ridge regression for every x_u, and the other way round:
+    each half-step cannot climb. Only met items need a look, since
+    ``Y'C_u Y = Y'Y + Y'(C_u - I)Y`` (section 4).
+
+    At the asking nobody's stored factors are used: the history is *folded in*, that is, x solved
+    for exactly with Y fixed. So a new user, or a longer history, needs no refit. An empty history
+    has x = 0 and is answered by popularity; an item without training rows has y = 0 and scores 0.
+
+    Args:
+        factors: length of x and y. More than there are items is allowed, and of no use.
+        regularization: lambda, above 0.
+        alpha: extra confidence of a met item, 0 or more. 0 weighs every cell alike. (The library
+            implicit writes ``c = alpha r`` for met items: its alpha is ours plus 1.)
+        iterations: rounds of users, then items.
+        decay: at the asking, preference lost with each step back in the history, in (0, 1]: the
+            newest item has p = 1, the one before ``decay``, ... 1 is Hu's model.
+        solver: ``"cg"``: a few conjugate-gradient steps from the last round's factors; ``"exact"``:
+            Cholesky, slower with many factors.
+        cg_steps: of the solver ``"cg"``.
+        event_weights: r of one row with each event, such as ``{"view": 0.5, "purchase": 3}``;
+            rows of a pair add up, and events that are not named weigh 1. None: r is always 1.
+        backend: of the solver ``"cg"``: ``"numpy"``; ``"numba"`` (the ``fast`` extra); ``"auto"``
+            takes numba where it is installed and the data are large enough to be worth compiling.
+        threads: of numba; None for all cores. The factors do not depend on it.
+        dtype: of the factors.
+        seed: of the factors at the start.
+
+    Attributes:
+        user_factors_: ``(n_users, factors)``, X of the training users.
+        item_factors_: ``(n_items, factors)``, Y.
+    """
+
+    def __init__(
+        self,
+        factors: int = 64,
+        regularization: float = 10.0,
+        alpha: float = 1.0,
+        iterations: int = 15,
+        decay: float = 1.0,
+        solver: Literal["cg", "exact"] = "cg",
+        cg_steps: int = 3,
+        event_weights: Mapping[str, float] | None = None,
+        backend: Literal["auto", "numpy", "numba"] = "auto",
+        threads: int | None = None,
+        dtype: Literal["float32", "float64"] = "float32",
+        seed: int = 0,
+    ) -> None:
+        self.factors = check_whole("factors", factors)
+        check_in_range("regularization", regularization, 0, open_low=True)
+        check_in_range("alpha", alpha, 0)
+        check_in_range("decay", decay, 0, 1, open_low=True)
+        self.iterations = check_whole("iterations", iterations)
+        self.cg_steps = check_whole("cg_steps", cg_steps)
+        if solver not in ("cg", "exact"):
+            raise ValueError(f"solver must be 'cg' or 'exact', got {solver!r}")
+        if backend not in ("auto", "numpy", "numba"):
+            raise ValueError(f"backend must be 'auto', 'numpy' or 'numba', got {backend!r}")
+        if dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
+        for event, weight in (event_weights or {}).items():
+            if event not in EVENTS:
+                raise ValueError(f"event_weights names {event!r}; the events are {EVENTS}")
+            if not (weight >= 0 and math.isfinite(weight)):
+                raise ValueError(f"event_weights[{event!r}] must be 0 or more, got {weight!r}")
+        self.regularization = regularization
+        self.alpha = alpha
+        self.decay = decay
+        self.solver = solver
+        self.event_weights = dict(event_weights) if event_weights else None
+        self.backend = backend
+        self.threads = None if threads is None else check_whole("threads", threads)
+        self.dtype = dtype
+        self.seed = seed
+
+    def _fit(self, train: Interactions, *, progress: bool = True, **extras: Any) -> None:
+        by_user = self._extra(train)  # (n_users, n_items) c - 1
+        by_item = by_user.T.tocsr()
+        x, y = self.start(train.n_users, train.n_items)
+        solve = self._solver(by_user.nnz)
+        rounds = tqdm(range(self.iterations), "IALS", disable=not progress, leave=False, delay=1)
+        for _ in rounds:
+            x = solve(by_user, x, y)
+            y = solve(by_item, y, x)
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):
+            raise FloatingPointError(f"{self!r} ended in factors that are not finite; use "
+                                     "dtype='float64' or a larger regularization")  # fmt: skip
+        self.user_factors_, self.item_factors_ = x, y
+
+    def start(self, n_users: int, n_items: int) -> tuple[np.ndarray, np.ndarray]:
+        """X and Y before the first round: small, and of mixed sign.
+
+        Were they all positive, the factors would begin nearly parallel, and a few steps of
+        conjugate gradients a round part them slowly.
+        """
+        rng = np.random.default_rng(self.seed)
+        x = 0.01 * rng.standard_normal((n_users, self.factors))
+        y = 0.01 * rng.standard_normal((n_items, self.factors))
+        return x.astype(self.dtype), y.astype(self.dtype)
+
+    def _extra(self, rows: Interactions | Histories) -> sparse.csr_array:
+        """``(n, n_items)``: alpha r for what was met; an entry of 0 is still one that was met."""
+        if self.event_weights is None:
+            extra = rows.matrix()
+        else:
+            weight_of = np.array([self.event_weights.get(event, 1.0) for event in EVENTS])
+            extra = rows.matrix(weight_of[rows.events])
+        extra.data = (self.alpha * extra.data).astype(self.dtype)
+        return extra
+
+    def _solver(self, entries: int) -> Callable[..., np.ndarray]:
+        """``solve(extra, x, y) -> x`` of a half-step, by the solver and backend asked for."""
+        if self.solver == "exact":
+            return lambda extra, x, y: self._solve_exact(extra, extra.data + 1, y)
+        cg = solve_cg
+        installed = importlib.util.find_spec("numba") is not None
+        large = entries * self.factors * self.iterations >= _WORTH_COMPILING
+        if self.backend == "numba" and not installed:
+            raise ImportError("backend='numba' needs numba: pip install 'm6rec-lite[fast]'")
+        if self.backend == "numba" or (self.backend == "auto" and installed and large):
+            from m6rec_lite.recommenders.least_squares_compiled import solve_cg as compiled
+
+            cg = partial(compiled, threads=self.threads)
+
+        def solve(extra: sparse.csr_array, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+            ridge = np.full(len(x), self.regularization)
+            cg(extra, extra.data + 1, y, y.T @ y, ridge, x, self.cg_steps)
+            return x
+
+        return solve
+
+    def _solve_exact(self, extra: sparse.csr_array, pull: np.ndarray, y: np.ndarray) -> np.ndarray:
+        ridge = np.full(extra.shape[0], self.regularization)
+        return solve_exact(extra, pull, y, y.T @ y, ridge)
+
+    def fold_in(self, histories: Histories) -> np.ndarray:
+        """The factors of users known by these histories: x solved for with Y fixed.
+
+        Returns:
+            ``(n, factors)``; 0 for an empty history.
+        """
+        self._require_fitted()
+        self._require_same_catalogue(histories.item_ids)
+        extra = self._extra(histories)
+        preference = np.ones(extra.nnz)
+        weights = recency_weights(histories, self.decay)
+        if weights is not None:
+            preference = np.minimum(histories.matrix(weights).data, 1.0)
+        return self._solve_exact(extra, (extra.data + 1) * preference, self.item_factors_)
+
+    def _score(self, histories: Histories) -> np.ndarray:
+        return self.fold_in(histories) @ self.item_factors_.T
+
+    def _similarity(self, place: int) -> np.ndarray:
+        y = self.item_factors_
+        lengths = np.linalg.norm(y, axis=1)
+        return (y @ y[place]) / np.maximum(lengths * lengths[place], 1e-30)
+
+
+def ials_objective(
+    extra: sparse.csr_array, x: np.ndarray, y: np.ndarray, regularization: float
+) -> float:
+    """What IALS minimises, over every cell, without visiting those that were not met.
+
+    The sum over all cells of ``(x_u . y_i)^2`` is the inner product of ``X'X`` and ``Y'Y``; each
+    met cell then changes it by ``c (1 - s)^2 - s^2``.
+
+    Args:
+        extra: ``(n_users, n_items)``: ``c - 1`` of the met cells.
+        x: ``(n_users, factors)``.
+        y: ``(n_items, factors)``.
+        regularization: lambda.
+
+    Returns:
+        the objective, in float64.
+    """
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    total = float(((x.T @ x) * (y.T @ y)).sum())
+    for start in range(0, len(x), 1024):
+        block = extra[start : start + 1024].tocoo()
+        s = np.einsum("ef,ef->e", x[start + block.row], y[block.col])
+        total += float(((1 + block.data) * (1 - s) ** 2 - s**2).sum())
+    return total + regularization * float((x**2).sum() + (y**2).sum())
