@@ -1,8 +1,15 @@
 """Figures: the map knows every chapter of the course and says in words where the reader stands."""
 
+import matplotlib.pyplot as plt
 import pytest
 
 from m6rec_lite.course.figures import STEPS, png, roadmap
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
 
 
 @pytest.mark.parametrize("number", range(20))
