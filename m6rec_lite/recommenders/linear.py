@@ -23,7 +23,7 @@ class EASE(Recommender):
 
     A history x scores the catalogue by ``x B``. Steck's x is 1 for each item met. With a decay
     below 1 it is ``decay ** steps_back``: what was met last weighs most. Weighting the rows of X in
-    the fit as well gains nothing on MovieLens, so the fit knows no order.
+    the fit as well gains nothing on MovieLens-100K, so the fit knows no order.
 
     Memory grows with the square of the catalogue: about ``24 * n_items ** 2`` bytes to fit.
 
