@@ -3,7 +3,7 @@
 The mark is the best that implicit reaches on validation with its own settings (learning rate 0.01,
 regularization 0.01), looked at every ten epochs; ours, with its own, is looked at every epoch until
 it comes to the mark. Full ranking, seen items masked; both are judged by the factors of their
-training users. Then fits of just so many epochs are timed in turns; judging is not timed. It wavers
+training users. Fits of just so many epochs are then timed in turns, without judging. NDCG wavers
 from epoch to epoch and so does the number needed: all of it is done for several seeds, each seed's
 figures are printed, and the last line holds the medians over the seeds.
 
