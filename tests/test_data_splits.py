@@ -298,6 +298,14 @@ def test_hidden_domain_shows_nothing_of_it():
     assert not {(u, i) for u, i in train if u in asked and i % 3 == 1}
     assert len({u for u, i in train if i % 3 == 1}) >= 20  # others keep theirs
     assert len(split.test) > len(split.validation)
+    apart = hidden_domain(data, "b", test=0.4, validation=0.2, seed=0, linked=False)
+    assert apart.hash == split.hash  # the same questions
+    for one, two in ((apart.validation, split.validation), (apart.test, split.test)):
+        assert list(ids(one)) == list(ids(two))  # asked from the same histories
+    kept = pairs(apart.train)
+    at_home = {u for u, i in train if i % 3 == 1}
+    assert set(kept) == {(u, i) for u, i in train if i % 3 == 1 or u not in at_home}
+    assert len(kept) < len(train)
     with pytest.raises(DataError, match=r"no item has domain 'd'.*\['a', 'b', 'c'\]"):
         hidden_domain(data, "d")
     with pytest.raises(DataError, match="domains are \\[\\]"):

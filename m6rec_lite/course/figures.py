@@ -199,10 +199,13 @@ def ladder(frame: pd.DataFrame, *, metric: str = "ndcg@10", title: str | None = 
     if len(oracle):
         best = float(oracle[metric].iloc[0])
         ax.axvline(best, color=PALETTE["vermilion"], linestyle="--", marker="")
-        ax.set_title(f"oracle {best:.3f} (dashed)", loc="right", fontsize=9)
+        middle = (len(models) - 1) / 2
+        ax.text(best, middle, f"oracle {best:.3f}", rotation=90, ha="right", va="center", fontsize=9)
     first = frame.iloc[0]
-    ax.set_title(title or f"{first['dataset']}, {first['scale']} scale")
-    ax.set_xlabel(f"{metric.upper()} (higher is better; whiskers: 95 % interval over users)")
+    fig.suptitle(title or f"{first['dataset']}, {first['scale']} scale", fontsize=11)
+    # over the whole figure, as the names beside the bars may take half of its width
+    whiskers = "; whiskers: 95 % interval over users" if len(columns) == 3 else ""
+    fig.supxlabel(f"{metric.upper()}, higher is better{whiskers}", fontsize=10)
     ax.set_xlim(0, 1.12 * reach)
     ax.grid(visible=False, axis="y")
     return fig

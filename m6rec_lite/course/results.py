@@ -64,9 +64,7 @@ def write_readme(root: Path) -> None:
     board = Leaderboard(root / "results" / "leaderboard")
     rows = board.latest("bazaar", scale=SCALE)
     style()
-    figure = ladder(rows, title="The bazaar")
-    figure.axes[0].set_xlabel("NDCG@10; whiskers: 95 % interval")
-    (root / LADDER).write_bytes(png(figure))
+    (root / LADDER).write_bytes(png(ladder(rows, title="The bazaar")))
     picture = f"![{ladder_alt(rows)}]({LADDER})"
     columns = ["model", "variant", "hr@10", "ndcg@10", "fit_seconds"]
     best = rows.sort_values("ndcg@10", ascending=False)[columns]

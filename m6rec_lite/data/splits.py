@@ -12,6 +12,8 @@ always an item *new to the user*.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from m6rec_lite.data.interactions import Histories, Holdout, Interactions, Split
@@ -181,6 +183,7 @@ def hidden_domain(
     dataset: Dataset,
     domain: str,
     *,
+    linked: bool = True,
     test: float = 0.4,
     validation: float = 0.1,
     seed: int = 0,
@@ -195,9 +198,15 @@ def hidden_domain(
     items have popularity and co-occurrence. Each user is asked once, about the last item of the
     domain, from the items of other domains before it; the user's later rows are left out.
 
+    Those other users are often at home elsewhere too, and then co-occurrence carries taste across
+    through them. Between two platforms that share no account it cannot: ``linked=False`` cuts the
+    domain off like that, and only what is known of the *items* still spans the gap.
+
     Args:
         dataset: a data set whose items name their ``domain``.
         domain: the domain to hide.
+        linked: whether training users who met the domain keep their rows elsewhere; if not, they
+            keep those in the domain alone. The questions are the same either way.
         test: share of all users to test on.
         validation: share of all users to validate on.
         seed: of the draw of users.
@@ -225,10 +234,15 @@ def hidden_domain(
     group = np.where(draw < test, 2, np.where(draw < test + validation, 1, 0)).astype(np.int8)
     inside = candidates[rows.items]
     kind = np.where(inside, group[rows.users], 0)
-    return _last_hidden(
+    split = _last_hidden(
         rows, kind, hidden=kind > 0, min_history=min_history,
         name=f"hidden-domain-{domain}", dataset=dataset.name, candidates=candidates,
     )  # fmt: skip
+    if linked:
+        return split
+    there = candidates[split.train.items]
+    met = np.isin(split.train.users, split.train.users[there])
+    return replace(split, name=f"{split.name}-unlinked", train=split.train.select(there | ~met))
 
 
 def _one_target_each(
