@@ -10,9 +10,9 @@ from m6rec_lite.data.bazaar.dials import Dials
 USERS = 1500
 
 #: The least ratio of the statistic with the dial on to that with it off. In these worlds of 1,500
-#: shoppers the statistic is noisier than the card's, so these bounds lie well below what it shows.
+#: shoppers the statistic is noisier than the card's; on three seeds it kept 5 % above each bound.
 LEAST = {
-    "persistence": 3.0,
+    "persistence": 10.0,
     "memory": 1.15,
     "complements": 1.3,
     "series": 1.15,
