@@ -200,7 +200,8 @@ def ladder(frame: pd.DataFrame, *, metric: str = "ndcg@10", title: str | None = 
         best = float(oracle[metric].iloc[0])
         ax.axvline(best, color=PALETTE["vermilion"], linestyle="--", marker="")
         middle = (len(models) - 1) / 2
-        ax.text(best, middle, f"oracle {best:.3f}", rotation=90, ha="right", va="center", fontsize=9)
+        told = f"oracle {best:.3f}"
+        ax.text(best, middle, told, rotation=90, ha="right", va="center", fontsize=9)
     first = frame.iloc[0]
     fig.suptitle(title or f"{first['dataset']}, {first['scale']} scale", fontsize=11)
     # over the whole figure, as the names beside the bars may take half of its width
