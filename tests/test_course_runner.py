@@ -256,3 +256,17 @@ def test_a_chapter_that_fails_or_breaks_a_bound_is_not_stored(root):
         with pytest.raises(StoreError, match=why):
             store(path, root, progress=False)
         assert path.read_bytes() == before
+
+
+def test_traces_of_progress_bars_are_not_stored_and_other_messages_are(root):
+    bars = """import sys
+from tqdm import tqdm
+for _ in tqdm(range(3), desc="evaluate", disable=False): pass
+for _ in tqdm(iter("abc"), desc="rows", disable=False, leave=False): pass"""
+    talk = "import sys; print('3 rows dropped', file=sys.stderr)"
+    path = write(root / "notebooks" / "00_bars.ipynb", bars, talk)
+    run(scale="smoke", root=root, out=root / "runs" / "bars", progress=False)
+    done = nbformat.read(root / "runs" / "bars" / "notebooks" / path.name, as_version=4)
+    shown, said = ([o.get("text") for o in cell.outputs] for cell in done.cells[-2:])
+    assert shown == []
+    assert said == ["3 rows dropped\n"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -22,8 +23,9 @@ from tqdm.auto import tqdm  # noqa: F401 - read before TQDM_DISABLE is set for t
 from m6rec_lite.course.leaderboard import write_atomically
 
 #: Set for every kernel. No progress bars in stored outputs: tqdm's widgets ignore ``TQDM_DISABLE``,
-#: and any name that begins with SPYDER makes tqdm write text, which heeds it. The kernel of this
-#: environment, not of the user's home. No remark of the debugger on frozen modules.
+#: and any name that begins with SPYDER makes tqdm write text, which heeds it, or else is scrubbed.
+#: The kernel of this environment, not of the user's home. No remark of the debugger on frozen
+#: modules.
 KERNEL_ENVIRONMENT = {
     "TQDM_DISABLE": "1",
     "SPYDER_WIDGETS": "none",
@@ -34,6 +36,10 @@ KERNEL_ENVIRONMENT = {
 #: Metadata that tools write into a notebook about one run: times and paths of one machine.
 SCRUBBED_NOTEBOOK = ("papermill", "widgets", "toc", "varInspector")
 SCRUBBED_CELL = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
+
+#: A progress bar as tqdm writes it, ``EASE:  45%|████▌     | 2048/4540 [00:02<00:03, 820user/s]``,
+#: or, of unknown length, ``rows: 1024it [00:02, 500it/s]``.
+BAR = re.compile(r"(?:.*?: *)?(?:\d+%\|.*\| *)?[\d.]+\S*(?:/\S+)? ?\S* \[\d\d:\d\d.*\]")
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,20 @@ def scrub(notebook: Any) -> Any:
             cell.metadata.pop(name, None)
         if not cell.metadata.get("tags", ["keep"]):
             cell.metadata.pop("tags")
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_bar(output)]
     return notebook
+
+
+def _is_bar(output: Any) -> bool:
+    """Whether an output is nothing but the traces of progress bars: news while it ran, no longer.
+
+    They come on a slow machine, where a step takes more than the two seconds that show a bar.
+    """
+    if output.output_type != "stream" or output.name != "stderr":
+        return False
+    lines = re.split(r"[\r\n]|\x1b\[A", output.text)
+    return all(BAR.fullmatch(line.strip()) for line in lines if line.strip())
 
 
 def write_notebook(notebook: Any, path: Path) -> None:
