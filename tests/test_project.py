@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -188,3 +189,18 @@ def test_what_is_missing_is_told_with_its_mend(monkeypatch, tmp_path):
     assert not {f.what: f for f in look()}["data: ml-1m"].mend
     assert check_machine(lambda line: None) == 1
     assert str(Finding("x", "y")) == "[OK]   x: y"
+
+
+def test_simple_recommenders_do_not_wait_for_torch():
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, m6rec_lite.recommenders as r; r.EASE(); print('torch' in sys.modules); "
+            "r.SASRec; print('torch' in sys.modules)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert said == ["False", "True"]

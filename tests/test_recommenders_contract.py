@@ -19,12 +19,15 @@ from m6rec_lite.recommenders import (
     WARP,
     Bigram,
     ContentBased,
+    GRU4Rec,
     Hybrid,
     ItemKNN,
     LogisticMF,
+    Markov,
     NotFittedError,
     Popularity,
     Recommender,
+    SASRec,
     UserKNN,
 )
 
@@ -42,6 +45,8 @@ CASES: dict[str, Callable[[], Recommender]] = {
     "EASE decay": lambda: EASE(l2=5, decay=0.7),
     "EASE float32": lambda: EASE(l2=5, dtype="float32"),
     "Bigram": Bigram,
+    "Markov": Markov,
+    "Markov kneser-ney": lambda: Markov("kneser-ney", skips=2, decay=0.5),
     "IALS": IALS,
     "IALS decay": lambda: IALS(factors=8, regularization=1, decay=0.9, solver="exact"),
     "IALS events": lambda: IALS(factors=40, event_weights={"click": 2.0}, dtype="float64"),
@@ -52,7 +57,14 @@ CASES: dict[str, Callable[[], Recommender]] = {
     "Hybrid": lambda: Hybrid([ItemKNN(shrink=1), ContentBased()]),
     "Hybrid rank": lambda: Hybrid([EASE(l2=5), Bigram()], weights=[1, 2], fusion="rank"),
     "Hybrid product": lambda: Hybrid([ContentBased(), Popularity()], fusion="product"),
+    "SASRec small": lambda: SASRec(**SMALL),
+    "SASRec sampled": lambda: SASRec(**SMALL, loss="sampled", negatives=16, n_heads=2),
+    "GRU4Rec small": lambda: GRU4Rec(**SMALL),
+    "GRU4Rec parallel": lambda: GRU4Rec(**SMALL, steps=6),
 }
+
+#: Networks that learn the walks within a second.
+SMALL = {"hidden_size": 32, "max_length": 8, "lr": 0.01, "batch_size": 32, "epochs": 30}
 
 N_GROUPS, GROUP = 5, 6
 #: Ids with gaps, so that an id taken for a place shows. The first is the hit that everybody takes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,11 +28,11 @@ from m6rec_lite.recommenders import (
     Popularity,
     least_squares,
 )
-from m6rec_lite.recommenders.bpr import _Sampler
-from m6rec_lite.recommenders.factorization import rating_objective
 from m6rec_lite.recommenders.factorization_machine import machine_objective
 from m6rec_lite.recommenders.ials import ials_objective
 from m6rec_lite.recommenders.least_squares import solve_cg, solve_exact
+from m6rec_lite.recommenders.rating_loss import rating_objective
+from m6rec_lite.recommenders.sampled import Sampler
 
 
 def drawn(seed: int = 0, users: int = 40, items: int = 25, share: float = 0.3) -> Interactions:
@@ -200,7 +201,7 @@ def _sampled(kind: Callable, seed: int) -> tuple[Callable, list[np.ndarray]]:
     shapes = ((12, 3), (15, 3), (15, 1))
 
     def objective(u: np.ndarray, v: np.ndarray, b: np.ndarray):
-        sampler = _Sampler(met, 3, np.random.default_rng(seed))
+        sampler = Sampler(met, 3, np.random.default_rng(seed))
         sampler.u, sampler.v, sampler.b = u, v, b
         users, items, slopes, loss = kind()._slopes(sampler, sampler.users, sampler.items)
         d = sparse.coo_array((slopes, (users, items)), shape=met.shape).tocsr()
@@ -222,7 +223,7 @@ def test_slopes_of_the_sampled_losses_are_their_derivatives(kind: Callable, seed
 
 def test_negatives_are_even_and_met_items_are_told() -> None:
     met = drawn(2, users=5, items=10).matrix()
-    sampler = _Sampler(met, 2, np.random.default_rng(0))
+    sampler = Sampler(met, 2, np.random.default_rng(0))
     users = np.repeat(np.arange(5), 20_000)
     items, fair = sampler.draw(users)
     np.testing.assert_array_equal(fair, met.toarray()[users, items] == 0)
@@ -231,7 +232,7 @@ def test_negatives_are_even_and_met_items_are_told() -> None:
 
 
 def test_a_sampled_step_moves_both_sides_from_the_same_old_values() -> None:
-    sampler = _Sampler(sparse.csr_array(np.ones((1, 1))), 1, np.random.default_rng(0))
+    sampler = Sampler(sparse.csr_array(np.ones((1, 1))), 1, np.random.default_rng(0))
     sampler.u[:], sampler.v[:] = 2.0, -3.0
     zero = np.array([0])
     sampler.step(zero, zero, np.array([0.5], dtype=np.float32), lr=0.1, decay=0.0)
@@ -245,7 +246,7 @@ def test_warp_weighs_by_the_rank_that_its_draws_suggest() -> None:
     """A row that scores above all others but a few takes many draws, and then moves little."""
     n_items = 400
     met = sparse.csr_array(([1.0, 1.0], ([0, 1], [0, 0])), shape=(2, n_items))
-    sampler = _Sampler(met, 1, np.random.default_rng(1))
+    sampler = Sampler(met, 1, np.random.default_rng(1))
     sampler.v[:] = 1.0
     sampler.b[:] = 0.0
     sampler.u[:] = 0.0
@@ -535,7 +536,7 @@ def test_side_features_help_where_ids_cannot(task: str) -> None:
 def test_one_hot_of_lists_missing_and_unseen_values() -> None:
     table = pd.DataFrame({"tags": [["a", "b"], [], ["b"], None], "sex": ["F", "M", None, "F"]})
     encoder = OneHot(["tags", "sex"]).fit(table)
-    assert encoder.names_ == ["tags=a", "tags=b", "sex=F", "sex=M"]
+    assert encoder.names == ["tags=a", "tags=b", "sex=F", "sex=M"]
     expected = [[0.5, 0.5, 1, 0], [0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0]]
     np.testing.assert_allclose(encoder.transform(table).toarray(), expected)
     new = pd.DataFrame({"tags": [["c", "b"]], "sex": ["X"]}, index=[77])
@@ -546,6 +547,48 @@ def test_one_hot_of_lists_missing_and_unseen_values() -> None:
         OneHot("sex").transform(table)
     with pytest.raises(ValueError, match="columns is empty"):
         OneHot([])
+
+
+def test_saved_predictors_answer_alike(tmp_path: Path) -> None:
+    train = drawn(15)
+    mf = ExplicitMF(factors=3, epochs=3, seed=4).fit(train, progress=False)
+    mf.save(tmp_path / "mf")
+    again = ExplicitMF.load(tmp_path / "mf")
+    assert again.get_params() == mf.get_params()
+    ids = train.user_ids[train.users], train.item_ids[train.items]
+    np.testing.assert_array_equal(again.predict(*ids), mf.predict(*ids))
+    args = train.item_ids[:3], [1.0, 5.0, 2.0], train.item_ids
+    np.testing.assert_array_equal(again.predict_new_user(*args), mf.predict_new_user(*args))
+
+    table = pd.DataFrame({"tags": [["a", "b"], [], ["b"]], "age": [18, 25, 18]})
+    encoder = OneHot(["tags", "age"]).fit(table)
+    x = encoder.transform(table)
+    machine = FactorizationMachine(factors=2, task="classification", epochs=2)
+    machine.fit(x, np.array([0.0, 1.0, 1.0]), progress=False)
+    encoder.save(tmp_path / "encoder")
+    machine.save(tmp_path / "machine")
+    x_again = OneHot.load(tmp_path / "encoder").transform(table)
+    np.testing.assert_array_equal(x_again.toarray(), x.toarray())
+    got = FactorizationMachine.load(tmp_path / "machine").predict(x_again)
+    np.testing.assert_array_equal(got, machine.predict(x))
+
+
+def test_what_cannot_be_saved_or_read_is_told(tmp_path: Path) -> None:
+    for model in (ExplicitMF(), FactorizationMachine(), OneHot("age")):
+        with pytest.raises(NotFittedError, match="call fit"):
+            model.save(tmp_path / "none")
+    mixed = OneHot("x").fit(pd.DataFrame({"x": [True, 2]}))
+    with pytest.raises(TypeError, match="column 'x' are neither all text nor all numbers"):
+        mixed.save(tmp_path / "mixed")
+    ExplicitMF(factors=2, epochs=1).fit(drawn(), progress=False).save(tmp_path / "mf")
+    with pytest.raises(DataError, match=r"holds a ExplicitMF.*read it with ExplicitMF\.load"):
+        FactorizationMachine.load(tmp_path / "mf")
+    config = tmp_path / "mf" / "config.json"
+    config.write_text(config.read_text().replace('"factors": 2', '"factors": 0'))
+    with pytest.raises(DataError, match="does not fit ExplicitMF: factors must be"):
+        ExplicitMF.load(tmp_path / "mf")
+    with pytest.raises(FileNotFoundError, match="no saved model"):
+        ExplicitMF.load(tmp_path / "gone")
 
 
 def test_what_a_machine_cannot_use_is_told() -> None:

@@ -1,13 +1,22 @@
-"""The bigram against pandas' cross table."""
+"""The bigram against pandas' cross table, and the pooled skip-grams against their formula."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp
 
-from m6rec_lite.data import Histories, Interactions
-from m6rec_lite.recommenders import Bigram
+from m6rec_lite.data import Histories, Interactions, leave_one_out, load_dataset
+from m6rec_lite.evaluation import evaluate
+from m6rec_lite.language import AbsoluteDiscounting, KneserNey, NGram, WittenBell
+from m6rec_lite.recommenders import Bigram, Markov, Popularity
+from m6rec_lite.recommenders.markov import item_ngram
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +84,163 @@ def test_an_item_that_nothing_follows_backs_off_to_popularity() -> None:
 def test_bad_prior() -> None:
     with pytest.raises(ValueError, match="prior must be >= 0"):
         Bigram(prior=-1)
+
+
+# Markov
+
+
+def log_of(rows: list[list[int]]) -> Interactions:
+    """Interactions of users 1, 2, … who met these items in this order."""
+    frame = pd.DataFrame(
+        [(user, item, t) for user, row in enumerate(rows, 1) for t, item in enumerate(row)],
+        columns=["user_id", "item_id", "timestamp"],
+    )
+    return Interactions.from_frame(frame)
+
+
+def by_formula(rows: list[list[int]], train: Interactions, asked: list[int], model: Markov):
+    """The docstring's formula, one probability at a time, through NGram on the lists themselves."""
+    smoothing = {
+        "absolute-discounting": AbsoluteDiscounting(model.discount),
+        "kneser-ney": KneserNey(model.discount),
+        "witten-bell": WittenBell(),
+    }[model.smoothing]
+    items = train.item_ids.tolist()
+    plain = {"vocabulary": items, "unknown": None, "edges": None}
+    follows = NGram(2, smoothing, **plain).fit(rows)
+    skipped = NGram(2, smoothing, skips=model.skips, skip_weight=model.skip_weight, **plain).fit(
+        rows
+    )
+    scores = []
+    for j in items:
+        score = follows.logprob(j)
+        for s, i in enumerate(reversed(asked), 1):
+            if s == 1:
+                score += follows.logprob(j, [i]) - follows.logprob(j)
+            else:
+                lift = skipped.logprob(j, [i]) - skipped.logprob(j)
+                score += model.weight * model.decay ** (s - 2) * lift
+        scores.append(score)
+    return np.array(scores) - logsumexp(scores)
+
+
+histories_of_letters = st.lists(
+    st.lists(st.integers(1, 6), min_size=1, max_size=7), min_size=1, max_size=8
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=histories_of_letters,
+    smoothing=st.sampled_from(["absolute-discounting", "kneser-ney", "witten-bell"]),
+    discount=st.floats(0.1, 1.0),
+    skips=st.integers(1, 4),
+    skip_weight=st.floats(0.2, 1.0),
+    weight=st.floats(0, 1.5),
+    decay=st.floats(0.2, 1.0),
+    data=st.data(),
+)
+def test_markov_equals_its_formula(
+    rows, smoothing, discount, skips, skip_weight, weight, decay, data
+) -> None:
+    train = log_of(rows)
+    model = Markov(smoothing, discount, skips, skip_weight, weight, decay).fit(train)
+    asked = data.draw(st.lists(st.sampled_from(train.item_ids.tolist()), min_size=1, max_size=5))
+    scores = model.score(Histories.from_lists([asked], train.item_ids))[0]
+    if np.ptp(scores) == 0:
+        return  # a row of equal scores is answered by popularity
+    wanted = by_formula(rows, train, asked, model)
+    if np.ptp(wanted) < 1e-12:
+        return
+    np.testing.assert_allclose(scores, wanted, atol=1e-9)
+
+
+def test_scores_are_log_probabilities(frame: pd.DataFrame) -> None:
+    train = Interactions.from_frame(frame)
+    asked = Histories.from_lists([[3, 5, 1], [5], [2, 2, 7, 1, 4]], train.item_ids)
+    np.testing.assert_allclose(np.exp(Markov().fit(train).score(asked)).sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("smoothing", ["absolute-discounting", "kneser-ney", "witten-bell"])
+def test_without_weight_it_is_the_smoothed_bigram(frame: pd.DataFrame, smoothing: str) -> None:
+    train = Interactions.from_frame(frame)
+    model = Markov(smoothing, discount=0.7, weight=0).fit(train)
+    kind = {"absolute-discounting": AbsoluteDiscounting(0.7), "kneser-ney": KneserNey(0.7)}
+    ngram = item_ngram(train, kind.get(smoothing, WittenBell()))
+    asked = Histories.from_lists([[3, 5], [5], [1, 2]], train.item_ids)
+    np.testing.assert_allclose(np.exp(model.score(asked)), ngram.next_probs([[5], [5], [2]]))
+
+
+def test_a_skip_gram_remembers_what_a_bigram_forgets() -> None:
+    """1 leads to 2 and 3 to 4, always with a stranger in between, so the last item says nothing."""
+    rng = np.random.default_rng(0)
+    rows = [[*pair[:1], int(rng.integers(50, 58)), *pair[1:]] for pair in [(1, 2), (3, 4)] * 60]
+    train = log_of(rows)
+    asked = Histories.from_lists([[1, 50], [3, 50]], train.item_ids)
+    known = Markov().fit(train).recommend(asked, k=1)["item_id"].tolist()
+    assert known == [2, 4]
+    forgot = Markov(weight=0).fit(train).recommend(asked, k=1)["item_id"].tolist()
+    assert forgot[0] == forgot[1]
+
+
+def test_what_is_further_back_weighs_less() -> None:
+    rows = [[1, 9, 2], [3, 9, 4]] * 20
+    train = log_of(rows)
+    asked = Histories.from_lists([[3, 1, 9], [1, 3, 9]], train.item_ids)
+    best = Markov(decay=0.5).fit(train).recommend(asked, k=1)["item_id"].tolist()
+    assert best == [2, 4]
+    scores = Markov(decay=1.0, skips=2).fit(train).score(asked)
+    two, four = np.searchsorted(train.item_ids, [2, 4])
+    np.testing.assert_allclose(scores[:, two], scores[:, four])
+
+
+def test_without_a_history_markov_ranks_as_popularity_does(frame: pd.DataFrame) -> None:
+    train = Interactions.from_frame(frame.drop_duplicates(["user_id", "item_id"]))
+    nobody = Histories.from_lists([[]], train.item_ids)
+    scores = Markov().fit(train).score(nobody)[0]
+    popular = Popularity().fit(train).score(nobody)[0]
+    assert (np.diff(scores[np.argsort(popular, kind="stable")]) >= 0).all()
+    assert (np.sign(np.subtract.outer(scores, scores))
+            == np.sign(np.subtract.outer(popular, popular))).all()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"smoothing": "maximum-likelihood"}, "smoothing must be one of absolute-discounting"),
+        ({"discount": 0}, "discount must be > 0"),
+        ({"discount": 1.1}, "discount must be > 0 and <= 1"),
+        ({"skips": 0}, "skips must be at least 1"),
+        ({"skip_weight": 0}, "skip_weight must be > 0"),
+        ({"weight": -1}, "weight must be >= 0"),
+        ({"decay": float("nan")}, "decay must be > 0"),
+    ],
+)
+def test_bad_settings_of_markov(given: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Markov(**given)
+
+
+def ndcg(model: Markov | Bigram, split) -> float:
+    return evaluate(
+        model.fit(split.train, progress=False), split, k=10, bootstrap=0, progress=False
+    )["ndcg@10"]
+
+
+def test_pooled_skip_grams_gain_on_the_bazaar() -> None:
+    split = leave_one_out(load_dataset("bazaar"))
+    plain, pooled = ndcg(Bigram(), split), ndcg(Markov(), split)
+    assert pooled > 1.2 * plain
+    assert ndcg(Markov(weight=0), split) == pytest.approx(plain, rel=0.02)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("name", "least"), [("ml-100k", 0.105), ("ml-1m", 0.158)])
+def test_pooled_skip_grams_gain_on_films(name: str, least: float) -> None:
+    folder = os.environ.get("M6REC_DATA")
+    if not folder or not (Path(folder) / name).is_dir():
+        pytest.skip(f"needs the folder {name} in M6REC_DATA")
+    split = leave_one_out(load_dataset(name))
+    pooled = ndcg(Markov(), split)
+    assert pooled > least
+    assert pooled > 1.3 * ndcg(Bigram(), split)

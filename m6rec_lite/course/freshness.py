@@ -114,7 +114,8 @@ def _behind(module: str, name: str, used: set[str] | None, root: Path) -> set[Pa
     if path is None:
         return set()
     if path.name == "__init__.py":
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        # also under ``if TYPE_CHECKING``, where stands what is imported on first use
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     if (alias.asname or alias.name) == name:

@@ -197,6 +197,7 @@ def count_ngrams(
     weights: np.ndarray | None = None,
     skips: int = 0,
     skip_weight: float = 1.0,
+    progress: bool = True,
 ) -> Counts:
     """Count the n-grams of every length up to ``order``.
 
@@ -208,6 +209,7 @@ def count_ngrams(
         skips: how many words may be left out before the last one (Guthrie et al., *A closer look
             at skip-gram modelling*, 2006).
         skip_weight: what a skipped word multiplies the count by.
+        progress: show a bar where it takes longer than two seconds.
     """
     tokens, place = stream.tokens, stream.place
     weighted = weights is not None or (skips > 0 and skip_weight != 1.0)
@@ -216,7 +218,8 @@ def count_ngrams(
     single[n_words] = 0
     keys, values = [], [single]
     ending = tokens  # (T,) entry of the (k-1)-gram that ends at each place
-    for k in tqdm(range(2, order + 1), desc="counting n-grams", delay=2, leave=False):
+    orders = range(2, order + 1)
+    for k in tqdm(orders, "counting n-grams", delay=2, leave=False, disable=not progress):
         last = [np.flatnonzero(place >= k - 1 + gap) for gap in range(skips + 1)]
         found = [ending[t - 1 - gap] * n_words + tokens[t] for gap, t in enumerate(last)]
         parts = None

@@ -122,6 +122,7 @@ class NGram:
         *,
         held_out: Sentences | None = None,
         weights: Iterable[Sequence[float]] | None = None,
+        progress: bool = True,
     ) -> Self:
         """Count and estimate.
 
@@ -130,6 +131,7 @@ class NGram:
             held_out: other sentences, where the smoothing learns weights from them.
             weights: for each sentence, what each of its tokens counts (above 0), such as less for
                 what is long ago; an n-gram counts as its last token does.
+            progress: show a bar where counting takes longer than two seconds.
 
         Returns:
             The model itself.
@@ -151,7 +153,9 @@ class NGram:
         if held_out is not None:
             others, their_lengths = flatten(held_out, "held_out")
             held = (self.words.encode(others), their_lengths)
-        return self.fit_ids(self.words.encode(tokens), lengths, held_out=held, weights=flat)
+        return self.fit_ids(
+            self.words.encode(tokens), lengths, held_out=held, weights=flat, progress=progress
+        )
 
     def fit_ids(
         self,
@@ -160,6 +164,7 @@ class NGram:
         *,
         held_out: tuple[np.ndarray, np.ndarray] | None = None,
         weights: np.ndarray | Sequence[float] | None = None,
+        progress: bool = True,
     ) -> Self:
         """``fit`` for those who have arrays already, and gave the vocabulary.
 
@@ -168,6 +173,7 @@ class NGram:
             lengths: ``(n,)`` tokens of each sentence.
             held_out: ``(ids, lengths)`` of other sentences.
             weights: ``(total,)`` what each token counts.
+            progress: show a bar where counting takes longer than two seconds.
         """
         if self.words is None:
             raise ValueError("fit_ids needs NGram(…, vocabulary=tokens): ids are places in it")
@@ -182,6 +188,7 @@ class NGram:
             weights=None if weights is None else self.words.weights(weights, lengths),
             skips=self.skips,
             skip_weight=self.skip_weight,
+            progress=progress,
         )
         held = None if held_out is None else counts.match(self.words.stream(*held_out))
         estimate = self.smoothing.estimate(counts, held)

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from tqdm.auto import tqdm
 
 #: A loss and its gradients at the given parameters: ``loss, [one array a parameter]``.
 Objective = Callable[..., tuple[float, Sequence[np.ndarray]]]
@@ -38,6 +37,11 @@ def _check(name: str, value: float, *, below: float = np.inf, zero: bool = True)
     return float(value)
 
 
+#: What the settings of the optimizers must stay below; all are 0 or more.
+_RANGES = {"weight_decay": np.inf, "eps": np.inf, "momentum": 1.0, "alpha": 1.0}
+
+
+@dataclass(eq=False)
 class Optimizer(ABC):
     """Base of the optimizers; subclasses say how one parameter moves in ``_move``.
 
@@ -58,10 +62,13 @@ class Optimizer(ABC):
     #: Names of the arrays, shaped as the parameter and zero at first, that are kept between steps.
     memory: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(
-        self, parameters: Sequence[np.ndarray], lr: float, *, weight_decay: float = 0.0
-    ) -> None:
-        self.parameters = list(parameters)
+    parameters: Sequence[np.ndarray] = field(repr=False)
+    lr: float
+    _: KW_ONLY
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.parameters = list(self.parameters)
         if not self.parameters:
             raise ValueError("parameters is empty: there is nothing to move")
         for place, theta in enumerate(self.parameters):
@@ -71,8 +78,10 @@ class Optimizer(ABC):
                     f"parameters[{place}] must be a numpy array of floats (it is changed in "
                     f"place), got {kind}; pass np.array(x, dtype=float)"
                 )
-        self.lr = _check("lr", lr, zero=False)
-        self.weight_decay = _check("weight_decay", weight_decay)
+        self.lr = _check("lr", self.lr, zero=False)
+        for name, below in _RANGES.items():
+            if hasattr(self, name):
+                setattr(self, name, _check(name, getattr(self, name), below=below))
         self.steps = 0
         self._memory = [
             {name: np.zeros_like(theta) for name in self.memory} for theta in self.parameters
@@ -131,28 +140,17 @@ class SGD(Optimizer):
         theta -= self.lr * g
 
 
+@dataclass(eq=False)
 class Momentum(Optimizer):
     """``b <- mu b + g``, then ``theta <- theta - eta b``: a heavy ball (Polyak, 1964).
 
     Args:
-        parameters: see ``Optimizer``.
-        lr: see ``Optimizer``.
         momentum: mu in [0, 1), the share of the velocity b that is kept.
-        weight_decay: see ``Optimizer``.
     """
 
     memory = ("b",)
 
-    def __init__(
-        self,
-        parameters: Sequence[np.ndarray],
-        lr: float,
-        *,
-        momentum: float = 0.9,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(parameters, lr, weight_decay=weight_decay)
-        self.momentum = _check("momentum", momentum, below=1)
+    momentum: float = field(default=0.9, kw_only=True)
 
     def _move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
         b = kept["b"]
@@ -175,6 +173,7 @@ class Nesterov(Momentum):
         return g + self.momentum * b
 
 
+@dataclass(eq=False)
 class AdaGrad(Optimizer):
     """``s <- s + g^2``, then ``theta <- theta - eta g / (sqrt(s) + eps)``.
 
@@ -182,24 +181,13 @@ class AdaGrad(Optimizer):
     high one. Source: Duchi, Hazan and Singer, 2011.
 
     Args:
-        parameters: see ``Optimizer``.
-        lr: see ``Optimizer``.
         eps: keeps the quotient finite.
-        weight_decay: see ``Optimizer``.
     """
 
     memory = ("s",)
 
-    def __init__(
-        self,
-        parameters: Sequence[np.ndarray],
-        lr: float = 1e-2,
-        *,
-        eps: float = 1e-10,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(parameters, lr, weight_decay=weight_decay)
-        self.eps = _check("eps", eps)
+    lr: float = 1e-2
+    eps: float = field(default=1e-10, kw_only=True)
 
     def _move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
         s = kept["s"]
@@ -207,6 +195,7 @@ class AdaGrad(Optimizer):
         theta -= self.lr * g / (np.sqrt(s) + self.eps)
 
 
+@dataclass(eq=False)
 class RMSProp(Optimizer):
     """``s <- alpha s + (1 - alpha) g^2``, then ``theta <- theta - eta g / (sqrt(s) + eps)``.
 
@@ -214,27 +203,15 @@ class RMSProp(Optimizer):
     Tieleman and Hinton, *Neural networks for machine learning*, lecture 6.5, 2012.
 
     Args:
-        parameters: see ``Optimizer``.
-        lr: see ``Optimizer``.
         alpha: in [0, 1), how much of the running mean is kept.
         eps: keeps the quotient finite.
-        weight_decay: see ``Optimizer``.
     """
 
     memory = ("s",)
 
-    def __init__(
-        self,
-        parameters: Sequence[np.ndarray],
-        lr: float = 1e-2,
-        *,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(parameters, lr, weight_decay=weight_decay)
-        self.alpha = _check("alpha", alpha, below=1)
-        self.eps = _check("eps", eps)
+    lr: float = 1e-2
+    alpha: float = field(default=0.99, kw_only=True)
+    eps: float = field(default=1e-8, kw_only=True)
 
     def _move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
         s = kept["s"]
@@ -243,6 +220,7 @@ class RMSProp(Optimizer):
         theta -= self.lr * g / (np.sqrt(s) + self.eps)
 
 
+@dataclass(eq=False)
 class Adam(Optimizer):
     """Momentum and RMSProp together, both corrected for having started at zero.
 
@@ -252,27 +230,20 @@ class Adam(Optimizer):
     Source: Kingma and Ba, 2015, algorithm 1.
 
     Args:
-        parameters: see ``Optimizer``.
-        lr: see ``Optimizer``.
         betas: beta1 and beta2, each in [0, 1).
         eps: keeps the quotient finite.
-        weight_decay: see ``Optimizer``.
     """
 
     memory = ("m", "v")
 
-    def __init__(
-        self,
-        parameters: Sequence[np.ndarray],
-        lr: float = 1e-3,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(parameters, lr, weight_decay=weight_decay)
-        self.betas = _check("beta1", betas[0], below=1), _check("beta2", betas[1], below=1)
-        self.eps = _check("eps", eps)
+    lr: float = 1e-3
+    betas: tuple[float, float] = field(default=(0.9, 0.999), kw_only=True)
+    eps: float = field(default=1e-8, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        beta1, beta2 = self.betas
+        self.betas = _check("beta1", beta1, below=1), _check("beta2", beta2, below=1)
 
     def _move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
         (beta1, beta2), t, m, v = self.betas, self.steps, kept["m"], kept["v"]
@@ -284,6 +255,7 @@ class Adam(Optimizer):
         theta -= self.lr * m_hat / (np.sqrt(v_hat) + self.eps)
 
 
+@dataclass(eq=False)
 class AdamW(Adam):
     """Adam whose weight decay shrinks theta itself: ``theta <- (1 - eta lambda) theta``, then Adam.
 
@@ -292,80 +264,8 @@ class AdamW(Adam):
     default is ``weight_decay=0.01``, as here.
     """
 
-    def __init__(
-        self,
-        parameters: Sequence[np.ndarray],
-        lr: float = 1e-3,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-    ) -> None:
-        super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay)
+    weight_decay: float = field(default=1e-2, kw_only=True)
 
     def _decayed_move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
         theta *= 1 - self.lr * self.weight_decay
         self._move(theta, g, kept)
-
-
-@dataclass(frozen=True, eq=False)
-class Descent:
-    """What ``descend`` saw on its way.
-
-    Attributes:
-        losses: ``(steps + 1,)`` float64, before the first step and after each.
-        path: copies of the parameters at the same moments, ``(steps + 1, *shape)`` each; None
-            unless asked for.
-    """
-
-    losses: np.ndarray
-    path: list[np.ndarray] | None
-
-
-def descend(
-    objective: Objective,
-    optimizer: Optimizer,
-    steps: int,
-    *,
-    schedule: Callable[[int], float] | None = None,
-    keep_path: bool = False,
-    progress: bool = False,
-) -> Descent:
-    """Take ``steps`` steps down an objective, watching that it goes down.
-
-    Args:
-        objective: called with the optimizer's parameters; returns the loss and its gradients.
-        optimizer: moves its parameters in place.
-        steps: how many.
-        schedule: share of the optimizer's rate at step 0, 1, ... (see ``nn.schedules``); the rate
-            is put back at the end.
-        keep_path: keep copies of the parameters, for a picture of the way.
-        progress: show a bar.
-
-    Returns:
-        the losses, and the path if asked for.
-
-    Raises:
-        DivergenceError: if the loss is not finite or has grown a millionfold above the first.
-    """
-    base, losses = optimizer.lr, []
-    path: list[list[np.ndarray]] = [[] for _ in optimizer.parameters]
-    try:
-        for t in tqdm(range(steps + 1), "descend", disable=not progress, leave=False):
-            loss, gradients = objective(*optimizer.parameters)
-            losses.append(float(loss))
-            if keep_path:
-                for points, theta in zip(path, optimizer.parameters, strict=True):
-                    points.append(theta.copy())
-            if not np.isfinite(loss) or abs(loss) > 1e6 * max(abs(losses[0]), 1.0):
-                raise DivergenceError(
-                    f"{type(optimizer).__name__} diverged: the loss went from {losses[0]:.4g} to "
-                    f"{loss:.4g} in {t} steps with lr={base:g}. Lower the learning rate (try "
-                    f"{base / 10:g}), and check the sign of the gradient with check_gradient"
-                )
-            if t < steps:
-                optimizer.lr = base * (schedule(t) if schedule else 1.0)
-                optimizer.step(gradients)
-    finally:
-        optimizer.lr = base
-    return Descent(np.array(losses), [np.array(p) for p in path] if keep_path else None)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 import operator
 from abc import ABC, abstractmethod
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -353,6 +354,7 @@ def find_kind(wanted: type[Recommender], name: str, path: Path) -> type[Recommen
     Raises:
         DataError: if there is none: the folder holds a model of another class.
     """
+    getattr(import_module(__package__), name, None)  # networks are imported on first use
     pending, kinds = [wanted], {}
     while pending:
         kind = pending.pop()

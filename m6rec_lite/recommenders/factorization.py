@@ -2,19 +2,14 @@
 
     r_hat_ui = mu + b_u + c_i + u_u . v_i
 
-The letters: mu the mean rating; ``b`` and ``c`` the biases of users and items; U ``(n_users,
-factors)`` and V ``(n_items, factors)``; E the sparse matrix of errors, ``E_ui = r_ui - r_hat_ui``
-where there is a rating; n_u how many ratings u gave. What is minimised is half of
-
-    sum of E_ui^2 + lambda sum over ratings of (b_u^2 + c_i^2 + |u_u|^2 + |v_i|^2),
-
-so that ``dL/dU = -E V + lambda n U`` and ``dL/dV = -E' U + lambda n V``. Source: Koren, Bell and
+What is minimised, its letters and its gradient are in ``rating_loss``. Source: Koren, Bell and
 Volinsky, *Matrix factorization techniques for recommender systems*, 2009, equation 5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
@@ -24,8 +19,10 @@ from tqdm.auto import tqdm
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.nn import optim
-from m6rec_lite.recommenders.base import NotFittedError, check_in_range, check_whole
+from m6rec_lite.recommenders.base import check_in_range, check_whole
 from m6rec_lite.recommenders.least_squares import solve_exact
+from m6rec_lite.recommenders.predictors import Predictor
+from m6rec_lite.recommenders.rating_loss import rating_objective
 
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     kind.__name__: kind
@@ -41,51 +38,8 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
 }
 
 
-def rating_objective(
-    users: np.ndarray,
-    items: np.ndarray,
-    ratings: np.ndarray,
-    mean: float,
-    regularization: float,
-) -> optim.Objective:
-    """The loss of some ratings and its gradients, as a function of ``b, c, U, V``.
-
-    All four gradients come from the same values of the parameters.
-
-    Args:
-        users: ``(n,)`` places of the users.
-        items: ``(n,)`` places of the items.
-        ratings: ``(n,)``.
-        mean: mu.
-        regularization: lambda, charged once a rating.
-
-    Returns:
-        ``objective(b, c, U, V) -> (loss, [db, dc, dU, dV])``, for ``nn.descend``,
-        ``nn.check_gradient`` and the methods of ``ExplicitMF``.
-    """
-
-    def objective(
-        b: np.ndarray, c: np.ndarray, u: np.ndarray, v: np.ndarray
-    ) -> tuple[float, list[np.ndarray]]:
-        n_u, n_i = (np.bincount(p, minlength=len(t)) for p, t in ((users, b), (items, c)))
-        with np.errstate(over="ignore", invalid="ignore"):  # the optimizers tell of divergence
-            dots = np.einsum("nf,nf->n", u[users], v[items])
-            error = ratings - (mean + b[users] + c[items] + dots)
-            e = sparse.coo_array((error, (users, items)), shape=(len(b), len(c))).tocsr()
-            penalty = n_u @ (b**2 + (u**2).sum(axis=1)) + n_i @ (c**2 + (v**2).sum(axis=1))
-            loss = 0.5 * float(error @ error + regularization * penalty)
-            weight_u, weight_i = regularization * n_u, regularization * n_i
-            return loss, [
-                -e.sum(axis=1) + weight_u * b,
-                -e.sum(axis=0) + weight_i * c,
-                -(e @ v) + weight_u[:, None] * u,
-                -(e.T @ u) + weight_i[:, None] * v,
-            ]
-
-    return objective
-
-
-class ExplicitMF:
+@dataclass(eq=False)
+class ExplicitMF(Predictor):
     """Predicts ratings; ``Interactions.values`` are what it learns from.
 
     It ranks nothing: what somebody rates and what they choose to watch next are two questions,
@@ -105,6 +59,8 @@ class ExplicitMF:
         seed: of the start and the order.
 
     Attributes:
+        user_ids_: ``(n_users,)`` ids fitted on, ascending.
+        item_ids_: ``(n_items,)`` ids fitted on, ascending.
         mean_: mu.
         user_biases_: ``(n_users,)``, b; 0 for users without a rating.
         item_biases_: ``(n_items,)``, c.
@@ -113,33 +69,27 @@ class ExplicitMF:
         losses_: ``(epochs + 1,)``: the loss before the first epoch and after each.
     """
 
-    def __init__(
-        self,
-        factors: int = 32,
-        method: Literal["als", "sgd", "gradient"] = "als",
-        regularization: float = 0.12,
-        epochs: int = 20,
-        lr: float | None = None,
-        optimizer: str = "SGD",
-        batch_size: int = 1000,
-        seed: int = 0,
-    ) -> None:
-        self.factors = check_whole("factors", factors)
-        if method not in ("als", "sgd", "gradient"):
-            raise ValueError(f"method must be 'als', 'sgd' or 'gradient', got {method!r}")
-        check_in_range("regularization", regularization, 0, open_low=True)
-        self.epochs = check_whole("epochs", epochs)
-        if optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer must be one of {list(OPTIMIZERS)}, got {optimizer!r}")
-        if lr is None:
-            lr = {"SGD": 0.01, "AdaGrad": 0.1}.get(optimizer, 0.005)
-        check_in_range("lr", lr, 0, open_low=True)
-        self.batch_size = check_whole("batch_size", batch_size)
-        self.method = method
-        self.regularization = regularization
-        self.lr = lr
-        self.optimizer = optimizer
-        self.seed = seed
+    factors: int = 32
+    method: Literal["als", "sgd", "gradient"] = "als"
+    regularization: float = 0.12
+    epochs: int = 20
+    lr: float | None = None
+    optimizer: str = "SGD"
+    batch_size: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.factors = check_whole("factors", self.factors)
+        if self.method not in ("als", "sgd", "gradient"):
+            raise ValueError(f"method must be 'als', 'sgd' or 'gradient', got {self.method!r}")
+        check_in_range("regularization", self.regularization, 0, open_low=True)
+        self.epochs = check_whole("epochs", self.epochs)
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {list(OPTIMIZERS)}, got {self.optimizer!r}")
+        if self.lr is None:
+            self.lr = {"SGD": 0.01, "AdaGrad": 0.1}.get(self.optimizer, 0.005)
+        check_in_range("lr", self.lr, 0, open_low=True)
+        self.batch_size = check_whole("batch_size", self.batch_size)
 
     def fit(self, train: Interactions, *, progress: bool = True) -> Self:
         """Learn from the ratings in ``train.values``.
@@ -152,7 +102,7 @@ class ExplicitMF:
             raise DataError("train has no rows: there is nothing to learn from")
         ratings = _checked(train.values, "train.values")
         rng = np.random.default_rng(self.seed)
-        self.user_ids, self.item_ids = train.user_ids, train.item_ids
+        self.user_ids_, self.item_ids_ = train.user_ids, train.item_ids
         self.mean_ = float(ratings.mean())
         self.low_, self.high_ = float(ratings.min()), float(ratings.max())
         parameters = [
@@ -303,7 +253,7 @@ class ExplicitMF:
         wanted = self._place("item", item_ids, "raise")
         if len(rated) != len(ratings):
             raise ValueError(f"{len(rated)} rated_ids for {len(ratings)} ratings; give pairs")
-        row = _by_row(np.zeros(len(rated), dtype=np.int64), rated, (1, len(self.item_ids)))
+        row = _by_row(np.zeros(len(rated), dtype=np.int64), rated, (1, len(self.item_ids_)))
         residual = ratings - self.mean_
         b, u = self._ridge(row, residual, self.item_biases_, self.item_factors_)
         raw = self.mean_ + b[0] + self.item_biases_[wanted] + self.item_factors_[wanted] @ u[0]
@@ -323,7 +273,7 @@ class ExplicitMF:
 
     def _place(self, what: str, ids: Sequence[int] | np.ndarray, unknown: str) -> np.ndarray:
         """Places of ids among those fitted on; -1 for unknown ones if that is allowed."""
-        known = self.user_ids if what == "user" else self.item_ids
+        known = self.user_ids_ if what == "user" else self.item_ids_
         ids = np.asarray(ids, dtype=np.int64)
         places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
         strange = known[places] != ids
@@ -335,10 +285,6 @@ class ExplicitMF:
                 f"unknown='mean' to fall back on averages, or use {mend}"
             )
         return np.where(strange, -1, places)
-
-    def _require_fitted(self) -> None:
-        if not hasattr(self, "mean_"):
-            raise NotFittedError("ExplicitMF is not fitted: call fit(train) first")
 
 
 def _by_row(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> sparse.csr_array:

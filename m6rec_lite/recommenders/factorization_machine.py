@@ -11,7 +11,8 @@ Source: Rendle, *Factorization machines*, 2010, equations 1 and 5 and lemma 3.1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,11 @@ from tqdm.auto import tqdm
 
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.nn.optim import Adam, DivergenceError, Objective
-from m6rec_lite.recommenders.base import NotFittedError, check_in_range, check_whole
+from m6rec_lite.recommenders.base import check_in_range, check_whole
+from m6rec_lite.recommenders.predictors import Predictor
 
 
-class OneHot:
+class OneHot(Predictor):
     """Table columns as 0/1 features; a column of lists gives each member ``1 / length``.
 
     What was not seen in ``fit`` gets no feature: its row is left with the other columns.
@@ -33,8 +35,10 @@ class OneHot:
         columns: names of the columns to take.
 
     Attributes:
-        names_: ``(n_features,)`` strings such as ``gender=F``.
+        values_: for each column, its values in order.
     """
+
+    fit_call: ClassVar[str] = "fit(table)"
 
     def __init__(self, columns: Sequence[str]) -> None:
         self.columns = [columns] if isinstance(columns, str) else list(columns)
@@ -47,16 +51,18 @@ class OneHot:
         Raises:
             DataError: if a column is missing.
         """
-        self._values = [
+        self.values_ = [
             pd.Index(pd.unique(self._long(table, column)[1])).sort_values()
             for column in self.columns
         ]
-        self.names_ = [
-            f"{column}={value}"
-            for column, values in zip(self.columns, self._values, strict=True)
-            for value in values
-        ]
         return self
+
+    @property
+    def names(self) -> list[str]:
+        """``(n_features,)`` strings such as ``gender=F``."""
+        self._require_fitted()
+        pairs = zip(self.columns, self.values_, strict=True)
+        return [f"{column}={value}" for column, values in pairs for value in values]
 
     def transform(self, table: pd.DataFrame) -> sparse.csr_array:
         """``(rows, n_features)`` float64.
@@ -65,16 +71,31 @@ class OneHot:
             NotFittedError: before ``fit``.
             DataError: if a column is missing.
         """
-        if not hasattr(self, "names_"):
-            raise NotFittedError("OneHot is not fitted: call fit(table) first")
+        self._require_fitted()
         parts = []
-        for column, values in zip(self.columns, self._values, strict=True):
+        for column, values in zip(self.columns, self.values_, strict=True):
             rows, members, shares = self._long(table, column)
             place = values.get_indexer(members)
             seen = place >= 0
             entries = (shares[seen], (rows[seen], place[seen]))
             parts.append(sparse.coo_array(entries, shape=(len(table), len(values))))
         return sparse.hstack(parts).tocsr()
+
+    def _state(self) -> dict[str, Any]:
+        state = {}
+        for place, values in enumerate(getattr(self, "values_", ())):
+            array = np.array(list(values))
+            if len({type(value) for value in values}) > 1 or array.dtype.kind not in "biufU":
+                raise TypeError(
+                    f"the values of column {self.columns[place]!r} are neither all text nor all "
+                    "numbers, and cannot be written to disk; make them text first"
+                )
+            state[f"values_{place}"] = array
+        return state
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        arrays = (state[f"values_{place}"] for place in range(len(self.columns)))
+        self.values_ = [pd.Index(array.tolist(), dtype=object) for array in arrays]
 
     def _long(self, table: pd.DataFrame, column: str) -> tuple[np.ndarray, pd.Index, np.ndarray]:
         """Row, value and share of each member; missing values and empty lists have none."""
@@ -129,7 +150,8 @@ def _output(
     return w0[0] + x @ w + pairs, sums
 
 
-class FactorizationMachine:
+@dataclass(eq=False)
+class FactorizationMachine(Predictor):
     """Predicts a number, or a chance, from sparse features; learnt by Adam on small batches.
 
     Args:
@@ -147,27 +169,24 @@ class FactorizationMachine:
         v_: ``(n_features, factors)``; 0 for columns without an entry.
     """
 
-    def __init__(
-        self,
-        factors: int = 16,
-        task: Literal["regression", "classification"] = "regression",
-        regularization: float = 0.1,
-        epochs: int = 15,
-        lr: float = 0.005,
-        batch_size: int = 500,
-        seed: int = 0,
-    ) -> None:
-        self.factors = check_whole("factors", factors)
-        if task not in ("regression", "classification"):
-            raise ValueError(f"task must be 'regression' or 'classification', got {task!r}")
-        check_in_range("regularization", regularization, 0)
-        self.epochs = check_whole("epochs", epochs)
-        check_in_range("lr", lr, 0, open_low=True)
-        self.batch_size = check_whole("batch_size", batch_size)
-        self.task = task
-        self.regularization = regularization
-        self.lr = lr
-        self.seed = seed
+    fit_call: ClassVar[str] = "fit(x, targets)"
+
+    factors: int = 16
+    task: Literal["regression", "classification"] = "regression"
+    regularization: float = 0.1
+    epochs: int = 15
+    lr: float = 0.005
+    batch_size: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.factors = check_whole("factors", self.factors)
+        if self.task not in ("regression", "classification"):
+            raise ValueError(f"task must be 'regression' or 'classification', got {self.task!r}")
+        check_in_range("regularization", self.regularization, 0)
+        self.epochs = check_whole("epochs", self.epochs)
+        check_in_range("lr", self.lr, 0, open_low=True)
+        self.batch_size = check_whole("batch_size", self.batch_size)
 
     def fit(self, x: sparse.csr_array, targets: np.ndarray, *, progress: bool = True) -> Self:
         """Learn from rows of features and their targets.
@@ -221,8 +240,7 @@ class FactorizationMachine:
             NotFittedError: before ``fit``.
             DataError: if the columns are not as many as fitted on.
         """
-        if not hasattr(self, "v_"):
-            raise NotFittedError("FactorizationMachine is not fitted: call fit(x, targets) first")
+        self._require_fitted()
         x = sparse.csr_array(x, dtype=np.float64)
         if x.shape[1] != len(self.w_):
             raise DataError(f"x has {x.shape[1]} columns; the machine was fitted on {len(self.w_)}")

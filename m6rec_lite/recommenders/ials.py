@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -24,7 +25,14 @@ from m6rec_lite.recommenders.least_squares import solve_cg, solve_exact
 #: some seconds the first time; numpy needs about two seconds for as much.
 _WORTH_COMPILING = 5e8
 
+_CHOICES = {
+    "solver": ("cg", "exact"),
+    "backend": ("auto", "numpy", "numba"),
+    "dtype": ("float32", "float64"),
+}
 
+
+@dataclass(eq=False, repr=False)
 class IALS(Recommender):
     """Factors every cell of the matrix of users and items, each with its own confidence.
 
@@ -66,47 +74,38 @@ class IALS(Recommender):
         item_factors_: ``(n_items, factors)``, Y.
     """
 
-    def __init__(
-        self,
-        factors: int = 64,
-        regularization: float = 10.0,
-        alpha: float = 1.0,
-        iterations: int = 15,
-        decay: float = 1.0,
-        solver: Literal["cg", "exact"] = "cg",
-        cg_steps: int = 3,
-        event_weights: Mapping[str, float] | None = None,
-        backend: Literal["auto", "numpy", "numba"] = "auto",
-        threads: int | None = None,
-        dtype: Literal["float32", "float64"] = "float32",
-        seed: int = 0,
-    ) -> None:
-        self.factors = check_whole("factors", factors)
-        check_in_range("regularization", regularization, 0, open_low=True)
-        check_in_range("alpha", alpha, 0)
-        check_in_range("decay", decay, 0, 1, open_low=True)
-        self.iterations = check_whole("iterations", iterations)
-        self.cg_steps = check_whole("cg_steps", cg_steps)
-        if solver not in ("cg", "exact"):
-            raise ValueError(f"solver must be 'cg' or 'exact', got {solver!r}")
-        if backend not in ("auto", "numpy", "numba"):
-            raise ValueError(f"backend must be 'auto', 'numpy' or 'numba', got {backend!r}")
-        if dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype must be 'float32' or 'float64', got {dtype!r}")
-        for event, weight in (event_weights or {}).items():
+    factors: int = 64
+    regularization: float = 10.0
+    alpha: float = 1.0
+    iterations: int = 15
+    decay: float = 1.0
+    solver: Literal["cg", "exact"] = "cg"
+    cg_steps: int = 3
+    event_weights: Mapping[str, float] | None = None
+    backend: Literal["auto", "numpy", "numba"] = "auto"
+    threads: int | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.factors = check_whole("factors", self.factors)
+        check_in_range("regularization", self.regularization, 0, open_low=True)
+        check_in_range("alpha", self.alpha, 0)
+        self.iterations = check_whole("iterations", self.iterations)
+        check_in_range("decay", self.decay, 0, 1, open_low=True)
+        self.cg_steps = check_whole("cg_steps", self.cg_steps)
+        if self.threads is not None:
+            self.threads = check_whole("threads", self.threads)
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                wanted = " or ".join(map(repr, allowed))
+                raise ValueError(f"{name} must be {wanted}, got {getattr(self, name)!r}")
+        for event, weight in (self.event_weights or {}).items():
             if event not in EVENTS:
                 raise ValueError(f"event_weights names {event!r}; the events are {EVENTS}")
             if not (weight >= 0 and math.isfinite(weight)):
                 raise ValueError(f"event_weights[{event!r}] must be 0 or more, got {weight!r}")
-        self.regularization = regularization
-        self.alpha = alpha
-        self.decay = decay
-        self.solver = solver
-        self.event_weights = dict(event_weights) if event_weights else None
-        self.backend = backend
-        self.threads = None if threads is None else check_whole("threads", threads)
-        self.dtype = dtype
-        self.seed = seed
+        self.event_weights = dict(self.event_weights) if self.event_weights else None
 
     def _fit(self, train: Interactions, *, progress: bool = True, **extras: Any) -> None:
         by_user = self._extra(train)  # (n_users, n_items) c - 1

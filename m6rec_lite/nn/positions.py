@@ -1,0 +1,154 @@
+"""Where in the sequence? Attention does not see order; these tell it.
+
+``LearnedPositions`` and ``sinusoids`` are added to what goes in. ``rotary_angles`` with ``rotate``
+turn queries and keys, so that their product depends on how far apart they are. ``RelativeTime``
+adds a learned number to each score: how many steps, and how much time, lies between.
+
+Recommenders count positions from the *end*: 0 is the latest event. Then the position from which
+the next item is asked for is the same at training and at test, whatever the history's length.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class LearnedPositions(nn.Module):
+    """A vector for each position, learnt like any other weight.
+
+    Args:
+        max_length: number of positions.
+        hidden_size: length of the vectors.
+    """
+
+    def __init__(self, max_length: int, hidden_size: int) -> None:
+        super().__init__()
+        if max_length < 1:
+            raise ValueError(f"max_length must be at least 1, got {max_length}")
+        self.max_length = max_length
+        self.weight = nn.Parameter(torch.empty(max_length, hidden_size))
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """The vectors of ``positions``, any shape: ``(*shape, hidden_size)``.
+
+        Raises:
+            ValueError: if a position is negative or not below ``max_length``.
+        """
+        if positions.numel() and not 0 <= int(positions.min()) <= int(positions.max()) < (
+            self.max_length
+        ):
+            raise ValueError(
+                f"positions must be from 0 to {self.max_length - 1}, got {int(positions.min())} to "
+                f"{int(positions.max())}: cut the sequence to max_length={self.max_length}"
+            )
+        return nn.functional.embedding(positions, self.weight)
+
+
+def sinusoids(positions: Tensor, hidden_size: int, *, base: float = 10_000.0) -> Tensor:
+    """``sin(p / base^(2i/d))`` and ``cos`` of the same, side by side, for i = 0 to d/2 - 1.
+
+    Wave lengths run from 2 pi to 2 pi base. Moving by n steps turns each pair by a fixed angle,
+    whatever the position. Source: Vaswani et al., 2017, section 3.5.
+
+    Args:
+        positions: ``(...)`` numbers of any kind.
+        hidden_size: d, even.
+        base: 10,000 in the paper.
+
+    Returns:
+        ``(..., hidden_size)`` float32, sine in the even places and cosine in the odd ones.
+
+    Raises:
+        ValueError: if ``hidden_size`` is odd.
+    """
+    angles = rotary_angles(positions, hidden_size, base=base)
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+
+
+def rotary_angles(positions: Tensor, head_dim: int, *, base: float = 10_000.0) -> Tensor:
+    """The angle by which each pair of dimensions turns: ``p / base^(2i/d)``.
+
+    Args:
+        positions: ``(...)`` numbers of any kind.
+        head_dim: d, even.
+        base: 10,000 in the paper.
+
+    Returns:
+        ``(..., head_dim / 2)`` float32.
+
+    Raises:
+        ValueError: if ``head_dim`` is odd.
+    """
+    if head_dim % 2:
+        raise ValueError(f"dimensions turn in pairs: their number must be even, got {head_dim}")
+    pair = torch.arange(head_dim // 2, device=positions.device, dtype=torch.float64)
+    speed = base ** (-2 * pair / head_dim)
+    return (positions[..., None].double() * speed).float()
+
+
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """Turn the pairs ``(x[2i], x[2i + 1])`` of each head by the position's angles.
+
+    The product of a query turned by p and a key turned by q depends on p - q only. Source: Su et
+    al., *RoFormer*, 2021, equation 34.
+
+    Args:
+        x: ``(..., time, heads, head_dim)``.
+        angles: ``(..., time, head_dim / 2)``, of ``rotary_angles``.
+
+    Returns:
+        The shape and dtype of x.
+    """
+    cos, sin = angles.cos()[..., None, :].to(x.dtype), angles.sin()[..., None, :].to(x.dtype)
+    a, b = x[..., 0::2], x[..., 1::2]
+    return torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)
+
+
+class RelativeTime(nn.Module):
+    """A learned number for each score: by the steps between query and key, and by the time.
+
+    Steps have a number each up to ``max_steps``; times share one by their logarithm, so that a
+    minute and two differ and a year and a year plus a minute do not. Source: Zhai et al., *HSTU*,
+    2024, section 3.2 (buckets ``floor(ln(max(1, dt)) / 0.301)``), there for each layer.
+
+    Args:
+        n_heads: heads, each with its own numbers.
+        max_steps: steps beyond share the last number.
+        n_buckets: of time; later ones share the last. 64 reach 7 years.
+    """
+
+    def __init__(self, n_heads: int = 1, max_steps: int = 200, n_buckets: int = 64) -> None:
+        super().__init__()
+        if max_steps < 1 or n_buckets < 1:
+            raise ValueError(
+                f"max_steps and n_buckets must be at least 1, got {max_steps} and {n_buckets}"
+            )
+        self.steps = nn.Parameter(torch.zeros(n_heads, max_steps))
+        self.times = nn.Parameter(torch.zeros(n_heads, n_buckets))
+
+    def forward(self, timestamps: Tensor) -> Tensor:
+        """The numbers to add to the scores.
+
+        Args:
+            timestamps: ``(batch, time)`` seconds; float32 cannot hold them, whole numbers can.
+
+        Returns:
+            ``(batch, heads, time, time)``: rows are queries, columns keys. Keys that lie ahead
+            share the numbers of distance 0; a causal mask hides them.
+
+        Raises:
+            TypeError: if the timestamps are not whole numbers.
+        """
+        if timestamps.is_floating_point():
+            raise TypeError(
+                f"timestamps must be whole seconds (int64), got {timestamps.dtype}: float32 is 64 "
+                "seconds apart at today's dates"
+            )
+        n = timestamps.shape[1]
+        place = torch.arange(n, device=timestamps.device)
+        apart = (place[:, None] - place).clamp(0, self.steps.shape[1] - 1)  # (time, time)
+        between = (timestamps[:, :, None] - timestamps[:, None, :]).clamp(min=1)
+        bucket = (between.double().log() / 0.301).long().clamp(max=self.times.shape[1] - 1)
+        return self.steps[:, apart] + self.times[:, bucket].transpose(0, 1)

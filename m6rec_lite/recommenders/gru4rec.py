@@ -1,0 +1,199 @@
+"""GRU4Rec: a recurrent network that reads a history and foresees the next item.
+
+Source: Hidasi et al., *Session-based recommendations with recurrent neural networks*, 2016
+(session-parallel batches); Hidasi and Karatzoglou, *Recurrent neural networks with top-k gains for
+session-based recommendations*, 2018 (BPR-max, TOP1-max, negatives by popularity).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from m6rec_lite.data.interactions import Histories
+from m6rec_lite.nn.dropout import Dropout
+from m6rec_lite.nn.packing import Packing
+from m6rec_lite.nn.rnn import Recurrent
+from m6rec_lite.recommenders.base import check_whole
+from m6rec_lite.recommenders.negatives import Negatives
+from m6rec_lite.recommenders.next_item import LossName, NextItemNetwork, NextItemRecommender
+from m6rec_lite.recommenders.parallel import ParallelBatches
+from m6rec_lite.recommenders.sequences import Batch, NextItemBatches, Window
+
+
+class GRU4RecNetwork(NextItemNetwork):
+    """Embeddings, GRU layers, and a map back to the size of the embeddings.
+
+    Args:
+        n_items: size of the catalogue.
+        embedding_size: of the items.
+        hidden_size: of the states.
+        n_layers: of GRUs.
+        dropout: on embeddings, between layers, and on what is scored.
+        fused: torch's GRU; else ``nn.rnn.Recurrent``.
+        lanes: of session-parallel batches, whose state is carried from one to the next.
+    """
+
+    def __init__(
+        self,
+        n_items: int,
+        embedding_size: int,
+        hidden_size: int,
+        n_layers: int,
+        dropout: float,
+        fused: bool,
+        lanes: int = 0,
+    ) -> None:
+        super().__init__(n_items, embedding_size)
+        if fused:
+            between = dropout if n_layers > 1 else 0.0  # torch warns where there is no between
+            self.rnn = nn.GRU(
+                embedding_size, hidden_size, n_layers, dropout=between, batch_first=True
+            )
+        else:
+            self.rnn = Recurrent("gru", embedding_size, hidden_size, n_layers, dropout=dropout)
+        self.fused = fused
+        same = embedding_size == hidden_size
+        self.back = nn.Identity() if same else nn.Linear(hidden_size, embedding_size)
+        self.dropout = Dropout(dropout)
+        self.bias = nn.Parameter(torch.zeros(n_items))
+        # A buffer: a checkpoint must hold what one batch leaves to the next.
+        self.register_buffer("carried", torch.zeros(n_layers, lanes, hidden_size))
+
+    def forward(self, items: Tensor, packing: Packing) -> Tensor:
+        """``(tokens,)`` to ``(tokens, embedding_size)``."""
+        x = packing.to_steps(self.dropout(self.items(items)))
+        states = packing.from_steps(self.rnn(x)[0])
+        return self.back(self.dropout(states))
+
+    def carry_on(self, items: Tensor, starts: Tensor) -> Tensor:
+        """As ``forward`` on ``(lanes, time)`` whose rows go on where the last batch ended.
+
+        Args:
+            items: ``(lanes, time)``.
+            starts: ``(lanes, time)`` bool, True where a new session begins.
+
+        Returns:
+            ``(lanes * time, embedding_size)``.
+        """
+        x = self.dropout(self.items(items))
+        before = self.carried[:, : len(items)]
+        states, (after,) = self.rnn(x, (before,), starts=starts)
+        self.carried[:, : len(items)] = after.detach()  # gradients end where a batch does
+        return self.back(self.dropout(states)).flatten(0, 1)
+
+    @property
+    def output_bias(self) -> Tensor:
+        """An item's score before anything is known."""
+        return self.bias
+
+
+class GRU4Rec(NextItemRecommender):
+    """A GRU over the latest items; the last state scores the catalogue.
+
+    With ``steps`` the batches are session-parallel: ``batch_size`` lanes of histories, each
+    beginning where one ended, are read ``steps`` at a time; the state goes on from batch to batch
+    and the gradient does not (truncated back-propagation through time). Without, a batch holds
+    whole histories, and the gradient flows through all of each.
+
+    Args:
+        hidden_size: of embeddings, and of states unless ``state_size`` says otherwise.
+        state_size: of the GRU's states; None is ``hidden_size``.
+        n_layers: of GRUs.
+        steps: length of session-parallel batches; None reads whole histories.
+        fused: torch's own GRU; False is this course's, which is slower and equal. Session-parallel
+            batches always run on the latter, which can forget in the middle of a row.
+        max_length: see ``NextItemRecommender``, for the others too.
+        dropout: see there.
+        loss: see there.
+        negatives: see there.
+        shared_negatives: see there.
+        popularity_power: see there.
+        calibration: see there.
+        window: see there.
+        epochs: see there.
+        batch_size: see there.
+        lr: see there.
+        weight_decay: see there.
+        patience: see there.
+        seed: see there.
+        device: see there.
+        precision: see there.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 64,
+        state_size: int | None = None,
+        n_layers: int = 1,
+        steps: int | None = None,
+        fused: bool = True,
+        max_length: int = 200,
+        dropout: float = 0.2,
+        loss: LossName = "ce",
+        negatives: int = 256,
+        shared_negatives: bool = True,
+        popularity_power: float = 0.0,
+        calibration: float = 0.75,
+        window: Window = "latest",
+        epochs: int = 100,
+        batch_size: int = 128,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        patience: int | None = 10,
+        seed: int = 0,
+        device: str | None = None,
+        precision: str = "auto",
+    ) -> None:
+        super().__init__(
+            hidden_size=hidden_size,
+            max_length=max_length,
+            dropout=dropout,
+            loss=loss,
+            negatives=negatives,
+            shared_negatives=shared_negatives,
+            popularity_power=popularity_power,
+            calibration=calibration,
+            window=window,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            weight_decay=weight_decay,
+            patience=patience,
+            seed=seed,
+            device=device,
+            precision=precision,
+        )
+        self.state_size = None if state_size is None else check_whole("state_size", state_size)
+        self.n_layers = check_whole("n_layers", n_layers)
+        self.steps = None if steps is None else check_whole("steps", steps)
+        self.fused = fused
+
+    def _build(self, n_items: int) -> GRU4RecNetwork:
+        return GRU4RecNetwork(
+            n_items,
+            self.hidden_size,
+            self.state_size or self.hidden_size,
+            self.n_layers,
+            self.dropout,
+            self.fused and self.steps is None,
+            lanes=self.batch_size if self.steps else 0,
+        )
+
+    def _batches(
+        self, histories: Histories, negatives: Negatives | None
+    ) -> NextItemBatches | ParallelBatches:
+        if self.steps is None:
+            return super()._batches(histories, negatives)
+        return ParallelBatches(
+            histories,
+            lanes=self.batch_size,
+            steps=self.steps,
+            negatives=negatives,
+            shared=self.shared_negatives,
+        )
+
+    def _states(self, network: GRU4RecNetwork, batch: Batch) -> Tensor:
+        if self.steps is None:
+            return super()._states(network, batch)
+        return network.carry_on(batch["items"], batch["starts"])[batch["asked"]]

@@ -1,0 +1,73 @@
+"""Models that predict a number (a rating, a chance) and rank nothing: what they share.
+
+They take other input than a ``Recommender`` (pairs, rows of features), but are saved and loaded
+alike: a folder with ``config.json`` and ``arrays.npz``, written all or nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from m6rec_lite.data.tables import DataError
+from m6rec_lite.recommenders.base import NotFittedError
+from m6rec_lite.recommenders.storage import read_model, write_model
+
+
+class Predictor:
+    """Base: the constructor's arguments are attributes; what is learnt ends in an underscore.
+
+    Attributes:
+        fit_call: how the model is fitted, for the message to whoever forgot.
+    """
+
+    fit_call: ClassVar[str] = "fit(train)"
+
+    def get_params(self) -> dict[str, Any]:
+        """The constructor's arguments and their values: a copy is ``type(m)(**m.get_params())``."""
+        return {key: getattr(self, key) for key in inspect.signature(type(self)).parameters}
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted model to a folder, all or nothing.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            FileExistsError: if ``path`` exists and is not a saved model.
+        """
+        self._require_fitted()
+        return write_model(Path(path), type(self).__name__, self.get_params(), self._state())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model that ``save`` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no folder at ``path``.
+            DataError: if the folder is broken, or holds a model of another class.
+        """
+        path = Path(path)
+        name, settings, state = read_model(path)
+        if name != cls.__name__:
+            raise DataError(
+                f"{path} holds a {name}, not a {cls.__name__}; read it with {name}.load"
+            )
+        try:
+            model = cls(**settings)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path / 'config.json'} does not fit {name}: {error}") from error
+        model._restore(state)
+        return model
+
+    def _state(self) -> dict[str, Any]:
+        """What was learnt: each attribute that ends in ``_``."""
+        return {key: value for key, value in vars(self).items() if key.endswith("_")}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``_state`` gave."""
+        for key, value in state.items():
+            setattr(self, key, value.item() if value.ndim == 0 else value)
+
+    def _require_fitted(self) -> None:
+        if not any(key.endswith("_") for key in vars(self)):
+            raise NotFittedError(f"{type(self).__name__} is not fitted: call {self.fit_call} first")

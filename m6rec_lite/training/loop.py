@@ -1,0 +1,281 @@
+"""The one training loop: batches in, loss out. It knows nothing of recommendation.
+
+A learner's whole part is a model, the batches and a loss::
+
+    def loss(model, batch):
+        x, y = batch
+        return F.cross_entropy(model(x), y)
+
+    history = fit(
+        model, RowBatches(x, y, batch_size=128), loss,
+        optimizer=torch.optim.Adam(model.parameters(), lr=1e-3),
+        schedule=warm_up(100), epochs=20, validate=lambda model: {"ndcg@10": ...},
+        callbacks=[EarlyStopping("ndcg@10", mode="max", patience=5)],
+        checkpoint="runs/sasrec",
+    )
+
+The same script trains on a CPU, on a GPU, and under ``accelerate launch`` on many. Killed and
+started again, it goes on from its last checkpoint and ends in the weights of a run never stopped,
+bit for bit on CPUs (on a GPU some of torch's sums depend on the order of its threads).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast_object_list, send_to_device
+from torch import nn
+
+from m6rec_lite.nn.schedules import Schedule
+from m6rec_lite.training.batches import Batches
+from m6rec_lite.training.callbacks import Callback
+from m6rec_lite.training.checkpoints import Checkpoints
+from m6rec_lite.training.configuration import describe
+from m6rec_lite.training.devices import make_accelerator
+from m6rec_lite.training.errors import check_loss, memory_advice
+from m6rec_lite.training.guard import TimeGuard
+from m6rec_lite.training.progress import Progress
+from m6rec_lite.training.randomness import own_randomness
+from m6rec_lite.training.run import History, Run
+
+#: ``loss(model, batch)``: one number to descend, alone or with numbers to log.
+Loss = Callable[[nn.Module, Any], torch.Tensor | tuple[torch.Tensor, Mapping[str, Any]]]
+
+#: Steps between two looks at the loss on a GPU, since each look waits for it; on a CPU every step.
+STEPS_BETWEEN_LOOKS = 10
+
+
+def fit(
+    model: nn.Module,
+    batches: Batches[Any],
+    loss: Loss,
+    *,
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule | None = None,
+    epochs: int | None = None,
+    steps: int | None = None,
+    validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: str | Path | Checkpoints | None = None,
+    resume: bool = True,
+    accumulate: int = 1,
+    clip_norm: float | None = None,
+    weigh: Callable[[Any], float] | None = None,
+    precision: str = "auto",
+    device: str | None = None,
+    seed: int = 0,
+    config: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> History:
+    """Train ``model`` in place and leave it on the device it was trained on, in ``eval`` mode.
+
+    A step of the optimizer sees ``accumulate`` batches on each process, fewer at an epoch's end,
+    and moves down the mean of their losses, weighted by ``weigh``.
+
+    Args:
+        model: any module.
+        batches: see ``m6rec_lite.training.batches``.
+        loss: ``loss(model, batch)`` gives one number to descend, a mean over the batch, alone or
+            with a dict of numbers to log, the same names each time. It is given ``model`` itself,
+            with all its attributes, and runs under mixed precision where that is on.
+        optimizer: over the model's parameters; its rate is given back when the run ends.
+        schedule: share of the optimizer's rate at step t (``m6rec_lite.nn.schedules``).
+        epochs: passes over the data; give this or ``steps``.
+        steps: steps of the optimizer; give this or ``epochs``.
+        validate: asked after each epoch and at the end, on the first process, in ``eval`` mode
+            and without gradients; its numbers enter the record.
+        callbacks: called in this order.
+        checkpoint: folder for checkpoints, written every five minutes and at the end; or
+            ``Checkpoints`` for another rhythm.
+        resume: go on from the last checkpoint in the folder, if there is one.
+        accumulate: batches a step, on each process.
+        clip_norm: longest gradient; longer ones are scaled down to it.
+        weigh: how much a batch counts, such as its number of targets, so that several small
+            batches make the gradient of a large one; 1 each by default.
+        precision: see ``m6rec_lite.training.devices``.
+        device: see there.
+        seed: of the order of the data and of dropout (the model's start is the caller's).
+        config: whatever else makes this run what it is, as plain values: a checkpoint of another
+            configuration is refused.
+        progress: show a bar, and say beforehand how long it will take.
+
+    Returns:
+        The history.
+
+    Raises:
+        ValueError: on a setting out of range.
+        CheckpointError: if the last checkpoint is damaged or of another configuration.
+        DivergenceError: if the loss or a weight is NaN or infinite.
+        OutOfMemoryError: if a step does not fit.
+    """
+    _check(epochs, steps, accumulate, clip_norm)
+    accelerator = make_accelerator(device, precision)
+    base_rates = [float(group["lr"]) for group in optimizer.param_groups]
+    both = accelerator.prepare_model(_ModelAndLoss(model, loss))
+    prepared = accelerator.prepare_optimizer(optimizer)
+    if accelerator.scaler is not None:  # float16 scales its gradients; others step by themselves,
+        optimizer = prepared  # which spares them a quarter of a millisecond a step
+    first_epoch = _plan(batches, seed, 0)
+    per_step = accumulate * accelerator.num_processes
+    total = steps or epochs * -(-len(first_epoch) // per_step)
+    run = Run(model, optimizer, accelerator, base_rates, total_steps=total)
+    if progress and accelerator.is_main_process:
+        callbacks = [Progress(), TimeGuard(), *callbacks]
+    saves = None
+    if checkpoint is not None:
+        saves = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+        settings = {"seed": seed, "accumulate": accumulate, "clip_norm": clip_norm}
+        saves.configuration = describe(
+            run, schedule, first_epoch, callbacks, settings, config or {}
+        )
+
+    with own_randomness(seed, accelerator.process_index, accelerator.device):
+        if saves is not None:
+            saves.restore(run, callbacks, resume)
+        try:
+            for callback in callbacks:
+                callback.start(run)
+            run.start_clock()
+            plan: Sequence[Any] = ()
+            while not run.stopping and (run.step < steps if steps else run.epoch < epochs):
+                if not plan or not run.position:
+                    plan = _plan(batches, seed, run.epoch)
+                    both.train()
+                group = range(run.position, min(run.position + per_step, len(plan)))
+                run.set_rates(schedule(run.step) if schedule else 1.0)
+                with memory_advice(run, accumulate):
+                    _step(run, both, plan, group, weigh, clip_norm)
+                run.step, run.position = run.step + 1, group.stop
+                for callback in callbacks:
+                    callback.step(run)
+                if run.position == len(plan):
+                    _end_epoch(run, validate, callbacks)
+                    run.next_epoch()
+                if saves is not None and saves.due(run):
+                    saves.save(run, callbacks)
+            if saves is not None:
+                saves.save(run, callbacks)
+            if run.position:  # the run ends within an epoch: judge it by what there is
+                _end_epoch(run, validate, callbacks)
+        finally:
+            for callback in callbacks:
+                callback.end(run)
+            run.rate_scale = 1.0
+            run.set_rates(1.0)
+            model.eval()
+    run.history.stopped = run.stopping
+    return run.history
+
+
+def _step(
+    run: Run,
+    both: nn.Module,
+    plan: Sequence[Any],
+    group: range,
+    weigh: Callable[[Any], float] | None,
+    clip_norm: float | None,
+) -> None:
+    """One step of the optimizer, down the weighted mean of the losses of a group of batches.
+
+    The processes share the group out in turn. One that is left without a batch, at the end of an
+    epoch, takes the group's first with weight 0, so that it can take part in adding gradients up.
+    """
+    accelerator = run.accelerator
+    n_processes, device = accelerator.num_processes, accelerator.device
+    mine = [plan[i] for i in group[accelerator.process_index :: n_processes]]
+    weights = [_weight(weigh, batch) for batch in mine]
+    total = len(group) if weigh is None else sum(weights)
+    if weigh is not None and n_processes > 1:
+        total = accelerator.reduce(torch.tensor(total, device=device), "sum")
+    if not mine:
+        mine, weights = [plan[group[0]]], [0.0]
+
+    looks = device.type == "cpu" or run.step % STEPS_BETWEEN_LOOKS == 0
+    for i, (batch, weight) in enumerate(zip(mine, weights, strict=True), 1):
+        with nullcontext() if i == len(mine) else accelerator.no_sync(both):
+            value, logs = both(send_to_device(batch, device, non_blocking=True))
+            run.add({**logs, "loss": value}, weight)
+            if looks:
+                run.loss = check_loss(run, float(value.detach()), clip_norm, batch)
+            # Gradients come averaged over the processes; n_processes makes sums of them again.
+            accelerator.backward(value * (weight * n_processes / total))
+    if clip_norm is not None:
+        accelerator.clip_grad_norm_(both.parameters(), clip_norm)
+    run.optimizer.step()
+    run.optimizer.zero_grad()
+
+
+def _end_epoch(
+    run: Run,
+    validate: Callable[[nn.Module], Mapping[str, float]] | None,
+    callbacks: Sequence[Callback],
+) -> None:
+    """Write the epoch's record, with what validation finds, and show it to the callbacks."""
+    record = run.means()
+    record |= {"epoch": run.epoch + 1, "step": run.step, "lr": run.lr}
+    record |= {"seconds": run.stop_clock()}
+    if validate is not None:
+        found = [None]
+        if run.accelerator.is_main_process:
+            run.model.eval()
+            with torch.no_grad():
+                found = [{name: float(value) for name, value in validate(run.model).items()}]
+        found = broadcast_object_list(found)[0]
+        if record.keys() & found.keys():
+            raise ValueError(
+                f"validate returned {', '.join(sorted(record.keys() & found.keys()))}, which the "
+                "record holds already: give it another name, such as 'validation loss'"
+            )
+        record |= found
+    run.history.records.append(record)
+    for callback in callbacks:
+        callback.epoch(run, record)
+
+
+class _ModelAndLoss(nn.Module):
+    """A model and its loss as one module, so that accelerate wraps both and changes neither."""
+
+    def __init__(self, model: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+
+    def forward(self, batch: Any) -> tuple[torch.Tensor, Mapping[str, Any]]:
+        found = self.loss(self.model, batch)
+        value, logs = found if isinstance(found, tuple) else (found, {})
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            given = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+            raise TypeError(
+                f"loss(model, batch) must give a tensor of one number, such as a mean; got {given}"
+            )
+        return value.squeeze(), logs
+
+
+def _plan(batches: Batches[Any], seed: int, epoch: int) -> Sequence[Any]:
+    plan = batches.epoch(seed, epoch)
+    if not len(plan):
+        raise ValueError(f"epoch {epoch + 1} has no batches: there is nothing to train on")
+    return plan
+
+
+def _weight(weigh: Callable[[Any], float] | None, batch: Any) -> float:
+    weight = 1.0 if weigh is None else float(weigh(batch))
+    if not 0 < weight < float("inf"):
+        raise ValueError(f"weigh(batch) must be above 0 and finite, got {weight!r}")
+    return weight
+
+
+def _check(epochs: int | None, steps: int | None, accumulate: int, clip_norm: float | None) -> None:
+    if (epochs is None) == (steps is None):
+        raise ValueError(f"pass epochs or steps, one of them; got {epochs!r} and {steps!r}")
+    if (epochs or steps or 0) < 1 or accumulate < 1:
+        raise ValueError(
+            "epochs or steps, and accumulate, must be at least 1; got "
+            f"{epochs if steps is None else steps!r} and {accumulate!r}"
+        )
+    if clip_norm is not None and not clip_norm > 0:
+        raise ValueError(f"clip_norm must be above 0 (or None to leave it), got {clip_norm!r}")

@@ -1,0 +1,152 @@
+"""Batches of sequences: every question once, positions and padding as they should be."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from m6rec_lite.data import Histories
+from m6rec_lite.recommenders.negatives import Negatives
+from m6rec_lite.recommenders.parallel import ParallelBatches
+from m6rec_lite.recommenders.sequences import Batch, NextItemBatches, n_targets, questions
+
+LISTS = st.lists(st.lists(st.integers(0, 9), max_size=12), min_size=1, max_size=12)
+
+
+def histories(lists: list[list[int]]) -> Histories:
+    return Histories.from_lists(lists, np.arange(10))
+
+
+def pairs(batch: Batch) -> list[tuple[tuple[int, ...], int]]:
+    """Each question of a packed batch: all that its token may see, and its target."""
+    found, start = [], 0
+    for length in batch["lengths"].tolist():
+        row = batch["items"][start : start + length].tolist()
+        wanted = batch["targets"][start : start + length].tolist()
+        found += [(tuple(row[: i + 1]), wanted[i]) for i in range(length)]
+        start += length
+    assert start == len(batch["items"]) == n_targets(batch)
+    return found
+
+
+@settings(max_examples=50, deadline=None)
+@given(lists=LISTS, size=st.integers(1, 5), length=st.integers(1, 12), epoch=st.integers(0, 3))
+def test_every_next_item_of_the_latest_window_is_asked_once(
+    lists: list[list[int]], size: int, length: int, epoch: int
+) -> None:
+    batches = NextItemBatches(histories(lists), batch_size=size, max_length=length)
+    wanted: Counter = Counter()
+    for row in lists:
+        row = row[-length - 1 :]
+        wanted.update((tuple(row[:i]), row[i]) for i in range(1, len(row)))
+    plan = batches.epoch(7, epoch)
+    assert Counter(pair for batch in plan for pair in pairs(batch)) == wanted
+    for batch in plan:
+        assert 1 <= len(batch["lengths"]) <= size
+        assert (batch["lengths"].diff() <= 0).all()
+        assert int(batch["lengths"].max()) <= length
+
+
+def test_epochs_differ_and_batches_are_built_alone() -> None:
+    lists = [[int(i) for i in np.random.default_rng(u).integers(0, 10, 6)] for u in range(40)]
+    draws = Negatives(np.arange(10), 3, 1.0)
+    batches = NextItemBatches(
+        histories(lists), batch_size=4, max_length=3, window="random", negatives=draws
+    )
+    first = list(batches.epoch(1, 0))
+    again = batches.epoch(1, 0)[3]  # without building those before it
+    assert again.keys() == first[3].keys()
+    assert all(torch.equal(again[key], first[3][key]) for key in again)
+    for other in (batches.epoch(1, 1), batches.epoch(2, 0)):
+        assert not all(torch.equal(other[i]["items"], first[i]["items"])
+                       for i in range(len(first))
+                       if len(other[i]["items"]) == len(first[i]["items"]))  # fmt: skip
+    assert not torch.equal(batches.epoch(1, 1)[3]["negatives"], first[3]["negatives"])
+
+
+def test_random_windows_reach_every_part_of_a_long_history() -> None:
+    row = list(range(10))
+    batches = NextItemBatches(histories([row]), batch_size=1, max_length=3, window="random")
+    seen = {tuple(batches.epoch(0, e)[0]["items"].tolist()) for e in range(200)}
+    assert seen == {(i, i + 1, i + 2) for i in range(7)}
+
+
+def test_a_batch_of_random_users_stays_one() -> None:
+    """Lengths are not gathered over batches: short and long users meet in each."""
+    lists = [[0] * 3] * 200 + [[0] * 11] * 200
+    plan = NextItemBatches(histories(lists), batch_size=50, max_length=10).epoch(0, 0)
+    long = [int((batch["lengths"] > 5).sum()) for batch in plan]
+    assert min(long) >= 12
+    assert max(long) <= 38
+
+
+@settings(max_examples=50, deadline=None)
+@given(lists=LISTS, lanes=st.integers(1, 4), steps=st.integers(1, 6))
+def test_lanes_hold_every_history_whole_and_apart(
+    lists: list[list[int]], lanes: int, steps: int
+) -> None:
+    batches = ParallelBatches(histories(lists), lanes=lanes, steps=steps)
+    wanted: Counter = Counter()
+    for row in lists:
+        wanted.update((tuple(row[:i]), row[i]) for i in range(1, len(row)))
+    if not len(batches):
+        assert not wanted
+        return
+    memory: dict[int, list[int]] = {}
+    found: Counter = Counter()
+    for i, batch in enumerate(batches.epoch(3, 0)):
+        rows, time = batch["items"].shape
+        assert time == steps
+        targets = dict(zip(batch["asked"].tolist(), batch["targets"].tolist(), strict=True))
+        for lane in range(rows):
+            for t in range(time):
+                if batch["starts"][lane, t]:
+                    memory[lane] = []
+                if i == 0 and t == 0:
+                    assert lane in memory  # every lane begins with a beginning
+                if lane * time + t in targets:
+                    memory[lane].append(int(batch["items"][lane, t]))
+                    found[tuple(memory[lane]), targets[lane * time + t]] += 1
+    assert found == wanted
+
+
+def test_questions_cover_every_history_with_its_latest_items() -> None:
+    rng = np.random.default_rng(0)
+    lists = [[int(i) for i in rng.integers(0, 10, n)] for n in [0, 3, 12, 1, 0, 5, 12, 2]]
+    answers = {}
+    for rows, batch in questions(histories(lists), 4, tokens=8):
+        parts = batch["items"].split(batch["lengths"].tolist())
+        assert len(batch["items"]) <= 11  # 8, and what the last row adds
+        answers |= {int(r): part.tolist() for r, part in zip(rows, parts, strict=True)}
+    assert answers == {i: row[-4:] for i, row in enumerate(lists) if row}
+    assert questions(histories([[], []]), 4) == []
+
+
+def test_negatives_come_by_the_power_of_popularity() -> None:
+    popularity = np.array([0, 3, 15, 63])
+    for power, q in [(0.0, [1, 1, 1, 1]), (1.0, [1, 4, 16, 64]), (0.5, [1, 2, 4, 8])]:
+        draws = Negatives(popularity, 100, power)
+        share = np.array(q) / np.sum(q)
+        drawn = draws.draw(np.random.default_rng(0), 2000)
+        assert drawn.shape == (2000, 100)
+        np.testing.assert_allclose(np.bincount(drawn.ravel()) / drawn.size, share, atol=0.004)
+        np.testing.assert_allclose(np.exp(draws.log_expected), 100 * share, rtol=1e-5)
+
+
+def test_bad_settings_are_refused() -> None:
+    rows = histories([[1, 2]])
+    with pytest.raises(ValueError, match="window must be 'latest' or 'random'"):
+        NextItemBatches(rows, batch_size=1, max_length=3, window="first")
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        NextItemBatches(rows, batch_size=0, max_length=3)
+    with pytest.raises(ValueError, match="steps must be at least 1"):
+        ParallelBatches(rows, lanes=2, steps=0)
+    with pytest.raises(ValueError, match="negatives must be at least 1"):
+        Negatives(np.ones(3), 0, 0.5)
+    with pytest.raises(ValueError, match="power must be >= 0"):
+        Negatives(np.ones(3), 1, -1.0)
