@@ -52,6 +52,7 @@ class GRU4RecNetwork(NextItemNetwork):
             )
         else:
             self.rnn = Recurrent("gru", embedding_size, hidden_size, n_layers, dropout=dropout)
+        nn.init.normal_(self.items.weight, std=embedding_size**-0.5)
         self.fused = fused
         same = embedding_size == hidden_size
         self.back = nn.Identity() if same else nn.Linear(hidden_size, embedding_size)

@@ -188,7 +188,7 @@ def _step(
     n_processes, device = accelerator.num_processes, accelerator.device
     mine = [plan[i] for i in group[accelerator.process_index :: n_processes]]
     weights = [_weight(weigh, batch) for batch in mine]
-    total = len(group) if weigh is None else sum(weights)
+    total = float(len(group)) if weigh is None else sum(weights, start=0.0)
     if weigh is not None and n_processes > 1:
         total = accelerator.reduce(torch.tensor(total, device=device), "sum")
     if not mine:
