@@ -270,3 +270,17 @@ for _ in tqdm(iter("abc"), desc="rows", disable=False, leave=False): pass"""
     shown, said = ([o.get("text") for o in cell.outputs] for cell in done.cells[-2:])
     assert shown == []
     assert said == ["3 rows dropped\n"]
+
+
+def test_a_stored_ladder_holds_the_rungs_of_the_chapters_up_to_it(root):
+    def model(number, name):
+        show = "print(list(board.frame('bazaar')['model']))"
+        row = ROW.replace('"EASE"', f'"{name}"')
+        return write(root / "notebooks" / f"{number}_{name}.ipynb", row, show)
+
+    paths = [model("02", "Late"), model("01", "Early")]
+    for path in (paths[0], paths[1], paths[0]):
+        store(path, root, progress=False)
+    late, early = (nbformat.read(path, as_version=4).cells[-1].outputs[0].text for path in paths)
+    assert early == "['Early']\n"
+    assert late == "['Early', 'Late']\n"

@@ -126,12 +126,7 @@ def test_losses_match_between_the_two_kinds_of_batches(train: Interactions) -> N
     ]
     parallel = GRU4Rec(**SMALL, steps=4, dropout=0.0)
     other = parallel._build(N_ITEMS).double()
-    weights = {
-        k.replace("weight_ih_l0", "cells.0.weight_ih"): v for k, v in net.state_dict().items()
-    }
-    for name in ("weight_hh", "bias_ih", "bias_hh"):
-        weights[f"rnn.cells.0.{name}"] = weights.pop(f"rnn.{name}_l0")
-    other.load_state_dict(weights | {"carried": other.carried})
+    other.load_state_dict(net.state_dict() | {"carried": other.carried})
     lanes = ParallelBatches(train.histories(), lanes=16, steps=4).epoch(0, 0)
     more = [
         (float(parallel._loss(other, b).detach()) * len(b["targets"]), len(b["targets"]))

@@ -7,6 +7,7 @@ them in the markdown cell tagged ``facts``, and keeps the figures in the noteboo
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,9 @@ def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = Tru
     result: Execution | None = None
     for each in dict.fromkeys(("smoke", scale)):
         with tempfile.TemporaryDirectory() as folder:
-            # stored ladders build on one another; a smoke run leaves nothing behind
-            run = root / "runs" / "stored" if each == scale else Path(folder)
+            # a chapter's ladder builds on the one before; a smoke run leaves nothing behind
+            lasting = each == scale and path.parent.name == "notebooks"
+            run = _run_folder(path, root) if lasting else Path(folder)
             result = execute(
                 path,
                 Path(folder) / path.name,
@@ -89,6 +91,19 @@ def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = Tru
     }
     write_notebook(notebook, path)
     return facts
+
+
+def _run_folder(path: Path, root: Path) -> Path:
+    """Where a chapter's leaderboard lies. It begins as the chapter before left its own.
+
+    So a stored ladder holds what its reader knows by then, in whichever order chapters are stored.
+    """
+    shelf, name = root / "runs" / "stored", path.name[:2]
+    shutil.rmtree(shelf / name, ignore_errors=True)
+    before = sorted(p for p in shelf.glob("[0-9][0-9]/leaderboard") if p.parent.name < name)
+    if before:
+        shutil.copytree(before[-1], shelf / name / "leaderboard")
+    return shelf / name
 
 
 def reading_minutes(notebook: Any) -> int:

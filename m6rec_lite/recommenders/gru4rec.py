@@ -102,8 +102,10 @@ class GRU4Rec(NextItemRecommender):
         state_size: of the GRU's states; None is ``hidden_size``.
         n_layers: of GRUs.
         steps: length of session-parallel batches; None reads whole histories.
-        fused: torch's own GRU; False is this course's, which is slower and equal. Session-parallel
-            batches always run on the latter, which can forget in the middle of a row.
+        fused: torch's own GRU in place of ``nn.rnn``'s, which is equal: for a GPU. On a processor
+            it is the slower of the two, since its backward pass fills a table of all tokens with
+            zeros at every step. Session-parallel batches run on ``nn.rnn``'s, whatever this says:
+            it can forget in the middle of a row.
         max_length: see ``NextItemRecommender``, for the others too.
         dropout: see there.
         loss: see there.
@@ -128,7 +130,7 @@ class GRU4Rec(NextItemRecommender):
         state_size: int | None = None,
         n_layers: int = 1,
         steps: int | None = None,
-        fused: bool = True,
+        fused: bool = False,
         max_length: int = 200,
         dropout: float = 0.2,
         loss: LossName = "ce",

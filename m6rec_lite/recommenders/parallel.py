@@ -58,7 +58,7 @@ class ParallelBatches:
         return len(self.first)
 
     def _lay_out(self, draws: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """``(lanes, time)``: places of the items read (-1 behind the last), and where rows begin."""
+        """``(lanes, time)``: places of the items read, -1 behind the last; and where rows begin."""
         ends = np.zeros(self.lanes, dtype=np.int64)
         rows = draws.permutation(len(self))
         lane, start = np.empty(len(self), np.int64), np.empty(len(self), np.int64)
