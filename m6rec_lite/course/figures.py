@@ -15,6 +15,7 @@ Write English inside figures: the default font has no Chinese glyphs.
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -182,9 +183,13 @@ def ladder(frame: pd.DataFrame, *, metric: str = "ndcg@10", title: str | None = 
     rows = rows.groupby(["model", "variant"], sort=False)[columns].mean().sort_values(metric)
     is_oracle = rows.index.get_level_values("model") == ORACLE
     models, oracle = rows[~is_oracle], rows[is_oracle]
-    names = [f"{model} ({variant})" if variant else model for model, variant in models.index]
+    names = [
+        textwrap.fill(f"{model} ({variant})" if variant else model, 36, break_long_words=False)
+        for model, variant in models.index
+    ]
 
-    fig, ax = plt.subplots(figsize=(7.0, 1.3 + 0.34 * max(len(models), 2)))
+    lines = sum(1 + name.count("\n") for name in names)
+    fig, ax = plt.subplots(figsize=(7.0, 1.3 + 0.17 * max(len(models) + lines, 4)))
     values = models[metric].to_numpy()
     ax.barh(names, values, color=PALETTE["sky"], edgecolor=PALETTE["blue"], height=0.7)
     tips = values
