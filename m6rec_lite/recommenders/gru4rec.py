@@ -117,6 +117,7 @@ class GRU4Rec(NextItemRecommender):
         epochs: see there.
         batch_size: see there.
         lr: see there.
+        lr_floor: see there.
         weight_decay: see there.
         patience: see there.
         seed: see there.
@@ -142,6 +143,7 @@ class GRU4Rec(NextItemRecommender):
         epochs: int = 100,
         batch_size: int = 128,
         lr: float = 1e-3,
+        lr_floor: float = 1.0,
         weight_decay: float = 0.0,
         patience: int | None = 10,
         seed: int = 0,
@@ -161,6 +163,7 @@ class GRU4Rec(NextItemRecommender):
             epochs=epochs,
             batch_size=batch_size,
             lr=lr,
+            lr_floor=lr_floor,
             weight_decay=weight_decay,
             patience=patience,
             seed=seed,

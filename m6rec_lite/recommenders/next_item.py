@@ -22,6 +22,7 @@ from m6rec_lite.evaluation.questions import Questions
 from m6rec_lite.evaluation.ranking import Places, hr, ndcg
 from m6rec_lite.nn import losses
 from m6rec_lite.nn.packing import Packing
+from m6rec_lite.nn.schedules import cosine
 from m6rec_lite.recommenders.base import Recommender, check_in_range, check_whole
 from m6rec_lite.recommenders.negatives import Negatives
 from m6rec_lite.recommenders.sequences import Batch, NextItemBatches, Window, n_targets, questions
@@ -78,6 +79,7 @@ class NextItemRecommender(Recommender):
         epochs: passes over the training sequences, at most.
         batch_size: users a step.
         lr: learning rate of AdamW.
+        lr_floor: share of it that is left at the last epoch, by half a cosine; 1 keeps it constant.
         weight_decay: of AdamW.
         patience: with validation questions, stop after so many epochs without a better NDCG@10;
             the best epoch's weights are kept. None: never stop, keep the last weights.
@@ -100,6 +102,7 @@ class NextItemRecommender(Recommender):
         epochs: int = 100,
         batch_size: int = 128,
         lr: float = 1e-3,
+        lr_floor: float = 1.0,
         weight_decay: float = 0.0,
         patience: int | None = 10,
         seed: int = 0,
@@ -115,6 +118,7 @@ class NextItemRecommender(Recommender):
         check_in_range("popularity_power", popularity_power, 0)
         check_in_range("calibration", calibration, 0, 1)
         check_in_range("lr", lr, 0, open_low=True)
+        check_in_range("lr_floor", lr_floor, 0, 1)
         check_in_range("weight_decay", weight_decay, 0)
         self.hidden_size = check_whole("hidden_size", hidden_size)
         self.max_length = check_whole("max_length", max_length)
@@ -129,6 +133,7 @@ class NextItemRecommender(Recommender):
         self.calibration = calibration
         self.window = window
         self.lr = lr
+        self.lr_floor = lr_floor
         self.weight_decay = weight_decay
         self.seed = seed
         self.device = device
@@ -217,6 +222,7 @@ class NextItemRecommender(Recommender):
             batches,
             self._loss,
             optimizer=optimizer,
+            schedule=cosine(self.epochs * len(batches.epoch(self.seed, 0)), self.lr_floor),
             epochs=self.epochs,
             validate=validate,
             callbacks=callbacks,

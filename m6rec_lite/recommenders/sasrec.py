@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.nn.attention import causal_mask
@@ -40,6 +40,10 @@ class SASRecNetwork(NextItemNetwork):
         self.positions = LearnedPositions(max_length, config.hidden_size)
         self.dropout = Dropout(config.dropout)
         self.transformer = Transformer(config)
+        for module in self.transformer.modules():
+            if isinstance(module, nn.Linear):  # small: at first each item speaks for itself
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
 
     def forward(self, items: Tensor, packing: Packing) -> Tensor:
         """``(tokens,)`` to ``(tokens, hidden_size)``; each token sees its row's earlier ones."""
@@ -88,6 +92,7 @@ class SASRec(NextItemRecommender):
         epochs: see there.
         batch_size: see there.
         lr: see there.
+        lr_floor: see there.
         weight_decay: see there.
         patience: see there.
         seed: see there.
@@ -112,6 +117,7 @@ class SASRec(NextItemRecommender):
         epochs: int = 100,
         batch_size: int = 128,
         lr: float = 1e-3,
+        lr_floor: float = 1.0,
         weight_decay: float = 0.0,
         patience: int | None = 10,
         seed: int = 0,
@@ -131,6 +137,7 @@ class SASRec(NextItemRecommender):
             epochs=epochs,
             batch_size=batch_size,
             lr=lr,
+            lr_floor=lr_floor,
             weight_decay=weight_decay,
             patience=patience,
             seed=seed,
