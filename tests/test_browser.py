@@ -103,7 +103,7 @@ def project(tmp_path):
     root = tmp_path / "course"
     for folder in ("notebooks", "exercises", "solutions"):
         shutil.copytree(ROOT / folder, root / folder)
-    for folder in ("m6rec_lite", "datasets"):
+    for folder in ("m6rec_lite", "datasets", "results"):
         (root / folder).symlink_to(ROOT / folder)
     return root
 
