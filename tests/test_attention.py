@@ -10,15 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from m6rec_lite.nn.attention import (
-    MultiHeadAttention,
-    attention,
-    causal_mask,
-    fused_attention,
-    padding_mask,
-    prefix_mask,
-)
+from m6rec_lite.nn.attention import MultiHeadAttention, attention, fused_attention
 from m6rec_lite.nn.dropout import Dropout, dropout
+from m6rec_lite.nn.masks import causal_mask, padding_mask, prefix_mask
 from m6rec_lite.nn.packing import Packing
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from m6rec_lite.nn.attention import causal_mask, padding_mask
+from m6rec_lite.nn.masks import causal_mask, padding_mask
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import (
     LearnedPositions,

@@ -4,9 +4,7 @@
 kernel, which never keeps the ``(time, time)`` matrix where it can be avoided. A test holds the two
 equal, forward and backward. Source: Vaswani et al., *Attention is all you need*, 2017, section 3.2.
 
-Masks are bool and say **what may be looked at** (True: look), as in torch's
-``scaled_dot_product_attention``. They broadcast to ``(batch, heads, queries, keys)`` and are
-combined with ``&``. (``nn.MultiheadAttention`` means the opposite by its masks.)
+Masks are bool and say what may be looked at (``nn.masks``).
 """
 
 from __future__ import annotations
@@ -17,69 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from m6rec_lite.nn.cache import Cache
 from m6rec_lite.nn.dropout import dropout as random_dropout
+from m6rec_lite.nn.masks import causal_mask, padding_mask
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotate
-
-
-def causal_mask(time: int, *, past: int = 0, device: torch.device | str | None = None) -> Tensor:
-    """Who may look at whom when nobody may look ahead.
-
-    Args:
-        time: number of queries.
-        past: number of keys before the first query (from a cache).
-        device: where to put it.
-
-    Returns:
-        ``(time, past + time)`` bool: query i sees the keys up to ``past + i``.
-    """
-    seen = torch.ones(time, past + time, dtype=torch.bool, device=device)
-    return seen.tril(diagonal=past)
-
-
-def padding_mask(lengths: Tensor, time: int) -> Tensor:
-    """Padding behind each row is looked at by nobody.
-
-    Args:
-        lengths: ``(batch,)`` whole numbers, each from 0 to ``time``.
-        time: length to which rows are padded.
-
-    Returns:
-        ``(batch, 1, 1, time)`` bool.
-
-    Raises:
-        ValueError: if a length is negative or above ``time``.
-    """
-    _check_lengths(lengths, time, "lengths")
-    return (torch.arange(time, device=lengths.device) < lengths[:, None])[:, None, None, :]
-
-
-def prefix_mask(prefix_lengths: Tensor, time: int) -> Tensor:
-    """A prefix that sees itself both ways, then a region that sees the prefix and its own past.
-
-    Source: Raffel et al., *T5*, 2020, section 3.2.1 (prefix language model).
-
-    Args:
-        prefix_lengths: ``(batch,)``, each from 0 (causal everywhere) to ``time`` (both ways).
-        time: length of the rows.
-
-    Returns:
-        ``(batch, 1, time, time)`` bool.
-
-    Raises:
-        ValueError: if a prefix is negative or longer than ``time``.
-    """
-    _check_lengths(prefix_lengths, time, "prefix_lengths")
-    inside = torch.arange(time, device=prefix_lengths.device) < prefix_lengths[:, None]
-    return inside[:, None, None, :] | causal_mask(time, device=prefix_lengths.device)
-
-
-def _check_lengths(lengths: Tensor, time: int, name: str) -> None:
-    if lengths.numel() and (int(lengths.min()) < 0 or int(lengths.max()) > time):
-        raise ValueError(
-            f"{name} must be from 0 to time={time}, got {int(lengths.min())} to "
-            f"{int(lengths.max())}: cut longer rows first"
-        )
 
 
 def attention(
@@ -154,6 +94,7 @@ def fused_attention(
     """
     _check_mask(mask)
     queries, keys = q.shape[-2], k.shape[-2]
+    causal = causal and queries > 1  # the only query is the latest, and sees all
     if causal and (mask is not None or bias is not None or queries != keys):
         seen = causal_mask(queries, past=keys - queries, device=q.device)
         mask, causal = seen if mask is None else mask & seen, False
@@ -241,6 +182,8 @@ class MultiHeadAttention(nn.Module):
         bias: Tensor | None = None,
         rotary: Tensor | None = None,
         packing: Packing | None = None,
+        cache: Cache | None = None,
+        layer: int = 0,
     ) -> Tensor:
         """Let every position look at the others.
 
@@ -251,18 +194,23 @@ class MultiHeadAttention(nn.Module):
             bias: added to the scores, ``(batch, heads, time, time)`` or what broadcasts to it.
             rotary: ``(..., time, head_dim / 2)`` angles, one row a position (``nn.positions``).
             packing: how ragged rows lie in x; then rows look at nothing but themselves.
+            cache: what was read before x, which x is added to: x looks at both, and a mask is of
+                ``(batch, 1, time, past + time)``.
+            layer: whose keys and values these are in the cache.
 
         Returns:
             The shape of x.
 
         Raises:
-            ValueError: if a mask or a bias is given with a packing.
+            ValueError: if a mask, a bias or a cache is given with a packing.
         """
         qkv = self.split(x, rotary)  # (..., time, 3, heads, head_dim)
         if packing is None:
-            return self.out(self._attend(qkv, mask, causal, bias).flatten(-2))
-        if mask is not None or bias is not None:
-            raise ValueError("a packing says who sees whom: give no mask and no bias with it")
+            return self.out(self._attend(qkv, mask, causal, bias, cache, layer).flatten(-2))
+        if mask is not None or bias is not None or cache is not None:
+            raise ValueError(
+                "a packing says who sees whom: give no mask, no bias and no cache with it"
+            )
         parts = []
         for group, padded in zip(packing.groups, packing.pad(qkv), strict=True):
             seen = None if causal or group.full else padding_mask(group.lengths, group.time)
@@ -291,16 +239,25 @@ class MultiHeadAttention(nn.Module):
         return attention(q, k, v, mask, bias=bias)[1]
 
     def _attend(
-        self, qkv: Tensor, mask: Tensor | None, causal: bool, bias: Tensor | None
+        self,
+        qkv: Tensor,
+        mask: Tensor | None,
+        causal: bool,
+        bias: Tensor | None,
+        cache: Cache | None = None,
+        layer: int = 0,
     ) -> Tensor:
         """``(batch, time, 3, heads, head_dim)`` to ``(batch, time, heads, head_dim)``."""
         q, k, v = (part.transpose(1, 2) for part in qkv.unbind(dim=2))  # (batch, heads, time, …)
+        if cache is not None:
+            k, v = cache.update(k, v, layer)  # (batch, heads, past + time, …)
         p = self.dropout if self.training else 0.0
         if self.fused:
             out = fused_attention(q, k, v, mask, bias=bias, causal=causal, dropout=p)
         else:
             if causal:
-                seen = causal_mask(q.shape[-2], device=q.device)
+                past = k.shape[-2] - q.shape[-2]
+                seen = causal_mask(q.shape[-2], past=past, device=q.device)
                 mask = seen if mask is None else mask & seen
             out = attention(q, k, v, mask, bias=bias, dropout=p)[0]
         return out.transpose(1, 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -16,11 +17,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m6rec_lite.nn.attention import MultiHeadAttention
+from m6rec_lite.nn.cache import Cache
 from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotary_angles
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),  # GPT-2's: a formula without the erf
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class TransformerConfig:
     n_layers: int = 2  # blocks
     n_heads: int = 1  # attentions side by side; must divide hidden_size
     ffn_size: int | None = None  # inside the feed-forward net; None is 4 * hidden_size
-    activation: Literal["relu", "gelu"] = "gelu"  # of the feed-forward net
+    activation: Literal["relu", "gelu", "gelu_tanh"] = "gelu"  # of the feed-forward net
     dropout: float = 0.1  # share set to 0: attention weights, inside the net, what a branch adds
     norm_first: bool = True  # pre-norm; False is post-norm, as in 2017
     norm_eps: float = 1e-5  # keeps the norm's quotient finite
@@ -104,9 +110,12 @@ class Block(nn.Module):
         bias: Tensor | None = None,
         rotary: Tensor | None = None,
         packing: Packing | None = None,
+        cache: Cache | None = None,
+        layer: int = 0,
     ) -> Tensor:
         """``(batch, time, hidden_size)`` to the same; arguments as of ``MultiHeadAttention``."""
         sight = {"causal": causal, "bias": bias, "rotary": rotary, "packing": packing}
+        sight |= {"cache": cache, "layer": layer}
         if self.config.norm_first:
             x = x + self.dropout(self.attention(self.norm_attention(x), mask, **sight))
             return x + self.dropout(self.ffn(self.norm_ffn(x)))
@@ -166,6 +175,7 @@ class Transformer(nn.Module):
         bias: Tensor | None = None,
         positions: Tensor | None = None,
         packing: Packing | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
         """Run all blocks.
 
@@ -175,8 +185,10 @@ class Transformer(nn.Module):
             causal: look at no later position.
             bias: added to every layer's scores.
             positions: ``(time,)``, ``(batch, time)`` or, packed, ``(tokens,)``, for rotary
-                positions; by default 0, 1, 2, ... (packed: the steps back, negative).
+                positions; by default 0, 1, 2, ..., behind what the cache holds (packed: the
+                steps back, negative).
             packing: how ragged rows lie in x.
+            cache: what was read before x; x is added to it.
 
         Returns:
             The shape of x.
@@ -194,8 +206,10 @@ class Transformer(nn.Module):
             if positions is None and packing is not None:
                 positions = -packing.steps_back
             elif positions is None:
-                positions = torch.arange(x.shape[-2], device=x.device)
+                past = 0 if cache is None else cache.get_seq_length()
+                positions = torch.arange(past, past + x.shape[-2], device=x.device)
             rotary = rotary_angles(positions, self.config.head_dim, base=self.config.rotary_base)
-        for block in self.blocks:
-            x = block(x, mask, causal=causal, bias=bias, rotary=rotary, packing=packing)
+        sight = {"causal": causal, "bias": bias, "rotary": rotary, "packing": packing}
+        for i, block in enumerate(self.blocks):
+            x = block(x, mask, **sight, cache=cache, layer=i)
         return self.norm(x)

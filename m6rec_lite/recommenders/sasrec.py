@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from m6rec_lite.data.interactions import Histories
-from m6rec_lite.nn.attention import causal_mask
 from m6rec_lite.nn.dropout import Dropout
+from m6rec_lite.nn.masks import causal_mask
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import LearnedPositions
 from m6rec_lite.nn.transformer import Transformer, TransformerConfig
