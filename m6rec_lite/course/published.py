@@ -42,6 +42,8 @@ SIMPLE: dict[str, dict[str, Figure]] = {
         "EASE": Figure("EASE", 0.1463, 0.0737, _EARLIER),
         "EASE decay": Figure("EASE, recency decay", 0.1898, 0.1031, _EARLIER),
         "Bigram": Figure("bigram over item ids", 0.1453, 0.0762, _EARLIER),
+        "IALS": Figure("iALS", 0.1410, 0.0748, _EARLIER),
+        "BPR": Figure("BPR", 0.1209, 0.0613, _EARLIER),
     },
     "ml-1m": {
         "Popularity": Figure("popularity", 0.0394, 0.0194, _EARLIER),
@@ -52,6 +54,8 @@ SIMPLE: dict[str, dict[str, Figure]] = {
             "EASE, recency decay", 0.2245, 0.1284, _EARLIER, {"l2": 1000.0, "decay": 0.7}
         ),
         "Bigram": Figure("bigram over item ids", 0.1919, 0.1122, _EARLIER),
+        "IALS": Figure("iALS, 128 factors", 0.1028, 0.0521, _EARLIER),
+        "BPR": Figure("BPR, 128 factors", 0.0768, 0.0368, _EARLIER),
     },
 }
 
@@ -62,13 +66,18 @@ SAME_TIES: dict[str, dict[str, Figure]] = {
 }
 
 #: Neural models on MovieLens-1M, as their authors' repositories print them: what is ahead.
+#: All know no more than the order of events; HSTU-large that is told when it is asked has .2164.
 NEURAL: dict[str, tuple[Figure, ...]] = {
     "ml-1m": (
         Figure("SASRec, binary cross-entropy, one negative", 0.1993, 0.1078, "BERT4Rec papers"),
+        Figure("BERT4Rec, replications at best", 0.2920, 0.1620, "three replications"),
         Figure("GRU4Rec, full cross-entropy", 0.2811, 0.1648, "generative-recommenders"),
         Figure("SASRec, sampled softmax", 0.2853, 0.1603, "generative-recommenders"),
+        Figure("T5-small that writes item ids as text", 0.2945, 0.1683, "OpenP5"),
         Figure("gSASRec", 0.3003, 0.1726, "gSASRec"),
         Figure("SASRec, full cross-entropy", 0.3152, 0.1821, "antklen"),
+        Figure("SASRec, cross-entropy over 3,000 negatives", 0.3159, 0.1857, "antklen"),
         Figure("HSTU-large", 0.3294, 0.1893, "generative-recommenders"),
     ),
+    "ml-100k": (Figure("T5-small that writes item ids as text", 0.1208, 0.0595, "OpenP5"),),
 }
