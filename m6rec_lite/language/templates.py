@@ -1,0 +1,240 @@
+"""Sentences as data: how an item, an event, a person and a time are put into words.
+
+The sentences lie in ``templates.json`` under a name. Change a copy of it, load it by its path, and
+the whole course speaks otherwise: nothing here knows a word.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from m6rec_lite.data import EVENTS
+
+#: The fields that each kind of sentence may use. "*" stands for every other key of a group.
+_SLOTS: dict[str, dict[str, set[str]]] = {
+    "nouns": {"*": {"value"}},
+    "item": {
+        "domain": {"noun"},
+        "category": {"category"},
+        "title": {"title"},
+        "creator": {"creator"},
+        "price": {"price"},
+        "tags": {"tags"},
+        "description": {"description"},
+    },
+    "events": {
+        **{event: {"item"} for event in EVENTS},
+        "rate with value": {"item", "value"},
+        "search": {"query"},
+    },
+}
+_PLAIN = {"untitled": set(), "nothing": set(), "month": {"month"}, "weekday": {"weekday"},
+          "weather": {"condition", "temperature"}}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Templates:
+    """One way to put behaviour into words; see ``templates.json`` for the sentences.
+
+    Attributes:
+        name: what it is called.
+        nouns: domain to noun; ``"*"`` is any other domain, ``""`` a missing one.
+        item: part of an item to phrase; an item's phrases stand in this order.
+        untitled: stands for the title's phrase where there is no title.
+        parts: what an event says of its item, unless asked otherwise.
+        nothing: an item of which no part is known.
+        events: name of an event to sentence; ``search`` and ``rate with value`` besides.
+        user: column of the users' table to phrases by value, as ``nouns``; None is left out.
+        month, months, weekday, weekdays, weather: the moment.
+        ago, later: how long ago, and how long after the event before: steps of ``from`` seconds,
+            counted in ``unit`` seconds, with a phrase for ``one`` and for ``many``.
+        statistics: how an item stands among all, by ``share`` of those that stand higher.
+    """
+
+    name: str
+    nouns: dict[str, str]
+    item: dict[str, str]
+    parts: list[str]
+    untitled: str
+    nothing: str
+    events: dict[str, str]
+    user: dict[str, dict[str, str | None]]
+    month: str
+    months: list[str]
+    weekday: str
+    weekdays: list[str]
+    weather: str
+    ago: list[dict[str, Any]]
+    later: list[dict[str, Any]]
+    statistics: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    @classmethod
+    def load(cls, name: str | Path = "default") -> Self:
+        """The templates of a name in ``templates.json``, or of a JSON file of one's own.
+
+        A file holds one object like those under a name in ``templates.json``; with ``extends`` it
+        gives only what differs from the one it names.
+
+        Raises:
+            ValueError: if there is no such name, or a sentence is missing or has a wrong field.
+            FileNotFoundError: if there is no such file.
+        """
+        text = resources.files(__package__).joinpath("templates.json").read_text(encoding="utf-8")
+        known: dict[str, dict[str, Any]] = json.loads(text)
+        if isinstance(name, Path) or str(name).endswith(".json"):
+            path = Path(name)
+            try:
+                given = json.loads(path.read_text(encoding="utf-8"))
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path} is not JSON: {error}") from error
+            return cls.from_dict(path.stem, given, known)
+        if name not in known:
+            raise ValueError(
+                f"no templates are called {name!r}; there are {', '.join(known)}, or give the path "
+                "of a .json file"
+            )
+        return cls.from_dict(str(name), known[str(name)], known)
+
+    @classmethod
+    def from_dict(
+        cls, name: str, given: Mapping[str, Any], known: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Templates from what a JSON file holds; ``known`` are those it may extend."""
+        if not isinstance(given, Mapping):
+            raise ValueError(f"templates {name!r} must be one JSON object, got {given!r:.60}")
+        if (base := given.get("extends")) is not None:
+            if base not in (known or {}):
+                raise ValueError(
+                    f"templates {name!r} extend {base!r}; there are {list(known or ())}"
+                )
+            given = {**known[base], **given}
+        wanted = {field.name for field in fields(cls)} - {"name"}
+        missing, strange = wanted - given.keys(), given.keys() - wanted - {"about", "extends"}
+        if missing or strange:
+            raise ValueError(
+                f"templates {name!r}: missing {sorted(missing)}, unknown {sorted(strange)}; they "
+                f"need {sorted(wanted)}"
+            )
+        try:
+            return cls(name=name, **{key: given[key] for key in wanted})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"templates {name!r} are not built like those in templates.json: {error!r}"
+            ) from error
+
+    # Words
+
+    def noun(self, domain: str | None) -> str:
+        """What an item of a domain is."""
+        return _by_value(self.nouns, domain) or self.nouns[""]
+
+    def person(self, values: Mapping[str, str | None]) -> str:
+        """A sentence about somebody: a phrase for each of the given columns, in their order."""
+        phrases = [_by_value(self.user[key], value) for key, value in values.items()]
+        return _sentence(", ".join(phrase for phrase in phrases if phrase))
+
+    def moment(self, timestamp: int, parts: tuple[str, ...] = ("weekday", "month")) -> str:
+        """The weekday and month (in UTC) of a moment in unix seconds."""
+        day = np.datetime64(int(timestamp), "s").astype("datetime64[D]")
+        month = int(day.astype("datetime64[M]").astype(np.int64)) % 12
+        weekday = int(day.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+        words = {
+            "weekday": self.weekday.format(weekday=self.weekdays[weekday]),
+            "month": self.month.format(month=self.months[month]),
+        }
+        return " ".join(words[part] for part in parts)
+
+    def sky(self, condition: str, temperature: float) -> str:
+        """A sentence about the weather; the temperature in degrees Celsius, rounded."""
+        words = self.weather.format(condition=condition, temperature=round(temperature))
+        return words[:1].upper() + words[1:]
+
+    def elapsed(self, seconds: np.ndarray, ladder: str = "ago") -> np.ndarray:
+        """How long ago, or how long after, in words.
+
+        Args:
+            seconds: ``(n,)`` whole numbers, 0 or more.
+            ladder: ``"ago"`` or ``"later"``.
+
+        Returns:
+            ``(n,)`` object array of phrases, such as "23 minutes ago": rounded down to whole units
+            of the step.
+        """
+        steps = self.ago if ladder == "ago" else self.later
+        seconds = np.asarray(seconds, dtype=np.int64)
+        start = np.array([step["from"] for step in steps], dtype=np.int64)
+        unit = np.array([step["unit"] for step in steps], dtype=np.int64)
+        step = np.searchsorted(start, seconds, side="right") - 1
+        number = seconds // unit[step]
+        both, place = np.unique(np.stack([step, number]), axis=1, return_inverse=True)
+        phrases = [
+            steps[s]["one"] if n == 1 else steps[s]["many"].format(n=n) for s, n in both.T.tolist()
+        ]
+        return np.array(phrases, dtype=object)[place.reshape(-1)]
+
+    # Checks
+
+    def _check(self) -> None:
+        """Raise ``ValueError`` where a sentence is missing or uses a field that it cannot have."""
+        for group, slots in _SLOTS.items():
+            given = getattr(self, group)
+            if missing := slots.keys() - given.keys():
+                raise ValueError(f"templates {self.name!r}: {group} lacks {sorted(missing)}")
+            for key, text in given.items():
+                self._check_text(f"{group}.{key}", text, slots.get(key, set()))
+        if strange := set(self.parts) - set(_SLOTS["item"]):
+            raise ValueError(f"templates {self.name!r}: parts has {sorted(strange)}")
+        if "" not in self.nouns:
+            raise ValueError(f"templates {self.name!r}: nouns lacks '', for items of no domain")
+        for key, slots in _PLAIN.items():
+            self._check_text(key, getattr(self, key), slots)
+        for column, phrases in self.user.items():
+            for value, text in phrases.items():
+                if text is not None:
+                    self._check_text(f"user.{column}.{value}", text, {"value"})
+        for key, n in (("months", 12), ("weekdays", 7)):
+            if len(getattr(self, key)) != n:
+                raise ValueError(f"templates {self.name!r}: {key} must be {n} names")
+        for key in ("ago", "later"):
+            steps = getattr(self, key)
+            start = [step["from"] for step in steps]
+            if start[:1] != [0] or start != sorted(set(start)):
+                raise ValueError(f"templates {self.name!r}: {key} must rise from 0, got {start}")
+            for step in steps:
+                self._check_text(f"{key}.one", step["one"], set())
+                self._check_text(f"{key}.many", step["many"], {"n"})
+        for level in self.statistics["levels"]:
+            self._check_text("statistics", level["text"], {"events"})
+
+    def _check_text(self, where: str, text: str, slots: set[str]) -> None:
+        try:
+            used = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"templates {self.name!r}: {where} {text!r}: {error}") from error
+        if used - slots:
+            raise ValueError(
+                f"templates {self.name!r}: {where} uses {sorted(used - slots)}; it may use "
+                f"{sorted(slots) or 'no field'} (write {{{{ and }}}} for braces)"
+            )
+
+
+def _by_value(phrases: Mapping[str, str | None], value: str | None) -> str | None:
+    """The phrase for a value: its own, else that of ``"*"``; that of ``""`` for a missing one."""
+    key = "" if value is None else value if value in phrases else "*"
+    phrase = phrases.get(key)
+    return phrase if phrase is None or value is None else phrase.format(value=value)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
