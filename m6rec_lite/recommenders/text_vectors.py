@@ -1,0 +1,164 @@
+"""Recommend by vectors of items that come from elsewhere: a language model's, or any table of them.
+
+As in content-based filtering (``content``) a user is the sum of what was met, but items are
+described by vectors instead of words. A pretrained model puts "boots" near "hiking shoes" though
+they share no word; and an item needs nothing but its text, so that it can be recommended on its
+first day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.data.tables import DataError
+from m6rec_lite.language.features import POOLINGS, Pooling, TextEncoder
+from m6rec_lite.recommenders.base import Recommender, check_in_range, recency_weights
+from m6rec_lite.recommenders.content import item_texts
+
+#: Of a cosine. Items of the same text tie: the last bits of a product, which depend on the size of
+#: the batch, must not order them.
+DECIMALS = 9
+
+
+class ItemVectors(Recommender):
+    """Scores an item by the cosine between its vector and the history's.
+
+    A profile is the sum of the unit vectors of the items met, each weighted by
+    ``decay ** steps_back``. Every item of the catalogue is scored, those without a single training
+    row too. An item whose vector is 0 is one of which nothing is known: it scores 0.
+
+    Args:
+        column: of the items table that holds a vector (a list of numbers) for each item.
+        center: subtract the catalogue's mean first. States of language models share a large common
+            part, which makes every cosine high and says nothing (Mu and Viswanath, *All-but-the-
+            top*, 2018).
+        decay: weight lost with each step back in the history, in (0, 1]; 1 is order-blind.
+    """
+
+    def __init__(self, column: str = "vector", center: bool = True, decay: float = 1.0) -> None:
+        check_in_range("decay", decay, 0, 1, open_low=True)
+        self.column = column
+        self.center = center
+        self.decay = decay
+
+    def _fit(
+        self,
+        train: Interactions,
+        *,
+        items: pd.DataFrame | None = None,
+        progress: bool = True,
+        **extras: Any,
+    ) -> None:
+        if items is None:
+            raise DataError(f"{self.name} reads items: call fit(train, items=dataset.items)")
+        missing = np.setdiff1d(train.item_ids, items["item_id"].to_numpy())
+        if len(missing):
+            raise DataError(
+                f"the table of items lacks {len(missing)} of the catalogue's "
+                f"{train.n_items} items: {missing[:5].tolist()}; give the data set's whole table"
+            )
+        catalogue = items.drop_duplicates("item_id").set_index("item_id").loc[train.item_ids]
+        vectors = self._vectors(catalogue, progress)
+        if vectors.ndim != 2 or len(vectors) != len(catalogue):
+            raise DataError(
+                f"wanted a vector for each of {len(catalogue)} items, got {vectors.shape}"
+            )
+        if not np.isfinite(vectors).all():
+            wrong = train.item_ids[~np.isfinite(vectors).all(axis=1)]
+            raise DataError(
+                f"the vectors of {len(wrong)} items hold NaN or infinity, such as those of "
+                f"{wrong[:5].tolist()}; give 0 for an item of which nothing is known"
+            )
+        known = vectors.any(axis=1)
+        if not known.any():
+            raise DataError(f"every item's vector is 0: {self!r} has nothing to compare")
+        vectors = vectors.astype(np.float32)
+        if self.center and known.sum() > 1:
+            vectors = np.where(known[:, None], vectors - vectors[known].mean(axis=0), 0.0)
+        self.vectors_ = _unit_rows(vectors)
+
+    def _vectors(self, items: pd.DataFrame, progress: bool) -> np.ndarray:
+        """``(n_items, d)``, in the order of the rows of ``items``."""
+        if self.column not in items:
+            raise DataError(
+                f"the table of items has no column {self.column!r} of vectors; it has "
+                f"{list(items.columns)}. Add it: items.assign({self.column}=list(matrix))"
+            )
+        rows = [np.asarray(row, dtype=np.float64).reshape(-1) for row in items[self.column]]
+        lengths = {len(row) for row in rows}
+        if len(lengths) != 1 or lengths == {0}:
+            raise DataError(
+                f"the vectors in {self.column!r} must be of one length, got lengths "
+                f"{sorted(lengths)[:5]}; give 0 for an item of which nothing is known"
+            )
+        return np.stack(rows)
+
+    def _score(self, histories: Histories) -> np.ndarray:
+        weights, vectors = recency_weights(histories, self.decay), self.vectors_.astype(np.float64)
+        profiles = _unit_rows(histories.matrix(weights) @ vectors)
+        return np.round(profiles @ vectors.T, DECIMALS)
+
+    def _similarity(self, place: int) -> np.ndarray:
+        return np.round(self.vectors_.astype(np.float64) @ self.vectors_[place], DECIMALS)
+
+
+class TextVectors(ItemVectors):
+    """``ItemVectors`` whose vectors a language model makes of the items' texts.
+
+    Args:
+        encoder: name of a model, as ``language.hub.find_model`` takes it, or a function from a list
+            of texts to ``(n, d)`` vectors. Of a function a saved model keeps the name only: it can
+            be asked again, but not fitted.
+        columns: texts of the items table to read, those it has.
+        pooling: of the states; see ``TextEncoder.encode``. A function does its own.
+        center: see ``ItemVectors``.
+        decay: see there.
+        max_length: tokens of a text that are read; None is all that the model can.
+        device: ``cpu``, ``cuda``, ...; None takes the best there is.
+    """
+
+    def __init__(
+        self,
+        encoder: str | Path | Callable[[list[str]], np.ndarray] = "all-MiniLM-L6-v2",
+        columns: Sequence[str] = ("title", "description", "tags"),
+        pooling: Pooling = "mean",
+        center: bool = True,
+        decay: float = 1.0,
+        max_length: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        if isinstance(columns, str):
+            raise ValueError(f"columns must be a list of names, got the one string {columns!r}")
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}")
+        super().__init__(center=center, decay=decay)
+        self.encoder = encoder
+        self.columns = tuple(columns)
+        self.pooling = pooling
+        self.max_length = max_length
+        self.device = device
+
+    def _vectors(self, items: pd.DataFrame, progress: bool) -> np.ndarray:
+        texts = [text.strip() for text in item_texts(items, self.columns)]
+        if not any(texts):
+            raise DataError(f"no text in the columns {list(self.columns)} of any item")
+        if callable(self.encoder):
+            return np.asarray(self.encoder(texts))
+        encoder = TextEncoder(self.encoder, max_length=self.max_length, device=self.device)
+        return encoder.encode(texts, self.pooling, progress=progress)
+
+    def _settings(self) -> dict[str, Any]:
+        name = getattr(self.encoder, "__name__", str(self.encoder))
+        return self.get_params() | {"encoder": name}
+
+
+def _unit_rows(matrix: np.ndarray) -> np.ndarray:
+    """Each row divided by its Euclidean length; rows of zeros stay."""
+    length = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return matrix / np.where(length > 0, length, 1.0)
