@@ -48,6 +48,7 @@ class TransformerConfig:
     bias: bool = True  # whether linear maps and norms add one
     rotary_base: float | None = None  # turn queries and keys by their position (10,000); None: no
     fused: bool = True  # torch's one kernel for attention; False: the formula, step by step
+    ffn_dropout: float | None = None  # inside the net; None: as dropout (GPT-2 and BERT: 0)
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "n_layers", "n_heads"):
@@ -61,8 +62,11 @@ class TransformerConfig:
             )
         if self.ffn_size is not None and self.ffn_size < 1:
             raise ValueError(f"ffn_size must be at least 1, got {self.ffn_size!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout!r}")
+        for name in ("dropout", "ffn_dropout"):
+            if not 0 <= (getattr(self, name) or 0.0) < 1:
+                raise ValueError(
+                    f"{name} must be at least 0 and below 1, got {getattr(self, name)!r}"
+                )
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation must be one of {sorted(ACTIVATIONS)}, got {self.activation!r}"
@@ -100,6 +104,8 @@ class Block(nn.Module):
         self.norm_attention = nn.LayerNorm(d, config.norm_eps, bias=config.bias)
         self.norm_ffn = nn.LayerNorm(d, config.norm_eps, bias=config.bias)
         self.dropout = Dropout(config.dropout)
+        inner = config.dropout if config.ffn_dropout is None else config.ffn_dropout
+        self.dropout_ffn = Dropout(inner)
 
     def forward(
         self,
@@ -124,7 +130,7 @@ class Block(nn.Module):
 
     def ffn(self, x: Tensor) -> Tensor:
         """The feed-forward net: out to ``ffn_size``, bent, and back; each position alone."""
-        return self.shrink(self.dropout(ACTIVATIONS[self.config.activation](self.expand(x))))
+        return self.shrink(self.dropout_ffn(ACTIVATIONS[self.config.activation](self.expand(x))))
 
     @torch.no_grad()
     def load_torch(self, layer: nn.TransformerEncoderLayer) -> Block:

@@ -1,0 +1,104 @@
+"""Writing text with a cache: tokens a second, ours against ``generate`` of ``transformers``.
+
+One GPT-2 with one set of weights, greedy, without an end token, so that both write the same number
+of tokens: each of ``--prompts`` prompts of ``--prompt-length`` tokens gets ``--new`` more, alone
+(batch 1) and all together (batch 16). Before anything is measured, both must write the same.
+
+    python benchmarks/generate.py [--threads 2] [--rounds 5] [--new 128] [--hidden-size 128] ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+BATCHES = (1, 16)
+
+
+def main() -> None:
+    """Time in turns, print, and end in one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--new", type=int, default=128)
+    parser.add_argument("--prompt-length", type=int, default=64)
+    parser.add_argument("--vocab-size", type=int, default=4096)
+    parser.add_argument("--hidden-size", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--heads", type=int, default=4)
+    options = parser.parse_args()
+
+    import torch
+    from transformers.utils import logging
+
+    from m6rec_lite.language.gpt import GPT, GPTConfig
+    from m6rec_lite.language.gpt_format import to_transformers
+    from m6rec_lite.nn.sampling import generate
+
+    torch.set_num_threads(options.threads)
+    logging.set_verbosity_error()
+    draw = torch.Generator().manual_seed(0)
+    config = GPTConfig(
+        options.vocab_size, options.prompt_length + options.new, options.hidden_size,
+        options.layers, options.heads,
+    )  # fmt: skip
+    ours = GPT(config).eval()
+    for weight in ours.parameters():  # larger than at the start: else all tokens are as likely
+        torch.nn.init.normal_(weight, std=0.1, generator=draw)
+    theirs = to_transformers(ours)
+    size = (max(BATCHES), options.prompt_length)
+    prompts = torch.randint(options.vocab_size, size, generator=draw)
+    seen = torch.ones_like(prompts)
+
+    def write_ours(n: int) -> list[list[int]]:
+        return generate(ours, prompts[:n].tolist(), max_new_tokens=options.new)
+
+    def write_theirs(n: int) -> list[list[int]]:
+        written = theirs.generate(
+            prompts[:n], attention_mask=seen[:n], max_new_tokens=options.new, do_sample=False,
+            eos_token_id=None, pad_token_id=0, use_cache=True,
+        )  # fmt: skip
+        return written[:, options.prompt_length :].tolist()
+
+    runs: dict[str, Callable[[int], list[list[int]]]] = {"ours": write_ours, "peer": write_theirs}
+    rates: dict[tuple[str, int], list[float]] = {(name, n): [] for name in runs for n in BATCHES}
+    for n in BATCHES:  # the warm-up, too
+        if write_ours(n) != write_theirs(n):
+            raise SystemExit(f"ours and transformers write different texts at batch {n}")
+    for turn in range(options.rounds):
+        for n in BATCHES:
+            for name, run in runs.items():
+                clock = time.perf_counter()
+                run(n)
+                rates[name, n].append(n * options.new / (time.perf_counter() - clock))
+                print(f"round {turn + 1}, batch {n}, {name}: {rates[name, n][-1]:,.0f} tokens/s")
+    median = {key: statistics.median(values) for key, values in rates.items()}
+    ratios = {n: median["ours", n] / median["peer", n] for n in BATCHES}
+    worst = min(ratios, key=ratios.get)
+    for n in BATCHES:
+        print(
+            f"batch {n}: ours {median['ours', n]:,.0f} tokens/s, transformers "
+            f"{median['peer', n]:,.0f}, ratio {ratios[n]:.2f}"
+        )
+    print(
+        json.dumps(
+            {
+                "name": f"GPT-2 of {options.layers} layers and d {options.hidden_size} writing "
+                f"{options.new} tokens behind {options.prompt_length}, against transformers' "
+                f"generate, the worse of batches {BATCHES}: {worst}, {options.threads} threads",
+                "ours": round(median["ours", worst]),
+                "peer": round(median["peer", worst]),
+                "ratio": round(ratios[worst], 3),
+                "unit": "tokens/s",
+                **{f"ratio at batch {n}": round(ratio, 3) for n, ratio in ratios.items()},
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Training a GPT-2: tokens a second, ours against ``transformers``' ``GPT2LMHeadModel``.
+
+The same shape, the same weights at the start, the same documents in the same batches: lengths drawn
+from a log-normal distribution (median ``--median``, cut at the context) as behaviour texts have
+them. Ours packs the documents of a batch without padding and without attention across them; the
+peer pads them to the longest, with ``attention_mask`` and labels of -100, as its users do. Both
+take a step of AdamW with torch's fused kernel; both count the same targets. ``--same-length`` takes
+the padding away, and leaves what is won by the loss, which never holds all scores, and by dropout.
+
+The two take turns. A turn trains ``--steps`` batches after two that are not counted. Both must come
+to the same loss on one batch, dropout off, or nothing is measured.
+
+    python benchmarks/gpt.py [--threads 2] [--rounds 5] [--steps 10] [--hidden-size 128] ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+WARM_UP = 2
+
+
+def main() -> None:
+    """Time in turns, print, and end in one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--documents", type=int, default=32, help="a batch")
+    parser.add_argument("--median", type=int, default=100, help="tokens of a document")
+    parser.add_argument("--same-length", action="store_true", help="all as long as the context")
+    parser.add_argument("--context", type=int, default=256)
+    parser.add_argument("--vocab-size", type=int, default=4096)
+    parser.add_argument("--hidden-size", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--heads", type=int, default=4)
+    options = parser.parse_args()
+
+    import torch
+    from transformers.utils import logging
+
+    from m6rec_lite.language.gpt import GPT, GPTConfig
+    from m6rec_lite.language.gpt_format import to_transformers
+    from m6rec_lite.nn.packing import Packing
+
+    torch.set_num_threads(options.threads)
+    logging.set_verbosity_error()
+    draw = torch.Generator().manual_seed(0)
+    config = GPTConfig(
+        options.vocab_size, options.context, options.hidden_size, options.layers, options.heads
+    )
+    ours = GPT(config, generator=draw)
+    theirs = to_transformers(ours).train()
+
+    packed, padded = [], []
+    for _ in range(WARM_UP + options.steps):
+        spread = (torch.randn(options.documents, generator=draw) * 0.6).exp()
+        lengths = (options.median * spread).long().clamp(8, options.context)
+        if options.same_length:
+            lengths = torch.full_like(lengths, options.context)
+        lengths = lengths.sort(descending=True).values
+        documents = [torch.randint(config.vocab_size, (n,), generator=draw) for n in lengths]
+        ids = torch.cat([document[:-1] for document in documents])
+        targets = torch.cat([document[1:] for document in documents])
+        packed.append((ids, targets, lengths - 1))
+        pad = torch.nn.utils.rnn.pad_sequence
+        labels = pad(documents, batch_first=True, padding_value=-100)
+        padded.append((pad(documents, batch_first=True), (labels != -100).long(), labels))
+
+    def loss_of_ours(i: int) -> torch.Tensor:
+        ids, targets, lengths = packed[i]
+        return ours.loss(ids, targets, Packing(lengths))
+
+    def loss_of_theirs(i: int) -> torch.Tensor:
+        ids, mask, labels = padded[i]
+        return theirs(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
+
+    optimizers = {
+        model: torch.optim.AdamW(model.parameters(), 3e-4, fused=True) for model in (ours, theirs)
+    }
+
+    def turn_of(model: torch.nn.Module, loss: Callable[[int], torch.Tensor]) -> float:
+        """Targets a second."""
+        for i in range(len(packed)):
+            if i == WARM_UP:
+                clock = time.perf_counter()
+            loss(i).backward()
+            optimizers[model].step()
+            optimizers[model].zero_grad()
+        return counted / (time.perf_counter() - clock)
+
+    counted = sum(len(targets) for _, targets, _ in packed[WARM_UP:])
+    cells = sum(ids.numel() for ids, _, _ in padded[WARM_UP:])
+    ours.eval(), theirs.eval()
+    with torch.no_grad():
+        mine, given = float(loss_of_ours(0)), float(loss_of_theirs(0))
+    if abs(mine - given) > 1e-3 * given:
+        raise SystemExit(f"ours has a loss of {mine:.5f} and transformers one of {given:.5f}")
+    ours.train(), theirs.train()
+    print(f"{counted:,} targets a turn; padded batches have {cells:,} cells")
+    rates: dict[str, list[float]] = {"ours": [], "peer": []}
+    for turn in range(options.rounds):
+        rates["ours"].append(turn_of(ours, loss_of_ours))
+        rates["peer"].append(turn_of(theirs, loss_of_theirs))
+        print(
+            f"round {turn + 1}: ours {rates['ours'][-1]:,.0f} tokens/s, transformers "
+            f"{rates['peer'][-1]:,.0f}",
+            flush=True,
+        )
+    kind = f"ragged documents of {options.median} tokens by the median"
+    if options.same_length:
+        kind = f"documents of {options.context} tokens each"
+    median = {name: statistics.median(values) for name, values in rates.items()}
+    print(
+        json.dumps(
+            {
+                "name": f"training a GPT-2 of {options.layers} layers and d {options.hidden_size}, "
+                f"a vocabulary of {options.vocab_size}, {kind}, against transformers, "
+                f"{options.threads} threads",
+                "ours": round(median["ours"]),
+                "peer": round(median["peer"]),
+                "ratio": round(median["ours"] / median["peer"], 3),
+                "unit": "tokens/s",
+                "padding of the peer": round(1 - counted / cells, 3),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

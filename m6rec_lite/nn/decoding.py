@@ -1,0 +1,189 @@
+"""Reading on from a text, row by row, with a cache: what writing and judging text have in common.
+
+A language model takes part by one function, ``step``: it is given the tokens that are new and a
+cache of what it has read, and answers with logits of the token that comes next. ``Reader`` keeps
+the books of a batch of prompts: prompts of different lengths are padded on the left, so that all
+rows go on at the same column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from m6rec_lite.nn.cache import KeyValueCache
+
+#: Which tokens may come next, given what was written so far of a row (the prompt left out).
+Allowed = Callable[[list[int]], Collection[int]]
+
+
+class Step(Protocol):
+    """What a language model is asked for."""
+
+    def __call__(
+        self,
+        ids: Tensor,
+        cache: Any,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        last: bool = True,
+    ) -> Tensor:
+        """Read on, and say what comes next.
+
+        Args:
+            ids: ``(rows, new)`` int64.
+            cache: what was read before; the new tokens are added to it.
+            mask: ``(rows, past + new)`` bool, False for padding; None: there is none.
+            positions: ``(rows, new)`` places in the text; None: past, past + 1, ...
+            last: answer for the last of the new tokens alone.
+
+        Returns:
+            Logits ``(rows, vocab_size)``, or ``(rows, new, vocab_size)`` unless ``last``.
+        """
+        ...
+
+
+@contextmanager
+def reading(model: Any) -> Iterator[None]:
+    """Dropout and gradients off; afterwards the model is as it was."""
+    model = getattr(model, "__self__", model)  # of a method, the object
+    modules = model.modules() if isinstance(model, torch.nn.Module) else ()
+    training = [module for module in modules if module.training]
+    for module in training:
+        module.training = False
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class Reader:
+    """A batch of texts that a model is reading.
+
+    Args:
+        model: an object with a method ``step`` (see ``Step``) such as ``GPT``, or the function
+            itself. Where it has them, its ``new_cache()`` makes the cache (otherwise
+            ``KeyValueCache``), ``context`` bounds what it can read, and ``device`` says where.
+        prompts: token ids, at least one each.
+        room: columns that may be read after the prompts.
+
+    Attributes:
+        logits: ``(rows, vocab_size)`` of what follows each prompt.
+
+    Raises:
+        TypeError: if the prompts are one flat list.
+        ValueError: if there is no prompt, one is empty, or prompt and room exceed the context.
+    """
+
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], room: int) -> None:
+        lengths = check_prompts(prompts)
+        context = getattr(model, "context", None)
+        if context is not None and max(lengths) + room > context:
+            raise ValueError(
+                f"a prompt of {max(lengths)} tokens and up to {room} more do not fit the model's "
+                f"context of {context}: cut the prompt at its start, or ask for fewer tokens"
+            )
+        device = getattr(model, "device", "cpu")
+        self._step: Step = getattr(model, "step", model)
+        self._cache = model.new_cache() if hasattr(model, "new_cache") else KeyValueCache()
+        time = max(lengths)
+        rows = [[-1] * (time - len(prompt)) + list(prompt) for prompt in prompts]
+        ids = torch.tensor(rows, device=device)  # (rows, time), -1 for padding
+        self._text = torch.full((len(rows), time + room), -1, device=device)
+        self._text[:, :time] = ids
+        self._time = time
+        self._mask = self._lengths = None
+        positions = None
+        if min(lengths) < time:
+            self._mask = torch.ones(self._text.shape, dtype=torch.bool, device=device)
+            self._mask[:, :time] = ids >= 0
+            self._lengths = torch.tensor(lengths, device=device)
+            positions = (self._mask[:, :time].cumsum(dim=1) - 1).clamp(min=0)
+        self.logits = self._step(
+            ids.clamp(min=0), self._cache, mask=self._seen(), positions=positions, last=True
+        )
+
+    @property
+    def text(self) -> Tensor:
+        """``(rows, time)`` all tokens so far, prompt included; -1 for padding."""
+        return self._text[:, : self._time]
+
+    def read(self, ids: Tensor, *, last: bool = True) -> Tensor:
+        """Read on.
+
+        Args:
+            ids: ``(rows, new)``. Padding may stand at a row's end if nothing is read after it.
+            last: as in ``Step``.
+
+        Returns:
+            Logits, as of ``Step``.
+        """
+        new = ids.shape[1]
+        self._text[:, self._time : self._time + new] = ids
+        self._time += new
+        positions = None
+        if self._lengths is not None:
+            positions = self._lengths[:, None] + torch.arange(new, device=ids.device)
+            self._lengths = self._lengths + new
+        return self._step(ids, self._cache, mask=self._seen(), positions=positions, last=last)
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows, each once or several times: ``(n,)`` places."""
+        self._cache.select(rows)
+        self._text = self._text[rows]
+        if self._mask is not None:
+            self._mask, self._lengths = self._mask[rows], self._lengths[rows]
+
+    def _seen(self) -> Tensor | None:
+        return None if self._mask is None else self._mask[:, : self._time]
+
+
+def check_prompts(prompts: Sequence[Sequence[int]]) -> list[int]:
+    """The prompts' lengths, or an error that says which prompt is none."""
+    if isinstance(prompts, str) or any(isinstance(prompt, int | str) for prompt in prompts):
+        raise TypeError(
+            f"prompts must be lists of token ids, one list a prompt, got {prompts!r:.60}: encode "
+            "texts first, and write [ids] for a single prompt"
+        )
+    lengths = [len(prompt) for prompt in prompts]
+    if not lengths:
+        raise ValueError("there is no prompt: give at least one")
+    if min(lengths) == 0:
+        raise ValueError(
+            f"prompt {lengths.index(0)} is empty: the model needs a token to go on from, such as "
+            "the one that begins a text"
+        )
+    return lengths
+
+
+def only(logits: Tensor, allowed: Sequence[Collection[int]]) -> Tensor:
+    """Forbid all but the allowed tokens.
+
+    Args:
+        logits: ``(rows, vocab_size)``.
+        allowed: for each row the ids that may come next.
+
+    Returns:
+        The shape of logits, -inf for the others.
+
+    Raises:
+        ValueError: if an id is outside the vocabulary.
+    """
+    kept = torch.full_like(logits, -torch.inf)
+    for row, ids in enumerate(allowed):
+        ids = torch.as_tensor(list(ids), dtype=torch.int64)
+        if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < logits.shape[1]:
+            raise ValueError(
+                f"allowed ids must be from 0 to {logits.shape[1] - 1}, got {int(ids.min())} to "
+                f"{int(ids.max())}"
+            )
+        ids = ids.to(logits.device)
+        kept[row, ids] = logits[row, ids]
+    return kept
