@@ -1,0 +1,487 @@
+"""Click models: features without the future, one contract for all of them, and each one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+
+from m6rec_lite.data import Card, DataError, Dataset, Interactions, validate
+from m6rec_lite.evaluation.ctr import auc, log_loss
+from m6rec_lite.recommenders import NotFittedError
+from m6rec_lite.recommenders.ctr import ClickModel, PopularityCTR
+from m6rec_lite.recommenders.ctr_features import LogisticCTR, MachineCTR, fit_logistic
+from m6rec_lite.recommenders.din import DIN
+from m6rec_lite.recommenders.encoder import Encoder
+from m6rec_lite.recommenders.impressions import GROUPS, known_at, split_by_time
+from m6rec_lite.recommenders.past import Timeline, histories_before
+
+DAY = 86_400
+START = 1_700_000_000
+TAGS = ["hiking", "jazz", "baking", "chess"]
+
+rows_of_a_log = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(-2, 2)), max_size=25
+)
+questions = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 11)), min_size=1, max_size=10)
+
+
+# What a log had said by a moment.
+
+
+@settings(max_examples=120, deadline=None)
+@given(rows_of_a_log, questions, st.integers(1, 6))
+def test_a_timeline_knows_what_came_before_and_nothing_else(log, asked, within):
+    keys, moments, weights = (np.array([row[i] for row in log]) for i in range(3))
+    wanted, at = (np.array(column) for column in zip(*asked, strict=True))
+    line = Timeline(keys, moments, weights)
+    past = [[row for row in log if row[0] == k and row[1] < t] for k, t in asked]
+    assert line.count(wanted, at).tolist() == [len(rows) for rows in past]
+    late = [
+        [r for r in rows if r[1] >= t - within] for rows, (_, t) in zip(past, asked, strict=True)
+    ]
+    assert line.count(wanted, at, within=within).tolist() == [len(rows) for rows in late]
+    np.testing.assert_allclose(line.total(wanted, at), [sum(r[2] for r in rows) for rows in past])
+    since = [t - max((r[1] for r in rows), default=-np.inf) for rows, (_, t) in
+             zip(past, asked, strict=True)]  # fmt: skip
+    assert line.since(wanted, at).tolist() == since
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows_of_a_log, questions, st.integers(1, 4))
+def test_histories_end_before_the_question(log, asked, latest):
+    frame = pd.DataFrame(log, columns=["user_id", "timestamp", "value"], dtype=np.int64)
+    frame["item_id"] = np.arange(len(frame))
+    rows = Interactions.from_frame(frame, item_ids=np.arange(30))
+    users, at = (np.array(column) for column in zip(*asked, strict=True))
+    histories, values = histories_before(rows, users, at, latest=latest)
+    for i, (user, now) in enumerate(asked):
+        mine = frame[(frame.user_id == user) & (frame.timestamp < now)]
+        mine = mine.sort_values("timestamp", kind="stable").tail(latest)
+        here = slice(histories.offsets[i], histories.offsets[i + 1])
+        assert histories.items[here].tolist() == mine.item_id.tolist()
+        assert values[here].tolist() == mine.value.tolist()
+
+
+# A small world: who clicks is who just did something about the same tag.
+
+
+@cache
+def world(seed: int = 0, n_users: int = 150) -> Dataset:
+    rng = np.random.default_rng(seed)
+    n_items = 48
+    tag = np.arange(n_items) % len(TAGS)
+    items = pd.DataFrame(
+        {
+            "item_id": 100 + 7 * np.arange(n_items),
+            "domain": np.where(np.arange(n_items) < 24, "shop", "posts"),
+            "category": [f"kind {i % 6}" for i in range(n_items)],
+            "title": [f"{TAGS[t]} number {i}" if i % 5 else f"徒步 {i}" for i, t in enumerate(tag)],
+            "tags": [[TAGS[t], f"style {i % 3}"] for i, t in enumerate(tag)],
+            "creator": [f"maker {i % 9}" for i in range(n_items)],
+            "price": np.where(np.arange(n_items) < 24, 5.0 + np.arange(n_items), np.nan),
+            "released": START - DAY * 100,
+        }
+    )
+    users = pd.DataFrame(
+        {
+            "user_id": 1 + np.arange(n_users),
+            "gender": rng.choice(["woman", "man"], n_users),
+            "city": rng.choice(["Oslo", "Madrid"], n_users),
+        }
+    )
+    events, shown = [], []
+    for user in users.user_id:
+        now = START + int(rng.integers(0, 40 * DAY))
+        for _ in range(int(rng.integers(3, 7))):
+            last = int(rng.integers(n_items))
+            events.append((user, items.item_id[last], now, "click", 1.0))
+            now += int(rng.integers(30, 600))
+            for position, what in enumerate(rng.permutation(n_items)[:5]):
+                chance = (0.85 if tag[what] == tag[last] else 0.04) * (1 - 0.08 * position)
+                click = bool(rng.random() < chance)
+                bought = click and bool(rng.random() < (0.7 if what < 24 else 0.1))
+                slate = (len(shown) // 5, user, items.item_id[what], now, position)
+                shown.append((*slate, 0.1, 1.0, click, bought))
+            now += int(rng.integers(60, 5 * DAY))
+    names = ["user_id", "item_id", "timestamp", "event", "value"]
+    columns = ["slate_id", "user_id", "item_id", "timestamp", "position", "propensity",
+               "examination", "clicked", "purchased"]  # fmt: skip
+    days = pd.date_range(pd.Timestamp(START, unit="s").normalize(), periods=120, unit="s")
+    weather = pd.DataFrame(
+        [(c, d, 1.0, "snow" if d.day % 2 else "sunny") for c in ("Oslo", "Madrid") for d in days],
+        columns=["city", "date", "temperature", "condition"],
+    )
+    return Dataset(
+        name="small world",
+        interactions=validate("interactions", pd.DataFrame(events, columns=names)),
+        items=validate("items", items),
+        users=validate("users", users),
+        impressions=validate("impressions", pd.DataFrame(shown, columns=columns)),
+        weather=validate("weather", weather),
+        card=Card("small world", "none", "a test"),
+    )
+
+
+def before(dataset: Dataset, moment: int) -> Dataset:
+    """The data set as it was: no row of the moment or later."""
+    parts = {n: getattr(dataset, n) for n in ("interactions", "impressions")}
+    return replace(dataset, **{n: t[t["timestamp"] < moment] for n, t in parts.items()})
+
+
+def test_features_are_what_was_known_then_and_no_more():
+    dataset = world()
+    shown = dataset.impressions
+    whole = known_at(shown, dataset)
+    for place in np.random.default_rng(0).integers(len(shown), size=12):
+        alone = shown.iloc[[place]]
+        then = known_at(alone, before(dataset, int(alone["timestamp"].iloc[0])))
+        for name in whole:
+            wanted = whole[name].iloc[place]
+            found = then[name].iloc[0] if name in then else None
+            if isinstance(wanted, float):
+                assert found == pytest.approx(wanted), name
+            else:
+                assert found == wanted, name
+
+
+def test_features_hold_no_label_and_nothing_of_the_logging_policy():
+    dataset = world()
+    shown = dataset.impressions
+    turned = shown.assign(clicked=~shown.clicked, purchased=False, propensity=0.5, examination=0.3)
+    plain = known_at(shown, dataset)
+    pd.testing.assert_frame_equal(known_at(turned, dataset), plain)
+    assert not {"clicked", "purchased", "propensity", "examination"} & set(plain)
+    # clicks of the same second, the row's own slate, stay out of the rates
+    at = shown["timestamp"].max()
+    changed = replace(dataset, impressions=shown.assign(
+        clicked=shown["clicked"] ^ (shown["timestamp"] == at)))  # fmt: skip
+    last = shown[shown["timestamp"] == at]
+    pd.testing.assert_frame_equal(known_at(last, changed), known_at(last, dataset))
+
+
+def test_features_by_hand():
+    dataset = world()
+    shown = dataset.impressions
+    row = shown[shown["timestamp"] == shown["timestamp"].max()].iloc[[2]]
+    user, item, now = (int(row[c].iloc[0]) for c in ("user_id", "item_id", "timestamp"))
+    found = known_at(row, dataset).iloc[0]
+    events = dataset.interactions[dataset.interactions["timestamp"] < now]
+    mine = events[events["user_id"] == user].sort_values("timestamp")
+    assert np.expm1(found["log_item_events"]) == pytest.approx((events["item_id"] == item).sum())
+    assert np.expm1(found["log_user_events"]) == pytest.approx(len(mine))
+    gap = now - mine["timestamp"].iloc[-1]
+    assert np.expm1(found["log_hours_idle"]) == pytest.approx(gap / 3600)
+    assert np.expm1(found["log_times_met"]) == pytest.approx((mine["item_id"] == item).sum())
+    of = dataset.items.set_index("item_id")
+    last = of.loc[mine["item_id"].iloc[-1]]
+    common = set(last["tags"]) & set(of.loc[item]["tags"])
+    assert found["tags_last"] == pytest.approx(len(common) / 2)  # two tags each: a cosine
+    assert found["domain_last"] == float(last["domain"] == of.loc[item]["domain"])
+    assert found["position"] == 2
+    assert found["month"] == pd.Timestamp(now, unit="s").month_name()
+    assert found["weather"] == ("snow" if pd.Timestamp(now, unit="s").day % 2 else "sunny")
+    past = dataset.impressions[dataset.impressions["timestamp"] < now]
+    own = past[past["item_id"] == item]["clicked"]
+    rate = (own.sum() + 20 * past["clicked"].mean()) / (len(own) + 20)
+    assert found["item_click_rate"] == pytest.approx(rate)
+
+
+def test_a_shopper_without_a_past_and_an_item_without_a_log_have_features():
+    dataset = world()
+    quiet = before(dataset, START)  # nothing has happened yet
+    table = known_at(dataset.impressions.iloc[:3], quiet)
+    numbers = table.select_dtypes("number")
+    assert np.isfinite(numbers.to_numpy()).all()
+    assert (table[["tags_last", "log_lift_last", "log_item_events"]] == 0).all(axis=None)
+
+
+def test_items_without_a_word_or_a_price_have_features():
+    dataset = world()
+    bare = dataset.items.assign(title=None, description=None, price=np.nan, tags=None)
+    table = known_at(dataset.impressions.iloc[:5], replace(dataset, items=bare))
+    assert not {"tags", "log_price", "tags_last"} & set(table)
+    assert (table["words_last"] == 0).all()
+    assert (table["script"] == "Latin").all()
+
+
+def test_unknown_names_are_told():
+    dataset = world()
+    row = dataset.impressions.iloc[[0]]
+    with pytest.raises(DataError, match=r"unknown item, first \[5\].*items table has 48"):
+        known_at(row.assign(item_id=5), dataset)
+    with pytest.raises(DataError, match=r"unknown user, first \[9999\]"):
+        known_at(row.assign(user_id=9999), dataset)
+    with pytest.raises(DataError, match=r"\['timestamp'\] missing"):
+        known_at(row.drop(columns="timestamp"), dataset)
+    for groups in (["clicks"], []):
+        with pytest.raises(ValueError, match="groups must name some of"):
+            known_at(row, dataset, groups=groups)
+
+
+def test_the_calendar_cuts_impressions_and_keeps_slates_whole():
+    shown = world().impressions
+    parts = split_by_time(shown, validation=0.2, test=0.1)
+    assert sum(map(len, parts)) == len(shown)
+    ends = [(part["timestamp"].min(), part["timestamp"].max()) for part in parts]
+    assert ends[0][1] < ends[1][0]
+    assert ends[1][1] < ends[2][0]
+    assert len(parts[2]) == pytest.approx(0.1 * len(shown), abs=10)
+    slates = [set(part["slate_id"]) for part in parts]
+    assert not slates[0] & slates[1] | slates[1] & slates[2]
+    with pytest.raises(ValueError, match="together below 1"):
+        split_by_time(shown, validation=0.5, test=0.5)
+    with pytest.raises(DataError, match="cannot be cut in three"):
+        split_by_time(shown.iloc[:2])
+
+
+# The contract of every click model.
+
+CASES: dict[str, Callable[..., ClickModel]] = {
+    "PopularityCTR": PopularityCTR,
+    "LogisticCTR": lambda **k: LogisticCTR(l2=3, bins=0, **k),
+    "LogisticCTR bins": lambda **k: LogisticCTR(l2=3, bins=5, **k),
+    "MachineCTR": lambda **k: MachineCTR(
+        factors=4, epochs=20, lr=0.01, regularization=0.3, batch_size=100, **k
+    ),
+    "DIN": lambda **k: DIN(hidden=(16,), epochs=8, lr=0.01, batch_size=128, dropout=0.0, **k),
+    "DIN all": lambda **k: DIN(
+        hidden=(16,), epochs=5, batch_size=128, lr=0.01, activation="prelu", regularization=0.01,
+        statistics=("counts", "matches"), use_gaps=False, use_tags=False, **k
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=list(CASES))
+def case(request) -> str:
+    return request.param
+
+
+@cache
+def parts() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    return split_by_time(world().impressions, validation=0.1, test=0.2)
+
+
+@cache
+def fitted(case: str) -> ClickModel:
+    train, validation, _ = parts()
+    return CASES[case]().fit(train, world(), validation=validation, progress=False)
+
+
+def test_a_planted_pattern_is_found(case):
+    _, _, test = parts()
+    chance = fitted(case).predict(test, world())
+    assert chance.shape == (len(test),)
+    assert ((chance >= 0) & (chance <= 1)).all()
+    clicked = test["clicked"].to_numpy()
+    constant = np.full(len(test), clicked.mean())
+    if case == "PopularityCTR":  # position is all it can know here
+        assert 0.5 < auc(clicked, chance) < 0.7
+    else:
+        assert auc(clicked, chance) > 0.8
+        assert log_loss(clicked, chance) < 0.8 * log_loss(clicked, constant)
+
+
+def test_one_by_one_equals_together_in_any_order(case):
+    model, rows = fitted(case), world().impressions.iloc[-40:]
+    together = model.predict(rows, world())
+    alone = [model.predict(rows.iloc[[i]], world())[0] for i in range(0, 40, 7)]
+    np.testing.assert_allclose(alone, together[::7], rtol=1e-5)
+    mixed = rows.sample(frac=1, random_state=0)
+    order = rows.index.get_indexer(mixed.index)
+    np.testing.assert_allclose(model.predict(mixed, world()), together[order], rtol=1e-5)
+
+
+def test_a_saved_model_answers_alike(case, tmp_path):
+    model, rows = fitted(case), world().impressions.iloc[::9]
+    again = type(model).load(model.save(tmp_path / "model"))
+    assert again.get_params() == model.get_params()
+    np.testing.assert_array_equal(again.predict(rows, world()), model.predict(rows, world()))
+    with pytest.raises(DataError, match=f"holds a {type(model).__name__}"):
+        (DIN if not isinstance(model, DIN) else PopularityCTR).load(tmp_path / "model")
+
+
+def test_the_same_seed_gives_the_same_model(case):
+    train, validation, test = parts()
+    again = CASES[case]().fit(train, world(), validation=validation, progress=False)
+    wanted = fitted(case).predict(test, world())
+    np.testing.assert_array_equal(again.predict(test, world()), wanted)
+
+
+def test_the_answer_is_not_read_from_the_question(case):
+    model, rows = fitted(case), world().impressions.iloc[-30:]
+    blind = rows.drop(columns=["clicked", "purchased", "propensity", "examination", "slate_id"])
+    np.testing.assert_array_equal(model.predict(blind, world()), model.predict(rows, world()))
+    now = int(rows["timestamp"].iloc[-1])
+    asked = blind.iloc[[-1]]
+    np.testing.assert_allclose(
+        model.predict(asked, before(world(), now)), model.predict(asked, world()), rtol=1e-5
+    )
+
+
+def test_new_items_and_shoppers_and_no_rows_are_answered(case):
+    dataset, model = world(), fitted(case)
+    item = dataset.items.iloc[[0]].assign(item_id=9000, category="new kind", creator="somebody new")
+    user = dataset.users.iloc[[0]].assign(user_id=9000, city="Harbin")
+    wider = replace(
+        dataset,
+        items=pd.concat([dataset.items.astype({"category": object}), item], ignore_index=True),
+        users=pd.concat([dataset.users.astype({"city": object}), user], ignore_index=True),
+    )
+    row = dataset.impressions.iloc[[0]].assign(item_id=9000, user_id=9000)
+    assert 0 <= model.predict(row, wider)[0] <= 1
+    np.testing.assert_allclose(  # and the others' numbers have not shifted
+        model.predict(dataset.impressions.iloc[:5], wider),
+        model.predict(dataset.impressions.iloc[:5], dataset),
+        atol=0.02,
+    )
+    assert model.predict(dataset.impressions.iloc[:0], dataset).shape == (0,)
+
+
+def test_purchases_are_learnt_from_clicked_rows_alone(case):
+    train, validation, test = split_by_time(world().impressions, validation=0.1, test=0.3)
+    model = CASES[case](label="purchased").fit(
+        train, world(), validation=validation, progress=False
+    )
+    bought = test[test["clicked"]]
+    chance = model.predict(bought, world())
+    among_shown, among_clicked = test["purchased"].mean(), bought["purchased"].mean()
+    assert 2 * among_shown < chance.mean() < 1.5 * among_clicked
+    same = CASES[case](label="purchased").fit(
+        train[train["clicked"]], world(), validation=validation[validation["clicked"]],
+        progress=False,
+    )  # fmt: skip
+    np.testing.assert_array_equal(same.predict(bought, world()), chance)
+    if case.startswith(("LogisticCTR", "MachineCTR")):
+        assert auc(bought["purchased"].to_numpy(), chance) > 0.75
+
+
+def test_what_cannot_be_learnt_is_told(case):
+    dataset, make = world(), CASES[case]
+    rows = dataset.impressions.iloc[:50]
+    with pytest.raises(
+        DataError, match="all 50 rows have clicked = True: there is nothing to tell"
+    ):
+        make().fit(rows.assign(clicked=True), dataset)
+    with pytest.raises(DataError, match="no rows with a label 'clicked'"):
+        make().fit(rows.iloc[:0], dataset)
+    with pytest.raises(DataError, match="no rows with a label 'purchased'"):
+        make(label="purchased").fit(rows.assign(clicked=False), dataset)
+    with pytest.raises(DataError, match=r"no column 'liked' to learn from"):
+        make(label="liked").fit(rows, dataset)
+    with pytest.raises(DataError, match=r"must be true or false in every row; got \[2\]"):
+        make().fit(rows.assign(clicked=2), dataset)
+    with pytest.raises(NotFittedError, match=r"call fit\(impressions, dataset\)"):
+        make().predict(rows, dataset)
+
+
+# Each one's own.
+
+
+def test_popularity_by_hand():
+    at = START + np.array([0, 0, 10, 10, 20, 20])
+    shown = pd.DataFrame(
+        {
+            "item_id": [1, 2, 2, 1, 1, 2],
+            "timestamp": at,
+            "position": [0, 1] * 3,
+            "clicked": [True, False, True, False, True, True],
+        }
+    )
+    model = PopularityCTR(trust=1.0)
+    dataset = replace(world(), impressions=shown)
+    rates = model.fit(shown, dataset).rates_
+    mean = 4 / 6
+    np.testing.assert_allclose(rates, [(3 + 20 * mean) / 23, (1 + 20 * mean) / 23, mean])
+    found = model.predict(shown.iloc[4:], dataset)
+    lift_1 = (1 + 1) / (rates[0] + rates[1] + 1)  # item 1 was clicked once before, at the top
+    lift_2 = (1 + 1) / (rates[1] + rates[0] + 1)
+    np.testing.assert_allclose(found, [rates[0] * lift_1, rates[1] * lift_2])
+
+
+@pytest.mark.parametrize("l2", [0.5, 20.0])
+def test_logistic_regression_equals_scikit_learn(l2):
+    rng = np.random.default_rng(3)
+    x = sparse.random_array((400, 30), density=0.3, rng=rng, format="csr")
+    truth = rng.normal(size=30)
+    labels = (rng.random(400) < 1 / (1 + np.exp(-(x @ truth - 1)))).astype(float)
+    b, w = fit_logistic(x, labels, l2)
+    theirs = LogisticRegression(C=1 / l2, tol=1e-10, max_iter=5000).fit(x, labels)
+    np.testing.assert_allclose(w, theirs.coef_[0], atol=1e-5)
+    assert b == pytest.approx(theirs.intercept_[0], abs=1e-5)
+
+
+def test_logistic_regression_stays_finite_where_a_feature_tells_all():
+    x = sparse.csr_array(np.array([[1.0], [1.0], [-1.0], [-1.0]]))
+    b, w = fit_logistic(x, np.array([1.0, 1.0, 0.0, 0.0]), 0.1)
+    assert 1 < w[0] < 10
+    assert abs(b) < 1e-6
+    with pytest.raises(RuntimeError, match="raise max_steps"):
+        fit_logistic(x, np.array([1.0, 1.0, 0.0, 0.0]), 1e-9, max_steps=2)
+
+
+def test_weights_are_named_and_the_pattern_is_the_strongest():
+    weights = fitted("LogisticCTR").weights()
+    assert weights.abs().is_monotonic_decreasing
+    assert weights.index[0].startswith("tags_last")
+    assert weights.iloc[0] > 0
+
+
+def test_an_encoder_bins_numbers_and_leaves_rare_values_out():
+    table = pd.DataFrame(
+        {
+            "number": [1.0, 2.0, 3.0, 4.0, 5.0],
+            "same": [7.0] * 5,
+            "kind": pd.Series(["a", "a", "b", None, "a"], dtype=object),
+        }
+    )
+    plain = Encoder(least=2).fit(table)
+    assert plain.names == ["number", "same", "kind=a"]
+    x = plain.transform(table).toarray()
+    np.testing.assert_allclose(x[:, 0], (np.arange(5) - 2) / np.sqrt(2))
+    np.testing.assert_array_equal(x[:, 1:], [[0, 1], [0, 1], [0, 0], [0, 0], [0, 1]])
+    binned = Encoder(bins=2).fit(table)
+    assert binned.names[:2] == ["number in bin 0", "number in bin 1"]
+    x = binned.transform(table).toarray()
+    np.testing.assert_array_equal(x[:, 1], [0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(x[:, :4].sum(axis=1), 2)  # each number is in one bin
+    far = pd.DataFrame({"number": [-1e9, 1e9], "same": [0.0, 9.0], "kind": ["z", "b"]})
+    np.testing.assert_array_equal(binned.transform(far).toarray()[:, :2], [[1, 0], [0, 1]])
+    with pytest.raises(ValueError, match="bins must be 0"):
+        Encoder(bins=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LogisticCTR(l2=0), "l2 must be > 0"),
+        (lambda: LogisticCTR(bins=1), "bins must be 0"),
+        (lambda: MachineCTR(factors=0), "factors must be at least 1"),
+        (lambda: PopularityCTR(trust=0), "trust must be > 0"),
+        (lambda: DIN(activation="relu"), "activation must be 'dice' or 'prelu', got 'relu'"),
+        (lambda: DIN(dropout=1.0), "dropout must be"),
+        (lambda: DIN(max_length=0), "max_length must be at least 1"),
+        (lambda: DIN(hidden=(0,)), "a layer must be at least 1"),
+        (lambda: DIN(regularization=-1), "regularization must be >= 0"),
+    ],
+)
+def test_settings_out_of_range_are_told(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_groups_choose_the_features():
+    train = world().impressions
+    model = LogisticCTR(groups=("context",), least=1).fit(train, world())
+    assert {name.split("=")[0] for name in model.weights().index} == {
+        "position", "month", "weekday", "part_of_day", "weather",
+    }  # fmt: skip
+    assert GROUPS == ("item", "user", "context", "counts", "matches")
