@@ -1,0 +1,234 @@
+"""Rows of documents laid end to end into batches of one shape, without padding to speak of.
+
+A document's row (``infilling``) is rarely as long as the model can read. So several are laid side
+by side into one line of the batch; a mask keeps them apart, and each counts its positions from 0.
+Every batch has the same shape ``(lines, time)``, which a compiled model wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.m6rec.infilling import Objective, rows
+from m6rec_lite.m6rec.token_file import TokenFile
+from m6rec_lite.nn.masks import causal_mask
+from m6rec_lite.training.batches import Epoch, rng
+
+#: Lines that are filled side by side: a document goes where it leaves the least room.
+OPEN_LINES = 16
+
+#: What a batch is: tensors by name, see ``PretrainingBatches``.
+Batch = dict[str, Any]
+
+
+def sight(document: Tensor, known: Tensor) -> Tensor:
+    """Who sees whom in lines that hold several documents.
+
+    Args:
+        document: ``(batch, time)`` which document of its line a token is of, from 1; 0 is padding.
+        known: ``(batch, time)`` bool: whether it is of the user region.
+
+    Returns:
+        ``(batch, 1, time, time)`` bool: tokens see the user region of their own document, and what
+        stands before them in it. Padding sees nothing and is not seen.
+    """
+    same = (document[:, :, None] == document[:, None, :]) & (document > 0)[:, None, :]
+    seen = known[:, None, :] | causal_mask(document.shape[1], device=document.device)
+    return (same & seen)[:, None]
+
+
+class PretrainingBatches:
+    """Batches for ``training.fit`` from a file of tokens, drawn anew in every pass.
+
+    The documents of a pass come in random order and are dealt to the objectives in turn, so that
+    each has as many. A line holds documents of one objective; lines of all of them alternate, so
+    that every batch has some of each.
+
+    A batch is a dict of ``ids``, ``document``, ``place`` (int64) and ``known`` (bool), each
+    ``(lines, time)``, the second and the last as ``sight`` wants them; of ``targets``, which holds
+    for each objective the positions ``(k,)`` in the flattened lines that foretell something and
+    the tokens ``(k,)`` that come; of ``source``, where in the file these tokens stand (-1: they do
+    not); and of ``tokens`` and ``pairs``, which count what is real and who sees whom.
+
+    Args:
+        file: documents; long ones are cut into windows, at special tokens where there are some.
+        objectives: by the names that the logs shall use.
+        tokenizer: the file's.
+        lines: of a batch; at least 2 for each objective.
+        time: tokens a line.
+        rounds: parts of a pass; ``training.fit`` takes each for an epoch, after which it
+            validates. A pass's last batch is left out where it is not full.
+
+    Raises:
+        ValueError: if a setting is out of range, or ``time`` is too short for any document.
+    """
+
+    def __init__(
+        self,
+        file: TokenFile,
+        objectives: Mapping[str, Objective],
+        tokenizer: Tokenizer,
+        *,
+        lines: int,
+        time: int,
+        rounds: int = 1,
+    ) -> None:
+        if not objectives:
+            raise ValueError("there must be at least one objective")
+        least = 2 * len(objectives)
+        if lines < least or rounds < 1 or time < 8:
+            raise ValueError(
+                f"lines must be at least {least} (2 an objective), rounds at least 1 and time at "
+                f"least 8, got {lines!r}, {rounds!r} and {time!r}"
+            )
+        self.file, self.objectives, self.tokenizer = file, dict(objectives), tokenizer
+        self.lines, self.time, self.rounds = lines, time, rounds
+        lengths = np.arange(1, time + 1)
+        sizes = np.max([one.sizes(lengths) for one in self.objectives.values()], axis=0)
+        self.longest = int(np.searchsorted(np.maximum.accumulate(sizes), time, side="right"))
+        self.starts, self.lengths = _windows(file, self.longest)
+        self._plan = lru_cache(maxsize=1)(self._make_plan)
+
+    def epoch(self, seed: int, epoch: int) -> Epoch[Batch]:
+        """The batches of a round."""
+        number, part = divmod(epoch, self.rounds)
+        plan = self._plan(seed, number)
+        full = plan.n_lines // self.lines or 1
+        first, last = (full * (part + i) // self.rounds for i in (0, 1))
+        if full < self.rounds:  # too few for each round to have one: let rounds share them
+            first, last = part % full, part % full + 1
+        return Epoch(last - first, lambda i: self._build(plan, seed, number, first + i))
+
+    def _make_plan(self, seed: int, number: int) -> _Plan:
+        order = rng(seed, number).permutation(len(self.starts))
+        kind = (np.arange(len(order)) + number) % len(self.objectives)  # each in its turn
+        line, column = np.empty_like(order), np.empty_like(order)
+        due: list[np.ndarray] = []  # each line's place in the pass, from 0 to 1
+        for k, objective in enumerate(self.objectives.values()):
+            mine = np.flatnonzero(kind == k)
+            if len(mine):
+                sizes = objective.sizes(self.lengths[order[mine]])
+                line[mine], column[mine] = _lay(sizes, self.time)
+                n_lines = int(line[mine].max()) + 1
+                line[mine] += sum(map(len, due))
+                due.append((np.arange(n_lines) + 0.5) / n_lines)
+        line = np.argsort(np.argsort(np.concatenate(due), kind="stable"))[line]
+        by_line = np.argsort(line, kind="stable")
+        n_lines = int(line.max()) + 1
+        firsts = np.searchsorted(line[by_line], np.arange(n_lines + 1))
+        return _Plan(order[by_line], kind[by_line], line[by_line], column[by_line], firsts)
+
+    def _build(self, plan: _Plan, seed: int, number: int, i: int) -> Batch:
+        lines = min(self.lines, plan.n_lines)
+        some = slice(plan.firsts[i * lines], plan.firsts[min((i + 1) * lines, plan.n_lines)])
+        draw = rng(seed, number, i)
+        cells = lines * self.time
+        grid = {name: np.zeros(cells, dtype=np.int64) for name in ("ids", "document", "place")}
+        grid["ids"][:] = self.tokenizer.pad
+        known, targets, tokens, pairs = np.zeros(cells, dtype=bool), {}, 0, 0
+        source = {}
+        for k, (name, objective) in enumerate(self.objectives.items()):
+            mine = some.start + np.flatnonzero(plan.kind[some] == k)
+            at, line = plan.window[mine], plan.line[mine] - i * lines
+            ids, places = self._read(at)
+            taken = objective.take(ids, self.lengths[at], draw) if len(at) else ids > 0
+            made = rows(ids, self.lengths[at], taken, self.tokenizer)
+            step = _count(made.lengths)  # place of each token in its row
+            cell = np.repeat(line * self.time + plan.column[mine], made.lengths) + step
+            before = np.repeat(made.known, made.lengths)
+            grid["ids"][cell], grid["place"][cell] = made.ids, step
+            # Any numbers do that differ within a line: the columns where the documents begin.
+            grid["document"][cell] = np.repeat(plan.column[mine] + 1, made.lengths)
+            known[cell] = step < before
+            writes = np.flatnonzero(step > before)  # what is foretold, from the place before it
+            targets[name] = (torch.from_numpy(cell[writes] - 1), torch.from_numpy(made.ids[writes]))
+            source[name] = np.where(made.source >= 0, places[made.source], -1)[writes]
+            tokens += len(made.ids)
+            p, c = made.known, made.lengths - made.known
+            pairs += int((p * p + p * c + c * (c + 1) // 2).sum())
+        batch = {name: torch.from_numpy(values) for name, values in grid.items()}
+        batch["known"] = torch.from_numpy(known)
+        batch = {name: values.view(lines, self.time) for name, values in batch.items()}
+        return batch | {"targets": targets, "tokens": tokens, "pairs": pairs, "source": source}
+
+    def _read(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens of some windows end to end, and where in the file each stands."""
+        lengths = self.lengths[windows]
+        places = np.repeat(self.starts[windows], lengths) + _count(lengths)
+        parts = [
+            self.file.tokens[start : start + n]
+            for start, n in zip(self.starts[windows].tolist(), lengths.tolist(), strict=True)
+        ]
+        ids = np.concatenate(parts) if parts else np.zeros(0)
+        return ids.astype(np.int64), places
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where each window of a pass lies; all ``(n_windows,)``, line after line."""
+
+    window: np.ndarray
+    kind: np.ndarray  # place of its objective
+    line: np.ndarray
+    column: np.ndarray  # of its first token
+    firsts: np.ndarray  # (n_lines + 1,) where each line's windows begin
+
+    @property
+    def n_lines(self) -> int:
+        return len(self.firsts) - 1
+
+
+def _lay(sizes: np.ndarray, time: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lay rows of these sizes into lines of ``time`` tokens, in about the order in which they come.
+
+    Returns:
+        ``(n,)`` line and ``(n,)`` column of each.
+    """
+    open_lines: list[list[int]] = []  # free tokens, number of the line
+    line, column, n_lines = np.empty(len(sizes), np.int64), np.empty(len(sizes), np.int64), 0
+    for i, size in enumerate(sizes.tolist()):
+        best = min((one for one in open_lines if one[0] >= size), default=None)
+        if best is None:
+            if len(open_lines) == OPEN_LINES:
+                open_lines.remove(min(open_lines))
+            best = [time, n_lines]
+            open_lines.append(best)
+            n_lines += 1
+        line[i], column[i] = best[1], time - best[0]
+        best[0] -= size
+    return line, column
+
+
+def _windows(file: TokenFile, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and lengths of pieces of the documents with at most ``longest`` tokens each."""
+    lengths = np.asarray(file.lengths)
+    starts = np.asarray(file.ends) - lengths
+    short = lengths <= longest
+    extra_starts, extra_lengths = [], []
+    for i in np.flatnonzero(~short).tolist():
+        ids, at = file[i], 0
+        while at < len(ids):
+            end = min(at + longest, len(ids))
+            if end < len(ids):  # the last special token opens the next window
+                opened = np.flatnonzero(ids[at + 1 : end + 1] < len(SPECIALS))
+                end = at + 1 + int(opened[-1]) if len(opened) else end
+            extra_starts.append(starts[i] + at)
+            extra_lengths.append(end - at)
+            at = end
+    return (
+        np.concatenate([starts[short], np.array(extra_starts, dtype=np.int64)]),
+        np.concatenate([lengths[short], np.array(extra_lengths, dtype=np.int64)]),
+    )
+
+
+def _count(lengths: np.ndarray) -> np.ndarray:
+    """0, 1, 2, … within each of several rows laid end to end."""
+    return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)

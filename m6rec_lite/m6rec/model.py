@@ -1,0 +1,268 @@
+"""M6-Rec's one network: a language model that reads a user region both ways, then writes.
+
+A row of tokens is ``[BOS'] what is known of the user [EOS'] [BOS] what is to be written [EOS]``.
+The user region sees itself both ways; the rest sees the user region and its own past (a *prefix
+language model*; Cui et al., *M6-Rec*, 2022; Raffel et al., *T5*, 2020, section 3.2.1).
+
+The blocks are those of ``nn.transformer``. Around them stands what makes this a ``transformers``
+model: ``save_pretrained``, ``from_pretrained``, ``generate``, and all tools that build on these.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import initialization as init
+from transformers.generation import GenerationMixin
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from m6rec_lite.m6rec.config import M6RecConfig
+from m6rec_lite.nn.cache import Cache
+from m6rec_lite.nn.dropout import Dropout
+from m6rec_lite.nn.masks import causal_mask
+from m6rec_lite.nn.positions import LearnedPositions, rotary_angles
+from m6rec_lite.nn.transformer import Block
+
+
+class M6RecModel(PreTrainedModel, GenerationMixin):
+    """The prefix language model.
+
+    Args:
+        config: its shape.
+    """
+
+    config_class = M6RecConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _no_split_modules: ClassVar[list[str]] = ["Block"]
+    _tied_weights_keys: ClassVar[dict[str, str]] = {"head.weight": "embedding.weight"}
+
+    def __init__(self, config: M6RecConfig) -> None:
+        super().__init__(config)
+        d, shape = config.hidden_size, config.blocks()
+        self.embedding = nn.Embedding(config.vocab_size, d)
+        self.positions = None
+        if config.positions == "learned":
+            self.positions = LearnedPositions(config.max_position_embeddings, d)
+        self.dropout = Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(config.num_hidden_layers))
+        for block in self.blocks:
+            block.attention.out.adds_to_stream = block.shrink.adds_to_stream = True
+        self.norm = nn.LayerNorm(d, shape.norm_eps)
+        self.head = nn.Linear(d, config.vocab_size, bias=False)
+        self.loss_type = "ForCausalLM"
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Normal weights; what adds to the stream is scaled down by depth (GPT-2, section 2.3)."""
+        super()._init_weights(module)
+        std = self.config.initializer_range
+        # transformers asks about modules with weights of their own, so not about a Block
+        if getattr(module, "adds_to_stream", False):  # 2 a block, and their variances add up
+            depth = 2 * self.config.num_hidden_layers
+            init.normal_(module.weight, mean=0.0, std=std / math.sqrt(depth))
+        elif isinstance(module, LearnedPositions):
+            init.normal_(module.weight, mean=0.0, std=std)
+
+    def get_input_embeddings(self) -> nn.Module:
+        """What reads tokens."""
+        return self.embedding
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Put another in its place."""
+        self.embedding = value
+
+    def get_output_embeddings(self) -> nn.Module:
+        """What scores tokens."""
+        return self.head
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        """Put another in its place."""
+        self.head = new_embeddings
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        prefix_length: Tensor | int | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_hidden_states: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        return_dict: bool | None = None,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast | tuple[Any, ...]:
+        """Logits of the next token, and the loss where labels are given.
+
+        Args:
+            input_ids: ``(batch, time)``; or ``inputs_embeds``.
+            attention_mask: see ``states``.
+            prefix_length: see ``states``.
+            position_ids: see ``states``.
+            past_key_values: see ``states``.
+            inputs_embeds: see ``states``.
+            labels: ``(batch, time)``, laid over ``input_ids``: the token at t is foretold from
+                what stands before it. -100 is left out.
+            use_cache: give back the keys and values read so far; by default while not training.
+            output_hidden_states: give back what each block gives, the last one normed.
+            logits_to_keep: only of so many last positions, or of those listed; 0 keeps all.
+            return_dict: False gives a plain tuple.
+            kwargs: ``num_items_in_batch`` is the number of labels that the loss is a mean over,
+                where a step of training has several batches; others are for nobody here.
+
+        Returns:
+            ``loss``, ``logits`` ``(batch, kept, vocab_size)``, ``past_key_values`` and
+            ``hidden_states``.
+
+        Raises:
+            ValueError: see ``states``.
+        """
+        if use_cache is None:
+            use_cache = self.config.use_cache and not self.training
+        checkpointing = self.gradient_checkpointing and self.training
+        if use_cache and past_key_values is None and not checkpointing:
+            past_key_values = DynamicCache(config=self.config)
+        layers: list[Tensor] = []
+        hidden = self.states(
+            input_ids,
+            attention_mask,
+            prefix_length,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            layers=layers if output_hidden_states else None,
+        )  # (batch, time, hidden_size)
+        kept = logits_to_keep
+        kept = slice(-kept, None) if isinstance(kept, int) and kept else kept
+        logits = self.head(hidden if isinstance(kept, int) else hidden[:, kept])
+        loss = None
+        if labels is not None:
+            counted = {k: v for k, v in kwargs.items() if k == "num_items_in_batch"}
+            loss = self.loss_function(logits, labels, self.config.vocab_size, **counted)
+        found = CausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=past_key_values if use_cache else None,
+            hidden_states=tuple(layers) if output_hidden_states else None,
+        )
+        return found.to_tuple() if return_dict is False else found
+
+    def states(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        prefix_length: Tensor | int | None = None,
+        *,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        layers: list[Tensor] | None = None,
+    ) -> Tensor:
+        """The state of every position: what is known after reading it. No logits are made.
+
+        Args:
+            input_ids: ``(batch, time)``; or ``inputs_embeds``.
+            attention_mask: which tokens are real, ``(batch, past + time)``, 1 or 0; padding may
+                stand anywhere. Or who sees whom, bool ``(batch, 1, time, past + time)``, such as
+                ``documents.sight``'s for several documents a row: then nothing else is asked.
+            prefix_length: ``(batch,)`` or one number for all: so many real tokens from the row's
+                start are the user region, whatever was put before it (soft prompts, a past)
+                included. 0 is causal everywhere. None looks for ``[EOS']`` in ``input_ids``; a
+                row without one is causal. With ``inputs_embeds`` it must be given.
+            position_ids: ``(batch, time)``; by default each row's real tokens are counted.
+            past_key_values: what was read before; the new tokens are added to it. A user region
+                must be read at once, or its first tokens would not have seen its last ones.
+            inputs_embeds: ``(batch, time, hidden_size)`` in place of ``input_ids``.
+            layers: a list that takes what enters the first block and what each block gives.
+
+        Returns:
+            ``(batch, time, hidden_size)``.
+
+        Raises:
+            ValueError: if both or none of ``input_ids`` and ``inputs_embeds`` are given, a mask
+                does not fit, or the user region cannot be known.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give input_ids or inputs_embeds, one of them")
+        x = self.embedding(input_ids) if inputs_embeds is None else inputs_embeds
+        past = 0 if past_key_values is None else past_key_values.get_seq_length()
+        if attention_mask is not None and attention_mask.ndim == 4:
+            mask = attention_mask
+            default = torch.arange(past, past + x.shape[1], device=x.device)[None]
+        else:
+            real = self._real(attention_mask, x, past)
+            mask = self._sight(real, input_ids, prefix_length, x.shape[1])
+            default = (real.cumsum(1) - 1).clamp_min(0)[:, past:]
+        places = default if position_ids is None else position_ids
+        rotary = None
+        if self.positions is not None:
+            x = x + self.positions(places)
+        else:
+            rotary = rotary_angles(
+                places, self.config.blocks().head_dim, base=self.config.rotary_base
+            )
+        x = self.dropout(x)
+        for i, block in enumerate(self.blocks):
+            if layers is not None:
+                layers.append(x)
+            if self.gradient_checkpointing and self.training:
+                x = self._gradient_checkpointing_func(block.__call__, x, mask, rotary=rotary)
+            else:
+                x = block(x, mask, rotary=rotary, cache=past_key_values, layer=i)
+        x = self.norm(x)
+        if layers is not None:
+            layers.append(x)
+        return x
+
+    def _real(self, attention_mask: Tensor | None, x: Tensor, past: int) -> Tensor:
+        """``(batch, past + time)`` bool: which tokens are real."""
+        wanted = (x.shape[0], past + x.shape[1])
+        if attention_mask is None:
+            return torch.ones(wanted, dtype=torch.bool, device=x.device)
+        if tuple(attention_mask.shape) != wanted:
+            raise ValueError(
+                f"attention_mask is {tuple(attention_mask.shape)}, wanted {wanted}: one number for "
+                f"each token, the {past} that the cache holds included"
+            )
+        return attention_mask != 0
+
+    def _sight(
+        self, real: Tensor, input_ids: Tensor | None, prefix_length: Tensor | int | None, time: int
+    ) -> Tensor:
+        """Who sees whom: ``(batch, 1, time, past + time)`` bool."""
+        past = real.shape[1] - time
+        if prefix_length is not None:
+            if isinstance(prefix_length, Tensor):
+                if tuple(prefix_length.shape) != (len(real),):
+                    raise ValueError(
+                        f"prefix_length is {tuple(prefix_length.shape)}, wanted ({len(real)},): "
+                        "one number a row"
+                    )
+                prefix_length = prefix_length.to(real.device)[:, None]
+            known = real.cumsum(1)[:, past:] <= prefix_length  # (batch, time)
+        elif input_ids is not None and self.config.user_end_token_id is not None:
+            ends = input_ids == self.config.user_end_token_id
+            # What still has an [EOS'] at or behind it stands within the user region.
+            known = ends.flip(1).cumsum(1).flip(1) > 0
+        else:
+            raise ValueError(
+                "prefix_length is not given, and without input_ids it cannot be found: pass how "
+                "many real tokens of each row are the user region, soft prompts included (0: none)"
+            )
+        ahead = torch.cat([torch.zeros_like(real[:, :past]), known], dim=1)  # seen by everybody
+        causal = causal_mask(time, past=past, device=real.device)
+        return (real[:, None, :] & (ahead[:, None, :] | causal))[:, None]
+
+
+AutoConfig.register(M6RecConfig.model_type, M6RecConfig)
+AutoModelForCausalLM.register(M6RecConfig, M6RecModel)

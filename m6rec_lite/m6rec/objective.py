@@ -1,0 +1,150 @@
+"""The loss of pretraining, how a model is judged by it, and how much arithmetic it asks for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from m6rec_lite.language.ngram import NGram
+from m6rec_lite.m6rec.batches import Batch, PretrainingBatches, sight
+from m6rec_lite.m6rec.config import M6RecConfig
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.token_file import TokenFile
+from m6rec_lite.nn.losses import linear_cross_entropy
+from m6rec_lite.training.metrics import TERAFLOP, TOKENS
+
+
+class PretrainingLoss:
+    """``sum of w L / sum of w`` over the objectives, for ``training.fit``.
+
+    Each L is the mean over the objective's own tokens in the batch, so that the weights alone say
+    how the objectives share out, however many tokens each has. It is logged apart, in nats a token
+    (NaN if a batch has none of it).
+
+    Args:
+        weights: w, by the objectives' names; at least 0, not all 0.
+
+    Raises:
+        ValueError: if a weight is negative, or all are 0.
+    """
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        if not weights or min(weights.values()) < 0 or not 0 < sum(weights.values()) < math.inf:
+            raise ValueError(
+                f"weights must be at least 0, and not all of them 0, got {dict(weights)}"
+            )
+        self.weights = dict(weights)
+
+    def __call__(self, model: M6RecModel, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
+        """The loss of a batch, and what to log."""
+        hidden = _states(model, batch)
+        losses = {
+            name: token_loss(model, hidden[at], tokens)
+            for name, (at, tokens) in batch["targets"].items()
+            if len(at)
+        }
+        shared = {name: self.weights[name] for name in losses if self.weights[name]}
+        if not shared:
+            raise ValueError("a batch has no token of an objective whose weight is above 0")
+        total = sum(weight * losses[name] for name, weight in shared.items())
+        logs: dict[str, Any] = {name: losses.get(name, math.nan) for name in batch["targets"]}
+        logs[TOKENS], logs[TERAFLOP] = batch["tokens"], batch_flops(model.config, batch) / 1e12
+        return total / sum(shared.values()), logs
+
+
+def _states(model: M6RecModel, batch: Batch) -> Tensor:
+    """``(lines * time, hidden_size)``: the state of every token of a batch."""
+    mask = sight(batch["document"], batch["known"])
+    return model.states(batch["ids"], mask, position_ids=batch["place"]).flatten(0, 1)
+
+
+def token_loss(model: M6RecModel, hidden: Tensor, tokens: Tensor) -> Tensor:
+    """Mean cross-entropy of ``tokens`` ``(k,)`` foretold from ``hidden`` ``(k, hidden_size)``."""
+    weight = model.get_output_embeddings().weight
+    if hidden.device.type == "cpu":  # a few hundred rows of scores at a time stay in its caches
+        return linear_cross_entropy(hidden, weight, tokens)
+    return F.cross_entropy(F.linear(hidden, weight).float(), tokens)
+
+
+def batch_flops(config: M6RecConfig, batch: Batch) -> float:
+    """Floating-point operations that the model's formulas ask for, forward and backward.
+
+    Twice a multiplication's weights for each token it reads, in the blocks' linear maps
+    (``4 d^2 + 2 d f`` weights a block), the scores (``2 d`` a pair of tokens, and as much for the
+    means) and the head (``d V`` weights, for tokens that foretell something). Backward counts
+    twice forward. Padding, masked pairs and what is computed anew are no use and do not count.
+    Source: Chowdhery et al., *PaLM*, 2022, appendix B, there with all pairs.
+    """
+    d, layers = config.hidden_size, config.num_hidden_layers
+    inside = config.intermediate_size or 4 * d
+    foretold = sum(len(at) for at, _ in batch["targets"].values())
+    blocks = layers * (2 * (4 * d * d + 2 * d * inside) * batch["tokens"] + 4 * d * batch["pairs"])
+    return 3.0 * (blocks + 2 * d * config.vocab_size * foretold)
+
+
+@torch.no_grad()
+def judge(
+    model: M6RecModel,
+    batches: PretrainingBatches,
+    *,
+    limit: int | None = None,
+    ngrams: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, float]:
+    """Losses on held-out documents, over all tokens of the first batches, drawn with seed 0.
+
+    Args:
+        model: in ``eval`` mode.
+        batches: of held-out documents.
+        limit: batches at most.
+        ngrams: for each n-gram model what it gives each token of the file (``ngram_nats``).
+
+    Returns:
+        For each objective, ``name nats`` a foretold token and ``name bits`` a byte of what was
+        taken out; and ``name bits, model`` for each n-gram model, of the same bytes. The n-grams
+        foretell each token from those before it in the whole text; the network sees all that was
+        left in, both sides of a gap, and pays for saying where each span ends.
+    """
+    plan = batches.epoch(0, 0)
+    n_bytes = batches.tokenizer.n_bytes
+    sums: dict[str, dict[str, float]] = {name: {} for name in batches.objectives}
+    device = model.get_output_embeddings().weight.device
+    for i in range(len(plan) if limit is None else min(limit, len(plan))):
+        batch = plan[i]
+        moved = {k: v.to(device) for k, v in batch.items() if isinstance(v, Tensor)}
+        hidden = _states(model, moved)
+        for name, (at, tokens) in batch["targets"].items():
+            if not len(at):
+                continue
+            nats = token_loss(model, hidden[at.to(device)], tokens.to(device)) * len(at)
+            source = batch["source"][name]
+            source = source[source >= 0]
+            found = {"nats": float(nats), "tokens": len(at), "bytes": n_bytes[tokens].sum()}
+            found |= {key: float(each[source].sum()) for key, each in (ngrams or {}).items()}
+            for key, value in found.items():
+                sums[name][key] = sums[name].get(key, 0.0) + value
+    results = {}
+    for name, found in sums.items():
+        if not found or not found["bytes"]:
+            continue
+        bits = 1 / (math.log(2) * found["bytes"])
+        results[f"{name} nats"] = found["nats"] / found["tokens"]
+        results[f"{name} bits"] = found["nats"] * bits
+        results |= {f"{name} bits, {key}": found[key] * bits for key in ngrams or {}}
+    return results
+
+
+def ngram_nats(train: TokenFile, held_out: TokenFile, order: int, vocab_size: int) -> np.ndarray:
+    """What an n-gram model of the training tokens gives each token held out: ``-ln P``.
+
+    Returns:
+        ``(n_tokens of held_out,)`` float64.
+    """
+    model = NGram(order, vocabulary=range(vocab_size), unknown=None, edges=None)
+    model.fit_ids(train.tokens.astype(np.int64), train.lengths, progress=False)
+    return -model.token_logprobs([document.tolist() for document in held_out])

@@ -1,0 +1,198 @@
+"""Documents as numbers in a file: tokenized once, read from disk as needed.
+
+A folder holds ``tokens.bin`` (all documents end to end, two bytes a token where the vocabulary
+allows it), ``ends.bin`` (where each ends) and ``about.json``. The two are mapped into memory, so
+that a corpus larger than memory can be read at random; nothing is loaded before it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from m6rec_lite.language.document import Document, encode_documents
+from m6rec_lite.language.tokenizer import Tokenizer
+
+FORMAT = "m6rec_lite tokens 1"
+
+#: Documents tokenized at a time while writing; no more than these are in memory.
+CHUNK = 4096
+
+
+class TokenFileError(RuntimeError):
+    """A file of tokens is damaged, of another tokenizer, or of other documents."""
+
+
+class TokenFile(Sequence[np.ndarray]):
+    """The documents of a folder that ``write`` made: ``file[i]`` is one, ``(tokens,)``.
+
+    Args:
+        folder: what ``write`` returned.
+        tokenizer: the one that the model uses; a file of another one is refused, since its numbers
+            mean other words.
+
+    Attributes:
+        tokens: ``(n_tokens,)`` uint16 or uint32, mapped.
+        ends: ``(n_documents,)`` int64, mapped: where each document ends in ``tokens``.
+        about: what ``about.json`` says.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        TokenFileError: if it is damaged or of another tokenizer.
+    """
+
+    def __init__(self, folder: str | Path, tokenizer: Tokenizer) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"no file of tokens at {folder}: TokenFile.write makes one")
+        try:
+            self.about = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
+            known = self.about["format"] == FORMAT
+            shapes = [("tokens", self.about["dtype"]), ("ends", "int64")]
+            counts = [self.about["tokens"], self.about["documents"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TokenFileError(f"{folder} holds no whole file of tokens ({error!r})") from error
+        if not known:
+            raise TokenFileError(f"{folder} is not of the format {FORMAT!r}: write it anew")
+        if self.about["tokenizer"] != tokenizer.fingerprint:
+            raise TokenFileError(
+                f"{folder} was written with the tokenizer {self.about['tokenizer']}, and this one "
+                f"is {tokenizer.fingerprint}: its numbers mean other words. Pass the tokenizer "
+                "that wrote it, or delete the folder and write it anew"
+            )
+        for (name, kind), count in zip(shapes, counts, strict=True):
+            path, size = self.folder / f"{name}.bin", count * np.dtype(kind).itemsize
+            found = path.stat().st_size if path.is_file() else 0
+            if found != size:
+                raise TokenFileError(
+                    f"{path} has {found:,} bytes where {size:,} were written (cut off?): delete "
+                    f"{folder} and write it anew"
+                )
+            setattr(self, name, np.memmap(path, dtype=kind, mode="r", shape=(count,)))
+
+    tokens: np.ndarray
+    ends: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, i: int) -> np.ndarray:  # type: ignore[override]
+        if not 0 <= i < len(self):
+            raise IndexError(f"document {i} of {len(self)}")
+        start = int(self.ends[i - 1]) if i else 0
+        return self.tokens[start : int(self.ends[i])]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """``(n_documents,)`` tokens of each."""
+        return np.diff(self.ends, prepend=0)
+
+    @classmethod
+    def write(
+        cls,
+        folder: str | Path,
+        documents: Iterable[Document],
+        tokenizer: Tokenizer,
+        *,
+        of: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ) -> Self:
+        """Tokenize documents into a new folder, which is there whole or not at all.
+
+        Args:
+            folder: must not exist yet.
+            documents: read once, a few thousand at a time; those without a token are left out.
+            tokenizer: its fingerprint is written too.
+            of: what the documents are, as JSON would hold it; kept in ``about["of"]``.
+            progress: show a bar.
+
+        Raises:
+            FileExistsError: if the folder is there.
+            ValueError: if no document has a token.
+        """
+        folder = Path(folder)
+        if folder.exists():
+            raise FileExistsError(
+                f"{folder} is there already: read it with TokenFile(folder, tokenizer), or delete "
+                "it to write it anew"
+            )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        n_tokens, n_documents = 0, 0
+        try:
+            fresh.chmod(0o755)  # mkdtemp makes folders that only the owner can read
+            with open(fresh / "tokens.bin", "wb") as tokens, open(fresh / "ends.bin", "wb") as ends:
+                for rows in _encoded(documents, tokenizer, progress):
+                    sizes = np.array([len(row) for row in rows], dtype=np.int64)
+                    np.concatenate(rows).astype(dtype).tofile(tokens)
+                    (n_tokens + sizes.cumsum()).tofile(ends)
+                    n_tokens, n_documents = n_tokens + int(sizes.sum()), n_documents + len(rows)
+                for file in (tokens, ends):
+                    file.flush()
+                    os.fsync(file.fileno())
+            if not n_documents:
+                raise ValueError("there is no document with a token in it: nothing to write")
+            about = {"format": FORMAT, "tokenizer": tokenizer.fingerprint, "dtype": dtype.name}
+            about |= {"tokens": n_tokens, "documents": n_documents, "of": dict(of or {})}
+            (fresh / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            fresh.rename(folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        return cls(folder, tokenizer)
+
+    @classmethod
+    def once(
+        cls,
+        folder: str | Path,
+        documents: Iterable[Document],
+        tokenizer: Tokenizer,
+        *,
+        of: Mapping[str, Any],
+        progress: bool = True,
+    ) -> Self:
+        """Read a folder if it is there, and write it if not.
+
+        Args:
+            folder: as in ``write``.
+            documents: not touched if the folder is there.
+            tokenizer: as in ``write``.
+            of: as in ``write``; a folder of other documents is refused.
+            progress: as in ``write``.
+
+        Raises:
+            TokenFileError: if the folder is of another tokenizer or of other documents.
+        """
+        if not Path(folder).exists():
+            return cls.write(folder, documents, tokenizer, of=of, progress=progress)
+        found = cls(folder, tokenizer)
+        wanted = json.loads(json.dumps(dict(of)))
+        if found.about["of"] != wanted:
+            raise TokenFileError(
+                f"{folder} holds the tokens of {found.about['of']}, wanted were those of {wanted}: "
+                "name another folder, or delete it to write it anew"
+            )
+        return found
+
+
+def _encoded(
+    documents: Iterable[Document], tokenizer: Tokenizer, progress: bool
+) -> Iterator[list[np.ndarray]]:
+    """The tokens of the documents that have some, a chunk at a time."""
+    source = iter(documents)
+    bar = tqdm(desc="tokenizing", unit=" documents", delay=2, disable=not progress, leave=False)
+    with bar:
+        while chunk := list(islice(source, CHUNK)):
+            rows = [row for row in encode_documents(tokenizer, chunk) if len(row)]
+            bar.update(len(chunk))
+            if rows:
+                yield rows
