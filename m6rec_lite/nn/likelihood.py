@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from m6rec_lite.nn.decoding import Reader, check_prompts, reading
 
@@ -99,8 +100,10 @@ def _of_batch(
         for start in range(0, time - 1, width):
             stop = min(start + width, time - 1)
             logits = reader.read(ids[:, start:stop], last=False)  # (rows, stop - start, vocab_size)
-            wanted = ids[:, start + 1 : stop + 1, None]
-            value = logits.gather(2, wanted)[..., 0].double() - logits.double().logsumexp(dim=2)
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            wanted = ids[:, start + 1 : stop + 1]
+            lost = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
+            value = -lost.view(wanted.shape).double()
             real = torch.arange(start + 1, stop + 1, device=device) < sizes[:, None]
             total = total + value.masked_fill(~real, 0.0).sum(dim=1)
     return total.tolist()

@@ -1,0 +1,116 @@
+"""The card of a pretrained model: what it is, what it read, what it cost, how good it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+#: What is known of the data, by data set.
+DATA = {
+    "bazaar": (
+        "The bazaar, this project's own simulated world (`m6rec_lite.data.bazaar`; card in "
+        "`datasets/README.md`). Its shoppers are invented: no real person's behaviour is in it. "
+        "English, with a Chinese share."
+    ),
+}
+_OTHER = (
+    "{name}. The model has learnt its titles and histories; whether it may be passed on is for "
+    "the licence of that data set to say (MovieLens forbids passing its rows on)."
+)
+
+_TASKS = {
+    "gpt": "A decoder-only Transformer (GPT-2's architecture) that foresees the next token",
+    "bert": "A Transformer encoder (BERT's architecture) that guesses hidden tokens",
+}
+_READ = {"gpt": "AutoModelForCausalLM", "bert": "AutoModelForMaskedLM"}
+
+
+def model_card(name: str, about: Mapping[str, Any]) -> str:
+    """The text of ``README.md``.
+
+    Args:
+        name: of the model.
+        about: what ``pretraining.json`` holds.
+    """
+    recipe, ours = about["recipe"], about["dataset"].partition("(")[0] in DATA
+    licence = "apache-2.0" if ours else "other"
+    lines = [
+        f"---\nlicense: {licence}\nlanguage: [en, zh]\nlibrary_name: transformers\n---\n",
+        f"# {name}\n",
+        f"{_TASKS[recipe['kind']]} of behaviour written as text, and of item texts. "
+        f"{about['parameters']:,} parameters: {recipe['n_layers']} layers, hidden size "
+        f"{recipe['hidden_size']}, {recipe['n_heads']} heads, {recipe['vocab_size']:,} tokens at "
+        f"most, {recipe['window']} positions.\n",
+        "## Data\n",
+        _data(about["dataset"]) + "\n",
+        f"Read were the training rows of the split {about['split']}; validation and test targets "
+        "are not in the texts.\n",
+        "| documents | learnt from | kept back |",
+        "|---|---|---|",
+        *(
+            f"| {kind} | {each['learnt from']:,} | {each['kept back']:,} |"
+            for kind, each in about["documents"].items()
+        ),
+        "\n## Training\n",
+        f"    {about['command'] or '(called from Python: see pretraining.json for the recipe)'}\n",
+        f"{_passes(recipe['epochs'])} over {about['tokens']:,} tokens took "
+        f"{_time(about['seconds'])} on a {about['device']} (threads: {about['threads']}). "
+        f"Seed {recipe['seed']}.\n",
+        "## Measured on the documents kept back\n",
+        "| documents | tokens | nats a token | perplexity | bits a byte |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {kind} | {each['tokens']:,.0f} | {each['nats_a_token']:.4f} | "
+            f"{each['perplexity']:.3f} | {each['bits_a_byte']:.4f} |"
+            for kind, each in about["metrics"].items()
+        ),
+        "",
+        _remark(recipe["kind"]),
+        "\n## Use\n",
+        "```python\nfrom transformers import AutoTokenizer, "
+        f"{_READ[recipe['kind']]}\n\n"
+        f'model = {_READ[recipe["kind"]]}.from_pretrained("checkpoints/{name}")\n'
+        f'tokenizer = AutoTokenizer.from_pretrained("checkpoints/{name}")\n```\n',
+        "It knows this data set's world and nothing else: it is for the course's chapters, not for "
+        "general text.\n",
+        "## Licence\n",
+        "That of the project (Apache-2.0)." if ours else "See the data set's.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _data(name: str) -> str:
+    """What is known of a data set; ``bazaar(seed=1)`` is one with dials of its own."""
+    known, _, dials = name.partition("(")
+    if known not in DATA:
+        return _OTHER.format(name=name)
+    if not dials:
+        return DATA[known]
+    return (
+        f"{DATA[known]} It is not the one that is shipped: `bazaar.generate({dials}` has other "
+        "shoppers and other items."
+    )
+
+
+def _remark(kind: str) -> str:
+    if kind == "gpt":
+        return (
+            "Special tokens are foretold too and stand for no bytes; their nats are in the bits. "
+            "Users and items kept back are whole: nothing of their documents was learnt from, but "
+            "titles of items kept back occur in other users' behaviour."
+        )
+    return (
+        "Only hidden tokens are asked for, each guessed from both sides: these figures compare "
+        "with another BERT's of the same masking, not with a GPT's."
+    )
+
+
+def _passes(n: int) -> str:
+    return "One pass" if n == 1 else f"{n} passes"
+
+
+def _time(seconds: float) -> str:
+    if not math.isfinite(seconds) or seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes"
