@@ -12,7 +12,7 @@ import pytest
 from m6rec_lite.course.long_runs import long_run, main, settings
 from m6rec_lite.data import Dataset, Split, leave_one_out
 from m6rec_lite.evaluation import evaluate
-from m6rec_lite.recommenders import Bigram, SASRec
+from m6rec_lite.recommenders import BERT4Rec, Bigram, SASRec
 
 SMALL = {"hidden_size": 8, "max_length": 8, "epochs": 4, "batch_size": 32, "lr": 0.01}
 
@@ -30,8 +30,8 @@ def split() -> Split:
     return leave_one_out(dataset)
 
 
-def folder(root: Path) -> Path:
-    (found,) = (root / "results" / "sasrec").iterdir()
+def folder(root: Path, model: str = "sasrec") -> Path:
+    (found,) = (root / "results" / model).iterdir()
     return found
 
 
@@ -59,12 +59,16 @@ def test_a_run_writes_its_settings_its_curve_and_its_report(split: Split, tmp_pa
     assert board[["model", "seed", "command"]].to_numpy().tolist() == [["SASRec", 3, "by hand"]]
 
 
-def test_the_same_command_goes_on_from_the_checkpoint(split: Split, tmp_path: Path) -> None:
-    first = long_run(SASRec(**SMALL), split, tmp_path, command="", progress=False)
-    curve = (folder(tmp_path) / "curve.csv").read_text()
-    again = long_run(SASRec(**SMALL), split, tmp_path, command="", progress=False)
+@pytest.mark.parametrize("kind", [SASRec, BERT4Rec])
+def test_the_same_command_goes_on_from_the_checkpoint(
+    split: Split, tmp_path: Path, kind: type[SASRec] | type[BERT4Rec]
+) -> None:
+    first = long_run(kind(**SMALL), split, tmp_path, command="", progress=False)
+    curve = folder(tmp_path, kind.__name__.lower()) / "curve.csv"
+    written = curve.read_text()
+    again = long_run(kind(**SMALL), split, tmp_path, command="", progress=False)
     assert again.metrics == first.metrics
-    assert (folder(tmp_path) / "curve.csv").read_text() == curve  # seconds too: nothing was run
+    assert curve.read_text() == written  # seconds too: nothing was run
 
 
 def test_settings_are_read_as_json_or_text() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 import torch
 
 from m6rec_lite.data import Dataset, Split, leave_one_out, load_dataset
+from m6rec_lite.data.bazaar import generate
 from m6rec_lite.language import pretraining
 from m6rec_lite.language.bert import IGNORED
 from m6rec_lite.language.document import encode_documents
 from m6rec_lite.language.hub import ModelError, checkpoints
-from m6rec_lite.language.pretraining import Pretrained, judge, load, main, pretrain
+from m6rec_lite.language.pretraining import ABOUT, Pretrained, judge, load, main, pretrain
 from m6rec_lite.language.recipes import Recipe, batches_of, documents
 from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.training.checkpoints import CheckpointError, Checkpoints
@@ -194,6 +196,19 @@ def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
     assert "python -m m6rec_lite.language.pretraining gpt --dataset bazaar" in card
 
 
+def test_the_command_reads_another_bazaar(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    options = ["--epochs", "1", "--hidden-size", "16", "--n-layers", "1", "--n-heads", "2"]
+    options += ["--vocab-size", "600", "--window", "64", "--checkpoint", str(tmp_path / "saves")]
+    out = ["--out", str(tmp_path / "mine"), *options]
+    main(["bert", "--world", "seed=3", "users=40", "items=60", "slates=0", *out])
+    card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
+    assert "bazaar.generate(seed=3, users=40, items=60, slates=0)" in card
+    assert "other shoppers and other items" in card
+    with pytest.raises(ValueError, match="name=number"):
+        main(["bert", "--world", "seed", *out])
+
+
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
@@ -221,6 +236,12 @@ def test_a_kept_checkpoint_is_as_good_as_its_card_says(name, bazaar, split):
     if name not in checkpoints():
         pytest.skip(f"checkpoints/{name} is not here")
     kept = load(name)
+    about = json.loads((checkpoints()[name] / ABOUT).read_text(encoding="utf-8"))
+    dials = dict(re.findall(r"(\w+)=(\d+)", about["dataset"]))
+    if dials:  # it was trained on another bazaar
+        bazaar = generate(**{key: int(value) for key, value in dials.items()}, progress=False)
+        split = leave_one_out(bazaar)
+    assert about["split"] == f"{split.name}, hash {split.hash}"
     corpora = documents(kept.recipe, bazaar, split)
     sizes = {"items": None, "behaviour": 30}  # all the items, some of the people
     for kind, n in sizes.items():

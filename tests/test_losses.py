@@ -117,6 +117,32 @@ def test_gbce_is_bce_at_zero_and_calibrated_at_one() -> None:
         losses.gbce(right, wrong, n_items=21, t=1.5)
 
 
+@pytest.mark.parametrize("t", [0.0, 0.75, 1.0])
+def test_centred_a_network_that_knows_nothing_is_at_rest(t: float) -> None:
+    """Item 0 is right as often as it is drawn: at scores of 0 nothing pulls on any score."""
+    scores = torch.zeros(21, dtype=torch.float64, requires_grad=True)
+    targets = torch.arange(21)
+    negatives = torch.stack([targets.roll(-1), targets.roll(-2), targets.roll(-3)], dim=1)
+    right, wrong = scores[targets], scores[negatives]
+    (slope,) = torch.autograd.grad(
+        losses.gbce(right, wrong, n_items=21, t=t, centred=True), scores, retain_graph=True
+    )
+    torch.testing.assert_close(slope, torch.zeros_like(slope))
+    (plain,) = torch.autograd.grad(losses.gbce(right, wrong, n_items=21, t=t), scores)
+    assert (plain > 0.04).all()  # uncentred, every score is pushed down
+
+
+def test_centring_moves_scores_by_a_constant_and_changes_one_negative_not_at_all() -> None:
+    right, wrong = randn(4), randn(4, 3, seed=1)
+    rest = torch.tensor(0.5 / 3, dtype=torch.float64).log()
+    torch.testing.assert_close(
+        losses.bce(right, wrong, beta=0.5, centred=True),
+        losses.bce(right + rest, wrong + rest, beta=0.5),
+    )
+    one = wrong[:, :1]
+    assert torch.equal(losses.bce(right, one, centred=True), losses.bce(right, one))
+
+
 def test_sampled_softmax_over_all_others_is_cross_entropy() -> None:
     hidden, weight, targets = randn(6, 4), randn(7, 4, seed=1), torch.arange(6)
     right, wrong = pair_scores(hidden, weight, targets, torch.arange(7))
@@ -182,6 +208,7 @@ def test_bpr_max_and_top1_max_are_the_papers() -> None:
     [
         losses.bce,
         lambda r, w: losses.gbce(r, w, n_items=9),
+        lambda r, w: losses.gbce(r, w, n_items=9, centred=True),
         lambda r, w: losses.sampled_softmax(r, w, torch.zeros(2)),
         losses.bpr_max,
         losses.top1_max,

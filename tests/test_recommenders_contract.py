@@ -17,6 +17,7 @@ from m6rec_lite.recommenders import (
     EASE,
     IALS,
     WARP,
+    BERT4Rec,
     Bigram,
     ContentBased,
     GRU4Rec,
@@ -59,6 +60,7 @@ CASES: dict[str, Callable[[], Recommender]] = {
     "Hybrid product": lambda: Hybrid([ContentBased(), Popularity()], fusion="product"),
     "SASRec small": lambda: SASRec(**SMALL),
     "SASRec sampled": lambda: SASRec(**SMALL, loss="sampled", negatives=16, n_heads=2),
+    "BERT4Rec small": lambda: BERT4Rec(**SMALL, n_layers=1, last_share=0.5),
     "GRU4Rec small": lambda: GRU4Rec(**SMALL),
     "GRU4Rec parallel": lambda: GRU4Rec(**SMALL, steps=6),
 }

@@ -153,7 +153,7 @@ def test_only_the_latest_items_are_read(train: Interactions) -> None:
     [
         {"loss": "ce"},
         {"loss": "sampled", "negatives": 16, "popularity_power": 0.5},
-        {"loss": "gbce", "negatives": 4, "shared_negatives": False, "epochs": 50},
+        {"loss": "gbce", "negatives": 16, "shared_negatives": False},
         {"loss": "bce", "negatives": 1, "shared_negatives": False},
     ],
     ids=lambda settings: settings["loss"],

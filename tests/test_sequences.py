@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from m6rec_lite.data import Histories
 from m6rec_lite.recommenders.negatives import Negatives
 from m6rec_lite.recommenders.parallel import ParallelBatches
-from m6rec_lite.recommenders.sequences import Batch, NextItemBatches, n_targets, questions
+from m6rec_lite.recommenders.sequences import (
+    Batch,
+    MaskedBatches,
+    NextItemBatches,
+    n_targets,
+    questions,
+)
 
 LISTS = st.lists(st.lists(st.integers(0, 9), max_size=12), min_size=1, max_size=12)
 
@@ -74,6 +80,64 @@ def test_random_windows_reach_every_part_of_a_long_history() -> None:
     batches = NextItemBatches(histories([row]), batch_size=1, max_length=3, window="random")
     seen = {tuple(batches.epoch(0, e)[0]["items"].tolist()) for e in range(200)}
     assert seen == {(i, i + 1, i + 2) for i in range(7)}
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    lists=LISTS,
+    size=st.integers(1, 5),
+    length=st.integers(2, 12),
+    share=st.floats(0.01, 0.99),
+    last=st.sampled_from([0.0, 0.5, 1.0]),
+    epoch=st.integers(0, 3),
+)
+def test_masked_batches_hold_every_latest_window_once_and_can_be_filled_in_again(
+    lists: list[list[int]], size: int, length: int, share: float, last: float, epoch: int
+) -> None:
+    batches = MaskedBatches(
+        histories(lists), mask_share=share, last_share=last, batch_size=size, max_length=length
+    )
+    found: Counter = Counter()
+    for batch in batches.epoch(7, epoch):
+        assert n_targets(batch) == len(batch["asked"])
+        masked = batch["items"] == 10
+        assert torch.equal(masked.nonzero()[:, 0], batch["asked"])
+        for part in masked.split(batch["lengths"].tolist()):
+            assert 1 <= int(part.sum()) < len(part)  # something to ask and something to read
+            assert last < 1 or part.nonzero()[:, 0].tolist() == [len(part) - 1]
+        whole = batch["items"].clone()
+        whole[batch["asked"]] = batch["targets"]
+        found.update(tuple(row.tolist()) for row in whole.split(batch["lengths"].tolist()))
+    assert found == Counter(tuple(row[-length:]) for row in lists if len(row) >= 2)
+
+
+def test_masks_fall_as_often_as_asked_and_anew_each_epoch() -> None:
+    lists = [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]] * 10_000
+    batches = MaskedBatches(
+        histories(lists), mask_share=0.3, last_share=0.4, batch_size=10_000, max_length=10
+    )
+    masked = (batches.epoch(0, 0)[0]["items"] == 10).view(-1, 10)
+    last_only = (masked.sum(1) == 1) & masked[:, -1]
+    share = last_only.float().mean()
+    assert 0.38 < share < 0.43  # 0.4, and the few among the others that fall so by chance
+    anywhere = masked[~last_only].float().mean(0)
+    assert (anywhere - 0.3).abs().max() < 0.035
+    again = (batches.epoch(0, 1)[0]["items"] == 10).view(-1, 10)
+    assert not torch.equal(masked, again)
+    assert torch.equal(masked, (batches.epoch(0, 0)[0]["items"] == 10).view(-1, 10))
+
+
+def test_random_windows_of_masked_batches_reach_every_part() -> None:
+    batches = MaskedBatches(
+        histories([list(range(10))]), mask_share=0.3, last_share=0.0, batch_size=1, max_length=4,
+        window="random",
+    )  # fmt: skip
+    seen = set()
+    for epoch in range(200):
+        (batch,) = batches.epoch(0, epoch)
+        batch["items"][batch["asked"]] = batch["targets"]
+        seen.add(tuple(batch["items"].tolist()))
+    assert seen == {tuple(range(i, i + 4)) for i in range(7)}
 
 
 def test_a_batch_of_random_users_stays_one() -> None:
@@ -144,6 +208,10 @@ def test_bad_settings_are_refused() -> None:
         NextItemBatches(rows, batch_size=1, max_length=3, window="first")
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         NextItemBatches(rows, batch_size=0, max_length=3)
+    for wrong in ({"mask_share": 0.0}, {"mask_share": 1.0}, {"last_share": -0.1}):
+        given = {"mask_share": 0.2, "last_share": 0.1} | wrong
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+            MaskedBatches(rows, batch_size=1, max_length=3, **given)
     with pytest.raises(ValueError, match="steps must be at least 1"):
         ParallelBatches(rows, lanes=2, steps=0)
     with pytest.raises(ValueError, match="negatives must be at least 1"):

@@ -27,11 +27,15 @@ from m6rec_lite.course.leaderboard import Leaderboard, write_atomically
 from m6rec_lite.course.places import project_root
 from m6rec_lite.data import Split, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
-from m6rec_lite.recommenders import Bigram, GRU4Rec, SASRec
+from m6rec_lite.recommenders import BERT4Rec, Bigram, GRU4Rec, SASRec
 from m6rec_lite.recommenders.next_item import NextItemRecommender
 from m6rec_lite.training import Callback, Run
 
-MODELS: dict[str, type[NextItemRecommender]] = {"SASRec": SASRec, "GRU4Rec": GRU4Rec}
+MODELS: dict[str, type[NextItemRecommender]] = {
+    "BERT4Rec": BERT4Rec,
+    "GRU4Rec": GRU4Rec,
+    "SASRec": SASRec,
+}
 
 
 class Curve(Callback):

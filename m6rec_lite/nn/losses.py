@@ -156,15 +156,32 @@ def pair_scores(
     return positive, negative.masked_fill(negatives == targets[:, None], -torch.inf)
 
 
-def bce(positive: Tensor, negative: Tensor) -> Tensor:
-    """Binary cross-entropy: ``-ln s(positive) - sum ln(1 - s(negative))``, s the sigmoid.
+def bce(positive: Tensor, negative: Tensor, *, beta: float = 1.0, centred: bool = False) -> Tensor:
+    """Binary cross-entropy: ``-beta ln s(positive) - sum ln(1 - s(negative))``, s the sigmoid.
 
-    Source: Kang and McAuley, *SASRec*, 2018, equation 9, with one negative.
+    With k negatives a network that knows nothing does best to score everything ``ln(beta / k)``:
+    nearly all it sees is wrong. Without an output bias it can say so only by turning every state
+    the same way, and its states stay alike for long after. ``centred`` counts scores from there,
+    so that scores around 0 are where it starts; the order of the items is the same, and with one
+    negative and beta 1 nothing changes. Sources: Kang and McAuley, *SASRec*, 2018, equation 9, with
+    one negative; Lin et al., *Focal loss for dense object detection*, 2017, section 3.3, whose
+    output bias starts at the prior for the same reason.
+
+    Args:
+        positive: ``(n,)``.
+        negative: ``(n, k)``.
+        beta: weight of the right item.
+        centred: whether a score of 0 means "as likely as any item".
     """
-    return (F.softplus(-positive) + F.softplus(negative).sum(dim=1)).mean()
+    if centred:
+        rest = math.log(beta / negative.shape[1])
+        positive, negative = positive + rest, negative + rest
+    return (beta * F.softplus(-positive) + F.softplus(negative).sum(dim=1)).mean()
 
 
-def gbce(positive: Tensor, negative: Tensor, *, n_items: int, t: float = 0.75) -> Tensor:
+def gbce(
+    positive: Tensor, negative: Tensor, *, n_items: int, t: float = 0.75, centred: bool = False
+) -> Tensor:
     """Generalised BCE: ``-beta ln s(positive) - sum ln(1 - s(negative))``.
 
     With few negatives of many items BCE sees the right item far too often and learns that
@@ -177,6 +194,7 @@ def gbce(positive: Tensor, negative: Tensor, *, n_items: int, t: float = 0.75) -
         negative: ``(n, k)``.
         n_items: V.
         t: in [0, 1].
+        centred: see ``bce``.
 
     Raises:
         ValueError: if t is out of range.
@@ -185,7 +203,7 @@ def gbce(positive: Tensor, negative: Tensor, *, n_items: int, t: float = 0.75) -
         raise ValueError(f"t must be from 0 (BCE) to 1 (fully calibrated), got {t!r}")
     share = min(1.0, negative.shape[1] / max(n_items - 1, 1))
     beta = share * (t * (1 - 1 / share) + 1 / share)
-    return (beta * F.softplus(-positive) + F.softplus(negative).sum(dim=1)).mean()
+    return bce(positive, negative, beta=beta, centred=centred)
 
 
 def sampled_softmax(positive: Tensor, negative: Tensor, log_expected: Tensor | None) -> Tensor:

@@ -20,16 +20,18 @@ from m6rec_lite.recommenders.neighbours import ItemKNN, UserKNN
 from m6rec_lite.recommenders.popularity import Popularity
 
 if TYPE_CHECKING:
+    from m6rec_lite.recommenders.bert4rec import BERT4Rec
     from m6rec_lite.recommenders.gru4rec import GRU4Rec
     from m6rec_lite.recommenders.sasrec import SASRec
 
-_NETWORKS = {"GRU4Rec": "gru4rec", "SASRec": "sasrec"}
+_NETWORKS = {"BERT4Rec": "bert4rec", "GRU4Rec": "gru4rec", "SASRec": "sasrec"}
 
 __all__ = [
     "BPR",
     "EASE",
     "IALS",
     "WARP",
+    "BERT4Rec",
     "Bigram",
     "ContentBased",
     "ExplicitMF",

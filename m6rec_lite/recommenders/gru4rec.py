@@ -7,6 +7,8 @@ session-based recommendations*, 2018 (BPR-max, TOP1-max, negatives by popularity
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -16,9 +18,10 @@ from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.rnn import Recurrent
 from m6rec_lite.recommenders.base import check_whole
 from m6rec_lite.recommenders.negatives import Negatives
-from m6rec_lite.recommenders.next_item import LossName, NextItemNetwork, NextItemRecommender
+from m6rec_lite.recommenders.next_item import NextItemRecommender
+from m6rec_lite.recommenders.next_item_network import NextItemNetwork
 from m6rec_lite.recommenders.parallel import ParallelBatches
-from m6rec_lite.recommenders.sequences import Batch, NextItemBatches, Window
+from m6rec_lite.recommenders.sequences import Batch, NextItemBatches
 
 
 class GRU4RecNetwork(NextItemNetwork):
@@ -89,13 +92,9 @@ class GRU4RecNetwork(NextItemNetwork):
         return self.bias
 
 
-class GRU4Rec(NextItemRecommender):
-    """A GRU over the latest items; the last state scores the catalogue.
-
-    With ``steps`` the batches are session-parallel: ``batch_size`` lanes of histories, each
-    beginning where one ended, are read ``steps`` at a time; the state goes on from batch to batch
-    and the gradient does not (truncated back-propagation through time). Without, a batch holds
-    whole histories, and the gradient flows through all of each.
+@dataclass(eq=False, repr=False)
+class RecurrentShape:
+    """How large a GRU is, and how it walks through the histories.
 
     Args:
         hidden_size: of embeddings, and of states unless ``state_size`` says otherwise.
@@ -106,74 +105,33 @@ class GRU4Rec(NextItemRecommender):
             it is the slower of the two, since its backward pass fills a table of all tokens with
             zeros at every step. Session-parallel batches run on ``nn.rnn``'s, whatever this says:
             it can forget in the middle of a row.
-        max_length: see ``NextItemRecommender``, for the others too.
-        dropout: see there.
-        loss: see there.
-        negatives: see there.
-        shared_negatives: see there.
-        popularity_power: see there.
-        calibration: see there.
-        window: see there.
-        epochs: see there.
-        batch_size: see there.
-        lr: see there.
-        lr_floor: see there.
-        weight_decay: see there.
-        patience: see there.
-        seed: see there.
-        device: see there.
-        precision: see there.
     """
 
-    def __init__(
-        self,
-        hidden_size: int = 64,
-        state_size: int | None = None,
-        n_layers: int = 1,
-        steps: int | None = None,
-        fused: bool = False,
-        max_length: int = 200,
-        dropout: float = 0.2,
-        loss: LossName = "ce",
-        negatives: int = 256,
-        shared_negatives: bool = True,
-        popularity_power: float = 0.0,
-        calibration: float = 0.75,
-        window: Window = "latest",
-        epochs: int = 100,
-        batch_size: int = 128,
-        lr: float = 1e-3,
-        lr_floor: float = 1.0,
-        weight_decay: float = 0.0,
-        patience: int | None = 10,
-        seed: int = 0,
-        device: str | None = None,
-        precision: str = "auto",
-    ) -> None:
-        super().__init__(
-            hidden_size=hidden_size,
-            max_length=max_length,
-            dropout=dropout,
-            loss=loss,
-            negatives=negatives,
-            shared_negatives=shared_negatives,
-            popularity_power=popularity_power,
-            calibration=calibration,
-            window=window,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            lr_floor=lr_floor,
-            weight_decay=weight_decay,
-            patience=patience,
-            seed=seed,
-            device=device,
-            precision=precision,
-        )
-        self.state_size = None if state_size is None else check_whole("state_size", state_size)
-        self.n_layers = check_whole("n_layers", n_layers)
-        self.steps = None if steps is None else check_whole("steps", steps)
-        self.fused = fused
+    hidden_size: int = 64
+    state_size: int | None = None
+    n_layers: int = 1
+    steps: int | None = None
+    fused: bool = False
+
+
+@dataclass(eq=False, repr=False)
+class GRU4Rec(NextItemRecommender, RecurrentShape):
+    """A GRU over the latest items; the last state scores the catalogue.
+
+    With ``steps`` the batches are session-parallel: ``batch_size`` lanes of histories, each
+    beginning where one ended, are read ``steps`` at a time; the state goes on from batch to batch
+    and the gradient does not (truncated back-propagation through time). Without, a batch holds
+    whole histories, and the gradient flows through all of each.
+
+    Args: as of ``RecurrentShape``, then of ``NextItemRecommender``.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("hidden_size", "state_size", "n_layers", "steps"):
+            value = getattr(self, name)
+            if value is not None or name in ("hidden_size", "n_layers"):
+                setattr(self, name, check_whole(name, value))
 
     def _build(self, n_items: int) -> GRU4RecNetwork:
         return GRU4RecNetwork(

@@ -1,31 +1,30 @@
-"""What recommenders that foresee the next item by a network share: fit, stop, score, keep.
+"""What recommenders that foresee the next item by a network share: settings, fit, stop, keep.
 
-A subclass gives the network. It reads packed sequences of items and gives a state for each: what
-is known after that item. Items are scored by the product of a state with their embedding.
+A subclass gives the network (``next_item_network``) and, where it differs, what it is trained on.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from scipy.special import softmax
-from torch import Tensor, nn
+from torch import Tensor
 
-from m6rec_lite.data.interactions import Histories, Holdout, Interactions, Split
+from m6rec_lite.data.interactions import Histories, Holdout, Interactions
 from m6rec_lite.data.tables import DataError
-from m6rec_lite.evaluation.questions import Questions
-from m6rec_lite.evaluation.ranking import Places, hr, ndcg
 from m6rec_lite.nn import losses
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.schedules import cosine
 from m6rec_lite.recommenders.base import Recommender, check_in_range, check_whole
 from m6rec_lite.recommenders.negatives import Negatives
-from m6rec_lite.recommenders.sequences import Batch, NextItemBatches, Window, n_targets, questions
+from m6rec_lite.recommenders.next_item_network import NextItemNetwork, validator
+from m6rec_lite.recommenders.sequences import Batch, NextItemBatches, Window, n_targets
 from m6rec_lite.training import Callback, EarlyStopping, History
 from m6rec_lite.training import fit as train_network
 
@@ -37,34 +36,14 @@ LOSSES: tuple[LossName, ...] = ("ce", "sampled", "gbce", "bce", "bpr-max", "top1
 _WEIGHTS = "network/"
 
 
-class NextItemNetwork(nn.Module):
-    """Item embeddings that are read and scored alike, and whatever lies between.
-
-    Args:
-        n_items: size of the catalogue.
-        hidden_size: length of the embeddings.
-    """
-
-    def __init__(self, n_items: int, hidden_size: int) -> None:
-        super().__init__()
-        self.items = nn.Embedding(n_items, hidden_size)
-        nn.init.normal_(self.items.weight, std=0.02)
-
-    def forward(self, items: Tensor, packing: Packing) -> Tensor:
-        """States after each token: ``(tokens,)`` places of items to ``(tokens, hidden_size)``."""
-        raise NotImplementedError
-
-    @property
-    def output_bias(self) -> Tensor | None:
-        """``(n_items,)`` added to the scores; None for none."""
-        return None
-
-
+@dataclass(eq=False, repr=False)
 class NextItemRecommender(Recommender):
-    """Base of GRU4Rec and SASRec; they share these arguments.
+    """Base of GRU4Rec, SASRec and BERT4Rec; they share these arguments.
+
+    The shape of its network (``hidden_size`` and what else a family needs) a subclass takes from
+    a dataclass named behind this one among its bases; so the shape comes first in its signature.
 
     Args:
-        hidden_size: of embeddings and states.
         max_length: the latest items of a history that are read.
         dropout: share of what is set to 0 while training.
         loss: ``ce`` (cross-entropy over the whole catalogue), or with negatives ``sampled``
@@ -88,57 +67,46 @@ class NextItemRecommender(Recommender):
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``: see ``training.make_accelerator``.
     """
 
-    def __init__(
-        self,
-        hidden_size: int = 64,
-        max_length: int = 200,
-        dropout: float = 0.2,
-        loss: LossName = "ce",
-        negatives: int = 256,
-        shared_negatives: bool = True,
-        popularity_power: float = 0.0,
-        calibration: float = 0.75,
-        window: Window = "latest",
-        epochs: int = 100,
-        batch_size: int = 128,
-        lr: float = 1e-3,
-        lr_floor: float = 1.0,
-        weight_decay: float = 0.0,
-        patience: int | None = 10,
-        seed: int = 0,
-        device: str | None = None,
-        precision: str = "auto",
-    ) -> None:
-        if loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
-        if window not in ("latest", "random"):
-            raise ValueError(f"window must be 'latest' or 'random', got {window!r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout!r}")
-        check_in_range("popularity_power", popularity_power, 0)
-        check_in_range("calibration", calibration, 0, 1)
-        check_in_range("lr", lr, 0, open_low=True)
-        check_in_range("lr_floor", lr_floor, 0, 1)
-        check_in_range("weight_decay", weight_decay, 0)
-        self.hidden_size = check_whole("hidden_size", hidden_size)
-        self.max_length = check_whole("max_length", max_length)
-        self.negatives = check_whole("negatives", negatives)
-        self.epochs = check_whole("epochs", epochs)
-        self.batch_size = check_whole("batch_size", batch_size)
-        self.patience = None if patience is None else check_whole("patience", patience)
-        self.dropout = dropout
-        self.loss = loss
-        self.shared_negatives = shared_negatives
-        self.popularity_power = popularity_power
-        self.calibration = calibration
-        self.window = window
-        self.lr = lr
-        self.lr_floor = lr_floor
-        self.weight_decay = weight_decay
-        self.seed = seed
-        self.device = device
-        self.precision = precision
+    max_length: int = 200
+    dropout: float = 0.2
+    loss: LossName = "ce"
+    negatives: int = 256
+    shared_negatives: bool = True
+    popularity_power: float = 0.0
+    calibration: float = 0.75
+    window: Window = "latest"
+    epochs: int = 100
+    batch_size: int = 128
+    lr: float = 1e-3
+    lr_floor: float = 1.0
+    weight_decay: float = 0.0
+    patience: int | None = 10
+    seed: int = 0
+    device: str | None = None
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {self.loss!r}")
+        if self.window not in ("latest", "random"):
+            raise ValueError(f"window must be 'latest' or 'random', got {self.window!r}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout!r}")
+        check_in_range("popularity_power", self.popularity_power, 0)
+        check_in_range("calibration", self.calibration, 0, 1)
+        check_in_range("lr", self.lr, 0, open_low=True)
+        check_in_range("lr_floor", self.lr_floor, 0, 1)
+        check_in_range("weight_decay", self.weight_decay, 0)
+        for name in ("max_length", "negatives", "epochs", "batch_size"):
+            setattr(self, name, check_whole(name, getattr(self, name)))
+        if self.patience is not None:
+            self.patience = check_whole("patience", self.patience)
         self._extras: dict[str, Any] = {}
+
+    @property
+    def _read_length(self) -> int:
+        """The latest items of a history that are read when the model is asked."""
+        return self.max_length
 
     @abstractmethod
     def _build(self, n_items: int) -> NextItemNetwork:
@@ -207,7 +175,7 @@ class NextItemRecommender(Recommender):
         callbacks = list(self._extras.get("callbacks", ()))
         validate = None
         if validation is not None:
-            validate = self._validator(train, validation)
+            validate = validator(train, validation, self._read_length)
             if self.patience is not None:
                 callbacks.append(EarlyStopping("ndcg@10", mode="max", patience=self.patience))
         optimizer = torch.optim.AdamW(
@@ -250,46 +218,16 @@ class NextItemRecommender(Recommender):
         if self.loss == "sampled":
             return losses.sampled_softmax(right, wrong, batch["log_expected"])
         if self.loss == "gbce":
-            return losses.gbce(right, wrong, n_items=len(weight), t=self.calibration)
-        return {"bce": losses.bce, "bpr-max": losses.bpr_max, "top1-max": losses.top1_max}[
-            self.loss
-        ](right, wrong)
-
-    def _validator(
-        self, train: Interactions, validation: Holdout
-    ) -> Callable[[nn.Module], Mapping[str, float]]:
-        """HR@10 and NDCG@10 on the validation questions, by the rules of ``evaluate``."""
-        asked = Questions(Split("validation", "", train, validation, validation), "validation")
-
-        def validate(network: nn.Module) -> dict[str, float]:
-            found: list[tuple[np.ndarray, np.ndarray]] = []
-            for start in range(0, len(asked), 2048):
-                batch = asked.batch(start, min(start + 2048, len(asked)))
-                scores = self._ask(network, batch.histories)
-                scores[batch.out] = -np.inf
-                places = Places.from_scores(scores, batch.rows, batch.targets)
-                found.append((hr(places, 10), ndcg(places, 10)))
-            hits, gains = (np.concatenate(parts) for parts in zip(*found, strict=True))
-            return {"hr@10": float(hits.mean()), "ndcg@10": float(gains.mean())}
-
-        return validate
+            t = self.calibration
+            return losses.gbce(right, wrong, n_items=len(weight), t=t, centred=True)
+        if self.loss == "bce":
+            return losses.bce(right, wrong, centred=True)
+        return {"bpr-max": losses.bpr_max, "top1-max": losses.top1_max}[self.loss](right, wrong)
 
     def _score(self, histories: Histories) -> np.ndarray:
         if not self._trained:
             return np.zeros((len(histories), histories.n_items), dtype=np.float32)
-        return self._ask(self._network, histories)
-
-    @torch.no_grad()
-    def _ask(self, network: NextItemNetwork, histories: Histories) -> np.ndarray:
-        """``(n, n_items)`` float32; rows without a history are 0."""
-        weight, bias = network.items.weight, network.output_bias
-        scores = np.zeros((len(histories), histories.n_items), dtype=np.float32)
-        for rows, batch in questions(histories, self.max_length):
-            packing = Packing(batch["lengths"].to(weight.device))
-            states = network(batch["items"].to(weight.device), packing)[packing.ends]
-            found = states @ weight.t() if bias is None else states @ weight.t() + bias
-            scores[rows] = found.float().cpu().numpy()
-        return scores
+        return self._network.score(histories, self._read_length)
 
     def _similarity(self, place: int) -> np.ndarray:
         """Chance that one of two items comes right after the other alone, both ways added.

@@ -9,6 +9,7 @@ dross into gold loss: is BERT4Rec really better than SASRec?*, 2023).
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,8 +21,9 @@ from m6rec_lite.nn.masks import causal_mask
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import LearnedPositions
 from m6rec_lite.nn.transformer import Transformer, TransformerConfig
-from m6rec_lite.recommenders.next_item import LossName, NextItemNetwork, NextItemRecommender
-from m6rec_lite.recommenders.sequences import Window
+from m6rec_lite.recommenders.base import check_whole
+from m6rec_lite.recommenders.next_item import NextItemRecommender
+from m6rec_lite.recommenders.next_item_network import NextItemNetwork
 
 
 class SASRecNetwork(NextItemNetwork):
@@ -68,7 +70,25 @@ class SASRecNetwork(NextItemNetwork):
         return torch.stack(maps).float().cpu().numpy()
 
 
-class SASRec(NextItemRecommender):
+@dataclass(eq=False, repr=False)
+class TransformerShape:
+    """How large a network of blocks is.
+
+    Args:
+        hidden_size: d, of the embeddings and the states.
+        n_layers: blocks.
+        n_heads: must divide ``hidden_size``.
+        ffn_size: inside the feed-forward nets; None is the published size.
+    """
+
+    hidden_size: int = 64
+    n_layers: int = 2
+    n_heads: int = 1
+    ffn_size: int | None = None
+
+
+@dataclass(eq=False, repr=False)
+class SASRec(NextItemRecommender, TransformerShape):
     """Self-attention over the latest items; the last state scores the catalogue.
 
     The defaults are the published configuration with cross-entropy over the whole catalogue. The
@@ -76,77 +96,12 @@ class SASRec(NextItemRecommender):
     the sum of embeddings, on attention weights, within the feed-forward net and on what each
     branch adds, as published; norms stand before each branch.
 
-    Args:
-        hidden_size: d.
-        n_layers: blocks.
-        n_heads: must divide ``hidden_size``.
-        ffn_size: inside the feed-forward nets; None is d, as published.
-        max_length: see ``NextItemRecommender``, for the others too.
-        dropout: see there.
-        loss: see there.
-        negatives: see there.
-        shared_negatives: see there.
-        popularity_power: see there.
-        calibration: see there.
-        window: see there.
-        epochs: see there.
-        batch_size: see there.
-        lr: see there.
-        lr_floor: see there.
-        weight_decay: see there.
-        patience: see there.
-        seed: see there.
-        device: see there.
-        precision: see there.
+    Args: as of ``TransformerShape`` (``ffn_size`` None is d), then of ``NextItemRecommender``.
     """
 
-    def __init__(
-        self,
-        hidden_size: int = 64,
-        n_layers: int = 2,
-        n_heads: int = 1,
-        ffn_size: int | None = None,
-        max_length: int = 200,
-        dropout: float = 0.2,
-        loss: LossName = "ce",
-        negatives: int = 256,
-        shared_negatives: bool = True,
-        popularity_power: float = 0.0,
-        calibration: float = 0.75,
-        window: Window = "latest",
-        epochs: int = 100,
-        batch_size: int = 128,
-        lr: float = 1e-3,
-        lr_floor: float = 1.0,
-        weight_decay: float = 0.0,
-        patience: int | None = 10,
-        seed: int = 0,
-        device: str | None = None,
-        precision: str = "auto",
-    ) -> None:
-        super().__init__(
-            hidden_size=hidden_size,
-            max_length=max_length,
-            dropout=dropout,
-            loss=loss,
-            negatives=negatives,
-            shared_negatives=shared_negatives,
-            popularity_power=popularity_power,
-            calibration=calibration,
-            window=window,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            lr_floor=lr_floor,
-            weight_decay=weight_decay,
-            patience=patience,
-            seed=seed,
-            device=device,
-            precision=precision,
-        )
-        self.n_layers = n_layers
-        self.n_heads = n_heads
-        self.ffn_size = ffn_size
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.hidden_size = check_whole("hidden_size", self.hidden_size)
         self.config()  # refuses what does not fit, such as heads that do not divide the size
 
     def config(self) -> TransformerConfig:

@@ -9,13 +9,13 @@ would hold, and what padding would cost is saved.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from m6rec_lite.data.interactions import Histories
-from m6rec_lite.recommenders.base import check_whole
+from m6rec_lite.recommenders.base import check_in_range, check_whole
 from m6rec_lite.recommenders.negatives import Negatives
 from m6rec_lite.training import Epoch, rng
 
@@ -82,23 +82,100 @@ class NextItemBatches:
             rows = rows[np.argsort(-read[rows], kind="stable")]
             lengths = read[rows]
             first = self.ends[rows] - slide[rows] - lengths - 1  # place of each row's first item
-            start = np.cumsum(lengths) - lengths
-            places = np.arange(lengths.sum()) + np.repeat(first - start, lengths)
+            places = runs(first, lengths)
             batch = {
                 "lengths": lengths,
                 "items": self.items[places],
                 "targets": self.items[places + 1],
             }
-            if self.negatives is not None:
-                shape = () if self.shared else (len(places),)
-                drawn = self.negatives.draw(rng(seed, epoch, i), *shape)
-                batch |= {
-                    "negatives": drawn,
-                    "log_expected": self.negatives.log_expected[drawn],
-                }
+            batch |= self._negatives(rng(seed, epoch, i), len(places))
             return {key: torch.from_numpy(array) for key, array in batch.items()}
 
         return Epoch(-(-len(self) // self.batch_size), build)
+
+    def _negatives(self, draws: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+        """What a batch of n targets is compared with; nothing without negatives."""
+        if self.negatives is None:
+            return {}
+        drawn = self.negatives.draw(draws, *(() if self.shared else (n,)))
+        return {"negatives": drawn, "log_expected": self.negatives.log_expected[drawn]}
+
+
+class MaskedBatches(NextItemBatches):
+    """Batches of packed sequences of which some items are masked, to be told from both sides.
+
+    Of a sequence of n items, each is masked with chance ``mask_share``, at least one and at most
+    n - 1 of them; or, in a share ``last_share`` of the sequences, the last item alone, which is
+    what the model is asked when it recommends. Which sequences, and which items, is drawn anew each
+    epoch. Source: Sun et al., *BERT4Rec*, 2019, section 3.6.
+
+    A batch has ``lengths`` and ``items`` as of ``NextItemBatches``, where a masked item is
+    ``n_items``, one behind the catalogue; ``asked`` (the places of the masked tokens) and
+    ``targets`` (what stood there).
+
+    Args:
+        histories: see ``NextItemBatches``, for the others too. A sequence is one longer than
+            there, since no item is a target only.
+        mask_share: above 0 and below 1.
+        last_share: from 0 to 1.
+
+    Raises:
+        ValueError: if a setting is out of range.
+    """
+
+    def __init__(
+        self, histories: Histories, *, mask_share: float, last_share: float, **settings: Any
+    ) -> None:
+        super().__init__(histories, **settings)
+        if not 0 < mask_share < 1:
+            raise ValueError(f"mask_share must be above 0 and below 1, got {mask_share!r}")
+        check_in_range("last_share", last_share, 0, 1)
+        self.mask_share = mask_share
+        self.last_share = last_share
+        self.mask = histories.n_items
+
+    def epoch(self, seed: int, epoch: int) -> Sequence[Batch]:
+        """All sequences in a new random order, with new masks."""
+        draws = rng(seed, epoch)
+        order = draws.permutation(len(self))
+        read = np.minimum(self.lengths, self.max_length)
+        spare = self.lengths - read
+        slide = draws.integers(0, spare + 1) if self.window == "random" else np.zeros_like(spare)
+
+        def build(i: int) -> Batch:
+            draws = rng(seed, epoch, i)
+            rows = order[i * self.batch_size : (i + 1) * self.batch_size]
+            rows = rows[np.argsort(-read[rows], kind="stable")]
+            lengths = read[rows]
+            items = self.items[runs(self.ends[rows] - slide[rows] - lengths, lengths)]
+            asked = np.flatnonzero(self._masked(lengths, draws))
+            targets = items[asked]
+            items[asked] = self.mask
+            batch = {"lengths": lengths, "items": items, "asked": asked, "targets": targets}
+            batch |= self._negatives(draws, len(asked))
+            return {key: torch.from_numpy(array) for key, array in batch.items()}
+
+        return Epoch(-(-len(self) // self.batch_size), build)
+
+    def _masked(self, lengths: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+        """``(tokens,)`` bool: which are masked."""
+        n = draws.binomial(lengths, self.mask_share).clip(1, lengths - 1)
+        last = draws.random(len(lengths)) < self.last_share
+        n[last] = 1
+        chance = draws.random(lengths.sum())
+        ends = np.cumsum(lengths)
+        chance[ends[last] - 1] = -1.0  # the lowest of its row
+        row = np.repeat(np.arange(len(lengths)), lengths)
+        by_chance = np.lexsort((chance, row))  # row after row, the lowest first
+        masked = np.zeros(len(chance), dtype=bool)
+        masked[by_chance[runs(ends - lengths, n)]] = True
+        return masked
+
+
+def runs(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Whole numbers counted up from each ``first``, ``lengths`` of them, end to end."""
+    start = np.cumsum(lengths) - lengths
+    return np.arange(lengths.sum()) + np.repeat(first - start, lengths)
 
 
 def n_targets(batch: Batch) -> int:
@@ -127,9 +204,7 @@ def questions(
         lengths = read[rows_of_part]
         if len(lengths) == 0:
             continue
-        first = histories.offsets[1:][rows_of_part] - lengths
-        start = np.cumsum(lengths) - lengths
-        places = np.arange(lengths.sum()) + np.repeat(first - start, lengths)
+        places = runs(histories.offsets[1:][rows_of_part] - lengths, lengths)
         batch = {"lengths": lengths, "items": histories.items[places].astype(np.int64)}
         parts.append((rows_of_part, {k: torch.from_numpy(v) for k, v in batch.items()}))
     return parts
