@@ -139,7 +139,7 @@ def test_the_weight_is_chosen_on_validation(folder: Path) -> None:
     assert model.weight_ in WEIGHTS
     assert model.weight_ > 0, "popularity alone cannot be best here"
     assert model.tuning_.shape == (len(WEIGHTS),)
-    assert model.tuning_[WEIGHTS.index(model.weight_)] == model.tuning_.max()
+    assert model.tuning_[WEIGHTS.index(model.weight_)] > model.tuning_[0]
     untuned = TitleLikelihood(str(folder), Bigram()).fit(TRAIN, items=ITEMS, progress=False)
     assert untuned.weight_ == 1.0
 
@@ -150,6 +150,23 @@ def test_length_normalised_divides_by_the_tokens(folder: Path, asker: NextEvent)
     np.testing.assert_array_equal(places, same)
     np.testing.assert_allclose(mean, total / asker.n_tokens[places])
     assert "mean a token" in normal.variant
+
+
+def test_chance_does_not_speak_for_the_language_model(folder: Path) -> None:
+    """Where all weights do as well, the retriever stays alone."""
+    model = fitted(folder, candidates=1, weight=None)
+    assert np.ptp(model.tuning_) == 0
+    assert model.weight_ == 0.0
+
+
+def test_lift_takes_out_what_is_likely_for_everybody(folder: Path, asker: NextEvent) -> None:
+    plain, lifted = fitted(folder), fitted(folder, lift=True)
+    (_, places, total), (_, same, lift) = plain._parts(ASKED), lifted._parts(ASKED)
+    np.testing.assert_array_equal(places, same)
+    nobody = Histories.from_lists([[]], TRAIN.item_ids)
+    alone = asker.log_likelihood(nobody, np.arange(len(TRAIN.item_ids))[None])[0]
+    np.testing.assert_allclose(lift, total - alone[places], rtol=1e-6)
+    assert "lift" in lifted.variant
 
 
 def test_an_empty_history_is_the_retrievers_to_answer(folder: Path) -> None:

@@ -35,6 +35,7 @@ class BERT4RecNetwork(NextItemNetwork):
 
     The mask has a vector to be read by and none to be scored by: no score is ever its own.
     Positions count from the end: 0 is the last token, which is the mask when the model is asked.
+    Norms stand before each branch, not behind it as in the paper: so no warm-up is needed.
 
     Args:
         n_items: size of the catalogue; an item of this number is the mask.
@@ -97,7 +98,7 @@ class BERT4Rec(NextItemRecommender, TransformerShape):
 
     The other arguments are those of ``TransformerShape`` (``ffn_size`` None is 4 d, as in BERT)
     and of ``NextItemRecommender``, some with defaults of their own: many epochs, a rate that falls
-    to 0, and a random run of a long history each time (the paper slides a window over it).
+    to 0, and a random run of a long history each time (the authors' code slides a window over it).
     ``max_length`` counts the mask: ``max_length - 1`` items are read when the model is asked.
     """
 
