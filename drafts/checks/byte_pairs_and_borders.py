@@ -1,0 +1,263 @@
+"""Exercises 06.1 and 06.3: one merge of byte-pair encoding; a mask for packed documents."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from m6rec_lite.course.exercises import Case, Exercise, KnownWrong
+
+# 06.1 One merge
+
+Words = dict[tuple[str, ...], int]
+Pair = tuple[str, str]
+
+
+def _counts(words: Words) -> Counter[Pair]:
+    counts: Counter[Pair] = Counter()
+    for symbols, n in words.items():
+        for pair in itertools.pairwise(symbols):
+            counts[pair] += n
+    return counts
+
+
+def _best(counts: Counter[Pair]) -> Pair:
+    return min(counts, key=lambda pair: (-counts[pair], pair))
+
+
+def _joined(symbols: tuple[str, ...], pair: Pair) -> tuple[str, ...]:
+    out: list[str] = []
+    i = 0
+    while i < len(symbols):
+        if symbols[i : i + 2] == pair:
+            out.append(symbols[i] + symbols[i + 1])
+            i += 2
+        else:
+            out.append(symbols[i])
+            i += 1
+    return tuple(out)
+
+
+def _with(words: Words, pair: Pair, join: Callable[..., tuple[str, ...]] = _joined) -> Words:
+    return {join(symbols, pair): n for symbols, n in words.items()}
+
+
+def _merge_once(words: Words) -> Words:
+    return _with(words, _best(_counts(words)))
+
+
+def _by_marks(words: Words) -> Words:
+    """The same with a mark around each symbol, so that text can be replaced."""
+    a, b = _best(_counts(words))
+    found = {}
+    for symbols, n in words.items():
+        line = "".join(f"<{symbol}>" for symbol in symbols).replace(f"<{a}><{b}>", f"<{a + b}>")
+        found[tuple(line[1:-1].split("><"))] = n
+    return found
+
+
+def _once_a_word(words: Words) -> Words:
+    """Counts a pair once in each word that has it."""
+    counts: Counter[Pair] = Counter()
+    for symbols, n in words.items():
+        for pair in set(itertools.pairwise(symbols)):
+            counts[pair] += n
+    return _with(words, _best(counts))
+
+
+def _in_text(symbols: tuple[str, ...], pair: Pair) -> tuple[str, ...]:
+    return tuple(" ".join(symbols).replace(" ".join(pair), "".join(pair)).split(" "))
+
+
+def _overlapping(symbols: tuple[str, ...], pair: Pair) -> tuple[str, ...]:
+    out: list[str] = []
+    for i, symbol in enumerate(symbols):
+        if symbols[i : i + 2] == pair:
+            out.append("".join(pair))
+        elif i == 0 or symbols[i - 1 : i + 1] != pair:
+            out.append(symbol)
+    return tuple(out)
+
+
+def _first_only(symbols: tuple[str, ...], pair: Pair) -> tuple[str, ...]:
+    for i in range(len(symbols) - 1):
+        if symbols[i : i + 2] == pair:
+            return (*symbols[:i], "".join(pair), *symbols[i + 2 :])
+    return symbols
+
+
+_PAPER: Words = {
+    ("h", "u", "g"): 10,
+    ("p", "u", "g"): 5,
+    ("p", "u", "n"): 12,
+    ("b", "u", "n"): 4,
+    ("h", "u", "g", "s"): 5,
+}
+_LONG: Words = {("ab", "c", "d"): 4, ("b", "c", "b", "c"): 3, ("x", "b", "c"): 1}
+
+MERGE = Exercise(
+    id="06.1",
+    title="One merge",
+    answer="merge_once",
+    cases=lambda: tuple(
+        Case(args=(words,), wanted=_merge_once(words), note=note)
+        for words, note in (
+            (_PAPER, "u g stands 20 times, u n 16 times"),
+            ({("a", "b"): 1, ("a", "c"): 1, ("c", "d"): 5}, "words count as often as they occur"),
+            ({("b", "a"): 2, ("a", "b"): 2}, "a tie: the first in alphabetical order"),
+            (_LONG, "b c stands 7 times; in the first word c follows ab, which is another symbol"),
+            ({("a", "a", "a", "b"): 3}, "a pair that overlaps itself: from the left"),
+            ({("n", "a", "n", "a"): 2, ("x", "y"): 3}, "a pair twice in one word"),
+        )
+    ),
+    known_wrong=(
+        KnownWrong(
+            lambda words: _with(words, _best(_counts(dict.fromkeys(words, 1)))),
+            "Every word counts once, however often it occurs. A pair in a word that occurs 10 "
+            "times has been met 10 times.",
+        ),
+        KnownWrong(
+            _once_a_word,
+            "A pair that stands twice in a word is counted once. Count all places, not words that "
+            "have it.",
+        ),
+        KnownWrong(
+            lambda words: _with(words, _counts(words).most_common(1)[0][0]),
+            "Of equally frequent pairs the one met first is taken. Ties go to the pair that comes "
+            "first in alphabetical order; otherwise the order of the words decides.",
+        ),
+        KnownWrong(
+            lambda words: _with(words, _best(_counts(words)), _in_text),
+            "Text is replaced, and the end of one symbol was taken for a symbol: in ('ab', 'c') "
+            "there is no b. Compare whole symbols.",
+        ),
+        KnownWrong(
+            lambda words: _with(words, _best(_counts(words)), _overlapping),
+            "One symbol was used in two merges: a a a became aa aa, four letters from three. After "
+            "a merge go on behind both of its symbols.",
+        ),
+        KnownWrong(
+            lambda words: _with(words, _best(_counts(words)), _first_only),
+            "Only the first place in each word is merged. Merge all of them, from the left.",
+        ),
+    ),
+    correct_alternatives=(_merge_once, _by_marks),
+    hints=(
+        "Two steps: count all pairs of neighbours, each as often as its word occurs; then join.",
+        "min(counts, key=lambda pair: (-counts[pair], pair)) is the most frequent, ties in order.",
+        "Walk along the symbols with an index: where the pair stands append it and go on by 2, "
+        "else append the symbol and go on by 1.",
+    ),
+    notice="Repeat this four thousand times, on bytes instead of letters, and you have GPT-2's "
+    "tokenizer. The order of the merges is all that it keeps.",
+)
+
+
+# 06.3 A mask for packed documents
+
+Answer = tuple[np.ndarray, np.ndarray]
+
+
+def _packed(lengths: list[int]) -> Answer:
+    document = np.repeat(np.arange(len(lengths)), lengths)
+    place = np.arange(len(document))
+    mask = (document[:, None] == document) & (place[:, None] >= place)
+    starts = np.cumsum(lengths) - lengths
+    return mask, place - np.repeat(starts, lengths)
+
+
+def _block_by_block(lengths: list[int]) -> Answer:
+    """The same, one triangle after another."""
+    n = sum(lengths)
+    mask, positions, start = np.zeros((n, n), dtype=bool), [], 0
+    for length in lengths:
+        mask[start : start + length, start : start + length] = np.tri(length, dtype=bool)
+        positions += range(length)
+        start += length
+    return mask, np.array(positions, dtype=int)
+
+
+def _looks_back(lengths: list[int]) -> Answer:
+    """Each first token sees the last one of the document before."""
+    mask, positions = _packed(lengths)
+    for start in np.cumsum(lengths)[:-1]:
+        if 0 < start < len(mask):
+            mask[start, start - 1] = True
+    return mask, positions
+
+
+def _changed(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[list[int]], Answer]:
+    """The right positions, and a mask that went wrong."""
+
+    def answer(lengths: list[int]) -> Answer:
+        mask, positions = _packed(lengths)
+        return change(mask), positions
+
+    return answer
+
+
+def _causal_only(mask: np.ndarray) -> np.ndarray:
+    return np.tri(len(mask), dtype=bool)
+
+
+PACKED_MASK = Exercise(
+    id="06.3",
+    title="A mask for packed documents",
+    answer="packed_mask",
+    cases=tuple(
+        Case(args=(lengths,), wanted=_packed(lengths), note=note)
+        for lengths, note in (
+            ([2, 3], "two documents"),
+            ([4], "one alone: the causal mask"),
+            ([1, 1, 2], "documents of one token"),
+            ([2, 0, 1], "an empty one between"),
+        )
+    ),
+    known_wrong=(
+        KnownWrong(
+            _changed(_causal_only),
+            "The second document sees the first: this is the causal mask alone. Both must belong "
+            "to the same document too.",
+        ),
+        KnownWrong(
+            _changed(lambda mask: mask | mask.T),
+            "Inside a document everybody sees everybody, later tokens included: such a model reads "
+            "the answer.",
+        ),
+        KnownWrong(
+            _changed(lambda mask: ~mask),
+            "Turned round: True is what may be looked at (as in scaled_dot_product_attention).",
+        ),
+        KnownWrong(
+            _changed(lambda mask: mask & ~np.eye(len(mask), dtype=bool)),
+            "A token does not see itself, and the first of each document sees nothing at all: its "
+            "softmax is over an empty set, which gives NaN.",
+        ),
+        KnownWrong(
+            _changed(np.transpose),
+            "Rows and columns are swapped: the row is who looks, the column is what is looked at.",
+        ),
+        KnownWrong(
+            _looks_back,
+            "The first token of a document sees the last one of the document before: the border "
+            "is off by one.",
+        ),
+        KnownWrong(
+            lambda lengths: (_packed(lengths)[0], np.arange(sum(lengths))),
+            "The mask is right, but positions run on across the border. Each document starts at 0, "
+            "as if it stood alone; else the same text has other vectors behind another.",
+        ),
+    ),
+    correct_alternatives=(_packed, _block_by_block, lambda lengths: list(_block_by_block(lengths))),
+    hints=(
+        "Give every token the number of its document: np.repeat(np.arange(n), lengths).",
+        "May look = same document, and not later: two comparisons of a column with a row, and &.",
+        "Position = place minus the place at which its document starts.",
+    ),
+    notice="One row of 5 tokens instead of two padded ones of 3. Real kernels never build this "
+    "square: they are told the borders (`cu_seqlens`), or rows of like length are put together, "
+    "as `nn.packing` does.",
+)
