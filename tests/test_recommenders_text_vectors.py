@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from m6rec_lite.data import DataError, Histories, Interactions
 from m6rec_lite.language.bert import BERT, BERTConfig
 from m6rec_lite.language.tokenizer import Tokenizer
-from m6rec_lite.recommenders import ContentBased, Recommender
+from m6rec_lite.recommenders import ContentBased, ItemVectors, Recommender, TextVectors
 from m6rec_lite.recommenders.content import tf_idf, words
-from m6rec_lite.recommenders.text_vectors import ItemVectors, TextVectors
 
 TITLES = {
     10: "hiking boots",

@@ -16,8 +16,8 @@ from m6rec_lite.language.hub import ModelError
 from m6rec_lite.language.next_event import NextEvent, wording
 from m6rec_lite.language.pretraining import load, pretrain
 from m6rec_lite.language.recipes import Recipe
-from m6rec_lite.recommenders import EASE, Bigram, Popularity, Recommender
-from m6rec_lite.recommenders.title_likelihood import WEIGHTS, TitleLikelihood
+from m6rec_lite.recommenders import EASE, Bigram, Popularity, Recommender, TitleLikelihood
+from m6rec_lite.recommenders.title_likelihood import WEIGHTS
 
 TRAIN, ITEMS = contract.TRAIN, contract.ITEMS
 ASKED = contract.histories(contract.WALKS)

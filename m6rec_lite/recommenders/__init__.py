@@ -23,8 +23,17 @@ if TYPE_CHECKING:
     from m6rec_lite.recommenders.bert4rec import BERT4Rec
     from m6rec_lite.recommenders.gru4rec import GRU4Rec
     from m6rec_lite.recommenders.sasrec import SASRec
+    from m6rec_lite.recommenders.text_vectors import ItemVectors, TextVectors
+    from m6rec_lite.recommenders.title_likelihood import TitleLikelihood
 
-_NETWORKS = {"BERT4Rec": "bert4rec", "GRU4Rec": "gru4rec", "SASRec": "sasrec"}
+_NETWORKS = {
+    "BERT4Rec": "bert4rec",
+    "GRU4Rec": "gru4rec",
+    "ItemVectors": "text_vectors",
+    "SASRec": "sasrec",
+    "TextVectors": "text_vectors",
+    "TitleLikelihood": "title_likelihood",
+}
 
 __all__ = [
     "BPR",
@@ -39,6 +48,7 @@ __all__ = [
     "GRU4Rec",
     "Hybrid",
     "ItemKNN",
+    "ItemVectors",
     "LogisticMF",
     "Markov",
     "NotFittedError",
@@ -46,6 +56,8 @@ __all__ = [
     "Popularity",
     "Recommender",
     "SASRec",
+    "TextVectors",
+    "TitleLikelihood",
     "UserKNN",
     "top_k",
 ]

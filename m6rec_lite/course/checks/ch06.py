@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from m6rec_lite.course.checks.byte_pairs_and_borders import MERGE, PACKED_MASK
 from m6rec_lite.course.checks.pooled_states import POOL
-
 from m6rec_lite.course.exercises import Case, Exercise, KnownWrong
 
 # 06.2 Perplexity and bits a byte by hand

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+
 from m6rec_lite.course.checks.autoencoder import RECONSTRUCTION
 from m6rec_lite.course.checks.masked_words import HIDE, MASKED_LOSS
-
 from m6rec_lite.course.exercises import Case, Exercise, KnownWrong
 
 # 07.3 Error hunt: model(x)[0][0]
