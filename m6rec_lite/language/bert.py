@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from m6rec_lite.language.model_folder import ModelOnDisk
 from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.losses import linear_cross_entropy
@@ -124,7 +124,7 @@ class BERTConfig:
         )
 
 
-class BERT(nn.Module):
+class BERT(ModelOnDisk, nn.Module):
     """Embeddings, blocks that look both ways, and a head that names the hidden tokens.
 
     The embeddings of tokens are read at the entry and scored with at the exit (tied). Weights start
@@ -134,6 +134,8 @@ class BERT(nn.Module):
         config: shape and dropout.
         generator: where the first weights come from; torch's own by default.
     """
+
+    format = "m6rec_lite.language.bert_format"
 
     def __init__(self, config: BERTConfig, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -230,49 +232,6 @@ class BERT(nn.Module):
         hidden = self(ids, packing=packing, mask=mask, segments=segments)
         states = self.head(hidden[asked])  # (asked, hidden_size): the rest is never scored
         return linear_cross_entropy(states, self.tokens.weight, targets[asked], bias=self.bias)
-
-    def check_tokenizer(self, tokenizer: Tokenizer) -> None:
-        """Refuse a tokenizer whose ids mean something else to this model.
-
-        Raises:
-            ValueError: if the model was trained with another, or has more or fewer tokens.
-        """
-        mine = self.config.tokenizer
-        if mine is not None and mine != tokenizer.fingerprint:
-            raise ValueError(
-                f"the model was trained with the tokenizer {mine}, and this is "
-                f"{tokenizer.fingerprint}: give the one that was saved with the model"
-            )
-        if tokenizer.vocab_size != self.config.vocab_size:
-            raise ValueError(
-                f"the tokenizer has {tokenizer.vocab_size} tokens and the model knows "
-                f"{self.config.vocab_size}: they do not belong together"
-            )
-
-    def save_pretrained(self, folder: str | Path, tokenizer: Tokenizer | None = None) -> Path:
-        """Write a folder that ``BertForMaskedLM.from_pretrained`` opens; see ``bert_format``.
-
-        Args:
-            folder: made if it is missing; a model in it is replaced.
-            tokenizer: saved beside the model, so that ``AutoTokenizer`` opens the folder too.
-
-        Raises:
-            ValueError: if the tokenizer is not the model's.
-        """
-        from m6rec_lite.language.bert_format import write
-
-        return write(self, Path(folder), tokenizer)
-
-    @classmethod
-    def from_pretrained(cls, name: str | Path) -> Self:
-        """Read a BERT from a folder or by name, dropout off; see ``bert_format``.
-
-        Raises:
-            ModelError: if there is no such model, or it is not a BERT that this class can be.
-        """
-        from m6rec_lite.language.bert_format import read
-
-        return read(cls, name)
 
 
 def _check_ids(ids: Tensor, vocab_size: int) -> None:

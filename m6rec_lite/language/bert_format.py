@@ -7,8 +7,6 @@ stands which weight is which. Ours keeps queries, keys and values in one matrix,
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,7 +17,8 @@ from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 
 from m6rec_lite.language.bert import BERT, BERTConfig
-from m6rec_lite.language.hub import ModelError, load_config, load_model, quiet
+from m6rec_lite.language.hub import ModelError, load_config, load_model
+from m6rec_lite.language.model_folder import place
 from m6rec_lite.language.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -112,33 +111,12 @@ def from_transformers(theirs: BertForMaskedLM, kind: type[Kind] = BERT) -> Kind:
 
 
 def write(model: BERT, folder: Path, tokenizer: Tokenizer | None = None) -> Path:
-    """Write ``config.json`` and ``model.safetensors``, and the tokenizer's files if it is given.
+    """Write the model, and the tokenizer's files if it is given; see ``model_folder.place``.
 
     The tokenizer is kept so that ``AutoTokenizer`` puts ``[CLS] … [SEP]`` around a text, as the
-    model was taught. Each file is written whole and then put in its place.
-
-    Args:
-        model: on any device; its dtype is kept.
-        folder: made if it is not there; other files in it stay.
-        tokenizer: the one whose ids the model reads.
-
-    Raises:
-        NotADirectoryError: if there is a file of that name.
-        ValueError: if it is another tokenizer than the model's.
+    model was taught.
     """
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file: name a folder to save the model in")
-    if tokenizer is not None:
-        model.check_tokenizer(tokenizer)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as fresh:
-        with quiet():
-            to_transformers(model).save_pretrained(fresh)
-        if tokenizer is not None:
-            with_borders(tokenizer).save(fresh)
-        for path in sorted(Path(fresh).iterdir(), key=lambda path: path.name == "config.json"):
-            os.replace(path, folder / path.name)  # what says that a model is here comes last
-    return folder
+    return place(folder, to_transformers(model), tokenizer and with_borders(tokenizer))
 
 
 def read(kind: type[Kind], name: str | Path) -> Kind:

@@ -13,22 +13,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from m6rec_lite.language.model_folder import ModelOnDisk
 from m6rec_lite.nn.cache import Cache
 from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.losses import linear_cross_entropy
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import LearnedPositions
 from m6rec_lite.nn.transformer import Transformer, TransformerConfig
-
-if TYPE_CHECKING:
-    from m6rec_lite.language.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -70,13 +67,15 @@ class GPTConfig:
         )
 
 
-class GPT(nn.Module):
+class GPT(ModelOnDisk, nn.Module):
     """Embeddings of tokens plus those of positions, causal blocks, and the embeddings again.
 
     Args:
         config: shape and dropout.
         generator: where the first weights come from; torch's own by default.
     """
+
+    format = "m6rec_lite.language.gpt_format"
 
     def __init__(self, config: GPTConfig, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -200,46 +199,3 @@ class GPT(nn.Module):
         """Read on and say what comes next: what ``nn.sampling`` asks of a model (``Step``)."""
         hidden = self(ids, cache=cache, mask=mask, positions=positions)
         return self.logits(hidden[:, -1] if last else hidden)
-
-    def check_tokenizer(self, tokenizer: Tokenizer) -> None:
-        """Refuse a tokenizer whose ids mean something else to this model.
-
-        Raises:
-            ValueError: if the model was trained with another, or lacks some of its tokens.
-        """
-        mine = self.config.tokenizer
-        if mine is not None and mine != tokenizer.fingerprint:
-            raise ValueError(
-                f"the model was trained with the tokenizer {mine}, and this is "
-                f"{tokenizer.fingerprint}: give the one that was saved with the model"
-            )
-        if tokenizer.vocab_size > self.config.vocab_size:
-            raise ValueError(
-                f"the tokenizer has {tokenizer.vocab_size} tokens and the model knows "
-                f"{self.config.vocab_size}: they do not belong together"
-            )
-
-    def save_pretrained(self, folder: str | Path, tokenizer: Tokenizer | None = None) -> Path:
-        """Write a folder that ``AutoModelForCausalLM.from_pretrained`` opens; see ``gpt_format``.
-
-        Args:
-            folder: made if it is missing; a model in it is replaced.
-            tokenizer: saved beside the model, so that ``AutoTokenizer`` opens the folder too.
-
-        Raises:
-            ValueError: if the tokenizer is not the model's.
-        """
-        from m6rec_lite.language.gpt_format import write
-
-        return write(self, Path(folder), tokenizer)
-
-    @classmethod
-    def from_pretrained(cls, name: str | Path) -> Self:
-        """Read a GPT-2 from a folder or by name, dropout off; see ``gpt_format``.
-
-        Raises:
-            ModelError: if there is no such model, or it is not a GPT-2 that this class can be.
-        """
-        from m6rec_lite.language.gpt_format import read
-
-        return read(cls, name)

@@ -8,8 +8,6 @@ stands which weight is which. GPT-2 keeps the matrices of its linear maps the ot
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +16,8 @@ import torch
 from torch import Tensor
 
 from m6rec_lite.language.gpt import GPT, GPTConfig
-from m6rec_lite.language.hub import ModelError, load_config, load_model, quiet
+from m6rec_lite.language.hub import ModelError, load_config, load_model
+from m6rec_lite.language.model_folder import place
 
 if TYPE_CHECKING:
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -91,32 +90,8 @@ def from_transformers(theirs: GPT2LMHeadModel, kind: type[Kind] = GPT) -> Kind:
 
 
 def write(model: GPT, folder: Path, tokenizer: Tokenizer | None = None) -> Path:
-    """Write ``config.json`` and ``model.safetensors``, and the tokenizer's files if it is given.
-
-    Each file is written whole and then put in its place.
-
-    Args:
-        model: on any device; its dtype is kept.
-        folder: made if it is not there; other files in it stay.
-        tokenizer: the one whose ids the model reads.
-
-    Raises:
-        NotADirectoryError: if there is a file of that name.
-        ValueError: if it is another tokenizer than the model's.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file: name a folder to save the model in")
-    if tokenizer is not None:
-        model.check_tokenizer(tokenizer)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as fresh:
-        with quiet():
-            to_transformers(model, tokenizer).save_pretrained(fresh)
-        if tokenizer is not None:
-            tokenizer.save(fresh)
-        for path in sorted(Path(fresh).iterdir(), key=lambda path: path.name == "config.json"):
-            os.replace(path, folder / path.name)  # what says that a model is here comes last
-    return folder
+    """Write the model, and the tokenizer's files if it is given; see ``model_folder.place``."""
+    return place(folder, to_transformers(model, tokenizer), tokenizer)
 
 
 def read(kind: type[Kind], name: str | Path) -> Kind:

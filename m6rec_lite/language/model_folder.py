@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from m6rec_lite.language.tokenizer import Tokenizer
 
 #: Any of these holds a model's weights, or says which files do.
 WEIGHTS = (
@@ -43,3 +52,85 @@ def check_folder(folder: Path) -> Path:
     if not any(file in files for file in WEIGHTS):
         raise ModelError(f"{folder} has no weights, such as model.safetensors ({holds}); {wanted}")
     return folder
+
+
+def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = None) -> Path:
+    """Write ``config.json`` and ``model.safetensors``, and the tokenizer's files if it is given.
+
+    Each file is written whole and then put in its place.
+
+    Args:
+        folder: made if it is not there; other files in it stay.
+        model: as ``transformers`` has it; its dtype is kept.
+        tokenizer: the one whose ids the model reads.
+
+    Raises:
+        NotADirectoryError: if there is a file of that name.
+    """
+    from m6rec_lite.language.hub import quiet
+
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: name a folder to save the model in")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as fresh:
+        with quiet():
+            model.save_pretrained(fresh)
+        if tokenizer is not None:
+            tokenizer.save(fresh)
+        for path in sorted(Path(fresh).iterdir(), key=lambda path: path.name == "config.json"):
+            os.replace(path, folder / path.name)  # what says that a model is here comes last
+    return folder
+
+
+class ModelOnDisk:
+    """What GPT and BERT share: they are written and read in the format of ``transformers``.
+
+    Attributes:
+        format: the module whose ``write`` and ``read`` know which weight is which.
+        config: has a ``vocab_size`` and the fingerprint of a ``tokenizer``, or None.
+    """
+
+    format: ClassVar[str]
+    config: Any
+
+    def check_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Refuse a tokenizer whose ids mean something else to this model.
+
+        Raises:
+            ValueError: if the model was trained with another, or lacks some of its tokens.
+        """
+        mine = self.config.tokenizer
+        if mine is not None and mine != tokenizer.fingerprint:
+            raise ValueError(
+                f"the model was trained with the tokenizer {mine}, and this is "
+                f"{tokenizer.fingerprint}: give the one that was saved with the model"
+            )
+        if tokenizer.vocab_size > self.config.vocab_size:
+            raise ValueError(
+                f"the tokenizer has {tokenizer.vocab_size} tokens and the model knows "
+                f"{self.config.vocab_size}: they do not belong together"
+            )
+
+    def save_pretrained(self, folder: str | Path, tokenizer: Tokenizer | None = None) -> Path:
+        """Write a folder that ``from_pretrained`` opens, here and in ``transformers``.
+
+        Args:
+            folder: made if it is missing; a model in it is replaced, other files stay.
+            tokenizer: saved beside the model, so that ``AutoTokenizer`` opens the folder too.
+
+        Raises:
+            NotADirectoryError: if there is a file of that name.
+            ValueError: if the tokenizer is not the model's.
+        """
+        if tokenizer is not None:
+            self.check_tokenizer(tokenizer)
+        return import_module(self.format).write(self, Path(folder), tokenizer)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path) -> Self:
+        """Read a model from a folder or by any of its names (``hub.find_model``), dropout off.
+
+        Raises:
+            ModelError: if there is no such model, or it is not one that this class can be.
+        """
+        return import_module(cls.format).read(cls, name)

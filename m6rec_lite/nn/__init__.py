@@ -1,8 +1,10 @@
 """Building blocks written to be read.
 
 Here stand the optimizers, schedules and the gradient check, in numpy. The networks' blocks, in
-torch, are imported from the file each is read in: ``nn.rnn``, ``nn.attention``, ``nn.positions``,
-``nn.transformer``, ``nn.packing``, ``nn.dropout``, ``nn.losses``.
+torch, are imported from the file each is read in: ``nn.rnn``, ``nn.attention``, ``nn.masks``,
+``nn.positions``, ``nn.transformer``, ``nn.cache``, ``nn.packing``, ``nn.dropout``, ``nn.losses``;
+and to write with a model ``nn.sampling``, ``nn.beams``, ``nn.repetition``, ``nn.decoding``,
+``nn.likelihood``.
 """
 
 from m6rec_lite.nn.descent import Descent, descend
