@@ -1,0 +1,83 @@
+"""Texts in the two regions of a row: what is known, and what is written.
+
+    [BOS'] [USER]A woman, 25 to 34 … [EVENT]clicked … [EOS'] [BOS] a product named … [EOS]
+
+Every task of M6-Rec is such a row. The known region is read both ways; the written one is read, or
+generated, from left to right (``model``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from m6rec_lite.data import Histories
+from m6rec_lite.language.behaviour import BehaviourText
+from m6rec_lite.language.document import Document, encode_documents
+from m6rec_lite.language.tokenizer import Tokenizer
+
+
+class Framing:
+    """What turns people, items and sentences into regions of tokens.
+
+    Args:
+        text: puts people and items into words.
+        tokenizer: the model's.
+        max_tokens: of a whole row, both regions together, such as the model's
+            ``max_position_embeddings``.
+
+    Raises:
+        ValueError: if ``max_tokens`` leaves no room for anything.
+    """
+
+    def __init__(self, text: BehaviourText, tokenizer: Tokenizer, max_tokens: int = 256) -> None:
+        if max_tokens < 8:
+            raise ValueError(f"max_tokens must be at least 8, got {max_tokens!r}")
+        self.text, self.tokenizer, self.max_tokens = text, tokenizer, max_tokens
+
+    def known(self, documents: Iterable[Document]) -> list[np.ndarray]:
+        """``[BOS'] … [EOS']`` around each document: ``(tokens,)`` int32 each."""
+        wrapped = (document.wrapped("[BOS']", "[EOS']") for document in documents)
+        return encode_documents(self.tokenizer, wrapped)
+
+    def written(self, documents: Iterable[Document], *, open: bool = False) -> list[np.ndarray]:
+        """``[BOS] … [EOS]`` around each document; ``open`` leaves ``[EOS]`` out, to be gone on."""
+        wrapped = (document.wrapped("[BOS]", None if open else "[EOS]") for document in documents)
+        return encode_documents(self.tokenizer, wrapped)
+
+    def people(self, histories: Histories, *, room: int = 0) -> list[np.ndarray]:
+        """Each row of histories as a known region: who it is, and the latest events that fit.
+
+        Args:
+            histories: ``n`` rows; one without events is told by its user alone.
+            room: tokens to leave free for the written region.
+
+        Raises:
+            ValueError: if a user and the latest event alone do not fit.
+        """
+        limit = self.max_tokens - room - 2  # [BOS'] and [EOS']
+        if limit < 1:
+            raise ValueError(
+                f"a written region of {room} tokens leaves no room for the user in "
+                f"max_tokens={self.max_tokens}: allow more, or say less of the item"
+            )
+        return self.known(
+            self.text.documents(histories, tokenizer=self.tokenizer, max_tokens=limit)
+        )
+
+    def items(
+        self, item_ids: Sequence[int] | np.ndarray, *, parts: Sequence[str] | None = None
+    ) -> list[np.ndarray]:
+        """Each item as a written region: ``[BOS] [ITEM] a product named … [EOS]``.
+
+        Args:
+            item_ids: ``(n,)``; of an item without text its kind alone is said.
+            parts: what is said, of ``behaviour.ALL_PARTS``; by default what events say.
+
+        Raises:
+            DataError: if there is no such item.
+        """
+        return self.written(
+            Document((("[ITEM]", self.text.item(int(item), parts=parts)),)) for item in item_ids
+        )
