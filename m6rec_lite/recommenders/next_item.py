@@ -25,7 +25,7 @@ from m6rec_lite.recommenders.base import Recommender, check_in_range, check_whol
 from m6rec_lite.recommenders.negatives import Negatives
 from m6rec_lite.recommenders.next_item_network import NextItemNetwork, validator
 from m6rec_lite.recommenders.sequences import Batch, NextItemBatches, Window, n_targets
-from m6rec_lite.training import Callback, EarlyStopping, History
+from m6rec_lite.training import Averaging, Callback, EarlyStopping, History
 from m6rec_lite.training import fit as train_network
 
 #: What may be minimised; see ``nn.losses``.
@@ -60,6 +60,8 @@ class NextItemRecommender(Recommender):
         lr: learning rate of AdamW.
         lr_floor: share of it that is left at the last epoch, by half a cosine; 1 keeps it constant.
         weight_decay: of AdamW.
+        averaging: judge and keep the average of the weights, each step's share in it fading by
+            this factor a step (``training.Averaging``); 0 takes the weights themselves.
         patience: with validation questions, stop after so many epochs without a better NDCG@10;
             the best epoch's weights are kept. None: never stop, keep the last weights.
         seed: of the weights at the start, the order, dropout and negatives.
@@ -80,6 +82,7 @@ class NextItemRecommender(Recommender):
     lr: float = 1e-3
     lr_floor: float = 1.0
     weight_decay: float = 0.0
+    averaging: float = 0.0
     patience: int | None = 10
     seed: int = 0
     device: str | None = None
@@ -97,6 +100,8 @@ class NextItemRecommender(Recommender):
         check_in_range("lr", self.lr, 0, open_low=True)
         check_in_range("lr_floor", self.lr_floor, 0, 1)
         check_in_range("weight_decay", self.weight_decay, 0)
+        if self.averaging:
+            Averaging(self.averaging)  # refuses what is out of range
         for name in ("max_length", "negatives", "epochs", "batch_size"):
             setattr(self, name, check_whole(name, getattr(self, name)))
         if self.patience is not None:
@@ -172,7 +177,8 @@ class NextItemRecommender(Recommender):
         validation: Holdout | None,
         progress: bool,
     ) -> None:
-        callbacks = list(self._extras.get("callbacks", ()))
+        callbacks = [Averaging(self.averaging)] if self.averaging else []
+        callbacks += self._extras.get("callbacks", ())
         validate = None
         if validation is not None:
             validate = validator(train, validation, self._read_length)

@@ -1,5 +1,6 @@
 """Training: one loop for every neural model, checkpoints, callbacks, devices and processes."""
 
+from m6rec_lite.training.averaging import Averaging
 from m6rec_lite.training.batches import Batches, Epoch, RowBatches, rng
 from m6rec_lite.training.callbacks import Callback, EarlyStopping, ReduceOnPlateau
 from m6rec_lite.training.checkpoints import CheckpointError, Checkpoints, load_weights
@@ -11,6 +12,7 @@ from m6rec_lite.training.run import History, Run
 from m6rec_lite.training.tensorboard import TensorBoard
 
 __all__ = [
+    "Averaging",
     "Batches",
     "Callback",
     "CheckpointError",

@@ -28,8 +28,14 @@ class Callback:
     def step(self, run: Run) -> None:
         """After each step of the optimizer."""
 
+    def judging(self, run: Run) -> None:
+        """Before validation: other weights than those trained may be put in the model."""
+
     def epoch(self, run: Run, record: dict[str, float]) -> None:
-        """After each epoch, with its line of the history."""
+        """After each epoch, with its line of the history; the model is as it was judged."""
+
+    def judged(self, run: Run) -> None:
+        """After every callback's ``epoch``: what ``judging`` put in the model goes out again."""
 
     def end(self, run: Run) -> None:
         """After the last step, also where an error ended the run."""

@@ -218,6 +218,8 @@ def _end_epoch(
     record = run.means()
     record |= {"epoch": run.epoch + 1, "step": run.step, "lr": run.lr}
     record |= {"seconds": run.stop_clock()}
+    for callback in callbacks:
+        callback.judging(run)
     if validate is not None:
         found = [None]
         if run.accelerator.is_main_process:
@@ -234,6 +236,8 @@ def _end_epoch(
     run.history.records.append(record)
     for callback in callbacks:
         callback.epoch(run, record)
+    for callback in callbacks:
+        callback.judged(run)
 
 
 class _ModelAndLoss(nn.Module):
