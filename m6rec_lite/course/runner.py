@@ -184,7 +184,9 @@ def _report(rows: list[dict[str, Any]], out: Path, leaderboard: Path) -> None:
     frame = pd.DataFrame(rows)
     frame["bounds"] = [f"{row['bounds_held']} of {row['bounds']}" for row in rows]
     columns = ["chapter", "status", "seconds", "peak_mb", "bounds"]
-    print(frame[columns].to_string(index=False))
+    width = frame["chapter"].str.len().max()
+    left = frame[columns].assign(chapter=frame["chapter"].str.ljust(width))
+    print(left.rename(columns={"chapter": "chapter".ljust(width)}).to_string(index=False))
     for row in rows:
         if row["status"] != FINISHED:
             print(f"{row['chapter']}: {row['error'] or row['broken']}")
