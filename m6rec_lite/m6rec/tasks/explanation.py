@@ -1,0 +1,277 @@
+"""Explanation: why somebody rated an item so, written after "because".
+
+    known      [USER]A woman … [EVENT]praised a course because of its ease
+               [ITEM]a product …, rated 4 [SEP]others praised its value (5) …
+    written    because| of its value [SEP]You get a great deal back for the price.
+
+Known are the user, what the user spoke of in other reviews, the item, what others spoke of in
+theirs, and the rating; where reviews do not say what they speak of, their words are shown. Gold is the review: its text, and the aspect that truly moved the rating
+(``reviews.aspect``). The model names the aspect before it writes, so that its choice is one token
+and not scattered over the nouns and turns of phrase that speak of it; it is judged by its words.
+
+Only reviews of what their writer met in ``split.train`` are learnt from or shown. No review of a
+held-out target is either of these, and held-out writers' are shown for their own rows alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from m6rec_lite.data import DataError, Dataset, Split
+from m6rec_lite.data.bazaar import words
+from m6rec_lite.data.bazaar.reviews import aspect_of, explain_words
+from m6rec_lite.evaluation.explanations import (
+    feature_coverage,
+    feature_diversity,
+    feature_matching,
+    features_in,
+)
+from m6rec_lite.evaluation.text import tokens
+from m6rec_lite.language.document import Document, Piece, clean
+from m6rec_lite.language.tokenizer import SPECIALS
+from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.objective import token_loss
+from m6rec_lite.m6rec.tasks.review_parts import PARTS, shown, with_parts
+from m6rec_lite.m6rec.tasks.rows import Row, examples_of
+from m6rec_lite.m6rec.tasks.task import Examples, TaskBatch
+from m6rec_lite.m6rec.tasks.truth import Truth, reason_in
+from m6rec_lite.m6rec.tasks.writing import Writing, Written, text_figures
+
+#: The phrase for what somebody felt of an aspect.
+_FELT = {"positive": "praised", "negative": "blamed", "neutral": "neither", None: "neither"}
+
+
+class Explanation(Writing):
+    """Reasons for ratings.
+
+    Args:
+        name_aspect: write the aspect before the reason, where the reviews say it.
+        n_own: of the user's other reviews, so many at most are known, the latest.
+        n_others: of others' reviews of the item, so many at most, the latest: how often they
+            spoke of what, where the reviews say it; else their words.
+        phrases: see ``Writing``.
+
+    Raises:
+        ValueError: if a number is negative.
+    """
+
+    name: ClassVar[str] = "explanation"
+
+    def __init__(
+        self,
+        name_aspect: bool = True,
+        n_own: int = 6,
+        n_others: int = 30,
+        phrases: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(phrases)
+        if n_own < 0 or n_others < 0:
+            raise ValueError(f"n_own and n_others must be at least 0, got {n_own!r}, {n_others!r}")
+        self.name_aspect, self.n_own, self.n_others = name_aspect, n_own, n_others
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        own = {"name_aspect": self.name_aspect, "n_own": self.n_own, "n_others": self.n_others}
+        return own | super().settings()
+
+    def build_examples(
+        self,
+        dataset: Dataset,
+        split: Split,
+        framing: Framing,
+        part: str = "train",
+        *,
+        share: float = 0.05,
+        seed: int = 0,
+    ) -> Examples:
+        """A row for each review of a part.
+
+        Args:
+            dataset: with ``reviews``.
+            split: its train rows say which reviews may be learnt from and shown.
+            framing: of words and tokens. Others' reviews, then the user's oldest, are left out
+                where a row would not fit.
+            part: ``"train"``; ``"validation"`` and ``"test"``, reviews of the targets;
+                ``"writers"``, reviews of train rows by writers held out.
+            share: of writers held out; with ``seed`` as in pretraining, which has then not read
+                them either.
+            seed: of that draw.
+
+        Returns:
+            ``about`` says ``user_id``, ``item_id``, ``rating``, ``aspect`` and ``text``.
+
+        Raises:
+            DataError: without reviews.
+            ValueError: on another part, or a row that does not fit the framing at all.
+        """
+        if part not in PARTS:
+            raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+        if dataset.reviews is None:
+            raise DataError(f"{dataset.name!r} has no reviews; load_dataset('bazaar') has")
+        records = with_parts(dataset.reviews, split, share, seed)
+        own, others = shown(records)
+        rows = []
+        for row in records:
+            if row["part"] != part:
+                continue
+            user, item = row["user_id"], row["item_id"]
+            theirs = [one for one in own.get(user, []) if one["item_id"] != item]
+            of_it = [one for one in others.get(item, []) if one["user_id"] != user]
+            theirs = theirs[max(0, len(theirs) - self.n_own) :]
+            rows.append(
+                self._row(framing, row, theirs, of_it[max(0, len(of_it) - self.n_others) :])
+            )
+        return examples_of(framing, rows)
+
+    def _row(
+        self,
+        framing: Framing,
+        row: dict[str, Any],
+        theirs: list[dict[str, Any]],
+        of_it: list[dict[str, Any]],
+    ) -> Row:
+        phrases, text = self.phrases, framing.text
+        own: list[Piece] = []
+        for one in theirs:
+            values = {"item": text.item(one["item_id"], parts=("domain",)), "text": one["said"]}
+            values["aspect"] = one["aspect"]
+            kind = "own" if one["aspect"] is None else f"own {_FELT[one['sentiment']]}"
+            own.append(("[EVENT]", phrases[kind].format(**values)))
+        other: list[Piece] = [
+            ("[SEP]", phrases["others"].format(text=one["said"]))
+            for one in of_it
+            if one["aspect"] is None
+        ]
+        felt = Counter((one["sentiment"], one["aspect"]) for one in of_it if one["aspect"])
+        if felt:  # what many spoke of says more than the words of a few
+            other.append(("[SEP]", phrases["others aspects"]))
+            for (sentiment, aspect), n in felt.most_common():
+                other.append((None, phrases[_FELT[sentiment]].format(aspect=aspect, n=n)))
+        who: Piece = ("[USER]", text.user(int(row["user_id"])))
+        about = {key: row[key] for key in ("user_id", "item_id", "rating", "aspect", "text")}
+        item = text.item(int(row["item_id"]))
+        what: Piece = ("[ITEM]", phrases["rated"].format(item=item, rating=f"{row['rating']:g}"))
+        reason: list[Piece] = [("[SEP]", clean(str(row["text"]), "reviews, text"))]
+        if self.name_aspect and row["aspect"] is not None:
+            reason.insert(0, (None, phrases["aspect"].format(aspect=row["aspect"])))
+        last = len(own) + 1 + len(other)
+        return Row(
+            known=Document((who, *own, what, *other)),
+            begun=Document(((None, phrases["begun"]),)),
+            rest=Document(tuple(reason)),
+            spare=(*range(last, len(own) + 1, -1), *range(1, len(own) + 1)),
+            about=about,
+        )
+
+    def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
+        """The mean of two: over the tokens up to ``[SEP]``, which name the aspect, and the others.
+
+        The aspect is one token of thirty; what a plain mean would give it, it would not be learnt
+        from. Source: ours.
+        """
+        at = batch.foretold()
+        follows = batch.ids.roll(-1, dims=1)
+        ends = (batch.ids == SPECIALS.index("[SEP]")) & _written(batch)
+        before = at & (ends.cumsum(dim=1) == 0)
+        after = at & ~before
+        if not bool(before.any() & after.any()):
+            return super().loss(model, batch)
+        states = batch.states(model)
+        parts = [token_loss(model, states[some], follows[some]) for some in (before, after)]
+        return (parts[0] + parts[1]) / 2
+
+
+def reasons(written: Sequence[Written]) -> list[str]:
+    """What each text gives as a reason, without the aspect named before it."""
+    return [one.after("[SEP]") for one in written]
+
+
+def judge(texts: Sequence[str], examples: Examples, truth: Truth | None = None) -> dict[str, float]:
+    """How good reasons are.
+
+    Args:
+        texts: ``n`` reasons.
+        examples: their rows.
+        truth: what is true; only the bazaar has that.
+
+    Returns:
+        ``true aspect``, the share whose aspect (``aspect_of``: that of most of its words) is the
+        one that moved the rating; ``feature matching``, the share that names it at all, beside
+        others perhaps; ``coverage`` of the aspects and ``diversity`` (lower is more diverse), see
+        ``evaluation.explanations``; those of ``text_figures``; and with ``truth``: ``reason
+        given``, the share that gives one in words known, and ``true``, the share of all texts
+        whose reason is true of the item for that user (``Truth.holds``).
+
+    Raises:
+        ValueError: on no texts, unequal numbers, or reviews without aspects.
+    """
+    about = examples.about
+    if len(texts) != len(examples) or not len(texts):
+        raise ValueError(f"wanted a text for each of {len(examples)} examples, got {len(texts)}")
+    wanted = about["aspect"].tolist()
+    if not all(aspect in words.ASPECTS for aspect in wanted):
+        raise ValueError(f"reviews must name aspects of {', '.join(words.ASPECTS)}")
+    named = features_in([tokens(text) for text in texts], _features())
+    right = [aspect_of(text) == words.ASPECTS.index(w) for text, w in zip(texts, wanted)]  # noqa: B905
+    found = {
+        "true aspect": float(np.mean(right)),
+        "feature matching": feature_matching(named, wanted),
+        "coverage": feature_coverage(named, words.ASPECTS),
+        "diversity": feature_diversity(named),
+    } | text_figures(texts, about["text"].tolist())
+    if truth is not None:
+        given = [reason_in(text) for text in texts]
+        pairs = zip(given, about["user_id"], about["item_id"], strict=True)
+        holds = [reason is not None and truth.holds(reason, u, i) for reason, u, i in pairs]
+        found["reason given"] = float(np.mean([reason is not None for reason in given]))
+        found["true"] = float(np.mean(holds))
+    return found
+
+
+def baselines(train: Examples, examples: Examples, seed: int = 0) -> dict[str, list[str]]:
+    """Reasons that cost no model, drawn from the reviews to learn from.
+
+    Returns:
+        ``most frequent aspect``: a review that names the aspect that most of them do, whatever is
+        asked; ``random review``: any of them; ``the user's aspect``: a review that names the
+        aspect of most of the user's own (the most frequent of all, where the user has none).
+
+    Raises:
+        ValueError: if there is nothing to learn from.
+    """
+    if not len(train):
+        raise ValueError("there is no review to learn from")
+    rng = np.random.default_rng(seed)
+    aspects, texts = train.about["aspect"].to_numpy(), train.about["text"].to_numpy()
+    most = train.about["aspect"].mode()[0]
+    by_user = train.about.groupby("user_id")["aspect"].agg(lambda some: some.mode()[0])
+    theirs = [by_user.get(user, most) for user in examples.about["user_id"]]
+    pools = {name: texts[aspects == name] for name in set(aspects)}
+    return {
+        "most frequent aspect": [str(rng.choice(pools[most])) for _ in theirs],
+        "random review": [str(text) for text in rng.choice(texts, len(theirs))],
+        "the user's aspect": [str(rng.choice(pools[name])) for name in theirs],
+    }
+
+
+def _features() -> dict[str, str]:
+    """Every word by which a text speaks of an aspect, in English and Chinese, and that aspect."""
+    return {
+        word: name
+        for aspect, name in enumerate(words.ASPECTS)
+        for locale in (0, 1)
+        for word in explain_words(aspect, locale)
+    }
+
+
+def _written(batch: TaskBatch) -> Tensor:
+    """``(batch, time)`` bool: the tokens of the written regions."""
+    place = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    return batch.mask & (place >= batch.prefix[:, None])

@@ -1,0 +1,316 @@
+"""All tasks at once: one model, several heads, a weighted sum of losses, one folder.
+
+    L = alpha * L_multi-task + beta * L_adapt + L_finetune
+
+``L_multi-task`` is the weighted mean of the tasks that keep the model open-ended, ``L_adapt`` the
+pretraining objectives on the new data's texts, so that the model learns its words, and
+``L_finetune`` the task that is wanted most. Each part is logged apart. Source: M6-Rec (Cui et al.,
+2022, section 3).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from m6rec_lite.language.model_folder import ModelError, check_folder, place
+from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.objective import PretrainingLoss
+from m6rec_lite.m6rec.tasks.task import Task
+from m6rec_lite.nn.schedules import cosine, warm_up
+from m6rec_lite.training import Callback, Checkpoints, History, fit
+from m6rec_lite.training.batches import Batches, Epoch
+
+#: By this name the pretraining objectives take part.
+ADAPT = "adapt"
+#: The heads' files in a folder, beside the model's own.
+_HEADS, _TASKS = "tasks.safetensors", "tasks.json"
+
+
+class Together(nn.Module):
+    """The model and its tasks as one module, to be trained and kept together.
+
+    Args:
+        model: the one that all tasks ask.
+        tasks: by any names but ``adapt``.
+
+    Raises:
+        ValueError: if a task's head was made for a model of another size.
+    """
+
+    def __init__(self, model: M6RecModel, tasks: Mapping[str, Task]) -> None:
+        super().__init__()
+        if ADAPT in tasks:
+            raise ValueError(f"no task can be called {ADAPT!r}: the pretraining objectives are")
+        for name, task in tasks.items():
+            wide = getattr(task, "hidden_size", None)
+            if wide is not None and wide != model.config.hidden_size:
+                raise ValueError(
+                    f"the task {name!r} was made for hidden_size {wide} and the model has "
+                    f"{model.config.hidden_size}: make the task anew for this model, or load the "
+                    "folder that holds both"
+                )
+        self.model, self.tasks = model, nn.ModuleDict(dict(tasks))
+
+    def save(self, folder: str | Path, tokenizer: Tokenizer) -> Path:
+        """Write model, tokenizer and heads into a folder; ``load`` reads it."""
+        self.model.config.check_tokenizer(tokenizer)
+        folder = place(Path(folder), self.model, tokenizer)
+        heads = {key: value.contiguous() for key, value in self.tasks.state_dict().items()}
+        save_file(heads, folder / _HEADS)
+        about = {name: task.settings() for name, task in self.tasks.items()}
+        (folder / _TASKS).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        return folder
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, kinds: Mapping[str, type[Task]], *, size: int | None = None
+    ) -> tuple[Together, Tokenizer]:
+        """Read what ``save`` wrote.
+
+        Args:
+            folder: of the checkpoint.
+            kinds: the class of each task in it, by its name there.
+            size: the ``hidden_size`` that is wanted; None takes what is there.
+
+        Raises:
+            ModelError: if the folder is none of these, lacks a class, or is of another size.
+        """
+        folder = check_folder(Path(folder))
+        if not (folder / _TASKS).is_file() or not (folder / _HEADS).is_file():
+            raise ModelError(f"{folder} holds a model without tasks: no {_TASKS} with {_HEADS}")
+        about = json.loads((folder / _TASKS).read_text(encoding="utf-8"))
+        if about.keys() != kinds.keys():
+            raise ModelError(
+                f"{folder} holds the tasks {sorted(about)}, and classes were given for "
+                f"{sorted(kinds)}: give one for each task"
+            )
+        model = M6RecModel.from_pretrained(folder)
+        if size is not None and model.config.hidden_size != size:
+            raise ModelError(
+                f"{folder} holds a model of hidden_size {model.config.hidden_size}, wanted {size}: "
+                "a checkpoint of another size does not fit; name its folder, or train this size"
+            )
+        both = cls(model, {name: kinds[name](**about[name]) for name in about})
+        try:
+            both.tasks.load_state_dict(load_file(folder / _HEADS))
+        except RuntimeError as error:
+            with safe_open(folder / _HEADS, "pt") as file:
+                shapes = {key: list(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            raise ModelError(
+                f"{folder / _HEADS} does not fit {_TASKS}, it holds {shapes}: {error}"
+            ) from error
+        return both.eval(), Tokenizer.load(folder)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each part counts.
+
+    Attributes:
+        alpha: of ``L_multi-task``.
+        beta: of ``L_adapt``.
+        tasks: of each task within ``L_multi-task``, which is their weighted mean.
+        finetune: of each task in ``L_finetune``, a weighted mean too; that part counts 1.
+    """
+
+    alpha: float = 1.0
+    beta: float = 0.0
+    tasks: Mapping[str, float] = field(default_factory=dict)
+    finetune: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        given = [self.alpha, self.beta, *self.tasks.values(), *self.finetune.values()]
+        if not all(0 <= weight < math.inf for weight in given):
+            raise ValueError(f"weights must be at least 0 and finite, got {self}")
+        if not sum(self.shares().values()) > 0:
+            raise ValueError(
+                f"all weights are 0, so nothing would be learnt: {self}; raise beta, or alpha and "
+                "a task's weight, or a weight in finetune"
+            )
+
+    def shares(self) -> dict[str, float]:
+        """What each task's loss, and ``adapt``, is multiplied by in L."""
+        shares: dict[str, float] = {ADAPT: self.beta} if self.beta else {}
+        for part, among in ((self.alpha, self.tasks), (1.0, self.finetune)):
+            total = sum(among.values())
+            for name, weight in among.items():
+                if part * weight > 0:
+                    shares[name] = shares.get(name, 0.0) + part * weight / total
+        return shares
+
+
+class JointLoss:
+    """L of a step's batches, for ``training.fit``.
+
+    Args:
+        weights: of the parts.
+        adapt: the pretraining objectives' loss; needed where ``beta`` is above 0.
+
+    Raises:
+        ValueError: if it is needed and missing.
+    """
+
+    def __init__(self, weights: Weights, adapt: PretrainingLoss | None = None) -> None:
+        if weights.beta and adapt is None:
+            raise ValueError("beta is above 0: give the loss of the pretraining objectives, adapt=")
+        self.shares, self.adapt = weights.shares(), adapt
+
+    def __call__(self, both: Together, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        """L, and each task's own loss in nats to log, by the task's name."""
+        total, logs = torch.zeros((), device=both.model.device), {}
+        for name, share in self.shares.items():
+            if name == ADAPT:
+                value, more = self.adapt(both.model, batch[ADAPT])
+                logs |= {f"{ADAPT} {key}": number for key, number in more.items()}
+            else:
+                value = both.tasks[name].loss(both.model, batch[name])
+            logs[name] = value
+            total = total + share * value
+        return total, logs
+
+
+class JointBatches:
+    """A batch of every source in each step: a dict by the sources' names.
+
+    Each source goes through its own epochs, one after the other, whatever the length of those of
+    the others; so the smaller ones are seen more often.
+
+    Args:
+        sources: of batches, by the names of the tasks and ``adapt``.
+        steps: of an epoch of all, after which ``fit`` validates; None is an epoch of the longest.
+
+    Raises:
+        ValueError: if there is no source, or ``steps`` is below 1.
+    """
+
+    def __init__(self, sources: Mapping[str, Batches[Any]], steps: int | None = None) -> None:
+        if not sources or (steps is not None and steps < 1):
+            raise ValueError(
+                f"there must be at least one source, and steps at least 1 or None; got "
+                f"{list(sources)} and {steps!r}"
+            )
+        self.sources, self.steps = dict(sources), steps
+        self._ends: dict[tuple[int, str], list[int]] = {}
+
+    def epoch(self, seed: int, epoch: int) -> Epoch[dict[str, Any]]:
+        """The steps of an epoch."""
+        firsts = {name: self._end(seed, name, 0) for name in self.sources}
+        steps = self.steps or max(firsts.values())
+        plans: dict[tuple[str, int], Sequence[Any]] = {}
+
+        def build(i: int) -> dict[str, Any]:
+            batch, step = {}, epoch * steps + i
+            for name, source in self.sources.items():
+                turn = 0
+                while self._end(seed, name, turn) <= step:
+                    turn += 1
+                if (name, turn) not in plans:
+                    plans[name, turn] = source.epoch(seed, turn)
+                before = self._end(seed, name, turn - 1) if turn else 0
+                batch[name] = plans[name, turn][step - before]
+            return batch
+
+        return Epoch(steps, build)
+
+    def _end(self, seed: int, name: str, turn: int) -> int:
+        """The step at which a source is through with its epoch ``turn``, counted from 0."""
+        ends = self._ends.setdefault((seed, name), [])
+        while len(ends) <= turn:
+            n = len(self.sources[name].epoch(seed, len(ends)))
+            if not n:
+                raise ValueError(f"epoch {len(ends) + 1} of {name!r} has no batches")
+            ends.append((ends[-1] if ends else 0) + n)
+        return ends[turn]
+
+
+def train_jointly(
+    both: Together,
+    sources: Mapping[str, Batches[Any]],
+    weights: Weights,
+    *,
+    adapt: PretrainingLoss | None = None,
+    steps: int | None = None,
+    epochs: int | None = None,
+    round_steps: int | None = None,
+    lr: float = 1e-3,
+    weight_decay: float = 0.01,
+    validate: Any = None,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: str | Path | Checkpoints | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    precision: str = "auto",
+    progress: bool = True,
+) -> History:
+    """Train a model and its tasks together; killed and called again, it goes on.
+
+    Args:
+        both: model and tasks, trained in place.
+        sources: batches of each task that has a weight, and of ``adapt``.
+        weights: of the parts.
+        adapt: see ``JointLoss``.
+        steps: of the optimizer; or
+        epochs: passes over the longest source, or so many times ``round_steps``.
+        round_steps: steps after which ``validate`` is asked; None is a pass over the longest.
+        lr: highest rate of AdamW; 5 % of the steps lead up to it, half a cosine down to 5 %.
+        weight_decay: of matrices.
+        validate: asked after each epoch, with ``both``.
+        callbacks: see ``training.fit``; for the others too.
+        checkpoint: folder of the run's checkpoints.
+        seed: of the order.
+        device: where.
+        precision: of the arithmetic.
+        progress: show a bar.
+
+    Returns:
+        The history; each task's loss stands in it by the task's name.
+
+    Raises:
+        ValueError: if a task with a weight has no batches, or there are batches of no such task.
+    """
+    loss = JointLoss(weights, adapt)
+    if sources.keys() != loss.shares.keys():
+        raise ValueError(
+            f"wanted batches of exactly what has a weight above 0, {sorted(loss.shares)}; got "
+            f"{sorted(sources)}"
+        )
+    if strange := sorted(loss.shares.keys() - both.tasks.keys() - {ADAPT}):
+        raise ValueError(f"there is no task {strange[0]!r} among {sorted(both.tasks)}")
+    batches = JointBatches(sources, round_steps)
+    total = steps or (epochs or 0) * len(batches.epoch(seed, 0))
+    warm = max(1, total // 20)
+    matrices = [p for p in both.parameters() if p.ndim >= 2]
+    others = [p for p in both.parameters() if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return fit(
+        both,
+        batches,
+        loss,
+        optimizer=torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True),
+        schedule=warm_up(warm, 0.01, then=cosine(max(1, total - warm), 0.05)),
+        steps=steps,
+        epochs=epochs,
+        validate=validate,
+        callbacks=callbacks,
+        checkpoint=checkpoint,
+        clip_norm=1.0,
+        precision=precision,
+        device=device,
+        seed=seed,
+        config={"shares": loss.shares, "adapt": adapt.weights if adapt else {}},
+        progress=progress,
+    )

@@ -1,0 +1,219 @@
+"""Search query: what somebody will type next, from what they did.
+
+    known      [USER]A woman … [EVENT]clicked a product … 3 minutes ago
+    written    the user now searches| canvas sketch walks
+
+The search is never in the known region: a row ends a second before it, whatever ``queries=`` of
+``BehaviourText`` takes in. In the bazaar the search before an event names the intent that the event
+serves, so a good guess at it is a good guess at what comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from m6rec_lite.data import DataError, Dataset, Histories, Split
+from m6rec_lite.language.corpora import held_out
+from m6rec_lite.language.document import Document, clean
+from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.tasks.rows import Row, examples_of, first_events, people
+from m6rec_lite.m6rec.tasks.task import Examples
+from m6rec_lite.m6rec.tasks.truth import Truth, interests_in
+from m6rec_lite.m6rec.tasks.writing import Writing, text_figures
+
+#: Which searches: before training rows, before the targets, and of people nobody learns from.
+PARTS = ("train", "validation", "test", "people")
+#: A search is for what its user met within so many seconds after it.
+SOON = 60
+
+
+class Query(Writing):
+    """Searches; see ``Writing`` for the arguments."""
+
+    name: ClassVar[str] = "query"
+
+    def build_examples(
+        self,
+        dataset: Dataset,
+        split: Split,
+        framing: Framing,
+        part: str = "train",
+        *,
+        share: float = 0.05,
+        seed: int = 0,
+    ) -> Examples:
+        """A row for each search of a part.
+
+        Args:
+            dataset: with ``queries``.
+            split: whose rows they came before.
+            framing: of words and tokens; the oldest events are left out where they do not fit.
+            part: ``"train"``, searches up to a user's latest training row; ``"validation"`` and
+                ``"test"``, those within ``SOON`` seconds before the target; ``"people"``, those
+                of ``"train"`` by users held out.
+            share: of users held out; with ``seed`` as in pretraining.
+            seed: of that draw.
+
+        Returns:
+            ``about`` says ``user_id``, ``timestamp``, ``text``, ``item_id`` (what was met within
+            ``SOON`` seconds; -1: nothing in the split), ``last_item`` (-1: none) and
+            ``last_search`` ("": none).
+
+        Raises:
+            DataError: without queries.
+            ValueError: on another part, or a row that does not fit.
+        """
+        if part not in PARTS:
+            raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+        if dataset.queries is None:
+            raise DataError(f"{dataset.name!r} has no queries; load_dataset('bazaar') has")
+        table = _searches(dataset)
+        if part in ("train", "people"):
+            histories, rows, found = _before_rows(split, table)
+            away = held_out(table["user_id"].to_numpy()[found], share, seed)
+            kept = away == (part == "people")
+            rows, found = rows[kept], found[kept]
+            follows = _follows(histories)
+        else:
+            holdout = getattr(split, part)
+            histories, rows, found = _before_targets(holdout.histories, table)
+            targets = dict(zip(holdout.target_rows.tolist(), holdout.targets.tolist(), strict=True))
+            follows = {
+                row: (np.array([histories.at[row]]), np.array([targets[row]]))
+                for row in rows.tolist()
+            }
+        when = table["timestamp"].to_numpy()[found]
+        lengths = np.array(
+            [int((_times(histories, row) < t).sum()) for row, t in zip(rows, when, strict=True)],
+            dtype=np.int64,
+        )
+        asked = table.iloc[found].to_dict("records")
+        cut = first_events(histories, rows, lengths, when - 1)
+        rests = [Document(((None, f" {one['said']}"),)) for one in asked]
+        begun = Document(((None, self.phrases["begun"]),))
+        known = people(framing, cut, [(begun + rest).wrapped() for rest in rests])
+        made = []
+        for i, (row, one) in enumerate(zip(rows.tolist(), asked, strict=True)):
+            about = {key: one[key] for key in ("user_id", "timestamp", "text", "last_search")}
+            times, items = follows[row]
+            place = int(np.searchsorted(times, one["timestamp"]))
+            soon = place < len(times) and times[place] - one["timestamp"] <= SOON
+            about["item_id"] = int(histories.item_ids[items[place]]) if soon else -1
+            before = histories.items[histories.offsets[row] + lengths[i] - 1] if lengths[i] else -1
+            about["last_item"] = int(histories.item_ids[before]) if lengths[i] else -1
+            made.append(Row(known[i], begun, rests[i], about=about))
+        return examples_of(framing, made)
+
+
+def judge(texts: Sequence[str], examples: Examples, truth: Truth | None = None) -> dict[str, float]:
+    """How good guesses at searches are.
+
+    Args:
+        texts: ``n`` guesses.
+        examples: their rows.
+        truth: what is true; only the bazaar has that.
+
+    Returns:
+        ``exact``, the share typed so, but for case and spaces; those of ``text_figures``; and with
+        ``truth``: ``target``, the share that names the interest of what was met next (of rows
+        where that is known), and ``taste``, the share that names an interest of the user's
+        (``Truth.tastes``).
+
+    Raises:
+        ValueError: on no texts, or unequal numbers.
+    """
+    about = examples.about
+    if len(texts) != len(examples) or not len(texts):
+        raise ValueError(f"wanted a text for each of {len(examples)} examples, got {len(texts)}")
+    pairs = zip(texts, about["text"], strict=True)
+    found = {"exact": float(np.mean([_plain(text) == _plain(gold) for text, gold in pairs]))}
+    if truth is not None:
+        named = [interests_in(text) for text in texts]
+        items = zip(named, about["item_id"].tolist(), strict=True)
+        right = [truth.interest(item) in some for some, item in items if item >= 0]
+        found["target"] = float(np.mean(right)) if right else float("nan")
+        users = zip(named, about["user_id"].tolist(), strict=True)
+        found["taste"] = float(np.mean([bool(some & truth.tastes(user)) for some, user in users]))
+    return found | text_figures(texts, about["text"].tolist())
+
+
+def baselines(train: Examples, examples: Examples, framing: Framing) -> dict[str, list[str]]:
+    """Guesses that cost no model.
+
+    Returns:
+        ``most frequent`` of the searches to learn from; ``last item``, its title; ``last search``
+        of the same user. Where there is none, the most frequent.
+
+    Raises:
+        ValueError: if there is nothing to learn from.
+    """
+    if not len(train):
+        raise ValueError("there is no search to learn from")
+    most = str(train.about["text"].mode()[0])
+    items = examples.about["last_item"].tolist()
+    titles = [framing.text.title(item).lower() if item >= 0 else "" for item in items]
+    return {
+        "most frequent": [most] * len(examples),
+        "last item": [title or most for title in titles],
+        "last search": [text or most for text in examples.about["last_search"]],
+    }
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def _searches(dataset: Dataset) -> pd.DataFrame:
+    """The searches by user and time, with the one before each."""
+    table = dataset.queries.sort_values(["user_id", "timestamp"], kind="stable")
+    said = [clean(str(text), "queries, text", quoted=True) for text in table["text"]]
+    before = table.groupby("user_id")["text"].shift(fill_value="")
+    table = table.assign(said=said, last_search=before)
+    return table[table["said"] != ""].reset_index(drop=True)
+
+
+def _times(histories: Histories, row: int) -> np.ndarray:
+    return histories.timestamps[histories.offsets[row] : histories.offsets[row + 1]]
+
+
+def _follows(histories: Histories) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """The times and items of each row's events."""
+    parts = zip(histories.offsets[:-1].tolist(), histories.offsets[1:].tolist(), strict=True)
+    return {
+        row: (histories.timestamps[a:b], histories.items[a:b]) for row, (a, b) in enumerate(parts)
+    }
+
+
+def _before_rows(split: Split, table: pd.DataFrame) -> tuple[Histories, np.ndarray, np.ndarray]:
+    """Training histories, and the rows and places of the searches up to their latest events."""
+    histories = split.train.histories()
+    row_of = {user: row for row, user in enumerate(histories.user_ids.tolist())}
+    rows = np.array([row_of.get(user, -1) for user in table["user_id"]], dtype=np.int64)
+    latest = np.full(len(histories) + 1, np.iinfo(np.int64).min)  # the last one is nobody's
+    np.maximum.at(latest, histories.rows, histories.timestamps)
+    latest[-1] = np.iinfo(np.int64).min
+    found = np.flatnonzero((rows >= 0) & (table["timestamp"].to_numpy() <= latest[rows]))
+    return histories, rows[found], found
+
+
+def _before_targets(
+    histories: Histories, table: pd.DataFrame
+) -> tuple[Histories, np.ndarray, np.ndarray]:
+    """The histories of questions, and the rows and places of the searches just before these."""
+    users, times = table["user_id"].to_numpy(), table["timestamp"].to_numpy()
+    rows, found = [], []
+    for row, (user, at) in enumerate(
+        zip(histories.user_ids.tolist(), histories.at.tolist(), strict=True)
+    ):
+        start, stop = np.searchsorted(users, [user, user + 1])
+        place = start + int(np.searchsorted(times[start:stop], at, side="right")) - 1
+        if place >= start and at - times[place] <= SOON:
+            past = _times(histories, row)
+            if not len(past) or times[place] > past[-1]:
+                rows.append(row)
+                found.append(place)
+    return histories, np.array(rows, dtype=np.int64), np.array(found, dtype=np.int64)

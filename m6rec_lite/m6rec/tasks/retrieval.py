@@ -1,0 +1,246 @@
+"""Retrieval: people and items meet in one space, and the nearest items are recommended.
+
+    person   [BOS'] who, the day, the events [EOS']   -> state at [EOS'] -> linear -> unit length
+    item     [BOS] [ITEM] the item [EOS]              -> state at [EOS]  -> linear -> unit length
+
+Two towers out of one model: an item's text is read alone, so that a catalogue is read once and then
+searched. A batch's items are each other's wrong answers (in-batch softmax). Popular items are wrong
+answers more often than rare ones; the log-Q correction takes that out. Source: M6-Rec (Cui et al.,
+2022, section 3): 128 dimensions, temperature 0.07; Yi et al., *Sampling-bias-corrected neural
+modeling for large corpus item recommendations*, 2019.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from m6rec_lite.data import DataError, Histories
+from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
+from m6rec_lite.nn.decoding import reading
+from m6rec_lite.nn.losses import linear_cross_entropy
+from m6rec_lite.nn.masks import causal_mask
+
+
+def in_batch_softmax(
+    people: Tensor,
+    items: Tensor,
+    right: Tensor,
+    *,
+    tau: float,
+    log_share: Tensor | None = None,
+) -> Tensor:
+    """Cross-entropy of each person's item among the items of the batch.
+
+    An item that several people of the batch have is one candidate, never a wrong answer to one of
+    them. It stands for all ``c`` places at which it came; with the correction these are divided by
+    how many were to be expected, ``n q``. Which of the batch's items is the right one then has the
+    chances ``p / q``, so that the scores come to be ``ln p`` and not ``ln p - ln q`` (Ma and
+    Collins, *Noise contrastive estimation and negative sampling for conditional models*, 2018).
+
+    Args:
+        people: ``(n, d)`` of unit length.
+        items: ``(m, d)`` of unit length: the different items of the batch.
+        right: ``(n,)`` int64, each person's place among them.
+        tau: temperature, by which cosines are divided.
+        log_share: ``(m,)`` ln q: the items' shares of all targets. None corrects nothing.
+
+    Returns:
+        The mean over the people, in nats.
+    """
+    counts = torch.bincount(right, minlength=len(items)).clamp_min(1).to(people.dtype)
+    often = counts.log()
+    if log_share is not None:
+        often = often - log_share.to(people.dtype) - math.log(len(people))
+    return linear_cross_entropy(people / tau, items, right, bias=often)
+
+
+class Retrieval(Task):
+    """Two towers out of one model.
+
+    Args:
+        hidden_size: of the model.
+        n_items: of the catalogue that targets are places in.
+        dimensions: of the space.
+        tau: temperature.
+        correct: take out how often an item is a wrong answer (log-Q); to switch it off shows what
+            it is for.
+
+    Attributes:
+        log_share: ``(n_items,)`` ln q of every item, from ``count``; even shares before.
+
+    Raises:
+        ValueError: if a setting is out of range.
+    """
+
+    name: ClassVar[str] = "retrieval"
+    log_share: Tensor
+
+    def __init__(
+        self,
+        hidden_size: int,
+        n_items: int,
+        dimensions: int = 128,
+        tau: float = 0.07,
+        correct: bool = True,
+    ) -> None:
+        super().__init__()
+        if min(hidden_size, n_items, dimensions) < 1 or not tau > 0:
+            raise ValueError(
+                "hidden_size, n_items and dimensions must be at least 1 and tau above 0, got "
+                f"{hidden_size!r}, {n_items!r}, {dimensions!r} and {tau!r}"
+            )
+        self.hidden_size, self.n_items, self.dimensions = hidden_size, n_items, dimensions
+        self.tau, self.correct = tau, correct
+        self.person = nn.Linear(hidden_size, dimensions)
+        self.item = nn.Linear(hidden_size, dimensions)
+        self.register_buffer("log_share", torch.full((n_items,), -math.log(n_items)))
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("hidden_size", "n_items", "dimensions", "tau", "correct")
+        return {name: getattr(self, name) for name in names}
+
+    def count(self, targets: np.ndarray) -> None:
+        """Learn from ``(n,)`` training targets how often each item is one."""
+        often = np.bincount(targets, minlength=self.n_items).clip(1)
+        self.log_share.copy_(torch.from_numpy(np.log(often / max(1, often.sum()))))
+
+    def build_examples(
+        self,
+        histories: Histories,
+        targets: np.ndarray | None,
+        framing: Framing,
+        *,
+        fit: bool = False,
+    ) -> Examples:
+        """An example a row of histories.
+
+        Args:
+            histories: what was known of each person; their ``item_ids`` are the catalogue.
+            targets: ``(n,)`` places of what each met next; None for questions without answers,
+                which have no written region.
+            framing: puts people and items into words; each region may be of its ``max_tokens``.
+            fit: these are training rows: ``count`` them.
+
+        Raises:
+            DataError: on a target that is not in the catalogue.
+        """
+        known = framing.people(histories)
+        about = pd.DataFrame({"user_id": histories.user_ids})
+        if targets is None:
+            nothing = [np.zeros(0, dtype=np.int32)] * len(known)
+            return Examples(known, nothing, np.zeros(len(known), dtype=np.int64), about)
+        targets = np.asarray(targets, dtype=np.int64)
+        if len(histories.item_ids) != self.n_items:
+            raise DataError(
+                f"the histories speak of {len(histories.item_ids)} items and the task was made for "
+                f"{self.n_items}"
+            )
+        if targets.shape != (len(histories),):
+            raise DataError(f"{len(histories)} histories need as many targets, got {targets.shape}")
+        if len(targets) and not 0 <= targets.min() <= targets.max() < self.n_items:
+            raise DataError(
+                f"targets are places from 0 to {self.n_items - 1} in the histories' item_ids; got "
+                f"{targets.min()} to {targets.max()}"
+            )
+        if fit:
+            self.count(targets)
+        used, place = np.unique(targets, return_inverse=True)
+        texts = framing.items(histories.item_ids[used])
+        about["item_id"] = histories.item_ids[targets]
+        return Examples(known, [texts[i] for i in place], targets, about)
+
+    def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
+        """In-batch softmax over the batch's different items, in nats."""
+        states = self.states(model, batch)
+        used, first, right = _distinct(batch.target)
+        people = self.people(states[torch.arange(len(states)), batch.prefix - 1])
+        items = self.items(batch.last(states)[first])
+        return self.contrast(people, items, used, right)
+
+    def contrast(self, people: Tensor, items: Tensor, used: Tensor, right: Tensor) -> Tensor:
+        """``in_batch_softmax`` of vectors, the items' places in the catalogue being ``used``."""
+        share = self.log_share[used] if self.correct else None
+        return in_batch_softmax(people, items, right, tau=self.tau, log_share=share)
+
+    def states(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
+        """``(batch, time, hidden_size)``, where the written region does not see the known one."""
+        place = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+        known = place < batch.prefix[:, None]  # (batch, time)
+        same = known[:, :, None] == known[:, None, :]
+        seen = known[:, None, :] | causal_mask(len(place), device=place.device)
+        mask = (same & seen & batch.mask[:, None, :])[:, None]
+        places = torch.where(known, place, place - batch.prefix[:, None])
+        return model.states(batch.ids, mask, position_ids=places)
+
+    def people(self, states: Tensor) -> Tensor:
+        """States at ``[EOS']``, ``(…, hidden_size)``, to ``(…, dimensions)`` of unit length."""
+        return F.normalize(self.person(states), dim=-1)
+
+    def items(self, states: Tensor) -> Tensor:
+        """States at ``[EOS]``, likewise."""
+        return F.normalize(self.item(states), dim=-1)
+
+    def item_vectors(
+        self, model: M6RecModel, written: list[np.ndarray], *, tokens: int = 16384
+    ) -> np.ndarray:
+        """Written regions, such as ``framing.items`` gives, as ``(n, dimensions)`` float32."""
+        nobody = [np.zeros(0, dtype=np.int32)] * len(written)
+        target = np.zeros(len(written), dtype=np.int64)
+        return self._vectors(model, Examples(nobody, written, target), self.items, tokens)
+
+    def predict(
+        self,
+        model: M6RecModel,
+        examples: Examples,
+        *,
+        items: np.ndarray | None = None,
+        tokens: int = 16384,
+        **options: Any,
+    ) -> np.ndarray:
+        """Where people stand, or how near each item is to them.
+
+        Args:
+            model: asked in ``eval`` mode.
+            examples: ``n``; their written regions are not read.
+            items: ``(m, dimensions)`` from ``item_vectors``.
+            tokens: that run at a time.
+            options: none.
+
+        Returns:
+            ``(n, dimensions)`` float32; with ``items`` ``(n, m)`` cosines.
+        """
+        nothing = [np.zeros(0, dtype=np.int32)] * len(examples)
+        asked = Examples(examples.known, nothing, examples.target)
+        people = self._vectors(model, asked, self.people, tokens)
+        return people if items is None else people @ items.T
+
+    def _vectors(
+        self, model: M6RecModel, examples: Examples, tower: Any, tokens: int
+    ) -> np.ndarray:
+        found = np.zeros((len(examples), self.dimensions), dtype=np.float32)
+        if len(examples):
+            with reading(model):
+                device = self.item.weight.device
+                for batch in TaskBatches(examples, tokens, shuffle=False).epoch(0, 0):
+                    vectors = tower(batch.last(self.states(model, batch.to(device))))
+                    found[batch.rows.numpy()] = vectors.float().cpu().numpy()
+        return found
+
+
+def _distinct(targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The different targets, where each comes first, and each target's place among them."""
+    used, right = torch.unique(targets, return_inverse=True)
+    n = len(targets)
+    first = torch.full((len(used),), n, device=targets.device)
+    first = first.scatter_reduce(0, right, torch.arange(n, device=targets.device), "amin")
+    return used, first, right

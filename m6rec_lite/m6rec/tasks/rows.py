@@ -1,0 +1,126 @@
+"""Rows of tasks that write, from documents to tokens: what is known, what is begun, the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from m6rec_lite.data import Histories
+from m6rec_lite.language.document import Document, Piece, encode_documents
+from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.tasks.task import Examples
+
+#: Column of ``Examples.about``: tokens of the written region that are given, ``[BOS]`` included.
+BEGUN = "begun"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a writing task, before it is tokens.
+
+    Attributes:
+        known: what is known; the borders of the region come of themselves.
+        begun: how the written region begins.
+        rest: how it goes on; nothing, where nobody has written it yet.
+        spare: pieces of ``known`` that may be left out where the row is too long, by their places,
+            the first to go first. What goes on with a piece (``None``) must be in it.
+        about: what the row is about, for ``Examples.about``.
+    """
+
+    known: Document
+    begun: Document
+    rest: Document
+    spare: tuple[int, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def examples_of(framing: Framing, rows: Sequence[Row]) -> Examples:
+    """Rows as tokens.
+
+    Args:
+        framing: the tokenizer, and how many tokens a row may have.
+        rows: any number.
+
+    Raises:
+        ValueError: if a row is too long without all that may be left out.
+    """
+    tokenizer = framing.tokenizer
+    regions = [one for row in rows for one in (row.known, row.begun, row.rest)]
+    texts = list(dict.fromkeys(text for one in regions for _, text in one.pieces))
+    size = dict(zip(texts, map(len, tokenizer.encode_batch(texts)), strict=True))
+
+    def length(pieces: Sequence[Piece]) -> int:
+        return sum(size[text] + (name is not None) for name, text in pieces)
+
+    known = []
+    for number, row in enumerate(rows):
+        pieces, gone = row.known.pieces, set()
+        total = 4 + sum(length(one.pieces) for one in (row.known, row.begun, row.rest))
+        for place in row.spare:
+            if total <= framing.max_tokens:
+                break
+            gone.add(place)
+            total -= length([pieces[place]])
+        if total > framing.max_tokens:
+            raise ValueError(
+                f"row {number} ({dict(row.about)!r:.80}) makes {total} tokens, more than "
+                f"max_tokens={framing.max_tokens}: allow more, or let the text say less (fewer "
+                "parts= or context=, a smaller max_chars=)"
+            )
+        known.append(Document(tuple(one for i, one in enumerate(pieces) if i not in gone)))
+    starts = framing.written([row.begun for row in rows], open=True)
+    ends = encode_documents(tokenizer, [row.rest.wrapped(None, "[EOS]") for row in rows])
+    table = pd.DataFrame([dict(row.about) for row in rows], index=range(len(rows)))
+    table[BEGUN] = np.array([len(start) for start in starts], dtype=np.int64)
+    written = [np.concatenate(pair) for pair in zip(starts, ends, strict=True)]
+    return Examples(framing.known(known), written, np.zeros(len(rows), dtype=np.int64), table)
+
+
+def people(framing: Framing, histories: Histories, rests: Sequence[Document]) -> list[Document]:
+    """Who each row is and their latest events, as many as leave room for what is written.
+
+    Args:
+        framing: of words and tokens.
+        histories: ``n`` rows; one without events is told by its user alone.
+        rests: ``n`` documents that shall fit beside, all borders included.
+
+    Raises:
+        ValueError: if there is no room for a user and the latest event.
+    """
+    sizes = [len(ids) for ids in encode_documents(framing.tokenizer, rests)]
+    room = framing.max_tokens - 2 - max(sizes, default=0)
+    if room < 1:
+        raise ValueError(
+            f"what is written takes up to {max(sizes)} tokens, which leaves no room for the user "
+            f"in max_tokens={framing.max_tokens}: allow more"
+        )
+    return framing.text.documents(histories, tokenizer=framing.tokenizer, max_tokens=room)
+
+
+def first_events(
+    histories: Histories, rows: np.ndarray, lengths: np.ndarray, at: np.ndarray
+) -> Histories:
+    """Some rows as they were at earlier moments.
+
+    Args:
+        histories: where from.
+        rows: ``(n,)`` places, repeats allowed.
+        lengths: ``(n,)`` how many of the row's events, from the oldest, had happened.
+        at: ``(n,)`` unix seconds: the moment.
+    """
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    starts = histories.offsets[:-1][rows]
+    take = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+    return replace(
+        histories,
+        user_ids=histories.user_ids[rows],
+        at=np.asarray(at, dtype=np.int64),
+        offsets=offsets,
+        items=histories.items[take],
+        events=histories.events[take],
+        timestamps=histories.timestamps[take],
+    )

@@ -1,0 +1,122 @@
+"""What was known of a shown item, in words: the statistics that a click model reads as numbers.
+
+M6-Rec verbalises statistics (Cui et al., 2022, section 3): a language model has no other entrance.
+The phrases lie in ``scoring.json``; a number is said by its level among the training rows, which
+needs one token and means the same in every column.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from m6rec_lite.data.tables import DataError
+
+
+@cache
+def phrases() -> dict[str, Any]:
+    """``scoring.json``: ``levels``, and ``groups`` of phrases."""
+    text = resources.files(__package__).joinpath("scoring.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+class Telling(nn.Module):
+    """Says rows of ``recommenders.impressions.known_at`` in phrases.
+
+    It is a module so that the bounds of its levels are kept and saved with a model's weights.
+
+    Args:
+        groups: of phrases, in the order in which they are said.
+
+    Attributes:
+        columns: that some phrase speaks of.
+        edges: ``(n_columns, n_levels - 1)`` float64: a number's level is how many of them are at
+            most as high. NaN until ``fit``.
+
+    Raises:
+        ValueError: if there is no such group.
+    """
+
+    edges: torch.Tensor
+
+    def __init__(self, groups: Sequence[str]) -> None:
+        super().__init__()
+        known = phrases()["groups"]
+        if strange := [group for group in groups if group not in known]:
+            raise ValueError(f"groups must be some of {', '.join(known)}; got {strange[0]!r}")
+        self.groups = tuple(groups)
+        self.levels: list[str] = phrases()["levels"]
+        self.phrases: list[str] = [phrase for group in groups for phrase in known[group]]
+        self.columns = [name for phrase in self.phrases for name in _names(phrase)]
+        shape = len(self.columns), len(self.levels) - 1
+        self.register_buffer("edges", torch.full(shape, torch.nan, dtype=torch.float64))
+
+    def fit(self, table: pd.DataFrame) -> None:
+        """Learn the bounds of the levels: 0 is a column's lowest value, the rest are quantiles."""
+        edges = np.full(tuple(self.edges.shape), np.nan)
+        for row, name in enumerate(self.columns):
+            if name in table and table[name].dtype.kind in "fiub":
+                values = table[name].to_numpy(np.float64)
+                above = values[values > values.min()]
+                shares = np.arange(edges.shape[1]) / edges.shape[1]
+                edges[row] = np.quantile(above, shares) if len(above) else np.inf
+        self.edges.copy_(torch.from_numpy(edges))
+
+    def examples(self) -> list[str]:
+        """Each phrase with each level in all of its places: words for a tokenizer to learn."""
+        return [
+            phrase.format(**dict.fromkeys(_names(phrase), level))
+            for phrase in self.phrases
+            for level in self.levels
+        ]
+
+    def tell(self, table: pd.DataFrame) -> list[str]:
+        """Each row's phrases, joined by commas; "" where there is nothing to say.
+
+        Args:
+            table: ``n`` rows of ``known_at``. What was a number in ``fit`` must be one.
+
+        Raises:
+            DataError: if a column of numbers is there that was not in ``fit``, or the other way.
+        """
+        edges, said = self.edges.cpu().numpy(), {}
+        words = np.array(self.levels, dtype=object)
+        for row, name in enumerate(self.columns):
+            fitted, number = not np.isnan(edges[row, 0]), False
+            if name in table:
+                number = table[name].dtype.kind in "fiub"
+            if fitted != number:
+                raise DataError(
+                    f"the feature {name!r} is {'' if number else 'not '}a number here, and was "
+                    f"{'' if fitted else 'not '}one when levels were learnt: build training "
+                    "examples first (fit=True), from the same tables of the data set"
+                )
+            if number:
+                level = np.searchsorted(edges[row], table[name].to_numpy(np.float64), "right")
+                said[name] = words[level]
+            elif name in table:
+                said[name] = table[name].astype(object).to_numpy()
+        rows: list[list[str]] = [[] for _ in range(len(table))]
+        for phrase in self.phrases:
+            names = _names(phrase)
+            if all(name in said for name in names):
+                for row, values in zip(rows, zip(*(said[n] for n in names), strict=True),
+                                       strict=True):  # fmt: skip
+                    if not any(value is None or value != value for value in values):
+                        row.append(phrase.format(**dict(zip(names, values, strict=True))))
+        return [", ".join(row) for row in rows]
+
+
+@cache
+def _names(phrase: str) -> tuple[str, ...]:
+    """The columns that a phrase speaks of."""
+    return tuple(name for _, name, _, _ in string.Formatter().parse(phrase) if name)

@@ -1,0 +1,146 @@
+"""A catalogue as a trie of titles: what may come next, so that a title that exists comes out.
+
+A language model that recommends by writing can name what nobody sells. A *trie* holds all titles as
+paths of tokens from one root; generation that only ever takes an edge of it ends in a title of the
+catalogue, and no title is out of reach (De Cao et al., *Autoregressive entity retrieval*, 2021,
+section 3.2)::
+
+    root ── The ── Fuller ── Range ── |end        "The Fuller Range"
+              └─── Yarn ─── Letters ── |end       "The Yarn Letters"
+                                └─ , ── Part ─ …   a title may begin another
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from m6rec_lite.language.behaviour import BehaviourText
+from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+
+
+class TitleTrie:
+    """All titles of a catalogue.
+
+    Args:
+        titles: title by item id. Items may share one; an empty one names nothing.
+        encode: texts to lists of token ids, such as ``tokenizer.encode_batch``.
+        end: the token that ends a title; no title may hold it.
+
+    Attributes:
+        end: that token.
+        longest: tokens of the longest title, ``end`` included.
+        untitled: ids of the items that have no title, which therefore cannot be named.
+
+    Raises:
+        ValueError: if no item has a title, or a title holds ``end``.
+    """
+
+    def __init__(
+        self,
+        titles: Mapping[int, str],
+        encode: Callable[[Sequence[str]], Sequence[Sequence[int]]],
+        end: int,
+    ) -> None:
+        by_title: dict[str, list[int]] = {}
+        for item, title in titles.items():
+            by_title.setdefault(title, []).append(int(item))
+        self.untitled = tuple(by_title.pop("", []))
+        if not by_title:
+            raise ValueError(
+                f"the catalogue has no title to name: {len(titles)} items, none of them with one; "
+                "give at least one item with a title"
+            )
+        self.end = end
+        self._items = {title: tuple(items) for title, items in by_title.items()}
+        self._root: dict[int, dict] = {}
+        self.longest = 0
+        for title, ids in zip(by_title, encode(list(by_title)), strict=True):
+            if end in ids or not len(ids):
+                raise ValueError(
+                    f"the title {title!r} makes no tokens, or has the ending one in it"
+                )
+            node = self._root
+            for token in (*map(int, ids), end):
+                node = node.setdefault(token, {})
+            self.longest = max(self.longest, len(ids) + 1)
+
+    @classmethod
+    def of(
+        cls, text: BehaviourText, tokenizer: Tokenizer, item_ids: Iterable[int], end: str = "[SEP]"
+    ) -> TitleTrie:
+        """Of some items, their titles as they stand in the text.
+
+        Raises:
+            DataError: if there is no such item.
+            ValueError: if there is no item, or none with a title.
+        """
+        titles = {int(item): text.title(int(item)) for item in item_ids}
+        return cls(titles, tokenizer.encode_batch, tokenizer.id(end))
+
+    def __len__(self) -> int:
+        """How many different titles there are."""
+        return len(self._items)
+
+    def follow(self, begun: Sequence[int]) -> Collection[int]:
+        """The tokens that may follow the beginning of a title; none if it is none, or at its end.
+
+        Where a title is whole, ``end`` is among them, beside those by which longer ones go on.
+        """
+        node = self._root
+        for token in begun:
+            if token not in node:
+                return ()
+            node = node[token]
+        return node.keys()
+
+    def items(self, title: str) -> tuple[int, ...]:
+        """The items of this very title; none if there is no such title."""
+        return self._items.get(title, ())
+
+
+class Naming:
+    """What may be written in a turn that names an item: free text, one title, free text.
+
+    A special token opens the title, and the trie's ``end`` closes it. This is the ``allowed`` of
+    ``nn.sampling.generate``: it is asked before each token.
+
+    Args:
+        trie: the titles.
+        tokenizer: its tokens are the trie's.
+        max_new_tokens: of ``generate``: where room gets short, the title is opened, so that it is
+            whole before the text is cut.
+        must: whether the text may not end before an item is named.
+        opening: the special token that opens a title.
+
+    Raises:
+        ValueError: if the longest title does not fit.
+    """
+
+    def __init__(
+        self,
+        trie: TitleTrie,
+        tokenizer: Tokenizer,
+        max_new_tokens: int,
+        *,
+        must: bool = True,
+        opening: str = "[ITEM]",
+    ) -> None:
+        self._needs = 1 + trie.longest
+        if max_new_tokens < self._needs:
+            raise ValueError(
+                f"max_new_tokens must be at least {self._needs}, or the longest title does not "
+                f"fit; got {max_new_tokens!r}"
+            )
+        self.trie, self._max, self._opening = trie, max_new_tokens, tokenizer.id(opening)
+        text = range(len(SPECIALS), tokenizer.vocab_size)
+        eos = tokenizer.id("[EOS]")
+        self._before = (*text, self._opening, *(() if must else (eos,)))
+        self._after = (*text, eos)
+
+    def __call__(self, written: list[int]) -> Collection[int]:
+        """The tokens that may come next."""
+        if self._opening not in written:
+            short = self._max - len(written) <= self._needs
+            return (self._opening,) if short else self._before
+        title = written[written.index(self._opening) + 1 :]
+        return self._after if self.trie.end in title else self.trie.follow(title)

@@ -1,0 +1,228 @@
+"""Who writes: M6-Rec by its tokens, or any causal language model by plain text.
+
+``nn.sampling`` asks a model for one thing, ``step``: read these tokens, and say what comes next.
+Here are the two that answer for a task. ``PrefixWriter`` hands M6-Rec the known region at once, so
+that it sees itself both ways, and what is written token after token, with a cache.
+``PlainWriter`` tells a model that knows nothing of our tokens the same rows in lines of text.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from m6rec_lite.language.causal_lm import CausalLM
+from m6rec_lite.language.document import Document, Piece
+from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.nn.cache import KeyValueCache
+
+
+def read_document(tokenizer: Tokenizer, ids: Sequence[int] | np.ndarray) -> Document:
+    """The document whose tokens these are: a piece at each special token (``encode_document``).
+
+    Pieces that went on with the one before are one with it: tokens do not tell them apart.
+    """
+    pieces: list[tuple[str | None, list[int]]] = []
+    for token in map(int, ids):
+        if token < len(SPECIALS):
+            pieces.append((SPECIALS[token], []))
+        elif not pieces:
+            pieces.append((None, [token]))
+        else:
+            pieces[-1][1].append(token)
+    return Document(tuple((name, tokenizer.decode(some)) for name, some in pieces))
+
+
+def plain_text(document: Document) -> str:
+    """A document for a reader who knows none of our tokens: a line a piece, ``___`` for a blank."""
+    lines: list[str] = []
+    for name, text in document.pieces:
+        if name == "[MASK]" and lines:
+            lines[-1] += f"___{text}"
+        elif name is None and lines:
+            lines[-1] += text
+        elif text:
+            lines.append(text)
+    return "\n".join(lines)
+
+
+class Writer(nn.Module, ABC):
+    """A model that goes on from the rows of a task.
+
+    Attributes:
+        stop: tokens that end a text.
+    """
+
+    stop: tuple[int, ...]
+
+    @abstractmethod
+    def prompt(self, known: np.ndarray, begun: np.ndarray) -> list[int]:
+        """What it reads: a known region, and how the written one begins (``[BOS]`` at least)."""
+
+    @abstractmethod
+    def ending(self, rest: np.ndarray) -> list[int]:
+        """The tokens of the rest of a written region, its ``[EOS]`` included."""
+
+    @abstractmethod
+    def document(self, ids: Sequence[int]) -> Document:
+        """What was written, without the token that ended it."""
+
+    @abstractmethod
+    def step(
+        self,
+        ids: Tensor,
+        cache: Any,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        last: bool = True,
+    ) -> Tensor:
+        """Read on and say what comes next; see ``nn.decoding.Step``."""
+
+    @abstractmethod
+    def new_cache(self) -> Any:
+        """An empty cache."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the model is."""
+
+    @property
+    @abstractmethod
+    def context(self) -> int | None:
+        """Tokens that can be read at most; None if there is no such bound."""
+
+
+class PrefixWriter(Writer):
+    """M6-Rec as a writer.
+
+    Args:
+        model: the one model.
+        tokenizer: its own.
+
+    Raises:
+        ValueError: if the model was made for another tokenizer.
+    """
+
+    def __init__(self, model: M6RecModel, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        model.config.check_tokenizer(tokenizer)
+        self.model, self.tokenizer = model, tokenizer
+        self.stop = (tokenizer.id("[EOS]"),)
+
+    def prompt(self, known: np.ndarray, begun: np.ndarray) -> list[int]:
+        """Both, one after the other."""
+        return [*known.tolist(), *begun.tolist()]
+
+    def ending(self, rest: np.ndarray) -> list[int]:
+        """As it is."""
+        return rest.tolist()
+
+    def document(self, ids: Sequence[int]) -> Document:
+        """A piece at each special token."""
+        ids = ids[:-1] if len(ids) and ids[-1] in self.stop else ids
+        return read_document(self.tokenizer, ids)
+
+    def step(
+        self,
+        ids: Tensor,
+        cache: Any,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        last: bool = True,
+    ) -> Tensor:
+        """The first tokens hold the known region, up to ``[EOS']``; all later ones are written."""
+        known = None if cache.get_seq_length() == 0 else 0
+        hidden = self.model.states(
+            ids, mask, known, position_ids=positions, past_key_values=cache
+        )  # (rows, new, hidden_size)
+        return self.model.get_output_embeddings()(hidden[:, -1] if last else hidden)
+
+    def new_cache(self) -> KeyValueCache:
+        """An empty cache."""
+        return KeyValueCache()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.get_output_embeddings().weight.device
+
+    @property
+    def context(self) -> int | None:
+        """Learned positions end somewhere; rotary ones do not."""
+        config = self.model.config
+        return config.max_position_embeddings if config.positions == "learned" else None
+
+
+class PlainWriter(Writer):
+    """Any causal language model as a writer of the same tasks, by their text.
+
+    Each piece of a known region becomes a line; what is written ends with its line.
+
+    Args:
+        model: such as ``CausalLM.from_pretrained(name)``.
+        theirs: its tokenizer (``language.hub.load_tokenizer(name)``).
+        tokenizer: ours, that the examples were made with.
+    """
+
+    def __init__(self, model: CausalLM, theirs: Any, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.model, self.theirs, self.tokenizer = model, theirs, tokenizer
+        self._newline = self._encode("a\n")[len(self._encode("a")) :]
+        ends = {theirs.eos_token_id, *self._newline[:1]} - {None}
+        self.stop = tuple(sorted(ends))
+        if not self.stop:
+            raise ValueError("the model's tokenizer has no token for the end of a text or a line")
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self.theirs(text, add_special_tokens=False)["input_ids"])
+
+    def prompt(self, known: np.ndarray, begun: np.ndarray) -> list[int]:
+        """The known region in lines, and the line that was begun."""
+        lines = (plain_text(read_document(self.tokenizer, part)) for part in (known, begun))
+        before, line = lines
+        ids = list(self.theirs(f"{before}\n{line}")["input_ids"])
+        return ids or [self.stop[0]]
+
+    def ending(self, rest: np.ndarray) -> list[int]:
+        """The rest of the line, and its end."""
+        text = plain_text(read_document(self.tokenizer, rest[:-1])).replace("\n", " ")
+        end = self._newline[:1] or [self.theirs.eos_token_id]
+        return [*self._encode(text), *end]
+
+    def document(self, ids: Sequence[int]) -> Document:
+        """One piece: the line."""
+        text = self.theirs.decode([i for i in ids if i not in self.stop], skip_special_tokens=True)
+        piece: Piece = (None, text.split("\n")[0])
+        return Document((piece,))
+
+    def step(self, ids: Tensor, cache: Any, **options: Any) -> Tensor:
+        """The model's own."""
+        return self.model.step(ids, cache, **options)
+
+    def new_cache(self) -> Any:
+        """The model's own."""
+        return self.model.new_cache()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
+
+    @property
+    def context(self) -> int | None:
+        """What the model says."""
+        return self.model.context
+
+
+def writer_of(model: M6RecModel | Writer, tokenizer: Tokenizer) -> Writer:
+    """A writer, whatever is given."""
+    return model if isinstance(model, Writer) else PrefixWriter(model, tokenizer)

@@ -1,0 +1,93 @@
+"""Click models compared by one command: rows, intervals against the rival, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from m6rec_lite.course import click_runs
+from m6rec_lite.course.click_runs import ClickRuns, main
+from m6rec_lite.data import Dataset, bazaar
+from m6rec_lite.evaluation.ctr import auc
+from m6rec_lite.recommenders.ctr import PopularityCTR
+from m6rec_lite.recommenders.ctr_features import LogisticCTR
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return bazaar.generate(users=400, items=150, seed=5)
+
+
+@pytest.fixture
+def runs(dataset: Dataset, tmp_path: Path) -> ClickRuns:
+    return ClickRuns(dataset, tmp_path)
+
+
+def table(runs: ClickRuns) -> pd.DataFrame:
+    return pd.read_csv(runs.path, keep_default_na=False)
+
+
+def test_a_run_writes_its_row_beside_the_rivals(runs: ClickRuns) -> None:
+    runs.fit(PopularityCTR(), "", command="by hand", progress=False)
+    found = table(runs).set_index("model")
+    assert list(found.index) == ["LogisticCTR", "PopularityCTR"]
+    mine = PopularityCTR().fit(runs.train, runs.dataset)
+    chances = mine.predict(runs.asked, runs.dataset)
+    row = found.loc["PopularityCTR"]
+    assert row["auc"] == pytest.approx(auc(runs.truth, chances), abs=1e-5)
+    gap = row["auc"] - found.loc["LogisticCTR", "auc"]
+    assert float(row["auc_over_logistic"]) == pytest.approx(gap, abs=2e-5)
+    assert float(row["low"]) <= gap <= float(row["high"])
+    assert found.loc["LogisticCTR", "auc_over_logistic"] == ""
+    assert found.loc["LogisticCTR", "n_train"] == len(runs.train)
+
+
+def test_a_row_written_again_is_replaced_and_other_settings_stand_beside_it(runs) -> None:
+    for _ in range(2):
+        runs.fit(PopularityCTR(), "", command="one", progress=False)
+    runs.fit(PopularityCTR(), "label=clicked", command="other", progress=False)
+    found = table(runs)
+    assert found["model"].tolist().count("PopularityCTR") == 2
+    assert not found.duplicated(["model", "variant", "seed"]).any()
+
+
+def test_the_rival_is_fitted_once(runs: ClickRuns, monkeypatch) -> None:
+    first = runs.rival()
+    monkeypatch.setattr(LogisticCTR, "fit", lambda *args, **more: pytest.fail("fitted again"))
+    np.testing.assert_array_equal(runs.rival(), first)
+
+
+def test_the_oracle_stands_above_what_is_learnt(runs: ClickRuns) -> None:
+    runs.oracle(command="asked")
+    found = table(runs).set_index("model")
+    assert float(found.loc["Oracle", "low"]) > 0
+    runs.label = "purchased"
+    runs.oracle(command="asked")  # it says nothing of what is bought: no row
+    assert len(table(runs)) == 2
+
+
+def test_buying_is_judged_on_clicked_rows_alone(dataset: Dataset, tmp_path: Path) -> None:
+    runs = ClickRuns(dataset, tmp_path, "purchased")
+    assert len(runs.truth) == int(runs.test["clicked"].sum())
+    assert runs.truth.sum() == runs.test["purchased"].sum()
+
+
+def test_the_command_writes_and_refuses(dataset, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(click_runs, "load_dataset", lambda name: dataset)
+    monkeypatch.setattr(click_runs, "project_root", lambda: tmp_path)
+    assert main(["PopularityCTR", "MachineCTR", "--seeds", "0", "1", "--label", "clicked"]) == 0
+    found = pd.read_csv(tmp_path / "results" / "clicks" / f"{dataset.name}.csv")
+    rows = found.groupby("model")["seed"].apply(sorted).to_dict()
+    assert rows["MachineCTR"] == [0, 1]
+    assert rows["PopularityCTR"] == [0]
+    assert "click_runs MachineCTR --dataset" in found["command"].str.cat()
+    assert str(tmp_path) not in found["command"].str.cat()
+    assert main(["DIN", "--set", "epochs=none"]) == 2
+    assert "epochs" in capsys.readouterr().err
+    monkeypatch.setattr(click_runs, "load_dataset", lambda name: Dataset(
+        "none", dataset.interactions, dataset.items, dataset.users, dataset.card))  # fmt: skip
+    assert main(["DIN"]) == 2
+    assert "no impressions" in capsys.readouterr().err

@@ -1,0 +1,285 @@
+"""Scoring: what is told of an impression, that it is read, and that the future is not in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from m6rec_lite.data import Card, DataError, Dataset, validate
+from m6rec_lite.evaluation.ctr import auc
+from m6rec_lite.language.behaviour import BehaviourText
+from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.m6rec import M6RecConfig, M6RecModel
+from m6rec_lite.m6rec.click_model import M6RecCTR, mended
+from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.tasks.scoring import Scoring
+from m6rec_lite.m6rec.tasks.task import TaskBatches, collate
+from m6rec_lite.m6rec.tasks.telling import Telling, phrases
+from m6rec_lite.recommenders import NotFittedError
+from m6rec_lite.recommenders.impressions import GROUPS, known_at
+
+START = 1_700_000_000
+WORDS = ["boots", "jazz", "bread", "chess", "stars", "roses", "trains", "kites"]
+SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+
+
+def world(n_users: int = 400, seed: int = 0) -> Dataset:
+    """Somebody clicks an item if its word occurs among the words of what was met before."""
+    rng = np.random.default_rng(seed)
+    n_items = 4 * len(WORDS)
+    items = pd.DataFrame(
+        {
+            "item_id": 100 + np.arange(n_items),
+            "title": [f"{WORDS[i % len(WORDS)]} {'abcd'[i // len(WORDS)]}" for i in range(n_items)],
+        }
+    )
+    rows, shown = [], []
+    for user in range(1, n_users + 1):
+        tastes = rng.permutation(len(WORDS))[:2]
+        now = START + 1000 * user
+        for step, taste in enumerate(tastes):
+            item = 100 + taste + len(WORDS) * rng.integers(4)
+            rows.append((user, item, now + step, "click"))
+        liked = rng.random() < 0.5
+        others = np.setdiff1d(np.arange(len(WORDS)), tastes)
+        word = rng.choice(tastes if liked else others)
+        item = 100 + word + len(WORDS) * rng.integers(4)
+        shown.append((user, user, item, now + 500, 0, liked))
+        if liked:  # in the second of the click itself the log says so: nobody may look there
+            rows.append((user, item, now + 500, "click"))
+    interactions = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp", "event"])
+    columns = ["slate_id", "user_id", "item_id", "timestamp", "position", "clicked"]
+    impressions = pd.DataFrame(shown, columns=columns)
+    impressions = impressions.assign(propensity=1.0, examination=1.0, purchased=False)
+    users = pd.DataFrame({"user_id": np.arange(1, n_users + 1)})
+    tables = {"interactions": interactions.assign(value=1.0), "items": items, "users": users,
+              "impressions": impressions}  # fmt: skip
+    checked = {name: validate(name, table) for name, table in tables.items()}
+    return Dataset(name="words", card=Card("words", "none", "a test"), **checked)
+
+
+DATASET = world()
+SHOWN = DATASET.impressions
+TEXT = BehaviourText(DATASET)
+TOKENIZER = Tokenizer.train(
+    [TEXT.item(int(i)) for i in DATASET.items["item_id"]] + Telling(("counts",)).examples(), 500
+)
+FRAMING = Framing(TEXT, TOKENIZER, 256)
+
+
+def a_model(**changes) -> M6RecModel:
+    torch.manual_seed(0)
+    return M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **(SHAPE | changes)))
+
+
+def told(row: np.ndarray) -> str:
+    return TOKENIZER.decode(row.tolist(), specials=True)
+
+
+# What is told.
+
+
+def test_a_row_tells_the_past_the_item_and_what_was_known_of_it() -> None:
+    scoring = Scoring(32, told=("context", "counts"))
+    examples = scoring.build_examples(SHOWN, DATASET, FRAMING, fit=True)
+    known, written = told(examples.known[0]), told(examples.written[0])
+    first = SHOWN.iloc[0]
+    past = DATASET.interactions[
+        (DATASET.interactions["user_id"] == first["user_id"])
+        & (DATASET.interactions["timestamp"] < first["timestamp"])
+    ]
+    assert known.startswith("[BOS'][USER]")
+    assert known.count("[EVENT]clicked") == len(past) == 2
+    assert written.startswith(f"[BOS][ITEM]{TEXT.item(int(first['item_id']))}[SEP]place 0, ")
+    assert written.endswith("[EOS]")
+    assert examples.target.tolist() == SHOWN["clicked"].astype(int).tolist()
+
+
+def test_nothing_of_the_impressions_own_second_or_later_is_told() -> None:
+    kept = DATASET.interactions.merge(
+        SHOWN[["user_id", "timestamp"]].rename(columns={"timestamp": "shown"}), on="user_id"
+    )
+    earlier = kept[kept["timestamp"] < kept["shown"]].drop(columns="shown")
+    asked = SHOWN.iloc[-1:]
+    rows = []
+    for log in (DATASET.interactions, earlier[earlier["timestamp"] < asked["timestamp"].iloc[0]]):
+        known = replace(DATASET, interactions=log, impressions=SHOWN.iloc[:-1])
+        scoring = Scoring(32, told=("matches",))
+        scoring.telling.fit(known_at(SHOWN, DATASET, groups=("matches",)))
+        examples = scoring.build_examples(asked, known, FRAMING)
+        rows.append((told(examples.known[0]), told(examples.written[0])))
+    # the log's own second holds clicks of others' slates; its words must be the same without them
+    assert rows[0][0] == rows[1][0]
+
+
+def test_each_group_can_be_switched_off() -> None:
+    for groups, wanted in (((), None), (("context",), "place"), (("matches",), "words")):
+        scoring = Scoring(32, told=groups, events=0)
+        examples = scoring.build_examples(SHOWN[:50], DATASET, FRAMING, fit=True)
+        assert "[EVENT]" not in told(examples.known[0])
+        written = told(examples.written[0])
+        assert (f"[SEP]{wanted}" in written or f", {wanted}" in written) if wanted else (
+            "[SEP]" not in written
+        )  # fmt: skip
+    with pytest.raises(ValueError, match="groups must be some of"):
+        Scoring(32, told=("weather",))
+
+
+def test_phrases_speak_only_of_what_is_known_and_of_all_numbers_but_prices_flag() -> None:
+    said = {name for group in phrases()["groups"] for name in Telling((group,)).columns}
+    table = known_at(SHOWN[:5], DATASET, groups=GROUPS)
+    numbers = set(table.select_dtypes("number")) - {"has_price"}
+    assert numbers <= said
+
+
+def test_levels_are_quantiles_of_training_rows_with_the_lowest_value_apart() -> None:
+    telling = Telling(("context",))
+    telling.phrases, telling.columns = ["at {x}"], ["x"]
+    telling.edges = torch.full((1, 9), torch.nan, dtype=torch.float64)
+    values = np.concatenate([np.zeros(50), np.arange(1.0, 91.0)])
+    telling.fit(pd.DataFrame({"x": values}))
+    words = telling.tell(pd.DataFrame({"x": [-5.0, 0.0, 1.0, 10.0, 11.0, 90.0, 1e9]}))
+    assert words == ["at 0", "at 0", "at 1", "at 1", "at 2", "at 9", "at 9"]
+    telling.fit(pd.DataFrame({"x": np.ones(4)}))  # never varies
+    assert telling.tell(pd.DataFrame({"x": [1.0, 0.0]})) == ["at 0", "at 0"]
+
+
+def test_levels_unknown_or_of_another_kind_of_data_are_said() -> None:
+    with pytest.raises(DataError, match="fit=True"):
+        Scoring(32, told=("counts",)).build_examples(SHOWN[:5], DATASET, FRAMING)
+    scoring = Scoring(32, told=("counts",))
+    scoring.build_examples(SHOWN, DATASET, FRAMING, fit=True)
+    with pytest.raises(DataError, match="item_click_rate"):
+        scoring.build_examples(SHOWN[:5], replace(DATASET, impressions=None), FRAMING)
+
+
+def test_an_event_too_long_for_the_row_is_left_out_and_a_user_too_long_is_said() -> None:
+    scoring = Scoring(32, told=(), events=5)
+    whole = scoring.build_examples(SHOWN[:3], DATASET, FRAMING)
+    limit = int(max(len(row) for row in whole.written)) + 16
+    short = scoring.build_examples(SHOWN[:3], DATASET, Framing(TEXT, TOKENIZER, limit))
+    assert (short.lengths <= limit).all()
+    assert all(told(row).startswith("[BOS'][USER]") for row in short.known)
+    with pytest.raises(ValueError, match="too few|no room"):
+        scoring.build_examples(SHOWN[:3], DATASET, Framing(TEXT, TOKENIZER, 9))
+
+
+# Bad labels.
+
+
+def test_bad_labels_are_refused() -> None:
+    scoring = Scoring(32, told=())
+    with pytest.raises(DataError, match="no column 'bought'"):
+        scoring.build_examples(SHOWN, DATASET, FRAMING, label="bought")
+    stars = SHOWN.assign(stars=[2, *[0] * (len(SHOWN) - 1)])
+    with pytest.raises(DataError, match=r"classes 0 to 1.*got \[2\]"):
+        scoring.build_examples(stars, DATASET, FRAMING, label="stars")
+    with pytest.raises(DataError, match="all .* rows have clicked = True"):
+        scoring.build_examples(SHOWN[SHOWN["clicked"]], DATASET, FRAMING, fit=True)
+    with pytest.raises(DataError, match="no rows"):
+        scoring.build_examples(SHOWN[:0], DATASET, FRAMING)
+    with pytest.raises(DataError, match="missing among"):
+        scoring.build_examples(SHOWN.drop(columns="user_id"), DATASET, FRAMING)
+    for wrong in ({"classes": 1}, {"events": -1}):
+        with pytest.raises(ValueError, match="at least"):
+            Scoring(32, **wrong)
+
+
+# The loss and the answers.
+
+
+def test_the_loss_is_the_cross_entropy_of_the_state_at_the_last_token() -> None:
+    model = a_model().double().eval()
+    scoring = Scoring(32, classes=3, told=()).double()
+    graded = SHOWN.assign(grade=np.arange(len(SHOWN)) % 3)
+    examples = scoring.build_examples(graded[:6], DATASET, FRAMING, label="grade")
+    value, chances = 0.0, []
+    for i in range(6):
+        row = np.concatenate([examples.known[i], examples.written[i]]).astype(np.int64)
+        states = model.states(torch.from_numpy(row)[None], prefix_length=len(examples.known[i]))
+        chance = scoring.head(states[0, -1]).softmax(dim=0)
+        chances.append(chance.detach().numpy())
+        value -= float(chance[i % 3].log()) / 6
+    found = scoring.loss(model, collate(examples, np.array([3, 1, 2, 0, 5, 4])))
+    assert found.item() == pytest.approx(value, rel=1e-10)
+    np.testing.assert_allclose(scoring.predict(model, examples), np.stack(chances), rtol=1e-9)
+    np.testing.assert_allclose(  # one at a time
+        scoring.predict(model, examples, tokens=1), np.stack(chances), rtol=1e-9
+    )
+
+
+def test_two_classes_are_answered_by_the_chance_of_the_second() -> None:
+    scoring, model = Scoring(32, told=()), a_model()
+    examples = scoring.build_examples(SHOWN[:4], DATASET, FRAMING, label=None)
+    assert scoring.predict(model, examples).shape == (4,)
+    assert scoring.predict(model, examples[:0]).shape == (0,)
+    assert model.training
+
+
+# The click model.
+
+
+def fitted(**settings) -> M6RecCTR:
+    given = {"told": (), "events": 2, "vocab_size": 400, "tokens": 2048, "epochs": 8, "dropout": 0}
+    given |= {"negatives": None, "lr": 4e-3}
+    model = M6RecCTR(**(given | settings))
+    train = SHOWN[: len(SHOWN) * 3 // 4]
+    return model.fit(train, DATASET, progress=False)
+
+
+@pytest.fixture(scope="module")
+def clicks() -> M6RecCTR:
+    return fitted()
+
+
+def test_a_click_that_depends_on_a_word_of_the_history_is_learnt(clicks) -> None:
+    """No word is clicked more than another, and no user: only the pair of both tells."""
+    test = SHOWN[len(SHOWN) * 3 // 4 :]
+    assert auc(test["clicked"].to_numpy(), clicks.predict(test, DATASET)) > 0.9
+    blind = fitted(events=0)
+    assert auc(test["clicked"].to_numpy(), blind.predict(test, DATASET)) < 0.7
+
+
+def test_save_and_load_are_equal(clicks, tmp_path) -> None:
+    again = M6RecCTR.load(clicks.save(tmp_path / "clicks"))
+    np.testing.assert_array_equal(
+        again.predict(SHOWN[:40], DATASET), clicks.predict(SHOWN[:40], DATASET)
+    )
+    assert again.n_params == clicks.n_params
+    with pytest.raises(NotFittedError):
+        M6RecCTR().predict(SHOWN, DATASET)
+
+
+def test_same_seed_same_chances() -> None:
+    first, second, third = (fitted(epochs=1, seed=seed) for seed in (3, 3, 4))
+    asked = SHOWN[:20]
+    np.testing.assert_array_equal(first.predict(asked, DATASET), second.predict(asked, DATASET))
+    assert not np.array_equal(first.predict(asked, DATASET), third.predict(asked, DATASET))
+
+
+def test_chances_are_mended_for_the_rows_left_out() -> None:
+    # 10 clicks among 1,000: with one other of ten kept, odds of 10 : 99 stand for 10 : 990
+    assert mended(np.array([10 / 109]), 0.1)[0] == pytest.approx(10 / 1000, rel=1e-12)
+    labels = np.array([1.0] * 10 + [0.0] * 990)
+    keep, share = M6RecCTR(negatives=3)._thinned(labels)
+    assert (keep.sum(), share) == (40, 30 / 990)
+    assert keep[:10].all()
+    keep, share = M6RecCTR(negatives=None)._thinned(labels)
+    assert keep.all()
+    assert share == 1
+
+
+def test_bad_settings_are_refused() -> None:
+    for wrong in ({"epochs": 0}, {"negatives": 0}, {"lr": -1}, {"max_tokens": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            M6RecCTR(**wrong)
+
+
+def test_batches_keep_to_their_budget() -> None:
+    scoring = Scoring(32, told=())
+    examples = scoring.build_examples(SHOWN[:60], DATASET, FRAMING)
+    assert all(b.ids.numel() <= 1000 for b in TaskBatches(examples, 1000).epoch(0, 0))
