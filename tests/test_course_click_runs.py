@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from m6rec_lite.course import click_runs
-from m6rec_lite.course.click_runs import ClickRuns, main
+from m6rec_lite.course.click_runs import RIVALS, ClickRuns, against, main
 from m6rec_lite.data import Dataset, bazaar
 from m6rec_lite.evaluation.ctr import auc
 from m6rec_lite.recommenders.ctr import PopularityCTR
@@ -21,8 +22,18 @@ def dataset() -> Dataset:
     return bazaar.generate(users=400, items=150, seed=5)
 
 
+@pytest.fixture(scope="module")
+def rivals(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which both rivals have run."""
+    root = tmp_path_factory.mktemp("rivals")
+    for name in RIVALS:
+        ClickRuns(dataset, root).rival(name)
+    return root
+
+
 @pytest.fixture
-def runs(dataset: Dataset, tmp_path: Path) -> ClickRuns:
+def runs(dataset: Dataset, rivals: Path, tmp_path: Path) -> ClickRuns:
+    shutil.copytree(rivals, tmp_path, dirs_exist_ok=True)
     return ClickRuns(dataset, tmp_path)
 
 
@@ -33,15 +44,17 @@ def table(runs: ClickRuns) -> pd.DataFrame:
 def test_a_run_writes_its_row_beside_the_rivals(runs: ClickRuns) -> None:
     runs.fit(PopularityCTR(), "", command="by hand", progress=False)
     found = table(runs).set_index("model")
-    assert list(found.index) == ["LogisticCTR", "PopularityCTR"]
+    assert sorted(found.index) == ["DIN", "LogisticCTR", "PopularityCTR"]
     mine = PopularityCTR().fit(runs.train, runs.dataset)
     chances = mine.predict(runs.asked, runs.dataset)
     row = found.loc["PopularityCTR"]
     assert row["auc"] == pytest.approx(auc(runs.truth, chances), abs=1e-5)
-    gap = row["auc"] - found.loc["LogisticCTR", "auc"]
-    assert float(row["auc_over_logistic"]) == pytest.approx(gap, abs=2e-5)
-    assert float(row["low"]) <= gap <= float(row["high"])
-    assert found.loc["LogisticCTR", "auc_over_logistic"] == ""
+    for rival in ("LogisticCTR", "DIN"):
+        gap = row["auc"] - found.loc[rival, "auc"]
+        mean, low, high = (float(row[column]) for column in against(rival))
+        assert mean == pytest.approx(gap, abs=2e-5)
+        assert low <= gap <= high
+        assert found.loc[rival, against(rival)[0]] == ""  # of itself nothing is said
     assert found.loc["LogisticCTR", "n_train"] == len(runs.train)
 
 
@@ -55,18 +68,18 @@ def test_a_row_written_again_is_replaced_and_other_settings_stand_beside_it(runs
 
 
 def test_the_rival_is_fitted_once(runs: ClickRuns, monkeypatch) -> None:
-    first = runs.rival()
+    first = runs.rival("LogisticCTR")
     monkeypatch.setattr(LogisticCTR, "fit", lambda *args, **more: pytest.fail("fitted again"))
-    np.testing.assert_array_equal(runs.rival(), first)
+    np.testing.assert_array_equal(runs.rival("LogisticCTR"), first)
 
 
 def test_the_oracle_stands_above_what_is_learnt(runs: ClickRuns) -> None:
     runs.oracle(command="asked")
     found = table(runs).set_index("model")
-    assert float(found.loc["Oracle", "low"]) > 0
+    assert all(float(found.loc["Oracle", against(rival)[1]]) > 0 for rival in RIVALS)
     runs.label = "purchased"
     runs.oracle(command="asked")  # it says nothing of what is bought: no row
-    assert len(table(runs)) == 2
+    assert len(table(runs)) == 3
 
 
 def test_buying_is_judged_on_clicked_rows_alone(dataset: Dataset, tmp_path: Path) -> None:
@@ -75,7 +88,7 @@ def test_buying_is_judged_on_clicked_rows_alone(dataset: Dataset, tmp_path: Path
     assert runs.truth.sum() == runs.test["purchased"].sum()
 
 
-def test_the_command_writes_and_refuses(dataset, tmp_path, monkeypatch, capsys) -> None:
+def test_the_command_writes_and_refuses(dataset, runs, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(click_runs, "load_dataset", lambda name: dataset)
     monkeypatch.setattr(click_runs, "project_root", lambda: tmp_path)
     assert main(["PopularityCTR", "MachineCTR", "--seeds", "0", "1", "--label", "clicked"]) == 0

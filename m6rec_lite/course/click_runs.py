@@ -4,15 +4,17 @@
     python -m m6rec_lite.course.click_runs M6RecCTR --set size=nano epochs=2
 
 Impressions are cut by time: eight tenths to learn from, one to choose settings by, one to be judged
-by. Every model is held against logistic regression on the same rows by a paired interval over
-users; where there is an oracle, its row says what the best possible ranking has. The rows enter
-``results/clicks/<dataset>.csv``, one a model, variant and seed, with the command that made them;
-predictions are kept in ``runs/clicks/``, so that any two models can be compared later.
+by. Every model is held against two rivals on the same rows, logistic regression and a DIN that
+reads the same statistics, by paired intervals over users; where there is an oracle, its row says
+what the best possible ranking has. The rows enter ``results/clicks/<dataset>.csv``, one a model,
+variant and seed, with the command that made them; predictions are kept in ``runs/clicks/``, so that
+any two models can be compared later.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -37,8 +39,11 @@ from m6rec_lite.recommenders.impressions import split_by_time
 MODELS: dict[str, type[ClickModel]] = {
     kind.__name__: kind for kind in (PopularityCTR, LogisticCTR, MachineCTR, DIN, M6RecCTR)
 }
-#: What every model is held against.
-RIVAL = "LogisticCTR"
+#: What every model is held against: variant, and settings, by name.
+RIVALS: dict[str, tuple[str, dict[str, Any]]] = {
+    "LogisticCTR": ("", {}),
+    "DIN": ('statistics=["counts","matches"]', {"statistics": ("counts", "matches")}),
+}
 ORACLE = "Oracle"
 KEY = ["dataset", "label", "model", "variant", "seed"]
 
@@ -94,9 +99,12 @@ class ClickRuns:
         )
         row |= {"n_train": len(self.train), "n_test": len(self.truth)}
         row |= ctr_metrics(self.truth, chances, self.users)
-        if name != RIVAL:
-            test = compare_auc(self.truth, chances, self.rival(), self.users)
-            row |= {"auc_over_logistic": test.mean_difference, "low": test.low, "high": test.high}
+        for rival, (other, _) in RIVALS.items():
+            if (name, variant, seed) == (rival, other, 0):
+                continue
+            test = compare_auc(self.truth, chances, self.rival(rival), self.users)
+            found = (test.mean_difference, test.low, test.high)
+            row |= dict(zip(against(rival), found, strict=True))
         row |= more | {"command": command}
         old = pd.read_csv(self.path, keep_default_na=False) if self.path.is_file() else None
         table = pd.DataFrame([row])
@@ -107,18 +115,18 @@ class ClickRuns:
         write_atomically(self.path, text)
         return row
 
-    def rival(self) -> np.ndarray:
-        """``(n,)`` chances of logistic regression with its defaults, fitted if they are not kept.
+    def rival(self, name: str) -> np.ndarray:
+        """``(n,)`` chances of one of ``RIVALS``, seed 0.
 
-        Its row is written when it is fitted.
+        It is fitted, and its row written, if its chances are not kept.
         """
-        file = self._file(RIVAL, "", 0)
-        if file.is_file():
-            kept = np.load(file)
-            if len(kept) == len(self.truth):
-                return kept
-        command = f"python -m m6rec_lite.course.click_runs {RIVAL} --dataset {self.dataset.name}"
-        self.fit(LogisticCTR(label=self.label), "", command=command, progress=False)
+        variant, given = RIVALS[name]
+        file = self._file(name, variant, 0)
+        if not file.is_file() or len(np.load(file)) != len(self.truth):
+            command = f"python -m m6rec_lite.course.click_runs {name} --dataset {self.dataset.name}"
+            command += f" --set '{variant}'" if variant else ""
+            model = MODELS[name](**given, label=self.label)
+            self.fit(model, variant, command=command, progress=False)
         return np.load(file)
 
     def oracle(self, *, command: str) -> None:
@@ -131,8 +139,13 @@ class ClickRuns:
         self.write(ORACLE, "", 0, oracle.click_probability(*parts), command=command)
 
     def _file(self, name: str, variant: str, seed: int) -> Path:
-        said = "-".join(filter(None, (name, variant.replace(" ", "-").replace("/", "_"))))
+        said = "-".join(filter(None, (name, re.sub(r"[^\w.=-]+", "-", variant))))
         return self._kept / f"{said}-seed{seed}.npy"
+
+
+def against(rival: str) -> tuple[str, str, str]:
+    """The columns that hold a model's AUC less a rival's, and the ends of its interval."""
+    return f"auc - {rival}", f"auc - {rival}, low", f"auc - {rival}, high"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
