@@ -5,9 +5,10 @@
     written    because| of its value [SEP]You get a great deal back for the price.
 
 Known are the user, what the user spoke of in other reviews, the item, what others spoke of in
-theirs, and the rating; where reviews do not say what they speak of, their words are shown. Gold is the review: its text, and the aspect that truly moved the rating
-(``reviews.aspect``). The model names the aspect before it writes, so that its choice is one token
-and not scattered over the nouns and turns of phrase that speak of it; it is judged by its words.
+theirs, and the rating; where reviews do not say what they speak of, their words are shown. Gold is
+the review: its text, and the aspect that truly moved the rating (``reviews.aspect``). The model
+names the aspect before it writes, so that its choice is one token and not scattered over the nouns
+and turns of phrase that speak of it; it is judged by its words.
 
 Only reviews of what their writer met in ``split.train`` are learnt from or shown. No review of a
 held-out target is either of these, and held-out writers' are shown for their own rows alone.

@@ -56,10 +56,13 @@ def examples_of(framing: Framing, rows: Sequence[Row]) -> Examples:
     def length(pieces: Sequence[Piece]) -> int:
         return sum(size[text] + (name is not None) for name, text in pieces)
 
+    # As much for every row as the longest needs: nobody shall know from what is left out how long
+    # the answer is.
+    room = max((2 + length(row.begun.pieces) + length(row.rest.pieces) for row in rows), default=0)
     known = []
     for number, row in enumerate(rows):
         pieces, gone = row.known.pieces, set()
-        total = 4 + sum(length(one.pieces) for one in (row.known, row.begun, row.rest))
+        total = 2 + room + length(pieces)
         for place in row.spare:
             if total <= framing.max_tokens:
                 break
