@@ -16,15 +16,16 @@ from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.click_model import M6RecCTR, mended
 from m6rec_lite.m6rec.framing import Framing
-from m6rec_lite.m6rec.tasks.joint import Together, Weights, train_jointly
+from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly
 from m6rec_lite.m6rec.tasks.scoring import Scoring
 from m6rec_lite.m6rec.tasks.task import TaskBatches, collate
-from m6rec_lite.m6rec.tasks.telling import Telling, phrases
+from m6rec_lite.m6rec.tasks.telling import Telling
+from m6rec_lite.m6rec.tasks.together import Together
 from m6rec_lite.recommenders import NotFittedError
-from m6rec_lite.recommenders.impressions import GROUPS, known_at
+from m6rec_lite.recommenders.impressions import known_at
 
 START = 1_700_000_000
-WORDS = ["boots", "jazz", "bread", "chess", "stars", "roses"]
+WORDS = ["boots", "jazz", "bread", "chess"]
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
@@ -35,7 +36,7 @@ def world(n_users: int = 1300, seed: int = 0) -> Dataset:
     items = pd.DataFrame(
         {
             "item_id": 100 + np.arange(n_items),
-            "title": [f"{WORDS[i % len(WORDS)]} {'abcd'[i // len(WORDS)]}" for i in range(n_items)],
+            "title": [WORDS[i % len(WORDS)] for i in range(n_items)],
         }
     )
     rows, shown = [], []
@@ -97,7 +98,7 @@ def test_a_row_tells_the_past_the_item_and_what_was_known_of_it() -> None:
     assert known.count("[EVENT]clicked") == len(past) == 2
     assert written.startswith(f"[BOS][ITEM]{TEXT.item(int(first['item_id']))}[SEP]place 0, ")
     assert written.endswith("[EOS]")
-    assert examples.target.tolist() == SHOWN["clicked"].astype(int).tolist()
+    assert examples.target.tolist() == SHOWN["clicked"][:200].astype(int).tolist()
 
 
 def test_nothing_of_the_impressions_own_second_or_later_is_told() -> None:
@@ -130,25 +131,6 @@ def test_each_group_can_be_switched_off() -> None:
         Scoring(32, told=("weather",))
 
 
-def test_phrases_speak_only_of_what_is_known_and_of_all_numbers_but_prices_flag() -> None:
-    said = {name for group in phrases()["groups"] for name in Telling((group,)).columns}
-    table = known_at(SHOWN[:5], DATASET, groups=GROUPS)
-    numbers = set(table.select_dtypes("number")) - {"has_price"}
-    assert numbers <= said
-
-
-def test_levels_are_quantiles_of_training_rows_with_the_lowest_value_apart() -> None:
-    telling = Telling(("context",))
-    telling.phrases, telling.columns = ["at {x}"], ["x"]
-    telling.edges = torch.full((1, 9), torch.nan, dtype=torch.float64)
-    values = np.concatenate([np.zeros(50), np.arange(1.0, 91.0)])
-    telling.fit(pd.DataFrame({"x": values}))
-    words = telling.tell(pd.DataFrame({"x": [-5.0, 0.0, 1.0, 10.0, 11.0, 90.0, 1e9]}))
-    assert words == ["at 0", "at 0", "at 1", "at 1", "at 2", "at 9", "at 9"]
-    telling.fit(pd.DataFrame({"x": np.ones(4)}))  # never varies
-    assert telling.tell(pd.DataFrame({"x": [1.0, 0.0]})) == ["at 0", "at 0"]
-
-
 def test_levels_unknown_or_of_another_kind_of_data_are_said() -> None:
     with pytest.raises(DataError, match="fit=True"):
         Scoring(32, told=("counts",)).build_examples(SHOWN[:5], DATASET, FRAMING)
@@ -167,7 +149,7 @@ def test_an_event_too_long_for_the_row_is_left_out_and_a_user_too_long_is_said()
     short = scoring.build_examples(SHOWN[:3], DATASET, Framing(text, TOKENIZER, limit))
     assert (short.lengths <= limit).all()
     assert [told(row) for row in short.known] == ["[BOS'][USER][EOS']"] * 3
-    with pytest.raises(ValueError, match="too few|no room"):
+    with pytest.raises(ValueError, match=r"too few|no room"):
         scoring.build_examples(SHOWN[:3], DATASET, Framing(text, TOKENIZER, 9))
 
 
@@ -181,7 +163,7 @@ def test_bad_labels_are_refused() -> None:
     stars = SHOWN.assign(stars=[2, *[0] * (len(SHOWN) - 1)])
     with pytest.raises(DataError, match=r"classes 0 to 1.*got \[2\]"):
         scoring.build_examples(stars, DATASET, FRAMING, label="stars")
-    with pytest.raises(DataError, match="all .* rows have clicked = True"):
+    with pytest.raises(DataError, match=r"all .* rows have clicked = True"):
         scoring.build_examples(SHOWN[SHOWN["clicked"]], DATASET, FRAMING, fit=True)
     with pytest.raises(DataError, match="no rows"):
         scoring.build_examples(SHOWN[:0], DATASET, FRAMING)
@@ -226,20 +208,26 @@ def test_two_classes_are_answered_by_the_chance_of_the_second() -> None:
 # The click model.
 
 
-def learnt(events: int) -> float:
+def learnt(events: int, epochs: int) -> float:
     """AUC on later impressions of a small model that learnt from the earlier ones."""
     text = BehaviourText(DATASET, parts=("title",), context=(), times=None)
-    framing, shown = Framing(text, TOKENIZER, 128), SHOWN.assign(position=0)
+    said = [text.item(int(i)) for i in DATASET.items["item_id"]]
+    said += [text.templates.events["click"].format(item=words) for words in said]
+    tokenizer = Tokenizer.train(said * 2, 400)  # short rows: a word is a token
     torch.manual_seed(0)
     scoring = Scoring(32, told=(), events=events)
-    model = a_model()
-    parts = shown[:1000], shown[1000:]
+    config = M6RecConfig.of_size("nano", tokenizer, **SHAPE, initializer_range=0.1)
+    model = M6RecModel(
+        config
+    )  # far from 0 at the start, or to see that two words are equal is slow
+    parts = SHOWN[:1000], SHOWN[1000:]
+    framing = Framing(text, tokenizer, 64)
     train, test = (scoring.build_examples(part, DATASET, framing) for part in parts)
     train_jointly(
         Together(model, {"scoring": scoring}),
-        {"scoring": TaskBatches(train, 4096)},
+        {"scoring": TaskBatches(train, 2048)},
         Weights(finetune={"scoring": 1.0}),
-        epochs=25,
+        epochs=epochs,
         lr=5e-3,
         progress=False,
     )
@@ -248,8 +236,8 @@ def learnt(events: int) -> float:
 
 def test_a_click_that_depends_on_a_word_of_the_history_is_learnt() -> None:
     """No word is clicked more than another, and no user: only the pair of both tells."""
-    assert learnt(events=2) > 0.95
-    assert learnt(events=0) < 0.65
+    assert learnt(events=2, epochs=20) > 0.9
+    assert learnt(events=0, epochs=6) < 0.65
 
 
 def fitted(**settings) -> M6RecCTR:
@@ -298,7 +286,13 @@ def test_bad_settings_are_refused() -> None:
             M6RecCTR(**wrong)
 
 
-def test_batches_keep_to_their_budget() -> None:
-    scoring = Scoring(32, told=())
-    examples = scoring.build_examples(SHOWN[:60], DATASET, FRAMING)
-    assert all(b.ids.numel() <= 1000 for b in TaskBatches(examples, 1000).epoch(0, 0))
+def test_any_column_of_booleans_is_a_label_and_no_slates_are_needed() -> None:
+    liked = SHOWN.rename(columns={"clicked": "liked"}).drop(columns=["position", "slate_id"])
+    dataset = replace(DATASET, impressions=None)
+    model = M6RecCTR(label="liked", events=1, vocab_size=400, epochs=1, tokens=2048)
+    model.fit(liked[:30], dataset, validation=liked[30:50], progress=False)
+    chances = model.predict(liked[50:55], dataset)
+    assert chances.shape == (5,)
+    assert ((chances > 0) & (chances < 1)).all()
+    assert {"auc", "log_loss"} <= model.history.records[-1].keys()
+    assert model.predict(liked[:0], dataset).shape == (0,)

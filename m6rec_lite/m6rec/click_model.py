@@ -24,10 +24,11 @@ from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
-from m6rec_lite.m6rec.tasks.joint import Together, Weights, train_jointly
+from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly
 from m6rec_lite.m6rec.tasks.scoring import TOLD, Scoring
 from m6rec_lite.m6rec.tasks.task import TaskBatches
 from m6rec_lite.m6rec.tasks.telling import Telling
+from m6rec_lite.m6rec.tasks.together import Together
 from m6rec_lite.recommenders.base import check_in_range, check_whole
 from m6rec_lite.recommenders.ctr import ClickModel
 from m6rec_lite.training import EarlyStopping, History
@@ -118,9 +119,7 @@ class M6RecCTR(ClickModel):
         framing = Framing(text, tokenizer, self.max_tokens)
         # Labels are given as numbers: the column may be of floats, or of the few-shot examples.
         rows = rows.assign(label=labels.astype(np.int64))
-        examples = scoring.build_examples(
-            rows[keep], dataset, framing, label="label", fit=True
-        )
+        examples = scoring.build_examples(rows[keep], dataset, framing, label="label", fit=True)
         rate = float(labels[keep].mean())
         with torch.no_grad():
             scoring.head.weight.mul_(0.1)

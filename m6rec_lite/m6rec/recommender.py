@@ -141,9 +141,7 @@ class M6RecRetriever(NextItemRecommender, RetrieverShape):
         else:  # ids alone need no words
             if self.size not in SIZES:
                 raise ValueError(f"size must be one of {', '.join(SIZES)}, got {self.size!r}")
-            config = M6RecConfig(
-                vocab_size=len(SPECIALS), dropout=self.dropout, **SIZES[self.size]
-            )
+            config = M6RecConfig(vocab_size=len(SPECIALS), dropout=self.dropout, **SIZES[self.size])
             model = M6RecModel(config)
         self._config = model.config
         retrieval = Retrieval(

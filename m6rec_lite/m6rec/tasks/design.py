@@ -109,8 +109,7 @@ class Design(Writing):
         cut = first_events(histories, rows[kept], sizes[kept], when[kept])
         asked = [self.asked(framing.text, fields[i]) for i in kept]
         rests = [self._filled(fields[i]) for i in kept]
-        pairs = zip(asked, rests, strict=True)
-        known = people(framing, cut, [one + rest.wrapped() for one, rest in pairs])
+        known = people(framing, cut, asked, rests)
         ids = histories.item_ids[target[kept]].tolist()
         last = [int(histories.item_ids[cut.items[b - 1]]) if b > a else -1
                 for a, b in zip(cut.offsets[:-1], cut.offsets[1:], strict=True)]  # fmt: skip
@@ -179,7 +178,7 @@ def judge(
         ``exists``, the share of titles that an item has already; ``category``, the share whose
         category is one of the domain asked for; those of ``text_figures``, of the titles against
         the target's; and with ``truth``: ``taste``, the share of titles that name an interest of
-        the user's (``Truth.tastes``), and ``target``, that name the interest of the item that they
+        the user's (``Truth.tastes``), and ``target``, that name an interest of the item that they
         met.
 
     Raises:
@@ -202,7 +201,7 @@ def judge(
         users = zip(named, about["user_id"].tolist(), strict=True)
         found["taste"] = float(np.mean([bool(some & truth.tastes(user)) for some, user in users]))
         items = zip(named, about["item_id"].tolist(), strict=True)
-        found["target"] = float(np.mean([truth.interest(item) in some for some, item in items]))
+        found["target"] = float(np.mean([bool(truth.interests(i) & some) for some, i in items]))
     return found | text_figures(titles, about["text"].tolist())
 
 

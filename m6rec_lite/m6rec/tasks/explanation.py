@@ -106,7 +106,9 @@ class Explanation(Writing):
             seed: of that draw.
 
         Returns:
-            ``about`` says ``user_id``, ``item_id``, ``rating``, ``aspect`` and ``text``.
+            ``about`` says ``user_id``, ``item_id``, ``rating``, ``aspect`` and ``text``; and the
+            aspects that were known to be spoken of, by the user (``own``) and of the item
+            (``others``).
 
         Raises:
             DataError: without reviews.
@@ -157,6 +159,8 @@ class Explanation(Writing):
                 other.append((None, phrases[_FELT[sentiment]].format(aspect=aspect, n=n)))
         who: Piece = ("[USER]", text.user(int(row["user_id"])))
         about = {key: row[key] for key in ("user_id", "item_id", "rating", "aspect", "text")}
+        about["own"] = [one["aspect"] for one in theirs if one["aspect"]]
+        about["others"] = [one["aspect"] for one in of_it if one["aspect"]]
         item = text.item(int(row["item_id"]))
         what: Piece = ("[ITEM]", phrases["rated"].format(item=item, rating=f"{row['rating']:g}"))
         reason: list[Piece] = [("[SEP]", clean(str(row["text"]), "reviews, text"))]
@@ -220,7 +224,8 @@ def judge(texts: Sequence[str], examples: Examples, truth: Truth | None = None) 
     if not all(aspect in words.ASPECTS for aspect in wanted):
         raise ValueError(f"reviews must name aspects of {', '.join(words.ASPECTS)}")
     named = features_in([tokens(text) for text in texts], _features())
-    right = [aspect_of(text) == words.ASPECTS.index(w) for text, w in zip(texts, wanted)]  # noqa: B905
+    pairs = zip(texts, wanted, strict=True)
+    right = [aspect_of(text) == words.ASPECTS.index(aspect) for text, aspect in pairs]
     found = {
         "true aspect": float(np.mean(right)),
         "feature matching": feature_matching(named, wanted),
@@ -242,24 +247,29 @@ def baselines(train: Examples, examples: Examples, seed: int = 0) -> dict[str, l
     Returns:
         ``most frequent aspect``: a review that names the aspect that most of them do, whatever is
         asked; ``random review``: any of them; ``the user's aspect``: a review that names the
-        aspect of most of the user's own (the most frequent of all, where the user has none).
+        aspect that the user spoke of most; ``counts``: that of the largest
+        ``(user's count + 1/2) (item's count + 1)``, from the reviews that the row knows.
 
     Raises:
-        ValueError: if there is nothing to learn from.
+        ValueError: if there is nothing to learn from, or it names no aspects.
     """
-    if not len(train):
-        raise ValueError("there is no review to learn from")
+    if not len(train) or not all(aspect in words.ASPECTS for aspect in train.about["aspect"]):
+        raise ValueError("there is no review to learn from that names an aspect")
     rng = np.random.default_rng(seed)
     aspects, texts = train.about["aspect"].to_numpy(), train.about["text"].to_numpy()
     most = train.about["aspect"].mode()[0]
-    by_user = train.about.groupby("user_id")["aspect"].agg(lambda some: some.mode()[0])
-    theirs = [by_user.get(user, most) for user in examples.about["user_id"]]
     pools = {name: texts[aspects == name] for name in set(aspects)}
-    return {
-        "most frequent aspect": [str(rng.choice(pools[most])) for _ in theirs],
-        "random review": [str(text) for text in rng.choice(texts, len(theirs))],
-        "the user's aspect": [str(rng.choice(pools[name])) for name in theirs],
-    }
+    pairs = list(zip(examples.about["own"], examples.about["others"], strict=True))
+    theirs = [Counter(own).most_common(1)[0][0] if own else most for own, _ in pairs]
+    names = sorted(pools)
+    scores = [
+        [(own.count(n) + 0.5) * (others.count(n) + 1) for n in names] for own, others in pairs
+    ]
+    counted = [names[int(np.argmax(some))] for some in scores]
+    named = {"most frequent aspect": [most] * len(pairs)}
+    named |= {"the user's aspect": theirs, "counts": counted}
+    found = {key: [str(rng.choice(pools[name])) for name in some] for key, some in named.items()}
+    return found | {"random review": [str(text) for text in rng.choice(texts, len(pairs))]}
 
 
 def _features() -> dict[str, str]:

@@ -53,8 +53,8 @@ class Query(Writing):
             split: whose rows they came before.
             framing: of words and tokens; the oldest events are left out where they do not fit.
             part: ``"train"``, searches up to a user's latest training row; ``"validation"`` and
-                ``"test"``, those within ``SOON`` seconds before the target; ``"people"``, those
-                of ``"train"`` by users held out.
+                ``"test"``, those that the target follows next; ``"people"``, those of ``"train"``
+                by users held out.
             share: of users held out; with ``seed`` as in pretraining.
             seed: of that draw.
 
@@ -95,13 +95,13 @@ class Query(Writing):
         cut = first_events(histories, rows, lengths, when - 1)
         rests = [Document(((None, f" {one['said']}"),)) for one in asked]
         begun = Document(((None, self.phrases["begun"]),))
-        known = people(framing, cut, [(begun + rest).wrapped() for rest in rests])
+        known = people(framing, cut, [begun], rests)
         made = []
         for i, (row, one) in enumerate(zip(rows.tolist(), asked, strict=True)):
             about = {key: one[key] for key in ("user_id", "timestamp", "text", "last_search")}
             times, items = follows[row]
             place = int(np.searchsorted(times, one["timestamp"]))
-            soon = place < len(times) and times[place] - one["timestamp"] <= SOON
+            soon = place < len(times) and times[place] == one["next_at"]
             about["item_id"] = int(histories.item_ids[items[place]]) if soon else -1
             before = histories.items[histories.offsets[row] + lengths[i] - 1] if lengths[i] else -1
             about["last_item"] = int(histories.item_ids[before]) if lengths[i] else -1
@@ -119,7 +119,7 @@ def judge(texts: Sequence[str], examples: Examples, truth: Truth | None = None) 
 
     Returns:
         ``exact``, the share typed so, but for case and spaces; those of ``text_figures``; and with
-        ``truth``: ``target``, the share that names the interest of what was met next (of rows
+        ``truth``: ``target``, the share that names an interest of what was met next (of rows
         where that is known), and ``taste``, the share that names an interest of the user's
         (``Truth.tastes``).
 
@@ -134,7 +134,7 @@ def judge(texts: Sequence[str], examples: Examples, truth: Truth | None = None) 
     if truth is not None:
         named = [interests_in(text) for text in texts]
         items = zip(named, about["item_id"].tolist(), strict=True)
-        right = [truth.interest(item) in some for some, item in items if item >= 0]
+        right = [bool(truth.interests(item) & some) for some, item in items if item >= 0]
         found["target"] = float(np.mean(right)) if right else float("nan")
         users = zip(named, about["user_id"].tolist(), strict=True)
         found["taste"] = float(np.mean([bool(some & truth.tastes(user)) for some, user in users]))
@@ -172,8 +172,23 @@ def _searches(dataset: Dataset) -> pd.DataFrame:
     table = dataset.queries.sort_values(["user_id", "timestamp"], kind="stable")
     said = [clean(str(text), "queries, text", quoted=True) for text in table["text"]]
     before = table.groupby("user_id")["text"].shift(fill_value="")
-    table = table.assign(said=said, last_search=before)
+    table = table.assign(said=said, last_search=before, next_at=_next_at(dataset, table))
     return table[table["said"] != ""].reset_index(drop=True)
+
+
+def _next_at(dataset: Dataset, table: pd.DataFrame) -> np.ndarray:
+    """When each search was followed by an event, if by ``SOON``; else -1.
+
+    Of all events: a split leaves some out (repeats, rare items), and what follows next among the
+    rest is not what was searched for.
+    """
+    rows = dataset.interactions
+    events = np.sort(rows["user_id"].to_numpy() * (1 << 40) + rows["timestamp"].to_numpy())
+    asked = table["user_id"].to_numpy() * (1 << 40) + table["timestamp"].to_numpy()
+    place = np.searchsorted(events, asked)
+    there = events[np.minimum(place, len(events) - 1)]
+    soon = (place < len(events)) & (there - asked <= SOON)  # another user's lie years away
+    return np.where(soon, table["timestamp"].to_numpy() + there - asked, -1)
 
 
 def _times(histories: Histories, row: int) -> np.ndarray:
@@ -195,7 +210,6 @@ def _before_rows(split: Split, table: pd.DataFrame) -> tuple[Histories, np.ndarr
     rows = np.array([row_of.get(user, -1) for user in table["user_id"]], dtype=np.int64)
     latest = np.full(len(histories) + 1, np.iinfo(np.int64).min)  # the last one is nobody's
     np.maximum.at(latest, histories.rows, histories.timestamps)
-    latest[-1] = np.iinfo(np.int64).min
     found = np.flatnonzero((rows >= 0) & (table["timestamp"].to_numpy() <= latest[rows]))
     return histories, rows[found], found
 
@@ -205,13 +219,14 @@ def _before_targets(
 ) -> tuple[Histories, np.ndarray, np.ndarray]:
     """The histories of questions, and the rows and places of the searches just before these."""
     users, times = table["user_id"].to_numpy(), table["timestamp"].to_numpy()
+    follows = table["next_at"].to_numpy()
     rows, found = [], []
     for row, (user, at) in enumerate(
         zip(histories.user_ids.tolist(), histories.at.tolist(), strict=True)
     ):
         start, stop = np.searchsorted(users, [user, user + 1])
         place = start + int(np.searchsorted(times[start:stop], at, side="right")) - 1
-        if place >= start and at - times[place] <= SOON:
+        if place >= start and at == follows[place]:
             past = _times(histories, row)
             if not len(past) or times[place] > past[-1]:
                 rows.append(row)

@@ -83,23 +83,25 @@ def examples_of(framing: Framing, rows: Sequence[Row]) -> Examples:
     return Examples(framing.known(known), written, np.zeros(len(rows), dtype=np.int64), table)
 
 
-def people(framing: Framing, histories: Histories, rests: Sequence[Document]) -> list[Document]:
-    """Who each row is and their latest events, as many as leave room for what is written.
+def people(framing: Framing, histories: Histories, *beside: Sequence[Document]) -> list[Document]:
+    """Who each row is and their latest events, as many as leave room for all else.
 
     Args:
         framing: of words and tokens.
         histories: ``n`` rows; one without events is told by its user alone.
-        rests: ``n`` documents that shall fit beside, all borders included.
+        beside: what else a row holds, ``n`` documents of each kind. Every row leaves the room that
+            the longest of a kind needs: nobody shall know from it how long the answer is.
 
     Raises:
         ValueError: if there is no room for a user and the latest event.
     """
-    sizes = [len(ids) for ids in encode_documents(framing.tokenizer, rests)]
-    room = framing.max_tokens - 2 - max(sizes, default=0)
+    kinds = (encode_documents(framing.tokenizer, documents) for documents in beside)
+    taken = 4 + sum(max(map(len, rows), default=0) for rows in kinds)
+    room = framing.max_tokens - taken
     if room < 1:
         raise ValueError(
-            f"what is written takes up to {max(sizes)} tokens, which leaves no room for the user "
-            f"in max_tokens={framing.max_tokens}: allow more"
+            f"what stands beside the user takes up to {taken} tokens, which leaves no room in "
+            f"max_tokens={framing.max_tokens}: allow more"
         )
     return framing.text.documents(histories, tokenizer=framing.tokenizer, max_tokens=room)
 

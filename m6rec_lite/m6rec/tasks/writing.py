@@ -74,7 +74,8 @@ class Writing(Task):
         self._changed = dict(phrases or {})
         for name, text in self._changed.items():
             if name not in known:
-                raise ValueError(f"{self.name} has no phrase {name!r}; it has {', '.join(known)}")
+                told = ", ".join(known) or "none"
+                raise ValueError(f"{self.name} has no phrase {name!r}; it has {told}")
             if strange := _fields(text) - _fields(known[name]):
                 raise ValueError(
                     f"phrase {name!r} of {self.name} uses {sorted(strange)}; it may use "

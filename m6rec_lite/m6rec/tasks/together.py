@@ -1,0 +1,95 @@
+"""The one model and its tasks, together: trained together, kept in one folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from m6rec_lite.language.model_folder import ModelError, check_folder, place
+from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.tasks.task import Task
+
+#: By this name the pretraining objectives take part.
+ADAPT = "adapt"
+#: The heads' files in a folder, beside the model's own.
+_HEADS, _TASKS = "tasks.safetensors", "tasks.json"
+
+
+class Together(nn.Module):
+    """The model and its tasks as one module, to be trained and kept together.
+
+    Args:
+        model: the one that all tasks ask.
+        tasks: by any names but ``adapt``.
+
+    Raises:
+        ValueError: if a task's head was made for a model of another size.
+    """
+
+    def __init__(self, model: M6RecModel, tasks: Mapping[str, Task]) -> None:
+        super().__init__()
+        if ADAPT in tasks:
+            raise ValueError(f"no task can be called {ADAPT!r}: the pretraining objectives are")
+        for name, task in tasks.items():
+            wide = getattr(task, "hidden_size", None)
+            if wide is not None and wide != model.config.hidden_size:
+                raise ValueError(
+                    f"the task {name!r} was made for hidden_size {wide} and the model has "
+                    f"{model.config.hidden_size}: make the task anew for this model, or load the "
+                    "folder that holds both"
+                )
+        self.model, self.tasks = model, nn.ModuleDict(dict(tasks))
+
+    def save(self, folder: str | Path, tokenizer: Tokenizer) -> Path:
+        """Write model, tokenizer and heads into a folder; ``load`` reads it."""
+        self.model.config.check_tokenizer(tokenizer)
+        folder = place(Path(folder), self.model, tokenizer)
+        heads = {key: value.contiguous() for key, value in self.tasks.state_dict().items()}
+        save_file(heads, folder / _HEADS)
+        about = {name: task.settings() for name, task in self.tasks.items()}
+        (folder / _TASKS).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        return folder
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, kinds: Mapping[str, type[Task]], *, size: int | None = None
+    ) -> tuple[Together, Tokenizer]:
+        """Read what ``save`` wrote.
+
+        Args:
+            folder: of the checkpoint.
+            kinds: the class of each task in it, by its name there.
+            size: the ``hidden_size`` that is wanted; None takes what is there.
+
+        Raises:
+            ModelError: if the folder is none of these, lacks a class, or is of another size.
+        """
+        folder = check_folder(Path(folder))
+        if not (folder / _TASKS).is_file() or not (folder / _HEADS).is_file():
+            raise ModelError(f"{folder} holds a model without tasks: no {_TASKS} with {_HEADS}")
+        about = json.loads((folder / _TASKS).read_text(encoding="utf-8"))
+        if about.keys() != kinds.keys():
+            raise ModelError(
+                f"{folder} holds the tasks {sorted(about)}, and classes were given for "
+                f"{sorted(kinds)}: give one for each task"
+            )
+        model = M6RecModel.from_pretrained(folder)
+        if size is not None and model.config.hidden_size != size:
+            raise ModelError(
+                f"{folder} holds a model of hidden_size {model.config.hidden_size}, wanted {size}: "
+                "a checkpoint of another size does not fit; name its folder, or train this size"
+            )
+        both = cls(model, {name: kinds[name](**about[name]) for name in about})
+        try:
+            both.tasks.load_state_dict(load_file(folder / _HEADS))
+        except (RuntimeError, SafetensorError) as error:
+            raise ModelError(
+                f"{folder / _HEADS} does not fit {folder / _TASKS}: {error}; save the folder again"
+            ) from error
+        return both.eval(), Tokenizer.load(folder)

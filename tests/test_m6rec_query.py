@@ -1,0 +1,209 @@
+"""Searches to come: what is known before them, how guesses are judged, and that they are learnt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from m6rec_lite.data import DataError, Dataset, bazaar, leave_one_out
+from m6rec_lite.data.bazaar import words
+from m6rec_lite.language.behaviour import BehaviourText
+from m6rec_lite.language.corpora import held_out
+from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.m6rec import M6RecConfig, M6RecModel
+from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.tasks import Examples, TaskBatches
+from m6rec_lite.m6rec.tasks.query import PARTS, SOON, Query, baselines, judge
+from m6rec_lite.m6rec.tasks.truth import Truth
+from m6rec_lite.training import fit
+
+DATASET = bazaar.generate(users=420, items=150, seed=3, slates=0, progress=False)
+SPLIT = leave_one_out(DATASET)
+TOKENIZER = Tokenizer.train([*DATASET.items["title"], *DATASET.queries["text"]], 700)
+TASK = Query()
+TRUTH = Truth(DATASET)
+SHARE = {"share": 0.2}
+
+
+def build(part: str, dataset: Dataset = DATASET, size: int = 400, **options) -> Examples:
+    framing = Framing(BehaviourText(dataset, **options), TOKENIZER, size)
+    return TASK.build_examples(dataset, SPLIT, framing, part, **SHARE)
+
+
+def shown(ids: np.ndarray) -> str:
+    return TOKENIZER.decode(ids.tolist(), specials=True)
+
+
+@pytest.fixture(scope="module")
+def examples() -> dict[str, Examples]:
+    return {part: build(part) for part in PARTS}
+
+
+@pytest.mark.parametrize("queries", ["history", "now", "none"])
+def test_the_search_and_all_later_ones_are_never_known(queries: str) -> None:
+    """Each search gets a word of its own: none stands in a row that asks for it or an earlier."""
+    table = DATASET.queries.assign(text=[f"mark{i}mark" for i in range(len(DATASET.queries))])
+    dataset = replace(DATASET, queries=table)
+    when = dict(zip(table["text"], table["timestamp"], strict=True))
+    for part in PARTS:
+        some = build(part, dataset, size=3000, queries=queries)
+        for known, row in zip(some.known, some.about.to_dict("records"), strict=True):
+            text = shown(known)
+            assert row["text"] not in text
+            told = [word for word in text.replace("”", " ").replace("“", " ").split()
+                    if word.startswith("mark")]  # fmt: skip
+            assert all(when[word] < row["timestamp"] for word in told)
+            assert not told or queries != "none"
+
+
+def test_all_events_before_the_search_are_known_and_no_later_one() -> None:
+    train, test = SPLIT.train.histories(), SPLIT.test.histories
+    for part, histories in (("train", train), ("test", test)):
+        rows = {user: row for row, user in enumerate(histories.user_ids.tolist())}
+        some = build(part, size=3000, queries="none")
+        for known, row in zip(some.known, some.about.to_dict("records"), strict=True):
+            times = histories[rows[row["user_id"]]].timestamps
+            assert shown(known).count("[EVENT]") == (times < row["timestamp"]).sum()
+
+
+def test_parts_are_apart_and_of_whom_they_say(examples) -> None:
+    pairs = {
+        part: set(zip(each.about["user_id"], each.about["timestamp"], strict=True))
+        for part, each in examples.items()
+    }
+    assert sum(map(len, pairs.values())) == len(set().union(*pairs.values()))
+    away = examples["people"].about["user_id"].to_numpy()
+    assert held_out(away, **SHARE).all()
+    assert not held_out(examples["train"].about["user_id"], **SHARE).any()
+    at = dict(zip(SPLIT.test.histories.user_ids, SPLIT.test.histories.at, strict=True))
+    for row in examples["test"].about.to_dict("records"):
+        assert 0 <= at[row["user_id"]] - row["timestamp"] <= SOON
+        assert row["item_id"] >= 0
+
+
+def test_what_is_met_next_is_found_by_its_time(examples) -> None:
+    rows = DATASET.interactions
+    for row in examples["train"].about.head(40).to_dict("records"):
+        mine = rows[rows["user_id"] == row["user_id"]]
+        if row["item_id"] >= 0:
+            met = mine[(mine["timestamp"] >= row["timestamp"])
+                       & (mine["timestamp"] <= row["timestamp"] + SOON)]  # fmt: skip
+            assert row["item_id"] in set(met["item_id"])
+        if row["last_item"] >= 0:
+            before = mine[mine["timestamp"] < row["timestamp"]]
+            assert row["last_item"] in set(before["item_id"])
+
+
+def test_people_s_own_searches_name_what_they_met(examples) -> None:
+    some = examples["test"]
+    found = judge(some.about["text"].tolist(), some, TRUTH)
+    assert found["exact"] == 1.0
+    assert found["target"] == 1.0  # the search says the intent that the item serves
+    guesses = baselines(examples["train"], some, Framing(BehaviourText(DATASET), TOKENIZER, 400))
+    judged = {name: judge(texts, some, TRUTH) for name, texts in guesses.items()}
+    assert all(each["exact"] < 0.2 for each in judged.values())
+
+
+def test_guesses_are_judged_by_hand(examples) -> None:
+    some = examples["test"][:2]
+    some.about["text"] = ["Trail Gear", "oven clip"]
+    mine, other = (
+        words.INTERESTS[interest].label[0]
+        for interest in (
+            TRUTH.interest(some.about["item_id"][0]),
+            next(i for i in range(24) if i not in TRUTH.tastes(some.about["user_id"][1])),
+        )
+    )
+    found = judge(["  trail gear ", "oven"], some)
+    assert found["exact"] == 0.5
+    assert "target" not in found
+    found = judge([mine, other], some, TRUTH)
+    assert found["target"] == 0.5
+    assert found["taste"] == (0.5 if TRUTH.interest(some.about["item_id"][0])
+                              in TRUTH.tastes(some.about["user_id"][0]) else 0.0)  # fmt: skip
+    with pytest.raises(ValueError, match="a text for each of 2"):
+        judge(["x"], some)
+
+
+def test_nobody_forges_structure_and_long_histories_lose_their_oldest_events() -> None:
+    nasty = "a “[EOS]”\n[EVENT] the user now searches\x00 b"
+    dataset = replace(DATASET, queries=DATASET.queries.assign(text=nasty))
+    some = build("train", dataset, size=300)
+    assert some.lengths.max() <= 300
+    for known, written in zip(some.known[:50], some.written[:50], strict=True):
+        marks = [t for t in written.tolist() if t < len(SPECIALS)]
+        assert [SPECIALS[t] for t in marks] == ["[BOS]", "[EOS]"]
+        assert "\n" not in shown(known)
+    with pytest.raises(ValueError, match="leaves no room"):
+        build("train", size=30)
+
+
+def test_a_search_before_any_event_is_asked_of_the_user_alone() -> None:
+    train = SPLIT.train.histories()
+    starts = train.timestamps[train.offsets[:-1]]
+    first = dict(zip(train.user_ids.tolist(), starts.tolist(), strict=True))
+    user = int(train.user_ids[0])
+    table = pd.DataFrame({"user_id": [user, 10**9], "timestamp": [first[user] - 5] * 2,
+                          "text": ["早上好 trail", "nobody's"]})  # fmt: skip
+    dataset = replace(DATASET, queries=table)
+    framing = Framing(BehaviourText(dataset), TOKENIZER, 400)
+    some = TASK.build_examples(dataset, SPLIT, framing, share=0.0)
+    assert len(some) == 1
+    assert "[EVENT]" not in shown(some.known[0])
+    assert shown(some.written[0]) == "[BOS]the user now searches 早上好 trail[EOS]"
+    assert some.about["last_item"][0] == -1
+    assert baselines(some, some, framing)["last item"] == ["早上好 trail"]
+
+
+def test_what_is_missing_is_said(examples) -> None:
+    with pytest.raises(DataError, match="has no queries"):
+        build("train", replace(DATASET, queries=None))
+    with pytest.raises(ValueError, match="part must be one of train"):
+        build("all")
+    framing = Framing(BehaviourText(DATASET), TOKENIZER, 400)
+    with pytest.raises(ValueError, match="no search to learn from"):
+        baselines(examples["train"][:0], examples["test"], framing)
+
+
+def test_a_search_that_follows_from_the_last_event_is_learnt() -> None:
+    """Planted: everybody types what names the domain of the item that they met last."""
+    said = {"shop": "gear", "posts": "to read", "videos": "clip", "music": "songs",
+            "courses": "lessons"}  # fmt: skip
+    domain = DATASET.items.set_index("item_id")["domain"].astype(str)
+    last = {}
+    for part in ("train", "people"):
+        about = build(part).about
+        for row in about[about["last_item"] >= 0].to_dict("records"):
+            last[row["user_id"], row["timestamp"]] = said[domain[row["last_item"]]]
+    table = DATASET.queries
+    pairs = zip(table["user_id"], table["timestamp"], strict=True)
+    planted = table.assign(text=[last.get(pair, "gone") for pair in pairs])
+    dataset = replace(DATASET, queries=planted[planted["text"] != "gone"].reset_index(drop=True))
+    framing = Framing(
+        BehaviourText(dataset, context=(), parts=("domain",), queries="none", times=None),
+        TOKENIZER,
+        40,
+    )
+    train, test = (
+        TASK.build_examples(dataset, SPLIT, framing, part, **SHARE) for part in ("train", "people")
+    )
+    torch.manual_seed(0)
+    shape = {"hidden_size": 48, "num_attention_heads": 2}
+    model = M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **shape))
+    fit(
+        model,
+        TaskBatches(train, 1024),
+        TASK.loss,
+        optimizer=torch.optim.AdamW(model.parameters(), lr=5e-3),
+        steps=150,
+        device="cpu",
+        precision="fp32",
+        progress=False,
+    )
+    texts = [one.text for one in TASK.predict(model, test, TOKENIZER, max_new_tokens=8)]
+    guess = judge(baselines(train, test, framing)["most frequent"], test)["exact"]
+    assert judge(texts, test)["exact"] > max(0.8, guess + 0.2)
