@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ from m6rec_lite.language.document import Document
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.framing import Framing
-from m6rec_lite.m6rec.tasks import Examples, TaskBatches, collate
+from m6rec_lite.m6rec.tasks import TASKS, Examples, TaskBatches, collate
 
 DATASET = load_dataset("bazaar")
 SPLIT = leave_one_out(DATASET)
@@ -140,3 +142,11 @@ def test_what_does_not_fit_is_refused() -> None:
         TaskBatches(random_examples([]))
     with pytest.raises(ValueError, match="tokens must be"):
         TaskBatches(random_examples([(1, 1)]), 0)
+
+
+def test_every_task_has_a_name_of_its_own_and_the_three_verbs() -> None:
+    assert sorted(TASKS) == ["conversation", "design", "explanation", "query", "ranking",
+                             "retrieval", "scoring"]  # fmt: skip
+    for name, kind in TASKS.items():
+        assert kind.name == name
+        assert not inspect.isabstract(kind)

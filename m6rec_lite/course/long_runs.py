@@ -27,6 +27,7 @@ from m6rec_lite.course.leaderboard import Leaderboard, write_atomically
 from m6rec_lite.course.places import project_root
 from m6rec_lite.data import Split, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
+from m6rec_lite.m6rec.recommender import M6RecRetriever
 from m6rec_lite.recommenders import BERT4Rec, Bigram, GRU4Rec, SASRec
 from m6rec_lite.recommenders.next_item import NextItemRecommender
 from m6rec_lite.training import Callback, Run
@@ -34,6 +35,7 @@ from m6rec_lite.training import Callback, Run
 MODELS: dict[str, type[NextItemRecommender]] = {
     "BERT4Rec": BERT4Rec,
     "GRU4Rec": GRU4Rec,
+    "M6RecRetriever": M6RecRetriever,
     "SASRec": SASRec,
 }
 
@@ -74,7 +76,13 @@ def settings(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def long_run(
-    model: NextItemRecommender, split: Split, root: Path, *, command: str, progress: bool = True
+    model: NextItemRecommender,
+    split: Split,
+    root: Path,
+    *,
+    command: str,
+    items: pd.DataFrame | None = None,
+    progress: bool = True,
 ) -> Report:
     """Fit, or go on fitting, then judge on test and write all of it under ``root/results``.
 
@@ -83,6 +91,7 @@ def long_run(
         split: what to learn from, to stop on and to be judged by.
         root: the project's folder.
         command: what makes this again.
+        items: the data set's items, for a model that reads them.
         progress: show bars.
 
     Returns:
@@ -107,6 +116,7 @@ def long_run(
     model.fit(
         split.train,
         validation=split.validation,
+        items=items,
         checkpoint=checkpoint,
         callbacks=[curve],
         progress=progress,
@@ -157,7 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         model = MODELS[options.model](**settings(options.set), seed=options.seed)
-        split = leave_one_out(load_dataset(options.dataset))
+        dataset = load_dataset(options.dataset)
+        split = leave_one_out(dataset)
     except (ValueError, TypeError, OSError) as error:
         sys.stderr.write(f"long_runs: {error}\n")
         return 2
@@ -165,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command += f" --seed {options.seed}" + (
         f" --set {' '.join(options.set)}" if options.set else ""
     )
-    report = long_run(model, split, project_root(), command=command)
+    report = long_run(model, split, project_root(), command=command, items=dataset.items)
     print(report)
     return 0
 

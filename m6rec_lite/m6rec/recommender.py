@@ -67,8 +67,8 @@ class M6RecRetriever(NextItemRecommender, RetrieverShape):
     """Retrieval by two towers, at the price of a sequence model.
 
     The user region runs causally over events, with a target at every one; each item's text is
-    pooled into one vector, the mean of its tokens' embeddings by their TF-IDF (``DESIGN`` of the
-    course: one bidirectional pass a target is unaffordable). The full-text variant is the task
+    pooled into one vector, the TF-IDF mean of its tokens' embeddings, since a processor has no time
+    for a pass over the whole text for each target. The full-text variant is the task
     ``tasks.Retrieval`` itself.
 
     Args: as of ``RetrieverShape``, then of ``NextItemRecommender``, of which ``loss`` and what

@@ -1,5 +1,39 @@
 """M6-Rec's tasks: one file each, the same three verbs, one model for all of them."""
 
+from m6rec_lite.m6rec.tasks.conversation import Conversation
+from m6rec_lite.m6rec.tasks.design import Design
+from m6rec_lite.m6rec.tasks.explanation import Explanation
+from m6rec_lite.m6rec.tasks.joint import JointBatches, JointLoss, Weights, train_jointly
+from m6rec_lite.m6rec.tasks.query import Query
+from m6rec_lite.m6rec.tasks.ranking import Ranking
+from m6rec_lite.m6rec.tasks.retrieval import Retrieval
+from m6rec_lite.m6rec.tasks.scoring import Scoring
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches, collate
+from m6rec_lite.m6rec.tasks.together import Together
 
-__all__ = ["Examples", "Task", "TaskBatch", "TaskBatches", "collate"]
+#: Every task by its name.
+TASKS: dict[str, type[Task]] = {
+    kind.name: kind
+    for kind in (Scoring, Retrieval, Ranking, Explanation, Design, Query, Conversation)
+}
+
+__all__ = [
+    "TASKS",
+    "Conversation",
+    "Design",
+    "Examples",
+    "Explanation",
+    "JointBatches",
+    "JointLoss",
+    "Query",
+    "Ranking",
+    "Retrieval",
+    "Scoring",
+    "Task",
+    "TaskBatch",
+    "TaskBatches",
+    "Together",
+    "Weights",
+    "collate",
+    "train_jointly",
+]
