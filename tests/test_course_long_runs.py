@@ -57,6 +57,7 @@ def test_a_run_writes_its_settings_its_curve_and_its_report(split: Split, tmp_pa
     assert low <= report["ndcg@10"] - plain["ndcg@10"] <= high
     board = pd.read_csv(tmp_path / "results" / "leaderboard" / "walks.csv")
     assert board[["model", "seed", "command"]].to_numpy().tolist() == [["SASRec", 3, "by hand"]]
+    assert "seed" not in board["variant"][0]  # it has a column, and seeds of one variant are one
 
 
 @pytest.mark.parametrize("kind", [SASRec, BERT4Rec])

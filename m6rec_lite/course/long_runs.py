@@ -97,7 +97,8 @@ def long_run(
     Returns:
         The report on test.
     """
-    said = re.sub(r"[^\w.=-]+", "-", model.variant.replace(f"seed={model.seed}", "").strip())
+    variant = " ".join(re.sub(rf"\bseed={model.seed}\b", "", model.variant).split())
+    said = re.sub(r"[^\w.=-]+", "-", variant)
     name = "-".join(filter(None, (split.dataset, said, f"seed{model.seed}")))
     out = root / "results" / model.name.lower() / name
     checkpoint = root / "runs" / "long" / model.name.lower() / name
@@ -129,7 +130,7 @@ def long_run(
     found = written(report, plain, history)
     write_atomically(out / "report.json", json.dumps(found, indent=2) + "\n")
     board = Leaderboard(root / "results" / "leaderboard")
-    board.add(report, scale="laptop", seed=model.seed, command=command)
+    board.add(report, scale="laptop", seed=model.seed, variant=variant, command=command)
     return report
 
 
