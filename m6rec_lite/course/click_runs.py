@@ -57,7 +57,8 @@ class ClickRuns:
         label: see ``ClickModel``.
 
     Raises:
-        DataError: if there are no impressions of both kinds.
+        ValueError: if the data set has no impressions.
+        DataError: if they cannot be cut in three, or lack the label.
     """
 
     def __init__(self, dataset: Dataset, root: Path, label: str = "clicked") -> None:
