@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.course.leaderboard import write_atomically
 from m6rec_lite.course.long_runs import settings
 from m6rec_lite.course.places import project_root
+from m6rec_lite.course.records import put
 from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.evaluation.ctr import ctr_metrics
 from m6rec_lite.evaluation.ctr_compare import compare_auc
@@ -107,13 +107,7 @@ class ClickRuns:
             found = (test.mean_difference, test.low, test.high)
             row |= dict(zip(against(rival), found, strict=True))
         row |= more | {"command": command}
-        old = pd.read_csv(self.path, keep_default_na=False) if self.path.is_file() else None
-        table = pd.DataFrame([row])
-        if old is not None:
-            same = (old[KEY].astype(str) == [str(row[key]) for key in KEY]).all(axis=1)
-            table = pd.concat([old[~same], table])
-        text = table.to_csv(index=False, float_format="%.6g")
-        write_atomically(self.path, text)
+        put(self.path, [row], KEY)
         return row
 
     def rival(self, name: str) -> np.ndarray:

@@ -1,0 +1,251 @@
+"""The claims of M6-Rec beside what was measured here: ``results/paper_against_ours.md``.
+
+    python -m m6rec_lite.course.paper
+
+A claim is data and one function, which reads ours from files under ``results/``: no figure of ours
+is typed in. What the paper reports is known from summaries of it, not from its own tables, and each
+claim says from how many. What decides is the rule of ``paper_rule``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from m6rec_lite.course import paper_readers as readers
+from m6rec_lite.course.documents import table
+from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.course.paper_rule import RULE, Comparison, Ours, verdict
+from m6rec_lite.course.places import project_root
+
+PAGE = "paper_against_ours.md"
+
+TWO = "two summaries agree"
+ONE = "one summary"
+ABSTRACT = "the abstract; no figure"
+
+_INTRODUCTION = """# The paper against ours
+
+M6-Rec (Cui et al., 2022) learnt from the logs of a marketplace, which are not public, with a model
+of about 300 million parameters. Ours learns on a laptop, from a simulated bazaar and from
+MovieLens. A claim that holds here holds of the method when it is small; one that does not hold here
+is not refuted where it was made. The paper's figures are percentages or shares of its own data, and
+stand beside ours to show the direction of a difference, not its size.
+
+This page is written by code (`python -m m6rec_lite.course.paper`) from the files of this folder.
+"""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that the paper says, and how it is tried here.
+
+    Attributes:
+        name: the claim.
+        theirs: the paper's figures.
+        attested: how they are known.
+        asks: what ours must show.
+        read: ours, from the folder of results; None if there is nothing yet.
+    """
+
+    name: str
+    theirs: str
+    attested: str
+    asks: str
+    read: Callable[[Path], Ours | None]
+
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "Scoring by text beats the specialised click model",
+        "AUC, DIN to M6-Rec: .7332 to .7508; .7611 to .7995",
+        TWO,
+        "AUC above a DIN's that reads the same statistics",
+        readers.clicks,
+    ),
+    Claim(
+        "Retrieval by text alone beats retrieval by ids, over all items",
+        "HR@100: YouTubeDNN 54.4 %, TwinBERT 69.6 %, M6-Rec 74.1 %",
+        TWO,
+        "on MovieLens-100K by titles and genres, NDCG@10 above the bigram over ids, above the best "
+        "network over ids (best by these very figures), and above a T5 that writes ids (OpenP5)",
+        partial(readers.retrieval, dataset="ml-100k", text_alone=True),
+    ),
+    Claim(
+        "Retrieval by text and ids beats retrieval by ids, over all items",
+        "as above; whether the paper adds ids is not known",
+        TWO,
+        "on the bazaar, NDCG@10 above the bigram and the best network over ids (best as above)",
+        partial(readers.retrieval, dataset="bazaar", text_alone=False),
+    ),
+    Claim(
+        "Retrieval reaches items never seen in training",
+        "HR@100 on unseen items: YouTubeDNN fails, TwinBERT 49.6 %, M6-Rec 57.0 %",
+        TWO,
+        "reading text alone, HR@10 on unseen items above popularity, above a network over ids, and "
+        "above TF-IDF, which reads text too",
+        partial(
+            readers.task,
+            task="cold-items",
+            metric="hr@10",
+            ours="M6RecRetriever, text",
+            shown=("hr@10", "ndcg@10"),
+        ),
+    ),
+    Claim(
+        "A pretrained model ranks before any tuning",
+        "zero-shot recommendation is demonstrated",
+        ABSTRACT,
+        "NDCG@10 by likelihood alone above popularity",
+        partial(
+            readers.task,
+            task="zero-shot",
+            metric="ndcg@10",
+            rivals=("Popularity",),
+            shown=("ndcg@10",),
+        ),
+    ),
+    Claim(
+        "It ranks in a domain in which it has seen nobody",
+        "zero-shot recommendation, open-ended domains",
+        ABSTRACT,
+        "NDCG@10 by likelihood alone above random order and above TF-IDF, to which that domain is "
+        "as new; popularity there, which is shown, has seen it",
+        partial(
+            readers.task,
+            task="closed-domain",
+            metric="ndcg@10",
+            rivals=("Random order", "ContentBased"),
+            shown=("ndcg@10",),
+        ),
+    ),
+    Claim(
+        "Explanations are better than a specialised writer's",
+        "PETER+ to M6-Rec: BLEU-1 19.75 to 20.38, BLEU-4 3.06 to 3.59, ROUGE-1 26.35 to 34.16, "
+        "feature matching .77 to .98",
+        ONE,
+        "naming the aspect that moved the rating more often than every reason that needs no model",
+        partial(
+            readers.task,
+            task="explanation",
+            metric="true aspect",
+            shown=("true aspect", "feature matching", "bleu", "rouge"),
+        ),
+    ),
+    Claim(
+        "Conversation is better than a specialised system's",
+        "KGSF to M6-Rec: perplexity 10.73 to 10.25, distinct-3 .40 to .46",
+        ONE,
+        "naming the item that the talk ends in more often than every choice that needs no model",
+        partial(
+            readers.task,
+            task="conversation",
+            metric="item hit",
+            shown=("item exists", "item hit", "perplexity", "distinct-3"),
+        ),
+    ),
+    Claim(
+        "In a new domain less data is enough (open-ended)",
+        "less demand on the data of downstream domains and tasks",
+        ABSTRACT,
+        f"NDCG@10 above the best of all other models, in each domain, at up to {readers.FEW} "
+        "examples (a number fixed before the file was there)",
+        readers.new_domain,
+    ),
+    Claim(
+        "Late interaction buys speed for little accuracy",
+        "AUC and latency: 24 layers .7995, 57 ms; distilled to 3 .7566, 16 ms; late 3 layers "
+        ".7731, 16 ms; late 1 layer .7299, 10 ms",
+        TWO,
+        "at equal milliseconds, AUC above a small model's",
+        readers.nothing,
+    ),
+    Claim(
+        "Option-adapter tuning of about 1 % of the weights is as good as tuning all",
+        "10 M model, three tasks: all .544/.575/.829; options and adapters .552/.586/.831; "
+        "adapters .542/.574/.825; prompts .534/.531/.760",
+        ONE,
+        "the same tasks, no worse than tuning all weights by more than a margin set before",
+        readers.nothing,
+    ),
+    Claim(
+        "It fits a phone",
+        "10 M .552/.586/.831; pruned to 2 M .537/.559/.798; ALBERT-tiny, 4 M, .534/.488/.750",
+        ONE,
+        "pruned and in 8 bits, above a small model of the same size",
+        readers.nothing,
+    ),
+)
+
+
+def page(results: Path, claims: Sequence[Claim] = CLAIMS) -> str:
+    """The page, from the folder ``results``."""
+    found = [claim.read(results) for claim in claims]
+    rows = [
+        {
+            "claim": claim.name,
+            "the paper": claim.theirs,
+            "known from": claim.attested,
+            "ours": "; ".join(ours.figures) if ours else "",
+            "verdict": f"**{verdict(ours)}**",
+        }
+        for claim, ours in zip(claims, found, strict=True)
+    ]
+    parts = [_INTRODUCTION, table(pd.DataFrame(rows)), f"\n## The rule\n\n{RULE}"]
+    parts += [section(claim, ours) for claim, ours in zip(claims, found, strict=True) if ours]
+    return "\n".join(parts)
+
+
+def section(claim: Claim, ours: Ours) -> str:
+    """How a claim was tried, and every comparison that decided it."""
+    lines = [f"## {claim.name}\n", f"Asked: {claim.asks}.\n", f"{ours.protocol}\n"]
+    if ours.comparisons:
+        lines.append(table(pd.DataFrame([_row(one) for one in ours.comparisons])) + "\n")
+    else:
+        lines.append("The file names no rival, so nothing is decided.\n")
+    lines += [f"- `{command}`" for command in ours.commands]
+    return "\n".join([*lines, ""])
+
+
+def _row(one: Comparison) -> dict[str, str]:
+    return {
+        "ours less": one.rival,
+        "in": one.metric,
+        "seed": str(one.seed),
+        "difference": f"{one.mean:+.4f} ({one.low:+.4f} to {one.high:+.4f})",
+        "interval": "paired" if one.paired else "apart",
+        "so ours is": one.says,
+    }
+
+
+def write_page(results: Path) -> Path:
+    """Write ``paper_against_ours.md`` into the folder of results.
+
+    Returns:
+        its path.
+    """
+    path = results / PAGE
+    write_atomically(path, page(results))
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; see the top of this file."""
+    parser = argparse.ArgumentParser(
+        prog="python -m m6rec_lite.course.paper", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--results", type=Path, default=None, help="folder to read and write")
+    results = parser.parse_args(arguments).results or project_root() / "results"
+    print(f"written: {write_page(results).name}")
+    for claim in CLAIMS:
+        print(f"{verdict(claim.read(results)):<15}{claim.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,286 @@
+"""What ``paper`` needs of the files under ``results/``: figures, protocol, and comparisons.
+
+Each reader takes the folder of results and gives ``Ours``, or None where nothing was measured yet.
+A file that is there and cannot be read as such is an error: it is never taken for absent.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
+from m6rec_lite.course.paper_rule import Comparison, Figure, Ours, apart
+from m6rec_lite.course.published import NEURAL
+
+#: Networks over item ids, as YouTubeDNN is one: the paper's rivals in retrieval.
+NETWORKS = ("SASRec", "GRU4Rec", "BERT4Rec")
+RETRIEVER = "M6RecRetriever"
+#: Examples of a new domain that are few: a model without pretraining may catch up beyond.
+FEW = 100
+
+
+def nothing(results: Path) -> None:
+    """Of a claim that a later chapter tries."""
+
+
+def clicks(results: Path) -> Ours | None:
+    """Scoring, from ``clicks/bazaar.csv`` (``click_runs``)."""
+    path = results / "clicks" / "bazaar.csv"
+    rows = _rows(path, "model variant seed n_train n_test auc command")
+    rows = rows[rows["label"] == "clicked"] if len(rows) else rows
+    mine = chosen(rows[rows["model"] == "M6RecCTR"]) if len(rows) else rows
+    if not len(mine):
+        return None
+    columns = ["auc - DIN", "auc - DIN, low", "auc - DIN, high"]
+    _need(mine, columns, path)
+    against = [
+        Comparison("DIN, seed 0", "AUC", int(row["seed"]), *(float(row[c]) for c in columns), True)
+        for row in mine.to_dict("records")
+    ]
+    n_train, n_test = (int(mine[name].iloc[0]) for name in ("n_train", "n_test"))
+    protocol = (
+        f"Impressions of the bazaar cut by time, {n_train:,} to learn from and the latest "
+        f"{n_test:,} to be judged by; {_settings(mine)}; intervals are paired over users, "
+        "against the DIN of seed 0. The oracle knows the truth of the simulation."
+    )
+    figures = (f"AUC {_each(rows, 'auc')}",)
+    return Ours(figures, protocol, _commands(mine), tuple(against))
+
+
+def retrieval(results: Path, *, dataset: str, text_alone: bool) -> Ours | None:
+    """Full ranking, from ``leaderboard/`` and the reports of ``long_runs``.
+
+    Args:
+        results: the folder.
+        dataset: whose board.
+        text_alone: of the retriever that reads no ids, or of the one that does.
+    """
+    board = Leaderboard(results / "leaderboard").latest(dataset, scale="laptop")
+    if not len(board):
+        return None
+    is_mine = (board["model"] == RETRIEVER) & (
+        board["variant"].str.contains("reads=text") == text_alone
+    )
+    mine, others = chosen(board[is_mine]), board[board["model"] != RETRIEVER]
+    if not len(mine):
+        return None
+    rivals = [chosen(others[others["model"] == name]) for name in (*NETWORKS, "Bigram")]
+    means = [rows["ndcg@10"].mean() if len(rows) else -math.inf for rows in rivals[:-1]]
+    network, bigram = rivals[means.index(max(means))], rivals[-1]
+    reports = _reports(results / RETRIEVER.lower())
+    against = []
+    for row in mine.to_dict("records"):
+        seed, figure = int(row["seed"]), _figure(row, "ndcg@10")
+        report = reports.get(row["command"])
+        if report is not None:
+            ends = (report["more than the bigram, paired"][k] for k in ("mean", "low", "high"))
+            against.append(Comparison("Bigram", "NDCG@10", seed, *ends, paired=True))
+        elif len(bigram):
+            theirs = _figure(bigram.iloc[0], "ndcg@10")
+            against.append(apart("Bigram", "NDCG@10", seed, figure, theirs))
+        if len(network):
+            theirs, name = _figure(network.iloc[0], "ndcg@10"), network["model"].iloc[0]
+            against.append(apart(name, "NDCG@10", seed, figure, theirs))
+        for known in NEURAL.get(dataset, ()) if dataset == "ml-100k" else ():
+            exact = (known.ndcg,) * 3
+            name = f"{known.source}, {known.model}"
+            against.append(apart(name, "NDCG@10", seed, figure, exact))
+    simple = others[~others["model"].isin([*NETWORKS, ORACLE])].sort_values("ndcg@10").iloc[-1:]
+    best = "".join(
+        f" Of all other rows of the board the best is {row['model']}"
+        f"{' (' + row['variant'] + ')' if row['variant'] else ''}, {row['ndcg@10']:.4f}."
+        for row in simple.to_dict("records")
+    )
+    protocol = (
+        f"{dataset}, leave-one-out (split {mine['split_hash'].iloc[0]}), all items ranked that the "
+        f"user has not seen; {_settings(mine)}; intervals over users.{best}"
+    )
+    shown = pd.concat([mine, network, bigram])
+    figures = tuple(f"{m.upper()} {_each(shown, m)}" for m in ("ndcg@10", "hr@10"))
+    return Ours(figures, protocol, _commands(mine), tuple(against))
+
+
+def task(
+    results: Path,
+    *,
+    task: str,
+    metric: str,
+    shown: Sequence[str],
+    ours: str = "M6-Rec",
+    rivals: Sequence[str] | None = None,
+) -> Ours | None:
+    """One task of ``tasks/bazaar.csv`` (``task_runs``).
+
+    Args:
+        results: the folder.
+        task: its name there.
+        metric: that decides; more is better.
+        shown: metrics to be shown; those that are not there are left out.
+        ours: the model whose rows are ours.
+        rivals: who it must stand above; None: every other model that has the metric.
+    """
+    path = results / "tasks" / "bazaar.csv"
+    rows = _rows(path, "dataset task part model metric seed value low high n command")
+    rows = rows[(rows["task"] == task) & (rows["part"] != "validation")] if len(rows) else rows
+    mine = rows[(rows["model"] == ours) & (rows["metric"] == metric)] if len(rows) else rows
+    if not len(mine):
+        return None
+    decisive = rows[(rows["metric"] == metric) & ~_is_ours(rows)]
+    differences = rows[(rows["model"] == ours) & rows["metric"].str.startswith(f"{metric} - ")]
+    told = differences["metric"].str.removeprefix(f"{metric} - ")
+    names = dict.fromkeys([*decisive["model"], *told])
+    against = []
+    for row in mine.to_dict("records"):
+        here = f"{metric}, {row['part']}" if _several(mine["part"]) else metric
+        for rival in (name for name in names if rivals is None or name in rivals):
+            pair = _same(differences[told == rival], row)
+            other = _same(decisive[decisive["model"] == rival], row)
+            if pair is not None:
+                figure = _figure(pair, "value")
+                against.append(Comparison(rival, here, int(row["seed"]), *figure, paired=True))
+            elif other is not None:
+                figures = (_figure(row, "value"), _figure(other, "value"))
+                against.append(apart(rival, here, int(row["seed"]), *figures))
+    phrases = []
+    for name in shown:
+        for part, some in rows[rows["metric"] == name].groupby("part", sort=False):
+            where = f" ({part})" if _several(mine["part"]) else ""
+            phrases.append(f"{name}{where} {_each(some, 'value')}")
+    counts = mine.drop_duplicates("part")
+    asked = ", ".join(
+        f"{int(row['n']):,} questions{row['part'] and ' of '}{row['part']}"
+        for row in counts.to_dict("records")
+    )
+    seeds = _listed(sorted(set(mine["seed"])))
+    protocol = f"{mine['dataset'].iloc[0]}, {asked}, never learnt from; seed {seeds}."
+    return Ours(tuple(phrases), protocol, _commands(mine), tuple(against))
+
+
+def new_domain(results: Path) -> Ours | None:
+    """A domain that opens, and some examples of it: ``new_domain/bazaar.csv`` (``task_runs``)."""
+    path, metric = results / "new_domain" / "bazaar.csv", "ndcg@10"
+    wanted = f"dataset domain model examples seed {metric} {metric}_low {metric}_high n_users"
+    rows = _rows(path, f"{wanted} command")
+    if not len(rows) or not (rows["model"] == RETRIEVER).any():
+        return None
+    mine, others = rows[rows["model"] == RETRIEVER], rows[~_is_ours(rows)]
+    against = []
+    for row in mine[mine["examples"] <= FEW].sort_values(["domain", "examples"]).to_dict("records"):
+        here = others
+        for name in ("domain", "examples", "seed"):
+            here = here[here[name] == row[name]]
+        if len(here):
+            best = here.loc[here[metric].idxmax()]
+            where = f"NDCG@10, {row['domain']}, {row['examples']} examples"
+            figures = (_figure(row, metric), _figure(best, metric))
+            against.append(apart(best["model"], where, int(row["seed"]), *figures))
+    whole = rows["examples"] == rows.groupby("domain")["examples"].transform("max")
+    rows = rows.assign(step=rows["examples"].astype(str).where(~whole, "all"))
+    steps = [*rows.loc[~whole, "examples"].sort_values().unique().astype(str), "all"]
+    phrases = [f"NDCG@10, mean over domains, at {', '.join(steps)} examples"]
+    for name, some in rows.groupby("model", sort=False):
+        means = some.groupby("step")[metric].mean().reindex(steps)
+        phrases.append(f"{name} {', '.join(means.map('{:.3f}'.format))}")
+    domains = _listed(
+        f"{name} ({int(some['n_users'].iloc[0]):,} users)" for name, some in rows.groupby("domain")
+    )
+    protocol = (
+        f"{rows['dataset'].iloc[0]}: a domain whose rows are hidden, and given back so many at a "
+        f"time; strangers are asked for their next item of it, NDCG@10 among its items. In turn "
+        f"{domains}; seed {_listed(sorted(set(mine['seed'])))}."
+    )
+    return Ours(tuple(phrases), protocol, _commands(mine), tuple(against))
+
+
+def chosen(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of one model's rows those of the variant with the most seeds; of equals the last written."""
+    if not len(rows):
+        return rows
+    seeds = rows.groupby("variant", sort=False)["seed"].nunique()
+    last = {variant: place for place, variant in enumerate(rows["variant"])}
+    best = max(seeds.index, key=lambda variant: (seeds[variant], last[variant]))
+    return rows[rows["variant"] == best].sort_values("seed")
+
+
+def _rows(path: Path, columns: str) -> pd.DataFrame:
+    """The rows of a file, none where there is no file; an empty variant or part is ``""``."""
+    if not path.is_file():
+        return pd.DataFrame()
+    empty = ("variant", "part")
+    rows = pd.read_csv(path, dtype=dict.fromkeys(empty, str))
+    _need(rows, columns.split(), path)
+    return rows.fillna({name: "" for name in empty if name in rows})
+
+
+def _is_ours(rows: pd.DataFrame) -> pd.Series:
+    """Ours in any settings, or the oracle: these are rivals of nobody."""
+    return rows["model"].str.startswith("M6") | (rows["model"] == ORACLE)
+
+
+def _need(rows: pd.DataFrame, columns: Iterable[str], path: Path) -> None:
+    missing = [name for name in columns if name not in rows]
+    if missing:
+        raise ValueError(
+            f"{path.parent.name}/{path.name} lacks the columns {', '.join(missing)}: write it "
+            "again with the command that makes it"
+        )
+
+
+def _figure(row: pd.Series | dict, metric: str) -> Figure:
+    ends = ("low", "high") if metric == "value" else (f"{metric}_low", f"{metric}_high")
+    return float(row[metric]), float(row[ends[0]]), float(row[ends[1]])
+
+
+def _same(rows: pd.DataFrame, row: dict) -> pd.Series | None:
+    """The row of the same part and seed, or of the first seed: a rival may have fewer."""
+    rows = rows[rows["part"] == row["part"]]
+    exact = rows[rows["seed"] == row["seed"]]
+    some = exact if len(exact) else rows
+    return some.iloc[0] if len(some) else None
+
+
+def _reports(folder: Path) -> dict[str, dict]:
+    """Reports of long runs, by the command that made them."""
+    found = {}
+    for path in sorted(folder.glob("*/report.json")):
+        config = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
+        found[config["command"]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _each(rows: pd.DataFrame, metric: str) -> str:
+    """Every model's figure, the mean over seeds, from the highest to the lowest."""
+    rows = rows.assign(variant="") if "variant" not in rows else rows
+    means = []
+    for name in dict.fromkeys(rows["model"]):
+        some = chosen(rows[(rows["model"] == name) & rows[metric].notna()])
+        if len(some):
+            mean = float(some[metric].mean())
+            seeds = f" (mean of {len(some)} seeds)" if len(some) > 1 else ""
+            means.append((mean, f"{name} {mean:.{4 if abs(mean) < 10 else 2}f}{seeds}"))
+    return ", ".join(text for _, text in sorted(means, key=lambda pair: -pair[0]))
+
+
+def _settings(mine: pd.DataFrame) -> str:
+    said = mine["variant"].iloc[0]
+    of = f"settings `{said}`" if said else "default settings"
+    return f"{of}, seed {_listed(mine['seed'])}"
+
+
+def _several(values: Iterable[object]) -> bool:
+    return len(set(values)) > 1
+
+
+def _listed(values: Iterable[object]) -> str:
+    """``1, 2 and 3``."""
+    *most, last = map(str, values)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _commands(rows: pd.DataFrame) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(rows["command"]))

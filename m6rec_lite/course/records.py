@@ -1,0 +1,41 @@
+"""Measured rows in a CSV file: a row that is measured again takes the place of the old one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from m6rec_lite.course.leaderboard import write_atomically
+
+
+def put(path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> pd.DataFrame:
+    """Write rows into a file beside those that are there.
+
+    Args:
+        path: the file; made if there is none.
+        rows: at least one; each holds the columns of ``key``.
+        key: rows that agree in these are the same measurement, and the newer one stays.
+
+    Returns:
+        The table as it now stands.
+
+    Raises:
+        ValueError: if there is no row, or one lacks a column of the key.
+    """
+    if not rows or (lacking := [name for name in key for row in rows if name not in row]):
+        what = f"one lacks {lacking[0]!r}" if rows else "there is none"
+        raise ValueError(f"wanted rows with {', '.join(key)}; {what}")
+    table = pd.DataFrame(list(rows))
+    if path.is_file():
+        words = {name: str for name in key if not pd.api.types.is_numeric_dtype(table[name])}
+        old = pd.read_csv(path, dtype=words, keep_default_na=False, na_values=["", "nan"])
+        old = old.fillna(dict.fromkeys(words, ""))
+        mine = {tuple(map(str, one)) for one in table[list(key)].itertuples(index=False)}
+        kept = [tuple(map(str, one)) not in mine for one in old[list(key)].itertuples(index=False)]
+        if any(kept):
+            table = pd.concat([old[kept], table], ignore_index=True)
+    write_atomically(path, table.to_csv(index=False, float_format="%.6g"))
+    return table

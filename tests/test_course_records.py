@@ -1,0 +1,52 @@
+"""Rows that are measured again take the place of the old ones; the others stay."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from m6rec_lite.course.records import put
+
+KEY = ["model", "variant", "seed"]
+
+
+def row(model: str, value: float, variant: str = "", seed: int = 0) -> dict[str, object]:
+    return {"model": model, "variant": variant, "seed": seed, "value": value}
+
+
+def test_a_new_row_stays_beside_the_others_and_replaces_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "rows.csv"
+    put(path, [row("A", 1.0), row("B", 2.0), row("A", 3.0, seed=1)], KEY)
+    table = put(path, [row("A", 4.0), row("C", 5.0)], KEY)
+    again = pd.read_csv(path, keep_default_na=False)
+    for found in (table, again):
+        got = list(zip(found["model"], found["seed"], found["value"], strict=True))
+        assert got == [("B", 0, 2.0), ("A", 1, 3.0), ("A", 0, 4.0), ("C", 0, 5.0)]
+
+
+def test_an_empty_variant_is_the_same_variant(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for value in (1.0, 2.0):
+            put(path, [row("A", value)], KEY)
+        table = put(path, [row("A", 3.0, variant="k=2")], KEY)
+    assert table["value"].tolist() == [2.0, 3.0]
+
+
+def test_other_columns_may_come_and_go(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    put(path, [row("A", 1.0) | {"low": 0.5}], KEY)
+    table = put(path, [row("B", 2.0)], KEY)
+    assert table["low"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("rows", [[], [{"model": "A", "seed": 0}]])
+def test_rows_without_their_key_are_refused(tmp_path: Path, rows: list) -> None:
+    path = tmp_path / "rows.csv"
+    with pytest.raises(ValueError, match="wanted rows with model, variant, seed"):
+        put(path, rows, KEY)
+    assert not path.exists()
