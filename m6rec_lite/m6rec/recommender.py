@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,11 +22,11 @@ from m6rec_lite.m6rec.config import SIZES, M6RecConfig
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.retriever_network import RetrieverNetwork, gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval
-from m6rec_lite.recommenders.base import Recommender, check_in_range, check_whole
+from m6rec_lite.recommenders.base import check_in_range, check_whole
 from m6rec_lite.recommenders.content import unit_rows
 from m6rec_lite.recommenders.next_item import NextItemRecommender
 from m6rec_lite.recommenders.sequences import Batch, NextItemBatches
-from m6rec_lite.training import Epoch, History
+from m6rec_lite.training import Epoch
 
 #: What an item is told by: its text, a vector of its own, or both.
 Reads = Literal["text", "ids", "both"]
@@ -167,32 +167,15 @@ class M6RecRetriever(NextItemRecommender, RetrieverShape):
     def _state(self) -> dict[str, Any]:
         return super()._state() | {"config": np.array(json.dumps(self._config.to_dict()))}
 
-    @classmethod
-    def _from_saved(cls, settings: dict[str, Any], state: dict[str, Any], path: Path) -> Self:
-        rest = {key: state[key] for key in ("item_ids", "popularity_") if key in state}
-        model = Recommender._from_saved.__func__(cls, settings, rest, path)
+    def _read_shape(self, state: dict[str, Any], weights: dict[str, Tensor], path: Path) -> None:
         if "config" not in state:
             raise DataError(f"{path / 'arrays.npz'} lacks the model's shape; save the model again")
-        model._config = M6RecConfig.from_dict(json.loads(str(state["config"])))
-        model._words, model._trained = None, bool(state["trained"])
-        given = {
-            key.removeprefix("network/").replace("/", "."): torch.from_numpy(value)
-            for key, value in state.items()
-            if key.startswith("network/")
-        }
-        if model.reads != "ids":
-            parts = tuple(given[name].numpy() for name in ("shares", "tokens", "starts"))
-            shape = len(model.item_ids), model._config.vocab_size
-            model._words = sparse.csr_array(parts, shape=shape)
-        with torch.random.fork_rng():
-            model._network = model._build(len(model.item_ids))
-        try:
-            model._network.load_state_dict(given)
-        except RuntimeError as error:
-            raise DataError(f"{path / 'arrays.npz'} does not fit its settings: {error}") from error
-        model._network.eval()
-        model.history = History()
-        return model
+        self._config = M6RecConfig.from_dict(json.loads(str(state["config"])))
+        self._words = None
+        if self.reads != "ids":
+            parts = tuple(weights[name].numpy() for name in ("shares", "tokens", "starts"))
+            shape = len(self.item_ids), self._config.vocab_size
+            self._words = sparse.csr_array(parts, shape=shape)
 
 
 class EventBatches(NextItemBatches):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -151,13 +151,61 @@ class NextItemRecommender(Recommender):
             torch.manual_seed(self.seed)
             self._network = self._build(train.n_items)
             self.history = History()
-            draws = None
-            if self.loss != "ce":
-                draws = Negatives(self.popularity_, self.negatives, self.popularity_power)
-            batches = self._batches(train.histories(), draws)
+            batches = self._batches(train.histories(), self._draws())
             self._trained = len(batches) > 0  # else no user has two items: popularity answers
             if self._trained:
                 self._train(batches, train, validation, progress)
+
+    def adapt(
+        self,
+        rows: Interactions,
+        *,
+        validation: Holdout | None = None,
+        epochs: int | None = None,
+        lr: float | None = None,
+        progress: bool = True,
+    ) -> Self:
+        """Go on learning from further rows, in place; what was learnt before is the beginning.
+
+        The weights of the network move on; ``history`` is that of these epochs.
+
+        Args:
+            rows: of the catalogue that the model was fitted on; their users may be new.
+            validation: questions to stop on, as in ``fit``; the best of these epochs is kept.
+            epochs: passes over the rows, at most; None is as many as ``fit`` makes.
+            lr: learning rate; None is that of ``fit``.
+            progress: show a bar.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            DataError: if the rows are of another catalogue, or teach nothing because no user has
+                two of them.
+        """
+        self._require_fitted()
+        self._require_same_catalogue(rows.item_ids)
+        changes = {"epochs": epochs, "lr": lr}
+        changes = {key: value for key, value in changes.items() if value is not None}
+        one_off = replace(self, **changes)  # checks them, and leaves this model's settings alone
+        batches = self._batches(rows.histories(), self._draws())
+        if not len(batches):
+            raise DataError(
+                f"none of the {rows.n_users} users of these rows has two items, so none foretells "
+                "another: give each user's earlier rows too"
+            )
+        one_off._network = self._network
+        self._network.train()
+        one_off._train(batches, rows, validation, progress)
+        self._network.eval()
+        self.history, self._trained = one_off.history, True
+        seen = np.bincount(rows.matrix().indices, minlength=rows.n_items)
+        self.popularity_ = self.popularity_ + seen
+        return self
+
+    def _draws(self) -> Negatives | None:
+        """What wrong items come from, for a loss that has some."""
+        if self.loss == "ce":
+            return None
+        return Negatives(self.popularity_, self.negatives, self.popularity_power)
 
     def _batches(self, histories: Histories, negatives: Negatives | None) -> Any:
         """What is trained on: it says by ``len`` how many histories teach something."""
@@ -273,6 +321,7 @@ class NextItemRecommender(Recommender):
         rest = {key: state[key] for key in ("item_ids", "popularity_") if key in state}
         model = super()._from_saved(settings, rest, path)
         model._trained = bool(state.get("trained", True))
+        model._read_shape(state, given, path)
         with torch.random.fork_rng():
             model._network = model._build(len(model.item_ids))
         try:
@@ -282,3 +331,6 @@ class NextItemRecommender(Recommender):
         model._network.eval()
         model.history = History()
         return model
+
+    def _read_shape(self, state: dict[str, Any], weights: dict[str, Tensor], path: Path) -> None:
+        """Take from a saved state what ``_build`` needs beside the settings."""
