@@ -5,7 +5,8 @@
     python -m m6rec_lite.course.task_runs new-domain
     python -m m6rec_lite.course.task_runs closed-domain
 
-``zero-shot`` ranks the whole catalogue by the likelihood of sentences, with no tuning; ``cold-items`` asks for items without a single training row;
+``zero-shot`` ranks the whole catalogue by the likelihood of sentences, with no tuning, beside
+popularity and a bigram; ``cold-items`` asks for items without a single training row;
 ``new-domain`` draws the curves of ``m6rec.new_domain``, for each domain in turn; ``closed-domain``
 pretrains a model that has seen nobody in a domain and ranks that domain by likelihood. Rows go to
 ``results/tasks/<dataset>.csv`` and ``results/new_domain/<dataset>.csv``. What the model writes is

@@ -19,11 +19,12 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data import DataError, Dataset, Interactions, Split
+from m6rec_lite.evaluation import evaluate
 from m6rec_lite.recommenders.base import Recommender
 from m6rec_lite.recommenders.next_item import NextItemRecommender
 
-#: Of an adaptation: passes over the examples, and the rate. Chosen on validation questions.
-EPOCHS, LR = 10, 1e-3
+#: Of an adaptation: passes over the examples, and the rates that are tried.
+EPOCHS, RATES = 10, (1e-4, 3e-4, 1e-3, 3e-3)
 
 
 class NewDomain:
@@ -82,28 +83,31 @@ class NewDomain:
         *,
         items: pd.DataFrame | None = None,
         epochs: int = EPOCHS,
-        lr: float = LR,
+        rates: Sequence[float] = RATES,
         progress: bool = True,
     ) -> Iterator[tuple[int, Recommender]]:
         """A model after each number of examples.
 
-        A network is pretrained once and adapted from there each time; any other model is fitted
-        anew, which costs it nothing and gives it all rows at once.
+        A network is pretrained once and adapted from there each time, at each rate; the validation
+        questions choose among them and the network as it was. Any other model is fitted anew, which
+        costs it nothing and gives it all rows at once.
 
         Args:
             make: gives a fresh model.
             examples: numbers of examples; 0 for none.
             items: table of items, for models that read them.
             epochs: of an adaptation.
-            lr: of an adaptation.
+            rates: learning rates of an adaptation.
             progress: show bars.
 
         Yields:
             The number and the model, to be judged on ``split``.
 
         Raises:
-            ValueError: if there are fewer examples than asked for.
+            ValueError: if there are fewer examples than asked for, or no rate to adapt at.
         """
+        if not rates:
+            raise ValueError("no rate to adapt at: give one at least, such as 3e-4")
         for k in examples:
             self._drawn(k)  # refuses before anything is fitted
         pretrained: NextItemRecommender | None = None
@@ -114,10 +118,15 @@ class NewDomain:
                 continue
             if pretrained is None:
                 pretrained = model.fit(self.elsewhere(), items=items, progress=progress)
-            adapted = copy.deepcopy(pretrained)
-            if k:
+            found = [pretrained]
+            for lr in rates if k else ():
+                adapted = copy.deepcopy(pretrained)
                 adapted.adapt(self.examples(k), epochs=epochs, lr=lr, progress=progress)
-            yield k, adapted
+                found.append(adapted)
+            yield k, max(found, key=self._on_validation) if k else copy.deepcopy(pretrained)
+
+    def _on_validation(self, model: Recommender) -> float:
+        return evaluate(model, self.split, on="validation", progress=False)["ndcg@10"]
 
     def asked(self, k: int) -> Split:
         """The split of which only k examples are known, for ``evaluate``."""

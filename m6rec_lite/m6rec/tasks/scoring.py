@@ -102,7 +102,7 @@ class Scoring(Task):
         known = self._known(impressions, dataset, framing)
         words = [""] * len(impressions)
         if self.telling.groups:
-            table = known_at(impressions, dataset, groups=self.telling.groups)
+            table = known_at(impressions, dataset, groups=self.telling.reads)
             if fit:
                 self.telling.fit(table)
             words = self.telling.tell(table)

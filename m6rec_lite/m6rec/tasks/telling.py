@@ -24,7 +24,7 @@ from m6rec_lite.data.tables import DataError
 
 @cache
 def phrases() -> dict[str, Any]:
-    """``scoring.json``: ``levels``, and ``groups`` of phrases."""
+    """``scoring.json``: ``levels``, ``groups`` of phrases, and what some of these read."""
     text = resources.files(__package__).joinpath("scoring.json").read_text(encoding="utf-8")
     return json.loads(text)
 
@@ -39,6 +39,7 @@ class Telling(nn.Module):
 
     Attributes:
         columns: that some phrase speaks of.
+        reads: the groups of ``known_at`` that hold them.
         edges: ``(n_columns, n_levels - 1)`` float64: a number's level is how many of them are at
             most as high. NaN until ``fit``.
 
@@ -54,6 +55,8 @@ class Telling(nn.Module):
         if strange := [group for group in groups if group not in known]:
             raise ValueError(f"groups must be some of {', '.join(known)}; got {strange[0]!r}")
         self.groups = tuple(groups)
+        reads = [name for group in groups for name in phrases()["reads"].get(group, [group])]
+        self.reads = tuple(dict.fromkeys(reads))
         self.levels: list[str] = phrases()["levels"]
         self.phrases: list[str] = [phrase for group in groups for phrase in known[group]]
         self.columns = [name for phrase in self.phrases for name in _names(phrase)]
