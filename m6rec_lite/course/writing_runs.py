@@ -151,10 +151,12 @@ def _explanations(
         found[who]["true aspect"] = counted(right[who])
     most = right["most frequent aspect"].astype(float)
     draws = np.random.default_rng(0).integers(len(most), size=(1000, len(most)))
-    ratios = right["M6-Rec"][draws].mean(axis=1) / most[draws].mean(axis=1)
-    value = right["M6-Rec"].mean() / most.mean()
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    found["M6-Rec"]["true aspect / most frequent aspect"] = (value, low, high)
+    if most.any():
+        with np.errstate(divide="ignore", invalid="ignore"):  # a draw may hold none of either
+            ratios = right["M6-Rec"][draws].mean(axis=1) / most[draws].mean(axis=1)
+        low, high = np.nanquantile(ratios, [0.025, 0.975], method="nearest")
+        value = right["M6-Rec"].mean() / most.mean()
+        found["M6-Rec"]["true aspect / most frequent aspect"] = (value, low, high)
     return found
 
 
