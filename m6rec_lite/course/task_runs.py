@@ -8,7 +8,8 @@
 ``zero-shot`` ranks the whole catalogue by the likelihood of sentences, with no tuning, beside
 popularity and a bigram; ``cold-items`` asks for items without a single training row;
 ``new-domain`` draws the curves of ``m6rec.new_domain``, for each domain in turn; ``closed-domain``
-pretrains a model that has seen nobody in a domain and ranks that domain by likelihood. Rows go to
+pretrains a model that has seen nobody in a domain and ranks that domain by likelihood, and where
+it has run, ``new-domain`` has a retriever that begins with its words. Rows go to
 ``results/tasks/<dataset>.csv`` and ``results/new_domain/<dataset>.csv``. What the model writes is
 measured by ``writing_runs``.
 """
@@ -20,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,8 @@ SCORINGS = {
 EPOCHS = 12
 #: Examples of a new domain, and then all there are.
 EXAMPLES = (0, 10, 30, 100, 300, 1000, 3000)
+#: A retriever that begins with the words of a model that has seen nobody in the domain.
+PRETRAINED = "M6RecRetriever, pretrained"
 
 
 def rows_of(report: Report, ks: Sequence[str] = ("hr@10", "ndcg@10")) -> list[dict[str, Any]]:
@@ -232,6 +236,13 @@ def new_domain(dataset: Dataset, root: Path, options: argparse.Namespace) -> lis
     for domain in options.domains or sorted(dataset.items["domain"].dropna().unique()):
         opened = NewDomain(hidden_domain(dataset, domain, seed=options.seed), options.seed)
         examples = [k for k in EXAMPLES if k < opened.n_examples] + [opened.n_examples]
+        folder = root / "runs" / f"m6rec-nano-without-{domain}-seed{options.seed}" / "model"
+        if folder.is_dir():  # what ``closed-domain`` has pretrained
+            makes[PRETRAINED] = partial(
+                M6RecRetriever, reads="text", model=str(folder), epochs=EPOCHS // 2
+            )
+        else:
+            makes.pop(PRETRAINED, None)
         for name in options.models or makes:
             clock = time.perf_counter()
             for k, model in opened.curve(makes[name], examples, items=dataset.items):

@@ -53,7 +53,7 @@ class M6RecCTR(ClickModel):
         epochs: passes over the rows, at most.
         tokens: of a batch.
         lr: highest learning rate.
-        dropout: of a fresh model.
+        dropout: while learning.
         weight_decay: of matrices.
         patience: with validation rows, stop after so many epochs without a better AUC, and keep
             the best epoch's weights.
@@ -175,7 +175,8 @@ class M6RecCTR(ClickModel):
     def _start(self, text: BehaviourText, dataset: Dataset) -> tuple[M6RecModel, Tokenizer]:
         """The model that learning begins with."""
         if self.model is not None:
-            model, tokenizer = M6RecModel.from_pretrained(self.model), Tokenizer.load(self.model)
+            model = M6RecModel.from_pretrained(self.model, dropout=self.dropout)
+            tokenizer = Tokenizer.load(self.model)
             model.config.check_tokenizer(tokenizer)
             return model, tokenizer
         ids = dataset.items["item_id"].tolist()

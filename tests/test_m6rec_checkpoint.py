@@ -1,0 +1,45 @@
+"""The pretrained M6-Rec that the chapters load is what its card says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from m6rec_lite.course.places import project_root
+from m6rec_lite.data import leave_one_out, load_dataset
+from m6rec_lite.language.corpora import Corpus
+from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.m6rec.batches import PretrainingBatches
+from m6rec_lite.m6rec.documents import pretraining_corpora
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.objective import judge
+from m6rec_lite.m6rec.settings import Pretraining
+from m6rec_lite.m6rec.token_file import TokenFile
+
+FOLDER = project_root() / "checkpoints" / "bazaar-m6rec"
+
+
+def test_a_kept_model_is_as_good_as_its_card_says(tmp_path) -> None:
+    about = json.loads((FOLDER / "pretraining.json").read_text(encoding="utf-8"))
+    settings = Pretraining(**about["settings"])
+    dataset = load_dataset(settings.data)
+    split = leave_one_out(dataset)
+    assert about["split"] == split.hash
+    model, tokenizer = M6RecModel.from_pretrained(FOLDER), Tokenizer.load(FOLDER)
+    model.config.check_tokenizer(tokenizer)
+    corpora = pretraining_corpora(dataset, split, seed=settings.seed)
+    whole = sum(corpora.values(), start=Corpus([], []))
+    file = TokenFile.once(tmp_path / "held-out", whole.held_out, tokenizer, of={}, progress=False)
+    assert len(file.tokens) == about["tokens"]["held-out"]
+    shape = {"lines": settings.lines, "time": model.config.max_position_embeddings}
+    batches = PretrainingBatches(file, settings.objectives(tokenizer), tokenizer, **shape)
+    found = judge(model, batches, limit=64)
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for figure in ("infilling nats", "infilling bits", "sentence nats", "sentence bits"):
+        assert found[figure] == pytest.approx(about["held out"][figure], rel=1e-3), figure
+        assert f"{about['held out'][figure]:.4f}" in card
+    for objective in ("infilling", "sentence"):
+        told = about["held out"]
+        assert told[f"{objective} bits"] < 0.7 * told[f"{objective} bits, trigram"]
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 4_000_000
