@@ -3,11 +3,15 @@
 #   make course                                    run all chapters at smoke scale
 #   make course SCALE=laptop DATASET=ml-100k       at another scale, on another data set
 #   make course CHAPTERS=00,01                     some of them
+#   make train-m6rec SIZE=nano DATA=bazaar+ml-100k M6-Rec from data to a judged model, see OPTIONS
 #   make test | lab | exercises | data | results | clean
 
 SCALE    ?= $(or $(M6REC_SCALE),smoke)
 DATASET  ?= bazaar
 CHAPTERS ?=
+SIZE     ?= nano
+DATA     ?= bazaar
+OPTIONS  ?=
 DATASETS ?= ml-100k ml-1m ml-latest-small
 
 PYTHON3 ?= python3
@@ -15,7 +19,7 @@ VENV    ?= .venv
 PYTHON  := $(VENV)/bin/python
 READY   := $(VENV)/.installed
 
-.PHONY: help course test lab exercises data results clean
+.PHONY: help course test lab exercises data results train-m6rec clean
 .DELETE_ON_ERROR:
 
 help:
@@ -67,6 +71,11 @@ data: $(READY)
 results: $(READY)
 	@echo "Measuring the tables of results/ ..."
 	@$(PYTHON) -m m6rec_lite.course results
+
+# Started again, it goes on. OPTIONS="--device cpu --steps 100": python -m m6rec_lite.course.train_m6rec --help
+train-m6rec: $(READY)
+	@echo "Training M6-Rec, size $(SIZE), on $(DATA) ..."
+	@$(PYTHON) -m m6rec_lite.course.train_m6rec --size $(SIZE) --data $(DATA) $(OPTIONS)
 
 clean:
 	@echo "Removing runs/ and caches; $(VENV) and datasets/ stay ..."

@@ -127,6 +127,25 @@ def test_a_folder_of_another_run_is_refused(
         (tmp_path / "run.json").replace(folder / "run.json")
 
 
+def test_the_model_has_a_card(finished: tuple[Path, History]) -> None:
+    folder, _ = finished
+    card = (folder / "model" / "README.md").read_text()
+    report = json.loads((folder / "report.json").read_text())
+    assert card.startswith("---\nlicense: apache-2.0\n")
+    assert f"{report['parameters']:,} parameters: 2 layers" in card
+    assert leave_one_out(generate(users=120, items=100, seed=3)).hash in card
+    for name in ("infilling", "sentence"):
+        figures = [report["held out"][f"{name} {kind}"] for kind in ("nats", "bits")]
+        row = next(line for line in card.splitlines() if line.startswith(f"| {name} |"))
+        assert [float(cell) for cell in row.split(" | ")[1:3]] == pytest.approx(figures, abs=1e-4)
+    read = report["tokens read"]
+    assert f"250 steps of 4 lines x 1, {read:,} tokens read" in card
+    assert 0.7 * 250 * 4 * 128 < read < 250 * 4 * 128
+    assert "simulated world" in card
+    for one in card.split("\n## ")[1:]:
+        assert len(one.splitlines()) > 1, f"nothing stands under {one!r}"
+
+
 def test_tokens_come_from_training_rows_and_never_from_targets(
     finished: tuple[Path, History], world: Dataset
 ) -> None:

@@ -19,6 +19,7 @@ from m6rec_lite.training import (
     Callback,
     CheckpointError,
     Checkpoints,
+    DiskFullError,
     EarlyStopping,
     ReduceOnPlateau,
     RowBatches,
@@ -311,12 +312,35 @@ def test_a_full_disk_leaves_the_checkpoints_before_it(damaged, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints.torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    said = r"No space left on device: .*step-\d+ could not be written.*step-00000018 is whole: free"
+    with pytest.raises(DiskFullError, match=said) as caught:
         train(damaged, epochs=5, **COMMON)
+    assert caught.value.errno == 28
     assert [path.name[-2:] for path in Checkpoints(damaged).paths()] == ["16", "18"]
     assert not list(damaged.glob(".step-*"))
     monkeypatch.undo()
     assert same(train(damaged, epochs=5, **COMMON)[0], train(None, epochs=5, **COMMON)[0])
+
+
+def test_a_full_disk_is_known_behind_what_torch_says_of_it(tmp_path, monkeypatch):
+    def full(state, file):
+        try:
+            raise OSError(28, "No space left on device")
+        finally:
+            raise RuntimeError("unexpected pos 704 vs 598")  # as torch's writer does at its end
+
+    monkeypatch.setattr(checkpoints.torch, "save", full)
+    with pytest.raises(DiskFullError, match="No checkpoint had been written: free some room"):
+        train(tmp_path / "run", **COMMON)
+    monkeypatch.undo()
+
+    def broken(state, file):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(checkpoints.torch, "save", broken)
+    with pytest.raises(OSError, match="Input/output") as caught:
+        train(tmp_path / "run", **COMMON)
+    assert not isinstance(caught.value, DiskFullError)
 
 
 @pytest.mark.parametrize(

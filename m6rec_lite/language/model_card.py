@@ -43,7 +43,7 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
         f"{recipe['hidden_size']}, {recipe['n_heads']} heads, {recipe['vocab_size']:,} tokens at "
         f"most, {recipe['window']} positions.\n",
         "## Data\n",
-        _data(about["dataset"]) + "\n",
+        of_data(about["dataset"]) + "\n",
         f"Read were the training rows of the split {about['split']}; validation and test targets "
         "are not in the texts.\n",
         "| documents | learnt from | kept back |",
@@ -80,7 +80,7 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _data(name: str) -> str:
+def of_data(name: str) -> str:
     """What is known of a data set; ``bazaar(seed=1)`` is one with dials of its own."""
     known, _, dials = name.partition("(")
     if known not in DATA:

@@ -4,38 +4,49 @@
     accelerate launch --multi_gpu --num_processes 4 -m m6rec_lite.m6rec.pretraining --size base …
 
 The folder ``--out`` takes ``tokens/`` (written once), ``checkpoints/``, ``metrics.jsonl``,
-``curves.png``, ``report.json`` and at the end ``model/``, which ``M6RecModel.from_pretrained`` and
-``Tokenizer.load`` open. Started again, a run goes on from its last checkpoint, whether it was
-killed or told to end (SIGTERM); with other settings it is refused.
+``curves.png``, ``report.json`` and at the end ``model/`` with its card, which
+``M6RecModel.from_pretrained`` and ``Tokenizer.load`` open. Started again, a run goes on from its
+last checkpoint, whether it was killed or told to end (SIGTERM); with other settings it is refused.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
-from accelerate import PartialState
+from accelerate import Accelerator, PartialState
 
-from m6rec_lite.data import Dataset, leave_one_out, load_dataset
-from m6rec_lite.language.corpora import Corpus, distinct_texts
+from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import SIZES, M6RecConfig
-from m6rec_lite.m6rec.documents import pretraining_corpora
+from m6rec_lite.m6rec.memory import free_bytes, largest_size_that_fits, needs, ways_to_fit
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge, ngram_nats
+from m6rec_lite.m6rec.plan import Plan
+from m6rec_lite.m6rec.run_folder import claim, tokens, write
 from m6rec_lite.m6rec.settings import Pretraining
-from m6rec_lite.m6rec.token_file import TokenFile, TokenFileError
+from m6rec_lite.m6rec.token_file import TokenFileError
+from m6rec_lite.nn.losses import CHUNK
 from m6rec_lite.nn.schedules import cosine, warm_up
-from m6rec_lite.training import CheckpointError, Checkpoints, History, fit
+from m6rec_lite.training import (
+    CheckpointError,
+    Checkpoints,
+    DiskFullError,
+    History,
+    OutOfMemoryError,
+    fit,
+)
 from m6rec_lite.training.devices import make_accelerator
+from m6rec_lite.training.errors import disk_advice
 from m6rec_lite.training.metrics import Metrics, peak_teraflops
-from m6rec_lite.training.plots import png
 from m6rec_lite.training.signals import StopOnSignal
 
 
@@ -49,6 +60,8 @@ def pretrain(
     compiled: bool = False,
     recompute: bool = False,
     ngrams: bool = True,
+    check_memory: bool = True,
+    command: str = "",
     progress: bool = True,
 ) -> tuple[M6RecModel, Tokenizer, History]:
     """Pretrain a model, or go on with it.
@@ -63,6 +76,8 @@ def pretrain(
         recompute: keep no activations within blocks for the way back: less memory, a third more
             time.
         ngrams: judge a unigram and a trigram of the training tokens beside the model.
+        check_memory: refuse a run that by ``memory.needs`` does not fit, before any work is done.
+        command: what makes the model again, for its card.
         progress: show bars.
 
     Returns:
@@ -71,13 +86,22 @@ def pretrain(
 
     Raises:
         CheckpointError: if ``out`` holds a run of other settings.
+        DiskFullError: if there is no room for a checkpoint; those before it stay.
+        OutOfMemoryError: if it would not fit; says what would.
         TokenFileError: if its tokens are of another tokenizer or of other documents.
+        ValueError: if the device is not there, or a setting is out of range.
     """
     out = Path(out)
     accelerator = make_accelerator(device, precision)
+
+    def datasets() -> list[Dataset]:
+        return [dataset] if dataset is not None else [load_dataset(n) for n in settings.names]
+
+    if check_memory:
+        _check_memory(plan_of(settings, accelerator, recompute), accelerator, settings.size)
     with accelerator.main_process_first():  # the others find what it has written
-        _claim(out, settings, accelerator.is_main_process)
-        tokenizer, train, held_out = _tokens(settings, out, dataset, progress)
+        claim(out, settings, accelerator.is_main_process)
+        tokenizer, train, held_out = tokens(settings, out, datasets, progress)
     objectives = settings.objectives(tokenizer)
     time = SIZES[settings.size]["max_position_embeddings"]
     shape = {"lines": settings.lines, "time": time}
@@ -124,58 +148,50 @@ def pretrain(
             for name, order in (("unigram", 1), ("trigram", 3)):
                 nats[name] = ngram_nats(train, held_out, order, tokenizer.vocab_size)
         found = judge(model, judged, limit=64, ngrams=nats)
-        _write(out, settings, model, tokenizer, (train, held_out), history, found)
+        with disk_advice(out / "model", str(out / "checkpoints")):
+            write(out, settings, model, tokenizer, (train, held_out), history, found, command)
     accelerator.wait_for_everyone()  # so that no process ends, or reads, before all is written
     return model, tokenizer, history
 
 
-def _claim(out: Path, settings: Pretraining, write: bool) -> None:
-    """Say in the folder what run it is of, or refuse it."""
-    path, mine = out / "run.json", asdict(settings)
-    if path.is_file():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-        names = sorted(mine.keys() | theirs.keys())
-        other = [f"{n}: {theirs.get(n)!r} there, {mine.get(n)!r} now" for n in names]
-        other = [line for line, n in zip(other, names, strict=True) if theirs.get(n) != mine.get(n)]
-        if other:
-            raise CheckpointError(
-                f"{out} holds a run of other settings ({'; '.join(other)}): go on with those, or "
-                "name another folder"
-            )
-    elif write:
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
+def plan_of(settings: Pretraining, accelerator: Accelerator, recompute: bool = False) -> Plan:
+    """The run as far as its cost goes."""
+    shape = SIZES[settings.size] | {"positions": settings.positions, "dropout": settings.dropout}
+    precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+    return Plan(
+        M6RecConfig(vocab_size=settings.vocab_size, **shape),
+        lines=settings.lines,
+        steps=settings.steps,
+        accumulate=settings.accumulate,
+        processes=accelerator.num_processes,
+        precision=precision,
+        recompute=recompute,
+        chunk=CHUNK if accelerator.device.type == "cpu" else None,  # as objective.token_loss does
+    )
 
 
-def _tokens(
-    settings: Pretraining, out: Path, dataset: Dataset | None, progress: bool
-) -> tuple[Tokenizer, TokenFile, TokenFile]:
-    """The tokenizer and the tokens to learn from and held out; made the first time."""
-    folders = [out / "tokens" / name for name in ("train", "held-out")]
-    if settings.tokenizer is not None:
-        tokenizer = Tokenizer.load(settings.tokenizer)
-    elif (out / "tokenizer").is_dir():
-        tokenizer = Tokenizer.load(out / "tokenizer")
-    else:
-        tokenizer = None
-    if tokenizer is not None and all(folder.is_dir() for folder in folders):
-        return tokenizer, *(TokenFile(folder, tokenizer) for folder in folders)
-    dataset = load_dataset(settings.data) if dataset is None else dataset
-    split = leave_one_out(dataset)
-    corpora = pretraining_corpora(dataset, split, seed=settings.seed)
-    whole = sum(corpora.values(), start=Corpus([], []))
-    if tokenizer is None:
-        tokenizer = Tokenizer.train(distinct_texts(whole.train), settings.vocab_size)
-        tokenizer.save(out / "tokenizer")
-    of = {"data": dataset.name, "split": split.hash, "seed": settings.seed}
-    files = []
-    for folder, documents in zip(folders, (whole.train, whole.held_out), strict=True):
-        files.append(
-            TokenFile.once(
-                folder, documents, tokenizer, of=of | {"part": folder.name}, progress=progress
-            )
-        )
-    return tokenizer, *files
+def _check_memory(plan: Plan, accelerator: Accelerator, size: str) -> None:
+    """Refuse what would not fit."""
+    device = accelerator.device
+    free = free_bytes(device)
+    if free is None:
+        return
+    if device.type == "cpu":  # the processes of a machine share its memory
+        free /= max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    if needs(plan) <= free:
+        return
+    same = {key: getattr(plan, key) for key in ("lines", "precision", "recompute", "chunk")}
+    fits = largest_size_that_fits(free, vocab_size=plan.config.vocab_size, **same)
+    ways = [f"--size {fits}"] if fits is not None else []
+    ways += list(ways_to_fit(plan, free))
+    raise OutOfMemoryError(
+        f"size {size!r} with {plan.lines} lines of {plan.time:,} tokens in {plan.precision} needs "
+        f"about {needs(plan) / 1e9:.3g} GB, and {device} has {free / 1e9:.3g} GB free. The largest "
+        f"size that fits so is {fits or 'none'}. "
+        + (f"What would fit: {'; '.join(ways)}" if ways else "Free some, or use another machine")
+        + ". (python -m m6rec_lite.m6rec.budget shows what goes where; check_memory=False, or "
+        "--ignore-memory, tries it all the same.)"
+    )
 
 
 def _optimizer(model: M6RecModel, settings: Pretraining) -> torch.optim.Optimizer:
@@ -187,38 +203,6 @@ def _optimizer(model: M6RecModel, settings: Pretraining) -> torch.optim.Optimize
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.95), fused=True)
-
-
-def _write(
-    out: Path,
-    settings: Pretraining,
-    model: M6RecModel,
-    tokenizer: Tokenizer,
-    files: tuple[TokenFile, TokenFile],
-    history: History,
-    found: dict[str, float],
-) -> None:
-    """The model's folder, the curves and the report."""
-    model.save_pretrained(out / "model")
-    tokenizer.save(out / "model")
-    names = [*(name for name in settings.weights if name in history.records[0]), "tokens/s"]
-    picture = png({name: history[name] for name in names})
-    if picture is not None:
-        (out / "curves.png").write_bytes(picture)
-    device = next(model.parameters()).device
-    report = {
-        "settings": asdict(settings),
-        "parameters": model.num_parameters(),
-        "tokens": {file.folder.name: len(file.tokens) for file in files},
-        "documents": {file.folder.name: len(file) for file in files},
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "seconds": sum(history["seconds"]),
-        "last epoch": history.records[-1],
-        "held out": found,
-    }
-    (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -242,8 +226,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--compile", action="store_true", help="compile the blocks")
     parser.add_argument("--recompute", action="store_true", help="less memory, a third more time")
     parser.add_argument("--no-ngrams", action="store_true", help="judge no n-grams at the end")
+    parser.add_argument("--ignore-memory", action="store_true", help="try what seems too large")
     parser.add_argument("--quiet", action="store_true", help="show no bars")
-    given = vars(parser.parse_args(arguments))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    given = vars(parser.parse_args(words))
     settings = {one.name: given[one.name] for one in fields(Pretraining)}
     try:
         _, _, history = pretrain(
@@ -254,9 +240,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             compiled=given["compile"],
             recompute=given["recompute"],
             ngrams=not given["no_ngrams"],
+            check_memory=not given["ignore_memory"],
+            command=f"{parser.prog} {shlex.join(words)}",
             progress=not given["quiet"],
         )
-    except (CheckpointError, TokenFileError, ValueError) as error:
+    except (CheckpointError, DiskFullError, OutOfMemoryError, TokenFileError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     first = PartialState().is_main_process  # of several processes one speaks for all
     if history.stopped is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from m6rec_lite.language.tokenizer import Tokenizer
@@ -24,7 +25,9 @@ class Pretraining:
     """What fixes a run; ``None`` takes what ``PLANS`` has for the size."""
 
     size: str = field(default="nano", metadata={"help": f"one of {', '.join(SIZES)}"})
-    data: str = field(default="bazaar", metadata={"help": "a name or folder for load_dataset"})
+    data: str = field(
+        default="bazaar", metadata={"help": "names or folders for load_dataset, joined by +"}
+    )
     steps: int | None = field(default=None, metadata={"help": "steps of the optimizer"})
     lines: int | None = field(default=None, metadata={"help": "lines of tokens a batch"})
     accumulate: int = field(default=1, metadata={"help": "batches a step"})
@@ -56,6 +59,11 @@ class Pretraining:
             raise ValueError(f"last must be from 0 to 1, got {self.last!r}")
         Infilling(self.rate, self.mean_span)  # these two refuse what is out of range
         PretrainingLoss(self.weights)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the data sets: ``bazaar+ml-1m`` are two; a folder's name may hold a + too."""
+        return [self.data] if Path(self.data).exists() else self.data.split("+")
 
     def objectives(self, tokenizer: Tokenizer) -> dict[str, Objective]:
         """Those whose weight is above 0."""

@@ -4,7 +4,7 @@ from m6rec_lite.training.averaging import Averaging
 from m6rec_lite.training.batches import Batches, Epoch, RowBatches, rng
 from m6rec_lite.training.callbacks import Callback, EarlyStopping, ReduceOnPlateau
 from m6rec_lite.training.checkpoints import CheckpointError, Checkpoints, load_weights
-from m6rec_lite.training.errors import OutOfMemoryError
+from m6rec_lite.training.errors import DiskFullError, OutOfMemoryError
 from m6rec_lite.training.guard import TimeGuard, TooLongError
 from m6rec_lite.training.loop import fit
 from m6rec_lite.training.plots import LivePlot
@@ -17,6 +17,7 @@ __all__ = [
     "Callback",
     "CheckpointError",
     "Checkpoints",
+    "DiskFullError",
     "EarlyStopping",
     "Epoch",
     "History",

@@ -25,7 +25,7 @@ from torch import nn
 
 from m6rec_lite.training.callbacks import Callback, with_state
 from m6rec_lite.training.configuration import differences
-from m6rec_lite.training.errors import check_weights
+from m6rec_lite.training.errors import check_weights, disk_advice
 from m6rec_lite.training.randomness import random_state, set_random_state
 from m6rec_lite.training.run import History, Run
 
@@ -92,6 +92,7 @@ class Checkpoints:
 
         Raises:
             DivergenceError: if a weight is not finite; then nothing is written.
+            DiskFullError: if there is no room; what was written before stays.
         """
         if run.step == self._written_step:
             return
@@ -101,17 +102,18 @@ class Checkpoints:
         of_all = gather_object([own])  # what differs between processes
         if run.accelerator.is_main_process:
             kept = [callback.state() for callback in with_state(callbacks)]
-            write_checkpoint(
-                self.folder / f"step-{run.step:08d}",
-                {
-                    "step": run.step,
-                    "epoch": run.epoch,
-                    "position": run.position,
-                    "loss": run.loss,
-                    "configuration": self.configuration,
-                },
-                {**_state(run), "processes": of_all, "callbacks": kept},
-            )
+            path = self.folder / f"step-{run.step:08d}"
+            about = {
+                "step": run.step,
+                "epoch": run.epoch,
+                "position": run.position,
+                "loss": run.loss,
+                "configuration": self.configuration,
+            }
+            with disk_advice(path, run.saved):
+                write_checkpoint(
+                    path, about, {**_state(run), "processes": of_all, "callbacks": kept}
+                )
             for old in self.paths()[: -self.keep]:
                 _remove(old)
         run.saved = str(self.folder / f"step-{run.step:08d}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,14 @@ NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory",
 
 class OutOfMemoryError(MemoryError):
     """A step needs more memory than the device has."""
+
+
+#: What a system says where there is no room: on the disk, in somebody's share, in a file.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DiskFullError(OSError):
+    """A file does not fit on the disk."""
 
 
 def what_is_safe(run: Run) -> str:
@@ -54,6 +64,35 @@ def memory_advice(run: Run, accumulate: int) -> Iterator[None]:
             f"memory halves.{half} Shorter sequences or a smaller model help too. "
             f"{what_is_safe(run)}. (torch said: {_first_sentence(error)})"
         ) from error
+
+
+@contextmanager
+def disk_advice(path: Path, saved: str | None) -> Iterator[None]:
+    """Turn errors of a full disk into one that says what is safe and what to do.
+
+    Args:
+        path: what is being written.
+        saved: the newest whole checkpoint, if there is one.
+
+    Raises:
+        DiskFullError: in their place.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch may speak first, with the disk's word behind
+        full: BaseException | None = error
+        while full is not None and getattr(full, "errno", None) not in NO_ROOM:
+            full = full.__cause__ or full.__context__
+        if full is None or isinstance(error, DiskFullError):
+            raise
+        whole = (
+            f"{saved} is whole: free some room there, start the same run again, and it goes on "
+            "from that checkpoint"
+            if saved is not None
+            else "No checkpoint had been written: free some room there and start the run again"
+        )
+        said = f"{full.strerror}: {path} could not be written, and nothing half is left. {whole}"
+        raise DiskFullError(full.errno, said) from error
 
 
 def _first_sentence(error: BaseException) -> str:

@@ -56,18 +56,18 @@ class Metrics(Callback):
         half.replace(self.path)
 
     def step(self, run: Run) -> None:
-        """Write a line, of the steps since the last one."""
+        """Write a line, of the steps since the last one and of all processes."""
         if self._since is not None and run.step % self.every:
             return
-        sums = {name: float(value) for name, value in run.sums.items()}  # waits for a GPU
+        names = sorted(run.sums)  # the same in all processes, whose batches make one step
+        whole = run.accelerator.reduce(torch.stack([run.sums[name] for name in names]), "sum")
+        sums = dict(zip(names, whole.tolist(), strict=True))  # waits for a GPU
         before, self._since = self._since, (time.perf_counter(), sums)
         if before is None or sums[""] <= before[1].get("", 0.0):
             return
         gained = {name: value - before[1].get(name, 0.0) for name, value in sums.items()}
-        batches = gained.pop("") * run.accelerator.num_processes
-        means = {
-            name: value * run.accelerator.num_processes / batches for name, value in gained.items()
-        }
+        batches = gained.pop("")
+        means = {name: value / batches for name, value in gained.items()}
         self._rates(means, batches, self._since[0] - before[0], run)
         self._write(run, {"step": run.step, "epoch": run.epoch + 1, "lr": run.lr, **means})
 

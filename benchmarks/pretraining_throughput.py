@@ -1,0 +1,284 @@
+"""Pretraining M6-Rec: tokens a second, with each measure switched off in turn.
+
+The base case is what ``m6rec.pretraining`` does on a processor: documents packed into lines, the
+loss in chunks, AdamW in torch's fused kernel, tokens read from a memory map, a step for every
+batch, activations kept. Each other case takes one of these away, or adds one:
+
+    padding      a document a line, filled up with padding
+    full scores  the scores of all foretold tokens at once
+    plain AdamW  torch's loop over the weights, one after the other (``foreach=False``)
+    in memory    the same tokens in an array in memory in place of the map
+    accumulate   a step for every four batches
+    recompute    blocks compute their activations anew on the way back
+    bf16         products in 16 bits; processors without 16-bit units do not gain by it
+    compiled     ``torch.compile`` of the blocks (wants a C++ compiler; left out without one)
+
+The cases take turns in one process, and each is held against the base turns on both sides of it;
+counted are real tokens, never padding. With fp32 the model's share of the machine's arithmetic is
+that of a plain matrix product, measured in the same run. What a GPU gains by each is another
+matter, and not measured here: this runs on a processor.
+
+    python benchmarks/pretraining_throughput.py [--size nano] [--rounds 3] [--seconds 2] [--compile]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is switched on."""
+
+    packed: bool = True
+    chunked: bool = True
+    fused: bool = True
+    mapped: bool = True
+    accumulate: int = 1
+    recompute: bool = False
+    half: bool = False
+    compiled: bool = False
+
+
+BASE = Case()
+CASES = {
+    "padding": replace(BASE, packed=False),
+    "full scores": replace(BASE, chunked=False),
+    "plain AdamW": replace(BASE, fused=False),
+    "in memory": replace(BASE, mapped=False),
+    "accumulate": replace(BASE, accumulate=4),
+    "recompute": replace(BASE, recompute=True),
+    "bf16": replace(BASE, half=True),
+}
+
+
+def main() -> None:
+    """Time in turns, print, and end in one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="nano")
+    parser.add_argument("--lines", type=int, help="of a batch (default: the size's)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
+    parser.add_argument("--compile", action="store_true", help="time compiled blocks too")
+    options = parser.parse_args()
+
+    import torch
+
+    from m6rec_lite.training.metrics import matmul_teraflops
+
+    torch.set_num_threads(options.threads)
+    cases = dict(CASES)
+    if options.compile and shutil.which("g++"):
+        cases["compiled"] = replace(BASE, compiled=True)
+    with tempfile.TemporaryDirectory() as folder:
+        turns = Turns(Path(folder), options.size, options.lines)
+        cpu = torch.device("cpu")
+        turns.check()
+        for case in (BASE, *cases.values()):
+            turns.take(case, 0.0)  # warms up: pages, kernels, moments, compilation
+        rates: dict[str, list[float]] = {name: [] for name in ("base", *cases)}
+        ratios: dict[str, list[float]] = {name: [] for name in cases}
+        shares, peaks = [], []
+        for _ in range(options.rounds):
+            peaks.append(matmul_teraflops(cpu, torch.float32))
+            before = turns.take(BASE, options.seconds)
+            rates["base"].append(before[0])
+            for name, case in cases.items():
+                rates[name].append(turns.take(case, options.seconds)[0])
+                after = turns.take(BASE, options.seconds / 2)
+                ratios[name].append(2 * rates[name][-1] / (before[0] + after[0]))
+                before = after
+                rates["base"].append(after[0])
+                shares.append(after[1] / peaks[-1])
+    base = statistics.median(rates["base"])
+    print(
+        f"base: {base:,.0f} tokens/s; {statistics.median(shares):.1%} of a matrix product's "
+        f"{statistics.median(peaks):.3g} x 10^12 operations a second"
+    )
+    for name in cases:
+        print(
+            f"{name:<12} {statistics.median(rates[name]):>10,.0f} tokens/s, "
+            f"{statistics.median(ratios[name]):.3f} x base"
+        )
+    padding = statistics.median(ratios["padding"])
+    print(
+        json.dumps(
+            {
+                "name": f"pretraining M6-Rec {options.size}, packed lines against a document a "
+                f"line, {options.threads} threads",
+                "ours": round(base),
+                "peer": round(base * padding),
+                "ratio": round(1 / padding, 3),
+                "unit": "tokens/s",
+                "mfu": round(statistics.median(shares), 4),
+                "times base": {
+                    name: round(statistics.median(found), 3) for name, found in ratios.items()
+                },
+            }
+        )
+    )
+
+
+class Turns:
+    """Batches and steps of every case.
+
+    Args:
+        folder: the tokens are written there.
+        size: of the model.
+        lines: of a batch.
+    """
+
+    def __init__(self, folder: Path, size: str, lines: int | None) -> None:
+        from m6rec_lite.data import leave_one_out
+        from m6rec_lite.data.bazaar import generate
+        from m6rec_lite.language.corpora import Corpus, distinct_texts
+        from m6rec_lite.language.tokenizer import Tokenizer
+        from m6rec_lite.m6rec.config import SIZES
+        from m6rec_lite.m6rec.documents import pretraining_corpora
+        from m6rec_lite.m6rec.settings import Pretraining
+        from m6rec_lite.m6rec.token_file import TokenFile
+
+        self.settings = Pretraining(size=size, lines=lines)
+        self.time = SIZES[size]["max_position_embeddings"]
+        world = generate(users=400, items=300, slates=0, seed=1)
+        corpora = pretraining_corpora(world, leave_one_out(world))
+        documents = sum(corpora.values(), start=Corpus([], [])).train
+        self.tokenizer = Tokenizer.train(distinct_texts(documents), self.settings.vocab_size)
+        self.file = TokenFile.write(folder / "tokens", documents, self.tokenizer, progress=False)
+        self.plans = {key: self._plan(*key) for key in ((True, True), (True, False), (False, True))}
+        self.made: dict[Case, tuple[Any, Callable[[int], tuple[int, float]]]] = {}
+
+    def _plan(self, packed: bool, mapped: bool) -> Any:
+        """Batches of lines, or of a document a line; from the map, or from memory."""
+        import numpy as np
+
+        from m6rec_lite.m6rec import batches as module
+
+        file = self.file
+        if not mapped:
+            from m6rec_lite.m6rec.token_file import TokenFile
+
+            file = TokenFile(self.file.folder, self.tokenizer)
+            file.tokens, file.ends = np.array(file.tokens), np.array(file.ends)
+        kept = module._lay
+        if not packed:  # every row gets a line of its own
+
+            def alone(sizes: np.ndarray, time: int) -> tuple[np.ndarray, np.ndarray]:
+                return np.arange(len(sizes)), np.zeros(len(sizes), dtype=np.int64)
+
+            module._lay = alone
+        try:
+            made = module.PretrainingBatches(
+                file,
+                self.settings.objectives(self.tokenizer),
+                self.tokenizer,
+                lines=self.settings.lines,
+                time=self.time,
+            ).epoch(0, 0)
+        finally:
+            module._lay = kept
+        return made
+
+    def _model(self, case: Case) -> Any:
+        import torch
+
+        from m6rec_lite.m6rec import M6RecConfig, M6RecModel
+
+        torch.manual_seed(0)
+        model = M6RecModel(M6RecConfig.of_size(self.settings.size, self.tokenizer)).train()
+        if case.recompute:
+            getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
+        if case.compiled:
+            for block in model.blocks:
+                block.compile()
+        return model
+
+    def _loss(self, case: Case) -> Callable[[Any, Any], tuple[Any, dict[str, Any]]]:
+        import torch
+        from torch.nn import functional as F
+
+        from m6rec_lite.m6rec import objective
+
+        loss = objective.PretrainingLoss(self.settings.weights)
+        chunked = objective.token_loss
+
+        def full(model: Any, hidden: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+            scores = F.linear(hidden, model.get_output_embeddings().weight)
+            return F.cross_entropy(scores.float(), tokens)
+
+        def found(model: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
+            objective.token_loss = chunked if case.chunked else full
+            half = torch.autocast("cpu", torch.bfloat16) if case.half else nullcontext()
+            try:
+                with half:
+                    return loss(model, batch)
+            finally:
+                objective.token_loss = chunked
+
+        return found
+
+    def _make(self, case: Case) -> Callable[[int], tuple[int, float]]:
+        """Takes a step and gives its tokens and its 10^12 operations."""
+        import torch
+
+        model, loss = self._model(case), self._loss(case)
+        kind = {"fused": True} if case.fused else {"foreach": False, "fused": False}
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, **kind)
+        plan = self.plans[case.packed, case.mapped]
+
+        def step(i: int) -> tuple[int, float]:
+            tokens, work = 0, 0.0
+            for part in range(case.accumulate):
+                value, logs = loss(model, plan[(i * case.accumulate + part) % len(plan)])
+                (value / case.accumulate).backward()
+                tokens, work = tokens + logs["tokens"], work + logs["teraflop"]
+            optimizer.step()
+            optimizer.zero_grad()
+            return tokens, work
+
+        return step
+
+    def take(self, case: Case, seconds: float) -> tuple[float, float]:
+        """Tokens a second and 10^12 operations a second, over at least two steps."""
+        if case not in self.made:
+            self.made[case] = self._make(case)
+        step, tokens, work, i = self.made[case], 0, 0.0, 0
+        clock = time.perf_counter()
+        while i < 2 or time.perf_counter() - clock < seconds:
+            more = step(i)
+            tokens, work, i = tokens + more[0], work + more[1], i + 1
+        passed = time.perf_counter() - clock
+        return tokens / passed, work / passed
+
+    def check(self) -> None:
+        """Cases that compute the same must come to the same loss, or nothing is measured."""
+        import torch
+
+        with torch.no_grad():
+            found = {
+                case: float(
+                    self._loss(case)(self._model(case), self.plans[True, case.mapped][0])[0]
+                )
+                for case in (BASE, *CASES.values())
+                if case.packed and not case.half
+            }
+        wanted = found[BASE]
+        for case, value in found.items():
+            if abs(value - wanted) > 1e-4 * wanted:
+                raise SystemExit(f"{case} has a loss of {value:.6f}, the base one of {wanted:.6f}")
+
+
+if __name__ == "__main__":
+    main()

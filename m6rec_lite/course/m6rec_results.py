@@ -1,0 +1,87 @@
+"""What a whole run of M6-Rec came to: every figure in one file, the speed, and the model's card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.m6rec.card import model_card
+from m6rec_lite.m6rec.config import M6RecConfig
+from m6rec_lite.m6rec.settings import Pretraining
+from m6rec_lite.training.guard import in_words
+from m6rec_lite.training.metrics import read_metrics
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What a run of ``m6rec.pretraining`` says of itself."""
+    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+
+
+def write_results(
+    out: Path, found: Mapping[str, Mapping[str, Any]], settings: Pretraining, command: str
+) -> None:
+    """Write ``metrics.json``, ``throughput.json``, ``curves.png`` and ``model/README.md``.
+
+    Args:
+        out: of the run.
+        found: by stage.
+        settings: of the pretraining.
+        command: what makes it again.
+    """
+    folder = out / "pretraining"
+    report = read_report(folder)
+    text = json.dumps({"command": command, **found}, indent=1, ensure_ascii=False)
+    write_atomically(out / "metrics.json", text + "\n")
+    speed = throughput(folder / "metrics.jsonl") | {
+        key: report[key] for key in ("device", "threads", "torch", "seconds")
+    }
+    write_atomically(out / "throughput.json", json.dumps(speed, indent=1) + "\n")
+    if (folder / "curves.png").is_file():
+        shutil.copyfile(folder / "curves.png", out / "curves.png")
+    config = M6RecConfig.from_pretrained(folder / "model")
+    about = "".join(f"{line}\n" for line in _card(found))
+    whole = model_card(report | {"command": command or report["command"]}, config)
+    card, _, rest = whole.partition("## Use\n")
+    write_atomically(out / "model" / "README.md", f"{card}{about}\n## Use\n{rest}")
+
+
+def throughput(path: Path) -> dict[str, float]:
+    """The median speed of a run's metrics, its first line left out, which warms up."""
+    lines = [line for line in read_metrics(path) if "record" not in line][1:]
+    found = {}
+    for name in ("tokens/s", "mfu", "peak_mb"):
+        values = [line[name] for line in lines if name in line]
+        if values:
+            found[f"median {name}" if name != "peak_mb" else name] = (
+                statistics.median(values) if name != "peak_mb" else max(values)
+            )
+    return found
+
+
+def _card(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """The part of the card that tells of tuning and of what was measured."""
+    tuning = found["tuning"]
+    yield "## Tuned on\n"
+    yield "| task | rows |"
+    yield "|---|---|"
+    for name, about in tuning["tasks"].items():
+        yield f"| {name} | {about['rows']:,} |"
+    yield f"\nAll at once, in {in_words(tuning['seconds'] / 60)}.\n"
+    yield "## Measured on test\n"
+    yield (
+        "Retrieval is fitted from the pretrained model, and ranking by likelihood (zero-shot) asks "
+        "it as it was pretrained; all others ask the tuned one.\n"
+    )
+    yield "| stage | figure | value |"
+    yield "|---|---|---|"
+    for stage, figures in found.items():
+        if stage in ("tokens", "pretraining", "tuning"):
+            continue
+        for name, value in figures.items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                yield f"| {stage} | {name} | {value:.4g} |"

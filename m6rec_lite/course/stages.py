@@ -1,0 +1,88 @@
+"""Work in stages, each done once: killed at any moment and started again, it goes on.
+
+``stages.json`` says what the work is of and which stages are done, with what they found. It is
+written anew, whole, after each stage; a stage that was cut off is begun again, or goes on from what
+it has kept itself (training has checkpoints).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from m6rec_lite.course.leaderboard import write_atomically
+
+
+class Stages:
+    """The stages of one piece of work.
+
+    Args:
+        path: of ``stages.json``.
+        of: what makes the work what it is, as JSON holds it.
+        say: told what is begun, done, and done before.
+
+    Raises:
+        ValueError: if the file is of other work, or damaged.
+    """
+
+    def __init__(
+        self, path: Path, of: Mapping[str, Any], say: Callable[[str], None] = print
+    ) -> None:
+        self.path, self.say = path, say
+        self.of = json.loads(json.dumps(dict(of)))
+        self.done: dict[str, dict[str, Any]] = {}
+        if path.is_file():
+            try:
+                kept = json.loads(path.read_text(encoding="utf-8"))
+                theirs, self.done = kept["of"], kept["done"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{path} is damaged ({error!r}): delete it, and what is done is done again"
+                ) from error
+            names = [n for n in {**theirs, **self.of} if theirs.get(n) != self.of.get(n)]
+            if names:
+                told = "; ".join(
+                    f"{n}: {theirs.get(n)!r} there, {self.of.get(n)!r} now" for n in names
+                )
+                raise ValueError(
+                    f"{path.parent} holds work of other settings ({told}): go on with those, or "
+                    "name another folder"
+                )
+
+    def run(self, name: str, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """Do a stage, unless it is done.
+
+        Args:
+            name: of the stage.
+            work: what is to be done; gives what was found, as JSON holds it.
+
+        Returns:
+            What was found, now or before.
+        """
+        if name in self.done:
+            self.say(f"{name}: done before")
+            return self.done[name]["found"]
+        self.say(f"{name} ...")
+        clock = time.perf_counter()
+        found = _plain(dict(work()))
+        seconds = round(time.perf_counter() - clock, 2)
+        self.done[name] = {"seconds": seconds, "found": found}
+        kept = {"of": self.of, "done": self.done}
+        write_atomically(self.path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        self.say(f"{name}: done in {seconds:.1f} s")
+        return found
+
+
+def _plain(value: Any) -> Any:
+    """As JSON holds it; what is not a number becomes null, since JSON knows no NaN."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return json.loads(json.dumps(value))

@@ -1,0 +1,82 @@
+"""The card of a pretrained M6-Rec: what it is, what it read, what it cost, how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from m6rec_lite.language.model_card import DATA, of_data
+from m6rec_lite.m6rec.config import M6RecConfig
+from m6rec_lite.training.guard import in_words
+
+
+def model_card(report: Mapping[str, Any], config: M6RecConfig) -> str:
+    """The text of ``README.md`` beside the model.
+
+    Args:
+        report: what ``report.json`` of the run holds.
+        config: the model's.
+    """
+    settings, names = report["settings"], report["data"].split("+")
+    free = all(name.partition("(")[0] in DATA for name in names)
+    title = f"m6rec-{settings['size']}-{'-'.join(name.partition('(')[0] for name in names)}"
+    last = report["last epoch"]
+    measured = "mfu" in last and report["device"] != "cpu"  # others use a processor too
+    lines = [
+        f"---\nlicense: {'apache-2.0' if free else 'other'}\nlanguage: [en, zh]\n"
+        "library_name: transformers\n---\n",
+        f"# {title}\n",
+        "A prefix language model of behaviour written as text, and of item texts: it reads what is "
+        "known of a user both ways and writes the rest (M6-Rec; Cui et al., 2022). "
+        f"{report['parameters']:,} parameters: {config.num_hidden_layers} layers, hidden size "
+        f"{config.hidden_size}, {config.num_attention_heads} heads, {config.vocab_size:,} tokens, "
+        f"{config.max_position_embeddings:,} positions ({config.positions}).\n",
+        "## Data\n",
+        *(of_data(name) + "\n" for name in names),
+        f"Read were the training rows of the split leave-one-out, hash {report['split']}; "
+        "validation and test targets are not in the texts.\n",
+        "| | learnt from | kept back |",
+        "|---|---|---|",
+        *(
+            f"| {kind} | {report[kind]['train']:,} | {report[kind]['held-out']:,} |"
+            for kind in ("documents", "tokens")
+        ),
+        "\n## Training\n",
+        f"    {report['command'] or '(called from Python: see report.json for the settings)'}\n",
+        f"{settings['steps']:,} steps of {settings['lines']} lines x {settings['accumulate']}, "
+        f"{report['tokens read']:,} tokens read, took {in_words(report['seconds'] / 60)} on a "
+        f"{report['device']} (threads: "
+        f"{report['threads']}). Text infilling and sentence generation, weights "
+        f"{settings['infilling']:g} and {settings['sentence']:g}. Seed {settings['seed']}."
+        + (f" Utilisation of the device's arithmetic: {last['mfu']:.1%}." if measured else "")
+        + "\n",
+        "## Measured on the documents kept back\n",
+        *_held_out(report["held out"]),
+        "",
+        "The model sees all that was left in, on both sides of a gap; the n-grams foretell the "
+        "same bytes from what stands before them. Users and items kept back are whole; titles of "
+        "items kept back occur in other users' behaviour.",
+        "\n## Use\n",
+        "```python\nfrom m6rec_lite.language.tokenizer import Tokenizer\n"
+        "from m6rec_lite.m6rec import M6RecModel\n\n"
+        'model = M6RecModel.from_pretrained("model")  # this folder\n'
+        'tokenizer = Tokenizer.load("model")\n```\n',
+        "It knows these data sets' world and nothing else: it is for the course's chapters, not "
+        "for general text.\n",
+        "## Licence\n",
+        "That of the project (Apache-2.0)." if free else "See the data sets'.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _held_out(found: Mapping[str, float]) -> list[str]:
+    """A table of an objective a row; what an n-gram model gives the same bytes stands beside."""
+    objectives = [key.removesuffix(" nats") for key in found if key.endswith(" nats")]
+    others = dict.fromkeys(key.partition(" bits, ")[2] for key in found if " bits, " in key)
+    head = ["objective", "nats a token", "bits a byte", *(f"bits of a {name}" for name in others)]
+    rows = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for name in objectives:
+        cells = [found[f"{name} nats"], found[f"{name} bits"]]
+        cells += [found[f"{name} bits, {other}"] for other in others]
+        rows.append(f"| {name} | {' | '.join(f'{cell:.4f}' for cell in cells)} |")
+    return rows

@@ -1,0 +1,138 @@
+"""What lies in the folder of a pretraining run: whose it is, its tokens, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from m6rec_lite.data import Dataset, leave_one_out
+from m6rec_lite.language.corpora import Corpus, distinct_texts
+from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.m6rec.card import model_card
+from m6rec_lite.m6rec.documents import pretraining_corpora
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.settings import Pretraining
+from m6rec_lite.m6rec.token_file import TokenFile
+from m6rec_lite.training import CheckpointError, History
+from m6rec_lite.training.plots import png
+
+
+def claim(out: Path, settings: Pretraining, write: bool) -> None:
+    """Say in the folder what run it is of, or refuse it.
+
+    Raises:
+        CheckpointError: if it holds a run of other settings.
+    """
+    path, mine = out / "run.json", asdict(settings)
+    if path.is_file():
+        theirs = json.loads(path.read_text(encoding="utf-8"))
+        names = sorted(mine.keys() | theirs.keys())
+        other = [f"{n}: {theirs.get(n)!r} there, {mine.get(n)!r} now" for n in names]
+        other = [line for line, n in zip(other, names, strict=True) if theirs.get(n) != mine.get(n)]
+        if other:
+            raise CheckpointError(
+                f"{out} holds a run of other settings ({'; '.join(other)}): go on with those, or "
+                "name another folder"
+            )
+    elif write:
+        out.mkdir(parents=True, exist_ok=True)
+        _place(path, json.dumps(mine, indent=1) + "\n")
+
+
+def tokens(
+    settings: Pretraining,
+    out: Path,
+    datasets: Callable[[], Sequence[Dataset]],
+    progress: bool,
+) -> tuple[Tokenizer, TokenFile, TokenFile]:
+    """The tokenizer and the tokens to learn from and held out; made the first time.
+
+    Args:
+        settings: of the run.
+        out: its folder.
+        datasets: gives what is to be read, only asked where the tokens are not there. The documents
+            of several data sets become one corpus, with one tokenizer.
+        progress: show a bar.
+
+    Raises:
+        TokenFileError: if the tokens are of another tokenizer or of other documents.
+    """
+    folders = [out / "tokens" / name for name in ("train", "held-out")]
+    if settings.tokenizer is not None:
+        tokenizer = Tokenizer.load(settings.tokenizer)
+    elif (out / "tokenizer").is_dir():
+        tokenizer = Tokenizer.load(out / "tokenizer")
+    else:
+        tokenizer = None
+    if tokenizer is not None and all(folder.is_dir() for folder in folders):
+        return tokenizer, *(TokenFile(folder, tokenizer) for folder in folders)
+    whole, names, hashes = Corpus([], []), [], []
+    for dataset in datasets():
+        split = leave_one_out(dataset)
+        corpora = pretraining_corpora(dataset, split, seed=settings.seed)
+        whole = sum(corpora.values(), start=whole)
+        names.append(dataset.name)
+        hashes.append(split.hash)
+    if tokenizer is None:
+        tokenizer = Tokenizer.train(distinct_texts(whole.train), settings.vocab_size)
+        tokenizer.save(out / "tokenizer")
+    of = {"data": "+".join(names), "split": "+".join(hashes), "seed": settings.seed}
+    files = []
+    for folder, documents in zip(folders, (whole.train, whole.held_out), strict=True):
+        files.append(
+            TokenFile.once(
+                folder, documents, tokenizer, of=of | {"part": folder.name}, progress=progress
+            )
+        )
+    return tokenizer, *files
+
+
+def write(
+    out: Path,
+    settings: Pretraining,
+    model: M6RecModel,
+    tokenizer: Tokenizer,
+    files: tuple[TokenFile, TokenFile],
+    history: History,
+    found: Mapping[str, float],
+    command: str,
+) -> None:
+    """The model's folder with its card, the curves, and the report, which comes last."""
+    model.save_pretrained(out / "model")
+    tokenizer.save(out / "model")
+    names = [*(name for name in settings.weights if name in history.records[0]), "tokens/s"]
+    picture = png({name: history[name] for name in names})
+    if picture is not None:
+        (out / "curves.png").write_bytes(picture)
+    device = next(model.parameters()).device
+    of = files[0].about.get("of", {})
+    report: dict[str, Any] = {
+        "settings": asdict(settings),
+        "data": of.get("data", settings.data),
+        "split": of.get("split", ""),
+        "command": command,
+        "parameters": model.num_parameters(),
+        "tokens": {file.folder.name: len(file.tokens) for file in files},
+        "tokens read": round(sum(one["tokens/s"] * one["seconds"] for one in history.records)),
+        "documents": {file.folder.name: len(file) for file in files},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "seconds": sum(history["seconds"]),
+        "last epoch": history.records[-1],
+        "held out": dict(found),
+    }
+    _place(out / "model" / "README.md", model_card(report, model.config))
+    _place(out / "report.json", json.dumps(report, indent=1) + "\n")
+
+
+def _place(path: Path, text: str) -> None:
+    """Write a file whole, or leave the one before."""
+    half = path.with_name(f".{path.name}.part")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)

@@ -1,0 +1,262 @@
+"""The whole of M6-Rec by one command: every stage once, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from m6rec_lite.course import m6rec_tuning
+from m6rec_lite.course import train_m6rec as command
+from m6rec_lite.course.m6rec_tuning import NEGATIVES, Work, World, kinds_of, named_tasks
+from m6rec_lite.course.stages import Stages
+from m6rec_lite.course.train_m6rec import Stopped, main, train
+from m6rec_lite.data import Dataset, leave_one_out
+from m6rec_lite.data.bazaar import generate
+from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.m6rec import M6RecModel
+from m6rec_lite.m6rec.settings import Pretraining
+from m6rec_lite.m6rec.tasks import Ranking, Scoring, Together
+from m6rec_lite.recommenders.impressions import split_by_time
+
+PRETRAINING = {"steps": 40, "lines": 4, "vocab_size": 1500, "validations": 1}
+WORK = Work(
+    Pretraining(**PRETRAINING), tune_steps=4, tune_tokens=500, rows=45, retrieval_epochs=1, limit=2
+)
+STAGES = ["tokens", "pretraining", "tuning", "retrieval", "zero-shot", "scoring", "explanation"]
+STAGES += ["query", "conversation", "design"]
+
+
+@pytest.fixture(scope="module")
+def world() -> Dataset:
+    return generate(users=120, items=100, seed=3)
+
+
+def run(out: Path, world: Dataset, work: Work = WORK, **more: Any) -> dict[str, Any]:
+    given = {"datasets": [world], "device": "cpu", "command": "make it", "progress": False}
+    return train(work, out, **given | more)
+
+
+def broken(*_: Any, **__: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def forbidden(*_: Any, **__: Any) -> Any:
+    raise AssertionError("this was done before")
+
+
+@pytest.fixture(scope="module")
+def finished(
+    world: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """A run that was cut off twice and gone on with."""
+    out = tmp_path_factory.mktemp("m6rec") / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(command, "tune", broken)
+        with pytest.raises(KeyboardInterrupt):
+            run(out, world)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(command, "pretrain", forbidden)
+        patched.setattr(command, "judge_scoring", broken)
+        with pytest.raises(KeyboardInterrupt):
+            run(out, world)
+        assert list(json.loads((out / "stages.json").read_text())["done"]) == STAGES[:5]
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("pretrain", "tune", "judge_retrieval"):
+            patched.setattr(command, name, forbidden)
+        return out, run(out, world)
+
+
+def test_every_stage_is_done_once_and_found_something(
+    finished: tuple[Path, dict[str, Any]],
+) -> None:
+    _, found = finished
+    assert list(found) == STAGES
+    assert found["pretraining"]["parameters"] > 300_000
+    assert set(found["tuning"]["tasks"]) == {"scoring", *STAGES[-4:]}
+    assert "infilling nats" in found["tuning"]["records"][-1]  # what is left of the pretraining
+    assert "adapt" in found["tuning"]["records"][-1]
+    assert 0 < found["retrieval"]["ndcg@10"] < 1
+    assert found["zero-shot"]["users"] == 2
+    assert found["scoring"]["rows"] == 200
+    assert 0 < found["scoring"]["log_loss"] < 0.3  # clicks are few, and chances are mended
+    assert found["conversation"]["exists"] == 1.0  # its catalogue lets nothing else be named
+    for name in ("explanation", "query", "design"):
+        assert found[name]["rows"] == 2
+        assert found[name]["beside"], name
+
+
+def test_all_of_it_is_written(finished: tuple[Path, dict[str, Any]], world: Dataset) -> None:
+    out, found = finished
+    written = json.loads((out / "metrics.json").read_text(), parse_constant=forbidden)  # no NaN
+    assert written == {"command": "make it", **found}
+    speed = json.loads((out / "throughput.json").read_text())
+    assert speed["device"] == "cpu"
+    assert speed["median tokens/s"] > 0
+    assert 0 < speed["median mfu"] < 1
+    for name in ("curves.png", "tuning.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+    row = pd.read_csv(out / "leaderboard" / "bazaar.csv").iloc[0]
+    assert row["model"] == "M6RecRetriever"
+    assert row["split_hash"] == leave_one_out(world).hash
+    assert row["ndcg@10"] == pytest.approx(found["retrieval"]["ndcg@10"])
+    assert row["variant"] == "pretrained nano on bazaar"
+    assert row["command"] == "make it"
+    card = (out / "model" / "README.md").read_text()
+    assert card.index("## Training") < card.index("## Tuned on") < card.index("## Use")
+    assert f"| scoring | auc | {found['scoring']['auc']:.4g} |" in card
+    assert "    make it\n" in card
+    assert str(out) not in card + json.dumps(written) + ",".join(map(str, row))
+
+
+def test_the_tuned_model_is_kept_with_its_heads(finished: tuple[Path, dict[str, Any]]) -> None:
+    out, found = finished
+    both, tokenizer = Together.load(out / "model", kinds_of(found["tuning"]["tasks"]))
+    both.model.config.check_tokenizer(tokenizer)
+    before = M6RecModel.from_pretrained(out / "pretraining" / "model")
+    assert not torch.equal(both.model.embedding.weight, before.embedding.weight)
+
+
+def test_started_again_nothing_is_done(
+    finished: tuple[Path, dict[str, Any]], world: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, found = finished
+    for name in ("tokens", "pretrain", "tune", "judge_retrieval", "judge_likelihood",
+                 "judge_scoring", "judge_writing"):  # fmt: skip
+        monkeypatch.setattr(command, name, forbidden)
+    assert run(out, world) == found
+    with pytest.raises(ValueError, match=r"holds work of other settings \(beta: 0.25 there, 0.5"):
+        run(out, world, replace(WORK, beta=0.5))
+
+
+def test_a_signal_is_told_and_the_stage_is_not_done(
+    finished: tuple[Path, dict[str, Any]],
+    world: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Ended:
+        stopped = "told to end by SIGTERM"
+
+    monkeypatch.setattr(command, "pretrain", lambda *_, **__: (None, None, Ended))
+    with pytest.raises(Stopped):
+        run(tmp_path / "run", world)
+    assert list(json.loads((tmp_path / "run" / "stages.json").read_text())["done"]) == ["tokens"]
+    monkeypatch.setattr(command, "load_dataset", lambda name: world)
+    assert main(["--out", str(tmp_path / "two"), "--vocab-size", "900", "--quiet"]) == 143
+    assert "told to end by SIGTERM; what is done is kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--limit", "0"], "must be at least 1"),
+        (["--steps", "0"], "steps and validations must be at least 1"),
+        (["--data", "no-such-set"], "no-such-set"),
+    ],
+)
+def test_bad_words_are_told(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--quiet", "--out", str(tmp_path / "run")])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_several_processes_are_told_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(SystemExit):
+        main(["--out", str(tmp_path / "run")])
+    assert "this runs in one process. Under accelerate launch run -m" in capsys.readouterr().err
+
+
+# What is learnt from.
+
+
+@pytest.fixture(scope="module")
+def small(world: Dataset, finished: tuple[Path, dict[str, Any]]) -> World:
+    return World(world, Tokenizer.load(finished[0] / "model"), rows=90)
+
+
+def test_clicks_are_the_earliest_and_mended_by_their_share(small: World) -> None:
+    torch.manual_seed(0)
+    task = Scoring(96, events=3)
+    examples, about = small.examples(task)
+    train, _, _ = split_by_time(small.dataset.impressions)
+    assert examples.about["timestamp"].max() <= train["timestamp"].max()
+    clicks = int(examples.target.sum())
+    assert about["rows"] == len(examples) == clicks * (NEGATIVES + 1)
+    clicked = train["clicked"].to_numpy(dtype=bool)
+    odds = clicked.sum() / (~clicked).sum()
+    assert about["kept"] == pytest.approx(odds * NEGATIVES)  # learnt odds times it are the true
+
+
+def test_sentences_to_rank_by_are_of_training_rows(small: World) -> None:
+    bare = replace(small.dataset, impressions=None, reviews=None, queries=None, dialogues=None)
+    other = replace(small, dataset=bare)
+    assert other.kinds == ["design", "ranking"]
+    examples, about = other.examples(Ranking())
+    assert about == {"rows": len(examples)}
+    train = other.split.train
+    histories = train.histories()
+    last = {
+        int(user): int(histories.item_ids[histories.items[end - 1]])
+        for user, end in zip(histories.user_ids, histories.offsets[1:], strict=True)
+    }
+    targets = dict(zip(examples.about["user_id"], examples.about["item_id"], strict=True))
+    assert targets == {user: last[user] for user in targets}
+    assert len(targets) == min(90, np.count_nonzero(histories.lengths >= 2))
+
+
+def test_tasks_of_several_data_sets_have_names_of_their_own(small: World) -> None:
+    bare = replace(small.dataset, name="ml-1m", impressions=None, reviews=None, queries=None,
+                   dialogues=None)  # fmt: skip
+    worlds = [small, replace(small, dataset=bare)]
+    names = named_tasks(worlds, 96)
+    assert "scoring bazaar" in names
+    assert "ranking ml-1m" in names
+    assert "scoring ml-1m" not in names
+    assert kinds_of(list(names))["scoring bazaar"] is Scoring
+    assert World(replace(bare, name="bazaar(drift=0.5)"), small.tokenizer).tag == "bazaar-drift-0-5"
+
+
+def test_alpha_or_beta_may_be_nothing_but_not_both() -> None:
+    assert Work(Pretraining(), beta=0.0).tune_steps == m6rec_tuning.TUNING["nano"]["tune_steps"]
+    with pytest.raises(ValueError, match="alpha or beta must be above 0"):
+        Work(Pretraining(), alpha=0.0, beta=0.0)
+
+
+# Stages.
+
+
+def test_a_stage_is_done_once(tmp_path: Path) -> None:
+    path, told, calls = tmp_path / "work" / "stages.json", [], []
+
+    def work() -> dict[str, float]:
+        calls.append(1)
+        return {"value": 1.5, "none": float("nan"), "list": (1, 2)}
+
+    wanted = {"value": 1.5, "none": None, "list": [1, 2]}
+    assert Stages(path, {"seed": 1}, told.append).run("one", work) == wanted
+    again = Stages(path, {"seed": 1}, told.append)
+    assert again.run("one", work) == wanted
+    assert len(calls) == 1
+    assert told[-1] == "one: done before"
+    with pytest.raises(KeyboardInterrupt):
+        again.run("two", broken)
+    assert list(Stages(path, {"seed": 1}).done) == ["one"]
+    with pytest.raises(ValueError, match=r"other settings \(seed: 1 there, 2 now\)"):
+        Stages(path, {"seed": 2})
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"is damaged .* delete it"):
+        Stages(path, {"seed": 1})
