@@ -10,7 +10,14 @@ import pytest
 import torch
 
 from m6rec_lite.course import task_runs, writing_runs
-from m6rec_lite.course.task_runs import SCORINGS, likelihoods, ranked, some_users
+from m6rec_lite.course.task_runs import (
+    SCORINGS,
+    asked,
+    likelihoods,
+    ranked,
+    some_users,
+    with_prior,
+)
 from m6rec_lite.data import bazaar, leave_one_out
 from m6rec_lite.evaluation import FixedScores, evaluate
 from m6rec_lite.language.behaviour import BehaviourText
@@ -67,23 +74,26 @@ def test_the_scoring_is_chosen_on_validation(checkpoint: Path) -> None:
     split = some_users(SPLIT, 12, 8, seed=0)
     assert (len(split.validation), len(split.test)) == (12, 8)
     assert some_users(SPLIT, 12, 8, seed=0).hash == split.hash
-    best, report = ranked(model, "M6-Rec", split, framing)
-    places = np.arange(len(split.item_ids))
+    scores = asked(model, split, framing)
+    best, report = ranked(scores, "M6-Rec", split)
     histories = split.validation.histories
     figures = {}
-    for name, matrix in likelihoods(model, histories, framing, places).items():
+    for name, matrix in scores["validation"].items():
         fixed = FixedScores(split.item_ids, histories.user_ids, matrix)
         figures[name] = evaluate(fixed, split, on="validation", progress=False)["ndcg@10"]
     assert figures[best] == max(figures.values())
     assert report.on == "test"
     assert report.n_users == 8
+    lift = scores["test"]["sum, lift"]
+    both = with_prior(scores, np.arange(len(split.item_ids)))["test"]
+    np.testing.assert_allclose(both["w=0.2"], np.log1p(np.arange(lift.shape[1])) + 0.2 * lift)
 
 
 def test_a_run_writes_rows_with_intervals_beside_popularity(project: Path) -> None:
     given = ["zero-shot", "--model", "checkpoint", "--users", "12", "--max-tokens", "256"]
     assert task_runs.main(given) == 0
     table = pd.read_csv(project / "results" / "tasks" / "bazaar.csv")
-    assert set(table["model"]) == {"Popularity", "Bigram", "M6-Rec"}
+    assert set(table["model"]) == {"Popularity", "Bigram", "M6-Rec", task_runs.PRIOR}
     assert table["command"].str.endswith("task_runs " + " ".join(given)).all()
     found = table.set_index(["model", "metric"])
     gap = found.loc[("M6-Rec", "ndcg@10 - Popularity")]

@@ -68,6 +68,9 @@ SCORINGS = {
     "sum, lift": (False, True),
     "mean, lift": (True, True),
 }
+#: What the lift may weigh beside popularity, and the name of both together.
+TRUST = (0.05, 0.1, 0.2, 0.4, 0.8)
+PRIOR = "M6-Rec and popularity"
 #: Of both retrievers, at about the seconds of chapter 05's SASRec.
 EPOCHS = 12
 #: Examples of a new domain, and then all there are.
@@ -111,13 +114,13 @@ def likelihoods(
     ranking, ids = Ranking(), histories.item_ids[places]
     shape = len(histories), histories.n_items
     found = {name: np.full(shape, -np.inf) for name in SCORINGS}
-    asked = {"tokenizer": framing.tokenizer}
+    given = {"tokenizer": framing.tokenizer}
     for row in range(len(histories)):
         examples = ranking.build_examples(histories[[row]], [ids], framing)
-        plain = ranking.predict(model, examples, normalise=False, **asked)
+        plain = ranking.predict(model, examples, normalise=False, **given)
         if row == 0:  # what nobody in particular says of each, and over how many tokens
-            lifted = ranking.predict(model, examples, normalise=False, lift=True, **asked)
-            mean = ranking.predict(model, examples, normalise=True, **asked)
+            lifted = ranking.predict(model, examples, normalise=False, lift=True, **given)
+            mean = ranking.predict(model, examples, normalise=True, **given)
             alone, size = plain - lifted, plain / mean
         for name, (normalise, lift) in SCORINGS.items():
             score = plain - alone if lift else plain
@@ -125,20 +128,45 @@ def likelihoods(
     return found
 
 
-def ranked(model: M6RecModel, name: str, split: Split, framing: Framing) -> tuple[str, Report]:
-    """The scoring that ranks the validation questions best, and its report on test."""
+Scores = dict[str, dict[str, np.ndarray]]
+
+
+def asked(model: M6RecModel, split: Split, framing: Framing) -> Scores:
+    """By part, validation and test, what ``likelihoods`` finds for its questions."""
     places = np.arange(len(split.item_ids))
     if split.candidates is not None:
         places = np.flatnonzero(split.candidates)
-    judged: dict[str, dict[str, Report]] = {}
-    for on in ("validation", "test"):
-        histories = getattr(split, on).histories
-        for scoring, matrix in likelihoods(model, histories, framing, places).items():
-            fixed = FixedScores(split.item_ids, histories.user_ids, matrix, name)
-            report = evaluate(fixed, split, on=on, progress=False)
-            judged.setdefault(scoring, {})[on] = report
-    best = max(judged, key=lambda scoring: judged[scoring]["validation"]["ndcg@10"])
-    return best, judged[best]["test"]
+    parts = {on: getattr(split, on).histories for on in ("validation", "test")}
+    return {on: likelihoods(model, people, framing, places) for on, people in parts.items()}
+
+
+def with_prior(scores: Scores, popularity: np.ndarray) -> Scores:
+    """Bayes' rule: ``ln P(item)``, counted, and so much of the lift as a model may be trusted with.
+
+    A model that is too sure of itself wants a weight below 1 (chapter 06).
+
+    Args:
+        scores: from ``asked``.
+        popularity: ``(n_items,)`` users of each item in training.
+    """
+    prior = np.log(popularity + 1)
+    return {
+        on: {f"w={w:g}": prior + w * found["sum, lift"] for w in TRUST}
+        for on, found in scores.items()
+    }
+
+
+def ranked(scores: Scores, name: str, split: Split) -> tuple[str, Report]:
+    """The scoring that ranks the validation questions best, and its report on test."""
+    reports: dict[str, dict[str, Report]] = {on: {} for on in scores}
+    for on, found in scores.items():
+        users = getattr(split, on).histories.user_ids
+        for scoring, matrix in found.items():
+            fixed = FixedScores(split.item_ids, users, matrix, name)
+            reports[on][scoring] = evaluate(fixed, split, on=on, progress=False)
+    chosen = reports["validation"]
+    best = max(chosen, key=lambda scoring: chosen[scoring]["ndcg@10"])
+    return best, reports["test"][best]
 
 
 def some_users(split: Split, validation: int, test: int, seed: int) -> Split:
@@ -157,17 +185,22 @@ def zero_shot(dataset: Dataset, root: Path, options: argparse.Namespace) -> list
     folder = root / options.model
     tokenizer = Tokenizer.load(folder)
     framing = Framing(BehaviourText(dataset), tokenizer, options.max_tokens)
-    popular = evaluate(Popularity().fit(split.train), split, progress=False)
+    counts = Popularity().fit(split.train)
+    popular = evaluate(counts, split, progress=False)
     markov = evaluate(Markov(weight=0).fit(split.train), split, progress=False)
     rows = [
         {"model": name, "part": "test"} | row
         for name, report in (("Popularity", popular), ("Bigram", markov))
         for row in rows_of(report)
     ]
-    scoring, report = ranked(M6RecModel.from_pretrained(folder), "M6-Rec", split, framing)
-    mine = [*rows_of(report), difference(report, popular, "Popularity")]
-    mine.append(difference(report, markov, "Bigram"))
-    return rows + [{"model": "M6-Rec", "part": "test", "variant": scoring} | row for row in mine]
+    scores = asked(M6RecModel.from_pretrained(folder), split, framing)
+    both = {"M6-Rec": scores, PRIOR: with_prior(scores, counts.popularity_)}
+    for name, some in both.items():
+        scoring, report = ranked(some, name, split)
+        mine = [*rows_of(report), difference(report, popular, "Popularity")]
+        mine.append(difference(report, markov, "Bigram"))
+        rows += [{"model": name, "part": "test", "variant": scoring} | row for row in mine]
+    return rows
 
 
 def cold_items(dataset: Dataset, root: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -211,7 +244,7 @@ def closed_domain(
     words = ContentBased().fit(nobody.train, items=dataset.items)
     content = evaluate(words, split, progress=False)
     chance = evaluate(Popularity().fit(nobody.train), split, progress=False)
-    scoring, report = ranked(model.eval(), "M6-Rec", split, framing)
+    scoring, report = ranked(asked(model.eval(), split, framing), "M6-Rec", split)
     part = f"test, {options.domain}"
     found = {"Random order": chance, "Popularity there": popular, "ContentBased": content}
     rows = [
