@@ -11,7 +11,7 @@ import numpy as np
 
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.m6rec_tuning import World
-from m6rec_lite.course.task_runs import ranked, some_users
+from m6rec_lite.course.task_runs import asked, ranked, some_users
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
 from m6rec_lite.evaluation.ctr import ctr_metrics
 from m6rec_lite.m6rec.click_model import mended
@@ -130,7 +130,7 @@ def judge_likelihood(world: World, model: M6RecModel, limit: int) -> dict[str, f
     How a likelihood becomes a score is chosen on a quarter as many validation questions.
     """
     split = some_users(world.split, max(1, limit // 4), limit, world.seed)
-    scoring, report = ranked(model, "M6-Rec", split, world.framing)
+    scoring, report = ranked(asked(model, split, world.framing), "M6-Rec", split)
     popular = evaluate(Popularity().fit(split.train), split, progress=False)
     return figures(report) | {"score": scoring, "popularity ndcg@10": popular["ndcg@10"]}
 
