@@ -280,7 +280,24 @@ def test_chances_are_mended_for_the_rows_left_out() -> None:
     assert share == 1
 
 
+def test_the_average_of_the_weights_answers_where_it_is_asked_for(clicks) -> None:
+    averaged = fitted(averaging=0.9)
+    asked = SHOWN[:20]
+    assert not np.allclose(averaged.predict(asked, DATASET), clicks.predict(asked, DATASET))
+    assert averaged.history["scoring"] == clicks.history["scoring"]  # learning goes on unchanged
+
+
+def test_the_dropout_named_is_that_of_a_pretrained_model_too(tmp_path) -> None:
+    fresh = fitted(epochs=1)
+    fresh.together_.model.save_pretrained(tmp_path / "model")
+    fresh.tokenizer_.save(tmp_path / "model")
+    given = {"model": str(tmp_path / "model"), "dropout": 0.25}
+    assert fitted(**given).together_.model.config.dropout == 0.25
+
+
 def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="decay must be above 0"):
+        M6RecCTR(averaging=1.5)
     for wrong in ({"epochs": 0}, {"negatives": 0}, {"lr": -1}, {"max_tokens": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             M6RecCTR(**wrong)

@@ -107,3 +107,44 @@ def test_a_decay_out_of_range_is_refused(decay: float) -> None:
     if decay:
         with pytest.raises(ValueError, match="above 0 and below 1"):
             SASRec(averaging=decay)
+
+
+class Tied(nn.Module):
+    """One weight under two names, and bounds that are no weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3, dtype=torch.float64))
+        self.again = self.weight
+        bounds = torch.tensor([1.0, float("inf"), float("nan")])
+        self.register_buffer("bounds", bounds)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.again
+
+
+def test_bounds_stay_as_they_are_and_a_shared_weight_is_averaged_under_both_names():
+    model, steps = Tied(), []
+
+    class Weights(Callback):
+        def step(self, run):
+            steps.append(run.model.weight.detach().clone())
+
+    x = torch.arange(12.0, dtype=torch.float64).reshape(4, 3)
+    fit(
+        model,
+        RowBatches(x, batch_size=2),
+        lambda model, batch: (model(batch[0]) ** 2).mean(),
+        optimizer=torch.optim.SGD(model.parameters(), lr=1e-3),
+        callbacks=[Weights(), Averaging(0.5)],
+        epochs=2,
+        progress=False,
+    )
+    average = torch.ones(3, dtype=torch.float64)
+    for t, weight in enumerate(steps, 1):
+        d = min(0.5, (1 + t) / (10 + t))
+        average = d * average + (1 - d) * weight
+    torch.testing.assert_close(model.weight.detach(), average)
+    assert model.again is model.weight
+    wanted = torch.tensor([1.0, float("inf"), float("nan")])
+    torch.testing.assert_close(model.bounds, wanted, equal_nan=True)

@@ -31,7 +31,7 @@ from m6rec_lite.m6rec.tasks.telling import Telling
 from m6rec_lite.m6rec.tasks.together import Together
 from m6rec_lite.recommenders.base import check_in_range, check_whole
 from m6rec_lite.recommenders.ctr import ClickModel
-from m6rec_lite.training import EarlyStopping, History
+from m6rec_lite.training import Averaging, Callback, EarlyStopping, History
 
 #: In a saved model the weights are named so.
 _WEIGHTS = "together/"
@@ -55,6 +55,8 @@ class M6RecCTR(ClickModel):
         lr: highest learning rate.
         dropout: while learning.
         weight_decay: of matrices.
+        averaging: judge and keep the average of the weights, each step's share in it fading by
+            this factor a step (``training.Averaging``); 0 takes the weights themselves.
         patience: with validation rows, stop after so many epochs without a better AUC, and keep
             the best epoch's weights.
         rounds: validations an epoch.
@@ -78,6 +80,7 @@ class M6RecCTR(ClickModel):
     lr: float = 2e-3
     dropout: float = 0.1
     weight_decay: float = 0.01
+    averaging: float = 0.0
     patience: int = 2
     rounds: int = 1
     label: str = "clicked"
@@ -92,6 +95,8 @@ class M6RecCTR(ClickModel):
             check_in_range("negatives", self.negatives, 0, open_low=True)
         for name in ("lr", "weight_decay", "patience", "events"):
             check_in_range(name, getattr(self, name), 0)
+        if self.averaging:
+            Averaging(self.averaging)  # refuses what is out of range
         self.history = History()
 
     @property
@@ -125,11 +130,12 @@ class M6RecCTR(ClickModel):
             scoring.head.weight.mul_(0.1)
             scoring.head.bias.copy_(torch.tensor([0.0, np.log(rate / (1 - rate))]))
         together = Together(model, {"scoring": scoring})
-        callbacks, validate = [], None
+        callbacks: list[Callback] = [Averaging(self.averaging)] if self.averaging else []
+        validate = None
         if validation is not None:
             asked = scoring.build_examples(validation[0], dataset, framing, label=None)
             validate = self._validator(asked, validation[1], share)
-            callbacks = [EarlyStopping("auc", mode="max", patience=self.patience)]
+            callbacks.append(EarlyStopping("auc", mode="max", patience=self.patience))
         batches = TaskBatches(examples, self.tokens, pad=tokenizer.pad)
         steps = len(batches.epoch(self.seed, 0))
         self.history = train_jointly(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Averaging(Callback):
     """Follows the weights by ``a <- d a + (1 - d) w`` after each step, and has ``a`` judged.
 
+    What is kept beside weights (buffers, such as bounds or counts) is taken as it is.
     Training goes on with w; validation, what other callbacks keep (``EarlyStopping``'s best), and
     the weights at the end are a. In the first steps d is at most ``(1 + t) / (10 + t)``, so that
     the weights at the start are soon forgotten. Name it before the callbacks that keep weights.
@@ -50,9 +51,10 @@ class Averaging(Callback):
     def step(self, run: Run) -> None:
         """Move the average towards the weights."""
         decay = min(self.decay, (1 + run.step) / (10 + run.step))
+        learnt = {name for name, _ in run.model.named_parameters(remove_duplicate=False)}
         for name, weight in run.model.state_dict().items():
             average = self._average[name]
-            if weight.is_floating_point():
+            if name in learnt:
                 average.lerp_(weight.to(average.dtype), 1 - decay)
             else:
                 average.copy_(weight)
