@@ -184,6 +184,8 @@ def new_domain(results: Path) -> Ours | None:
     steps = [*rows.loc[~whole, "examples"].sort_values().unique().astype(str), "all"]
     phrases = [f"NDCG@10, mean over domains, at {', '.join(steps)} examples"]
     for name, some in rows.groupby("model", sort=False):
+        if some["domain"].nunique() < rows["domain"].nunique():
+            name = f"{name} ({_listed(sorted(set(some['domain'])))} alone)"
         means = some.groupby("step")[metric].mean().reindex(steps)
         phrases.append(f"{name} {', '.join(means.map('{:.3f}'.format))}")
     domains = _listed(
