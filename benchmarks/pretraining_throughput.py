@@ -1,11 +1,13 @@
 """Pretraining M6-Rec: tokens a second, with each measure switched off in turn.
 
 The base case is what ``m6rec.pretraining`` does on a processor: documents packed into lines, the
-loss in chunks, AdamW in torch's fused kernel, tokens read from a memory map, a step for every
-batch, activations kept. Each other case takes one of these away, or adds one:
+loss in chunks, attention with the prefix mask in torch's one call, AdamW in its fused kernel,
+tokens read from a memory map, a step for every batch, activations kept. Each other case takes one
+of these away, or adds one:
 
     padding      a document a line, filled up with padding
     full scores  the scores of all foretold tokens at once
+    by hand      attention by its formula, all scores written down, in place of torch's one call
     plain AdamW  torch's loop over the weights, one after the other (``foreach=False``)
     in memory    the same tokens in an array in memory in place of the map
     accumulate   a step for every four batches
@@ -43,6 +45,7 @@ class Case:
 
     packed: bool = True
     chunked: bool = True
+    attention: bool = True
     fused: bool = True
     mapped: bool = True
     accumulate: int = 1
@@ -55,6 +58,7 @@ BASE = Case()
 CASES = {
     "padding": replace(BASE, packed=False),
     "full scores": replace(BASE, chunked=False),
+    "by hand": replace(BASE, attention=False),
     "plain AdamW": replace(BASE, fused=False),
     "in memory": replace(BASE, mapped=False),
     "accumulate": replace(BASE, accumulate=4),
@@ -195,11 +199,15 @@ class Turns:
         import torch
 
         from m6rec_lite.m6rec import M6RecConfig, M6RecModel
+        from m6rec_lite.nn.attention import MultiHeadAttention
 
         torch.manual_seed(0)
         model = M6RecModel(M6RecConfig.of_size(self.settings.size, self.tokenizer)).train()
         if case.recompute:
             getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
+        for part in model.modules() if not case.attention else ():
+            if isinstance(part, MultiHeadAttention):
+                part.fused = False
         if case.compiled:
             for block in model.blocks:
                 block.compile()
