@@ -79,6 +79,27 @@ class Rows:
     judged: dict[str, Examples]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A model and what it is judged on.
+
+    Attributes:
+        model: tuned.
+        tokenizer: its.
+        asked: the rows to answer.
+        train: the rows that were learnt from.
+        dataset: of both.
+        truth: what is true there.
+    """
+
+    model: M6RecModel
+    tokenizer: Tokenizer
+    asked: Examples
+    train: Examples
+    dataset: Dataset
+    truth: Truth
+
+
 def examples_of(
     tasks: Mapping[str, Task], dataset: Dataset, split: Split, tokenizer: Tokenizer
 ) -> dict[str, Rows]:
@@ -110,7 +131,8 @@ def judged(
             about = {"task": name, "part": part, "n": len(asked)}
             nats = perplexity(*task.log_likelihood(model, asked, tokenizer))
             found.append(about | {"model": "M6-Rec", "metric": "perplexity", "value": nats})
-            answers = ANSWERS[name](task, model, tokenizer, asked, rows[name].train, dataset, truth)
+            given = Asked(model, tokenizer, asked, rows[name].train, dataset, truth)
+            answers = ANSWERS[name](task, given)
             for who, figures in answers.items():
                 for metric, (value, low, high) in figures.items():
                     row = {"model": who, "metric": metric, "value": value, "low": low, "high": high}
@@ -132,22 +154,15 @@ def counted(right: np.ndarray) -> tuple[float, float, float]:
     return float(right.mean()), float(low), float(high)
 
 
-def _explanations(
-    task: Explanation,
-    model: M6RecModel,
-    tokenizer: Tokenizer,
-    asked: Examples,
-    train: Examples,
-    dataset: Dataset,
-    truth: Truth,
-) -> dict[str, Figures]:
+def _explanations(task: Explanation, given: Asked) -> dict[str, Figures]:
+    model, tokenizer, asked = given.model, given.tokenizer, given.asked
     gold = np.array([words.ASPECTS.index(name) for name in asked.about["aspect"]])
     texts = {"M6-Rec": explanation.reasons(task.predict(model, asked, tokenizer))}
-    texts |= explanation.baselines(train, asked)
+    texts |= explanation.baselines(given.train, asked)
     right = {who: np.array([aspect_of(t) for t in some]) == gold for who, some in texts.items()}
     found = {}
     for who, some in texts.items():
-        found[who] = plain(explanation.judge(some, asked, truth))
+        found[who] = plain(explanation.judge(some, asked, given.truth))
         found[who]["true aspect"] = counted(right[who])
     most = right["most frequent aspect"].astype(float)
     draws = np.random.default_rng(0).integers(len(most), size=(1000, len(most)))
@@ -160,53 +175,33 @@ def _explanations(
     return found
 
 
-def _queries(
-    task: Query,
-    model: M6RecModel,
-    tokenizer: Tokenizer,
-    asked: Examples,
-    train: Examples,
-    dataset: Dataset,
-    truth: Truth,
-) -> dict[str, Figures]:
+def _queries(task: Query, given: Asked) -> dict[str, Figures]:
+    model, tokenizer, asked = given.model, given.tokenizer, given.asked
     said, limit = CONTEXTS["query"]
-    framing = Framing(BehaviourText(dataset, **said), tokenizer, limit)
+    framing = Framing(BehaviourText(given.dataset, **said), tokenizer, limit)
     texts = {
         "M6-Rec": [one.text for one in task.predict(model, asked, tokenizer, max_new_tokens=24)],
         "people": asked.about["text"].tolist(),
     }
-    texts |= query.baselines(train, asked, framing)
-    return {who: plain(query.judge(some, asked, truth)) for who, some in texts.items()}
+    texts |= query.baselines(given.train, asked, framing)
+    return {who: plain(query.judge(some, asked, given.truth)) for who, some in texts.items()}
 
 
-def _designs(
-    task: Design,
-    model: M6RecModel,
-    tokenizer: Tokenizer,
-    asked: Examples,
-    train: Examples,
-    dataset: Dataset,
-    truth: Truth,
-) -> dict[str, Figures]:
+def _designs(task: Design, given: Asked) -> dict[str, Figures]:
+    model, tokenizer, asked = given.model, given.tokenizer, given.asked
     said, _ = CONTEXTS["design"]
-    text = BehaviourText(dataset, **said)
+    text = BehaviourText(given.dataset, **said)
     made = {"M6-Rec": task.designs(task.predict(model, asked, tokenizer, max_new_tokens=48))}
-    made |= design.baselines(train, asked)
+    made |= design.baselines(given.train, asked)
     return {
-        who: plain(design.judge(some, asked, dataset, text, truth)) for who, some in made.items()
+        who: plain(design.judge(some, asked, given.dataset, text, given.truth))
+        for who, some in made.items()
     }
 
 
-def _talks(
-    task: Conversation,
-    model: M6RecModel,
-    tokenizer: Tokenizer,
-    asked: Examples,
-    train: Examples,
-    dataset: Dataset,
-    truth: Truth,
-) -> dict[str, Figures]:
-    text, ids = BehaviourText(dataset), dataset.items["item_id"].tolist()
+def _talks(task: Conversation, given: Asked) -> dict[str, Figures]:
+    model, tokenizer, asked = given.model, given.tokenizer, given.asked
+    text, ids = BehaviourText(given.dataset), given.dataset.items["item_id"].tolist()
     catalogue = TitleTrie.of(text, tokenizer, ids)
     last = asked[(asked.about["item_id"] >= 0).to_numpy()]
     wanted = last.about["item_id"].tolist()
@@ -216,15 +211,15 @@ def _talks(
     }
     found: dict[str, Figures] = {}
     for who, turns in written.items():
-        figures = conversation.judge(turns, last, catalogue, truth)
+        figures = conversation.judge(turns, last, catalogue, given.truth)
         named = [conversation.named(turn) for turn in turns]
         items = [() if title is None else catalogue.items(title) for title in named]
         found[who] = plain(figures) | {
             "item exists": counted(np.array([len(some) > 0 for some in items])),
             "item hit": counted(_hit(items, wanted)),
         }
-    for who, items in conversation.baselines(train, last, text, ids).items():
-        figures = plain(conversation.hits(items, last, truth))
+    for who, items in conversation.baselines(given.train, last, text, ids).items():
+        figures = plain(conversation.hits(items, last, given.truth))
         found[who] = figures | {"item hit": counted(_hit(items, wanted))}
     return found
 
