@@ -50,3 +50,11 @@ def test_rows_without_their_key_are_refused(tmp_path: Path, rows: list) -> None:
     with pytest.raises(ValueError, match="wanted rows with model, variant, seed"):
         put(path, rows, KEY)
     assert not path.exists()
+
+
+def test_a_number_is_the_same_however_the_file_writes_it(tmp_path) -> None:
+    path, key = tmp_path / "table.csv", ["size", "tokens", "lr"]
+    row = {"size": "1x32", "tokens": 4e6, "lr": 0.009, "loss": 2.0}
+    put(path, [row, row | {"tokens": 8e6}], key)
+    table = put(path, [row | {"tokens": 4_000_000, "loss": 1.0}], key)
+    assert table[["tokens", "loss"]].values.tolist() == [[8e6, 2.0], [4e6, 1.0]]

@@ -1,5 +1,6 @@
 """The protocol: what is ranked, who counts, what a report holds."""
 
+import gc
 import os
 import time
 from dataclasses import replace
@@ -398,6 +399,22 @@ def test_a_meter_sees_what_a_block_holds_at_its_peak():
         del block
     assert meter.cost.seconds > 0
     assert 50 < meter.cost.peak_mb < 200
+
+
+def test_garbage_of_before_does_not_hide_what_a_block_holds():
+    gc.disable()  # the garbage stays until somebody collects it
+    try:
+        cycle = [np.ones(96 * 2**20 // 8)]
+        cycle.append(cycle)
+        del cycle
+        with Meter() as meter:
+            gc.collect()
+            block = np.ones(64 * 2**20 // 8)
+            time.sleep(0.3)
+            del block
+    finally:
+        gc.enable()
+    assert meter.cost.peak_mb > 50
 
 
 @pytest.mark.real_data

@@ -270,6 +270,22 @@ def test_an_item_without_training_rows_is_recommended_for_its_words() -> None:
         assert (np.mean(best == cold) > 0.8) == wanted, (reads, best)
 
 
+@pytest.mark.parametrize(("gaps", "now"), [(False, False), (True, False), (False, True)])
+def test_only_a_model_told_the_moment_reads_it(gaps, now) -> None:
+    """What a split calls now is the target's own timestamp: a time-blind model must not see it."""
+    model = M6RecRetriever(**SMALL | {"epochs": 1}, gaps=gaps, now=now)
+    model.fit(contract.TRAIN, items=contract.ITEMS, progress=False)
+    asked = contract.histories(contract.WALKS)
+    lasts = asked.offsets[1:] - 1
+    asked = replace(asked, at=asked.timestamps[lasts] + 30)
+    late = replace(asked, at=asked.at + 40 * 86_400)
+    moved = asked.timestamps.copy()
+    moved[lasts] += 40 * 86_400  # a longer pause before the last event, and the same one after it
+    paused = replace(late, timestamps=moved)
+    assert np.array_equal(model.score(asked), model.score(late)) == (not now)
+    assert np.array_equal(model.score(asked), model.score(paused)) == (not gaps and not now)
+
+
 def test_words_weigh_by_rarity_and_no_text_is_nothing() -> None:
     texts = ["a dog", "a fox", "a dog fox", "a"]
     tokenizer = Tokenizer.train([*texts, "a dog a fox"], 300)
@@ -287,10 +303,13 @@ def test_batches_say_how_much_time_lies_between_events() -> None:
     histories = replace(histories, timestamps=when)
     before, after = gap_codes(histories)
     # none, up to a minute, up to six hours; up to a minute, six hours, a day (to now), an hour
-    assert before.tolist() == [0, 1, 4, 0]
-    assert after.tolist() == [1, 4, 5, 3]
+    assert before.tolist() == [0, 4, 7, 0]
+    assert after.tolist() == [4, 7, 8, 6]
+    at_once = gap_codes(replace(histories, timestamps=np.array([0, 0, 1, 36_000])))
+    assert at_once[0].tolist() == [0, 1, 2, 0]  # ratings of one second are told apart from others
+    assert at_once[1].tolist() == [1, 2, 8, 1]
     batch = EventBatches(histories, batch_size=4, max_length=5).epoch(0, 0)[0]
     assert batch["items"].tolist() == histories.items[:2].tolist()
     assert batch["targets"].tolist() == histories.items[1:3].tolist()
-    assert batch["before"].tolist() == [0, 1]
-    assert batch["after"].tolist() == [1, 4]
+    assert batch["before"].tolist() == [0, 4]
+    assert batch["after"].tolist() == [4, 7]

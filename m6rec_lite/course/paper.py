@@ -37,6 +37,11 @@ MovieLens. A claim that holds here holds of the method when it is small; one tha
 is not refuted where it was made. The paper's figures are percentages or shares of its own data, and
 stand beside ours to show the direction of a difference, not its size.
 
+A history in words says how long ago each event was, counted from the moment of the question, as a
+service knows it. So whatever ranks by such words (zero-shot, and the domain where nobody was seen)
+is *time-aware*, and popularity, TF-IDF and the bigram are not. The retriever's rows are time-blind
+unless their settings say `now=True`.
+
 This page is written by code (`python -m m6rec_lite.course.paper`) from the files of this folder.
 """
 

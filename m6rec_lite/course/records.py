@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,17 @@ def put(path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> pd
         words = {name: str for name in key if not pd.api.types.is_numeric_dtype(table[name])}
         old = pd.read_csv(path, dtype=words, keep_default_na=False, na_values=["", "nan"])
         old = old.fillna(dict.fromkeys(words, ""))
-        mine = {tuple(map(str, one)) for one in table[list(key)].itertuples(index=False)}
-        kept = [tuple(map(str, one)) not in mine for one in old[list(key)].itertuples(index=False)]
+        mine = set(_keys(table, key))
+        kept = [one not in mine for one in _keys(old, key)]
         if any(kept):
             table = pd.concat([old[kept], table], ignore_index=True)
     write_atomically(path, table.to_csv(index=False, float_format="%.6g"))
     return table
+
+
+def _keys(table: pd.DataFrame, key: Sequence[str]) -> list[tuple[str | float, ...]]:
+    """Each row's key; a file says 4000 for 4000.0, and both are one number."""
+    return [
+        tuple(float(v) if isinstance(v, Real) else str(v) for v in one)
+        for one in table[list(key)].itertuples(index=False)
+    ]

@@ -42,7 +42,7 @@ from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.language.model_folder import ModelError
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
-from m6rec_lite.m6rec.config import SIZES
+from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.pretraining import pretrain
 from m6rec_lite.m6rec.run_folder import claim, tokens
@@ -129,14 +129,17 @@ def train(
     found = {"tokens": stages.run("tokens", prepare)}
     found["pretraining"] = stages.run("pretraining", pretraining)
     tokenizer = Tokenizer.load(folder / "model")
-    longest = max(LONGEST, SIZES[settings.size]["max_position_embeddings"])
+    longest = max(LONGEST, shape_of(settings.size)["max_position_embeddings"])
     worlds = [World(one, tokenizer, longest, work.rows, settings.seed) for one in data()]
     if len({world.tag for world in worlds}) < len(worlds):
         raise ValueError(f"{settings.data} names a data set twice: name each once")
 
     def tuning() -> dict[str, Any]:
         model = M6RecModel.from_pretrained(folder / "model")
-        shape = {"lines": settings.lines, "time": SIZES[settings.size]["max_position_embeddings"]}
+        shape = {
+            "lines": settings.lines,
+            "time": shape_of(settings.size)["max_position_embeddings"],
+        }
         objectives = settings.objectives(tokenizer)
         adapt = tuple(
             PretrainingBatches(TokenFile(folder / "tokens" / part, tokenizer), objectives,
@@ -200,7 +203,7 @@ def train(
             return judge_retrieval(world, folder / "model", out, **given)
 
         def zero_shot(world: World = world) -> dict[str, Any]:
-            read = max(SHORTEST, SIZES[settings.size]["max_position_embeddings"])
+            read = max(SHORTEST, shape_of(settings.size)["max_position_embeddings"])
             return judge_likelihood(replace(world, max_tokens=read), plain(), work.limit)
 
         found[f"retrieval{tail}"] = stages.run(f"retrieval{tail}", retrieval)
@@ -226,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.course.train_m6rec", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--size", default="nano", choices=list(SIZES))
+    parser.add_argument("--size", default="nano", help=SIZE_HELP)
     parser.add_argument("--data", default="bazaar", help="names or folders, joined by +")
     parser.add_argument("--out", type=Path, help="default: runs/m6rec/<size>-<data>")
     for name in ("steps", "lines", "accumulate", "vocab_size", "seed"):

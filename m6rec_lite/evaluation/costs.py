@@ -2,12 +2,14 @@
 
 Memory is the growth of the process's resident set above where it stood at the start. The kernel
 keeps the exact peak of a process's life; where the block raised it, that figure is used, else the
-highest of samples taken every few milliseconds. Memory that Python kept from earlier work and used
-again does not show, so measure large models in a fresh process.
+highest of samples taken every few milliseconds. What is garbage already is collected before the
+block, so that to give it back does not count as the block's thrift. Memory that Python kept from
+earlier work and used again does not show, so measure large models in a fresh process.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -74,6 +76,7 @@ class Meter:
             self._highest = max(self._highest, _resident_mb())
 
     def __enter__(self) -> Self:
+        gc.collect()
         self._start = self._highest = _resident_mb()
         self._lifetime = _lifetime_peak_mb()
         self._done = threading.Event()

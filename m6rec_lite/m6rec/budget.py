@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from m6rec_lite.m6rec.config import SIZES
+from m6rec_lite.m6rec.config import SIZE_HELP
 from m6rec_lite.m6rec.measured_step import Measured, measure, mix_of_example
 from m6rec_lite.m6rec.memory import (
     MARGIN,
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.m6rec.budget", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--size", default="nano", choices=list(SIZES))
+    parser.add_argument("--size", default="nano", help=SIZE_HELP)
     parser.add_argument("--vocab-size", type=int, default=4096)
     for name, said in (
         ("lines", "of a batch (default: the size's)"),

@@ -44,7 +44,7 @@ class M6RecCTR(ClickModel):
     Args:
         model: folder of a pretrained model and its tokenizer; None begins with a fresh model of
             ``size`` and a tokenizer made of the data set's words.
-        size: a name of ``m6rec.SIZES``, of a fresh model.
+        size: of a fresh model, see ``m6rec.config.shape_of``.
         vocab_size: of a fresh tokenizer.
         told: groups of phrases about the item, see ``tasks.scoring``.
         events: the latest events of the user that are told; 0 for none.

@@ -7,6 +7,7 @@ Four sizes have names. ``nano`` is for automatic checks on a processor, ``tiny``
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
@@ -41,6 +42,42 @@ SIZES: dict[str, dict[str, int]] = {
         "max_position_embeddings": 1024,
     },
 }
+
+#: Of sizes given as layers x width: dimensions of a head, and tokens read at once.
+HEAD, LINE = 32, 128
+#: What a command says of its ``--size``.
+SIZE_HELP = f"one of {', '.join(SIZES)}, or layers x width, such as 3x64"
+
+
+def shape_of(size: str) -> dict[str, int]:
+    """The shape of a named size, or of one given as layers x width, such as ``3x64``.
+
+    Args:
+        size: a name of ``SIZES``, or two whole numbers; the width is a multiple of ``HEAD``, and
+            ``LINE`` tokens are read at once.
+
+    Returns:
+        ``hidden_size``, ``num_hidden_layers``, ``num_attention_heads`` and
+        ``max_position_embeddings``.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if size in SIZES:
+        return dict(SIZES[size])
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
+    if found is None or int(found[2]) % HEAD:
+        raise ValueError(
+            f"size must be one of {', '.join(SIZES)}, or layers x width with a width in multiples "
+            f"of {HEAD}, such as 3x64; got {size!r}"
+        )
+    layers, width = int(found[1]), int(found[2])
+    return {
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": width // HEAD,
+        "max_position_embeddings": LINE,
+    }
 
 
 class M6RecConfig(PreTrainedConfig):
@@ -129,15 +166,13 @@ class M6RecConfig(PreTrainedConfig):
         """The configuration of a named size for a tokenizer.
 
         Args:
-            size: a name of ``SIZES``.
+            size: see ``shape_of``.
             tokenizer: its vocabulary, special tokens and fingerprint enter.
             changes: fields that shall differ.
 
         Raises:
             ValueError: if there is no such size.
         """
-        if size not in SIZES:
-            raise ValueError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
         given = {
             "vocab_size": tokenizer.vocab_size,
             "pad_token_id": tokenizer.id("[PAD]"),
@@ -148,7 +183,7 @@ class M6RecConfig(PreTrainedConfig):
             "mask_token_id": tokenizer.id("[MASK]"),
             "tokenizer": tokenizer.fingerprint,
         }
-        return cls(**(SIZES[size] | given | changes))
+        return cls(**(shape_of(size) | given | changes))
 
     def check_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Refuse a tokenizer that the model was not made for.

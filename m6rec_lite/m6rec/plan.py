@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from m6rec_lite.m6rec.batches import PretrainingBatches
-from m6rec_lite.m6rec.config import SIZES, M6RecConfig
+from m6rec_lite.m6rec.config import M6RecConfig, shape_of
 from m6rec_lite.m6rec.settings import PLANS
 
 #: Bytes of a number that the blocks compute with, by precision; weights always have 4.
@@ -91,10 +91,9 @@ class Plan:
         Raises:
             ValueError: if there is no such size.
         """
-        if size not in SIZES:
-            raise ValueError(f"size must be one of {', '.join(SIZES)}, got {size!r}")
-        config = M6RecConfig(vocab_size=vocab_size, **SIZES[size])
-        usual = {name: PLANS[size][name] for name in ("lines", "steps")}
+        config = M6RecConfig(vocab_size=vocab_size, **shape_of(size))
+        plan = PLANS.get(size, PLANS["nano"])
+        usual = {name: plan[name] for name in ("lines", "steps")}
         return cls(config, **usual | {k: v for k, v in changes.items() if v is not None})
 
     @property

@@ -26,7 +26,7 @@ from accelerate import Accelerator, PartialState
 from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
-from m6rec_lite.m6rec.config import SIZES, M6RecConfig
+from m6rec_lite.m6rec.config import M6RecConfig, shape_of
 from m6rec_lite.m6rec.memory import free_bytes, largest_size_that_fits, needs, ways_to_fit
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge, ngram_nats
@@ -103,7 +103,7 @@ def pretrain(
         claim(out, settings, accelerator.is_main_process)
         tokenizer, train, held_out = tokens(settings, out, datasets, progress)
     objectives = settings.objectives(tokenizer)
-    time = SIZES[settings.size]["max_position_embeddings"]
+    time = shape_of(settings.size)["max_position_embeddings"]
     shape = {"lines": settings.lines, "time": time}
     batches = PretrainingBatches(train, objectives, tokenizer, **shape)
     judged = PretrainingBatches(held_out, objectives, tokenizer, **shape)
@@ -156,7 +156,8 @@ def pretrain(
 
 def plan_of(settings: Pretraining, accelerator: Accelerator, recompute: bool = False) -> Plan:
     """The run as far as its cost goes."""
-    shape = SIZES[settings.size] | {"positions": settings.positions, "dropout": settings.dropout}
+    shape = shape_of(settings.size)
+    shape |= {"positions": settings.positions, "dropout": settings.dropout}
     precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
     return Plan(
         M6RecConfig(vocab_size=settings.vocab_size, **shape),

@@ -18,7 +18,7 @@ from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import Card, DataError, Dataset
 from m6rec_lite.language.behaviour import ALL_PARTS, BehaviourText
 from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
-from m6rec_lite.m6rec.config import SIZES, M6RecConfig
+from m6rec_lite.m6rec.config import M6RecConfig, shape_of
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.retriever_network import RetrieverNetwork, gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval
@@ -42,10 +42,12 @@ class RetrieverShape:
     Args:
         reads: ``text``, ``ids`` or ``both``. An item without training rows is known by its text.
         model: folder of a pretrained model and its tokenizer; None begins with a fresh model.
-        size: a name of ``m6rec.SIZES``, of a fresh model.
+        size: of a fresh model, see ``m6rec.config.shape_of``.
         vocab_size: of a fresh tokenizer.
         parts: of an item's text, of ``behaviour.ALL_PARTS``.
-        gaps: say how much time lies between events, as the text of a history does.
+        gaps: say how much time lay between the events of a history.
+        now: say besides how much time lies between the last event and the question, as a history
+            told in words does. That is *time-aware*: compare it with its like.
         dimensions: of the space in which people and items meet.
         tau: temperature of the softmax.
         correct: the log-Q correction.
@@ -57,6 +59,7 @@ class RetrieverShape:
     vocab_size: int = 2048
     parts: Sequence[str] = PARTS
     gaps: bool = True
+    now: bool = False
     dimensions: int = 128
     tau: float = 0.07
     correct: bool = True
@@ -139,16 +142,16 @@ class M6RecRetriever(NextItemRecommender, RetrieverShape):
             config = M6RecConfig.of_size(self.size, self._tokenizer, dropout=self.dropout)
             model = M6RecModel(config)
         else:  # ids alone need no words
-            if self.size not in SIZES:
-                raise ValueError(f"size must be one of {', '.join(SIZES)}, got {self.size!r}")
-            config = M6RecConfig(vocab_size=len(SPECIALS), dropout=self.dropout, **SIZES[self.size])
+            shape = shape_of(self.size)
+            config = M6RecConfig(vocab_size=len(SPECIALS), dropout=self.dropout, **shape)
             model = M6RecModel(config)
         self._config = model.config
         retrieval = Retrieval(
             model.config.hidden_size, n_items, self.dimensions, self.tau, self.correct
         )
         ids = self.reads != "text"
-        return RetrieverNetwork(model, retrieval, self._words, ids, self.gaps, self.dropout)
+        times = {"gaps": self.gaps, "now": self.now}
+        return RetrieverNetwork(model, retrieval, self._words, ids, dropout=self.dropout, **times)
 
     def _batches(self, histories: Histories, negatives: Any) -> EventBatches:
         network = self._network

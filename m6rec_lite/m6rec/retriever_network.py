@@ -21,8 +21,11 @@ from m6rec_lite.m6rec.tasks.retrieval import Retrieval
 from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotary_angles
-from m6rec_lite.recommenders.din_network import GAPS
 from m6rec_lite.recommenders.sequences import Batch, questions
+
+#: Ends of what lies between events, in seconds. Who ticks off a list leaves nothing between, and
+#: that tells more of what comes next than whether a pause was of days or weeks.
+GAPS = (0, 5, 15, 60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000)
 
 #: Of the embeddings of what lies between events, at the start.
 SPREAD = 0.02
@@ -37,7 +40,8 @@ class RetrieverNetwork(nn.Module):
         words: ``(n_items, vocab_size)`` weights of each item's tokens, rows of length 1; None
             reads no text.
         ids: give each item a vector of its own besides.
-        gaps: say how long before and after each event the next one was.
+        gaps: say how long before each event the last one was.
+        now: say how long after each event the next one was, or the question is.
         dropout: of the vectors that enter the blocks.
     """
 
@@ -48,6 +52,7 @@ class RetrieverNetwork(nn.Module):
         words: sparse.csr_array | None,
         ids: bool,
         gaps: bool,
+        now: bool,
         dropout: float,
     ) -> None:
         super().__init__()
@@ -63,11 +68,11 @@ class RetrieverNetwork(nn.Module):
             # Beside words an id is what they do not say: 0 until rows teach it, so that an item
             # without rows is what its words say.
             nn.init.normal_(self.ids.weight, std=0.0 if self.has_words else SPREAD)
-        self.before = self.after = None
-        if gaps:
-            self.before, self.after = (nn.Embedding(len(GAPS) + 2, d) for _ in range(2))
-            for table in (self.before, self.after):
-                nn.init.normal_(table.weight, std=SPREAD)
+        told = {"before": gaps, "after": now}
+        names = [name for name, wanted in told.items() if wanted]
+        self.times = nn.ModuleDict({name: nn.Embedding(len(GAPS) + 2, d) for name in names})
+        for table in self.times.values():
+            nn.init.normal_(table.weight, std=SPREAD)
         self.dropout = Dropout(dropout)
 
     def catalogue(self) -> Tensor:
@@ -89,14 +94,14 @@ class RetrieverNetwork(nn.Module):
 
         Args:
             vectors: what ``catalogue`` gives.
-            batch: ``items`` ``(tokens,)``; with gaps ``before`` and ``after`` too.
+            batch: ``items`` ``(tokens,)``, and the ``before`` and ``after`` of ``gap_codes``.
             packing: how the rows lie.
         """
         model = self.model
-        x = vectors[batch["items"]] * math.sqrt(vectors.shape[1])
-        if self.before is not None:
-            scale = math.sqrt(vectors.shape[1])
-            x = x + scale * (self.before(batch["before"]) + self.after(batch["after"]))
+        x = vectors[batch["items"]]
+        for name, table in self.times.items():
+            x = x + table(batch[name])
+        x = x * math.sqrt(vectors.shape[1])
         rotary, back = None, packing.steps_back
         if model.positions is not None:
             x = x + model.positions(back.clamp_max(model.config.max_position_embeddings - 1))

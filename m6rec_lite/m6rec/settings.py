@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from m6rec_lite.language.tokenizer import Tokenizer
-from m6rec_lite.m6rec.config import SIZES
+from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.infilling import Infilling, Objective, SentenceGeneration
 from m6rec_lite.m6rec.objective import PretrainingLoss
 
@@ -22,9 +22,9 @@ PLANS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Pretraining:
-    """What fixes a run; ``None`` takes what ``PLANS`` has for the size."""
+    """What fixes a run; ``None`` takes what ``PLANS`` has for the size, or for nano."""
 
-    size: str = field(default="nano", metadata={"help": f"one of {', '.join(SIZES)}"})
+    size: str = field(default="nano", metadata={"help": SIZE_HELP})
     data: str = field(
         default="bazaar", metadata={"help": "names or folders for load_dataset, joined by +"}
     )
@@ -46,9 +46,8 @@ class Pretraining:
     validations: int = field(default=10, metadata={"help": "looks at held-out documents"})
 
     def __post_init__(self) -> None:
-        if self.size not in PLANS:
-            raise ValueError(f"size must be one of {', '.join(PLANS)}, got {self.size!r}")
-        for name, value in PLANS[self.size].items():
+        shape_of(self.size)  # refuses what is no size
+        for name, value in PLANS.get(self.size, PLANS["nano"]).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         if self.steps < 1 or self.validations < 1:
