@@ -85,12 +85,12 @@ def test_a_curve_fits_counts_anew_and_adapts_networks_from_one_beginning() -> No
 
 def test_adapting_learns_what_the_further_rows_say() -> None:
     rows = OPENED.examples(OPENED.n_examples)
-    model = M6RecRetriever(epochs=2, dropout=0.0, device="cpu")
+    model = M6RecRetriever(reads="text", epochs=2, dropout=0.0, device="cpu")
     model.fit(OPENED.elsewhere(), items=DATASET.items, progress=False)
     before = evaluate(model, SPLIT, progress=False)["ndcg@10"]
     epochs, popularity = model.epochs, model.popularity_.copy()
     assert model.adapt(rows, epochs=15, lr=3e-3, progress=False) is model
-    assert evaluate(model, SPLIT, progress=False)["ndcg@10"] > before + 0.02
+    assert evaluate(model, SPLIT, progress=False)["ndcg@10"] > before + 0.05
     assert model.epochs == epochs
     assert len(model.history) == 15
     assert model.popularity_.sum() == popularity.sum() + len(pairs(rows))
