@@ -194,8 +194,7 @@ def new_domain(results: Path) -> Ours | None:
     protocol = (
         f"{rows['dataset'].iloc[0]}: a domain whose rows are hidden, and given back so many at a "
         f"time; strangers are asked for their next item of it, NDCG@10 among its items. In turn "
-        f"{domains}; seed {_listed(sorted(set(mine['seed'])))}. Ours is told the moment of the "
-        "question, its rivals are not."
+        f"{domains}; seed {_listed(sorted(set(mine['seed'])))}."
     )
     return Ours(tuple(phrases), protocol, _commands(mine), tuple(against))
 

@@ -75,9 +75,6 @@ PRIOR = "M6-Rec and popularity"
 EPOCHS = 12
 #: Examples of a new domain, and then all there are.
 EXAMPLES = (0, 10, 30, 100, 300, 1000, 3000)
-#: What the new domain's retriever reads: text, and the moment of the question. Its rivals are not
-#: told that, so whoever reads the curves must be.
-TOLD = {"reads": "text", "now": True}
 #: A retriever that begins with the words of a model that has seen nobody in the domain.
 PRETRAINED = "M6RecRetriever, pretrained"
 
@@ -266,7 +263,7 @@ def new_domain(dataset: Dataset, root: Path, options: argparse.Namespace) -> lis
         "ItemKNN": lambda: ItemKNN(decay=0.8),
         "EASE": lambda: EASE(decay=0.8),
         "SASRec": lambda: SASRec(max_length=50, epochs=EPOCHS, lr=3e-3, seed=options.seed),
-        "M6RecRetriever": partial(M6RecRetriever, **TOLD, epochs=EPOCHS, seed=options.seed),
+        "M6RecRetriever": lambda: M6RecRetriever(reads="text", epochs=EPOCHS, seed=options.seed),
     }
     rows = []
     for domain in options.domains or sorted(dataset.items["domain"].dropna().unique()):
@@ -275,7 +272,7 @@ def new_domain(dataset: Dataset, root: Path, options: argparse.Namespace) -> lis
         folder = root / "runs" / f"m6rec-nano-without-{domain}-seed{options.seed}" / "model"
         if folder.is_dir():  # what ``closed-domain`` has pretrained
             makes[PRETRAINED] = partial(
-                M6RecRetriever, **TOLD, model=str(folder), epochs=EPOCHS // 2
+                M6RecRetriever, reads="text", model=str(folder), epochs=EPOCHS // 2
             )
         else:
             makes.pop(PRETRAINED, None)

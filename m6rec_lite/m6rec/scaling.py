@@ -17,9 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 #: Where the search for a law begins: ln floor, ln a, alpha, ln b, beta.
-STARTS = tuple(
-    itertools.product((-3.0, -1.0, 0.0), (0.0, 5.0, 10.0), (0.2, 0.8), (0.0, 5.0, 10.0), (0.2, 0.8))
-)
+STARTS = tuple(itertools.product((-2.0, 0.0), (2.0, 8.0), (0.2, 0.8), (2.0, 8.0), (0.2, 0.8)))
 
 
 @dataclass(frozen=True)
@@ -142,5 +140,5 @@ def resampled_laws(
     floor, a, alpha, b, beta = astuple(law)
     tiny = np.finfo(float).tiny
     begin = (np.log(floor + tiny), np.log(a + tiny), alpha, np.log(b + tiny), beta)
-    starts = (begin, *STARTS[:: len(STARTS) // 6])
+    starts = (begin, *STARTS[::7])
     return [fit_law(parameters, tokens, one, starts=starts) for one in again]
