@@ -249,6 +249,13 @@ def test_times_in_words():
     minutes = [0.001, 0.75, 1.2, 1.6, 95.2, 150]
     wanted = ["1 second", "45 seconds", "1 minute", "2 minutes", "95 minutes", "2.5 hours"]
     assert [in_words(value) for value in minutes] == wanted
+    long_ = [95 * 60, 10 * 24 * 60, 3 * 525_960, 236_503 * 60]
+    assert [in_words(value) for value in long_] == [
+        "95.0 hours",
+        "10 days",
+        "3.0 years",
+        "27.0 years",
+    ]
 
 
 # ---- TensorBoard

@@ -7,9 +7,12 @@ the last item of a user by time is the one to find. They do not all break ties o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ NEURAL: dict[str, tuple[Figure, ...]] = {
         Figure("GRU4Rec, full cross-entropy", 0.2811, 0.1648, "generative-recommenders"),
         Figure("SASRec, sampled softmax", 0.2853, 0.1603, "generative-recommenders"),
         Figure("T5-small that writes item ids as text", 0.2945, 0.1683, "OpenP5"),
+        Figure("HSTU", 0.3097, 0.1720, "generative-recommenders"),
         Figure("gSASRec", 0.3003, 0.1726, "gSASRec"),
         Figure("SASRec, full cross-entropy", 0.3152, 0.1821, "antklen"),
         Figure("SASRec, cross-entropy over 3,000 negatives", 0.3159, 0.1857, "antklen"),
@@ -86,7 +90,60 @@ NEURAL: dict[str, tuple[Figure, ...]] = {
 #: to be compared with their like.
 TIME_AWARE: dict[str, tuple[Figure, ...]] = {
     "ml-1m": (
-        Figure("HSTU, told the moment", 0.3226, 0.1880, "RecTools"),
-        Figure("HSTU-large, told the moment", 0.3642, 0.2164, "RecTools"),
+        Figure("HSTU", 0.3226, 0.1880, "RecTools"),
+        Figure("HSTU-large", 0.3642, 0.2164, "RecTools"),
     ),
 }
+
+#: Of ours, what stands beside the published networks.
+SHOWN = ("Popularity", "Bigram", "EASE", "GRU4Rec", "SASRec", "BERT4Rec", "M6RecRetriever")
+#: How ours are called there by a word of their settings, the first that fits.
+_READS = {"reads=text": "M6-Rec, text", "reads=ids": "M6-Rec, ids", "": "M6-Rec, text and ids"}
+MOMENT = "the moment"
+
+
+def beside(board: pd.DataFrame, dataset: str, models: Sequence[str] = SHOWN) -> pd.DataFrame:
+    """Our networks beside the published ones, and who was not run; the worst first.
+
+    Args:
+        board: leaderboard rows of the data set, oldest first; of each model, and of what it reads
+            and is told, the settings that were run last count, and their seeds are averaged.
+        dataset: a name in ``NEURAL``.
+        models: which of ours.
+
+    Returns:
+        ``model knows seeds HR@10 NDCG@10 low high minutes source``: ``knows`` is "the moment" for
+        models that are told when the question is asked, ``low`` and ``high`` are the ends of the
+        seeds' intervals over people, ``minutes`` a seed's to fit.
+    """
+    board = board[board["model"].isin(models)]
+    told = board["variant"].str.contains
+    reads = [next(n for word, n in _READS.items() if word in v) for v in board["variant"]]
+    names = np.where(board["model"] == "M6RecRetriever", reads, board["model"])
+    knows = np.where(told("now=True|relative_to=at"), MOMENT, "")
+    rows: list[dict[str, Any]] = []
+    for (name, what), some in board.groupby([names, knows]):
+        mine = some[some["variant"] == some["variant"].iloc[-1]]
+        means = mine[["hr@10", "ndcg@10", "fit_seconds"]].mean()
+        rows.append(
+            {"model": name, "knows": what, "seeds": mine["seed"].nunique()}
+            | {"HR@10": means["hr@10"], "NDCG@10": means["ndcg@10"]}
+            | {"low": mine["ndcg@10_low"].min(), "high": mine["ndcg@10_high"].max()}
+            | {"minutes": means["fit_seconds"] / 60, "source": "ours"}
+        )
+    wanted = [("M6-Rec, text", ""), ("M6-Rec, text and ids", ""), ("M6-Rec, text and ids", MOMENT)]
+    wanted = [*((n, "") for n in models if n != "M6RecRetriever"), *wanted]
+    there = {(row["model"], row["knows"]) for row in rows}
+    rows += [
+        {"model": name, "knows": what, "source": "not run here"}
+        for name, what in wanted
+        if (name, what) not in there
+    ]
+    for what, figures in (("", NEURAL), (MOMENT, TIME_AWARE)):
+        rows += [
+            {"model": f.model, "knows": what, "HR@10": f.hr, "NDCG@10": f.ndcg, "source": f.source}
+            for f in figures.get(dataset, ())
+        ]
+    columns = ["model", "knows", "seeds", "HR@10", "NDCG@10", "low", "high", "minutes", "source"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values("NDCG@10", na_position="first").reset_index(drop=True)

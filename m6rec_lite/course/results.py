@@ -24,6 +24,7 @@ from m6rec_lite.course.figures import ladder, ladder_alt, png, style
 from m6rec_lite.course.freshness import METADATA
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
 from m6rec_lite.course.places import chapters, project_root
+from m6rec_lite.course.published import beside
 from m6rec_lite.course.runner import run
 from m6rec_lite.course.store import FACTS
 from m6rec_lite.data import DataError, load_dataset
@@ -75,11 +76,24 @@ def write_readme(root: Path) -> None:
     best = best.rename(columns={"fit_seconds": "seconds to fit"})
     best = best.round({"hr@10": 3, "ndcg@10": 3, "seconds to fit": 1})
     fill(root / "README.md", "ladder", f"{picture}\n\n{table(best)}")
+    fill(root / "README.md", "real", real_table(board))
     fill(root / "README.md", "chapters", table(chapter_table(root)))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         run(scale="smoke", root=root)
     fill(root / "README.md", "run", f"```\n{printed.getvalue().strip()}\n```")
+
+
+def real_table(board: Leaderboard) -> str:
+    """Ours beside the published networks on MovieLens-1M, best first."""
+    rows = beside(board.frame("ml-1m", scale=SCALE), "ml-1m")
+    rows = rows[rows["NDCG@10"].notna()].iloc[::-1]
+    columns = {"model": "model", "knows": "knows", "seeds": "seeds", "source": "measured by"}
+    shown = rows[list(columns)].rename(columns=columns)
+    shown["seeds"] = [f"{n:.0f}" if n == n else "" for n in rows["seeds"]]
+    for place, name in enumerate(("HR@10", "NDCG@10")):
+        shown.insert(3 + place, name, rows[name].map("{:.4f}".format))
+    return table(shown)
 
 
 def chapter_table(root: Path) -> pd.DataFrame:

@@ -87,10 +87,14 @@ class TimeGuard(Callback):
 
 
 def in_words(minutes: float) -> str:
-    """``40 seconds``, ``12 minutes``, ``3.5 hours``."""
+    """``40 seconds``, ``12 minutes``, ``3.5 hours``, ``9 days``, ``2.1 years``."""
     if minutes < 1:
         seconds = max(1, round(60 * minutes))
         return f"{seconds} seconds" if seconds > 1 else "1 second"
     if minutes < 120:
         return f"{minutes:.0f} minutes" if minutes >= 1.5 else "1 minute"
-    return f"{minutes / 60:.1f} hours"
+    hours = minutes / 60
+    if hours < 96:
+        return f"{hours:.1f} hours"
+    days = hours / 24
+    return f"{days:.0f} days" if days < 730 else f"{days / 365.25:,.1f} years"
