@@ -11,6 +11,7 @@ import pytest
 
 from m6rec_lite.course import scaling_runs
 from m6rec_lite.course.scaling_runs import main, said, settings_of
+from m6rec_lite.course.train_m6rec import Stopped
 from m6rec_lite.data.bazaar import generate
 from m6rec_lite.m6rec import pretraining
 from m6rec_lite.m6rec.config import shape_of
@@ -54,7 +55,7 @@ def table(root: Path, patched: pytest.MonkeyPatch) -> pd.DataFrame:
     def watched(settings: Any, *given: Any, **more: Any) -> Any:
         begun.append(settings.size)
         if len(begun) == 3:
-            raise KeyboardInterrupt("told to end")
+            raise Stopped("told to end")
         return real(settings, *given, **more)
 
     patched.setattr(scaling_runs, "pretrain", watched)
@@ -80,7 +81,7 @@ def test_every_size_is_run_to_the_end_of_every_length(table: pd.DataFrame) -> No
 
 
 def test_the_tokens_are_made_once(table: pd.DataFrame, root: Path) -> None:
-    runs = root / "runs" / "scaling" / "bazaar"
+    runs = root / "runs" / "scaling" / "bazaar" / "seed0"
     files = sorted(runs.glob("1x*/tokens/*/*.bin"))
     for name in {path.relative_to(path.parents[2]) for path in files}:
         copies = [path.read_bytes() for path in runs.glob(f"1x*/{name}")]

@@ -25,6 +25,7 @@ import pandas as pd
 
 from m6rec_lite.course.places import project_root
 from m6rec_lite.course.records import put
+from m6rec_lite.course.train_m6rec import Stopped
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.plan import Plan, parameters
 from m6rec_lite.m6rec.pretraining import pretrain
@@ -64,25 +65,22 @@ def run(settings: Pretraining, folder: Path, *, device: str | None, progress: bo
         progress: show bars.
 
     Raises:
-        KeyboardInterrupt: if a signal ended the run; its checkpoint is kept.
+        Stopped: if a signal ended the run; its checkpoint is kept.
     """
+    folder /= f"seed{settings.seed}"  # which documents are held out depends on it
     out = folder / f"{settings.size}-{settings.steps}-{settings.lr:g}-{settings.lines}"
-    out = out.with_name(f"{out.name}-seed{settings.seed}")
-    path, shared = out / "report.json", folder / "tokens"
+    path = out / "report.json"
     if not path.is_file():
-        if shared.is_dir() and not (out / "tokens").is_dir():
-            shutil.copytree(shared, out / "tokens")
-        if (folder / "tokenizer").is_dir() and not (out / "tokenizer").is_dir():
-            shutil.copytree(folder / "tokenizer", out / "tokenizer")
+        for name in ("tokens", "tokenizer"):
+            _copy(folder / name, out / name)
         *_, history = pretrain(settings, out, device=device, ngrams=False, progress=progress)
         if history.stopped is not None:
-            raise KeyboardInterrupt(history.stopped)
+            raise Stopped(history.stopped)
         for name in ("tokens", "tokenizer"):
-            if (out / name).is_dir() and not (folder / name).is_dir():
-                shutil.copytree(out / name, folder / name)
+            _copy(out / name, folder / name)
     report = json.loads(path.read_text(encoding="utf-8"))
     found = report["held out"]
-    weights = {name: settings.weights[name] for name in ("infilling", "sentence")}
+    weights = settings.weights
     loss = sum(found[f"{name} nats"] * w for name, w in weights.items()) / sum(weights.values())
     return {
         "data": report["data"],
@@ -102,6 +100,15 @@ def run(settings: Pretraining, folder: Path, *, device: str | None, progress: bo
         "threads": report["threads"],
         "torch": report["torch"],
     }
+
+
+def _copy(here: Path, there: Path) -> None:
+    """A folder copied whole or not at all, where it is and is not there yet."""
+    if here.is_dir() and not there.is_dir():
+        half = there.with_name(f".{there.name}.part")
+        shutil.rmtree(half, ignore_errors=True)
+        shutil.copytree(here, half)
+        half.rename(there)
 
 
 def said(table: pd.DataFrame, base: str = "base", samples: int = 100) -> list[str]:
@@ -153,32 +160,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tag = re.sub(r"[^\w.+-]+", "-", given.data).strip("-")
     root = project_root()
     command = " ".join([parser.prog, *(sys.argv[1:] if arguments is None else arguments)])
+    same = {name: getattr(given, name) for name in ("data", "lr", "lines", "tokenizer", "seed")}
+    grid = [(size, tokens) for tokens in given.tokens for size in given.sizes]
     try:
-        plans = [
-            settings_of(
-                size,
-                tokens,
-                data=given.data,
-                lr=given.lr,
-                lines=given.lines,
-                tokenizer=given.tokenizer,
-                seed=given.seed,
-            )
-            for tokens in given.tokens
-            for size in given.sizes
-        ]
-        for i, settings in enumerate(plans):
-            row = run(
-                settings,
-                root / "runs" / "scaling" / tag,
-                device=given.device,
-                progress=not given.quiet,
-            )
-            row |= {"tokens": given.tokens[i // len(given.sizes)], "command": command}
+        plans = [settings_of(size, tokens, **same) for size, tokens in grid]
+        for i, (settings, (size, tokens)) in enumerate(zip(plans, grid, strict=True)):
+            folder = root / "runs" / "scaling" / tag
+            row = run(settings, folder, device=given.device, progress=not given.quiet)
+            row |= {"tokens": tokens, "command": command}
             table = put(root / "results" / "scaling" / f"{tag}.csv", [row], KEY)
-            print(f"{i + 1} of {len(plans)}: {row['size']}, {row['loss']:.3f} nats", flush=True)
+            said_ = f"{row['tokens read']:,} tokens, {row['loss']:.3f} nats"
+            print(f"{i + 1} of {len(grid)}: {size}, {said_}", flush=True)
         print(*said(table), sep="\n")
-    except KeyboardInterrupt as why:
+    except Stopped as why:
         print(f"{why}; what is done is kept, start it again to go on")
         return 143
     except (CheckpointError, DiskFullError, OutOfMemoryError, ValueError) as error:
