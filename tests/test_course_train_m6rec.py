@@ -83,7 +83,12 @@ def test_every_stage_is_done_once_and_found_something(
     assert "infilling nats" in found["tuning"]["records"][-1]  # what is left of the pretraining
     assert "adapt" in found["tuning"]["records"][-1]
     assert 0 < found["retrieval"]["ndcg@10"] < 1
+    share = found["retrieval"]["ndcg@10, share of the oracle's"]
+    assert found["retrieval"]["ndcg@10"] < share < 1
     assert found["zero-shot"]["users"] == 2
+    assert 0 <= found["zero-shot"]["oracle ndcg@10"] <= 1
+    assert 0.5 < found["scoring"]["auc of the oracle"] <= 1
+    assert found["scoring"]["auc"] < found["scoring"]["auc of the oracle"]
     assert found["scoring"]["rows"] == 200
     assert 0 < found["scoring"]["log_loss"] < 0.3  # clicks are few, and chances are mended
     assert found["conversation"]["exists"] == 1.0  # its catalogue lets nothing else be named

@@ -12,6 +12,8 @@ import numpy as np
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.m6rec_tuning import World
 from m6rec_lite.course.task_runs import asked, ranked, some_users
+from m6rec_lite.data import Split
+from m6rec_lite.data.bazaar.oracle import OracleRecommender
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
 from m6rec_lite.evaluation.ctr import ctr_metrics
 from m6rec_lite.m6rec.click_model import mended
@@ -43,11 +45,13 @@ WRITES = {
 
 
 def figures(report: Report) -> dict[str, float]:
-    """What is told of a ranking: with the ends of the intervals."""
+    """What is told of a ranking: with the ends of the intervals, and the share of an oracle's."""
     found: dict[str, float] = {"users": report.n_users}
     for name in ("hr@10", "ndcg@10"):
         found[name] = report[name]
         found[f"{name}_low"], found[f"{name}_high"] = report.intervals[name]
+        if report.oracle_share is not None:
+            found[f"{name}, share of the oracle's"] = report.oracle_share[name]
     return found
 
 
@@ -85,7 +89,7 @@ def judge_retrieval(
         progress=progress,
     )
     cost = Cost(float(sum(model.history["seconds"])), math.nan)
-    report = evaluate(model, split, fit_cost=cost, progress=progress)
+    report = evaluate(model, split, fit_cost=cost, oracle=_best(world, split), progress=progress)
     board = Leaderboard(out / "leaderboard")
     board.add(report, scale=scale, seed=world.seed, variant=variant, command=command)
     plain = fit_and_evaluate(Bigram(), split, progress=False)
@@ -120,7 +124,12 @@ def judge_scoring(
     task = both.tasks[name]
     examples = task.build_examples(asked, world.dataset, world.framing, label=None)
     chance = mended(task.predict(both.model, examples), kept)
-    found = ctr_metrics(truth, chance, asked["user_id"].to_numpy())
+    users = asked["user_id"].to_numpy()
+    found = ctr_metrics(truth, chance, users)
+    if world.dataset.oracle is not None:
+        names = ("user_id", "item_id", "timestamp", "position")
+        best = world.dataset.oracle.click_probability(*(test[name].to_numpy() for name in names))
+        found |= {"auc of the oracle": ctr_metrics(truth, best, users)["auc"]}
     return {"rows": len(truth), "clicked": float(truth.mean())} | found
 
 
@@ -132,7 +141,16 @@ def judge_likelihood(world: World, model: M6RecModel, limit: int) -> dict[str, f
     split = some_users(world.split, max(1, limit // 4), limit, world.seed)
     scoring, report = ranked(asked(model, split, world.framing), "M6-Rec", split)
     popular = evaluate(Popularity().fit(split.train), split, progress=False)
-    return figures(report) | {"score": scoring, "popularity ndcg@10": popular["ndcg@10"]}
+    found = figures(report) | {"score": scoring, "popularity ndcg@10": popular["ndcg@10"]}
+    if (oracle := _best(world, split)) is not None:
+        found["oracle ndcg@10"] = evaluate(oracle, split, progress=False)["ndcg@10"]
+    return found
+
+
+def _best(world: World, split: Split) -> OracleRecommender | None:
+    """The best ranking there can be, where the world is known."""
+    oracle = world.dataset.oracle
+    return None if oracle is None else oracle.recommender(split.item_ids)
 
 
 def judge_writing(world: World, both: Together, name: str, limit: int) -> dict[str, Any]:
