@@ -317,6 +317,20 @@ def test_saved_and_loaded_is_the_same(tmp_path):
     assert again.oracle.world.dials == data.oracle.world.dials
 
 
+def test_a_bazaar_of_one_s_own_is_loaded_by_its_folder_and_called_so(tmp_path):
+    data = world()
+    bazaar.save(data, tmp_path / "bazaar-x10")
+    again = load_dataset(tmp_path / "bazaar-x10")
+    assert again.name == "bazaar-x10"
+    assert bazaar.tables_hash(again) == bazaar.tables_hash(data)
+    split = leave_one_out(again)
+    assert split.dataset == "bazaar-x10"
+    chances = again.oracle.recommender(split.item_ids).score(split.test.histories[:3])
+    assert chances.shape == (3, len(split.item_ids))
+    with pytest.raises(ValueError, match="on_bad_rows"):
+        load_dataset(tmp_path / "bazaar-x10", on_bad_rows="keep")
+
+
 def test_load_says_how_to_rebuild(tmp_path):
     with pytest.raises(DataError, match=r"python -m m6rec_lite\.data\.bazaar"):
         bazaar.load(tmp_path / "nowhere")
