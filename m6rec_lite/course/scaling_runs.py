@@ -122,16 +122,17 @@ def said(table: pd.DataFrame, base: str = "base", samples: int = 100) -> list[st
     columns = ("parameters", "tokens read", "loss")
     n, d, y = (table[name].to_numpy(float) for name in columns)
     law = fit_law(n, d, y)
+    off = np.abs(law.loss(n, d) / y - 1)
     lines = [
         f"L(N, D) = {law.floor:.3g} + {law.a:.3g} / N^{law.alpha:.3f} + "
         f"{law.b:.3g} / D^{law.beta:.3f}",
-        f"off by {np.abs(law.loss(n, d) / y - 1).mean():.1%} on average of {len(y)} runs",
+        f"off by {off.mean():.1%} on average of {len(y)} runs, {off.max():.1%} at most",
     ]
     largest = n == n.max()
     if len(np.unique(n)) > 3:
         smaller = fit_law(n[~largest], d[~largest], y[~largest])
         off = smaller.loss(n[largest], d[largest]) / y[largest] - 1
-        lines.append(f"fitted without the largest size: off by {off.mean():+.1%} there")
+        lines.append(f"without the largest size: off by {off.min():+.1%} to {off.max():+.1%} there")
     size = sum(parameters(Plan.of_size(base).config).values())
     there = [one.loss(size, 20 * size) for one in resampled_laws(n, d, y, n=samples)]
     low, high = np.quantile(there, [0.025, 0.975])
