@@ -145,5 +145,5 @@ def beside(board: pd.DataFrame, dataset: str, models: Sequence[str] = SHOWN) -> 
             for f in figures.get(dataset, ())
         ]
     columns = ["model", "knows", "seeds", "HR@10", "NDCG@10", "low", "high", "minutes", "source"]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns).astype({"seeds": "Int64"})
     return table.sort_values("NDCG@10", na_position="first").reset_index(drop=True)

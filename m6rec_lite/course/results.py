@@ -90,7 +90,7 @@ def real_table(board: Leaderboard) -> str:
     rows = rows[rows["NDCG@10"].notna()].iloc[::-1]
     columns = {"model": "model", "knows": "knows", "seeds": "seeds", "source": "measured by"}
     shown = rows[list(columns)].rename(columns=columns)
-    shown["seeds"] = [f"{n:.0f}" if n == n else "" for n in rows["seeds"]]
+    shown["seeds"] = ["" if pd.isna(n) else str(n) for n in rows["seeds"]]
     for place, name in enumerate(("HR@10", "NDCG@10")):
         shown.insert(3 + place, name, rows[name].map("{:.4f}".format))
     return table(shown)
