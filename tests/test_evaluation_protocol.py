@@ -1,6 +1,7 @@
 """The protocol: what is ranked, who counts, what a report holds."""
 
 import gc
+import mmap
 import os
 import time
 from dataclasses import replace
@@ -392,9 +393,16 @@ def test_reports_read_well(split, scores):
     assert tuple(frame.loc[("ndcg", 20), ["low", "high"]]) == first.intervals["ndcg@20"]
 
 
+def _pages(mib: int) -> np.ndarray:
+    """So much memory, touched, straight from the system: malloc may hand out what it kept."""
+    block = np.frombuffer(mmap.mmap(-1, mib * 2**20), dtype=np.uint8)
+    block[:] = 1
+    return block
+
+
 def test_a_meter_sees_what_a_block_holds_at_its_peak():
     with Meter() as meter:
-        block = np.ones(64 * 2**20 // 8)  # 64 MiB, touched
+        block = _pages(64)
         time.sleep(0.3)  # the meter looks every hundredth of a second, when it gets its turn
         del block
     assert meter.cost.seconds > 0
@@ -404,12 +412,12 @@ def test_a_meter_sees_what_a_block_holds_at_its_peak():
 def test_garbage_of_before_does_not_hide_what_a_block_holds():
     gc.disable()  # the garbage stays until somebody collects it
     try:
-        cycle = [np.ones(96 * 2**20 // 8)]
+        cycle = [_pages(96)]
         cycle.append(cycle)
         del cycle
         with Meter() as meter:
             gc.collect()
-            block = np.ones(64 * 2**20 // 8)
+            block = _pages(64)
             time.sleep(0.3)
             del block
     finally:
