@@ -83,7 +83,9 @@ def test_every_size_is_run_to_the_end_of_every_length(table: pd.DataFrame) -> No
 def test_the_tokens_are_made_once(table: pd.DataFrame, root: Path) -> None:
     runs = root / "runs" / "scaling" / "bazaar" / "seed0"
     files = sorted(runs.glob("1x*/tokens/*/*.bin"))
-    for name in {path.relative_to(path.parents[2]) for path in files}:
+    names = {path.relative_to(path.parents[2]) for path in files}
+    assert {name.parent.name for name in names} == {"train", "held-out"}
+    for name in names:
         copies = [path.read_bytes() for path in runs.glob(f"1x*/{name}")]
         assert len(copies) == 9
         assert len(set(copies)) == 1, name
