@@ -37,7 +37,7 @@ def test_plain_file(tmp_path):
     assert rows["value"].tolist() == [1.0] * 3
     assert data.items["item_id"].tolist() == [10, 20]
     assert data.users["user_id"].tolist() == [1, 2]
-    assert "original_id" not in data.items
+    assert data.interactions.dtypes[["user_id", "item_id"]].eq("int64").all()
 
 
 FORMS = {
@@ -69,7 +69,7 @@ def test_other_encodings(tmp_path):
     text = HEAD + "andré,1,100\n"
     for encoding in ("latin-1", "cp1252", "utf-16"):
         data = read(tmp_path, text.encode(encoding), encoding=encoding)
-        assert data.users["original_id"].tolist() == ["andré"]
+        assert data.users["user_id"].tolist() == ["andré"]
     with pytest.raises(DataError, match=r"mine.csv, line 2: byte 0xe9 is not utf-8.*cp1252"):
         read(tmp_path, text.encode("latin-1"))
     far = HEAD + "bob,1,100\n" * 3 + "andré,1,100\n"
@@ -182,13 +182,18 @@ def test_units_of_time(tmp_path, unit, written):
         read(tmp_path, HEAD + f"1,2,{written}\n1,2,soon\n", timestamp_unit=unit)
 
 
-def test_ids_as_text_are_numbered_and_kept(tmp_path):
+def test_ids_as_text_stay_as_they_are_written(tmp_path):
     data = read(tmp_path, HEAD + "ann,x-1,100\nbob,007,200\nann,7,300\n")
-    assert data.interactions["user_id"].tolist() == [0, 1, 0]
-    assert data.users["original_id"].tolist() == ["ann", "bob"]
-    assert data.items["original_id"].tolist() == ["x-1", "007", "7"]
-    assert data.interactions.dtypes[["user_id", "item_id"]].eq("int64").all()
-    assert any("original_id" in quirk for quirk in data.card.quirks)
+    assert data.interactions["user_id"].tolist() == ["ann", "bob", "ann"]
+    assert data.interactions["item_id"].tolist() == ["x-1", "007", "7"]
+    assert data.users["user_id"].tolist() == ["ann", "bob"]
+    assert data.items["item_id"].tolist() == ["007", "7", "x-1"]
+
+
+def test_whole_numbers_are_text_on_request(tmp_path):
+    data = read(tmp_path, HEAD + ROWS, text_ids=True)
+    assert data.interactions["item_id"].tolist() == ["20", "10", "20"]
+    assert data.users["user_id"].tolist() == ["1", "2"]
 
 
 def test_text_ids_join_tables_whatever_the_block(tmp_path):
@@ -198,7 +203,7 @@ def test_text_ids_join_tables_whatever_the_block(tmp_path):
           "items.csv")  # fmt: skip
     data = read_csv(tmp_path, progress=False, block_bytes=100)
     joined = data.interactions.merge(data.items, on="item_id")
-    assert joined["original_id"].tolist() == [str(n % 5) for n in range(200)] + ["last"]
+    assert joined["item_id"].tolist() == [str(n % 5) for n in range(200)] + ["last"]
     assert joined["title"].tolist() == [f"t{n % 5}" for n in range(200)] + ["z"]
     assert data.interactions.index.tolist() == list(range(201))
 
@@ -254,10 +259,11 @@ def test_what_pandas_writes_is_read_back(tmp_path_factory, rows, block):
     path = tmp_path_factory.mktemp("csv") / "mine.csv"
     frame.to_csv(path, index=False)
     data = read_csv(path, progress=False, block_bytes=block)
-    ids = data.items.set_index("item_id")["original_id"]
     assert data.interactions["user_id"].tolist() == frame["user_id"].tolist()
     assert data.interactions["timestamp"].tolist() == frame["timestamp"].tolist()
-    assert ids[data.interactions["item_id"]].tolist() == frame["item_id"].str.strip().tolist()
+    written = frame["item_id"].str.strip().tolist()
+    assert data.interactions["item_id"].tolist() == written
+    assert set(data.items["item_id"]) == set(written)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measures memory as Linux counts")

@@ -44,7 +44,7 @@ def test_ids_may_be_given_and_must_hold_all_rows():
         Interactions.from_frame(frame(rows), item_ids=np.array([10, 20]))
     with pytest.raises(DataError, match=r"unknown user: \[1\]"):
         Interactions.from_frame(frame(rows), user_ids=np.array([3]))
-    with pytest.raises(DataError, match="there are no items at all"):
+    with pytest.raises(DataError, match="among the 0 known ids"):
         Interactions.from_frame(frame(rows), item_ids=np.array([], dtype=int))
 
 
@@ -155,7 +155,7 @@ def test_hash_names_the_test_pairs_and_nothing_else():
     assert len(base.hash) == 12
     assert base.hash == Split("other", "names", train, asked[[0]], asked).hash
     assert base.hash != Split("a", "b", train, asked, holdout([0, 2, 1], [0, 1, 2, 3])).hash
-    assert base.hash != Split("a", "b", train, asked, asked[[1, 0, 2]]).hash
+    assert base.hash == Split("a", "b", train, asked, asked[[1, 0, 2]]).hash  # order is no matter
     # the same places in another catalogue are other items
     shifted = Interactions.from_frame(frame([(0, 6, 1), (1, 8, 2), (2, 10, 3)]))
     assert base.hash != Split("a", "b", shifted, asked, asked).hash

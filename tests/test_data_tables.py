@@ -54,7 +54,9 @@ FAULTS = [
     ("timestamp", ["100", "2024-01-01", "300"], 1, "not numbers", 'timestamp_unit="iso"'),
     ("timestamp", [100, 200, -1], 2, "below 0", "correct"),
     ("item_id", [10, np.nan, 10], 1, "missing", "fill them in"),
-    ("item_id", ["10", "x-7", "10"], 1, "not numbers", "read_csv"),
+    ("item_id", ["10", 7, "x-7"], 1, "are numbers", '.astype("str")'),
+    ("item_id", [10, 10.5, 10], 1, "not whole numbers", "round them"),
+    ("item_id", ["x", "", "y"], 1, "empty texts", "fill them in"),
     ("value", [1.0, 2.0, np.inf], 2, "infinite", "finite"),
     ("value", [1.0, 2.0, -np.inf], 2, "infinite", "finite"),
     ("value", [np.nan, 2.0, 1.0], 0, "missing", "fill them in"),
@@ -126,13 +128,32 @@ def test_duplicate_header_is_refused():
         validate("interactions", frame)
 
 
-def test_dates_in_place_of_seconds_are_refused_with_the_conversion():
-    frame = interactions(timestamp=pd.to_datetime(["2024-01-01"] * 3))
-    with pytest.raises(DataError, match="datetime64") as caught:
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Oslo"])
+def test_dates_of_any_unit_and_zone_become_seconds(unit, zone):
+    times = pd.to_datetime(["2024-01-01", "2024-07-01", "2024-12-31"]).as_unit(unit)
+    expected = [1_704_067_200, 1_719_792_000, 1_735_603_200]
+    if zone is not None:
+        times = times.tz_localize("UTC").tz_convert(zone)
+    table = validate("interactions", interactions(timestamp=times))
+    assert table["timestamp"].tolist() == expected
+    assert table["timestamp"].dtype == "int64"
+    objects = interactions(timestamp=pd.Series(list(times), dtype=object))
+    assert validate("interactions", objects)["timestamp"].tolist() == expected
+
+
+@pytest.mark.parametrize(("numbers", "form"), [
+    ([20141118, 20141119, 20150101], "%Y%m%d"),
+    ([20141118093000, 20141119000000, 20150101235959], "%Y%m%d%H%M%S"),
+])  # fmt: skip
+def test_dates_written_as_numbers_are_refused_with_the_conversion(numbers, form):
+    frame = interactions(timestamp=numbers)
+    with pytest.raises(DataError, match="dates written as numbers") as caught:
         validate("interactions", frame)
-    code = str(caught.value).split("convert with ")[1]
-    seconds = eval(code, {"frame": frame})
-    assert seconds.tolist() == [1_704_067_200] * 3
+    code = str(caught.value).split("or convert with ")[1].split("; or pass on_bad_rows")[0]
+    dates = eval(code, {"frame": frame, "pd": pd})
+    assert dates.dt.year.tolist() == [2014, 2014, 2015]
+    assert f'timestamp_unit="{form}"' in str(caught.value)
 
 
 def test_repeated_rows_and_ids():

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from m6rec_lite.data.interactions import Histories, Holdout, Interactions, Split
+from m6rec_lite.data.holdout import Holdout, Split
+from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.evaluation import (
     FixedScores,
     Meter,
@@ -174,7 +175,7 @@ def test_k_of_nothing_raises(split, scores, k):
 
 
 def test_bad_models_are_told_what_is_wrong(split, scores):
-    with pytest.raises(ValueError, match=r"fit it on split\.train"):
+    with pytest.raises(ValueError, match=r"Fit it on split\.train"):
         evaluate(replace(fixed(split, scores), item_ids=np.arange(N_ITEMS)), split)
     with pytest.raises(ValueError, match="no item_ids or no score"):
         evaluate(object(), split)

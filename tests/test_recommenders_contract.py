@@ -269,8 +269,10 @@ def test_unknown_items_raise(model: Recommender) -> None:
     with pytest.raises(DataError, match=r"1 unknown to it \[8\], 30 missing"):
         model.score(foreign)
     renamed = dataclasses.replace(histories([[HIT]]), item_ids=ITEM_IDS + 1)
-    with pytest.raises(DataError, match="build the histories with"):
+    with pytest.raises(DataError, match="unknown item: \\[8\\]"):
         model.recommend(renamed)
+    with pytest.raises(DataError, match=r"histories\.align\(model\.item_ids\)"):
+        model.score(renamed)
 
 
 def test_unknown_users_are_welcome(model: Recommender) -> None:
@@ -353,5 +355,5 @@ def test_similar_items(model: Recommender) -> None:
     assert list(table.columns) == ["item_id", "rank", "similarity"]
     assert set(table["item_id"]) <= set(GROUP_IDS[1]) - {item}
     assert table["similarity"].is_monotonic_decreasing
-    with pytest.raises(DataError, match="unknown item 8"):
+    with pytest.raises(DataError, match=r"unknown item: \[8\]"):
         model.similar_items(8)

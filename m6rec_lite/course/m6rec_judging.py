@@ -14,6 +14,7 @@ from m6rec_lite.course.m6rec_tuning import World
 from m6rec_lite.course.task_runs import asked, ranked, some_users
 from m6rec_lite.data import Split
 from m6rec_lite.data.bazaar.oracle import OracleRecommender
+from m6rec_lite.data.ids import is_id
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
 from m6rec_lite.evaluation.ctr import ctr_metrics
 from m6rec_lite.m6rec.click_model import mended
@@ -169,7 +170,7 @@ def judge_writing(world: World, both: Together, name: str, limit: int) -> dict[s
     task, (part, longest) = both.tasks[name], WRITES[kind]
     examples = world.part(task, part, limit)
     if kind == "conversation":
-        examples = examples[examples.about["item_id"].to_numpy() >= 0]
+        examples = examples[examples.about["item_id"].map(is_id).to_numpy(dtype=bool)]
     order = np.random.default_rng(world.seed).permutation(len(examples))
     examples = examples[np.sort(order[:limit])]
     if not len(examples):

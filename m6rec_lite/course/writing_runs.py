@@ -25,6 +25,7 @@ from m6rec_lite.course.task_runs import CHECKPOINT, KEY
 from m6rec_lite.data import Dataset, Split, leave_one_out, load_dataset
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.data.bazaar.reviews import aspect_of
+from m6rec_lite.data.ids import is_id
 from m6rec_lite.evaluation.significance import bootstrap_interval
 from m6rec_lite.evaluation.text import perplexity
 from m6rec_lite.language.behaviour import BehaviourText
@@ -203,7 +204,7 @@ def _talks(task: Conversation, given: Asked) -> dict[str, Figures]:
     model, tokenizer, asked = given.model, given.tokenizer, given.asked
     text, ids = BehaviourText(given.dataset), given.dataset.items["item_id"].tolist()
     catalogue = TitleTrie.of(text, tokenizer, ids)
-    last = asked[(asked.about["item_id"] >= 0).to_numpy()]
+    last = asked[asked.about["item_id"].map(is_id).to_numpy(dtype=bool)]
     wanted = last.about["item_id"].tolist()
     written = {
         "M6-Rec": task.predict(model, last, tokenizer, catalogue=catalogue),

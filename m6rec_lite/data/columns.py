@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 
+from m6rec_lite.data.ids import as_ids, id_faults
 from m6rec_lite.data.tables import EVENTS, Column, DataError
 
 #: (what is wrong, where, how to mend it)
 Fault = tuple[str, np.ndarray, str]
 
-_WHOLE = ("id", "time", "integer", "small")
+_WHOLE = ("time", "integer", "small")
 _NUMERIC = (*_WHOLE, "number")
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
@@ -34,6 +37,9 @@ def read(
         DataError: if the whole column is of another type.
     """
     missing = values.isna().to_numpy(dtype=bool, copy=True)
+    if column.kind == "id":
+        faults = id_faults(values)
+        return values, faults if column.values == "required" else faults[1:]
     if column.kind in _NUMERIC:
         read, faults = _read_numbers(values, missing, column, source, name)
     elif column.kind == "tags":
@@ -49,13 +55,11 @@ def read(
 def _read_numbers(
     values: pd.Series, missing: np.ndarray, column: Column, source: str, name: str
 ) -> tuple[pd.Series, list[Fault]]:
+    if column.kind == "time":
+        values = _seconds_of_dates(values)
     if pd.api.types.is_datetime64_any_dtype(values.dtype) or values.dtype == bool:
-        mend = "whole unix seconds" if column.kind == "time" else "numbers"
-        raise DataError(
-            f"{source}, column {name}: holds {values.dtype}, wanted {mend}"
-            + (f'; convert with frame["{name}"].astype("datetime64[s]").astype("int64")'
-               if values.dtype != bool else "")
-        )  # fmt: skip
+        wanted = "unix seconds or datetime64" if column.kind == "time" else "numbers"
+        raise DataError(f"{source}, column {name}: holds {values.dtype}, wanted {wanted}")
     numbers = values
     if not pd.api.types.is_numeric_dtype(values.dtype):
         numbers = pd.to_numeric(values, errors="coerce")
@@ -73,7 +77,14 @@ def _read_numbers(
             faults.append(("are not whole numbers", broken, "round them"))
             faults.append(("are beyond 64 bits", finite & (np.abs(array) >= 2.0**63), "shorten"))
     with np.errstate(invalid="ignore"):
-        if column.kind == "time":
+        dates = _date_format(array[~missing]) if column.kind == "time" else None
+        if dates is not None:
+            fix = (
+                f'read with timestamp_unit="{dates}", or convert with pd.to_datetime('
+                f'frame["{name}"].astype("str"), format="{dates}")'
+            )
+            faults.append(("hold dates written as numbers, not unix seconds", ~missing, fix))
+        elif column.kind == "time":
             for unit, short, limit, divisor in _UNITS:
                 late = (np.abs(array.astype(np.float64)) >= limit) & np.isfinite(array)
                 if late.any():
@@ -94,9 +105,59 @@ _UNITS = (
     ("milliseconds", "ms", 1e11, 10**3),
 )
 _NUMBER_MENDS = {
-    "time": 'give unix seconds, or read dates with timestamp_unit="iso"',
-    "id": "give whole numbers, or read with read_csv, which numbers ids that are text",
+    "time": 'give unix seconds or datetime64, or read dates as text with timestamp_unit="iso"',
 }
+
+
+def read_times(values: pd.Series, name: str) -> np.ndarray:
+    """Return moments as ``(n,)`` int64 unix seconds.
+
+    Args:
+        values: whole unix seconds, or ``datetime64`` of any unit and time zone (UTC where it names
+            none); fractions of a second of a ``datetime64`` are cut off.
+        name: of the column, for messages.
+
+    Raises:
+        DataError: if a moment is missing, a fraction, or cannot be in seconds (milliseconds, or a
+            date written as a number such as 20141118).
+    """
+    values = pd.Series(values)
+    read_values, faults = read(values, Column("time"), "interactions", name)
+    for problem, wrong, fix in faults:
+        if wrong.any():
+            first = values[wrong].tolist()[:5]
+            raise DataError(
+                f"interactions, column {name}: {int(wrong.sum())} of {len(values)} rows {problem}, "
+                f"such as {first}; {fix}"
+            )
+    return read_values.to_numpy(dtype=np.int64)
+
+
+def _seconds_of_dates(values: pd.Series) -> pd.Series:
+    """Return ``datetime64`` values as unix seconds (Int64, missing where NaT); others as given."""
+    if len(values) and isinstance(values.iloc[0], date):  # pd.Timestamp is one too
+        values = pd.to_datetime(values, utc=True)
+    if not pd.api.types.is_datetime64_any_dtype(values.dtype):
+        return values
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+    seconds = values.astype("datetime64[s]").astype("int64").astype("Int64")
+    return seconds.mask(values.isna())
+
+
+def _date_format(numbers: np.ndarray) -> str | None:
+    """Return the format if every number reads as a date such as 20141118 or 20141118093000."""
+    numbers = numbers[np.isfinite(numbers.astype(np.float64))].astype(np.float64)
+    for form, scale in (("%Y%m%d", 1.0), ("%Y%m%d%H%M%S", 1e6)):
+        day = np.floor(numbers / scale)
+        year, month, rest = day // 10_000, day // 100 % 100, day % 100
+        clock = numbers - day * scale
+        hour, minute, second = clock // 10_000, clock // 100 % 100, clock % 100
+        fits = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12)
+        fits &= (rest >= 1) & (rest <= 31) & (hour < 24) & (minute < 60) & (second < 60)
+        if len(numbers) and fits.all():
+            return form
+    return None
 
 
 def _read_tags(values: pd.Series) -> tuple[pd.Series, list[Fault]]:
@@ -140,7 +201,9 @@ def cast(values: pd.Series, column: Column) -> pd.Series:
     """Give values the contract's type; ``read`` found no fault with them."""
     nullable = column.values == "optional"
     match column.kind:
-        case "id" | "time" | "integer":
+        case "id":
+            return _cast_ids(values)
+        case "time" | "integer":
             if nullable:
                 return values.astype("float64" if values.dtype == object else values.dtype).astype(
                     "Int64"
@@ -164,3 +227,14 @@ def cast(values: pd.Series, column: Column) -> pd.Series:
             return values.astype("str")
         case _:  # tags
             return values.map(lambda tags: tags if isinstance(tags, list) else [])
+
+
+def _cast_ids(values: pd.Series) -> pd.Series:
+    """Ids as int64 or text; where some are missing, pandas' nullable Int64 or text."""
+    there = values.notna()
+    if there.all():
+        ids = as_ids(values, str(values.name))
+        return pd.Series(ids, values.index, "str" if ids.dtype.kind == "U" else "int64")
+    ids = as_ids(values[there], str(values.name))
+    kind = "str" if ids.dtype.kind == "U" else "Int64"
+    return pd.Series(ids, values.index[there], kind).reindex(values.index)

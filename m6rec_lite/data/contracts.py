@@ -94,11 +94,8 @@ def drop_repeats(
     source: str = "",
     on_bad_rows: str = "raise",
     dropped: list[Dropped] | None = None,
-    written: Mapping[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     """Refuse (or drop all but the first of) rows that repeat the table's key.
-
-    ``written`` says, column by column, what the user wrote for an id that the reader numbered.
 
     Raises:
         DataError: naming the first repeated rows.
@@ -118,7 +115,7 @@ def drop_repeats(
         mend = f"each {key[0]} must occur once" if len(key) == 1 else "remove the second copies"
         _answer(
             source or table_name, ", ".join(key), "repeat an earlier row", where, mend,
-            frame, on_bad_rows, dropped, written,
+            frame, on_bad_rows, dropped,
         )  # fmt: skip
         return frame[~where]
     return frame
@@ -128,7 +125,6 @@ def validate_dataset(
     dataset: Dataset,
     *,
     sources: Mapping[str, str] | None = None,
-    written: Mapping[str, np.ndarray] | None = None,
     on_bad_rows: str = "raise",
 ) -> Dataset:
     """Hold all tables against what they say of one another: every user and item must be known.
@@ -138,7 +134,6 @@ def validate_dataset(
     Args:
         dataset: the tables.
         sources: the file of each table, for messages.
-        written: see ``drop_repeats``.
         on_bad_rows: ``raise`` or ``drop``.
 
     Returns:
@@ -154,13 +149,13 @@ def validate_dataset(
             if name == home or column not in frame:
                 continue
             known = getattr(dataset, home)[column]
+            _check_kinds(frame[column], known, sources.get(name, name), sources.get(home, home))
             where = (~frame[column].isin(known) & frame[column].notna()).to_numpy(dtype=bool)
             if where.any():
                 source = sources.get(name, name)
                 _answer(
                     source, column, f"name {home[:-1]}s that {sources.get(home, home)} lacks",
                     where, f"add them to {sources.get(home, home)}", frame, on_bad_rows, dropped,
-                    written,
                 )  # fmt: skip
                 frame = changed[name] = frame[~where]
                 _check_left(frame, source)
@@ -192,6 +187,17 @@ def check_columns(
             f"{source}: column {', '.join(missing)} is missing. The table {table_name} needs "
             f"{required}; found {found}. Rename the columns, or say which is which with columns="
             f"{guess or {missing[0]: '<its name in your file>'}}"
+        )
+
+
+def _check_kinds(ids: pd.Series, known: pd.Series, source: str, home: str) -> None:
+    """Raise ``DataError`` if two tables write the same ids as text and as whole numbers."""
+    text = [isinstance(column.dtype, pd.StringDtype) for column in (ids, known)]
+    if text[0] != text[1] and ids.notna().any():
+        raise DataError(
+            f"column {ids.name}: {source} has {'text' if text[0] else 'whole numbers'} such as "
+            f"{ids.dropna().iloc[0]!r}, {home} has {'text' if text[1] else 'whole numbers'} such "
+            f'as {known.iloc[0]!r}; make both the same, for text frame["{ids.name}"].astype("str")'
         )
 
 
@@ -230,7 +236,6 @@ def _answer(
     shown: pd.DataFrame,
     on_bad_rows: str,
     dropped: list[Dropped] | None,
-    written: Mapping[str, np.ndarray] | None = None,
 ) -> None:
     """Raise for a fault, or log and record it."""
     places = np.flatnonzero(where)
@@ -243,8 +248,6 @@ def _answer(
         else:
             dropped.append(entry)
         return
-    for name in set(written or {}) & set(first):
-        first = first.assign(**{name: written[name][first[name].to_numpy(np.int64)]})
     rows = "\n".join(
         f"  row {label}: " + ", ".join(f"{k}={v}"[:80] for k, v in row.items())
         for label, (_, row) in zip(labels, first.astype(object).iterrows(), strict=True)

@@ -1,38 +1,24 @@
 """A data set of your own: one CSV file of interactions, or a folder with one CSV a table.
 
 The reader is strict about form (``delimited``) and content (``contracts``), reads in blocks, so
-that memory grows with the rows kept and not with the text of the file, and numbers ids that are
-text: an id is then a place in order of appearance, and ``original_id`` in the ``items`` and
-``users`` tables says what was written.
+that memory grows with the rows kept and not with the text of the file, and keeps ids as they are
+written: whole numbers, or text.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from m6rec_lite.data.contracts import (
-    check_columns,
-    drop_repeats,
-    report,
-    validate,
-    validate_dataset,
-)
+from m6rec_lite.data.contracts import drop_repeats
 from m6rec_lite.data.delimited import MISSING, Form, blocks, inspect
-from m6rec_lite.data.tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped
-
-log = logging.getLogger(__name__)
-
-_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_HOMES = {"user_id": "users", "item_id": "items"}
+from m6rec_lite.data.own import HOMES, ReadOptions, complete
+from m6rec_lite.data.tables import TABLES, DataError, Dataset
 
 
 def read_csv(
@@ -41,7 +27,9 @@ def read_csv(
     columns: Mapping[str, Any] | None = None,
     events: Mapping[str, str] | None = None,
     event: str | None = None,
+    timestamp: str = "column",
     timestamp_unit: str = "s",
+    text_ids: bool = False,
     sep: str | None = None,
     encoding: str = "utf-8",
     name: str | None = None,
@@ -54,7 +42,8 @@ def read_csv(
 
     A folder holds ``interactions.csv`` and, where there is something to tell, ``items.csv``,
     ``users.csv``, ``impressions.csv``, ``queries.csv`` and so on (see ``TABLES``). A file ending
-    in ``.gz`` is unpacked on the way. Without items or users tables these are made of the ids.
+    in ``.gz`` is unpacked on the way. Without tables of items or users these are made of the ids,
+    and of the columns of items or users (``title``, ``price``, ``city`` …) in the interactions.
 
     Args:
         path: file or folder.
@@ -63,13 +52,17 @@ def read_csv(
         events: the file's names of events → ours (``EVENTS``), such as ``{"buy": "purchase"}``.
         event: the event of every row where the file has no such column; by default ``rate`` if it
             has a ``value``, else ``click``. A missing ``value`` column means 1.
-        timestamp_unit: of the file: ``s``, ``ms``, ``us``, ``ns`` since 1970, or ``iso`` for dates
-            as text (UTC unless they name a zone). Fractions of a second are cut off, save with
-            ``s``, where they are an error.
+        timestamp: ``column``; or ``row`` where the file has no times and its rows stand in the
+            order in which they happened: the number of the row then takes the place of a time.
+        timestamp_unit: of the file: ``s``, ``ms``, ``us``, ``ns`` since 1970, ``iso`` for dates as
+            text, or a format such as ``%Y%m%d`` (UTC unless they name a zone). Fractions of a
+            second are cut off, save with ``s``, where they are an error.
+        text_ids: keep ids as text even where all are whole numbers, to match another file whose
+            ids are not.
         sep: the separator; by default the one of ``,;|`` and tab that suits the header.
         encoding: of the text; a byte-order mark is skipped.
         name: of the data set; by default the file's.
-        domain: of all items, where no items table names domains.
+        domain: of all items, where no table names domains.
         on_bad_rows: ``raise`` or ``drop``.
         block_bytes: how much text is parsed at a time; a row must fit.
         progress: whether to show a bar (after two seconds).
@@ -78,96 +71,72 @@ def read_csv(
         the data set; rows in file order.
 
     Raises:
-        DataError: naming file, column, first offending rows, and the mend.
+        DataError: naming file, column, first offending rows, and the fix.
     """
     path = Path(path)
-    if event is not None and event not in EVENTS:
-        raise ValueError(f"event must be one of {EVENTS}, not {event!r}")
-    if timestamp_unit not in (*_UNITS, "iso"):
-        raise ValueError(f"timestamp_unit must be s, ms, us, ns or iso, not {timestamp_unit!r}")
-    unknown = set((events or {}).values()) - set(EVENTS)
-    if unknown:
-        raise ValueError(f"events must map to {EVENTS}, not to {sorted(unknown)}")
-    files = _files(path)
-    mapping = _by_table(columns or {}, path)
-    wishes = {
-        table: _Wishes(table, mapping.get(table, {}), dict(events or {}), event, timestamp_unit)
-        for table in files
-    }
+    options = ReadOptions.of(
+        columns, path.name, events=dict(events or {}), event=event, timestamp=timestamp,
+        timestamp_unit=timestamp_unit, on_bad_rows=on_bad_rows,
+    )  # fmt: skip
     forms = {}
-    for table, file in files.items():
-        wanted = [wishes[table].columns.get(column, column) for column in _needed(table)]
+    for table, file in _files(path).items():
+        names = options.columns.get(table, {})
+        wanted = [names.get(column, column) for column in options.required(table)]
         forms[table] = inspect(file, sep=sep, encoding=encoding, wanted=wanted)
-        _check_header(forms[table], wishes[table])
-    label = name or path.name.removesuffix(".gz").removesuffix(".csv")
-    text: set[str] = set()
+        options.check_header(table, [n for n in forms[table].names if n], file.name)
+    text = set(HOMES) if text_ids else set()
     while True:
-        ids = {column: _Ids(column, column in text) for column in _HOMES}
+        ids = {column: _Ids(column, column in text) for column in HOMES}
+        options.dropped.clear()
         try:
-            dataset = _read_all(forms, wishes, ids, label, on_bad_rows, block_bytes, progress)
+            frames = {
+                table: _read_table(table, form, options, ids, block_bytes, progress)
+                for table, form in forms.items()
+            }
             break
-        except _IdsAreText as found:  # only now is it known: begin again
-            text.add(found.column)
-    written = {column: ids[column].written() for column in text}
-    for column in text:
-        table = getattr(dataset, _HOMES[column])
-        table["original_id"] = pd.array(written[column][table[column]], dtype="str")
-    if domain is not None and dataset.items["domain"].isna().all():
-        dataset.items["domain"] = pd.Categorical([domain]).repeat(len(dataset.items))
-    sources = {table: file.name for table, file in files.items()}
-    return validate_dataset(dataset, sources=sources, written=written, on_bad_rows=on_bad_rows)
+        except _IdsAreText as error:  # only now is it known: begin again
+            text.add(error.column)
+    label = name or path.name.removesuffix(".gz").removesuffix(".csv")
+    sources = {table: form.path.name for table, form in forms.items()}
+    used = _used("interactions", forms["interactions"], options)
+    unread = [n for n in forms["interactions"].names if n and n not in used]
+    return complete(frames, options, sources=sources, name=label, domain=domain, unread=unread)
 
 
-def _read_all(
-    forms: dict[str, Form],
-    wishes: dict[str, _Wishes],
+def _read_table(
+    table: str,
+    form: Form,
+    options: ReadOptions,
     ids: dict[str, _Ids],
-    label: str,
-    on_bad_rows: str,
     block_bytes: int,
     progress: bool,
-) -> Dataset:
-    """Every file as a table, and tables of users and items made of the ids where there are none."""
-    frames: dict[str, pd.DataFrame] = {}
-    dropped: list[Dropped] = []
-    options: dict[str, Any] = {"on_bad_rows": on_bad_rows, "dropped": dropped}
-    for table, form in forms.items():
-        source = form.path.name
-        wish, keep = wishes[table], {"block_bytes": block_bytes, "progress": progress, **options}
-        parts = [
-            _read_block(block, wish, ids, source, options)
-            for block in blocks(form, columns=_used(form, wish), **keep)
-        ]
-        if not parts:
-            raise DataError(f"{source} has a header but no rows")
-        frame = _join(parts)
-        parts.clear()
-        written = {column: one.written() for column, one in ids.items() if one.text}
-        frames[table] = drop_repeats(table, frame, source=source, written=written, **options)
-    for column, home in _HOMES.items():
-        if home not in frames:
-            used = [f[column].dropna().to_numpy(np.int64) for f in frames.values() if column in f]
-            made = pd.DataFrame({column: np.unique(np.concatenate(used))})
-            frames[home] = validate(home, made)
-    quirks = ["Read from a file of the user's own."]
-    quirks += [
-        f"{column}: numbered in order of appearance; original_id says what was written."
-        for column, one in ids.items()
-        if one.text
-    ]
-    card = Card(label, "The user's own", forms["interactions"].path.name, tuple(quirks))
-    return Dataset(name=label, card=card, dropped=report(dropped), **frames)
+) -> pd.DataFrame:
+    """One file as a table, read block by block."""
+    parts = []
+    for block in blocks(
+        form, columns=_used(table, form, options), block_bytes=block_bytes,
+        on_bad_rows=options.on_bad_rows, dropped=options.dropped, progress=progress,
+    ):  # fmt: skip
+        shown = options.renamed(table, block)
+        for column in shown:
+            kind = _kind(column)
+            if kind not in ("text", "category", "event"):  # a title may well be "None"
+                shown[column] = shown[column].mask(shown[column].isin(MISSING))
+            if column in ids:
+                shown[column] = ids[column].read(shown[column])
+        parts.append(options.read(table, shown, form.path.name, unique=False))
+    if not parts:
+        raise DataError(f"{form.path.name} has a header but no rows")
+    return drop_repeats(
+        table, _join(parts), source=form.path.name,
+        on_bad_rows=options.on_bad_rows, dropped=options.dropped,
+    )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Wishes:
-    """How to understand one file's columns; see ``read_csv``."""
-
-    table: str
-    columns: dict[str, str]
-    events: dict[str, str]
-    event: str | None
-    timestamp_unit: str
+def _kind(column: str) -> str:
+    """The kind of a column, whichever of the tables it belongs to."""
+    rules = (TABLES[table].columns for table in TABLES)
+    return next((columns[column].kind for columns in rules if column in columns), "text")
 
 
 class _IdsAreText(Exception):
@@ -179,38 +148,28 @@ class _IdsAreText(Exception):
 
 
 class _Ids:
-    """Reads one kind of ids: as the whole numbers they are, or as text, numbered.
+    """Reads one kind of ids: as the whole numbers they are, or as text.
 
     ``007`` and ``7`` may be two products, so a leading zero makes all ids text.
     """
 
     def __init__(self, column: str, text: bool) -> None:
         self.column, self.text = column, text
-        self._places: dict[str, int] = {}
 
     def read(self, values: pd.Series) -> pd.Series:
-        """The ids as Int64, missing where they are. Blanks around an id do not count.
+        """The ids as Int64 or text, missing where they are. Blanks around an id do not count.
 
         Raises:
             _IdsAreText: if they should be whole numbers and are not.
         """
         trimmed = pc.utf8_trim_whitespace(pa.array(values, type=pa.string(), from_pandas=True))
         trimmed = pc.replace_with_mask(trimmed, pc.equal(trimmed, ""), pa.scalar(None, pa.string()))
-        if not self.text:
-            plain = pc.match_substring_regex(trimmed, r"^(0|-?[1-9][0-9]{0,17})$")
-            if not pc.all(plain, min_count=0).as_py():
-                raise _IdsAreText(self.column)
-            return pd.Series(pc.cast(trimmed, pa.int64()), values.index, "Int64")
-        found = trimmed.dictionary_encode()
-        places = [
-            self._places.setdefault(one, len(self._places)) for one in found.dictionary.to_pylist()
-        ]
-        numbers = pa.array(places, pa.int64()).take(found.indices)
-        return pd.Series(numbers, values.index, "Int64")
-
-    def written(self) -> np.ndarray:
-        """What was written for the ids 0, 1, 2 …; of use where they are text."""
-        return np.array(list(self._places), dtype=object)
+        if self.text:
+            return pd.Series(trimmed.to_pandas(), dtype="str").set_axis(values.index)
+        plain = pc.match_substring_regex(trimmed, r"^(0|-?[1-9][0-9]{0,17})$")
+        if not pc.all(plain, min_count=0).as_py():
+            raise _IdsAreText(self.column)
+        return pd.Series(pc.cast(trimmed, pa.int64()), values.index, "Int64")
 
 
 def _files(path: Path) -> dict[str, Path]:
@@ -233,106 +192,20 @@ def _files(path: Path) -> dict[str, Path]:
     return found
 
 
-def _by_table(columns: Mapping[str, Any], path: Path) -> dict[str, dict[str, str]]:
-    nested = {key: value for key, value in columns.items() if isinstance(value, Mapping)}
-    if nested and len(nested) < len(columns):
-        raise ValueError("columns maps either names, or tables to such maps, not both at once")
-    mapping = {k: dict(v) for k, v in nested.items()} if nested else {"interactions": dict(columns)}
-    for table, names in mapping.items():
-        if table not in TABLES:
-            raise ValueError(f"columns: no table is called {table!r}; there are {list(TABLES)}")
-        unknown = sorted(set(names) - set(TABLES[table].columns))
-        if unknown:
-            raise ValueError(
-                f"columns: {table} has no column {unknown}. The keys are our names, of "
-                f"{list(TABLES[table].columns)}, and the values are those in {path.name}"
-            )
-    return mapping
-
-
-def _needed(table: str) -> list[str]:
-    """The columns that a file must have; event and value have defaults."""
-    rules = TABLES[table].columns
-    return [c for c in rules if rules[c].column == "required" and c not in ("event", "value")]
-
-
-def _check_header(form: Form, wishes: _Wishes) -> None:
-    """Raise ``DataError`` unless the header has the columns that are needed or were named."""
-    absent = [name for name in wishes.columns.values() if name not in form.names]
-    if absent:
-        raise DataError(
-            f"{form.path.name}: columns= names {absent}, which the file lacks; its columns are "
-            f"{form.names}"
-        )
-    theirs = {name: ours for ours, name in wishes.columns.items()}
-    named = dict.fromkeys(theirs.get(name, name) for name in form.names if name)
-    frame = pd.DataFrame(columns=list(named))
-    check_columns(wishes.table, frame, form.path.name, _needed(wishes.table))
-
-
-def _used(form: Form, wishes: _Wishes) -> list[str]:
+def _used(table: str, form: Form, options: ReadOptions) -> list[str]:
     """The file's names of the columns to read: the contract's, and for items and users all.
 
-    A column that bears our name, though ``columns=`` says that another is meant, is left out.
+    A column that bears our name, though ``columns=`` says that another is meant, is left out, and
+    so is ``timestamp`` where the number of the row takes its place.
     """
-    meant = wishes.columns.values()
-    shadowed = [c for c in form.names if c in wishes.columns and c not in meant]
-    extra = form.names if wishes.table in _HOMES.values() else ()
-    known = (*TABLES[wishes.table].columns, *meant, *extra)
-    return [c for c in form.names if c in known and c not in shadowed]
-
-
-def _rename(block: pd.DataFrame, wishes: _Wishes) -> pd.DataFrame:
-    """Our names for the columns."""
-    return block.rename(columns={name: ours for ours, name in wishes.columns.items()})
-
-
-def _read_block(
-    block: pd.DataFrame,
-    wishes: _Wishes,
-    ids: dict[str, _Ids],
-    source: str,
-    options: dict[str, Any],
-) -> pd.DataFrame:
-    """One block of text as rows that keep the contract, ids numbered."""
-    shown = _rename(block, wishes)
-    rules = TABLES[wishes.table].columns
-    frame = shown.copy()
-    for column in frame:
-        kind = rules[column].kind if column in rules else "text"
-        if kind not in ("text", "category", "event"):  # a title may well be "None"
-            frame[column] = frame[column].mask(frame[column].isin(MISSING))
-        if column in ids:
-            frame[column] = ids[column].read(frame[column])
-        elif kind == "time":
-            frame[column] = _seconds(frame[column], wishes.timestamp_unit)
-    if wishes.table == "interactions":
-        if "event" in frame:
-            frame["event"] = frame["event"].replace(wishes.events)
-        else:
-            default = "rate" if "value" in frame else "click"
-            frame["event"] = pd.Categorical([wishes.event or default], EVENTS).repeat(len(frame))
-        if "value" not in frame:
-            frame["value"] = np.float32(1)
-    return validate(
-        wishes.table, frame, source=source, shown=shown, unique=False,
-        on_bad_rows=options["on_bad_rows"], dropped=options["dropped"],
-    )  # fmt: skip
-
-
-def _seconds(values: pd.Series, unit: str) -> pd.Series:
-    """Times in seconds; what cannot be read stays as it is, for the contract to name."""
-    if unit == "s":
-        return values
-    if unit == "iso":
-        read = pd.to_datetime(values, utc=True, errors="coerce", format="ISO8601")
-        seconds = read.astype("datetime64[s, UTC]").astype("int64")
-    else:
-        read = pd.to_numeric(values, errors="coerce")
-        seconds = read // _UNITS[unit]
-    if not read.isna().any():
-        return seconds
-    return seconds.astype("float64").astype("object").where(read.notna(), values)
+    ours = options.columns.get(table, {})
+    known = {*TABLES[table].columns, *ours.values()}
+    if table == "interactions":
+        known |= {column for home in HOMES.values() for column in TABLES[home].columns}
+        known -= {"timestamp"} if options.timestamp == "row" else set()
+    elif table in HOMES.values():
+        known |= set(form.names) - {""}
+    return [n for n in form.names if n in known and not (n in ours and n not in ours.values())]
 
 
 def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -8,42 +8,28 @@ set into what a model may learn from and what it is asked.
 
 from __future__ import annotations
 
-import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from m6rec_lite.data.columns import read_times
+from m6rec_lite.data.ids import Id, as_ids, find_ids, index_of_ids, unique_ids
 from m6rec_lite.data.tables import EVENTS, DataError
 
+log = logging.getLogger(__name__)
 
-def _lookup(ids: np.ndarray, vocabulary: np.ndarray, what: str) -> np.ndarray:
-    """Place of each id in ``vocabulary`` (sorted, unique); unknown ids raise ``DataError``."""
-    ids = np.asarray(ids, dtype=np.int64)
-    if (vocabulary[1:] <= vocabulary[:-1]).any():
-        raise DataError(f"{what}_ids must ascend and not repeat; sort them with np.unique")
-    if len(vocabulary) == 0:
-        if len(ids):
-            raise DataError(f"unknown {what} {ids[:5].tolist()}: there are no {what}s at all")
-        return np.zeros(0, dtype=np.int32)
-    places = np.searchsorted(vocabulary, ids)
-    places[places == len(vocabulary)] = 0
-    unknown = vocabulary[places] != ids
-    if unknown.any():
-        first = np.unique(ids[unknown])[:5].tolist()
-        raise DataError(
-            f"unknown {what}: {first} (of {int(unknown.sum())} such entries) are not among the "
-            f"{len(vocabulary)} known ids; leave them out, or fit on data that has them"
-        )
-    return places.astype(np.int32)
+#: What to do with ids that are not among those wanted.
+Unknown = Literal["raise", "drop"]
 
 
-def _places(rows: slice | int | np.ndarray | Sequence[int], n: int) -> np.ndarray:
-    """The places of some of ``n`` rows; an empty list is no row."""
+def positions(rows: slice | int | np.ndarray | Sequence[int], n: int) -> np.ndarray:
+    """Return the positions of some of ``n`` rows; an empty list is no row."""
     if not isinstance(rows, slice):
         rows = np.asarray(rows)
         rows = rows.astype(np.int64) if rows.size == 0 and rows.dtype != bool else rows
@@ -55,13 +41,15 @@ class Interactions:
     """Rows of users and items as index arrays, sorted by user, then time, ties in file order.
 
     Attributes:
-        user_ids: ``(n_users,)`` int64, ascending; ``users`` holds places in it.
-        item_ids: ``(n_items,)`` int64, ascending; ``items`` holds places in it.
+        user_ids: ``(n_users,)`` int64 or text, ascending, as the data set writes them; ``users``
+            holds indices into it.
+        item_ids: ``(n_items,)`` int64 or text, ascending; ``items`` holds indices into it.
         users: ``(n,)`` int32.
         items: ``(n,)`` int32.
         timestamps: ``(n,)`` int64, unix seconds.
         events: ``(n,)`` int8, codes into ``EVENTS``.
         values: ``(n,)`` float32: the rating where there is one, else 1.
+        has_time: False where the timestamps only tell the order (``Dataset.has_time``).
     """
 
     user_ids: np.ndarray
@@ -71,6 +59,7 @@ class Interactions:
     timestamps: np.ndarray
     events: np.ndarray
     values: np.ndarray
+    has_time: bool = True
 
     @classmethod
     def from_frame(
@@ -79,23 +68,47 @@ class Interactions:
         *,
         user_ids: np.ndarray | None = None,
         item_ids: np.ndarray | None = None,
+        unknown: Unknown = "raise",
     ) -> Self:
         """Build from an interactions table; the ids default to those that occur, ascending.
 
+        Args:
+            frame: columns ``user_id``, ``item_id`` and ``timestamp`` (unix seconds, or
+                ``datetime64`` of any unit or time zone, which is converted), perhaps ``event`` and
+                ``value``. Ids may be whole numbers or text.
+            user_ids: the users to index into, such as those of another month.
+            item_ids: the items to index into, such as a fitted model's.
+            unknown: what to do with rows whose user or item those ids lack: ``"raise"``, or
+                ``"drop"`` them and log which.
+
         Raises:
-            DataError: if a column is missing, a row names a user or item that the given ids lack,
-                or an event is not one of ``EVENTS``.
+            DataError: if a column is missing, an id is missing or a fraction, a timestamp is
+                missing or cannot be in seconds, a row names an unknown user or item, or an event
+                is not one of ``EVENTS``.
         """
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(
+                f"from_frame wants a DataFrame of interactions, got {type(frame).__name__}; of a "
+                "data set give dataset.interactions"
+            )
         missing = [c for c in ("user_id", "item_id", "timestamp") if c not in frame]
         if missing:
             raise DataError(
                 f"interactions need the columns user_id, item_id and timestamp; {missing} missing "
                 f"among {list(frame.columns)}"
             )
-        users, items = frame["user_id"].to_numpy(np.int64), frame["item_id"].to_numpy(np.int64)
-        user_ids = np.unique(users) if user_ids is None else np.unique(user_ids)
-        item_ids = np.unique(items) if item_ids is None else np.unique(item_ids)
-        timestamps = frame["timestamp"].to_numpy(np.int64)
+        _check_unknown(unknown)
+        raw_users, raw_items = (as_ids(frame[c], c) for c in ("user_id", "item_id"))
+        user_ids = np.unique(raw_users) if user_ids is None else unique_ids(user_ids, "user_id")
+        item_ids = np.unique(raw_items) if item_ids is None else unique_ids(item_ids, "item_id")
+        timestamps = read_times(frame["timestamp"], "timestamp")
+        if unknown == "drop":
+            known = _known_rows(raw_users, user_ids, "user_id")
+            known &= _known_rows(raw_items, item_ids, "item_id")
+            frame, timestamps = frame[known], timestamps[known]
+            raw_users, raw_items = raw_users[known], raw_items[known]
+        users = index_of_ids(raw_users, user_ids, "user_id").astype(np.int32)
+        items = index_of_ids(raw_items, item_ids, "item_id").astype(np.int32)
         order = np.lexsort((timestamps, users))  # lexsort is stable: ties keep file order
         if "event" in frame:
             named = frame["event"].astype("category")
@@ -110,8 +123,8 @@ class Interactions:
         return cls(
             user_ids=user_ids,
             item_ids=item_ids,
-            users=_lookup(users, user_ids, "user")[order],
-            items=_lookup(items, item_ids, "item")[order],
+            users=users[order],
+            items=items[order],
             timestamps=timestamps[order],
             events=events[order],
             values=values.astype(np.float32)[order],
@@ -169,6 +182,7 @@ class Interactions:
             items=self.items,
             events=self.events,
             timestamps=self.timestamps,
+            has_time=self.has_time,
         )
 
 
@@ -179,8 +193,8 @@ class Histories:
     A user may have several rows (several moments), and a row may be empty (a new user).
 
     Attributes:
-        item_ids: ``(n_items,)`` int64, the catalogue that ``items`` points into.
-        user_ids: ``(n,)`` int64, one a row.
+        item_ids: ``(n_items,)`` int64 or text, ascending: the catalogue that ``items`` indexes.
+        user_ids: ``(n,)`` int64 or text, one a row.
         at: ``(n,)`` int64 unix seconds: now, the moment at which the next item is asked for. In a
             split it is the target's own timestamp; a model that reads it is *time-aware* and must
             be compared with its like.
@@ -188,6 +202,7 @@ class Histories:
         items: ``(total,)`` int32.
         events: ``(total,)`` int8, codes into ``EVENTS``.
         timestamps: ``(total,)`` int64, unix seconds.
+        has_time: False where the timestamps and ``at`` only tell the order.
     """
 
     item_ids: np.ndarray
@@ -197,19 +212,20 @@ class Histories:
     items: np.ndarray
     events: np.ndarray
     timestamps: np.ndarray
+    has_time: bool = True
 
     @classmethod
     def from_lists(
         cls,
-        lists: Sequence[Sequence[int]],
+        lists: Sequence[Sequence[Id]],
         item_ids: np.ndarray,
         *,
-        user_ids: Sequence[int] | None = None,
+        user_ids: Sequence[Id] | None = None,
         timestamps: Sequence[Sequence[int]] | None = None,
         at: Sequence[int] | int | None = None,
         event: str = "click",
     ) -> Self:
-        """Build from lists of item ids (ids, not places), oldest first.
+        """Build from lists of item ids (ids, not indices), oldest first.
 
         Users are numbered from 0 unless named. Without timestamps the events lie a second apart
         and end at second 0 of the epoch plus the length of the list.
@@ -219,10 +235,10 @@ class Histories:
         """
         if event not in EVENTS:
             raise ValueError(f"event must be one of {EVENTS}, not {event!r}")
-        item_ids = np.asarray(item_ids, dtype=np.int64)
+        item_ids = as_ids(item_ids, "item_id")
         lengths = np.array([len(row) for row in lists], dtype=np.int64)
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        flat = np.array([i for row in lists for i in row], dtype=np.int64)
+        flat = as_ids([i for row in lists for i in row], "item_id")
         if timestamps is None:
             times = np.arange(len(flat), dtype=np.int64) - np.repeat(offsets[:-1], lengths)
         else:
@@ -232,15 +248,15 @@ class Histories:
         now = np.zeros(len(lists), dtype=np.int64) if at is None else np.asarray(at)
         if at is None:
             now[lengths > 0] = times[offsets[1:][lengths > 0] - 1] + 1
-        users = np.arange(len(lists)) if user_ids is None else np.asarray(user_ids)
+        users = np.arange(len(lists)) if user_ids is None else as_ids(user_ids, "user_id")
         if len(users) != len(lists):
             raise DataError(f"{len(users)} user_ids for {len(lists)} lists; give one for each")
         return cls(
             item_ids=item_ids,
-            user_ids=users.astype(np.int64),
+            user_ids=users,
             at=np.broadcast_to(now.astype(np.int64), len(lists)).copy(),
             offsets=offsets,
-            items=_lookup(flat, item_ids, "item"),
+            items=index_of_ids(flat, item_ids, "item_id").astype(np.int32),
             events=np.full(len(flat), EVENTS.index(event), dtype=np.int8),
             timestamps=times,
         )
@@ -253,7 +269,7 @@ class Histories:
 
     def __getitem__(self, rows: slice | int | np.ndarray | Sequence[int]) -> Self:
         """Some of the rows: a slice, a mask, places, or one place."""
-        rows = _places(rows, len(self))
+        rows = positions(rows, len(self))
         lengths = self.lengths[rows]
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         take = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
@@ -310,81 +326,49 @@ class Histories:
             timestamps=self.timestamps[keep],
         )
 
+    def align(self, item_ids: np.ndarray, *, unknown: Unknown = "raise") -> Self:
+        """Return the same histories over another catalogue, items matched by their ids.
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Holdout:
-    """Questions and their answers: histories, and the items that each user chose next.
+        A model that was fitted on one file reads the histories of another like this.
 
-    Attributes:
-        histories: ``n`` rows; what a model is shown.
-        targets: ``(total,)`` int32 places in ``histories.item_ids``.
-        target_offsets: ``(n + 1,)`` int64; row ``i`` has ``targets[o[i]:o[i + 1]]``. Under
-            leave-one-out every row has exactly one.
-    """
+        Args:
+            item_ids: ``(m,)`` ascending ids, such as a fitted model's ``item_ids``.
+            unknown: what to do with events of items that it lacks: ``"raise"``, or ``"drop"`` them
+                and log which.
 
-    histories: Histories
-    targets: np.ndarray
-    target_offsets: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.histories)
-
-    def __repr__(self) -> str:
-        return f"Holdout({len(self):,} questions, {len(self.targets):,} targets)"
-
-    @cached_property
-    def target_rows(self) -> np.ndarray:
-        """``(total,)`` int64: the row that each target belongs to."""
-        return np.repeat(np.arange(len(self)), np.diff(self.target_offsets))
-
-    def __getitem__(self, rows: slice | int | np.ndarray | Sequence[int]) -> Self:
-        """Some of the questions: a slice, a mask, places, or one place."""
-        rows = _places(rows, len(self))
-        lengths = np.diff(self.target_offsets)[rows]
-        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        starts = self.target_offsets[:-1][rows] - offsets[:-1]
-        take = np.arange(offsets[-1]) + np.repeat(starts, lengths)
-        return type(self)(self.histories[rows], self.targets[take], offsets)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Split:
-    """A data set cut into what models learn from, are tuned on, and are judged by.
-
-    Models fit on ``train``. At validation the history is ``train``; at test it is ``train`` plus
-    the validation targets. Items of the history are excluded from the ranking unless a split
-    says otherwise.
-
-    Attributes:
-        name: the rule, such as ``leave-one-out``.
-        dataset: the data set's name.
-        train: what models fit on. Its ``item_ids`` are the catalogue of the whole split.
-        validation: questions to tune on.
-        test: questions to report on.
-        candidates: ``(n_items,)`` bool, the items that may be ranked; None means all of them.
-    """
-
-    name: str
-    dataset: str
-    train: Interactions
-    validation: Holdout
-    test: Holdout
-    candidates: np.ndarray | None = None
-
-    def __repr__(self) -> str:
-        return (
-            f"Split({self.name!r} of {self.dataset!r}: train {self.train!r}, validation "
-            f"{len(self.validation):,}, test {len(self.test):,}, hash {self.hash})"
+        Raises:
+            DataError: if an event's item is not among ``item_ids`` and ``unknown`` is ``"raise"``;
+                or if one side's ids are text and the other's numbers.
+        """
+        _check_unknown(unknown)
+        item_ids = as_ids(item_ids, "item_id")
+        met = self.item_ids[self.items]
+        keep = np.ones(len(met), dtype=bool)
+        if unknown == "drop":
+            keep = _known_rows(met, item_ids, "item_id")
+        lengths = np.bincount(self.rows[keep], minlength=len(self))
+        return replace(
+            self,
+            item_ids=item_ids,
+            offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+            items=index_of_ids(met[keep], item_ids, "item_id").astype(np.int32),
+            events=self.events[keep],
+            timestamps=self.timestamps[keep],
         )
 
-    @property
-    def item_ids(self) -> np.ndarray:
-        """``(n_items,)`` int64: the catalogue, in the order of every score matrix."""
-        return self.train.item_ids
 
-    @cached_property
-    def hash(self) -> str:
-        """Twelve hex digits that name the test questions: their (user, item) pairs in order."""
-        users = self.test.histories.user_ids[self.test.target_rows]
-        pairs = np.stack([users, self.item_ids[self.test.targets]], axis=1).astype("<i8")
-        return hashlib.sha256(pairs.tobytes()).hexdigest()[:12]
+def _check_unknown(unknown: str) -> None:
+    if unknown not in ("raise", "drop"):
+        raise ValueError(f"unknown must be 'raise' or 'drop', not {unknown!r}")
+
+
+def _known_rows(ids: np.ndarray, known: np.ndarray, name: str) -> np.ndarray:
+    """Return which ids are known, and log the others."""
+    _, there = find_ids(ids, known, name)
+    if not there.all():
+        strange = np.unique(ids[~there])
+        log.warning(
+            "dropped %d rows of %d unknown %ss, such as %s",
+            int((~there).sum()), len(strange), name, strange[:5].tolist(),
+        )  # fmt: skip
+    return there

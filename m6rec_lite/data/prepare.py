@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.tables import DataError, Dataset
@@ -23,12 +26,12 @@ def prepare(dataset: Dataset, *, min_item_users: int = 5, min_user_items: int = 
         min_user_items: least number of different items of a user.
 
     Raises:
-        DataError: if no row is left.
+        DataError: if no row is left, or ``dataset`` is no data set.
     """
     for name, least in (("min_item_users", min_item_users), ("min_user_items", min_user_items)):
         if least < 0:
             raise ValueError(f"{name} must be 0 or more, not {least}")
-    rows = collapse(Interactions.from_frame(dataset.interactions))
+    rows = collapse(rows_of(dataset))
     kept = rows.select(
         np.bincount(rows.items, minlength=rows.n_items)[rows.items] >= min_item_users
     )
@@ -43,6 +46,21 @@ def prepare(dataset: Dataset, *, min_item_users: int = 5, min_user_items: int = 
             f"{HINT} (min_item_users={min_item_users}, min_user_items={min_user_items})"
         )
     return reindex(kept)
+
+
+def rows_of(dataset: Dataset) -> Interactions:
+    """Return the interactions of a data set.
+
+    Raises:
+        DataError: if it is not a data set, saying how to make one of what it is.
+    """
+    if not isinstance(getattr(dataset, "interactions", None), pd.DataFrame):
+        hint = "load_dataset(source) makes one of a name, a path or a DataFrame"
+        if isinstance(dataset, pd.DataFrame):
+            hint = "make one of the DataFrame with load_dataset(frame, columns={...})"
+        raise DataError(f"a split wants a Dataset, got {type(dataset).__name__}; {hint}")
+    rows = Interactions.from_frame(dataset.interactions)
+    return replace(rows, has_time=getattr(dataset, "has_time", True))
 
 
 def collapse(rows: Interactions, periods: np.ndarray | None = None) -> Interactions:
@@ -69,15 +87,7 @@ def collapse(rows: Interactions, periods: np.ndarray | None = None) -> Interacti
     first = order[starts]
     events, values = rows.events.copy(), rows.values.copy()
     events[first], values[first] = rows.events[strongest], rows.values[strongest]
-    merged = Interactions(
-        user_ids=rows.user_ids,
-        item_ids=rows.item_ids,
-        users=rows.users,
-        items=rows.items,
-        timestamps=rows.timestamps,
-        events=events,
-        values=values,
-    )
+    merged = replace(rows, events=events, values=values)
     return merged.select(np.sort(first))
 
 
@@ -87,12 +97,10 @@ def reindex(rows: Interactions) -> Interactions:
     user_place = np.zeros(rows.n_users, dtype=np.int32)
     item_place = np.zeros(rows.n_items, dtype=np.int32)
     user_place[users], item_place[items] = np.arange(len(users)), np.arange(len(items))
-    return Interactions(
+    return replace(
+        rows,
         user_ids=rows.user_ids[users],
         item_ids=rows.item_ids[items],
         users=user_place[rows.users],
         items=item_place[rows.items],
-        timestamps=rows.timestamps,
-        events=rows.events,
-        values=rows.values,
     )

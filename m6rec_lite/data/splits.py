@@ -12,13 +12,22 @@ always an item *new to the user*.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 
-from m6rec_lite.data.interactions import Histories, Holdout, Interactions, Split
-from m6rec_lite.data.prepare import HINT, collapse, prepare, reindex
+from m6rec_lite.data.holdout import Holdout, Split
+from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.data.prepare import HINT, collapse, prepare, reindex, rows_of
 from m6rec_lite.data.tables import DataError, Dataset
+
+#: Share of users with a tied last row above which ``leave_one_out`` warns.
+TIES_TOLERATED = 0.1
+
+
+class TiedOrderWarning(UserWarning):
+    """The order of many users' last rows is that of the file, not of time."""
 
 
 def leave_one_out(dataset: Dataset, *, min_item_users: int = 5, min_user_items: int = 3) -> Split:
@@ -34,8 +43,13 @@ def leave_one_out(dataset: Dataset, *, min_item_users: int = 5, min_user_items: 
         min_user_items: users with fewer items are then dropped; at least 3, one item each for
             training, validation and test.
 
+    Warns:
+        TiedOrderWarning: if the last row of more than a tenth of the users has the timestamp of
+            the row before it. Rows of one timestamp stand in file order, which then decides what
+            the target is; ``Split.tied_last`` holds the share.
+
     Raises:
-        DataError: if no user is left.
+        DataError: if no user is left, or ``dataset`` is no data set.
     """
     if min_user_items < 3:
         raise ValueError(
@@ -44,7 +58,17 @@ def leave_one_out(dataset: Dataset, *, min_item_users: int = 5, min_user_items: 
         )
     rows = prepare(dataset, min_item_users=min_item_users, min_user_items=min_user_items)
     last = np.cumsum(np.bincount(rows.users, minlength=rows.n_users)) - 1
-    return _one_target_each(rows, "leave-one-out", dataset.name, validation=last - 1, test=last)
+    split = _one_target_each(rows, "leave-one-out", dataset.name, validation=last - 1, test=last)
+    tied = float((rows.timestamps[last] == rows.timestamps[last - 1]).mean())
+    if tied > TIES_TOLERATED:
+        warnings.warn(
+            f"{dataset.name}: the last row of {tied:.0%} of the users has the timestamp of the row "
+            "before it, so the order of the file decides which item is the target. If that order "
+            "means nothing, measure with random_split(dataset, seed=0), or bring finer timestamps",
+            TiedOrderWarning,
+            stacklevel=2,
+        )
+    return replace(split, tied_last=tied)
 
 
 def random_split(
@@ -108,7 +132,7 @@ def global_time(
         )
     if target not in ("last", "first", "all"):
         raise ValueError(f"target must be 'last', 'first' or 'all', not {target!r}")
-    rows = Interactions.from_frame(dataset.interactions)
+    rows = rows_of(dataset)
     if len(rows) == 0:
         raise DataError(f"{dataset.name}: there are no rows to split")
     clock = np.sort(rows.timestamps)
@@ -222,6 +246,7 @@ def hidden_domain(
             f"test and validation are shares of the users, above 0 and together below 1; got "
             f"test={test}, validation={validation}"
         )
+    rows_of(dataset)  # raises unless it is a data set
     domains = dataset.items.set_index("item_id")["domain"]
     if domain not in set(domains.dropna()):
         raise DataError(
@@ -329,6 +354,7 @@ def _ragged(
         items=rows.items[take],
         events=rows.events[take],
         timestamps=rows.timestamps[take],
+        has_time=rows.has_time,
     )
 
 

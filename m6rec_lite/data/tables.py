@@ -19,6 +19,10 @@ import pandas as pd
 EVENTS: tuple[str, ...] = ("view", "click", "rate", "like", "cart", "purchase")
 
 
+class NotFittedError(RuntimeError):
+    """A model was used before it was fitted."""
+
+
 class DataError(ValueError):
     """Data that break their contract; the message says where, which rows, and how to mend them."""
 
@@ -28,8 +32,8 @@ class Column:
     """What one column must hold.
 
     Attributes:
-        kind: ``id`` (int64), ``time`` (int64 unix seconds), ``integer`` (int64), ``small`` (int8),
-            ``number`` (float32), ``flag`` (bool), ``text`` (str), ``category``, ``event``
+        kind: ``id`` (int64 or text), ``time`` (int64 unix seconds), ``integer`` (int64), ``small``
+            (int8), ``number`` (float32), ``flag`` (bool), ``text`` (str), ``category``, ``event``
             (category over ``EVENTS``), ``tags`` (list of str) or ``date`` (datetime64[s]).
             Integer kinds whose values may be missing are pandas' nullable ``Int64``.
         values: ``required`` in every row; or ``optional``: may be missing.
@@ -193,7 +197,8 @@ class Dataset:
     """A named set of tables that keep the contracts in ``TABLES``; optional tables may be None.
 
     ``oracle`` knows the hidden truth of a simulated world; it is None for real data. ``dropped``
-    says what a reader left out under ``on_bad_rows="drop"``.
+    says what a reader left out under ``on_bad_rows="drop"``. ``has_time`` is False where the number
+    of the row stands in for a time that the data lack.
     """
 
     name: str
@@ -207,6 +212,7 @@ class Dataset:
     reviews: pd.DataFrame | None = None
     dialogues: pd.DataFrame | None = None
     oracle: Any = field(default=None)
+    has_time: bool = True
     dropped: tuple[Dropped, ...] = ()
 
     @property

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from m6rec_lite.data.interactions import Split
+from m6rec_lite.data.holdout import Split
 from m6rec_lite.evaluation.ctr import log_loss
 from m6rec_lite.evaluation.lists import Lists, incidence, ratio, top_lists
 from m6rec_lite.evaluation.questions import Batch, Questions

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from m6rec_lite.data.interactions import Split
+from m6rec_lite.data.holdout import Split
 
 
 @dataclass(frozen=True)

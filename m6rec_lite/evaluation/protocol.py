@@ -16,7 +16,9 @@ import pandas as pd
 from scipy import sparse
 from tqdm.auto import tqdm
 
-from m6rec_lite.data.interactions import Histories, Split
+from m6rec_lite.data.holdout import Split
+from m6rec_lite.data.interactions import Histories
+from m6rec_lite.data.tables import NotFittedError
 from m6rec_lite.evaluation.beyond_accuracy import BeyondAccuracy
 from m6rec_lite.evaluation.costs import Cost, Meter, measure_fit
 from m6rec_lite.evaluation.questions import Questions, all_but_sample
@@ -112,9 +114,16 @@ def evaluate(
         a ``Report``.
 
     Raises:
+        NotFittedError: if the model was not fitted.
+        TypeError: if ``split`` is not a split.
         ValueError: on k < 1, scores of the wrong shape or with NaN or +inf, a model of another
             catalogue, or a split without a question that can be asked.
     """
+    if not isinstance(split, Split):
+        raise TypeError(
+            f"evaluate(model, split) wants a Split, got {type(split).__name__}; make one with "
+            "leave_one_out(dataset)"
+        )
     ks = check_k(k)
     if batch_size < 1 or bootstrap < 0 or (sampled_negatives is not None and sampled_negatives < 1):
         raise ValueError(
@@ -193,6 +202,7 @@ def evaluate(
         n_users=n,
         n_skipped=questions.n_skipped,
         n_targets_out=questions.n_targets_out,
+        tied_last=split.tied_last,
         user_ids=questions.holdout.histories.user_ids,
         per_user=per_user,
         metrics=_in_order(metrics, ks),
@@ -233,10 +243,17 @@ def _check_ranker(model: Ranker, split: Split) -> None:
     """The model must speak of the split's catalogue."""
     if not isinstance(model, Ranker):
         raise ValueError(f"{type(model).__name__} has no item_ids or no score(histories)")
+    name = getattr(model, "name", type(model).__name__)
+    if model.item_ids is None:
+        raise NotFittedError(f"{name} is not fitted: call fit(split.train) first")
     if not np.array_equal(model.item_ids, split.item_ids):
+        new = np.setdiff1d(split.item_ids, model.item_ids)
+        gone = np.setdiff1d(model.item_ids, split.item_ids)
         raise ValueError(
-            f"{getattr(model, 'name', type(model).__name__)} ranks {len(model.item_ids)} items "
-            f"that are not the {len(split.item_ids)} of this split; fit it on split.train"
+            f"{name} ranks {len(model.item_ids)} items that are not the {len(split.item_ids)} of "
+            f"this split: {len(new)} it does not know {new[:3].tolist()}, {len(gone)} that the "
+            f"split lacks {gone[:3].tolist()}. Fit it on split.train to compare models; to "
+            'recommend from histories with new items use recommend(histories, unknown="drop")'
         )
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from m6rec_lite.data.interactions import Histories, Holdout, Split
+from m6rec_lite.data.holdout import Holdout, Split
+from m6rec_lite.data.interactions import Histories
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,6 +50,8 @@ class Report:
         n_skipped: users left out because no target of theirs can be ranked.
         n_targets_out: targets left out: seen before while seen items are excluded, or not among
             the split's candidates.
+        tied_last: share of the questions whose target has the timestamp of the event before it:
+            there the order of the file decided what the target is.
         user_ids: ``(n_users,)`` the order of the per-user arrays.
         per_user: metric -> ``(n_users,)``.
         metrics: metric -> figure: the mean over users, or coverage and overlap of them all.
@@ -82,6 +84,7 @@ class Report:
     costs: dict[str, float] = field(default_factory=dict)
     oracle: dict[str, float] | None = None
     oracle_share: dict[str, float] | None = None
+    tied_last: float = 0.0
 
     @property
     def title(self) -> str:
@@ -132,6 +135,8 @@ class Report:
                 f"; left out: {self.n_targets_out:,} targets that may not be ranked, "
                 f"{self.n_skipped:,} users without a target"
             )
+        if self.tied_last > 0:
+            head += f"; file order decided the target of {self.tied_last:.0%} (tied timestamps)"
         names = {
             "fit_seconds": ("fit", "s"),
             "predict_seconds": ("predict", "s"),
@@ -166,7 +171,7 @@ class Report:
         Returns:
             ``dataset scale split_hash model variant seed n_params fit_seconds predict_seconds
             peak_mb``, then hr and ndcg with their intervals at every k (10 first), the other
-            figures at the first of these k, the oracle shares, and ``command``.
+            figures at the first of these k, the oracle shares, ``tied_last`` and ``command``.
 
         Raises:
             ValueError: for a report on sampled negatives or on validation: neither may be compared
@@ -197,6 +202,7 @@ class Report:
         for name in (f"hr@{ks[0]}", f"ndcg@{ks[0]}"):
             row[f"oracle_share_{name}"] = (self.oracle_share or {}).get(name, np.nan)
         row["n_users"] = self.n_users
+        row["tied_last"] = self.tied_last
         row["command"] = command
         return row
 

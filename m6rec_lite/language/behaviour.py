@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from m6rec_lite.data import EVENTS, DataError, Dataset, Histories, Interactions
+from m6rec_lite.data.ids import Id
 from m6rec_lite.language.document import (
     Document,
     Piece,
@@ -34,7 +35,7 @@ __all__ = ["BehaviourText", "Document", "Templates", "encode_document", "encode_
 ALL_PARTS = ("domain", "category", "title", "creator", "price", "tags", "description")
 #: What is said of a person and of the moment.
 CONTEXT = ("gender", "age_band", "occupation", "city", "locale", "weekday", "month", "weather")
-#: In place of a rating that nobody gave.
+#: In place of a rating that was not given.
 NONE = -np.inf
 
 
@@ -57,8 +58,12 @@ class BehaviourText:
         max_chars: titles, descriptions and queries beyond so many characters are cut at a word.
         train: rows for ``statistics``.
 
+    Where histories have no times (``Histories.has_time``), the order of events takes their place:
+    ``"ago"`` counts events, ``"later"`` says nothing, and neither weekday, month nor weather is
+    named.
+
     Raises:
-        DataError: if a text holds a lone surrogate.
+        DataError: if a text holds a lone surrogate, or no item has any text at all.
         ValueError: if a setting is none of those above.
     """
 
@@ -88,6 +93,7 @@ class BehaviourText:
         self.times, self.queries, self.ratings = times, queries, ratings
         self._moment = tuple(name for name in context if name in ("weekday", "month"))
         self.items = Items(dataset, self.templates, max_chars)
+        self.items.require_text()
         self.people = People(dataset, self.templates, self.context)
         self._weather = Weather(dataset, self.templates)
         self._searches = Searches(dataset, self.templates, max_chars)
@@ -97,7 +103,7 @@ class BehaviourText:
 
     # Items
 
-    def item(self, item_id: int, *, parts: Sequence[str] | None = None) -> str:
+    def item(self, item_id: Id, *, parts: Sequence[str] | None = None) -> str:
         """An item in words, such as "a product of category boots named “Alpine Trek Boots”".
 
         Args:
@@ -110,11 +116,11 @@ class BehaviourText:
         _among("parts", parts or (), ALL_PARTS)
         return self._item(int(self.items.places(np.array([item_id]))[0]), parts or self.parts)
 
-    def title(self, item_id: int) -> str:
+    def title(self, item_id: Id) -> str:
         """An item's title as it stands in the text (cleaned and cut); "" where it has none."""
         return self.items.fields[int(self.items.places(np.array([item_id]))[0])].get("title", "")
 
-    def statistics(self, item_id: int, events: Sequence[str] = ("any",)) -> str:
+    def statistics(self, item_id: Id, events: Sequence[str] = ("any",)) -> str:
         """How an item stands among all, such as "among the top 5 % by clicks".
 
         Args:
@@ -140,7 +146,7 @@ class BehaviourText:
 
     # People
 
-    def user(self, user_id: int | None, *, at: int | None = None) -> str:
+    def user(self, user_id: Id | None, *, at: int | None = None) -> str:
         """Who somebody is, and what the day is like.
 
         Args:
@@ -211,7 +217,8 @@ class BehaviourText:
         moments = zip(histories.user_ids.tolist(), histories.at.tolist(), strict=True)
         found, start = [], 0
         for (user, at), end in zip(moments, ends, strict=True):
-            pieces: list[Piece] = [("[USER]", self.user(user, at=at))]
+            now = at if histories.has_time else None
+            pieces: list[Piece] = [("[USER]", self.user(user, at=now))]
             for line in range(start, end):
                 pieces.append(("[EVENT]", phrases[line]))
                 if times[line]:
@@ -264,13 +271,17 @@ class BehaviourText:
             order = np.lexsort((both[1], both[0]))  # stable: a search before an event of its second
             rows, when = both[0][order], both[1][order]
             words = np.concatenate([extra[2], words])[order]
-        return rows, words.tolist(), self._times(rows, when, histories.at)
+        return rows, words.tolist(), self._times(rows, when, histories)
 
-    def _times(self, rows: np.ndarray, when: np.ndarray, at: np.ndarray) -> list[str]:
+    def _times(self, rows: np.ndarray, when: np.ndarray, histories: Histories) -> list[str]:
         """Each line's time in words, with a space before it; "" where it has none."""
         times = np.full(len(rows), "", dtype=object)
-        if self.times == "ago":
-            times = " " + self.templates.elapsed(at[rows] - when, "ago")
+        if not histories.has_time:
+            if self.times == "ago":
+                last = np.searchsorted(rows, rows, side="right") - 1
+                times = " " + self.templates.elapsed(last - np.arange(len(rows)), "order")
+        elif self.times == "ago":
+            times = " " + self.templates.elapsed(histories.at[rows] - when, "ago")
         elif self.times == "later" and len(rows):
             follows = np.append(False, rows[1:] == rows[:-1])
             gaps = np.diff(when, prepend=when[:1])[follows]

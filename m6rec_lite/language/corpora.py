@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from m6rec_lite.data import DataError, Dataset, Interactions, Split
+from m6rec_lite.data.ids import Id, as_ids
 from m6rec_lite.language.behaviour import ALL_PARTS, BehaviourText
 from m6rec_lite.language.document import Document, clean
 from m6rec_lite.nn.packing import Packing
@@ -44,11 +46,11 @@ class Corpus:
         return "Corpus({} documents, {} held out)".format(*sizes)
 
 
-def held_out(ids: Iterable[int], share: float = 0.1, seed: int = 0) -> np.ndarray:
+def held_out(ids: Iterable[Id], share: float = 0.1, seed: int = 0) -> np.ndarray:
     """Which ids are held out: a draw by each id's own hash, the same in whatever company.
 
     Args:
-        ids: ``(n,)`` whole numbers.
+        ids: ``(n,)`` whole numbers or text.
         share: how many of all, from 0 up to below 1.
         seed: of the draw.
 
@@ -57,7 +59,8 @@ def held_out(ids: Iterable[int], share: float = 0.1, seed: int = 0) -> np.ndarra
     """
     if not 0 <= share < 1:
         raise ValueError(f"held_out must be a share from 0 up to below 1, got {share!r}")
-    x = np.asarray(list(ids), dtype=np.int64).astype(np.uint64)
+    x = as_ids(ids, "ids")
+    x = x.astype(np.uint64) if x.dtype.kind == "i" else pd.util.hash_array(x.astype(object))
     x = x + np.uint64((0x9E3779B97F4A7C15 * (2 * seed + 1)) % 2**64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64
         x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)

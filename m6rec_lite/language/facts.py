@@ -10,8 +10,12 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data import EVENTS, DataError, Dataset, Histories, Interactions
+from m6rec_lite.data.ids import Id, as_ids, find_ids
 from m6rec_lite.language.document import clean
 from m6rec_lite.language.templates import Templates
+
+#: What tells one item from another in words.
+_TEXTS = ("title", "category", "creator", "description", "tags")
 
 
 class Items:
@@ -26,7 +30,7 @@ class Items:
     def __init__(self, dataset: Dataset, templates: Templates, max_chars: int) -> None:
         table = dataset.items.sort_values("item_id")
         self.name = dataset.name
-        self.ids = table["item_id"].to_numpy(np.int64)
+        self.ids = as_ids(table["item_id"], "item_id")
         self.fields: list[dict[str, str]] = []
         columns = [c for c in ("category", "title", "creator", "description") if c in table]
         for row in table.to_dict("records"):
@@ -45,14 +49,24 @@ class Items:
             found["noun"] = templates.noun(known)
             self.fields.append({name: text for name, text in found.items() if text})
 
+    def require_text(self) -> None:
+        """Raise ``DataError`` if no item has any text: there is nothing that tells them apart."""
+        if self.fields and not any(field.keys() & set(_TEXTS) for field in self.fields):
+            raise DataError(
+                f"{self.name}: none of the {len(self.fields):,} items has any text, so a model "
+                f"that reads text cannot tell them apart. Give a table of items with "
+                f"{', '.join(_TEXTS)}; or name such a column of the interactions, as in "
+                'load_dataset(source, columns={"title": "product_name"})'
+            )
+
     def places(self, item_ids: np.ndarray) -> np.ndarray:
         """The place of each item in ``fields``.
 
         Raises:
             DataError: if an item is not in the table.
         """
-        item_ids = np.asarray(item_ids, dtype=np.int64)
-        places, there = _find(self.ids, item_ids)
+        item_ids = as_ids(item_ids, "item_id")
+        places, there = find_ids(item_ids, self.ids, "item_id")
         strange = np.unique(item_ids[~there])
         if len(strange):
             raise DataError(
@@ -80,18 +94,18 @@ class People:
         }
         self._city = dict(zip(ids, cells.get("city", [None] * len(ids)), strict=True))
         kinds: dict[tuple[str | None, ...], str] = {}
-        self._words: dict[int, str] = {}
+        self._words: dict[Id, str] = {}
         for n, user in enumerate(ids):
             key = tuple(cells[name][n] for name in there)
             if key not in kinds:
                 kinds[key] = templates.person(dict(zip(there, key, strict=True)))
             self._words[user] = kinds[key]
 
-    def words(self, user_id: int | None) -> str:
+    def words(self, user_id: Id | None) -> str:
         """A sentence; "" for somebody of whom the table says nothing."""
         return self._words.get(user_id, "")
 
-    def city(self, user_id: int | None) -> str | None:
+    def city(self, user_id: Id | None) -> str | None:
         """Where somebody lives, if that is known."""
         return self._city.get(user_id)
 
@@ -130,7 +144,7 @@ class Searches:
         table = dataset.queries
         if table is None:
             table = pd.DataFrame({"user_id": [], "timestamp": [], "text": []})
-        users, when = table["user_id"].to_numpy(np.int64), table["timestamp"].to_numpy(np.int64)
+        users, when = as_ids(table["user_id"], "user_id"), table["timestamp"].to_numpy(np.int64)
         order = np.lexsort((when, users))
         self._users, self._times = users[order], when[order]
         say = templates.events["search"].format
@@ -150,6 +164,9 @@ class Searches:
         Returns:
             ``(total,)`` the row, the timestamp and the sentence of each search.
         """
+        if not len(self._users):
+            nothing = np.zeros(0, dtype=np.int64)
+            return nothing, nothing, self._words
         start = np.searchsorted(self._users, user_ids, side="left")
         stop = np.searchsorted(self._users, user_ids, side="right")
         rows = np.repeat(np.arange(len(user_ids)), stop - start)
@@ -179,8 +196,9 @@ class Ratings:
         rated = np.flatnonzero(histories.events == EVENTS.index("rate"))
         if len(self._pairs) == 0 or len(rated) == 0:
             return values
-        u, known = _find(self._users, histories.user_ids[histories.rows[rated]])
-        i, there = _find(self._items, histories.item_ids[histories.items[rated]])
+        who, what = histories.user_ids[histories.rows[rated]], histories.items[rated]
+        u, known = find_ids(who, self._users, "user_id")
+        i, there = find_ids(histories.item_ids[what], self._items, "item_id")
         place, paired = _find(self._pairs, u * len(self._items) + i)
         known &= there & paired
         values[rated[known]] = self._values[place[known]]
@@ -197,15 +215,16 @@ class Standing:
             rows = train if code is None else train.select(train.events == code)
             self._counts[event] = np.bincount(rows.matrix().indices, minlength=len(self._ids))
 
-    def share(self, item_id: int, event: str = "any") -> float | None:
+    def share(self, item_id: Id, event: str = "any") -> float | None:
         """The share of items that stand as high or higher, in (0, 1].
 
         None for an item that nobody met so. Items with as many users stand equally, and each
         counts as higher than the other, so that "among the top 5 %" is never said of more than 5 %.
         """
-        place = int(np.searchsorted(self._ids, item_id))
-        if place == len(self._ids) or self._ids[place] != item_id:
+        index, there = find_ids([item_id], self._ids, "item_id")
+        if not there[0]:
             return None
+        place = int(index[0])
         counts = self._counts[event]
         return float((counts >= counts[place]).mean()) if counts[place] else None
 

@@ -87,7 +87,7 @@ class NextEvent:
         self.tokenizer, self.batch_tokens = made.tokenizer, batch_tokens
         self.text = made.recipe.text(_as_dataset(items, users))
         say = self.text.templates.events[event].format
-        sentences = [say(item=self.text.item(int(item))) for item in item_ids]
+        sentences = [say(item=self.text.item(item)) for item in item_ids]
         self._sentences = self.tokenizer.encode_batch(sentences)
         self.n_tokens = np.array([len(ids) for ids in self._sentences])
         # [BOS] stands before the text and [EVENT] behind it; a sentence's last token is not read.

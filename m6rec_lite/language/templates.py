@@ -56,6 +56,7 @@ class Templates:
         month, months, weekday, weekdays, weather: the moment.
         ago, later: how long ago, and how long after the event before: steps of ``from`` seconds,
             counted in ``unit`` seconds, with a phrase for ``one`` and for ``many``.
+        order: the same for data without times: steps of events that follow.
         statistics: how an item stands among all, by ``share`` of those that stand higher.
     """
 
@@ -74,6 +75,7 @@ class Templates:
     weather: str
     ago: list[dict[str, Any]]
     later: list[dict[str, Any]]
+    order: list[dict[str, Any]]
     statistics: dict[str, Any]
 
     def __post_init__(self) -> None:
@@ -164,14 +166,14 @@ class Templates:
         """How long ago, or how long after, in words.
 
         Args:
-            seconds: ``(n,)`` whole numbers, 0 or more.
-            ladder: ``"ago"`` or ``"later"``.
+            seconds: ``(n,)`` whole numbers, 0 or more; of ``"order"`` the events that follow.
+            ladder: ``"ago"``, ``"later"`` or ``"order"``.
 
         Returns:
             ``(n,)`` object array of phrases, such as "23 minutes ago": rounded down to whole units
             of the step.
         """
-        steps = self.ago if ladder == "ago" else self.later
+        steps = {"ago": self.ago, "later": self.later, "order": self.order}[ladder]
         seconds = np.asarray(seconds, dtype=np.int64)
         start = np.array([step["from"] for step in steps], dtype=np.int64)
         unit = np.array([step["unit"] for step in steps], dtype=np.int64)
@@ -206,7 +208,7 @@ class Templates:
         for key, n in (("months", 12), ("weekdays", 7)):
             if len(getattr(self, key)) != n:
                 raise ValueError(f"templates {self.name!r}: {key} must be {n} names")
-        for key in ("ago", "later"):
+        for key in ("ago", "later", "order"):
             steps = getattr(self, key)
             start = [step["from"] for step in steps]
             if start[:1] != [0] or start != sorted(set(start)):

@@ -186,8 +186,8 @@ class M6RecCTR(ClickModel):
             model.config.check_tokenizer(tokenizer)
             return model, tokenizer
         ids = dataset.items["item_id"].tolist()
-        told = [text.item(int(item)) for item in ids]
-        told += [text.user(int(user)) for user in dataset.users["user_id"]]
+        told = [text.item(item) for item in ids]
+        told += [text.user(user) for user in dataset.users["user_id"]]
         told += text.templates.events.values()
         told += [", " + words for words in Telling(self.told).examples()]
         tokenizer = Tokenizer.train(dict.fromkeys(told), self.vocab_size)

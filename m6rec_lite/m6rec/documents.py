@@ -7,6 +7,7 @@ it. Every document comes from a split's training rows, so that no target is in a
 from __future__ import annotations
 
 from m6rec_lite.data import Dataset, Split
+from m6rec_lite.data.ids import Id
 from m6rec_lite.language.behaviour import ALL_PARTS, BehaviourText
 from m6rec_lite.language.corpora import (
     Corpus,
@@ -44,7 +45,7 @@ def pretraining_corpora(
     found = {
         "behaviour": behaviour_documents(split, text, share=share, seed=seed),
         "items": item_documents(text, share=share, seed=seed),
-        "statistics": Corpus([_standing(text, int(i)) for i in split.train.item_ids], []),
+        "statistics": Corpus([_standing(text, i) for i in split.train.item_ids], []),
     }
     if dataset.reviews is not None:
         found["reviews"] = review_documents(dataset, split, text, share=share, seed=seed)
@@ -53,7 +54,7 @@ def pretraining_corpora(
     return found
 
 
-def _standing(text: BehaviourText, item_id: int) -> Document:
+def _standing(text: BehaviourText, item_id: Id) -> Document:
     """An item, and how it stands among all."""
     about = text.item(item_id, parts=ALL_PARTS[:3])
     return Document((("[ITEM]", about), ("[SEP]", text.statistics(item_id))))

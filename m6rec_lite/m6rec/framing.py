@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from m6rec_lite.data import Histories
+from m6rec_lite.data.ids import Id
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.document import Document, encode_documents
 from m6rec_lite.language.tokenizer import Tokenizer
@@ -67,7 +68,7 @@ class Framing:
         )
 
     def items(
-        self, item_ids: Sequence[int] | np.ndarray, *, parts: Sequence[str] | None = None
+        self, item_ids: Sequence[Id] | np.ndarray, *, parts: Sequence[str] | None = None
     ) -> list[np.ndarray]:
         """Each item as a written region: ``[BOS] [ITEM] a product named … [EOS]``.
 
@@ -79,5 +80,5 @@ class Framing:
             DataError: if there is no such item.
         """
         return self.written(
-            Document((("[ITEM]", self.text.item(int(item), parts=parts)),)) for item in item_ids
+            Document((("[ITEM]", self.text.item(item, parts=parts)),)) for item in item_ids
         )

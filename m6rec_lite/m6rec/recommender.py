@@ -129,7 +129,7 @@ class M6RecRetriever(NextItemRecommender, RetrieverShape):
             )
         used = items[items["item_id"].isin(item_ids)].drop_duplicates("item_id")
         text = BehaviourText(_as_dataset(used))
-        return [text.item(int(item), parts=self.parts) for item in item_ids]
+        return [text.item(item, parts=self.parts) for item in item_ids]
 
     def _build(self, n_items: int) -> RetrieverNetwork:
         if self._config is not None:  # a saved model's

@@ -8,6 +8,7 @@ instead of tokens, and they run causally: each event's state foretells the next 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -137,10 +138,7 @@ class RetrieverNetwork(nn.Module):
         items = self.retrieval.items(vectors).T / self.retrieval.tau
         before, after = gap_codes(histories)
         places = np.arange(len(histories.items))
-        numbered = Histories(
-            histories.item_ids, histories.user_ids, histories.at, histories.offsets,
-            places, histories.events, histories.timestamps,
-        )  # fmt: skip
+        numbered = replace(histories, items=places)
         for rows, batch in questions(numbered, max_length):
             at = batch["items"].numpy()
             asked = {
@@ -160,8 +158,12 @@ def gap_codes(histories: Histories) -> tuple[np.ndarray, np.ndarray]:
     """How long before each event the one before it was, and how long after it the next, or now.
 
     Returns:
-        Two ``(total,)`` int64: 0 for none, then places among ``GAPS``, from 1.
+        Two ``(total,)`` int64: 0 for none, then indices into ``GAPS``, from 1; all 0 where the
+        histories have no times.
     """
+    if not histories.has_time:
+        unknown = np.zeros(len(histories.items), dtype=np.int64)
+        return unknown, unknown
     when, rows = histories.timestamps, histories.rows
     first = np.append(True, rows[1:] != rows[:-1])[: len(rows)]
     last = np.append(rows[1:] != rows[:-1], True)[: len(rows)]

@@ -21,16 +21,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.data.interactions import Histories, Holdout, Interactions
-from m6rec_lite.data.tables import DataError
+from m6rec_lite.data.holdout import Holdout, Split
+from m6rec_lite.data.ids import Id, index_of_ids
+from m6rec_lite.data.interactions import Histories, Interactions, Unknown
+from m6rec_lite.data.tables import DataError, Dataset, NotFittedError
 from m6rec_lite.recommenders.storage import read_model, write_model
 
 #: Scores that ``recommend`` holds at a time: a batch of rows times the catalogue (64 MB).
 SCORES_IN_MEMORY = 8_000_000
-
-
-class NotFittedError(RuntimeError):
-    """A recommender was asked before it was fitted."""
 
 
 def top_k(scores: np.ndarray, k: int) -> np.ndarray:
@@ -95,7 +93,8 @@ class Recommender(ABC):
     """Base of every recommender; subclasses write ``_fit`` and ``_score``.
 
     Attributes:
-        item_ids: ``(n_items,)`` int64, the catalogue of the last fit, in the order of the scores.
+        item_ids: ``(n_items,)`` int64 or text: the catalogue of the last fit, the original ids
+            ascending, in the order of the scores. A saved model carries them.
         popularity_: ``(n_items,)`` float64, distinct users an item had in training. It answers
             where a model has nothing to say (see ``score``).
     """
@@ -159,8 +158,10 @@ class Recommender(ABC):
             The model itself.
 
         Raises:
-            DataError: if ``train`` has no rows, or a table lacks what the model needs.
+            DataError: if ``train`` has no rows, is not ``Interactions``, or a table lacks what the
+                model needs.
         """
+        check_interactions(train, "fit(train)")
         if len(train) == 0:
             raise DataError("train has no rows: there is nothing to learn from")
         self.item_ids = None  # a fit that fails leaves a model that cannot be asked
@@ -194,25 +195,36 @@ class Recommender(ABC):
         return scores
 
     def recommend(
-        self, histories: Histories, k: int = 10, exclude_seen: bool = True
+        self,
+        histories: Histories,
+        k: int = 10,
+        exclude_seen: bool = True,
+        *,
+        unknown: Unknown = "raise",
     ) -> pd.DataFrame:
-        """The ``k`` best items for each history.
+        """Return the ``k`` best items for each history, by their original ids.
+
+        The histories may come from another file than the one fitted on: items are matched by id.
 
         Args:
             histories: ``n`` rows.
             k: how many items a row; fewer come back where fewer can be recommended.
             exclude_seen: leave out the items of the history.
+            unknown: what to do with events of items that were not fitted on: ``"raise"``, or
+                ``"drop"`` them and log which.
 
         Returns:
             Columns ``user_id item_id rank score``, ranks from 1, in the order of the histories.
             Items scored ``-inf`` never appear.
 
         Raises:
+            DataError: if an event's item was not fitted on and ``unknown`` is ``"raise"``.
             ValueError: if ``k`` is less than 1.
         """
         k = check_whole("k", k)
         self._require_fitted()
-        self._require_same_catalogue(histories.item_ids)
+        if not np.array_equal(histories.item_ids, self.item_ids):
+            histories = histories.align(self.item_ids, unknown=unknown)
         size = max(1, SCORES_IN_MEMORY // max(1, len(self.item_ids)))
         parts = []
         for start in range(0, len(histories), size):
@@ -233,11 +245,12 @@ class Recommender(ABC):
             }
             parts.append(pd.DataFrame(part))
         if not parts:
-            columns = {"user_id": "int64", "item_id": "int64", "rank": "int64", "score": "float64"}
-            return pd.DataFrame({key: pd.Series(dtype=kind) for key, kind in columns.items()})
+            ids = {"user_id": histories.user_ids, "item_id": self.item_ids[:0]}
+            rest = {"rank": np.zeros(0, dtype=np.int64), "score": np.zeros(0)}
+            return pd.DataFrame(ids | rest)
         return pd.concat(parts, ignore_index=True)
 
-    def similar_items(self, item_id: int, k: int = 10) -> pd.DataFrame:
+    def similar_items(self, item_id: Id, k: int = 10) -> pd.DataFrame:
         """The ``k`` items most similar to one, the item itself left out.
 
         What "similar" means is the model's: shared users, shared words, or "comes next".
@@ -252,9 +265,7 @@ class Recommender(ABC):
         """
         k = check_whole("k", k)
         self._require_fitted()
-        place = int(np.searchsorted(self.item_ids, item_id))
-        if place == len(self.item_ids) or self.item_ids[place] != item_id:
-            raise DataError(f"unknown item {item_id}: not among the {len(self.item_ids)} fitted on")
+        place = int(index_of_ids([item_id], self.item_ids, "item_id")[0])
         similarity = self._similarity(place).astype(np.float64)
         similarity[place] = -np.inf
         places = top_k(similarity[None], k)[0]
@@ -340,12 +351,30 @@ class Recommender(ABC):
         raise DataError(
             f"the histories speak of {len(item_ids)} items and {self.name} was fitted on "
             f"{len(self.item_ids)}: {len(strange)} unknown to it {strange[:5].tolist()}, "
-            f"{len(lacking)} missing {lacking[:5].tolist()}; build the histories with "
-            "item_ids=model.item_ids"
+            f"{len(lacking)} missing {lacking[:5].tolist()}; match them by id with "
+            "histories.align(model.item_ids)"
         )
 
 
 _BOOKKEEPING = {"item_ids", "popularity_"}
+
+#: Recommenders that live above this package, for ``Recommender.load``.
+_ELSEWHERE = {"M6RecRetriever": "m6rec_lite.m6rec.recommender"}
+
+
+def check_interactions(train: object, call: str) -> None:
+    """Raise ``DataError`` unless it is ``Interactions``, saying what to pass instead."""
+    if isinstance(train, Interactions):
+        return
+    hints = {
+        Split: "pass split.train",
+        Dataset: "cut it first, split = leave_one_out(dataset), and pass split.train",
+        pd.DataFrame: "make Interactions.from_frame(frame), or load_dataset(frame) and a split",
+    }
+    hint = next((text for kind, text in hints.items() if isinstance(train, kind)), "")
+    raise DataError(
+        f"{call} wants Interactions, got {type(train).__name__}{': ' if hint else ''}{hint}"
+    )
 
 
 def find_kind(wanted: type[Recommender], name: str, path: Path) -> type[Recommender]:
@@ -354,7 +383,10 @@ def find_kind(wanted: type[Recommender], name: str, path: Path) -> type[Recommen
     Raises:
         DataError: if there is none: the folder holds a model of another class.
     """
-    getattr(import_module(__package__), name, None)  # networks are imported on first use
+    if name in _ELSEWHERE:
+        import_module(_ELSEWHERE[name])
+    else:
+        getattr(import_module(__package__), name, None)  # networks are imported on first use
     pending, kinds = [wanted], {}
     while pending:
         kind = pending.pop()

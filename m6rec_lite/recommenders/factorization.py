@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse
 from tqdm.auto import tqdm
 
+from m6rec_lite.data.ids import Id, as_ids, find_ids
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.nn import optim
@@ -197,8 +198,8 @@ class ExplicitMF(Predictor):
 
     def predict(
         self,
-        user_ids: Sequence[int] | np.ndarray,
-        item_ids: Sequence[int] | np.ndarray,
+        user_ids: Sequence[Id] | np.ndarray,
+        item_ids: Sequence[Id] | np.ndarray,
         *,
         unknown: Literal["raise", "mean"] = "raise",
     ) -> np.ndarray:
@@ -230,9 +231,9 @@ class ExplicitMF(Predictor):
 
     def predict_new_user(
         self,
-        rated_ids: Sequence[int] | np.ndarray,
+        rated_ids: Sequence[Id] | np.ndarray,
         ratings: Sequence[float] | np.ndarray,
-        item_ids: Sequence[int] | np.ndarray,
+        item_ids: Sequence[Id] | np.ndarray,
     ) -> np.ndarray:
         """Ratings that somebody outside the training data would give, by fold-in.
 
@@ -271,12 +272,12 @@ class ExplicitMF(Predictor):
         ids = rows.user_ids[rows.users], rows.item_ids[rows.items]
         return float(np.sqrt(np.mean((ratings - self.predict(*ids, unknown="mean")) ** 2)))
 
-    def _place(self, what: str, ids: Sequence[int] | np.ndarray, unknown: str) -> np.ndarray:
+    def _place(self, what: str, ids: Sequence[Id] | np.ndarray, unknown: str) -> np.ndarray:
         """Places of ids among those fitted on; -1 for unknown ones if that is allowed."""
         known = self.user_ids_ if what == "user" else self.item_ids_
-        ids = np.asarray(ids, dtype=np.int64)
-        places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-        strange = known[places] != ids
+        ids = as_ids(ids, f"{what}_id")
+        places, there = find_ids(ids, known, f"{what}_id")
+        strange = ~there
         if strange.any() and unknown == "raise":
             mend = "predict_new_user" if what == "user" else "fit on data that has it"
             raise DataError(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from m6rec_lite.data.ids import find_ids
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import EVENTS
 from m6rec_lite.recommenders.base import recency_weights
@@ -62,8 +63,9 @@ def matches(
         for name, matrix in attributes.items():
             shared = (past @ matrix).multiply(matrix[what]).sum(axis=1)
             columns[f"{name}_{horizon}"] = np.asarray(shared, dtype=np.float64)
-    pair = log.user_ids[log.users] * len(items) + log.items
-    met = Timeline(pair, log.timestamps).count(users * len(items) + what, at)
+    who, known = find_ids(users, log.user_ids, "user_id")
+    pair = log.users.astype(np.int64) * len(items) + log.items
+    met = Timeline(pair, log.timestamps).count(np.where(known, who, -1) * len(items) + what, at)
     columns["log_times_met"] = np.log1p(met)
     return columns | lifts(histories, what, log)
 

@@ -16,7 +16,8 @@ import torch
 from scipy.special import softmax
 from torch import Tensor
 
-from m6rec_lite.data.interactions import Histories, Holdout, Interactions
+from m6rec_lite.data.holdout import Holdout
+from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.nn import losses
 from m6rec_lite.nn.packing import Packing

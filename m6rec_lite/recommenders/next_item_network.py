@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from m6rec_lite.data.interactions import Histories, Holdout, Interactions, Split
+from m6rec_lite.data.holdout import Holdout, Split
+from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.evaluation.questions import Questions
 from m6rec_lite.evaluation.ranking import Places, hr, ndcg
 from m6rec_lite.nn.packing import Packing

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from m6rec_lite.data.ids import as_ids, find_ids
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
 
@@ -21,7 +22,7 @@ class Timeline:
     two binary searches find it, whatever its length, and a running sum answers for all of it.
 
     Args:
-        keys: ``(n,)`` whole numbers, such as item ids; repeats are the point.
+        keys: ``(n,)`` whole numbers or texts, such as item ids; repeats are the point.
         timestamps: ``(n,)`` unix seconds.
         weights: ``(n,)`` numbers to add up; 1 each when left out.
 
@@ -32,7 +33,7 @@ class Timeline:
     def __init__(
         self, keys: np.ndarray, timestamps: np.ndarray, weights: np.ndarray | None = None
     ) -> None:
-        keys, timestamps = np.asarray(keys), np.asarray(timestamps)
+        keys, timestamps = _keys(keys), np.asarray(timestamps)
         weights = np.ones(len(keys)) if weights is None else np.asarray(weights, dtype=np.float64)
         if not len(keys) == len(timestamps) == len(weights):
             raise ValueError(
@@ -62,7 +63,7 @@ class Timeline:
         Returns:
             ``start`` and ``stop``, ``(m,)`` int64.
         """
-        keys, at = np.asarray(keys), np.asarray(at)
+        keys, at = _keys(keys), np.asarray(at)
         if not len(self):
             return np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=np.int64)
         code = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -90,6 +91,12 @@ class Timeline:
         return np.where(stop > start, np.asarray(at) - latest, np.inf)
 
 
+def _keys(keys: np.ndarray) -> np.ndarray:
+    """Keys in a form that numpy sorts fast: texts of a pandas column have a fixed width."""
+    keys = np.asarray(keys)
+    return keys.astype(np.str_) if keys.dtype == object else keys
+
+
 def histories_before(
     log: Interactions, user_ids: np.ndarray, at: np.ndarray, *, latest: int | None = None
 ) -> tuple[Histories, np.ndarray]:
@@ -109,7 +116,7 @@ def histories_before(
     """
     if latest is not None and latest < 1:
         raise ValueError(f"latest must be at least 1 event (or None for all), got {latest!r}")
-    user_ids, at = np.asarray(user_ids, dtype=np.int64), np.asarray(at, dtype=np.int64)
+    user_ids, at = as_ids(user_ids, "user_id"), np.asarray(at, dtype=np.int64)
     start, stop = Timeline(log.user_ids[log.users], log.timestamps).runs(user_ids, at)
     if latest is not None:
         start = np.maximum(start, stop - latest)
@@ -124,6 +131,7 @@ def histories_before(
         items=log.items[take],
         events=log.events[take],
         timestamps=log.timestamps[take],
+        has_time=log.has_time,
     )
     return histories, log.values[take]
 
@@ -134,12 +142,12 @@ def places(ids: np.ndarray, asked: np.ndarray, kind: str) -> np.ndarray:
     Raises:
         DataError: naming the first ids that are not among them.
     """
-    found = np.minimum(np.searchsorted(ids, asked), max(len(ids) - 1, 0))
-    wrong = ids[found] != asked if len(ids) else np.ones(len(asked), dtype=bool)
-    if wrong.any():
+    ids, asked = as_ids(ids, f"{kind}_id"), as_ids(asked, f"{kind}_id")
+    index, there = find_ids(asked, ids, f"{kind}_id")
+    if not there.all():
         raise DataError(
-            f"{int(wrong.sum())} impressions name an unknown {kind}, first "
-            f"{np.unique(np.asarray(asked)[wrong])[:5].tolist()}; the data set's {kind}s table "
+            f"{int((~there).sum())} impressions name an unknown {kind}, first "
+            f"{np.unique(asked[~there])[:5].tolist()}; the data set's {kind}s table "
             f"has {len(ids)} ids. Add them there, or leave those impressions out"
         )
-    return found
+    return index

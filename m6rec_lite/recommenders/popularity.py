@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.data.tables import DataError
 from m6rec_lite.recommenders.base import Recommender, check_in_range
 
 DAY = 86_400  # seconds
@@ -53,6 +54,12 @@ class Popularity(Recommender):
         self.relative_to = relative_to
 
     def _fit(self, train: Interactions, **extras: Any) -> None:
+        timed = self.window_days or self.half_life_days or self.relative_to == "at"
+        if timed and not train.has_time:
+            raise DataError(
+                f"{self!r} counts days, and the data have no times (timestamp='row' numbers the "
+                "rows): use Popularity(), or bring timestamps"
+            )
         order = np.argsort(train.timestamps, kind="stable")
         items, times = train.items[order], train.timestamps[order]
         if self.relative_to == "at":

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from m6rec_lite.data.interactions import Histories, Holdout, Interactions, Split
+from m6rec_lite.data.holdout import Holdout, Split
+from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import EVENTS, DataError
 from m6rec_lite.evaluation.questions import Questions
 from m6rec_lite.evaluation.ranking import Places, ndcg

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data import DataError, Dataset, Split
+from m6rec_lite.data.ids import Id, as_ids, is_id, no_id
 from m6rec_lite.evaluation.text import tokens
 from m6rec_lite.language.behaviour import ALL_PARTS, BehaviourText
 from m6rec_lite.language.corpora import held_out
@@ -81,7 +82,9 @@ class Conversation(Writing):
         numbers = table["dialogue_id"].unique()
         away = held_out(numbers, share, seed)
         mine = table[table["dialogue_id"].isin(numbers[away == (part == "held out")])]
-        raw = dict(zip(dataset.items["item_id"], dataset.items["title"], strict=True))
+        known = as_ids(dataset.items["item_id"], "item_id")
+        nothing, ids = no_id(known), {item: item for item in known.tolist()}
+        raw = dict(zip(known.tolist(), dataset.items["title"], strict=True))
         rows: list[Row] = []
         for number, turns in mine.groupby("dialogue_id", sort=True):
             before: list[Piece] = []
@@ -92,7 +95,7 @@ class Conversation(Writing):
                     raise DataError(f"dialogue {number}: {speaker!r} speaks, not USER or SYSTEM")
                 said = clean(str(turn["text"]), f"dialogue {number}, text")
                 if speaker == "SYSTEM" and before:
-                    item = -1 if pd.isna(item) else int(item)
+                    item = nothing if pd.isna(item) else ids[item]
                     about = {"dialogue_id": number, "turn": turn["turn"], "item_id": item}
                     begun = self.phrases["begun"].format(speaker=speaker)
                     rows.append(
@@ -184,7 +187,7 @@ def judge(
 
 
 def hits(
-    items: Sequence[Sequence[int]], examples: Examples, truth: Truth | None = None
+    items: Sequence[Sequence[Id]], examples: Examples, truth: Truth | None = None
 ) -> dict[str, float]:
     """How often what is named is what the talk ended in.
 
@@ -197,10 +200,11 @@ def hits(
         ValueError: on no rows, unequal numbers, or a row without an item.
     """
     wanted = examples.about["item_id"].tolist()
-    if len(items) != len(wanted) or not wanted or min(wanted) < 0:
+    without = sum(not is_id(one) for one in wanted)
+    if len(items) != len(wanted) or not wanted or without:
         raise ValueError(
             f"wanted items for each of {len(wanted)} turns that name one; got {len(items)}, and "
-            f"{sum(one < 0 for one in wanted)} turns that name none: choose examples by item_id"
+            f"{without} turns that name none: choose examples by item_id"
         )
 
     def share(right: Any) -> float:
@@ -217,8 +221,8 @@ def hits(
 
 
 def baselines(
-    train: Examples, examples: Examples, text: BehaviourText, item_ids: Sequence[int], seed: int = 0
-) -> dict[str, list[tuple[int, ...]]]:
+    train: Examples, examples: Examples, text: BehaviourText, item_ids: Sequence[Id], seed: int = 0
+) -> dict[str, list[tuple[Id, ...]]]:
     """Items named without a model, for ``hits``.
 
     Returns:
@@ -231,28 +235,28 @@ def baselines(
     """
     if not len(item_ids):
         raise ValueError("there is no item to name: give at least one")
-    said = [item for item in train.about["item_id"].tolist() if item >= 0]
+    said = [item for item in train.about["item_id"].tolist() if is_id(item)]
     if not said:
         raise ValueError("no talk to learn from names an item")
     most = Counter(said).most_common(1)[0][0]
-    rng = np.random.default_rng(seed)
-    bags = [set(tokens(text.item(int(item), parts=ALL_PARTS))) for item in item_ids]
+    rng, ids = np.random.default_rng(seed), as_ids(item_ids, "item_id").tolist()
+    bags = [set(tokens(text.item(item, parts=ALL_PARTS))) for item in ids]
     n_with = Counter(word for bag in bags for word in bag)
     best = []
     for asked in examples.about["asked"]:
         weight = {w: math.log(len(bags) / n_with[w]) for w in set(tokens(asked)) if w in n_with}
         scores = [sum(weight[w] for w in weight if w in bag) for bag in bags]
-        best.append((int(item_ids[int(np.argmax(scores))]),))
+        best.append((ids[int(np.argmax(scores))],))
     return {
-        "random item": [(int(i),) for i in rng.choice(np.asarray(item_ids), len(examples))],
+        "random item": [(ids[i],) for i in rng.choice(len(ids), len(examples))],
         "most named": [(most,)] * len(examples),
         "words": best,
     }
 
 
-def _turn(said: str, raw: Any, item: int, text: BehaviourText) -> Document:
+def _turn(said: str, raw: Any, item: Id, text: BehaviourText) -> Document:
     """A turn in pieces: before the title, the title, and after it."""
-    if item < 0 or not (title := text.title(item)):
+    if not is_id(item) or not (title := text.title(item)):
         return Document(((None, " " + clean(said, "dialogues, text")),))
     before, there, after = said.partition(str(raw))
     if not there:  # it says the title otherwise, or not at all: let it be said at the end

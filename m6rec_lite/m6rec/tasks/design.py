@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from m6rec_lite.data import Dataset, Split
+from m6rec_lite.data.ids import no_id
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.document import Document, Piece
 from m6rec_lite.m6rec.framing import Framing
@@ -111,13 +112,14 @@ class Design(Writing):
         rests = [self._filled(fields[i]) for i in kept]
         known = people(framing, cut, asked, rests)
         ids = histories.item_ids[target[kept]].tolist()
-        last = [int(histories.item_ids[cut.items[b - 1]]) if b > a else -1
+        nothing = no_id(histories.item_ids)
+        last = [histories.item_ids[cut.items[b - 1]].item() if b > a else nothing
                 for a, b in zip(cut.offsets[:-1], cut.offsets[1:], strict=True)]  # fmt: skip
         domain = dict(zip(dataset.items["item_id"], dataset.items["domain"], strict=True))
         made = []
         for i, place in enumerate(kept.tolist()):
             about = {
-                "user_id": int(cut.user_ids[i]),
+                "user_id": cut.user_ids[i].item(),
                 "item_id": ids[i],
                 "last_item": last[i],
                 "domain": domain[ids[i]],
@@ -188,7 +190,7 @@ def judge(
     if len(designs) != len(examples) or not len(designs):
         raise ValueError(f"wanted a design for each of {len(examples)} rows, got {len(designs)}")
     titles = [one.get("title", "") for one in designs]
-    there = {text.title(int(item)) for item in dataset.items["item_id"]} - {""}
+    there = {text.title(item) for item in dataset.items["item_id"]} - {""}
     found = {"exists": float(np.mean([title in there for title in titles]))}
     if all("category" in one for one in designs):
         places = text.items.places(dataset.items["item_id"].to_numpy())

@@ -157,11 +157,11 @@ class Explanation(Writing):
             other.append(("[SEP]", phrases["others aspects"]))
             for (sentiment, aspect), n in felt.most_common():
                 other.append((None, phrases[_FELT[sentiment]].format(aspect=aspect, n=n)))
-        who: Piece = ("[USER]", text.user(int(row["user_id"])))
+        who: Piece = ("[USER]", text.user(row["user_id"]))
         about = {key: row[key] for key in ("user_id", "item_id", "rating", "aspect", "text")}
         about["own"] = [one["aspect"] for one in theirs if one["aspect"]]
         about["others"] = [one["aspect"] for one in of_it if one["aspect"]]
-        item = text.item(int(row["item_id"]))
+        item = text.item(row["item_id"])
         what: Piece = ("[ITEM]", phrases["rated"].format(item=item, rating=f"{row['rating']:g}"))
         reason: list[Piece] = [("[SEP]", clean(str(row["text"]), "reviews, text"))]
         if self.name_aspect and row["aspect"] is not None:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data import DataError, Dataset, Histories, Split
+from m6rec_lite.data.ids import as_ids, is_id, no_id
 from m6rec_lite.language.corpora import held_out
 from m6rec_lite.language.document import Document, clean
 from m6rec_lite.m6rec.framing import Framing
@@ -102,9 +103,10 @@ class Query(Writing):
             times, items = follows[row]
             place = int(np.searchsorted(times, one["timestamp"]))
             soon = place < len(times) and times[place] == one["next_at"]
-            about["item_id"] = int(histories.item_ids[items[place]]) if soon else -1
-            before = histories.items[histories.offsets[row] + lengths[i] - 1] if lengths[i] else -1
-            about["last_item"] = int(histories.item_ids[before]) if lengths[i] else -1
+            ids, nothing = histories.item_ids, no_id(histories.item_ids)
+            about["item_id"] = ids[items[place]].item() if soon else nothing
+            before = histories.items[histories.offsets[row] + lengths[i] - 1] if lengths[i] else 0
+            about["last_item"] = ids[before].item() if lengths[i] else nothing
             made.append(Row(known[i], begun, rests[i], about=about))
         return examples_of(framing, made)
 
@@ -134,7 +136,7 @@ def judge(texts: Sequence[str], examples: Examples, truth: Truth | None = None) 
     if truth is not None:
         named = [interests_in(text) for text in texts]
         items = zip(named, about["item_id"].tolist(), strict=True)
-        right = [bool(truth.interests(item) & some) for some, item in items if item >= 0]
+        right = [bool(truth.interests(item) & some) for some, item in items if is_id(item)]
         found["target"] = float(np.mean(right)) if right else float("nan")
         users = zip(named, about["user_id"].tolist(), strict=True)
         found["taste"] = float(np.mean([bool(some & truth.tastes(user)) for some, user in users]))
@@ -155,7 +157,7 @@ def baselines(train: Examples, examples: Examples, framing: Framing) -> dict[str
         raise ValueError("there is no search to learn from")
     most = str(train.about["text"].mode()[0])
     items = examples.about["last_item"].tolist()
-    titles = [framing.text.title(item).lower() if item >= 0 else "" for item in items]
+    titles = [framing.text.title(item).lower() if is_id(item) else "" for item in items]
     return {
         "most frequent": [most] * len(examples),
         "last item": [title or most for title in titles],
@@ -183,8 +185,10 @@ def _next_at(dataset: Dataset, table: pd.DataFrame) -> np.ndarray:
     rest is not what was searched for.
     """
     rows = dataset.interactions
-    events = np.sort(rows["user_id"].to_numpy() * (1 << 40) + rows["timestamp"].to_numpy())
-    asked = table["user_id"].to_numpy() * (1 << 40) + table["timestamp"].to_numpy()
+    both = as_ids(pd.concat([rows["user_id"], table["user_id"]]), "user_id")
+    user = np.unique(both, return_inverse=True)[1] * (1 << 40)
+    events = np.sort(user[: len(rows)] + rows["timestamp"].to_numpy())
+    asked = user[len(rows) :] + table["timestamp"].to_numpy()
     place = np.searchsorted(events, asked)
     there = events[np.minimum(place, len(events) - 1)]
     soon = (place < len(events)) & (there - asked <= SOON)  # another user's lie years away

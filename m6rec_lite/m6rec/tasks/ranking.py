@@ -22,6 +22,7 @@ import pandas as pd
 from torch import Tensor
 
 from m6rec_lite.data import EVENTS, DataError, Histories
+from m6rec_lite.data.ids import Id, as_ids
 from m6rec_lite.language.document import Document
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.framing import Framing
@@ -70,7 +71,7 @@ class Ranking(Task):
     def build_examples(
         self,
         histories: Histories,
-        candidates: Sequence[Sequence[int]] | np.ndarray,
+        candidates: Sequence[Sequence[Id]] | np.ndarray,
         framing: Framing,
     ) -> Examples:
         """An example a person and candidate; those of one person share one known region.
@@ -98,7 +99,7 @@ class Ranking(Task):
                     f"row {row} (user {histories.user_ids[row]}) has no candidates to rank: leave "
                     "the row out, or retrieve some first"
                 )
-        ids = [int(item) for given in candidates for item in given]
+        ids = as_ids([item for given in candidates for item in given], "item_id").tolist()
         used = {item: place for place, item in enumerate(dict.fromkeys(ids))}
         sentences = framing.written(Document(((None, self.sentence(i, framing)),)) for i in used)
         room = max(map(len, sentences), default=0)
@@ -115,7 +116,7 @@ class Ranking(Task):
             pd.DataFrame(about),
         )
 
-    def sentence(self, item_id: int, framing: Framing) -> str:
+    def sentence(self, item_id: Id, framing: Framing) -> str:
         """What is said of a candidate."""
         item = framing.text.item(item_id)
         event = framing.text.templates.events[self.event].format(item=item)

@@ -106,7 +106,7 @@ class Scoring(Task):
             if fit:
                 self.telling.fit(table)
             words = self.telling.tell(table)
-        items = [framing.text.item(int(item)) for item in impressions["item_id"]]
+        items = [framing.text.item(item) for item in impressions["item_id"]]
         pairs = zip(items, words, strict=True)
         written = framing.written(
             Document((("[ITEM]", item), *((("[SEP]", more),) if more else ())))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from m6rec_lite.data.ids import Id, as_ids
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
 
@@ -37,13 +38,13 @@ class TitleTrie:
 
     def __init__(
         self,
-        titles: Mapping[int, str],
+        titles: Mapping[Id, str],
         encode: Callable[[Sequence[str]], Sequence[Sequence[int]]],
         end: int,
     ) -> None:
-        by_title: dict[str, list[int]] = {}
+        by_title: dict[str, list[Id]] = {}
         for item, title in titles.items():
-            by_title.setdefault(title, []).append(int(item))
+            by_title.setdefault(title, []).append(item)
         self.untitled = tuple(by_title.pop("", []))
         if not by_title:
             raise ValueError(
@@ -66,7 +67,7 @@ class TitleTrie:
 
     @classmethod
     def of(
-        cls, text: BehaviourText, tokenizer: Tokenizer, item_ids: Iterable[int], end: str = "[SEP]"
+        cls, text: BehaviourText, tokenizer: Tokenizer, item_ids: Iterable[Id], end: str = "[SEP]"
     ) -> TitleTrie:
         """Of some items, their titles as they stand in the text.
 
@@ -74,7 +75,7 @@ class TitleTrie:
             DataError: if there is no such item.
             ValueError: if there is no item, or none with a title.
         """
-        titles = {int(item): text.title(int(item)) for item in item_ids}
+        titles = {item: text.title(item) for item in as_ids(item_ids, "item_id").tolist()}
         return cls(titles, tokenizer.encode_batch, tokenizer.id(end))
 
     def __len__(self) -> int:
@@ -93,7 +94,7 @@ class TitleTrie:
             node = node[token]
         return node.keys()
 
-    def items(self, title: str) -> tuple[int, ...]:
+    def items(self, title: str) -> tuple[Id, ...]:
         """The items of this very title; none if there is no such title."""
         return self._items.get(title, ())
 

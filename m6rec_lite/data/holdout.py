@@ -1,0 +1,100 @@
+"""Questions held out from a data set, and splits: what models learn from and are judged by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from m6rec_lite.data.interactions import Histories, Interactions, positions
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Holdout:
+    """Questions and their answers: histories, and the items that each user chose next.
+
+    Attributes:
+        histories: ``n`` rows; what a model is shown.
+        targets: ``(total,)`` int32 places in ``histories.item_ids``.
+        target_offsets: ``(n + 1,)`` int64; row ``i`` has ``targets[o[i]:o[i + 1]]``. Under
+            leave-one-out every row has exactly one.
+    """
+
+    histories: Histories
+    targets: np.ndarray
+    target_offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.histories)
+
+    def __repr__(self) -> str:
+        return f"Holdout({len(self):,} questions, {len(self.targets):,} targets)"
+
+    @cached_property
+    def target_rows(self) -> np.ndarray:
+        """``(total,)`` int64: the row that each target belongs to."""
+        return np.repeat(np.arange(len(self)), np.diff(self.target_offsets))
+
+    def __getitem__(self, rows: slice | int | np.ndarray | Sequence[int]) -> Self:
+        """Some of the questions: a slice, a mask, places, or one place."""
+        rows = positions(rows, len(self))
+        lengths = np.diff(self.target_offsets)[rows]
+        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        starts = self.target_offsets[:-1][rows] - offsets[:-1]
+        take = np.arange(offsets[-1]) + np.repeat(starts, lengths)
+        return type(self)(self.histories[rows], self.targets[take], offsets)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Split:
+    """A data set cut into what models learn from, are tuned on, and are judged by.
+
+    Models fit on ``train``. At validation the history is ``train``; at test it is ``train`` plus
+    the validation targets. Items of the history are excluded from the ranking unless a split
+    says otherwise.
+
+    Attributes:
+        name: the rule, such as ``leave-one-out``.
+        dataset: the data set's name.
+        train: what models fit on. Its ``item_ids`` are the catalogue of the whole split.
+        validation: questions to tune on.
+        test: questions to report on.
+        candidates: ``(n_items,)`` bool, the items that may be ranked; None means all of them.
+        tied_last: share of the test questions whose target has the timestamp of the event before
+            it, so that the order of the file decided which of them is the target.
+    """
+
+    name: str
+    dataset: str
+    train: Interactions
+    validation: Holdout
+    test: Holdout
+    candidates: np.ndarray | None = None
+    tied_last: float = 0.0
+
+    def __repr__(self) -> str:
+        return (
+            f"Split({self.name!r} of {self.dataset!r}: train {self.train!r}, validation "
+            f"{len(self.validation):,}, test {len(self.test):,}, hash {self.hash})"
+        )
+
+    @property
+    def item_ids(self) -> np.ndarray:
+        """``(n_items,)`` int64 or text: the catalogue, in the order of every score matrix."""
+        return self.train.item_ids
+
+    @cached_property
+    def hash(self) -> str:
+        """Twelve hex digits that name the test questions: the original ids of users and targets.
+
+        SHA-256 over one line a pair, ``user``, a tab, ``item``, in sorted order: the order of the
+        rows in a file does not change it, other ids do.
+        """
+        users = self.test.histories.user_ids[self.test.target_rows].tolist()
+        items = self.item_ids[self.test.targets].tolist()
+        lines = sorted(f"{user}\t{item}\n" for user, item in zip(users, items, strict=True))
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:12]
