@@ -1,0 +1,78 @@
+"""The name of a split: from the former one, over indices, to today's, over original ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from m6rec_lite.data import Split, TiedOrderWarning, leave_one_out, load_dataset
+from m6rec_lite.language.pretraining import _another_bazaar
+
+ROOT = Path(__file__).parents[1]
+#: Data set → the former hash and today's of its leave-one-out split.
+HASHES = {
+    "bazaar": ("e18cd2d807f6", "d4520f47cf4b"),
+    "ml-100k": ("60b973f740c8", "c12fa4fe1155"),
+    "ml-1m": ("d54bcb00c7f1", "d35b4a11ad3c"),
+    "ml-latest-small": ("0d71073bddf3", "e8dcc2a95a38"),
+    "bazaar of bazaar-bert": ("619f4acb864f", "5b1986ce10d2"),
+}
+
+
+def former_hash(split: Split) -> str:
+    users = split.test.histories.user_ids[split.test.target_rows]
+    pairs = np.stack([users, split.item_ids[split.test.targets]], axis=1).astype("<i8")
+    return hashlib.sha256(pairs.tobytes()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("name", ["bazaar", "bazaar of bazaar-bert"])
+def test_a_former_hash_names_the_same_questions(name):
+    of_bert = ["seed=1", "items=3000", "slates=0"]
+    dataset = load_dataset(name) if name == "bazaar" else _another_bazaar(of_bert)
+    split = leave_one_out(dataset)
+    assert (former_hash(split), split.hash) == HASHES[name]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["ml-100k", "ml-1m", "ml-latest-small"])
+def test_a_former_hash_of_movielens_names_the_same_questions(name):
+    with pytest.warns(TiedOrderWarning):
+        split = leave_one_out(load_dataset(name))
+    assert (former_hash(split), split.hash) == HASHES[name]
+
+
+def test_stored_rows_and_cards_bear_todays_hashes():
+    today = {new for _, new in HASHES.values()}
+    boards = [*(ROOT / "results").rglob("*.csv")]
+    found: set[str] = set()
+    for path in boards:
+        table = pd.read_csv(path, dtype=str)
+        if "split_hash" in table:
+            found |= set(table["split_hash"])
+    for path in (ROOT / "results").rglob("config.json"):
+        found |= {json.loads(path.read_text(encoding="utf-8")).get("split_hash", "")} - {""}
+    assert found
+    assert found <= today
+    former = [old for old, _ in HASHES.values()]
+    texts = [*ROOT.glob("checkpoints/*/README.md"), *ROOT.glob("results/*.md"),
+             ROOT / "README.md", ROOT / "datasets" / "README.md"]  # fmt: skip
+    for path in texts:
+        text = path.read_text(encoding="utf-8")
+        assert not [old for old in former if old in text], path.name
+
+
+def test_text_and_number_ids_of_one_file_have_one_hash(tmp_path):
+    path = tmp_path / "orders.csv"
+    rows = [(u, (u + n) % 9, 10 * u + n) for u in range(20) for n in range(5)]
+    pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).to_csv(path, index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one = leave_one_out(load_dataset(path, progress=False), min_item_users=1)
+        other = leave_one_out(load_dataset(path, progress=False, text_ids=True), min_item_users=1)
+    assert one.hash == other.hash
