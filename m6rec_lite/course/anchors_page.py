@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.course.comparison import beside, known, readable, tie_caveat
+from m6rec_lite.course.comparison import as_markdown, beside, known, tie_caveat
 from m6rec_lite.course.documents import table
 from m6rec_lite.course.leaderboard import write_atomically
 from m6rec_lite.course.published import SAME_TIES
@@ -59,12 +59,15 @@ def write_page(folder: Path) -> Path:
     parts = [_INTRODUCTION]
     for path in sorted((folder / "anchors").glob("ml-*[!s].csv")):
         if not path.stem.endswith("-ties"):
-            rows = pd.read_csv(path).fillna({"settings": "", "their_settings": ""})
+            empty = {"settings": "", "their_settings": ""}
+            rows = pd.read_csv(path, dtype=dict.fromkeys(empty, str)).fillna(empty)
             ties = pd.read_csv(path.with_name(f"{path.stem}-ties.csv"))
             parts += [section(rows, ties), published_section(folder, path.stem)]
     exact = folder / "anchors" / EXACT_USERS
     if exact.is_file():
-        parts.append(exact_section(pd.read_csv(exact).fillna({"settings": ""})))
+        parts.append(
+            exact_section(pd.read_csv(exact, dtype={"settings": str}).fillna({"settings": ""}))
+        )
     page = folder / "anchors.md"
     write_atomically(page, "\n".join(parts))
     return page
@@ -150,7 +153,7 @@ def published_section(folder: Path, dataset: str) -> str:
         "this split the target's own timestamp. Rows whose ties are sorted by item id stand last: "
         "their order leaks the target. Of ours, validation chose the settings.\n",
         f"{tie_caveat(folder, dataset)}\n",
-        table(readable(rows[rows["NDCG@10"].notna()])),
+        as_markdown(rows[rows["NDCG@10"].notna()]),
         "",
     ]
     return "\n".join(pieces)

@@ -7,13 +7,14 @@ test figure and chooses nothing: where no validation figure is recorded, all set
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from m6rec_lite.course.documents import table
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.published import FILE_ORDER, LEAKING, NOTHING, PUBLISHED, QUERY_TIME, Figure
 
@@ -85,13 +86,20 @@ def chosen_on_validation(results: Path, dataset: str, models: Iterable[str] = ()
     return pd.concat(kept) if kept else board
 
 
-def beside(results: Path, dataset: str, models: Sequence[str] = SHOWN) -> pd.DataFrame:
+def beside(
+    results: Path,
+    dataset: str,
+    models: Sequence[str] = SHOWN,
+    more: Iterable[Mapping[str, Any]] = (),
+) -> pd.DataFrame:
     """Our models beside the published networks, grouped by protocol.
 
     Args:
         results: the project's folder of results.
         dataset: ``"ml-1m"`` or ``"ml-100k"``.
         models: which of ours.
+        more: further rows of ours, such as a chapter's: ``model``, ``HR@10``, ``NDCG@10`` and
+            ``source``; time-blind unless they say otherwise.
 
     Returns:
         ``model variant knows ties items seeds HR@10 NDCG@10 low high minutes source``. Time-blind
@@ -105,6 +113,8 @@ def beside(results: Path, dataset: str, models: Sequence[str] = SHOWN) -> pd.Dat
         _ours(name, what, variant, some, dataset)
         for (name, what, variant), some in board.groupby(["name", "knows", "variant"], sort=False)
     ]
+    here = {"knows": NOTHING, "ties": FILE_ORDER, "items": ITEMS.get(dataset)}
+    rows += [here | dict(row) for row in more]
     rows += [_published(figure) for figure in PUBLISHED.get(dataset, ())]
     wanted = [(name, NOTHING) for name in models if name != RETRIEVER]
     if RETRIEVER in models:
@@ -114,29 +124,34 @@ def beside(results: Path, dataset: str, models: Sequence[str] = SHOWN) -> pd.Dat
         {"model": name, "knows": what, "source": NOT_RUN} for name, what in wanted
         if (name, what) not in run
     ]  # fmt: skip
-    table = pd.DataFrame(rows, columns=_COLUMNS).astype({"seeds": "Int64", "items": "Int64"})
+    frame = pd.DataFrame(rows, columns=_COLUMNS).astype({"seeds": "Int64", "items": "Int64"})
     group = np.select(
-        [table["NDCG@10"].isna(), table["ties"] == LEAKING, table["knows"] == QUERY_TIME],
+        [frame["NDCG@10"].isna(), frame["ties"] == LEAKING, frame["knows"] == QUERY_TIME],
         [3, 2, 1],
     )
-    table = table.assign(group=group).sort_values(["group", "NDCG@10"], ascending=[True, False])
-    return table.drop(columns="group").reset_index(drop=True)
+    frame = frame.assign(group=group).sort_values(["group", "NDCG@10"], ascending=[True, False])
+    return frame.drop(columns="group").reset_index(drop=True)
 
 
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of ``beside`` as text, for a page: four digits, ranges in full, nothing for NaN."""
-    shown = table[["model", "knows", "ties", "items", "seeds", "HR@10", "NDCG@10", "source"]]
+def readable(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``beside`` as text, for a page: four digits, ranges in full, "" for NaN."""
+    shown = rows[["model", "knows", "ties", "items", "seeds", "HR@10", "NDCG@10", "source"]]
     shown = shown.astype(object)
-    several = table.groupby(["model", "knows"])["variant"].transform("nunique") > 1
-    settings = [f" ({text or 'defaults'})" for text in table["variant"].fillna("")]
-    ours = table["source"] == OURS
-    shown["model"] = table["model"] + np.where(ours & several, settings, "")
+    ours = rows["source"] == OURS
+    several = rows.groupby(["model", "knows"])["variant"].transform("nunique") > 1
+    settings = [f" ({text or 'defaults'})" for text in rows["variant"].fillna("")]
+    shown["model"] = rows["model"] + np.where(ours & several, settings, "")
     for metric in ("HR@10", "NDCG@10"):
-        pairs = zip(table[f"{metric} from"], table[metric], strict=True)
+        pairs = zip(rows[f"{metric} from"], rows[metric], strict=True)
         shown[metric] = [_span(low, high) for low, high in pairs]
-    shown["items"] = [f"{n:,}" if pd.notna(n) else "not known" for n in table["items"]]
-    shown.loc[table["source"] == NOT_RUN, ["ties", "items"]] = ""
+    shown["items"] = [f"{n:,}" if pd.notna(n) else "not known" for n in rows["items"]]
+    shown.loc[rows["source"] == NOT_RUN, ["ties", "items"]] = ""
     return shown.where(shown.notna(), "")
+
+
+def as_markdown(rows: pd.DataFrame) -> str:
+    """The rows of ``beside`` as a Markdown table, with links to the sources."""
+    return table(readable(rows))
 
 
 def tie_caveat(results: Path, dataset: str, entry: str = "Bigram") -> str:
@@ -156,9 +171,7 @@ def tie_caveat(results: Path, dataset: str, entry: str = "Bigram") -> str:
     )
 
 
-def _ours(
-    name: str, what: str, variant: str, rows: pd.DataFrame, dataset: str
-) -> dict[str, Any]:  # fmt: skip
+def _ours(name: str, what: str, variant: str, rows: pd.DataFrame, dataset: str) -> dict[str, Any]:
     """One row of ``beside``: the mean over the seeds of one of our models."""
     means = rows[["hr@10", "ndcg@10", "fit_seconds"]].mean()
     return {
@@ -216,6 +229,6 @@ def _tuned(results: Path, dataset: str) -> set[tuple[str, str]]:
     path = results / "anchors" / f"{dataset}.csv"
     if not path.is_file():
         return set()
-    rows = pd.read_csv(path).fillna({"settings": ""})
+    rows = pd.read_csv(path, dtype={"settings": str}).fillna({"settings": ""})
     models = rows["entry"].str.split(r"[ ,]", regex=True).str[0]
     return set(zip(models, rows["settings"], strict=True))

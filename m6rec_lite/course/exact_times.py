@@ -42,7 +42,8 @@ def tuned(folder: Path) -> list[Recommender]:
 
     An entry that ``anchors`` has not measured there has its defaults.
     """
-    rows = pd.read_csv(folder / "anchors" / "ml-1m.csv").fillna({"settings": ""})
+    path = folder / "anchors" / "ml-1m.csv"
+    rows = pd.read_csv(path, dtype={"settings": str}).fillna({"settings": ""})
     chosen = dict(zip(rows["entry"], rows["settings"], strict=True))
     kinds = entries()
     return [type(kinds[name][0])(**read_settings(chosen.get(name, "").split())) for name in ENTRIES]

@@ -89,7 +89,7 @@ def retrieval(results: Path, *, dataset: str, text_alone: bool) -> Ours | None:
             against.append(apart(name, "NDCG@10", seed, figure, theirs))
         best = best_published(dataset)
         if best is not None:
-            name = f"{best.model} (published)"
+            name = f"{best.model}, published"
             against.append(apart(name, "NDCG@10", seed, figure, (best.ndcg,) * 3))
     simple = others[~others["model"].isin([*NETWORKS, ORACLE])].sort_values("ndcg@10").iloc[-1:]
     above = "".join(

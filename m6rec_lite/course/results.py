@@ -19,7 +19,7 @@ import pandas as pd
 
 from m6rec_lite.course import anchors, exact_times, paper
 from m6rec_lite.course.anchors_page import EXACT_USERS, INTERPOLATED, NO_RANKS
-from m6rec_lite.course.comparison import beside, readable, tie_caveat
+from m6rec_lite.course.comparison import as_markdown, beside, tie_caveat
 from m6rec_lite.course.datacards import write_card
 from m6rec_lite.course.documents import fill, table
 from m6rec_lite.course.figures import ladder, ladder_alt, png, style
@@ -91,9 +91,9 @@ def write_readme(root: Path) -> None:
 def real_table(results: Path) -> str:
     """Ours beside the published networks on MovieLens-1M, grouped by protocol, best first."""
     rows = beside(results, "ml-1m")
-    shown = readable(rows[rows["NDCG@10"].notna()])
+    shown = as_markdown(rows[rows["NDCG@10"].notna()])
     exact = " ".join(filter(None, [INTERPOLATED, exact_note(results), NO_RANKS]))
-    return "\n\n".join([table(shown), tie_caveat(results, "ml-1m"), exact])
+    return "\n\n".join([shown, tie_caveat(results, "ml-1m"), exact])
 
 
 def exact_note(results: Path) -> str:
