@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from m6rec_lite.course import anchors, anchors_page
+from m6rec_lite.course import anchors, anchors_page, exact_times
 from m6rec_lite.course.leaderboard import Leaderboard
+from m6rec_lite.course.places import project_root
 from m6rec_lite.course.published import Figure
 from m6rec_lite.data import Card, Dataset, Split, leave_one_out
 from m6rec_lite.evaluation import evaluate
@@ -168,3 +169,36 @@ def test_explanations_claim_only_what_was_measured() -> None:
     same_ties = explained([0.2, 0.3, 0.25], dataset="ml-100k")
     assert "order of ties alone" not in same_ties
     assert "50 of 1,000 users" in same_ties
+
+
+def test_users_with_exact_timestamps_are_judged_apart(dataset: Dataset, split: Split) -> None:
+    models = [Bigram(), Popularity(half_life_days=1, relative_to="at")]
+    table = exact_times.measure(dataset, models, first=30)
+    assert table["users"].tolist() == ["all", "below 30", "from 30 on"] * 2
+    assert table["n_users"].tolist() == [80, 30, 50] * 2
+    assert table["knows"].tolist() == ["nothing"] * 3 + ["query time"] * 3
+    report = evaluate(Bigram().fit(split.train), split, k=10, bootstrap=0, progress=False)
+    per_user = report.per_user["ndcg@10"]
+    wanted = [per_user.mean(), per_user[:30].mean(), per_user[30:].mean()]
+    np.testing.assert_allclose(table["ndcg@10"][:3], wanted)
+    assert (table["ndcg@10_low"] <= table["ndcg@10"]).all()
+
+
+def test_the_page_has_the_exact_users_and_says_which_ranks_were_not_kept() -> None:
+    folder = project_root() / "results"
+    rows = pd.read_csv(folder / "anchors" / anchors_page.EXACT_USERS).fillna({"settings": ""})
+    section = anchors_page.exact_section(rows)
+    assert section in (folder / "anchors.md").read_text("utf-8")
+    assert "17.8 %" in section
+    assert "ranks of single users were not kept" in section
+    assert set(rows["n_users"]) == {6040, 2999, 3041}
+    names = [type(model).__name__ for model in exact_times.tuned(folder)]
+    assert sorted(set(names)) == sorted(set(rows["model"]))
+
+
+def test_the_page_is_what_the_tables_say_now(tmp_path: Path) -> None:
+    folder = project_root() / "results"
+    for name in ("anchors", "leaderboard", "sasrec", "gru4rec", "bert4rec", "m6recretriever"):
+        (tmp_path / name).symlink_to(folder / name)
+    text = anchors_page.write_page(tmp_path).read_text("utf-8")
+    assert text == (folder / "anchors.md").read_text("utf-8")

@@ -7,12 +7,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from m6rec_lite.course.comparison import as_markdown, beside, known, tie_caveat
 from m6rec_lite.course.documents import table
 from m6rec_lite.course.leaderboard import write_atomically
-from m6rec_lite.course.published import NEURAL, SAME_TIES
+from m6rec_lite.course.published import SAME_TIES
+
+#: What ``exact_times`` writes.
+EXACT_USERS = "ml-1m-exact-users.csv"
 
 #: Two figures of NDCG@10 that differ by less count as the same.
 SAME_NDCG = 0.0005
+
+INTERPOLATED = (
+    "The copy of MovieLens-1M that ours were measured on was rebuilt from public fragments: its "
+    "rows and their order are complete, but 17.8 % of its timestamps are interpolated between "
+    "known neighbours, all of users from 3000 on. Models that read the order alone are not "
+    "concerned; rows of ours that read timestamps are: the time-aware ones, and *M6-Rec blocks*, "
+    "which reads the pauses between events."
+)
+NO_RANKS = (
+    "The ranks of single users were not kept when the rows of *M6-Rec blocks* were measured, so "
+    "their figures on users with exact timestamps are not known."
+)
 
 _INTRODUCTION = """# Simple models beside figures from elsewhere
 
@@ -43,9 +59,15 @@ def write_page(folder: Path) -> Path:
     parts = [_INTRODUCTION]
     for path in sorted((folder / "anchors").glob("ml-*[!s].csv")):
         if not path.stem.endswith("-ties"):
-            rows = pd.read_csv(path).fillna({"settings": "", "their_settings": ""})
+            empty = {"settings": "", "their_settings": ""}
+            rows = pd.read_csv(path, dtype=dict.fromkeys(empty, str)).fillna(empty)
             ties = pd.read_csv(path.with_name(f"{path.stem}-ties.csv"))
-            parts.append(section(rows, ties))
+            parts += [section(rows, ties), published_section(folder, path.stem)]
+    exact = folder / "anchors" / EXACT_USERS
+    if exact.is_file():
+        parts.append(
+            exact_section(pd.read_csv(exact, dtype={"settings": str}).fillna({"settings": ""}))
+        )
     page = folder / "anchors.md"
     write_atomically(page, "\n".join(parts))
     return page
@@ -64,6 +86,7 @@ def section(rows: pd.DataFrame, ties: pd.DataFrame) -> str:
         {
             "entry": rows["entry"],
             "settings, from validation": rows["settings"].replace("", "defaults"),
+            "knows": rows["settings"].map(known),
             "HR@10": [_with_interval(row, "hr@10") for _, row in rows.iterrows()],
             "NDCG@10": [_with_interval(row, "ndcg@10") for _, row in rows.iterrows()],
             "seconds to fit": rows["fit_seconds"].map("{:.2f}".format),
@@ -111,17 +134,57 @@ def section(rows: pd.DataFrame, ties: pd.DataFrame) -> str:
             f"{figure.hr:.4f} / {figure.ndcg:.4f} under these rules; ours gives "
             f"{_both(mine, '')}.\n"
         )
-    if name in NEURAL:
-        ahead = pd.DataFrame(
-            {
-                "model": [figure.model for figure in NEURAL[name]],
-                "HR@10": [f"{figure.hr:.4f}" for figure in NEURAL[name]],
-                "NDCG@10": [f"{figure.ndcg:.4f}" for figure in NEURAL[name]],
-                "printed by": [figure.source for figure in NEURAL[name]],
-            }
-        )
-        pieces += [f"### {name}: what is ahead\n", table(ahead), ""]
     return "\n".join(pieces)
+
+
+def published_section(folder: Path, dataset: str) -> str:
+    """The part of the page on published networks, ours beside them, protocol by protocol.
+
+    Args:
+        folder: of results.
+        dataset: its name.
+    """
+    rows = beside(folder, dataset)
+    pieces = [
+        f"### {dataset}: published networks, and ours\n",
+        "Figures are as the linked source prints them; *second-hand* ones are quoted there or "
+        "come from a secondary source, and a range spans what several sources print. Time-blind "
+        "networks stand first, then *time-aware* ones, which read the time of the question: in "
+        "this split the target's own timestamp. Rows whose ties are sorted by item id stand last: "
+        "their order leaks the target. Of ours, validation chose the settings.\n",
+        f"{tie_caveat(folder, dataset)}\n",
+        as_markdown(rows[rows["NDCG@10"].notna()]),
+        "",
+    ]
+    return "\n".join(pieces)
+
+
+def exact_section(rows: pd.DataFrame) -> str:
+    """The part of the page on the users of MovieLens-1M whose timestamps are exact.
+
+    Args:
+        rows: of ``exact_times.measure``, with the command.
+    """
+    shown = pd.DataFrame(
+        {
+            "model": rows["model"],
+            "settings": rows["settings"].replace("", "defaults"),
+            "knows": rows["knows"],
+            "users": [f"{row.users} ({row.n_users:,})" for row in rows.itertuples()],
+            "HR@10": [_with_interval(row, "hr@10") for _, row in rows.iterrows()],
+            "NDCG@10": [_with_interval(row, "ndcg@10") for _, row in rows.iterrows()],
+        }
+    )
+    return "\n".join(
+        [
+            "## ml-1m: users with exact timestamps apart\n",
+            f"`{rows['command'].iloc[0]}`\n",
+            f"{INTERPOLATED} Each model is fitted on all users. The two groups also differ for "
+            "models that read no timestamp: compare models within a group.\n",
+            table(shown),
+            f"\n{NO_RANKS}\n",
+        ]
+    )
 
 
 def explain(row: pd.Series, ties: pd.DataFrame) -> str:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from m6rec_lite.course.comparison import BOTH, RETRIEVER, TEXT, known, named
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
 from m6rec_lite.course.paper_rule import Comparison, Figure, Ours, apart
-from m6rec_lite.course.published import NEURAL
+from m6rec_lite.course.published import NOTHING, best_published
 
 #: Networks over item ids, as YouTubeDNN is one: the paper's rivals in retrieval.
 NETWORKS = ("SASRec", "GRU4Rec", "BERT4Rec")
-RETRIEVER = "M6RecRetriever"
 #: Examples of a new domain that are few: a model without pretraining may catch up beyond.
 FEW = 100
 
@@ -63,9 +63,10 @@ def retrieval(results: Path, *, dataset: str, text_alone: bool) -> Ours | None:
     board = Leaderboard(results / "leaderboard").latest(dataset, scale="laptop")
     if not len(board):
         return None
-    told = board["variant"].str.contains
-    is_mine = (board["model"] == RETRIEVER) & (told("reads=text") == text_alone)
-    is_mine &= ~told("now=True")  # no rival is told the moment of the question
+    wanted = TEXT if text_alone else BOTH
+    names = [named(*pair) for pair in zip(board["model"], board["variant"], strict=True)]
+    time_blind = board["variant"].map(known) == NOTHING  # as all its rivals are
+    is_mine = pd.Series([name == wanted for name in names], index=board.index) & time_blind
     mine, others = chosen(board[is_mine]), board[board["model"] != RETRIEVER]
     if not len(mine):
         return None
@@ -86,19 +87,19 @@ def retrieval(results: Path, *, dataset: str, text_alone: bool) -> Ours | None:
         if len(network):
             theirs, name = _figure(network.iloc[0], "ndcg@10"), network["model"].iloc[0]
             against.append(apart(name, "NDCG@10", seed, figure, theirs))
-        if dataset in NEURAL:
-            known = max(NEURAL[dataset], key=lambda known: known.ndcg)
-            name = f"{known.source}, {known.model}"
-            against.append(apart(name, "NDCG@10", seed, figure, (known.ndcg,) * 3))
+        best = best_published(dataset)
+        if best is not None:
+            name = f"{best.model}, published"
+            against.append(apart(name, "NDCG@10", seed, figure, (best.ndcg,) * 3))
     simple = others[~others["model"].isin([*NETWORKS, ORACLE])].sort_values("ndcg@10").iloc[-1:]
-    best = "".join(
+    above = "".join(
         f" Of all other rows of the board the best is {row['model']}"
         f"{' (' + row['variant'] + ')' if row['variant'] else ''}, {row['ndcg@10']:.4f}."
         for row in simple.to_dict("records")
     )
     protocol = (
         f"{dataset}, leave-one-out (split {mine['split_hash'].iloc[0]}), all items ranked that the "
-        f"user has not seen; {_settings(mine)}; intervals over users.{best}"
+        f"user has not seen; {_settings(mine)}; intervals over users.{above}"
     )
     shown = pd.concat([mine, network, bigram])
     figures = tuple(f"{m.upper()} {_each(shown, m)}" for m in ("ndcg@10", "hr@10"))
@@ -183,11 +184,20 @@ def new_domain(results: Path) -> Ours | None:
     rows = rows.assign(step=rows["examples"].astype(str).where(~whole, "all"))
     steps = [*rows.loc[~whole, "examples"].sort_values().unique().astype(str), "all"]
     phrases = [f"NDCG@10, mean over domains, at {', '.join(steps)} examples"]
+    everywhere = rows["domain"].nunique()
+    partial = []
     for name, some in rows.groupby("model", sort=False):
-        if some["domain"].nunique() < rows["domain"].nunique():
-            name = f"{name} ({_listed(sorted(set(some['domain'])))} alone)"
-        means = some.groupby("step")[metric].mean().reindex(steps)
-        phrases.append(f"{name} {', '.join(means.map('{:.3f}'.format))}")
+        if some["domain"].nunique() < everywhere:
+            partial.append((name, some))
+        else:
+            phrases.append(f"{name} {_curve(some, steps)}")
+    for name, some in partial:  # beside the same domains of ours, not beside a mean over all
+        where = sorted(set(some["domain"]))
+        same = rows[(rows["model"] == RETRIEVER) & rows["domain"].isin(where)]
+        phrases.append(
+            f"on {_listed(where)} alone: {name} {_curve(some, steps)}, "
+            f"{RETRIEVER} {_curve(same, steps)}"
+        )
     domains = _listed(
         f"{name} ({int(some['n_users'].iloc[0]):,} users)" for name, some in rows.groupby("domain")
     )
@@ -197,6 +207,12 @@ def new_domain(results: Path) -> Ours | None:
         f"{domains}; seed {_listed(sorted(set(mine['seed'])))}."
     )
     return Ours(tuple(phrases), protocol, _commands(mine), tuple(against))
+
+
+def _curve(rows: pd.DataFrame, steps: Sequence[str]) -> str:
+    """NDCG@10 at each number of examples, the mean over domains."""
+    means = rows.groupby("step")["ndcg@10"].mean().reindex(steps)
+    return ", ".join(means.map("{:.3f}".format))
 
 
 def chosen(rows: pd.DataFrame) -> pd.DataFrame:

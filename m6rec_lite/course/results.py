@@ -17,14 +17,16 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from m6rec_lite.course import anchors, paper
+from m6rec_lite.course import anchors, exact_times, paper
+from m6rec_lite.course.anchors_page import EXACT_USERS, INTERPOLATED, NO_RANKS
+from m6rec_lite.course.comparison import as_markdown, beside, tie_caveat
 from m6rec_lite.course.datacards import write_card
 from m6rec_lite.course.documents import fill, table
 from m6rec_lite.course.figures import ladder, ladder_alt, png, style
 from m6rec_lite.course.freshness import METADATA
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
 from m6rec_lite.course.places import chapters, project_root
-from m6rec_lite.course.published import beside
+from m6rec_lite.course.published import QUERY_TIME
 from m6rec_lite.course.runner import run
 from m6rec_lite.course.store import FACTS
 from m6rec_lite.data import DataError, load_dataset
@@ -56,6 +58,8 @@ def write_results(root: Path | None = None) -> int:
     for name in ("ml-100k", "ml-1m"):
         if _present(name):
             anchors.main(["--dataset", name])
+    if _present("ml-1m"):
+        exact_times.main([])
     paper.write_page(root / "results")
     write_card(load_dataset("bazaar"), root / "datasets" / "README.md")
     write_readme(root)
@@ -76,7 +80,7 @@ def write_readme(root: Path) -> None:
     best = best.rename(columns={"fit_seconds": "seconds to fit"})
     best = best.round({"hr@10": 3, "ndcg@10": 3, "seconds to fit": 1})
     fill(root / "README.md", "ladder", f"{picture}\n\n{table(best)}")
-    fill(root / "README.md", "real", real_table(board))
+    fill(root / "README.md", "real", real_table(root / "results"))
     fill(root / "README.md", "chapters", table(chapter_table(root)))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -84,16 +88,29 @@ def write_readme(root: Path) -> None:
     fill(root / "README.md", "run", f"```\n{printed.getvalue().strip()}\n```")
 
 
-def real_table(board: Leaderboard) -> str:
-    """Ours beside the published networks on MovieLens-1M, best first."""
-    rows = beside(board.frame("ml-1m", scale=SCALE), "ml-1m")
-    rows = rows[rows["NDCG@10"].notna()].iloc[::-1]
-    columns = {"model": "model", "knows": "knows", "seeds": "seeds", "source": "measured by"}
-    shown = rows[list(columns)].rename(columns=columns)
-    shown["seeds"] = ["" if pd.isna(n) else str(n) for n in rows["seeds"]]
-    for place, name in enumerate(("HR@10", "NDCG@10")):
-        shown.insert(3 + place, name, rows[name].map("{:.4f}".format))
-    return table(shown)
+def real_table(results: Path) -> str:
+    """Ours beside the published networks on MovieLens-1M, grouped by protocol, best first."""
+    rows = beside(results, "ml-1m")
+    shown = as_markdown(rows[rows["NDCG@10"].notna()])
+    exact = " ".join(filter(None, [INTERPOLATED, exact_note(results), NO_RANKS]))
+    return "\n\n".join([shown, tie_caveat(results, "ml-1m"), exact])
+
+
+def exact_note(results: Path) -> str:
+    """A sentence on the time-aware simple model by users with exact timestamps, if measured."""
+    path = results / "anchors" / EXACT_USERS
+    if not path.is_file():
+        return ""
+    rows = pd.read_csv(path)
+    aware = rows[rows["knows"] == QUERY_TIME]
+    figures = [
+        f"{row['ndcg@10']:.4f} over {row['n_users']:,} users ({row['users']})"
+        for _, row in aware.iterrows()
+    ]
+    return (
+        f"NDCG@10 of {aware['model'].iloc[0].lower()} that knows the {QUERY_TIME}: "
+        f"{', '.join(figures)} ([more models](results/anchors.md))."
+    )
 
 
 def chapter_table(root: Path) -> pd.DataFrame:

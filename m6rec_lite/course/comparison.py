@@ -1,0 +1,234 @@
+"""Our rows beside the published ones, protocol by protocol.
+
+Of each of our models the settings are shown that validation chose. A row of the leaderboard is a
+test figure and chooses nothing: where no validation figure is recorded, all settings are shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from m6rec_lite.course.documents import table
+from m6rec_lite.course.leaderboard import Leaderboard
+from m6rec_lite.course.published import FILE_ORDER, LEAKING, NOTHING, PUBLISHED, QUERY_TIME, Figure
+
+RETRIEVER = "M6RecRetriever"
+#: Of ours, what stands beside the published networks.
+SHOWN = ("Popularity", "Bigram", "EASE", "GRU4Rec", "SASRec", "BERT4Rec", RETRIEVER)
+#: What ``RETRIEVER`` is called in tables, by what it reads.
+TEXT, IDS, BOTH = (
+    f"M6-Rec blocks over item vectors ({reads})" for reads in ("text", "ids", "text, ids")
+)
+#: Items with at least 5 ratings, which our splits rank.
+ITEMS = {"ml-100k": 1349, "ml-1m": 3416}
+SCALE = "laptop"
+NOT_RUN = "not run here"
+OURS = "ours"
+
+_COLUMNS = ["model", "variant", "knows", "ties", "items", "seeds", "HR@10", "HR@10 from"]
+_COLUMNS += ["NDCG@10", "NDCG@10 from", "low", "high", "minutes", "source"]
+
+
+def named(model: str, variant: str) -> str:
+    """The name of one of our models in tables: the retriever's says what it reads."""
+    if model != RETRIEVER:
+        return model
+    return TEXT if "reads=text" in variant else IDS if "reads=ids" in variant else BOTH
+
+
+def known(variant: str) -> str:
+    """Whether one of our models reads the time of the question, from its settings."""
+    time_aware = "now=True" in variant or "relative_to=at" in variant
+    return QUERY_TIME if time_aware else NOTHING
+
+
+def chosen_on_validation(results: Path, dataset: str, models: Iterable[str] = ()) -> pd.DataFrame:
+    """Rows of the leaderboard at the settings that validation chose; no test figure is looked at.
+
+    Settings compete within one model, what it reads and whether it knows the query time. If all
+    of them have a validation NDCG@10 in a ``report.json``, those with the highest mean over seeds
+    stay; else those that ``anchors`` tuned on validation, with a decay and without; else all.
+
+    Args:
+        results: folder with ``leaderboard/``, ``anchors/`` and the reports of long runs.
+        dataset: whose board.
+        models: which models; all if empty.
+
+    Returns:
+        The rows, with the columns ``name``, ``knows`` and ``validation`` (NaN where not recorded).
+    """
+    board = Leaderboard(results / "leaderboard").latest(dataset, scale=SCALE)
+    if not len(board):
+        return board.assign(name=[], knows=[], validation=[])
+    wanted = set(models)
+    board = board[board["model"].isin(wanted)] if wanted else board
+    recorded, tuned = _recorded(results), _tuned(results, dataset)
+    board = board.assign(
+        name=[named(*pair) for pair in zip(board["model"], board["variant"], strict=True)],
+        knows=board["variant"].map(known),
+        validation=board["command"].map(recorded).astype(float),
+    )
+    kept = []
+    for _, rows in board.groupby(["name", "knows"], sort=False):
+        means = rows.groupby("variant", sort=False)["validation"].mean()
+        if means.notna().all():
+            stay = rows["variant"] == means.idxmax()
+        else:
+            pairs = zip(rows["model"], rows["variant"], strict=True)
+            stay = pd.Series([pair in tuned for pair in pairs], index=rows.index)
+        kept.append(rows[stay] if stay.any() else rows)
+    return pd.concat(kept) if kept else board
+
+
+def beside(
+    results: Path,
+    dataset: str,
+    models: Sequence[str] = SHOWN,
+    more: Iterable[Mapping[str, Any]] = (),
+) -> pd.DataFrame:
+    """Our models beside the published networks, grouped by protocol.
+
+    Args:
+        results: the project's folder of results.
+        dataset: ``"ml-1m"`` or ``"ml-100k"``.
+        models: which of ours.
+        more: further rows of ours, such as a chapter's: ``model``, ``HR@10``, ``NDCG@10`` and
+            ``source``; time-blind unless they say otherwise.
+
+    Returns:
+        ``model variant knows ties items seeds HR@10 NDCG@10 low high minutes source``. Time-blind
+        rows come first, then time-aware ones, then those whose order leaks; in each group the best
+        first. ``low`` and ``high`` are the ends of the seeds' intervals over users, ``minutes`` a
+        seed's to fit. ``HR@10 from`` and ``NDCG@10 from`` are the lowest where sources differ.
+        Models that were not run have a row without figures, at the end.
+    """
+    board = chosen_on_validation(results, dataset, models)
+    rows = [
+        _ours(name, what, variant, some, dataset)
+        for (name, what, variant), some in board.groupby(["name", "knows", "variant"], sort=False)
+    ]
+    here = {"knows": NOTHING, "ties": FILE_ORDER, "items": ITEMS.get(dataset)}
+    rows += [here | dict(row) for row in more]
+    rows += [_published(figure) for figure in PUBLISHED.get(dataset, ())]
+    wanted = [(name, NOTHING) for name in models if name != RETRIEVER]
+    if RETRIEVER in models:
+        wanted += [(TEXT, NOTHING), (BOTH, NOTHING), (BOTH, QUERY_TIME)]
+    run = {(row["model"], row["knows"]) for row in rows if row["source"] == OURS}
+    rows += [
+        {"model": name, "knows": what, "source": NOT_RUN} for name, what in wanted
+        if (name, what) not in run
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=_COLUMNS).astype({"seeds": "Int64", "items": "Int64"})
+    group = np.select(
+        [frame["NDCG@10"].isna(), frame["ties"] == LEAKING, frame["knows"] == QUERY_TIME],
+        [3, 2, 1],
+    )
+    frame = frame.assign(group=group).sort_values(["group", "NDCG@10"], ascending=[True, False])
+    return frame.drop(columns="group").reset_index(drop=True)
+
+
+def readable(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of ``beside`` as text, for a page: four digits, ranges in full, "" for NaN."""
+    shown = rows[["model", "knows", "ties", "items", "seeds", "HR@10", "NDCG@10", "source"]]
+    shown = shown.astype(object)
+    ours = rows["source"] == OURS
+    several = rows.groupby(["model", "knows"])["variant"].transform("nunique") > 1
+    settings = [f" ({text or 'defaults'})" for text in rows["variant"].fillna("")]
+    shown["model"] = rows["model"] + np.where(ours & several, settings, "")
+    for metric in ("HR@10", "NDCG@10"):
+        pairs = zip(rows[f"{metric} from"], rows[metric], strict=True)
+        shown[metric] = [_span(low, high) for low, high in pairs]
+    shown["items"] = [f"{n:,}" if pd.notna(n) else "not known" for n in rows["items"]]
+    shown.loc[rows["source"] == NOT_RUN, ["ties", "items"]] = ""
+    return shown.where(shown.notna(), "")
+
+
+def as_markdown(rows: pd.DataFrame) -> str:
+    """The rows of ``beside`` as a Markdown table, with links to the sources."""
+    return table(readable(rows))
+
+
+def tie_caveat(results: Path, dataset: str, entry: str = "Bigram") -> str:
+    """A sentence on what the order of ties alone does, from ``anchors/<dataset>-ties.csv``."""
+    path = results / "anchors" / f"{dataset}-ties.csv"
+    text = (
+        "Rows of another *knows*, *ties* or *items* answer other questions and are not to be "
+        "compared digit by digit"
+    )
+    if not path.is_file():
+        return f"{text}."
+    rows = pd.read_csv(path)
+    figures = rows.loc[rows["entry"] == entry, "ndcg@10"]
+    return (
+        f"{text}: on {dataset} the order of rows at one second alone moves NDCG@10 of our "
+        f"{entry.lower()} between {figures.min():.4f} and {figures.max():.4f}."
+    )
+
+
+def _ours(name: str, what: str, variant: str, rows: pd.DataFrame, dataset: str) -> dict[str, Any]:
+    """One row of ``beside``: the mean over the seeds of one of our models."""
+    means = rows[["hr@10", "ndcg@10", "fit_seconds"]].mean()
+    return {
+        "model": name,
+        "variant": variant,
+        "knows": what,
+        "ties": FILE_ORDER,
+        "items": ITEMS.get(dataset),
+        "seeds": rows["seed"].nunique(),
+        "HR@10": means["hr@10"],
+        "NDCG@10": means["ndcg@10"],
+        "low": rows["ndcg@10_low"].min(),
+        "high": rows["ndcg@10_high"].max(),
+        "minutes": means["fit_seconds"] / 60,
+        "source": OURS,
+    }
+
+
+def _published(figure: Figure) -> dict[str, Any]:
+    """One row of ``beside``: a published network."""
+    hr, ndcg = figure.lowest or (np.nan, np.nan)
+    return {
+        "model": figure.model,
+        "knows": figure.knows,
+        "ties": figure.ties,
+        "items": figure.items,
+        "HR@10": figure.hr,
+        "HR@10 from": hr,
+        "NDCG@10": figure.ndcg,
+        "NDCG@10 from": ndcg,
+        "source": figure.cited,
+    }
+
+
+def _span(low: float, high: float) -> str:
+    if pd.isna(high):
+        return ""
+    return f"{high:.4f}" if pd.isna(low) else f"{low:.4f} to {high:.4f}"
+
+
+def _recorded(results: Path) -> dict[str, float]:
+    """The best validation NDCG@10 of each long run, by the command that made it."""
+    values = {}
+    for path in sorted(results.glob("*/*/report.json")):
+        config = path.with_name("config.json")
+        report = json.loads(path.read_text("utf-8"))
+        if "validation ndcg@10" in report and config.is_file():
+            command = json.loads(config.read_text("utf-8"))["command"]
+            values[command] = report["validation ndcg@10"]
+    return values
+
+
+def _tuned(results: Path, dataset: str) -> set[tuple[str, str]]:
+    """Model and settings of each entry that ``anchors`` tuned on validation."""
+    path = results / "anchors" / f"{dataset}.csv"
+    if not path.is_file():
+        return set()
+    rows = pd.read_csv(path, dtype={"settings": str}).fillna({"settings": ""})
+    models = rows["entry"].str.split(r"[ ,]", regex=True).str[0]
+    return set(zip(models, rows["settings"], strict=True))
