@@ -202,6 +202,9 @@ def test_tied_last_rows_are_reported_wherever_the_figures_go():
     with pytest.warns(TiedOrderWarning, match=r"100% of the users.*random_split\(dataset, seed=0"):
         split = leave_one_out(dataset)
     assert split.tied_last == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert leave_one_out(dataset, ties="file").tied_last == 1
     report = evaluate(Popularity().fit(split.train), split, progress=False, bootstrap=0)
     assert "file order decided the target of 100%" in str(report)
     assert report.to_row()["tied_last"] == 1

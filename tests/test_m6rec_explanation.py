@@ -148,9 +148,11 @@ def test_nobody_forges_structure() -> None:
 
 
 def test_items_without_text_and_users_nobody_knows_are_told_as_far_as_known() -> None:
+    items = DATASET.items[["item_id"]].assign(title=None)
+    items.loc[items.index[-1], "title"] = "the only title"
     bare = replace(
         DATASET,
-        items=DATASET.items[["item_id"]],
+        items=items,
         users=DATASET.users[DATASET.users["user_id"] < 0],
     )
     framing = Framing(BehaviourText(bare), TOKENIZER, 300)

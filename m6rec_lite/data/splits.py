@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -30,7 +31,13 @@ class TiedOrderWarning(UserWarning):
     """The order of many users' last rows is that of the file, not of time."""
 
 
-def leave_one_out(dataset: Dataset, *, min_item_users: int = 5, min_user_items: int = 3) -> Split:
+def leave_one_out(
+    dataset: Dataset,
+    *,
+    min_item_users: int = 5,
+    min_user_items: int = 3,
+    ties: Literal["warn", "file"] = "warn",
+) -> Split:
     """Each user's last item is the test target, the one before it the validation target.
 
     The protocol of this course. ``at`` of a question is its target's own timestamp. A model that
@@ -42,6 +49,8 @@ def leave_one_out(dataset: Dataset, *, min_item_users: int = 5, min_user_items: 
         min_item_users: items with fewer users are dropped (5 in most published tables).
         min_user_items: users with fewer items are then dropped; at least 3, one item each for
             training, validation and test.
+        ties: ``"warn"``, or ``"file"`` to take the order of the file for tied rows without a
+            warning, as published figures on MovieLens do.
 
     Warns:
         TiedOrderWarning: if the last row of more than a tenth of the users has the timestamp of
@@ -56,15 +65,18 @@ def leave_one_out(dataset: Dataset, *, min_item_users: int = 5, min_user_items: 
             f"min_user_items must be at least 3 (one item to learn from, one to validate and one "
             f"to test), not {min_user_items}"
         )
+    if ties not in ("warn", "file"):
+        raise ValueError(f"ties must be 'warn' or 'file', not {ties!r}")
     rows = prepare(dataset, min_item_users=min_item_users, min_user_items=min_user_items)
     last = np.cumsum(np.bincount(rows.users, minlength=rows.n_users)) - 1
     split = _one_target_each(rows, "leave-one-out", dataset.name, validation=last - 1, test=last)
     tied = float((rows.timestamps[last] == rows.timestamps[last - 1]).mean())
-    if tied > TIES_TOLERATED:
+    if tied > TIES_TOLERATED and ties == "warn":
         warnings.warn(
             f"{dataset.name}: the last row of {tied:.0%} of the users has the timestamp of the row "
             "before it, so the order of the file decides which item is the target. If that order "
-            "means nothing, measure with random_split(dataset, seed=0), or bring finer timestamps",
+            "means nothing, measure with random_split(dataset, seed=0) or bring finer timestamps; "
+            'to accept that order pass ties="file"',
             TiedOrderWarning,
             stacklevel=2,
         )
