@@ -42,7 +42,7 @@ LINES: tuple[str, ...] = ("-", "--", "-.", ":", "-", "--", "-.", ":")
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X", "*")
 DPI = 100
 
-#: The way of the course, lowest step first: chapters, and what they are about.
+#: The chapters that exist, lowest step first, and what they are about.
 STEPS: dict[str, str] = {
     "00": "Welcome: a world, and a first guess",
     "01": "How to judge; neighbours, text, linear models",
@@ -50,9 +50,8 @@ STEPS: dict[str, str] = {
     "03": "Factorising: taste as a short vector",
     "04–05": "Sequences: recurrent nets, attention",
     "06–07": "Language models: GPT, BERT",
-    "08–10": "M6-Rec: behaviour as text, one model, many tasks",
-    "11–12": "Large and small: from one GPU down to a phone",
-    "13–19": "Out in the world: feedback, trust, serving",
+    "08–09": "M6-Rec: behaviour as text; many tasks",
+    "11": "M6-Rec at full size, on a GPU",
 }
 
 
@@ -139,7 +138,7 @@ def roadmap(here: str) -> tuple[Figure, str]:
     fig, ax = plt.subplots(figsize=(7.4, 3.6))
     for place, (step, idea) in enumerate(STEPS.items()):
         fill, ink = (PALETTE["blue"], "white") if step == inside[0] else ("#E3EDF5", "black")
-        left = 0.45 * place
+        left = 0.3 * place
         ax.barh(place, 10 - left, left=left, height=0.9, color=fill, edgecolor=PALETTE["blue"])
         ax.text(left + 0.15, place, step, va="center", color=ink, weight="bold")
         ax.text(left + 1.2, place, idea, va="center", color=ink)

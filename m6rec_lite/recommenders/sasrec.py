@@ -1,9 +1,9 @@
 """SASRec: a Transformer that reads a history and foresees the next item.
 
 Source: Kang and McAuley, *Self-attentive sequential recommendation*, 2018. Its loss there is
-binary cross-entropy with one negative. Cross-entropy over the whole catalogue, in the same
-network, is worth more than anything that was built on top of it (Klenitskiy and Vasilev, *Turning
-dross into gold loss: is BERT4Rec really better than SASRec?*, 2023).
+binary cross-entropy with one negative. With cross-entropy over the whole catalogue the same network
+ranks better (Klenitskiy and Vasilev, *Turning dross into gold loss: is BERT4Rec really better than
+SASRec?*, 2023).
 """
 
 from __future__ import annotations

@@ -198,8 +198,7 @@ FOLD_IN = Exercise(
     hints=(
         "Left: Y'Y + alpha Z'Z + lam I, with Z the rows of Y that were taken.",
         "Right: (1 + alpha) times the sum of the rows of Z. It is 0 for an empty list.",
-        "Y[taken] with an empty list wants integers: Y[np.asarray(taken, dtype=int)]; then "
-        "np.linalg.solve(left, right).",
+        "Z = Y[taken], also for an empty list; then np.linalg.solve(left, right).",
     ),
     notice="An empty history gives 0 exactly, for every score alike: the model itself says that "
     "it knows nothing. No refit was needed for anybody.",
