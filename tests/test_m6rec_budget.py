@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
 
+from m6rec_lite.data import load_dataset
 from m6rec_lite.language.document import Document
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel, measured_step, objective
@@ -31,9 +34,19 @@ from m6rec_lite.m6rec.budget import (
     ways_to_fit,
 )
 from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
-from m6rec_lite.m6rec.measured_step import example_batch, kept_bytes, mix_of_example, peak_bytes
+from m6rec_lite.m6rec.measured_step import (
+    LiveTensors,
+    example_batch,
+    kept_bytes,
+    mix_of_example,
+    peak_bytes,
+    prepared_step,
+)
 from m6rec_lite.m6rec.memory import free_bytes
 from m6rec_lite.m6rec.objective import batch_flops
+from m6rec_lite.m6rec.plan import MIXES
+from m6rec_lite.m6rec.run_folder import tokens
+from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFile
 
 TOKENIZER = Tokenizer.train(["a quick brown fox and a lazy dog. a dog and a fox."], 300)
@@ -71,6 +84,19 @@ def test_flops_are_those_that_training_counts(tmp_path: Path) -> None:
     assert plan.steps * flops_a_step(plan) == pytest.approx(counted, rel=1e-9)
 
 
+def test_mixes_by_tokens_a_line_are_those_of_the_bazaar(tmp_path: Path) -> None:
+    settings = Pretraining("nano")
+    tokenizer, train, _ = tokens(settings, tmp_path, lambda: [load_dataset("bazaar")], False)
+    for time, wanted in MIXES.items():
+        batches = PretrainingBatches(
+            train, settings.objectives(tokenizer), tokenizer, lines=16, time=time
+        )
+        assert astuple(Mix.of(batches, 64)) == pytest.approx(astuple(wanted), abs=0.006)
+    # Chapter 11 reads a processor's peak from the recorded run, whose lines have 128 tokens.
+    plan = Plan.of_size("nano", mix=MIXES[128])
+    assert sum(flops_a_token(plan).values()) == pytest.approx(2.22e6, rel=0.005)
+
+
 def test_flops_are_those_that_torch_counts_where_everybody_sees_everybody() -> None:
     """Its counter sees no mask and no chunk; so a full line, and all scores at once."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -95,13 +121,12 @@ def test_six_n_and_attention_are_what_the_papers_say() -> None:
     assert parts["attention"] == 12 * 24 * 1024 * 1024  # 12 L H Q T of PaLM's appendix B
 
 
-# Memory, to the byte that torch counts.
+# Memory: bytes of tensors, which are the same on every processor.
 
 #: How far a prediction may be off: below, by small tensors that the formulas leave out; above, by
-#: buffers that they take for held at once where one gives way to the next. Measured were -2.0 % to
-#: +1.5 % in float32, up to +8.3 % in 16 bits with recomputing. A formula that forgets any one state
-#: of a block (1 / 17 of it) is off by more below.
-BELOW, ABOVE = 0.03, 0.10
+#: buffers that they take for held at once where one gives way to the next. Measured were -1.3 % to
+#: +3.9 %. A formula that forgets any one state of a block (1 / 17 of it) is off by more below.
+BELOW, ABOVE = 0.02, 0.05
 
 KINDS = [
     {"lines": 4},
@@ -109,7 +134,6 @@ KINDS = [
     {"lines": 2, "accumulate": 2, "precision": "bf16"},
     {"lines": 4, "accumulate": 2, "recompute": True},
     {"lines": 4, "recompute": True, "precision": "bf16"},
-    {"lines": 1, "recompute": True},  # gradients are more than activations
 ]
 
 
@@ -119,6 +143,23 @@ def counted(plan: Plan) -> float:
     return sum(n for part, n in memory(plan).items() if part not in apart)
 
 
+def allocated_bytes(plan: Plan) -> int:
+    """The most that is allocated at once in a step, where kernels allocate little themselves."""
+    _, _, step = prepared_step(plan, torch.device("cpu"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.backends.mkldnn.flags(enabled=False):
+            step()  # makes the moments
+            with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+                step()
+    finally:
+        torch.set_num_threads(threads)
+    events = [one for one in seen.profiler.kineto_results.events() if one.name() == "[memory]"]
+    events.sort(key=lambda one: one.start_ns())
+    return max(accumulate(one.nbytes() for one in events))
+
+
 def plan_of(size: str, chunk: int | None, **kind: object) -> Plan:
     plan = Plan.of_size(size, chunk=chunk, **kind)
     return replace(plan, mix=mix_of_example(plan))
@@ -126,12 +167,19 @@ def plan_of(size: str, chunk: int | None, **kind: object) -> Plan:
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("size", ["nano", "tiny"])
-def test_memory_is_what_torch_counts(size: str, kind: dict[str, object]) -> None:
+def test_memory_is_that_of_all_tensors_in_a_step(size: str, kind: dict[str, object]) -> None:
     plan = plan_of(size, 256, **kind)
     assert 1 - BELOW < counted(plan) / peak_bytes(plan) < 1 + ABOVE
 
 
-@pytest.mark.parametrize("kind", KINDS[::2], ids=str)
+@pytest.mark.parametrize("size", ["nano", "tiny"])
+def test_memory_where_gradients_are_more_than_activations(size: str) -> None:
+    """Counting tensors would hold gradients several times here, so allocations are counted."""
+    plan = plan_of(size, 256, lines=1, recompute=True)
+    assert 1 - BELOW < counted(plan) / allocated_bytes(plan) < 1 + ABOVE
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_memory_of_all_scores_at_once(
     kind: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +189,22 @@ def test_memory_of_all_scores_at_once(
     monkeypatch.setattr(objective, "token_loss", full)
     plan = plan_of("nano", None, **kind)
     assert 1 - BELOW < counted(plan) / peak_bytes(plan) < 1 + ABOVE
+
+
+def test_live_tensors_are_counted_by_hand() -> None:
+    x = torch.zeros(1000, requires_grad=True)
+    with LiveTensors() as tensors:
+        y = x * 2  # 4,000 bytes
+        z = y.exp()  # and 4,000 more, kept for the backward pass
+        view = z[:10]  # a view holds nothing of its own
+        assert tensors.now == 8000
+        y.add_(1)  # nor does what is done in place
+        del y  # the product does not need its result again
+        assert (tensors.now, tensors.peak) == (4000, 8000)
+        del z
+        assert tensors.now == 4000  # the view keeps it
+        del view
+        assert tensors.now == 0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -242,7 +306,8 @@ def test_a_measured_step_is_plausible() -> None:
     found = measured_step.measure(plan, steps=2)
     assert found.tokens_a_second == pytest.approx(2 * 128 / found.seconds)
     assert found.teraflops * 1e12 * found.seconds == pytest.approx(flops_a_step(plan), rel=1e-6)
-    assert 0 < found.utilisation < 1
+    assert found.utilisation == pytest.approx(found.teraflops / found.peak_teraflops)
+    assert found.utilisation > 0  # how large it is depends on the machine and on what else it does
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import test_recommenders_contract as contract
 import torch
 from torch.nn import functional as F
 
+from m6rec_lite.course.exercises import exercises
 from m6rec_lite.data import DataError, Histories, Interactions, leave_one_out, load_dataset
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.tokenizer import Tokenizer
@@ -146,6 +147,52 @@ def test_only_with_the_correction_do_scores_come_to_be_the_chances() -> None:
     np.testing.assert_allclose(fit_scores(correct=True), wanted, atol=0.05)
     # Without it popularity is divided out: the item that everybody takes is nothing special.
     np.testing.assert_allclose(fit_scores(correct=False)[:, 0], 1 / 3, atol=0.06)
+
+
+@pytest.mark.parametrize(
+    ("sign", "slope", "low", "high"),
+    [(1, 1.0, 2.0, 3.0), (-1, -1.0, 0.2, 0.4), (None, 0.0, 0.2, 2.0)],
+    ids=["off", "added", "no correction"],
+)
+def test_the_sign_of_the_correction_decides_whether_popular_or_rare_items_come_first(
+    sign: int | None, slope: float, low: float, high: float
+) -> None:
+    """Nobody has a taste: scores are to be ln p; with ln q added they are ln p - 2 ln q."""
+    draw, n = np.random.default_rng(0), 40
+    q = 1 / np.arange(1, n + 1)
+    log_q = torch.tensor(np.log(q / q.sum()))
+    scores = torch.zeros(n, 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([scores], lr=0.05)
+    for _ in range(400):
+        targets = torch.tensor(draw.choice(n, 32, p=q / q.sum()))
+        used, right = torch.unique(targets, return_inverse=True)
+        share = None if sign is None else (sign * log_q)[used]
+        people = torch.ones(32, 1, dtype=torch.float64)
+        loss = in_batch_softmax(people, scores[used], right, tau=1.0, log_share=share)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    learnt = scores.detach().numpy()[:, 0]
+    assert np.polyfit(log_q.numpy(), learnt, 1)[0] == pytest.approx(slope, abs=0.1)
+    popularity = n * (q / q.sum())[np.argsort(-learnt)[:10]].mean()  # 1 is the catalogue's
+    assert low < popularity < high
+
+
+def test_exercise_09_3_asks_for_the_loss_of_the_package_and_the_chapter() -> None:
+    wanted = exercises("09")["09.3"]
+    cases = wanted.cases()
+    for case in cases:
+        scores, item, q = case.args
+        used, first, right = np.unique(item, return_index=True, return_inverse=True)
+        loss = in_batch_softmax(
+            torch.tensor(scores[:, first]),
+            torch.eye(len(used), dtype=torch.float64),
+            torch.tensor(right),
+            tau=1.0,
+            log_share=torch.tensor(np.log(q[used])),
+        )
+        assert float(loss) == pytest.approx(case.wanted)
+    assert cases[1].wanted == pytest.approx(np.log(2))
 
 
 def test_an_item_is_no_wrong_answer_to_who_else_has_it() -> None:

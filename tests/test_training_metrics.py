@@ -127,8 +127,8 @@ def test_a_run_that_goes_on_takes_its_file_up_where_its_checkpoint_left_it(
 
 def test_peaks_are_of_the_right_size() -> None:
     peak = matmul_teraflops(torch.device("cpu"), torch.float32, seconds=0.05)
-    assert 1e-4 < peak < 100
-    assert peak_teraflops(Accelerator(cpu=True)) > 1e-4
+    assert 0 < peak < 1000  # of any processor; in the right unit
+    assert peak_teraflops(Accelerator(cpu=True)) > 0
 
 
 def test_a_run_that_is_told_to_end_goes_on_to_the_same_end(tmp_path: Path) -> None:

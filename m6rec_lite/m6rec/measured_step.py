@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import statistics
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate.utils import send_to_device
-from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from m6rec_lite.language.tokenizer import SPECIALS
 from m6rec_lite.m6rec.batches import Batch
@@ -142,22 +145,60 @@ def measure(plan: Plan, device: str | torch.device = "cpu", *, steps: int = 5) -
     )
 
 
-def peak_bytes(plan: Plan) -> int:
-    """The most that torch holds at once in a step on a CPU, above model, moments and batch.
+class LiveTensors(TorchDispatchMode):
+    """Count the bytes of the tensors that operations make while they are alive.
 
-    Counted by the profiler from every allocation, to the byte; what ``budget.memory`` says of the
-    same, without weights, moments and batch, is to be held against it.
+    Memory that kernels allocate inside an operation is not counted: it depends on the processor and
+    on the number of threads. Autograd sums gradients out of place in such a mode, and in place
+    otherwise.
+
+    Attributes:
+        now: bytes of the tensors that are alive.
+        peak: the most that ``now`` was.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._alive: set[int] = set()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        before = {storage._cdata for storage in _storages((args, kwargs))}
+        for storage in _storages(out):
+            if storage._cdata not in before | self._alive:
+                self._alive.add(storage._cdata)
+                self.now += storage.nbytes()
+                self.peak = max(self.peak, self.now)
+                weakref.finalize(storage, self._free, storage._cdata, storage.nbytes())
+        return out
+
+    def _free(self, key: int, n_bytes: int) -> None:
+        self._alive.discard(key)
+        self.now -= n_bytes
+
+
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    return [one.untyped_storage() for one in tree_leaves(values) if isinstance(one, torch.Tensor)]
+
+
+def peak_bytes(plan: Plan) -> int:
+    """The most that tensors hold at once in a step on a CPU, above model, moments and batch.
+
+    The same on every processor (see ``LiveTensors``); what ``budget.memory`` says of the same,
+    without weights, moments and batch, is to be held against it.
     """
     _, _, step = prepared_step(plan, torch.device("cpu"))
     step()  # makes the moments
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+    with LiveTensors() as tensors:
         step()
-    events = [one for one in seen.profiler.kineto_results.events() if one.name() == "[memory]"]
-    now = most = 0
-    for event in sorted(events, key=lambda one: one.start_ns()):
-        now += event.nbytes()
-        most = max(most, now)
-    return most
+    return tensors.peak
 
 
 def kept_bytes(plan: Plan) -> int:

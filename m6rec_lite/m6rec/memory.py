@@ -1,7 +1,8 @@
 """How much memory a step of pretraining needs, by formulas, and what to do where it is too much.
 
-Held against the bytes that torch counts on a CPU (``measured_step``), the formulas are within a few
-hundredths in float32 and bfloat16, with and without recomputing, whichever loss is taken.
+Held against the bytes of all tensors in a step (``measured_step.peak_bytes``), the formulas are
+within a few hundredths in float32 and bfloat16, with and without recomputing, whichever loss is
+taken. What kernels allocate for themselves depends on the processor, and is not in them.
 """
 
 from __future__ import annotations

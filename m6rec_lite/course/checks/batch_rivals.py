@@ -1,4 +1,4 @@
-"""An exercise of chapter 09: in-batch softmax, whose rivals come as often as they are popular."""
+"""An exercise of chapter 09: in-batch softmax with the log-Q correction."""
 
 from __future__ import annotations
 
@@ -9,48 +9,82 @@ from m6rec_lite.course.exercises import Case, Exercise, KnownWrong
 # 09.3 Error hunt: a correction with the wrong sign
 
 
-def _softmax_loss(scores: np.ndarray, rivals: np.ndarray) -> float:
-    """Mean cross-entropy of the diagonal among the rivals, (n, n) bool with itself."""
-    masked = np.where(rivals, scores, -np.inf)
-    peak = masked.max(axis=1, keepdims=True)
-    total = peak[:, 0] + np.log(np.exp(masked - peak).sum(axis=1))
-    return float((total - np.diag(scores)).mean())
+def _copies(item: np.ndarray) -> np.ndarray:
+    """The columns that hold each person's own item, (n, n) bool."""
+    return item[:, None] == item[None, :]
 
 
-def _rivals(item: np.ndarray) -> np.ndarray:
-    """Each person's own column, and those of other items."""
-    return (item[:, None] != item[None, :]) | np.eye(len(item), dtype=bool)
+def _share_of_right(weights: np.ndarray, right: np.ndarray) -> float:
+    """Mean of -ln of the right columns' share of each row's weights."""
+    return float(-np.log((weights * right).sum(axis=1) / weights.sum(axis=1)).mean())
 
 
 def _loss(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
     """The right answer."""
-    return _softmax_loss(scores - np.log(q[item]), _rivals(item))
+    return _share_of_right(np.exp(scores) / q[item], _copies(item))
+
+
+def _loss_by_items(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
+    """The chapter's formula: one weight c / (n q) for each different item."""
+    used, first, counts = np.unique(item, return_index=True, return_counts=True)
+    logits = scores[:, first] + np.log(counts / (len(item) * q[used]))
+    right = logits[used[None, :] == item[:, None]]
+    return float((np.log(np.exp(logits).sum(axis=1)) - right).mean())
 
 
 def _loss_by_loops(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
-    total = 0.0
-    for i in range(len(item)):
-        mine = np.exp(scores[i, i]) / q[item[i]]
-        others = sum(
-            np.exp(scores[i, j]) / q[item[j]] for j in range(len(item)) if item[j] != item[i]
-        )
-        total -= np.log(mine / (mine + others))
-    return total / len(item)
+    total, n = 0.0, len(item)
+    for i in range(n):
+        weights = [np.exp(scores[i, j]) / q[item[j]] for j in range(n)]
+        total -= np.log(sum(w for w, k in zip(weights, item, strict=True) if k == item[i]))
+        total += np.log(sum(weights))
+    return total / n
 
 
-def _in_columns(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
-    return _softmax_loss((scores - np.log(q[item])).T, _rivals(item))
+def _copies_dropped(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
+    weights = np.exp(scores) / q[item]
+    weights = np.where(_copies(item) & ~np.eye(len(item), dtype=bool), 0.0, weights)
+    return _share_of_right(weights, np.eye(len(item)))
+
+
+def _copies_of_logit_0(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
+    weights = np.exp(scores) / q[item]
+    weights = np.where(_copies(item) & ~np.eye(len(item), dtype=bool), 1.0, weights)
+    return _share_of_right(weights, np.eye(len(item)))
+
+
+def _each_item_once(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
+    used, first = np.unique(item, return_index=True)
+    weights = np.exp(scores[:, first]) / q[used]
+    return _share_of_right(weights, used[None, :] == item[:, None])
+
+
+def _only_the_wrong(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
+    right = _copies(item)
+    weights = np.exp(scores) / np.where(right, 1.0, q[item])
+    return _share_of_right(weights, right)
+
+
+def _as_it_was_found(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
+    return _share_of_right(np.exp(scores) * q[item], np.eye(len(item)))
 
 
 def _log_q_cases() -> tuple[Case, ...]:
     draw = np.random.default_rng(0)
-    some = draw.normal(size=(4, 4)).round(1)
+    table = draw.normal(size=(4, 4)).round(1)  # people and items: copies have equal columns
     rows = (
-        (np.zeros((2, 2)), np.array([0, 1]), np.array([0.75, 0.25]), "all cosines are 0"),
-        (some, np.array([0, 2, 1, 3]), np.array([0.5, 0.2, 0.2, 0.1]), "four items"),
-        (some, np.array([0, 0, 1, 0]), np.array([0.8, 0.2]), "three people have one item"),
+        (np.zeros((2, 4)), [0, 1], [0.75, 0.25], "all cosines are 0"),
+        (np.zeros((4, 4)), [0, 0, 0, 1], [0.75, 0.25], "the chapter's a, a, a, b: ln 2"),
+        (table, [0, 2, 1, 3], [0.5, 0.2, 0.2, 0.1], "four items"),
+        (table, [0, 0, 1, 0], [0.8, 0.2], "three people have one item"),
+        (table, [1, 2, 1, 0], [0.7, 0.2, 0.1], "a rare item comes twice"),
     )
-    return tuple(Case((a, b, c), _loss_by_loops(a, b, c), note=note) for a, b, c, note in rows)
+    cases = []
+    for cosines, who, shares, note in rows:
+        item = np.array(who)
+        given = (cosines[:, item], item, np.array(shares))
+        cases.append(Case(given, _loss_by_loops(*given), note=note))
+    return tuple(cases)
 
 
 LOG_Q = Exercise(
@@ -60,27 +94,52 @@ LOG_Q = Exercise(
     cases=_log_q_cases,
     known_wrong=(
         KnownWrong(
-            lambda scores, item, q: _softmax_loss(scores + np.log(q[item]), _rivals(item)),
-            "ln q is added: popular items then weigh twice too much, once by coming often and once "
-            "by the correction. Take it *off*.",
+            _as_it_was_found,
+            "That is the loss as it was found: ln q is added, and a second copy of the right item "
+            "is a wrong answer.",
         ),
         KnownWrong(
-            lambda scores, item, q: _softmax_loss(scores, _rivals(item)),
-            "Nothing is corrected: whoever is popular is a wrong answer more often. (A correction "
-            "along rows moves a whole row alike and changes nothing: it belongs to the column.)",
+            lambda scores, item, q: _share_of_right(np.exp(scores) * q[item], _copies(item)),
+            "ln q is added: the loss is then lowest where scores are ln p - 2 ln q, so that rare "
+            "items come first. Take it *off*.",
         ),
         KnownWrong(
-            lambda scores, item, q: _softmax_loss(
-                scores - np.log(q[item]), np.ones_like(scores, dtype=bool)
+            lambda scores, item, q: _share_of_right(np.exp(scores), _copies(item)),
+            "Nothing is corrected: scores come to be ln p - ln q, and popular items lose what "
+            "their popularity earns. (A correction along rows moves a whole row alike and changes "
+            "nothing: it belongs to the column.)",
+        ),
+        KnownWrong(
+            lambda scores, item, q: _share_of_right(
+                np.exp(scores) / q[item], np.eye(len(item), dtype=bool)
             ),
-            "Somebody else's copy of the right item is counted as a wrong answer.",
+            "Another person's copy of the right item is counted as a wrong answer.",
         ),
         KnownWrong(
-            lambda scores, item, q: _softmax_loss(scores - q[item], _rivals(item)),
+            _copies_dropped,
+            "Copies of the right item are left out. It came c times where n q were expected, and "
+            "must keep the weight c / (n q): a, a, a, b gives 1.213 so, and should give ln 2.",
+        ),
+        KnownWrong(
+            _copies_of_logit_0,
+            "Copies get the logit 0, which is a weight of 1, neither none nor the right one.",
+        ),
+        KnownWrong(
+            _each_item_once,
+            "Each item counts once, however often it came. Popular items come more often, and "
+            "1 / q takes that out only where their copies are counted.",
+        ),
+        KnownWrong(
+            _only_the_wrong,
+            "Only the wrong answers are corrected. The right item came as often as its popularity "
+            "says, too: its column is divided by q like the others.",
+        ),
+        KnownWrong(
+            lambda scores, item, q: _share_of_right(np.exp(scores - q[item]), _copies(item)),
             "q itself is taken off. The scores are logarithms of odds: take off ln q.",
         ),
         KnownWrong(
-            _in_columns,
+            lambda scores, item, q: _share_of_right((np.exp(scores) / q[item]).T, _copies(item)),
             "The softmax runs over people. Each person (row) chooses among items (columns).",
         ),
         KnownWrong(
@@ -88,13 +147,14 @@ LOG_Q = Exercise(
             "Summed over the people, not averaged: it grows with the batch.",
         ),
     ),
-    correct_alternatives=(_loss, _loss_by_loops),
+    correct_alternatives=(_loss, _loss_by_items, _loss_by_loops),
     hints=(
         "Take two items, all scores 0, q = ¾ and ¼. What should the model say before it knows "
         "anything, if ¾ of the wrong answers it meets are the first?",
-        "logits = scores - np.log(q[item]): one number a column.",
-        "A column j with item[j] == item[i] and j != i takes no part in row i: -inf.",
+        "weights = np.exp(scores) / q[item]: one column for each person's item.",
+        "Row i's right answer is every column j with item[j] == item[i]: add their weights, and "
+        "divide by the weights of the whole row.",
     ),
-    notice="The package makes one column of an item that comes several times and gives it its "
-    "count, which has the same mean and wastes no column.",
+    notice="The package computes the same from one column for each different item, whose weight is "
+    "its count divided by the count to be expected, c / (n q): the chapter's formula.",
 )
