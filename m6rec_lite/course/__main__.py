@@ -56,6 +56,7 @@ def _run(options: argparse.Namespace) -> int:
         numbers=options.chapters,
         out=options.out,
         resume=options.resume,
+        quick_models=scale == "smoke" and options.chapters is None,
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.course.documents import table
-from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.course.files import read_rows, write_atomically
 from m6rec_lite.course.published import NEURAL, SAME_TIES
 
 #: Two figures of NDCG@10 that differ by less count as the same.
@@ -43,8 +43,8 @@ def write_page(folder: Path) -> Path:
     parts = [_INTRODUCTION]
     for path in sorted((folder / "anchors").glob("ml-*[!s].csv")):
         if not path.stem.endswith("-ties"):
-            rows = pd.read_csv(path).fillna({"settings": "", "their_settings": ""})
-            ties = pd.read_csv(path.with_name(f"{path.stem}-ties.csv"))
+            rows = read_rows(path, ("entry",), words=("settings", "their_settings"))
+            ties = read_rows(path.with_name(f"{path.stem}-ties.csv"), ("entry",))
             parts.append(section(rows, ties))
     page = folder / "anchors.md"
     write_atomically(page, "\n".join(parts))
