@@ -58,7 +58,7 @@ test: $(READY)
 
 lab: $(READY)
 	@echo "Opening JupyterLab; begin with notebooks/00. Stop it with Ctrl-C."
-	@$(PYTHON) -m jupyterlab --notebook-dir=.
+	@$(PYTHON) -m jupyterlab --notebook-dir=. --LabApp.news_url=None
 
 exercises: $(READY)
 	@echo "Writing exercises/ from solutions/ ..."

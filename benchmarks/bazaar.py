@@ -32,12 +32,13 @@ from m6rec_lite.data.bazaar.simulate import Simulation, draw_times, simulate
 from m6rec_lite.data.bazaar.world import draw_shoppers, draw_world
 
 CHILD = """
-import resource, sys, time
+import sys, time
 from m6rec_lite.data.bazaar.stream import generate_to_parquet
+from m6rec_lite.evaluation.memory import peak_mib
 start = time.process_time()
 rows = generate_to_parquet(sys.argv[1], interactions=int(sys.argv[2]), progress=False).interactions
 seconds = time.process_time() - start
-print(rows, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(rows, seconds, peak_mib())
 """
 
 
@@ -65,11 +66,11 @@ def one_by_one(shoppers: int, seed: int) -> float:
 
 
 def streamed(rows: int) -> tuple[float, float]:
-    """Rows a second to Parquet, and peak memory in megabytes, of a process of its own."""
+    """Rows a second to Parquet, and peak memory in MiB, of a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", CHILD, folder, str(rows)]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return int(said[0]) / float(said[1]), float(said[2]) / 1024
+    return int(said[0]) / float(said[1]), float(said[2])
 
 
 def main() -> None:
@@ -100,7 +101,7 @@ def main() -> None:
                 "seconds_in_memory": round(given.rows / rate, 2),
                 "stream_rows": [given.rows, given.long],
                 "stream_rows_per_s": [round(short_rate), round(long_rate)],
-                "stream_peak_mb": [round(short_memory), round(long_memory)],
+                "stream_peak_mib": [round(short_memory), round(long_memory)],
             }
         )
     )

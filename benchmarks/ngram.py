@@ -76,7 +76,7 @@ def measure(side: str, words: int, out: Path) -> None:
     with Meter() as meter:
         found = run(train, test)
     np.save(out, found)
-    print(json.dumps({"seconds": meter.cost.seconds, "mb": meter.cost.peak_mb}))
+    print(json.dumps({"seconds": meter.cost.seconds, "peak_mib": meter.cost.peak_mib}))
 
 
 def main() -> None:
@@ -103,7 +103,7 @@ def main() -> None:
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 rows.append(json.loads(done.stdout.splitlines()[-1]))
                 print(f"run {repeat + 1}, {side}: {rows[-1]['seconds']:.2f} s, "
-                      f"{rows[-1]['mb']:.0f} MiB", flush=True)  # fmt: skip
+                      f"{rows[-1]['peak_mib']:.0f} MiB", flush=True)  # fmt: skip
         ours, peer = (np.load(files[side]) for side in ("ours", "peer"))
     possible = np.isfinite(peer)  # a word that training lacks is impossible to both
     if ours.shape != peer.shape or (np.isfinite(ours) != possible).any():
@@ -114,7 +114,7 @@ def main() -> None:
     print(f"{len(ours):,} log-probabilities, {possible.mean():.1%} of them finite, "
           f"differ by at most {apart:.1e}")  # fmt: skip
     seconds = {k: statistics.median(row["seconds"] for row in v) for k, v in costs.items()}
-    memory = {k: statistics.median(row["mb"] for row in v) for k, v in costs.items()}
+    memory = {k: statistics.median(row["peak_mib"] for row in v) for k, v in costs.items()}
     print(
         json.dumps(
             {
@@ -124,8 +124,8 @@ def main() -> None:
                 "peer": round(seconds["peer"], 3),
                 "ratio": round(seconds["ours"] / seconds["peer"], 5),
                 "unit": "s",
-                "ours_mb": round(memory["ours"], 1),
-                "peer_mb": round(memory["peer"], 1),
+                "ours_mib": round(memory["ours"], 1),
+                "peer_mib": round(memory["peer"], 1),
                 "memory_ratio": round(memory["ours"] / memory["peer"], 4),
             }
         )

@@ -123,7 +123,7 @@ def lab(project, tmp_path):
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
     command += ["--ServerApp.ip=127.0.0.1", "--LabApp.expose_app_in_browser=True"]
-    command += ["--LabApp.news_url=", "--IdentityProvider.token=", f"--notebook-dir={project}"]
+    command += ["--LabApp.news_url=None", "--IdentityProvider.token=", f"--notebook-dir={project}"]
 
     def address():
         described = next((state / "runtime").glob("jpserver-*.json"))

@@ -22,7 +22,7 @@ def row(model="EASE", ndcg=0.1, **more):
     return {
         "dataset": "bazaar", "scale": "smoke", "split_hash": "abc", "model": model, "variant": "",
         "seed": 0, "n_params": 3_141_592, "fit_seconds": 1.5, "predict_seconds": 0.1,
-        "peak_mb": 12.0, "hr@10": 2 * ndcg, "ndcg@10": ndcg, "ndcg@10_low": ndcg - 0.01,
+        "peak_mib": 12.0, "hr@10": 2 * ndcg, "ndcg@10": ndcg, "ndcg@10_low": ndcg - 0.01,
         "ndcg@10_high": ndcg + 0.01, "command": "make course",
     } | more  # fmt: skip
 

@@ -90,7 +90,7 @@ def test_a_run_goes_on_after_a_failure_and_tells(root, capsys):
     assert table["bounds_held"].tolist() == [1, 0, 1]
     assert table["bounds"].tolist() == [1, 0, 2]
     assert (table["seconds"] > 0).all()
-    assert (table["peak_mb"] > 20).all()  # a Python kernel alone takes more
+    assert (table["peak_mib"] > 20).all()  # a Python kernel alone takes more
 
     executed = nbformat.read(out / "notebooks" / "00_good.ipynb", as_version=4)
     assert "smoke bazaar 7" in texts(executed)
@@ -163,7 +163,7 @@ def test_memory_is_that_of_the_kernel_and_its_children(root):
     child = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', '''{fill}\nimport time\ntime.sleep(0.5)'''])"  # noqa: E501
     write(root / "notebooks" / "02_child.ipynb", child)
     assert run(scale="smoke", root=root, progress=False) == 0
-    peak = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv")["peak_mb"]
+    peak = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv")["peak_mib"]
     assert peak[1] > peak[0] + 150
     assert peak[2] > peak[0] + 150
 
@@ -221,7 +221,7 @@ def test_storing_keeps_outputs_facts_and_hash_and_nothing_of_the_machine(root, m
     facts = store(path, root, progress=False)
     notebook = nbformat.read(path, as_version=4)
     assert "laptop" in texts(notebook)
-    assert set(facts["seconds"]) == set(facts["peak_mb"]) == {"smoke", "laptop"}
+    assert set(facts["seconds"]) == set(facts["peak_mib"]) == {"smoke", "laptop"}
     assert facts["gpu"] is False
     facts_cell = notebook.cells[1]
     assert facts_cell.metadata["tags"] == ["facts"]

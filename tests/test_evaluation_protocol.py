@@ -361,7 +361,7 @@ def test_a_row_of_the_leaderboard(split):
     row = report.to_row(scale="smoke", command="make results")
     assert list(row)[:16] == [
         *("dataset", "scale", "split_hash", "model", "variant", "seed", "n_params"),
-        *("fit_seconds", "predict_seconds", "peak_mb"),
+        *("fit_seconds", "predict_seconds", "peak_mib"),
         *("hr@10", "hr@10_low", "hr@10_high", "ndcg@10", "ndcg@10_low", "ndcg@10_high"),
     ]
     assert list(row)[-1] == "command"
@@ -407,7 +407,7 @@ def test_a_meter_sees_what_a_block_holds_at_its_peak():
         time.sleep(0.3)  # the meter looks every hundredth of a second, when it gets its turn
         del block
     assert meter.cost.seconds > 0
-    assert 50 < meter.cost.peak_mb < 200
+    assert 50 < meter.cost.peak_mib < 200
 
 
 def test_garbage_of_before_does_not_hide_what_a_block_holds():
@@ -423,7 +423,7 @@ def test_garbage_of_before_does_not_hide_what_a_block_holds():
             del block
     finally:
         gc.enable()
-    assert meter.cost.peak_mb > 50
+    assert meter.cost.peak_mib > 50
 
 
 @pytest.mark.real_data

@@ -33,7 +33,7 @@ def world() -> Dataset:
 
 def known(history: History) -> list[dict[str, float]]:
     """The records without what depends on the machine's speed."""
-    speed = {"seconds", "tokens/s", "mfu", "peak_mb"}
+    speed = {"seconds", "tokens/s", "mfu", "peak_mib"}
     return [{k: v for k, v in one.items() if k not in speed} for one in history.records]
 
 
@@ -70,7 +70,7 @@ def test_the_folder_holds_a_model_and_how_it_was_made(finished: tuple[Path, Hist
     lines = read_metrics(folder / "metrics.jsonl")
     assert [line["record"] for line in lines if "record" in line] == history.records
     step = next(line for line in lines if "record" not in line)
-    assert {"infilling", "sentence", "loss", "lr", "tokens/s", "mfu", "peak_mb"} <= step.keys()
+    assert {"infilling", "sentence", "loss", "lr", "tokens/s", "mfu", "peak_mib"} <= step.keys()
     assert step["loss"] == pytest.approx((step["infilling"] + step["sentence"]) / 2, rel=1e-4)
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     report = json.loads((folder / "report.json").read_text())

@@ -45,7 +45,7 @@ def test_every_chapter_has_its_solutions():
 # ---------------------------------------------------------------- each rule on a small notebook
 
 new_code, new_prose = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
-FACTS = {"minutes": 3, "seconds": {"smoke": 2.5, "laptop": 40.0}, "peak_mb": {"smoke": 300}}
+FACTS = {"minutes": 3, "seconds": {"smoke": 2.5, "laptop": 40.0}, "peak_mib": {"smoke": 300}}
 FACTS |= {"gpu": False}
 
 

@@ -79,7 +79,7 @@ def test_lines_hold_the_means_since_the_last_line(tmp_path: Path) -> None:
         assert line["epoch"] == epoch + 1
         assert line["tokens/s"] > 0
         assert line["mfu"] == pytest.approx(line["tokens/s"] / 3 * 0.5 / 1000)
-        assert line["peak_mb"] > 10
+        assert line["peak_mib"] > 10
     records = [line["record"] for line in lines if "record" in line]
     assert records == history.records
     for record in records:

@@ -56,11 +56,12 @@ def _run(options: argparse.Namespace) -> int:
         numbers=options.chapters,
         out=options.out,
         resume=options.resume,
+        quick_models=scale == "smoke" and options.chapters is None,
     )
 
 
 def _exercises(_: argparse.Namespace) -> int:
-    from m6rec_lite.course.leaderboard import write_atomically
+    from m6rec_lite.course.files import write_atomically
     from m6rec_lite.course.regions import generate
 
     root = project_root()

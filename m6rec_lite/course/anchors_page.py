@@ -9,7 +9,7 @@ import pandas as pd
 
 from m6rec_lite.course.comparison import as_markdown, beside, known, tie_caveat
 from m6rec_lite.course.documents import table
-from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.course.files import read_rows, write_atomically
 from m6rec_lite.course.published import SAME_TIES
 
 #: What ``exact_times`` writes.
@@ -59,15 +59,12 @@ def write_page(folder: Path) -> Path:
     parts = [_INTRODUCTION]
     for path in sorted((folder / "anchors").glob("ml-*[!s].csv")):
         if not path.stem.endswith("-ties"):
-            empty = {"settings": "", "their_settings": ""}
-            rows = pd.read_csv(path, dtype=dict.fromkeys(empty, str)).fillna(empty)
-            ties = pd.read_csv(path.with_name(f"{path.stem}-ties.csv"))
+            rows = read_rows(path, ("entry",), words=("settings", "their_settings"))
+            ties = read_rows(path.with_name(f"{path.stem}-ties.csv"), ("entry",))
             parts += [section(rows, ties), published_section(folder, path.stem)]
     exact = folder / "anchors" / EXACT_USERS
     if exact.is_file():
-        parts.append(
-            exact_section(pd.read_csv(exact, dtype={"settings": str}).fillna({"settings": ""}))
-        )
+        parts.append(exact_section(read_rows(exact, ("model",), words=("settings",))))
     page = folder / "anchors.md"
     write_atomically(page, "\n".join(parts))
     return page

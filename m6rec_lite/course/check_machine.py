@@ -94,10 +94,8 @@ def _cores() -> Finding:
 
 
 def _memory() -> Finding:
-    try:
-        import psutil
-    except ImportError:
-        return Finding("memory", "unknown", "pip install psutil", needed=False)
+    import psutil
+
     memory = psutil.virtual_memory()
     total, free = memory.total / 1e9, memory.available / 1e9
     mend = "" if total >= MEMORY_GB else f"laptop scale wants {MEMORY_GB:.0f} GB; use SCALE=smoke"

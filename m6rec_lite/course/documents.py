@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.course.files import locked, write_atomically
 
 
 def fill(path: Path, region: str, text: str) -> bool:
@@ -33,19 +33,21 @@ def fill(path: Path, region: str, text: str) -> bool:
         ValueError: if the page does not hold each mark once, in order.
     """
     begin, end = f"<!-- {region}: begin -->", f"<!-- {region}: end -->"
-    page = path.read_text("utf-8")
-    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
-        raise ValueError(
-            f"{path.name} must hold {begin!r} and, after it, {end!r}, each once; put them where "
-            "the text belongs"
-        )
-    before, rest = page.split(begin)
-    after = rest.split(end)[1]
-    filled = f"{before}{begin}\n{text.strip()}\n{end}{after}"
-    if filled == page:
-        return False
-    write_atomically(path, filled)
-    return True
+    with locked(path):
+        page = path.read_text("utf-8")
+        once = page.count(begin) == page.count(end) == 1
+        if not once or page.index(begin) > page.index(end):
+            raise ValueError(
+                f"{path.name} must hold {begin!r} and, after it, {end!r}, each once; put them "
+                "where the text belongs"
+            )
+        before, rest = page.split(begin)
+        after = rest.split(end)[1]
+        filled = f"{before}{begin}\n{text.strip()}\n{end}{after}"
+        if filled == page:
+            return False
+        write_atomically(path, filled)
+        return True
 
 
 def region(path: Path, name: str) -> str:

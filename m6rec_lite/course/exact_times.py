@@ -22,7 +22,7 @@ import pandas as pd
 from m6rec_lite.course.anchors import METRIC, entries
 from m6rec_lite.course.anchors_page import EXACT_USERS, write_page
 from m6rec_lite.course.comparison import known
-from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.course.files import write_atomically
 from m6rec_lite.course.long_runs import settings as read_settings
 from m6rec_lite.course.places import project_root
 from m6rec_lite.data import Dataset, leave_one_out, load_dataset

@@ -1,18 +1,14 @@
-"""Executing one notebook: progress over its cells, seconds, peak memory, and nothing of paths.
-
-Memory is that of the kernel and all its children together, sampled while it runs; on Linux the
-kernel's own high-water mark is read too, so that a short peak is not missed.
-"""
+"""Executing one notebook: progress over its cells, seconds, peak memory, and nothing of paths."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-import threading
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +16,9 @@ from typing import Any
 import nbformat
 from tqdm.auto import tqdm  # noqa: F401 - read before TQDM_DISABLE is set for the kernels
 
-from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.course.files import read_notebook, write_atomically
+from m6rec_lite.data import DataError
+from m6rec_lite.evaluation.memory import MemoryMeter
 
 #: Set for every kernel. No progress bars in stored outputs: tqdm's widgets ignore ``TQDM_DISABLE``,
 #: and any name that begins with SPYDER makes tqdm write text, which heeds it, or else is scrubbed.
@@ -41,6 +39,15 @@ SCRUBBED_CELL = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled
 #: or, of unknown length, ``rows: 1024it [00:02, 500it/s]``.
 BAR = re.compile(r"(?:.*?: *)?(?:\d+%\|.*\| *)?[\d.]+\S*(?:/\S+)? ?\S* \[\d\d:\d\d.*\]")
 
+#: How Python, torch, numpy and the system say that there is no memory left.
+NO_MEMORY = re.compile(
+    r"MemoryError|can't allocate memory|cannot allocate memory|not enough memory|out of memory|"
+    r"unable to allocate|bad_alloc",
+    re.IGNORECASE,
+)
+
+LESS_MEMORY = "close other programs, or take a smaller scale (--scale smoke)"
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -49,62 +56,14 @@ class Execution:
     Attributes:
         notebook: the executed notebook, scrubbed; None if it could not even be read.
         seconds: wall clock, the kernel's start included.
-        peak_mb: highest resident memory of the kernel and its children, in MB of 10**6 bytes.
+        peak_mib: highest resident memory of the kernel and its children, in MiB.
         error: kind and message of what stopped it, in a line; "" when it ran through.
     """
 
     notebook: Any
     seconds: float
-    peak_mb: float
+    peak_mib: float
     error: str
-
-
-class MemoryWatch:
-    """Peak resident memory of this process's children while the ``with`` block runs."""
-
-    def __init__(self, interval: float = 0.05) -> None:
-        self.peak_mb = 0.0
-        self._interval = interval
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> MemoryWatch:
-        import psutil
-
-        self._me = psutil.Process()
-        self._before = {child.pid for child in self._me.children(recursive=True)}
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        import psutil
-
-        while not self._stop.wait(self._interval):
-            total = 0.0
-            for child in self._me.children(recursive=True):
-                if child.pid in self._before:
-                    continue
-                try:
-                    total += child.memory_info().rss
-                    self.peak_mb = max(self.peak_mb, _high_water(child.pid) / 1e6)
-                except psutil.Error:  # it ended meanwhile
-                    continue
-            self.peak_mb = max(self.peak_mb, total / 1e6)
-
-
-def _high_water(pid: int) -> float:
-    """The process's own peak resident memory in bytes where /proc tells it, else 0."""
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    return 0.0
 
 
 @contextmanager
@@ -145,33 +104,63 @@ def execute(
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     bar = {"desc": path.stem, "position": line, "leave": False} if progress else False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    error = ""
+    notebook, errors = None, []
     started = time.perf_counter()
-    with environment(KERNEL_ENVIRONMENT | dict(variables or {})), MemoryWatch() as memory:
+    set_here = environment(KERNEL_ENVIRONMENT | dict(variables or {}))
+    with set_here, MemoryMeter(children=True, interval=0.05) as memory:
         try:
-            papermill.execute_notebook(
-                str(path),
-                str(target),
-                parameters=dict(parameters or {}),
-                kernel_name="python3",
-                language="python",
-                progress_bar=bar,
-                cwd=str(path.parent),
-                request_save_on_cell_execute=False,
-                extra_arguments=["--log-level=CRITICAL"],
-            )
-        except papermill.exceptions.PapermillExecutionError as failure:
-            error = f"cell {failure.exec_count}: {failure.ename}: {failure.evalue}"
-        except Exception as failure:  # a dead kernel, a notebook that is none: the others still run
-            error = f"{type(failure).__name__}: {failure}"
+            read_notebook(path)
+            with (
+                tempfile.TemporaryDirectory() as folder
+            ):  # the old copy stays until this one is whole
+                executed = Path(folder) / target.name
+                try:
+                    papermill.execute_notebook(
+                        str(path),
+                        str(executed),
+                        parameters=dict(parameters or {}),
+                        kernel_name="python3",
+                        language="python",
+                        progress_bar=bar,
+                        cwd=str(path.parent),
+                        request_save_on_cell_execute=False,
+                        extra_arguments=["--log-level=CRITICAL"],
+                    )
+                finally:
+                    if executed.exists():
+                        with suppress(DataError):  # cut off by a full disk, whose error says so
+                            notebook = scrub(read_notebook(executed))
+        except Exception as failure:  # whatever one notebook does, the others still run
+            errors.append(_reason(failure, notebook))
     seconds = time.perf_counter() - started
-    notebook = None
-    if target.exists():
-        notebook = scrub(nbformat.read(target, as_version=4))
-        write_notebook(notebook, target)
-    return Execution(notebook, seconds, memory.peak_mb, " ".join(error.split())[:500])
+    if notebook is not None:
+        try:
+            write_notebook(notebook, target)
+        except OSError as failure:
+            errors.append(f"OSError: {failure}")
+    error = " ".join("; ".join(errors).split())[:500]
+    return Execution(notebook, seconds, memory.peak_mib, error)
+
+
+def _reason(failure: Exception, notebook: Any) -> str:
+    """What stopped a notebook: the cell, the kind of error, and what to do where that is known."""
+    where, kind, said = "", type(failure).__name__, str(failure)
+    if hasattr(failure, "ename"):  # a cell raised
+        where, kind, said = f"cell {failure.exec_count}: ", failure.ename, str(failure.evalue)
+    if isinstance(failure, OSError) and failure.filename is None:
+        said += f" (temporary files lie in {tempfile.gettempdir()})"
+    written = "".join(
+        output.get("text", "") + "\n".join(output.get("traceback", ()))
+        for cell in (notebook.cells if notebook is not None else ())
+        for output in cell.get("outputs", ())
+        if output.output_type == "error" or output.get("name") == "stderr"
+    )
+    dead = kind == "DeadKernelError"
+    if NO_MEMORY.search(f"{kind}: {said}") or ((not said or dead) and NO_MEMORY.search(written)):
+        return f"{where}MemoryError: {said or 'the kernel had no memory left'}; {LESS_MEMORY}"
+    if dead:
+        return f"{kind}: {said}. Most often the system ended it for want of memory; {LESS_MEMORY}"
+    return f"{where}{kind}: {said}"
 
 
 def scrub(notebook: Any) -> Any:

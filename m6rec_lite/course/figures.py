@@ -149,13 +149,20 @@ def roadmap(here: str) -> tuple[Figure, str]:
     return fig, f"A staircase, lowest step first: {said}. You stand on step {inside[0]}."
 
 
-def ladder(frame: pd.DataFrame, *, metric: str = "ndcg@10", title: str | None = None) -> Figure:
+def ladder(
+    frame: pd.DataFrame,
+    *,
+    own: pd.DataFrame | None = None,
+    metric: str = "ndcg@10",
+    title: str | None = None,
+) -> Figure:
     """The ladder so far: a bar a model with its interval, and the oracle as a line above all.
 
     Rows of several seeds are averaged. Bars carry their figure, so colour says nothing alone.
 
     Args:
         frame: leaderboard rows of one data set, scale and split (``Leaderboard.latest``).
+        own: rows of this run on the same split, drawn beside ``frame``: named and hatched.
         metric: the column to draw.
         title: above the figure; data set and scale when left out.
 
@@ -166,34 +173,32 @@ def ladder(frame: pd.DataFrame, *, metric: str = "ndcg@10", title: str | None = 
         ValueError: if there is no row, no such metric, or the rows cannot be compared.
     """
     import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch
 
-    if not len(frame):
-        raise ValueError("the leaderboard has no rows yet; add one with board.add(report, …)")
-    _need(frame, metric)
-    for column in ("dataset", "scale", "split_hash"):
-        found = frame[column].unique().tolist()
-        if len(found) > 1:
-            raise ValueError(
-                f"rows of several values of {column} ({found}) cannot be compared; pass "
-                "board.latest(dataset, scale=SCALE)"
-            )
-    columns = [name for name in (metric, f"{metric}_low", f"{metric}_high") if name in frame]
-    rows = frame.assign(variant=frame["variant"].fillna("").astype(str))
-    rows = rows.groupby(["model", "variant"], sort=False)[columns].mean().sort_values(metric)
-    is_oracle = rows.index.get_level_values("model") == ORACLE
+    rows = _rungs(frame, own, metric)
+    is_oracle = rows["model"] == ORACLE
     models, oracle = rows[~is_oracle], rows[is_oracle]
-    names = [
-        textwrap.fill(f"{model} ({variant})" if variant else model, 36, break_long_words=False)
-        for model, variant in models.index
-    ]
+    names = [textwrap.fill(name, 36, break_long_words=False) for name in models["name"]]
 
     lines = sum(1 + name.count("\n") for name in names)
     fig, ax = plt.subplots(figsize=(7.0, 1.3 + 0.17 * max(len(models) + lines, 4)))
     values = models[metric].to_numpy()
-    ax.barh(names, values, color=PALETTE["sky"], edgecolor=PALETTE["blue"], height=0.7)
-    tips = values
-    if len(columns) == 3:
-        low, high = models[columns[1]].to_numpy(), models[columns[2]].to_numpy()
+    looks = {False: (PALETTE["sky"], ""), True: (PALETTE["yellow"], "///")}
+    colours, hatches = ([looks[bool(one)][i] for one in models["own"]] for i in (0, 1))
+    edge = PALETTE["blue"]
+    ax.barh(names, values, color=colours, hatch=hatches, edgecolor=edge, height=0.7)
+    if models["own"].any():
+        kinds = {"recorded by the project": looks[False], "this run": looks[True]}
+        ax.legend(
+            handles=[
+                Patch(facecolor=colour, hatch=hatch, edgecolor=edge, label=label)
+                for label, (colour, hatch) in kinds.items()
+            ],
+            loc="lower right",
+        )
+    tips, whiskers = values, f"{metric}_high" in models
+    if whiskers:
+        low, high = models[f"{metric}_low"].to_numpy(), models[f"{metric}_high"].to_numpy()
         spread = [(values - low).clip(0), (high - values).clip(0)]
         ax.errorbar(values, names, xerr=spread, fmt="none", color="black", capsize=3, lw=1.2)
         tips = pd.Series(high).fillna(pd.Series(values)).to_numpy()
@@ -204,23 +209,52 @@ def ladder(frame: pd.DataFrame, *, metric: str = "ndcg@10", title: str | None = 
         best = float(oracle[metric].iloc[0])
         ax.axvline(best, color=PALETTE["vermilion"], linestyle="--", marker="")
         middle = (len(models) - 1) / 2
-        told = f"oracle {best:.3f}"
-        ax.text(best, middle, told, rotation=90, ha="right", va="center", fontsize=9)
+        ax.text(
+            best, middle, f"oracle {best:.3f}", rotation=90, ha="right", va="center", fontsize=9
+        )
     first = frame.iloc[0]
     fig.suptitle(title or f"{first['dataset']}, {first['scale']} scale", fontsize=11)
     # over the whole figure, as the names beside the bars may take half of its width
-    whiskers = "; whiskers: 95 % interval over users" if len(columns) == 3 else ""
-    fig.supxlabel(f"{metric.upper()}, higher is better{whiskers}", fontsize=10)
+    note = "; whiskers: 95 % interval over users" if whiskers else ""
+    fig.supxlabel(f"{metric.upper()}, higher is better{note}", fontsize=10)
     ax.set_xlim(0, 1.12 * reach)
     ax.grid(visible=False, axis="y")
     return fig
 
 
-def ladder_alt(frame: pd.DataFrame, *, metric: str = "ndcg@10") -> str:
+def ladder_alt(
+    frame: pd.DataFrame, *, own: pd.DataFrame | None = None, metric: str = "ndcg@10"
+) -> str:
     """What ``ladder`` shows, in words: every model and its figure, worst first."""
-    rows = frame.groupby(["model", "variant"], sort=False)[metric].mean().sort_values()
-    said = [
-        f"{model}{f' ({variant})' if variant else ''} {value:.3f}"
-        for (model, variant), value in rows.items()
-    ]
-    return f"Bars of {metric.upper()}, worst to best: {', '.join(said)}."
+    rows = _rungs(frame, own, metric)
+    bars = [f"{name} {value:.3f}" for name, value in zip(rows["name"], rows[metric], strict=True)]
+    return f"Bars of {metric.upper()}, worst to best: {', '.join(bars)}."
+
+
+def _rungs(frame: pd.DataFrame, own: pd.DataFrame | None, metric: str) -> pd.DataFrame:
+    """Return the rows of a ladder, worst first: seeds averaged, each with the name of its bar."""
+    if not len(frame):
+        raise ValueError("the leaderboard has no rows yet; add one with board.add(report, …)")
+    own = frame.iloc[:0] if own is None else own
+    for rows in (frame, own):
+        if len(rows):
+            _need(rows, metric)
+    both = pd.concat([frame, own])
+    for column, rows in (
+        ("dataset", both), ("split_hash", both), ("scale", frame), ("scale", own),
+    ):  # fmt: skip
+        values = rows[column].unique().tolist()
+        if len(values) > 1:
+            raise ValueError(
+                f"rows of several values of {column} ({values}) cannot be compared; pass "
+                "board.latest(dataset, scale=SCALE)"
+            )
+    rows = pd.concat([frame.assign(own=False), own.assign(own=True)])
+    rows["variant"] = rows["variant"].fillna("").astype(str)
+    columns = [name for name in (metric, f"{metric}_low", f"{metric}_high") if name in rows]
+    rows = rows.groupby(["model", "variant", "own"], sort=False)[columns].mean().reset_index()
+    twice = (rows["model"] == ORACLE).cumsum().gt(1) & (rows["model"] == ORACLE)
+    rows = rows[~twice].sort_values(metric, kind="stable").reset_index(drop=True)
+    variant = rows["variant"].map(lambda said: f" ({said})" if said else "")
+    rows["name"] = rows["model"] + variant + rows["own"].map({False: "", True: ", this run"})
+    return rows

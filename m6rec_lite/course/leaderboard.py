@@ -14,25 +14,23 @@ split, model, variant and seed, so that a chapter can be run again::
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from m6rec_lite.course.files import locked, read_rows, write_atomically
 from m6rec_lite.course.places import project_root
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 #: A new row replaces the one that agrees in all of these.
 KEY: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "seed")
 
-#: What it cost: parameters, seconds, megabytes.
-COSTS: tuple[str, ...] = ("n_params", "fit_seconds", "predict_seconds", "peak_mb")
+#: What it cost: parameters, seconds, memory in MiB.
+COSTS: tuple[str, ...] = ("n_params", "fit_seconds", "predict_seconds", "peak_mib")
+
+#: Columns that are text, also where they look like numbers.
+WORDS: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "command")
 
 #: The name of the model that knows the truth of a simulated world.
 ORACLE = "Oracle"
@@ -45,20 +43,6 @@ def run_folder() -> Path:
     """Where this run writes: ``M6REC_RUN``, else ``runs/notebook`` of the project."""
     named = os.environ.get(RUN_VARIABLE)
     return Path(named) if named else project_root() / "runs" / "notebook"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a neighbour first, then renamed over the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 class Leaderboard:
@@ -86,6 +70,8 @@ class Leaderboard:
 
         Raises:
             ValueError: if a column of the key is missing.
+            DataError: if the file that is there is damaged; it stays as it is.
+            TimeoutError: if another process holds the file for minutes.
         """
         cells = dict(row if isinstance(row, Mapping) else row.to_row())
         cells |= more
@@ -98,7 +84,7 @@ class Leaderboard:
             )
         cells["command"] = cells.get("command") or os.environ.get(COMMAND_VARIABLE, "a notebook")
         path = self.path(str(cells["dataset"]))
-        with _lock(path):
+        with locked(path):
             old = _read(path)
             new = pd.DataFrame([cells]).astype({name: str for name in KEY if name != "seed"})
             new["seed"] = new["seed"].astype("int64")
@@ -111,7 +97,11 @@ class Leaderboard:
             )
 
     def frame(self, dataset: str | None = None, *, scale: str | None = None) -> pd.DataFrame:
-        """All rows, oldest first; of one data set or scale only where named."""
+        """All rows, oldest first; of one data set or scale only where named.
+
+        Raises:
+            DataError: if a file is damaged.
+        """
         paths = sorted(self.folder.glob("*.csv")) if dataset is None else [self.path(dataset)]
         frames = [frame for frame in map(_read, paths) if len(frame)]
         if not frames:
@@ -159,10 +149,11 @@ def _read(path: Path) -> pd.DataFrame:
     """The rows of a file; none where there is no file."""
     if not path.exists():
         return pd.DataFrame()
-    text = dict.fromkeys(("dataset", "scale", "split_hash", "model", "variant", "command"), str)
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=["", "nan"]).fillna(
-        {"variant": ""}
+    remedy = (
+        "take out the damaged line, or restore the file from a copy (git checkout, if it is "
+        "tracked); or remove it and run again what filled it"
     )
+    return read_rows(path, KEY, words=WORDS, remedy=remedy).fillna({"variant": ""})
 
 
 def _ordered(columns: pd.Index) -> list[str]:
@@ -170,23 +161,3 @@ def _ordered(columns: pd.Index) -> list[str]:
     head = [name for name in (*KEY, *COSTS) if name in columns]
     tail = ["command"] if "command" in columns else []
     return head + [name for name in columns if name not in {*head, *tail}] + tail
-
-
-@contextmanager
-def _lock(path: Path, patience: float = 20.0) -> Iterator[None]:
-    """Hold a lock file beside ``path``; one left behind by a killed process is taken over."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
-    started = time.monotonic()
-    while True:
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
-            break
-        except FileExistsError:
-            if time.monotonic() - started > patience:
-                lock.unlink(missing_ok=True)
-            time.sleep(0.01)
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.course.files import read_json, write_atomically
 from m6rec_lite.m6rec.card import model_card
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.settings import Pretraining
@@ -19,7 +19,7 @@ from m6rec_lite.training.metrics import read_metrics
 
 def read_report(folder: Path) -> dict[str, Any]:
     """What a run of ``m6rec.pretraining`` says of itself."""
-    return json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return read_json(folder / "report.json")
 
 
 def write_results(
@@ -54,11 +54,11 @@ def throughput(path: Path) -> dict[str, float]:
     """The median speed of a run's metrics, its first line left out, which warms up."""
     lines = [line for line in read_metrics(path) if "record" not in line][1:]
     found = {}
-    for name in ("tokens/s", "mfu", "peak_mb"):
+    for name in ("tokens/s", "mfu", "peak_mib"):
         values = [line[name] for line in lines if name in line]
         if values:
-            found[f"median {name}" if name != "peak_mb" else name] = (
-                statistics.median(values) if name != "peak_mb" else max(values)
+            found[f"median {name}" if name != "peak_mib" else name] = (
+                statistics.median(values) if name != "peak_mib" else max(values)
             )
     return found
 

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import nbformat
-
 from m6rec_lite.course.exercises import exercises
+from m6rec_lite.course.files import read_notebook
 from m6rec_lite.course.freshness import METADATA, freshness
 from m6rec_lite.course.places import chapters
 from m6rec_lite.course.regions import answer_cells, tags
 from m6rec_lite.course.store import FACTS, facts_line
+from m6rec_lite.data import DataError
 
 #: A file must stay below this, outputs included.
 MAX_BYTES = 1_500_000
@@ -87,10 +87,9 @@ def faults(path: Path, root: Path) -> list[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what it mends on reading, the rules tell
-            notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
-    except (nbformat.ValidationError, ValueError) as error:
-        return [f"not a valid notebook: {str(error).splitlines()[0]}"]
+            notebook = read_notebook(path)
+    except DataError as error:
+        return [f"not a valid notebook: {error}"]
     page = Page(path, root, notebook)
     return [fault for rule in RULES for fault in rule(page)]
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from m6rec_lite.course import paper_readers as readers
 from m6rec_lite.course.documents import table
-from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.course.files import write_atomically
 from m6rec_lite.course.paper_rule import RULE, Comparison, Ours, verdict
 from m6rec_lite.course.places import project_root
 

@@ -6,7 +6,6 @@ A file that is there and cannot be read as such is an error: it is never taken f
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from m6rec_lite.course.comparison import BOTH, RETRIEVER, TEXT, known, named
+from m6rec_lite.course.files import read_json, read_rows
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
 from m6rec_lite.course.paper_rule import Comparison, Figure, Ours, apart
 from m6rec_lite.course.published import NOTHING, best_published
@@ -230,9 +230,9 @@ def _rows(path: Path, columns: str) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame()
     empty = ("variant", "part")
-    rows = pd.read_csv(path, dtype=dict.fromkeys(empty, str))
+    rows = read_rows(path, (), words=empty)
     _need(rows, columns.split(), path)
-    return rows.fillna({name: "" for name in empty if name in rows})
+    return rows
 
 
 def _is_ours(rows: pd.DataFrame) -> pd.Series:
@@ -266,8 +266,8 @@ def _reports(folder: Path) -> dict[str, dict]:
     """Reports of long runs, by the command that made them."""
     found = {}
     for path in sorted(folder.glob("*/report.json")):
-        config = json.loads(path.with_name("config.json").read_text(encoding="utf-8"))
-        found[config["command"]] = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path.with_name("config.json"))
+        found[config["command"]] = read_json(path)
     return found
 
 

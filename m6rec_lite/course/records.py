@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.course.files import locked, read_rows, write_atomically
 
 
 def put(path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> pd.DataFrame:
@@ -25,20 +25,21 @@ def put(path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> pd
 
     Raises:
         ValueError: if there is no row, or one lacks a column of the key.
+        DataError: if the file that is there is damaged; it stays as it is.
     """
     if not rows or (lacking := [name for name in key for row in rows if name not in row]):
         what = f"one lacks {lacking[0]!r}" if rows else "there is none"
         raise ValueError(f"wanted rows with {', '.join(key)}; {what}")
     table = pd.DataFrame(list(rows))
-    if path.is_file():
-        words = {name: str for name in key if not pd.api.types.is_numeric_dtype(table[name])}
-        old = pd.read_csv(path, dtype=words, keep_default_na=False, na_values=["", "nan"])
-        old = old.fillna(dict.fromkeys(words, ""))
-        mine = set(_keys(table, key))
-        kept = [one not in mine for one in _keys(old, key)]
-        if any(kept):
-            table = pd.concat([old[kept], table], ignore_index=True)
-    write_atomically(path, table.to_csv(index=False, float_format="%.6g"))
+    with locked(path):
+        if path.is_file():
+            words = [name for name in key if not pd.api.types.is_numeric_dtype(table[name])]
+            old = read_rows(path, key, words=words)
+            mine = set(_keys(table, key))
+            kept = [one not in mine for one in _keys(old, key)]
+            if any(kept):
+                table = pd.concat([old[kept], table], ignore_index=True)
+        write_atomically(path, table.to_csv(index=False, float_format="%.6g"))
     return table
 
 

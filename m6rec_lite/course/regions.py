@@ -15,6 +15,7 @@ from typing import Any
 
 import nbformat
 
+from m6rec_lite.course.files import read_notebook
 from m6rec_lite.course.places import chapters, project_root
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -128,7 +129,7 @@ def to_exercise(solution: Any, source: str) -> Any:
 def generate(root: Path) -> Iterator[tuple[Path, str]]:
     """For every solution, the path and the text of its exercise notebook."""
     for path in chapters(root / "solutions"):
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read_notebook(path)
         text = nbformat.writes(to_exercise(notebook, path.name)) + "\n"
         yield root / "exercises" / path.name, text
 
@@ -157,7 +158,7 @@ def solution_source(number: str, root: Path | None = None) -> str:
             f"no solutions/{number[:2]}_….ipynb here; solutions come with the course's "
             "repository: start Jupyter in its folder"
         )
-    notebook = nbformat.read(found[0], as_version=4)
+    notebook = read_notebook(found[0])
     places = answer_cells(notebook).get(number)
     if not places:
         raise ValueError(f"{found[0].name} has no cell that begins with '# exercise {number}'")

@@ -14,7 +14,6 @@ import io
 import logging
 from pathlib import Path
 
-import nbformat
 import pandas as pd
 
 from m6rec_lite.course import anchors, exact_times, paper
@@ -23,6 +22,7 @@ from m6rec_lite.course.comparison import as_markdown, beside, tie_caveat
 from m6rec_lite.course.datacards import write_card
 from m6rec_lite.course.documents import fill, table
 from m6rec_lite.course.figures import ladder, ladder_alt, png, style
+from m6rec_lite.course.files import read_notebook
 from m6rec_lite.course.freshness import METADATA
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
 from m6rec_lite.course.places import chapters, project_root
@@ -84,7 +84,7 @@ def write_readme(root: Path) -> None:
     fill(root / "README.md", "chapters", table(chapter_table(root)))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        run(scale="smoke", root=root)
+        run(scale="smoke", quick_models=True, root=root)
     fill(root / "README.md", "run", f"```\n{printed.getvalue().strip()}\n```")
 
 
@@ -117,7 +117,7 @@ def chapter_table(root: Path) -> pd.DataFrame:
     """The chapters there are: title, minutes to read, seconds to run, memory, as stored in them."""
     rows = []
     for path in chapters(root / "notebooks"):
-        notebook = nbformat.read(path, as_version=4)
+        notebook = read_notebook(path)
         facts = notebook.metadata[METADATA][FACTS]
         title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
         rows.append(
@@ -126,7 +126,7 @@ def chapter_table(root: Path) -> pd.DataFrame:
                 "minutes to read": facts["minutes"],
                 "seconds at smoke scale": facts["seconds"]["smoke"],
                 "seconds at laptop scale": facts["seconds"][SCALE],
-                "peak MB": max(facts["peak_mb"].values()),
+                "peak MiB": max(facts["peak_mib"].values()),
                 "exercises": f"[exercises](exercises/{path.name})",
             }
         )

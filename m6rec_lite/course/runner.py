@@ -4,49 +4,46 @@ A failure does not stop the run; it is told at the end, and by the exit code. Ch
 after the other, so that their seconds mean something. A run writes to one folder::
 
     runs/bazaar-smoke/
-        index.html            the ladder, the table, and a link to each chapter's page
+        index.html            the ladder, the tables, and a link to each chapter's page
         chapters.csv          seconds, peak memory, bounds and errors, a row a chapter
         leaderboard/          what the chapters measured
         notebooks/ pages/     the executed copies, and the same as HTML
 
 Every file is written whole, and rows replace their like, so a run that was killed can simply be
-started again; with ``--resume`` it leaves out what it had finished.
+started again; with ``--resume`` it leaves out what it had finished. Two runs may share a folder.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
 from tqdm.auto import tqdm
 
 from m6rec_lite.course.bounds import recorded
 from m6rec_lite.course.execution import execute
+from m6rec_lite.course.files import locked, read_notebook, read_rows, write_atomically
 from m6rec_lite.course.freshness import freshness
-from m6rec_lite.course.leaderboard import (
-    COMMAND_VARIABLE,
-    RUN_VARIABLE,
-    Leaderboard,
-    write_atomically,
-)
-from m6rec_lite.course.pages import write_index, write_page
+from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE, Leaderboard
+from m6rec_lite.course.pages import bounds_held, write_index, write_page
 from m6rec_lite.course.places import chapters, project_root
+from m6rec_lite.course.quick_models import measure_quick_models
 from m6rec_lite.course.scale import SCALE_VARIABLE
+from m6rec_lite.data import DataError
 
 #: Columns of ``chapters.csv``. ``code`` names the code and data that the chapter ran with.
 COLUMNS: tuple[str, ...] = (
-    "chapter", "status", "seconds", "peak_mb", "bounds_held", "bounds", "broken", "error",
+    "chapter", "status", "seconds", "peak_mib", "bounds_held", "bounds", "broken", "error",
     "dataset", "scale", "seed", "code",
 )  # fmt: skip
 
 FINISHED, FAILED, BROKEN = "finished", "failed", "bound broken"
 
-#: Columns that must agree for an earlier row to belong to the same run.
-SAME_RUN: tuple[str, ...] = ("dataset", "scale", "seed")
+#: Columns that are text, also where they are empty or look like numbers.
+WORDS: tuple[str, ...] = ("chapter", "status", "broken", "error", "dataset", "scale", "code")
 
 
 def run(
@@ -57,6 +54,7 @@ def run(
     numbers: str | None = None,
     out: Path | None = None,
     resume: bool = False,
+    quick_models: bool = False,
     root: Path | None = None,
     progress: bool = True,
 ) -> int:
@@ -69,11 +67,12 @@ def run(
         numbers: chapters such as ``00,01``; all of them when None.
         out: folder to write; ``runs/<dataset>-<scale>`` when None.
         resume: leave out chapters that finished with today's code at the same scale and seed.
+        quick_models: measure the models that fit in seconds on all users, for the ladder.
         root: the project's folder.
         progress: show bars over chapters and cells.
 
     Returns:
-        0 if every chapter finished and every bound holds, else 1.
+        0 if every chapter finished, every bound holds and every file was written, else 1.
 
     Raises:
         ValueError: if there is no chapter to run, or no such number.
@@ -89,47 +88,68 @@ def run(
     # folders of the learner's own are meant from here, not from where the chapters lie
     dataset = str(Path(dataset).resolve()) if Path(dataset).exists() else dataset
     table = out / "chapters.csv"
-    rows = _earlier_rows(table, {"dataset": dataset, "scale": scale, "seed": seed})
-    variables = {SCALE_VARIABLE: scale, RUN_VARIABLE: str(out)}
+    run_of = {"dataset": dataset, "scale": scale, "seed": seed}
+    command = f"python -m m6rec_lite.course run --scale {scale} --dataset {name} --seed {seed}"
+    board = Leaderboard(out / "leaderboard")
+    before = _earlier_rows(table, run_of)
+    rows: dict[str, dict[str, Any]] = {}
+    faults: list[str] = []
     bar = tqdm(paths, desc="chapters", unit="chapter", disable=not progress, leave=False)
     for path in bar:
         code = _code(path, root)
-        before = rows.get(path.stem, {})
-        if resume and before.get("status") == FINISHED and code and before.get("code") == code:
+        earlier = before.get(path.stem, {})
+        if resume and earlier.get("status") == FINISHED and code and earlier.get("code") == code:
+            rows[path.stem] = earlier
             bar.write(f"{path.stem}: finished before", file=sys.stderr)
             continue
-        command = f"python -m m6rec_lite.course run --scale {scale} --dataset {name} --seed {seed}"
         result = execute(
             path,
             out / "notebooks" / path.name,
             parameters={"SCALE": scale, "DATASET": dataset, "SEED": seed},
-            variables=variables | {COMMAND_VARIABLE: f"{command} --chapters {path.name[:2]}"},
+            variables={
+                SCALE_VARIABLE: scale,
+                RUN_VARIABLE: str(out),
+                COMMAND_VARIABLE: f"{command} --chapters {path.name[:2]}",
+            },
             progress=progress,
             line=1,
         )
-        row = _row(path.stem, result) | {
-            "dataset": dataset,
-            "scale": scale,
-            "seed": seed,
-            "code": code,
-        }
-        rows[path.stem] = row
-        _write_table(rows.values(), table)
+        row = _row(path.stem, result) | run_of | {"code": code}
         if result.notebook is not None:
-            write_page(result.notebook, out / "pages" / f"{path.stem}.html", path, root)
-        bar.write(_line(row), file=sys.stderr)
-    mine = [rows[path.stem] for path in paths]
-    board = Leaderboard(out / "leaderboard")
-    write_index(out, pd.DataFrame(list(rows.values())), board.latest(name, scale=scale))
-    _report(mine, out, board.path(name))
-    return 0 if all(row["status"] == FINISHED for row in mine) else 1
+            page = out / "pages" / f"{path.stem}.html"
+            unwritten = _fault(write_page, result.notebook, page, path, root)
+            if unwritten:
+                row |= {
+                    "status": FAILED,
+                    "error": "; ".join(filter(None, (row["error"], unwritten))),
+                }
+        rows[path.stem] = row
+        unwritten = _fault(_merge, table, run_of, rows)
+        bar.write(_line(row) + (f"; {unwritten}" if unwritten else ""), file=sys.stderr)
+    if quick_models:
+        options = {"scale": scale, "seed": seed, "command": command}
+        faults.append(_fault(measure_quick_models, dataset, board, **options))
+    faults.append(_fault(_merge, table, run_of, rows))
+    faults.append(_fault(_index, table, run_of, rows, board, root))
+    faults = [fault for fault in faults if fault]
+    _report([rows[path.stem] for path in paths], out, board.path(name), faults)
+    return 0 if not faults and all(row["status"] == FINISHED for row in rows.values()) else 1
+
+
+def _fault(step: Callable[..., object], *args: Any, **options: Any) -> str:
+    """Take a step; return what went wrong, "" if nothing did. One step does not stop the rest."""
+    try:
+        step(*args, **options)
+    except (OSError, DataError) as error:
+        return str(error)
+    return ""
 
 
 def _code(path: Path, root: Path) -> str:
     """The hash of the chapter's code and data; "" where the file is no notebook."""
     try:
-        return freshness(nbformat.read(path, as_version=4), path.name, root)
-    except (ValueError, SyntaxError):  # executing it will tell
+        return freshness(read_notebook(path), path.name, root)
+    except (ValueError, SyntaxError):  # executing it says why
         return ""
 
 
@@ -145,7 +165,7 @@ def _row(chapter: str, result: Any) -> dict[str, Any]:
         "chapter": chapter,
         "status": FAILED if result.error else BROKEN if broken else FINISHED,
         "seconds": round(result.seconds, 1),
-        "peak_mb": round(result.peak_mb),
+        "peak_mib": round(result.peak_mib),
         "bounds_held": len(values) - len(broken),
         "bounds": len(values),
         "broken": "; ".join(broken),
@@ -155,41 +175,76 @@ def _row(chapter: str, result: Any) -> dict[str, Any]:
 
 def _line(row: dict[str, Any]) -> str:
     """One chapter in a line."""
-    told = f"{row['chapter']}: {row['status']} in {row['seconds']:.1f} s, {row['peak_mb']} MB"
+    told = f"{row['chapter']}: {row['status']} in {row['seconds']:.1f} s, {row['peak_mib']} MiB"
     why = row["error"] or row["broken"]
     return f"{told}: {why}" if why else told
 
 
-def _earlier_rows(table: Path, run_of: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Rows that an earlier run of the same data set, scale and seed left, by chapter."""
+def _earlier_rows(table: Path, run_of: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Rows of the same data set, scale and seed that the table holds, by chapter.
+
+    A damaged table is set aside, as the run can go on without it.
+    """
     if not table.exists():
         return {}
-    old = pd.read_csv(table, dtype={"code": str, "dataset": str, "scale": str})
-    if list(old.columns) != list(COLUMNS):
+    try:
+        old = read_rows(table, COLUMNS, words=WORDS)
+    except DataError as error:
+        aside = table.with_name(f"{table.name}.damaged")
+        table.replace(aside)
+        print(f"{error}. It was set aside as {aside.name}; the run goes on", file=sys.stderr)
         return {}
     for column, value in run_of.items():
         old = old[old[column] == value]
-    old = old.astype(object).where(old.notna(), "")
-    return {row["chapter"]: row for row in old.to_dict("records")}
+    return {row["chapter"]: row for row in old[list(COLUMNS)].to_dict("records")}
 
 
-def _write_table(rows: Iterable[dict[str, Any]], table: Path) -> None:
-    """Write ``chapters.csv`` in the order of the chapters."""
-    frame = pd.DataFrame(list(rows), columns=list(COLUMNS)).sort_values("chapter")
-    write_atomically(table, frame.to_csv(index=False))
+def _merge(
+    table: Path, run_of: Mapping[str, Any], rows: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Put rows beside those that other runs added, and write the table; returns all its rows."""
+    with locked(table):
+        merged = _earlier_rows(table, run_of) | dict(rows)
+        frame = pd.DataFrame(list(merged.values()), columns=list(COLUMNS)).sort_values("chapter")
+        write_atomically(table, frame.to_csv(index=False))
+    return merged
 
 
-def _report(rows: list[dict[str, Any]], out: Path, leaderboard: Path) -> None:
+def _index(
+    table: Path,
+    run_of: Mapping[str, Any],
+    rows: Mapping[str, dict[str, Any]],
+    board: Leaderboard,
+    root: Path,
+) -> None:
+    """Write ``index.html`` of this run's chapters and of those that other runs added."""
+    out, name = table.parent, Path(run_of["dataset"]).name
+    recorded = Leaderboard(root / "results" / "leaderboard")
+    with locked(out / "index.html"):
+        chapter_rows = pd.DataFrame(list((_earlier_rows(table, run_of) | dict(rows)).values()))
+        boards, fault = (pd.DataFrame(), pd.DataFrame()), ""
+        try:
+            boards = board.frame(name, scale=run_of["scale"]), recorded.latest(name)
+        except DataError as error:
+            fault = str(error)
+        write_index(out, chapter_rows, *boards)
+    if fault:
+        raise DataError(fault)
+
+
+def _report(rows: list[dict[str, Any]], out: Path, leaderboard: Path, faults: list[str]) -> None:
     """Print the table, and where everything lies."""
     frame = pd.DataFrame(rows)
-    frame["bounds"] = [f"{row['bounds_held']} of {row['bounds']}" for row in rows]
-    columns = ["chapter", "status", "seconds", "peak_mb", "bounds"]
+    frame["bounds"] = [bounds_held(row) for row in rows]
+    columns = ["chapter", "status", "seconds", "peak_mib", "bounds"]
     width = frame["chapter"].str.len().max()
     left = frame[columns].assign(chapter=frame["chapter"].str.ljust(width))
     print(left.rename(columns={"chapter": "chapter".ljust(width)}).to_string(index=False))
     for row in rows:
         if row["status"] != FINISHED:
             print(f"{row['chapter']}: {row['error'] or row['broken']}")
+    for fault in faults:
+        print(fault)
     finished = sum(row["status"] == FINISHED for row in rows)
     seconds = sum(row["seconds"] for row in rows)
     print(f"\n{finished} of {len(rows)} chapters finished, in {seconds:.0f} s")

@@ -13,7 +13,6 @@ the largest size when that was left out of the fit.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from m6rec_lite.course.files import read_json
 from m6rec_lite.course.places import project_root
 from m6rec_lite.course.records import put
 from m6rec_lite.course.train_m6rec import Stopped
@@ -78,7 +78,7 @@ def run(settings: Pretraining, folder: Path, *, device: str | None, progress: bo
             raise Stopped(history.stopped)
         for name in ("tokens", "tokenizer"):
             _copy(out / name, folder / name)
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = read_json(path)
     found = report["held out"]
     weights = settings.weights
     loss = sum(found[f"{name} nats"] * w for name, w in weights.items()) / sum(weights.values())

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.course.files import locked, write_atomically
 
 
 class Stages:
@@ -34,24 +34,29 @@ class Stages:
     ) -> None:
         self.path, self.say = path, say
         self.of = json.loads(json.dumps(dict(of)))
-        self.done: dict[str, dict[str, Any]] = {}
-        if path.is_file():
-            try:
-                kept = json.loads(path.read_text(encoding="utf-8"))
-                theirs, self.done = kept["of"], kept["done"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{path} is damaged ({error!r}): delete it, and what is done is done again"
-                ) from error
-            names = [n for n in {**theirs, **self.of} if theirs.get(n) != self.of.get(n)]
-            if names:
-                told = "; ".join(
-                    f"{n}: {theirs.get(n)!r} there, {self.of.get(n)!r} now" for n in names
-                )
-                raise ValueError(
-                    f"{path.parent} holds work of other settings ({told}): go on with those, or "
-                    "name another folder"
-                )
+        self.done = self._kept()
+
+    def _kept(self) -> dict[str, dict[str, Any]]:
+        """The stages that the file holds, of this process and of others."""
+        if not self.path.is_file():
+            return {}
+        try:
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            theirs, done = dict(kept["of"]), dict(kept["done"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{self.path} is damaged ({error!r}): delete it, and what is done is done again"
+            ) from error
+        names = [n for n in {**theirs, **self.of} if theirs.get(n) != self.of.get(n)]
+        if names:
+            differ = "; ".join(
+                f"{n}: {theirs.get(n)!r} there, {self.of.get(n)!r} now" for n in names
+            )
+            raise ValueError(
+                f"{self.path.parent} holds work of other settings ({differ}): go on with those, "
+                "or name another folder"
+            )
+        return done
 
     def run(self, name: str, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Do a stage, unless it is done.
@@ -70,9 +75,10 @@ class Stages:
         clock = time.perf_counter()
         found = _plain(dict(work()))
         seconds = round(time.perf_counter() - clock, 2)
-        self.done[name] = {"seconds": seconds, "found": found}
-        kept = {"of": self.of, "done": self.done}
-        write_atomically(self.path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        with locked(self.path):  # another process may have added stages meanwhile
+            self.done = {**self.done, **self._kept(), name: {"seconds": seconds, "found": found}}
+            kept = {"of": self.of, "done": self.done}
+            write_atomically(self.path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         self.say(f"{name}: done in {seconds:.1f} s")
         return found
 

@@ -16,6 +16,7 @@ import nbformat
 
 from m6rec_lite.course.bounds import STRICT_VARIABLE
 from m6rec_lite.course.execution import Execution, execute, scrub, write_notebook
+from m6rec_lite.course.files import read_notebook
 from m6rec_lite.course.freshness import METADATA, freshness, used_modules
 from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE
 from m6rec_lite.course.regions import tags
@@ -33,7 +34,7 @@ class StoreError(RuntimeError):
 
 def is_fresh(path: Path, root: Path) -> bool:
     """Whether the stored outputs belong to today's code and data."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read_notebook(path)
     stored = notebook.metadata.get(METADATA, {}).get("freshness")
     return stored == freshness(notebook, path.name, root)
 
@@ -48,16 +49,16 @@ def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = Tru
         progress: show a bar over the cells.
 
     Returns:
-        The facts measured: ``minutes``, ``seconds`` and ``peak_mb`` by scale, ``gpu``.
+        The facts measured: ``minutes``, ``seconds`` and ``peak_mib`` by scale, ``gpu``.
 
     Raises:
         StoreError: if it fails at either scale; the file stays as it was.
     """
-    before = nbformat.read(path, as_version=4)
+    before = read_notebook(path)
     kept = before.metadata.get(METADATA, {}).get(FACTS, {})
     facts: dict[str, Any] = {
         "seconds": dict(kept.get("seconds", {})),
-        "peak_mb": dict(kept.get("peak_mb", {})),
+        "peak_mib": dict(kept.get("peak_mib", {})),
     }
     result: Execution | None = None
     for each in dict.fromkeys(("smoke", scale)):
@@ -79,7 +80,7 @@ def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = Tru
         if result.error:
             raise StoreError(f"{path.name} failed at {each} scale: {result.error}")
         facts["seconds"][each] = _round(result.seconds)
-        facts["peak_mb"][each] = round(result.peak_mb / 10) * 10
+        facts["peak_mib"][each] = round(result.peak_mib / 10) * 10
     notebook = scrub(result.notebook)
     facts["minutes"] = reading_minutes(notebook)
     facts["gpu"] = uses_torch(notebook, path.name, root)
@@ -135,14 +136,14 @@ def facts_line(facts: dict[str, Any]) -> str:
     runs = ", ".join(
         f"{_said(seconds[each])} at {each} scale" for each in SCALES if each in seconds
     )
-    peak = max(facts["peak_mb"].values())
+    peak = max(facts["peak_mib"].values())
     if not facts["gpu"]:
         gpu = "a GPU is not used"
     elif "gpu" in seconds:
         gpu = "a GPU matters (see its seconds)"
     else:
         gpu = "a GPU is used where there is one"
-    memory = f"{peak / 1000:.1f} GB" if peak >= 1000 else f"{peak:.0f} MB"
+    memory = f"{peak / 1024:.1f} GiB" if peak >= 1000 else f"{peak:.0f} MiB"
     return (
         f"*{facts['minutes']} min to read · runs in {runs} (two CPU cores) · "
         f"{memory} of memory at most · {gpu}*"

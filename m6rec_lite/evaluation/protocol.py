@@ -185,7 +185,7 @@ def evaluate(
     costs = {
         "fit_seconds": fit.seconds,
         "predict_seconds": predict_seconds,
-        "peak_mb": float(np.fmax(fit.peak_mb, meter.cost.peak_mb)),
+        "peak_mib": float(np.fmax(fit.peak_mib, meter.cost.peak_mib)),
         "n_params": getattr(model, "n_params", float("nan")),
     }
     return Report(

@@ -57,7 +57,7 @@ class Report:
         metrics: metric -> figure: the mean over users, or coverage and overlap of them all.
         intervals: metric -> (low, high), 95 % bootstrap over users; none for coverage and overlap,
             which are not means over users.
-        costs: ``fit_seconds predict_seconds peak_mb n_params``; NaN where not measured. Predicting
+        costs: ``fit_seconds predict_seconds peak_mib n_params``; NaN where not measured. Predicting
             is the time within ``score``; memory is the higher growth of fitting and evaluating.
         oracle: the oracle's hr and ndcg under the same protocol, or None.
         oracle_share: the same metrics -> share of the oracle's value that the model reaches, or
@@ -140,7 +140,7 @@ class Report:
         names = {
             "fit_seconds": ("fit", "s"),
             "predict_seconds": ("predict", "s"),
-            "peak_mb": ("peak memory", "MB"),
+            "peak_mib": ("peak memory", "MiB"),
         }
         parts = [f"{label} {self.costs[key]:,.2f} {unit}" for key, (label, unit) in names.items()
                  if np.isfinite(self.costs.get(key, np.nan))]  # fmt: skip
@@ -170,7 +170,7 @@ class Report:
 
         Returns:
             ``dataset scale split_hash model variant seed n_params fit_seconds predict_seconds
-            peak_mb``, then hr and ndcg with their intervals at every k (10 first), the other
+            peak_mib``, then hr and ndcg with their intervals at every k (10 first), the other
             figures at the first of these k, the oracle shares, ``tied_last`` and ``command``.
 
         Raises:
@@ -190,7 +190,7 @@ class Report:
             "variant": self.variant,
             "seed": self.seed if seed is None else seed,
         }
-        for key in ("n_params", "fit_seconds", "predict_seconds", "peak_mb"):
+        for key in ("n_params", "fit_seconds", "predict_seconds", "peak_mib"):
             row[key] = self.costs.get(key, np.nan)
         ks = sorted(self.k, key=lambda k: (k != 10, k))
         for k in ks:

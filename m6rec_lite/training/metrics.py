@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 
+from m6rec_lite.evaluation import memory
 from m6rec_lite.training.callbacks import Callback
 from m6rec_lite.training.run import Run
 
@@ -86,7 +86,7 @@ class Metrics(Callback):
         if teraflop is not None and self.peak:
             peak = self.peak * run.accelerator.num_processes
             numbers["mfu"] = teraflop * batches / seconds / peak
-        numbers["peak_mb"] = peak_mb(run.accelerator.device)
+        numbers["peak_mib"] = peak_mib(run.accelerator.device)
 
     def _write(self, run: Run, line: dict[str, object]) -> None:
         if run.accelerator.is_main_process:
@@ -106,16 +106,11 @@ def read_metrics(path: str | Path) -> list[dict]:
     return lines
 
 
-def peak_mb(device: torch.device) -> float:
-    """The most memory this process has held, in MiB: of a GPU, else of the machine."""
+def peak_mib(device: torch.device) -> float:
+    """Return the most memory this process has held, in MiB: of a GPU, else of the machine."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float("nan")
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        return torch.cuda.max_memory_allocated(device) / memory.MIB
+    return memory.peak_mib()
 
 
 #: Dense bf16 and fp16 products a second, in 10^12, by part of a GPU's name (makers' data sheets).

@@ -1,0 +1,152 @@
+"""Files that a run shares with other runs: written whole, changed under a lock, read with care.
+
+A file that several processes change is read, changed and written inside ``locked(path)``. The
+lock belongs to the process, not to the lock file: it ends with the process, however that ends,
+and a lock file that was left behind blocks no one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+from filelock import FileLock, Timeout
+
+from m6rec_lite.data import DataError
+
+#: Seconds to wait for another process that holds a lock.
+PATIENCE = 120.0
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all: to a neighbour first, then renamed over the old one.
+
+    Raises:
+        OSError: if the file cannot be written; the message names it, and the old file stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"{reason}; the file could not be written", str(path)) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    for left in path.parent.glob(f".{path.name}.[0-9]*"):  # of processes killed while writing
+        number = left.name.rpartition(".")[2]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            left.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Keep all other processes and threads from changing a file while the block runs.
+
+    Args:
+        path: the file that is read, changed and written; it need not exist.
+        patience: seconds to wait for another holder.
+
+    Raises:
+        TimeoutError: if another process holds the lock for longer.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout as error:
+        raise TimeoutError(
+            f"{path} has been locked by another process for {patience:.0f} s: wait for that "
+            "process to end, or end it, and start again"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def read_rows(
+    path: Path, columns: Iterable[str], *, words: Iterable[str] = (), remedy: str = ""
+) -> pd.DataFrame:
+    """Read a CSV file that was written by code; refuse one that is damaged.
+
+    Args:
+        path: the file.
+        columns: that it must hold.
+        words: columns read as text; empty cells of theirs are ``""``.
+        remedy: what to do about a damaged file; restore or remove it when left out.
+
+    Raises:
+        DataError: if the header is cut, a line has too few or too many cells, or the last line
+            has no end; the message names the file and says what to do.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            text = file.read()
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        header = lines[0] if lines else []
+        missing = [name for name in columns if name not in header]
+        uneven = [number for number, cells in enumerate(lines, 1) if len(cells) != len(header)]
+        if not lines:
+            fault = "it is empty"
+        elif missing:
+            fault = f"its header lacks {', '.join(missing)}"
+        elif uneven:
+            fault = f"line {uneven[0]} does not have the {len(header)} cells of the header"
+        elif not text.endswith("\n"):
+            fault = "its last line is cut off"
+        else:
+            words = dict.fromkeys(words, str)
+            rows = pd.read_csv(path, dtype=words, keep_default_na=False, na_values=["", "nan"])
+            return rows.fillna({name: "" for name in words if name in rows})
+    except (ValueError, csv.Error) as error:  # not UTF-8, an open quote, no number
+        fault = str(error)
+    remedy = remedy or "restore it from a copy (git checkout, if it is tracked), or remove it"
+    raise DataError(f"{path} is damaged: {fault}. Nothing was changed; {remedy}")
+
+
+def read_json(path: Path, *, remedy: str = "") -> Any:
+    """Read a JSON file that was written by code; refuse one that is damaged.
+
+    Raises:
+        DataError: if it is no JSON; the message names the file and says what to do.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        remedy = remedy or "restore it from a copy, or remove it and run again what writes it"
+        raise DataError(f"{path} is damaged: {error}. Nothing was changed; {remedy}") from error
+
+
+def read_notebook(path: Path) -> Any:
+    """Read a notebook; refuse a file that is none.
+
+    Raises:
+        DataError: if the file holds something else; the message names it and says what to do.
+    """
+    import nbformat
+
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        return notebook
+    except OSError:
+        raise
+    except Exception as error:  # nbformat raises whatever its first access to the content does
+        fault = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{path} is not a Jupyter notebook ({type(error).__name__}: {fault}): restore it from "
+            "a copy (git checkout, if it is tracked), or remove it"
+        ) from error
