@@ -23,6 +23,8 @@ from m6rec_lite.data import (
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.recommenders import EASE, Bigram, ItemKNN, Markov, NotFittedError, Popularity
+from m6rec_lite.recommenders.ctr_features import LogisticCTR
+from m6rec_lite.recommenders.factorization import ExplicitMF
 
 
 def orders(n_users: int = 60, n_items: int = 12, length: int = 8, seed: int = 0) -> pd.DataFrame:
@@ -310,6 +312,10 @@ def test_a_wrong_argument_is_named_with_the_right_one():
                         (frame, "from_frame")):  # fmt: skip
         with pytest.raises(DataError, match=f"wants Interactions, got .*{hint}"):
             EASE().fit(wrong)
+        with pytest.raises(DataError, match=f"wants Interactions, got .*{hint}"):
+            ExplicitMF(4).fit(wrong)
+    with pytest.raises(DataError, match=r"(?s)got Split and Dataset.*dataset\.impressions"):
+        LogisticCTR().fit(split, data)
     with pytest.raises(DataError, match=r"wants a Dataset, got DataFrame.*load_dataset"):
         leave_one_out(frame)
     with pytest.raises(DataError, match="got int"):

@@ -56,6 +56,7 @@ class ClickModel(Predictor):
             DataError: if there are no rows, the label is missing or no boolean, or all rows have
                 the same label.
         """
+        _check_tables(impressions, dataset, "fit")
         rows, labels = labelled(impressions, self.label)
         if labels.min() == labels.max():
             raise DataError(
@@ -81,6 +82,7 @@ class ClickModel(Predictor):
             DataError: on an unknown user or item.
         """
         self._require_fitted()
+        _check_tables(impressions, dataset, "predict")
         if not len(impressions):
             return np.zeros(0)
         return self._predict(impressions, dataset)
@@ -92,6 +94,16 @@ class ClickModel(Predictor):
     @abstractmethod
     def _predict(self, rows: pd.DataFrame, dataset: Dataset) -> np.ndarray:
         """``(n,)`` chances; n is at least 1."""
+
+
+def _check_tables(impressions: object, dataset: object, call: str) -> None:
+    """Raise ``DataError`` unless the two are a DataFrame and a data set."""
+    if not isinstance(impressions, pd.DataFrame) or not isinstance(dataset, Dataset):
+        raise DataError(
+            f"{call}(impressions, dataset) wants a DataFrame of impressions and the Dataset that "
+            f"they belong to, got {type(impressions).__name__} and {type(dataset).__name__}; pass "
+            "dataset.impressions, or a part of it, and dataset"
+        )
 
 
 def labelled(impressions: pd.DataFrame, label: str) -> tuple[pd.DataFrame, np.ndarray]:

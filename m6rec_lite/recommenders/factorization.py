@@ -20,7 +20,7 @@ from m6rec_lite.data.ids import Id, as_ids, find_ids
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.nn import optim
-from m6rec_lite.recommenders.base import check_in_range, check_whole
+from m6rec_lite.recommenders.base import check_in_range, check_interactions, check_whole
 from m6rec_lite.recommenders.least_squares import solve_exact
 from m6rec_lite.recommenders.predictors import Predictor
 from m6rec_lite.recommenders.rating_loss import rating_objective
@@ -96,9 +96,11 @@ class ExplicitMF(Predictor):
         """Learn from the ratings in ``train.values``.
 
         Raises:
-            DataError: if there are none, or one is not a finite number.
+            DataError: if there are none, or one is not a finite number; or ``train`` is not
+                ``Interactions``.
             DivergenceError: if the learning rate is too large.
         """
+        check_interactions(train, "fit(train)")
         if len(train) == 0:
             raise DataError("train has no rows: there is nothing to learn from")
         ratings = _checked(train.values, "train.values")

@@ -22,7 +22,12 @@ from m6rec_lite.data.tables import DataError
 from m6rec_lite.nn import losses
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.schedules import cosine
-from m6rec_lite.recommenders.base import Recommender, check_in_range, check_whole
+from m6rec_lite.recommenders.base import (
+    Recommender,
+    check_in_range,
+    check_interactions,
+    check_whole,
+)
 from m6rec_lite.recommenders.negatives import Negatives
 from m6rec_lite.recommenders.next_item_network import NextItemNetwork, validator
 from m6rec_lite.recommenders.sequences import Batch, NextItemBatches, Window, n_targets
@@ -183,6 +188,7 @@ class NextItemRecommender(Recommender):
                 two of them.
         """
         self._require_fitted()
+        check_interactions(rows, "adapt(rows)")
         self._require_same_catalogue(rows.item_ids)
         changes = {"epochs": epochs, "lr": lr}
         changes = {key: value for key, value in changes.items() if value is not None}
