@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from m6rec_lite.course.leaderboard import write_atomically
+from m6rec_lite.data.files import write_text
 
 
 class Stages:
@@ -72,7 +72,7 @@ class Stages:
         seconds = round(time.perf_counter() - clock, 2)
         self.done[name] = {"seconds": seconds, "found": found}
         kept = {"of": self.of, "done": self.done}
-        write_atomically(self.path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        write_text(self.path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         self.say(f"{name}: done in {seconds:.1f} s")
         return found
 
