@@ -13,7 +13,7 @@ import pytest
 from m6rec_lite import course
 from m6rec_lite.course import figures
 from m6rec_lite.course.bounds import MIMETYPE, BoundError
-from m6rec_lite.course.leaderboard import KEY, Leaderboard, write_atomically
+from m6rec_lite.course.leaderboard import KEY, Leaderboard, write_text
 
 mpl.use("agg")
 
@@ -172,14 +172,14 @@ def test_two_writers_lose_no_row(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
     path = tmp_path / "table.csv"
-    write_atomically(path, "old\n")
+    write_text(path, "old\n")
 
     def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_atomically(path, "new\n" * 1000)
+        write_text(path, "new\n" * 1000)
     assert path.read_text() == "old\n"
     assert list(tmp_path.iterdir()) == [path]
 

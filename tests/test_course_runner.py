@@ -13,9 +13,11 @@ import pandas as pd
 import pytest
 
 from m6rec_lite.course.__main__ import main
+from m6rec_lite.course.needs import lacking
 from m6rec_lite.course.notebooks import faults
 from m6rec_lite.course.runner import run
 from m6rec_lite.course.store import StoreError, is_fresh, store
+from m6rec_lite.data import DataError
 
 pytestmark = pytest.mark.notebook
 
@@ -284,3 +286,26 @@ def test_a_stored_ladder_holds_the_rungs_of_the_chapters_up_to_it(root):
     late, early = (nbformat.read(path, as_version=4).cells[-1].outputs[0].text for path in paths)
     assert early == "['Early']\n"
     assert late == "['Early', 'Late']\n"
+
+
+def test_a_chapter_that_needs_what_the_data_lack_is_left_out(tmp_path):
+    rows = "".join(f"{u},{i},{1000 + 10 * u + i}\n" for u in range(20) for i in range(6))
+    bare, titled = tmp_path / "bare.csv", tmp_path / "titled.csv"
+    bare.write_text("user_id,item_id,timestamp\n" + rows)
+    titled.write_text(
+        "user_id,item_id,timestamp,title\n"
+        + "".join(f"{line},film {line.split(',')[1]}\n" for line in rows.split())
+    )
+    assert lacking("bazaar", ["00", "05"]) == {}
+    assert lacking(str(bare), ["02", "05", "03"]) == {
+        "05": ["titles of items"],
+        "03": ["ratings (a value that differs between events)"],
+    }
+    assert lacking(str(titled), ["02", "05"]) == {}
+    with pytest.raises(
+        DataError, match=r"bare: no chapter .* 05 needs titles of items"
+    ):
+        run(scale="smoke", dataset=str(bare), numbers="05", out=tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(DataError, match="does not exist"):
+        run(scale="smoke", dataset=str(tmp_path / "no.csv"), numbers="05", out=tmp_path / "out")

@@ -61,14 +61,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _exercises(_: argparse.Namespace) -> int:
-    from m6rec_lite.course.files import write_atomically
     from m6rec_lite.course.regions import generate
+    from m6rec_lite.data.files import write_text
 
     root = project_root()
     for path, text in generate(root):
         changed = not path.exists() or path.read_text(encoding="utf-8") != text
         if changed:
-            write_atomically(path, text)
+            write_text(path, text)
         print(f"{path.relative_to(root)}: {'written' if changed else 'unchanged'}")
     return 0
 

@@ -25,7 +25,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from m6rec_lite.course.anchors_page import write_page
-from m6rec_lite.course.leaderboard import Leaderboard, write_atomically
+from m6rec_lite.course.leaderboard import Leaderboard, write_text
 from m6rec_lite.course.long_runs import settings as read_settings
 from m6rec_lite.course.places import project_root
 from m6rec_lite.course.published import SIMPLE, Figure
@@ -241,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table["command"] = command
     for name, frame in ((options.dataset, table), (f"{options.dataset}-ties", ties)):
         text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        write_atomically(folder / "anchors" / f"{name}.csv", text)
+        write_text(folder / "anchors" / f"{name}.csv", text)
     board = Leaderboard(folder / "leaderboard")
     for report in reports:
         board.add(report, scale="laptop", seed=options.seed, command=command)

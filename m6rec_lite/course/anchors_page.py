@@ -9,8 +9,9 @@ import pandas as pd
 
 from m6rec_lite.course.comparison import as_markdown, beside, known, tie_caveat
 from m6rec_lite.course.documents import table
-from m6rec_lite.course.files import read_rows, write_atomically
+from m6rec_lite.course.files import read_rows
 from m6rec_lite.course.published import SAME_TIES
+from m6rec_lite.data.files import write_text
 
 #: What ``exact_times`` writes.
 EXACT_USERS = "ml-1m-exact-users.csv"
@@ -66,7 +67,7 @@ def write_page(folder: Path) -> Path:
     if exact.is_file():
         parts.append(exact_section(read_rows(exact, ("model",), words=("settings",))))
     page = folder / "anchors.md"
-    write_atomically(page, "\n".join(parts))
+    write_text(page, "\n".join(parts))
     return page
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from m6rec_lite.course.files import locked, write_atomically
+from m6rec_lite.course.files import locked
+from m6rec_lite.data.files import write_text
 
 
 def fill(path: Path, region: str, text: str) -> bool:
@@ -46,7 +47,7 @@ def fill(path: Path, region: str, text: str) -> bool:
         filled = f"{before}{begin}\n{text.strip()}\n{end}{after}"
         if filled == page:
             return False
-        write_atomically(path, filled)
+        write_text(path, filled)
         return True
 
 

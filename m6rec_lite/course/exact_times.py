@@ -22,10 +22,10 @@ import pandas as pd
 from m6rec_lite.course.anchors import METRIC, entries
 from m6rec_lite.course.anchors_page import EXACT_USERS, write_page
 from m6rec_lite.course.comparison import known
-from m6rec_lite.course.files import write_atomically
 from m6rec_lite.course.long_runs import settings as read_settings
 from m6rec_lite.course.places import project_root
 from m6rec_lite.data import Dataset, leave_one_out, load_dataset
+from m6rec_lite.data.files import write_text
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.evaluation.significance import bootstrap_interval
 from m6rec_lite.recommenders import Recommender
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = parser.parse_args(arguments).results or project_root() / "results"
     table = measure(load_dataset("ml-1m"), tuned(folder)).assign(command=COMMAND)
     text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    write_atomically(folder / "anchors" / EXACT_USERS, text)
+    write_text(folder / "anchors" / EXACT_USERS, text)
     print(table.drop(columns="command").round(4).to_string(index=False))
     print(f"written: {write_page(folder)}")
     return 0

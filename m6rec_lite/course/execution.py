@@ -16,8 +16,9 @@ from typing import Any
 import nbformat
 from tqdm.auto import tqdm  # noqa: F401 - read before TQDM_DISABLE is set for the kernels
 
-from m6rec_lite.course.files import read_notebook, write_atomically
+from m6rec_lite.course.files import read_notebook
 from m6rec_lite.data import DataError
+from m6rec_lite.data.files import write_text
 from m6rec_lite.evaluation.memory import MemoryMeter
 
 #: Set for every kernel. No progress bars in stored outputs: tqdm's widgets ignore ``TQDM_DISABLE``,
@@ -197,4 +198,4 @@ def _is_bar(output: Any) -> bool:
 
 def write_notebook(notebook: Any, path: Path) -> None:
     """Write a notebook whole or not at all, with a newline at its end."""
-    write_atomically(path, nbformat.writes(notebook).rstrip("\n") + "\n")
+    write_text(path, nbformat.writes(notebook).rstrip("\n") + "\n")

@@ -10,45 +10,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 from filelock import FileLock, Timeout
 
 from m6rec_lite.data import DataError
 
 #: Seconds to wait for another process that holds a lock.
 PATIENCE = 120.0
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a neighbour first, then renamed over the old one.
-
-    Raises:
-        OSError: if the file cannot be written; the message names it, and the old file stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(error.errno, f"{reason}; the file could not be written", str(path)) from error
-    finally:
-        beside.unlink(missing_ok=True)
-    for left in path.parent.glob(f".{path.name}.[0-9]*"):  # of processes killed while writing
-        number = left.name.rpartition(".")[2]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            left.unlink(missing_ok=True)
 
 
 @contextmanager

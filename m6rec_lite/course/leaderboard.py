@@ -20,8 +20,9 @@ from typing import Any
 
 import pandas as pd
 
-from m6rec_lite.course.files import locked, read_rows, write_atomically
+from m6rec_lite.course.files import locked, read_rows
 from m6rec_lite.course.places import project_root
+from m6rec_lite.data.files import write_text
 
 #: A new row replaces the one that agrees in all of these.
 KEY: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "seed")
@@ -92,9 +93,7 @@ class Leaderboard:
                 same = (old[list(KEY)] == new.loc[0, list(KEY)]).all(axis=1)
                 old = old[~same]
             rows = pd.concat([old, new], ignore_index=True) if len(old) else new
-            write_atomically(
-                path, rows[_ordered(rows.columns)].to_csv(index=False, float_format="%.12g")
-            )
+            write_text(path, rows[_ordered(rows.columns)].to_csv(index=False, float_format="%.12g"))
 
     def frame(self, dataset: str | None = None, *, scale: str | None = None) -> pd.DataFrame:
         """All rows, oldest first; of one data set or scale only where named.

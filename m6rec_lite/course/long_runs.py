@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from m6rec_lite.course.leaderboard import Leaderboard, write_atomically
+from m6rec_lite.course.leaderboard import Leaderboard, write_text
 from m6rec_lite.course.places import project_root
 from m6rec_lite.data import Split, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
@@ -54,7 +54,7 @@ class Curve(Callback):
         """Write what there is so far; on several processes the first one writes."""
         if run.accelerator.is_main_process:
             text = run.history.frame().to_csv(index=False, float_format="%.6g")
-            write_atomically(self.path, text)
+            write_text(self.path, text)
 
 
 def settings(pairs: Sequence[str]) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def long_run(
         "threads": torch.get_num_threads(),
         "processor": platform.machine(),
     }
-    write_atomically(out / "config.json", json.dumps(config, indent=2) + "\n")
+    write_text(out / "config.json", json.dumps(config, indent=2) + "\n")
     curve = Curve(out / "curve.csv")
     model.fit(
         split.train,
@@ -123,12 +123,12 @@ def long_run(
         progress=progress,
     )
     history = model.history.frame()
-    write_atomically(curve.path, history.to_csv(index=False, float_format="%.6g"))
+    write_text(curve.path, history.to_csv(index=False, float_format="%.6g"))
     cost = Cost(float(history["seconds"].sum()), float("nan"))
     report = evaluate(model, split, fit_cost=cost, progress=progress)
     plain = fit_and_evaluate(Bigram(), split, progress=False)
     found = written(report, plain, history)
-    write_atomically(out / "report.json", json.dumps(found, indent=2) + "\n")
+    write_text(out / "report.json", json.dumps(found, indent=2) + "\n")
     board = Leaderboard(root / "results" / "leaderboard")
     board.add(report, scale="laptop", seed=model.seed, variant=variant, command=command)
     return report

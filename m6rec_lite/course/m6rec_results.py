@@ -9,17 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from m6rec_lite.course.files import read_json, write_atomically
+from m6rec_lite.data.files import write_text
 from m6rec_lite.m6rec.card import model_card
 from m6rec_lite.m6rec.config import M6RecConfig
+from m6rec_lite.m6rec.run_folder import read_report
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.training.guard import in_words
 from m6rec_lite.training.metrics import read_metrics
-
-
-def read_report(folder: Path) -> dict[str, Any]:
-    """What a run of ``m6rec.pretraining`` says of itself."""
-    return read_json(folder / "report.json")
 
 
 def write_results(
@@ -36,18 +32,18 @@ def write_results(
     folder = out / "pretraining"
     report = read_report(folder)
     text = json.dumps({"command": command, **found}, indent=1, ensure_ascii=False)
-    write_atomically(out / "metrics.json", text + "\n")
+    write_text(out / "metrics.json", text + "\n")
     speed = throughput(folder / "metrics.jsonl") | {
         key: report[key] for key in ("device", "threads", "torch", "seconds")
     }
-    write_atomically(out / "throughput.json", json.dumps(speed, indent=1) + "\n")
+    write_text(out / "throughput.json", json.dumps(speed, indent=1) + "\n")
     if (folder / "curves.png").is_file():
         shutil.copyfile(folder / "curves.png", out / "curves.png")
     config = M6RecConfig.from_pretrained(folder / "model")
     about = "".join(f"{line}\n" for line in _card(found))
     whole = model_card(report | {"command": command or report["command"]}, config)
     card, _, rest = whole.partition("## Use\n")
-    write_atomically(out / "model" / "README.md", f"{card}{about}\n## Use\n{rest}")
+    write_text(out / "model" / "README.md", f"{card}{about}\n## Use\n{rest}")
 
 
 def throughput(path: Path) -> dict[str, float]:

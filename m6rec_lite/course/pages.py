@@ -15,7 +15,7 @@ import nbformat
 import pandas as pd
 
 from m6rec_lite.course.figures import ladder, ladder_alt, png, style
-from m6rec_lite.course.files import write_atomically
+from m6rec_lite.data.files import write_text
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -54,7 +54,7 @@ def write_page(notebook: Any, page: Path, source: Path, root: Path) -> None:
         elif cell.cell_type == "code":
             cell.outputs = [_with_alt(output) for output in cell.outputs]
     body, _ = page_exporter().from_notebook_node(copy, {"metadata": {"name": page.stem}})
-    write_atomically(page, body)
+    write_text(page, body)
 
 
 def _moved(match: re.Match[str], source: Path, page: Path, root: Path) -> str:
@@ -100,7 +100,7 @@ def write_index(
         _chapter_table(chapters.sort_values("chapter")),
         "</body></html>\n",
     ]
-    write_atomically(out / "index.html", "\n".join(parts))
+    write_text(out / "index.html", "\n".join(parts))
 
 
 def _boards(board: pd.DataFrame, recorded: pd.DataFrame) -> Iterator[str]:

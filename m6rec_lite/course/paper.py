@@ -19,9 +19,9 @@ import pandas as pd
 
 from m6rec_lite.course import paper_readers as readers
 from m6rec_lite.course.documents import table
-from m6rec_lite.course.files import write_atomically
 from m6rec_lite.course.paper_rule import RULE, Comparison, Ours, verdict
 from m6rec_lite.course.places import project_root
+from m6rec_lite.data.files import write_text
 
 PAGE = "paper_against_ours.md"
 
@@ -265,7 +265,7 @@ def write_page(results: Path) -> Path:
         its path.
     """
     path = results / PAGE
-    write_atomically(path, page(results))
+    write_text(path, page(results))
     return path
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from m6rec_lite.course.files import locked, read_rows, write_atomically
+from m6rec_lite.course.files import locked, read_rows
+from m6rec_lite.data.files import write_text
 
 
 def put(path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> pd.DataFrame:
@@ -39,7 +40,7 @@ def put(path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> pd
             kept = [one not in mine for one in _keys(old, key)]
             if any(kept):
                 table = pd.concat([old[kept], table], ignore_index=True)
-        write_atomically(path, table.to_csv(index=False, float_format="%.6g"))
+        write_text(path, table.to_csv(index=False, float_format="%.6g"))
     return table
 
 

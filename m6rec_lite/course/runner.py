@@ -25,14 +25,16 @@ from tqdm.auto import tqdm
 
 from m6rec_lite.course.bounds import recorded
 from m6rec_lite.course.execution import execute
-from m6rec_lite.course.files import locked, read_notebook, read_rows, write_atomically
+from m6rec_lite.course.files import locked, read_notebook, read_rows
 from m6rec_lite.course.freshness import freshness
 from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE, Leaderboard
+from m6rec_lite.course.needs import lacking
 from m6rec_lite.course.pages import bounds_held, write_index, write_page
 from m6rec_lite.course.places import chapters, project_root
 from m6rec_lite.course.quick_models import measure_quick_models
 from m6rec_lite.course.scale import SCALE_VARIABLE
 from m6rec_lite.data import DataError
+from m6rec_lite.data.files import write_text
 
 #: Columns of ``chapters.csv``. ``code`` names the code and data that the chapter ran with.
 COLUMNS: tuple[str, ...] = (
@@ -40,7 +42,7 @@ COLUMNS: tuple[str, ...] = (
     "dataset", "scale", "seed", "code",
 )  # fmt: skip
 
-FINISHED, FAILED, BROKEN = "finished", "failed", "bound broken"
+FINISHED, FAILED, BROKEN, LEFT_OUT = "finished", "failed", "bound broken", "left out"
 
 #: Columns that are text, also where they are empty or look like numbers.
 WORDS: tuple[str, ...] = ("chapter", "status", "broken", "error", "dataset", "scale", "code")
@@ -71,11 +73,16 @@ def run(
         root: the project's folder.
         progress: show bars over chapters and cells.
 
+    A chapter that needs what a data set of the learner's own lacks is left out, and the report
+    says what is lacking.
+
     Returns:
-        0 if every chapter finished, every bound holds and every file was written, else 1.
+        0 if every chapter that could run finished, every bound holds and every file was written,
+        else 1.
 
     Raises:
         ValueError: if there is no chapter to run, or no such number.
+        DataError: if the data set cannot be read, or no chapter can run on it.
     """
     root = root or project_root()
     paths = chapters(root / "notebooks", numbers)
@@ -83,10 +90,16 @@ def run(
         raise ValueError(
             f"no chapters in {root.name}/notebooks/; run this in the folder of the course"
         )
-    name = Path(dataset).name or dataset
+    name = _called(dataset)
     out = (out or root / "runs" / f"{name}-{scale}").resolve()
     # folders of the learner's own are meant from here, not from where the chapters lie
     dataset = str(Path(dataset).resolve()) if Path(dataset).exists() else dataset
+    lacks = lacking(dataset, [path.name[:2] for path in paths])
+    if len(lacks) == len(paths):
+        raise DataError(
+            f"{name}: no chapter can run on it. "
+            + "; ".join(f"{number} needs {', '.join(words)}" for number, words in lacks.items())
+        )
     table = out / "chapters.csv"
     run_of = {"dataset": dataset, "scale": scale, "seed": seed}
     command = f"python -m m6rec_lite.course run --scale {scale} --dataset {name} --seed {seed}"
@@ -96,6 +109,11 @@ def run(
     faults: list[str] = []
     bar = tqdm(paths, desc="chapters", unit="chapter", disable=not progress, leave=False)
     for path in bar:
+        if path.name[:2] in lacks:
+            error = f"{name} lacks what the chapter needs: {', '.join(lacks[path.name[:2]])}"
+            rows[path.stem] = _empty_row(path.stem, LEFT_OUT, error) | run_of | {"code": ""}
+            bar.write(_line(rows[path.stem]), file=sys.stderr)
+            continue
         code = _code(path, root)
         earlier = before.get(path.stem, {})
         if resume and earlier.get("status") == FINISHED and code and earlier.get("code") == code:
@@ -133,7 +151,13 @@ def run(
     faults.append(_fault(_index, table, run_of, rows, board, root))
     faults = [fault for fault in faults if fault]
     _report([rows[path.stem] for path in paths], out, board.path(name), faults)
-    return 0 if not faults and all(row["status"] == FINISHED for row in rows.values()) else 1
+    fine = all(row["status"] in (FINISHED, LEFT_OUT) for row in rows.values())
+    return 0 if fine and not faults else 1
+
+
+def _called(dataset: str) -> str:
+    """The name that a data set of this name or path has."""
+    return Path(dataset).name.removesuffix(".gz").removesuffix(".csv") or dataset
 
 
 def _fault(step: Callable[..., object], *args: Any, **options: Any) -> str:
@@ -151,6 +175,12 @@ def _code(path: Path, root: Path) -> str:
         return freshness(read_notebook(path), path.name, root)
     except (ValueError, SyntaxError):  # executing it says why
         return ""
+
+
+def _empty_row(chapter: str, status: str, error: str) -> dict[str, Any]:
+    """The table's row of a chapter that was not executed."""
+    row = {"chapter": chapter, "status": status, "seconds": 0.0, "peak_mib": 0, "error": error}
+    return row | {"bounds_held": 0, "bounds": 0, "broken": ""}
 
 
 def _row(chapter: str, result: Any) -> dict[str, Any]:
@@ -206,7 +236,7 @@ def _merge(
     with locked(table):
         merged = _earlier_rows(table, run_of) | dict(rows)
         frame = pd.DataFrame(list(merged.values()), columns=list(COLUMNS)).sort_values("chapter")
-        write_atomically(table, frame.to_csv(index=False))
+        write_text(table, frame.to_csv(index=False))
     return merged
 
 
@@ -218,7 +248,7 @@ def _index(
     root: Path,
 ) -> None:
     """Write ``index.html`` of this run's chapters and of those that other runs added."""
-    out, name = table.parent, Path(run_of["dataset"]).name
+    out, name = table.parent, _called(run_of["dataset"])
     recorded = Leaderboard(root / "results" / "leaderboard")
     with locked(out / "index.html"):
         chapter_rows = pd.DataFrame(list((_earlier_rows(table, run_of) | dict(rows)).values()))
@@ -246,8 +276,9 @@ def _report(rows: list[dict[str, Any]], out: Path, leaderboard: Path, faults: li
     for fault in faults:
         print(fault)
     finished = sum(row["status"] == FINISHED for row in rows)
-    seconds = sum(row["seconds"] for row in rows)
-    print(f"\n{finished} of {len(rows)} chapters finished, in {seconds:.0f} s")
+    seconds, left = sum(r["seconds"] for r in rows), sum(r["status"] == LEFT_OUT for r in rows)
+    also = f", {left} left out" if left else ""
+    print(f"\n{finished} of {len(rows)} chapters finished{also}, in {seconds:.0f} s")
     places = {
         "read it without Jupyter": out / "index.html",
         "executed notebooks": out / "notebooks",

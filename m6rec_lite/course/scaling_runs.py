@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.course.files import read_json
 from m6rec_lite.course.places import project_root
 from m6rec_lite.course.records import put
-from m6rec_lite.course.train_m6rec import Stopped
+from m6rec_lite.data.files import new_folder
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.plan import Plan, parameters
 from m6rec_lite.m6rec.pretraining import pretrain
+from m6rec_lite.m6rec.run_folder import read_report
 from m6rec_lite.m6rec.scaling import fit_law, resampled_laws
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.training import CheckpointError, DiskFullError, OutOfMemoryError
@@ -65,7 +65,7 @@ def run(settings: Pretraining, folder: Path, *, device: str | None, progress: bo
         progress: show bars.
 
     Raises:
-        Stopped: if a signal ended the run; its checkpoint is kept.
+        Interrupted: if a signal ended the run; its checkpoint is kept.
     """
     folder /= f"seed{settings.seed}"  # which documents are held out depends on it
     out = folder / f"{settings.size}-{settings.steps}-{settings.lr:g}-{settings.lines}"
@@ -73,12 +73,10 @@ def run(settings: Pretraining, folder: Path, *, device: str | None, progress: bo
     if not path.is_file():
         for name in ("tokens", "tokenizer"):
             _copy(folder / name, out / name)
-        *_, history = pretrain(settings, out, device=device, ngrams=False, progress=progress)
-        if history.stopped is not None:
-            raise Stopped(history.stopped)
+        pretrain(settings, out, device=device, ngrams=False, progress=progress)
         for name in ("tokens", "tokenizer"):
             _copy(out / name, folder / name)
-    report = read_json(path)
+    report = read_report(out)
     found = report["held out"]
     weights = settings.weights
     loss = sum(found[f"{name} nats"] * w for name, w in weights.items()) / sum(weights.values())
@@ -105,10 +103,8 @@ def run(settings: Pretraining, folder: Path, *, device: str | None, progress: bo
 def _copy(here: Path, there: Path) -> None:
     """A folder copied whole or not at all, where it is and is not there yet."""
     if here.is_dir() and not there.is_dir():
-        half = there.with_name(f".{there.name}.part")
-        shutil.rmtree(half, ignore_errors=True)
-        shutil.copytree(here, half)
-        half.rename(there)
+        with new_folder(there) as fresh:
+            shutil.copytree(here, fresh, dirs_exist_ok=True)
 
 
 def said(table: pd.DataFrame, base: str = "base", samples: int = 100) -> list[str]:
@@ -173,9 +169,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             said_ = f"{row['tokens read']:,} tokens, {row['loss']:.3f} nats"
             print(f"{i + 1} of {len(grid)}: {size}, {said_}", flush=True)
         print(*said(table), sep="\n")
-    except Stopped as why:
-        print(f"{why}; what is done is kept, start it again to go on")
-        return 143
     except (CheckpointError, DiskFullError, OutOfMemoryError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     return 0

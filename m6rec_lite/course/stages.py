@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from m6rec_lite.course.files import locked, write_atomically
+from m6rec_lite.course.files import locked
+from m6rec_lite.data.files import write_text
 
 
 class Stages:
@@ -78,7 +79,7 @@ class Stages:
         with locked(self.path):  # another process may have added stages meanwhile
             self.done = {**self.done, **self._kept(), name: {"seconds": seconds, "found": found}}
             kept = {"of": self.of, "done": self.done}
-            write_atomically(self.path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+            write_text(self.path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         self.say(f"{name}: done in {seconds:.1f} s")
         return found
 

@@ -233,9 +233,7 @@ def closed_domain(
     before = closed(dataset, options.domain)
     settings = Pretraining(size="nano", lines=16, steps=options.steps, seed=options.seed)
     folder = root / "runs" / f"m6rec-nano-without-{options.domain}-seed{options.seed}"
-    model, tokenizer, history = pretrain(settings, folder, dataset=before, ngrams=False)
-    if history.stopped is not None:
-        raise SystemExit(f"{history.stopped}: start it again to go on")
+    model, tokenizer, _ = pretrain(settings, folder, dataset=before, ngrams=False)
     split = hidden_domain(dataset, options.domain, seed=options.seed)
     split = some_users(split, options.users // 4, options.users, options.seed)
     framing = Framing(BehaviourText(before), tokenizer, options.max_tokens)

@@ -34,24 +34,25 @@ from m6rec_lite.course.m6rec_judging import (
     judge_scoring,
     judge_writing,
 )
-from m6rec_lite.course.m6rec_results import read_report, write_results
+from m6rec_lite.course.m6rec_results import write_results
 from m6rec_lite.course.m6rec_tuning import Work, World, kinds_of, tune
 from m6rec_lite.course.places import project_root
 from m6rec_lite.course.stages import Stages
 from m6rec_lite.data import Dataset, load_dataset
+from m6rec_lite.data.files import new_file
 from m6rec_lite.language.model_folder import ModelError
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.pretraining import pretrain
-from m6rec_lite.m6rec.run_folder import claim, tokens
+from m6rec_lite.m6rec.run_folder import claim, read_report, tokens
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.tasks import Together
 from m6rec_lite.m6rec.token_file import TokenFile, TokenFileError
 from m6rec_lite.training import CheckpointError, DiskFullError, OutOfMemoryError
+from m6rec_lite.training.locks import run_lock
 from m6rec_lite.training.plots import png
-from m6rec_lite.training.signals import StopOnSignal
 
 #: Tokens of a task's row, where the model did not read more in pretraining: rotary positions do
 #: not end, and rows that are shorter cost no more for it.
@@ -60,10 +61,6 @@ LONGEST = 384
 
 #: And of a row whose likelihood is asked of the model as it was pretrained.
 SHORTEST = 192
-
-
-class Stopped(Exception):
-    """A signal ended a stage before its time; its checkpoint is written."""
 
 
 def train(
@@ -92,7 +89,8 @@ def train(
         What each stage found, by its name.
 
     Raises:
-        Stopped: if a signal ended it; start it again to go on.
+        CheckpointError: if another run is using ``out``.
+        Interrupted: if a signal ended the training of a stage; start it again to go on.
         ValueError: if ``out`` holds other work.
     """
     settings, folder = work.pretraining, out / "pretraining"
@@ -111,7 +109,7 @@ def train(
 
     def pretraining() -> dict[str, Any]:
         if not (folder / "report.json").is_file():  # else it was done by its own command
-            history = pretrain(
+            pretrain(
                 settings,
                 folder,
                 device=device,
@@ -120,9 +118,7 @@ def train(
                 recompute=recompute,
                 command=command,
                 progress=progress,
-            )[2]
-            if history.stopped is not None:
-                raise Stopped(history.stopped)
+            )
         report = read_report(folder)
         return {key: report[key] for key in ("parameters", "seconds", "device", "held out")}
 
@@ -157,19 +153,17 @@ def train(
             lr=work.tune_lr,
             tokens=work.tune_tokens,
             checkpoint=out / "tuning",
-            callbacks=[StopOnSignal()],
             seed=settings.seed,
             device=device,
             precision=precision,
             progress=progress,
         )
-        if history.stopped is not None:
-            raise Stopped(history.stopped)
         both.save(out / "model", tokenizer)
         names = [*about, "infilling nats", "sentence nats"]
         picture = png({n: history[n] for n in names if n in history.records[0]})
         if picture is not None:
-            (out / "tuning.png").write_bytes(picture)
+            with new_file(out / "tuning.png") as file:
+                file.write(picture)
         return {"tasks": about, "seconds": sum(history["seconds"]), "records": history.records}
 
     found["tuning"] = stages.run("tuning", tuning)
@@ -225,7 +219,7 @@ def train(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; see the module. Returns 143 if a signal ended it, 2 on bad input, else 0."""
+    """The command; see the module. Returns 0; exits with 2 on bad input, 130 or 143 on a signal."""
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.course.train_m6rec", description=__doc__.splitlines()[0]
     )
@@ -257,19 +251,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         own = {n: kept[n] for n in Pretraining.__dataclass_fields__ if n in kept}
         more = {n: kept[n] for n in Work.__dataclass_fields__ if n in kept}
-        train(
-            Work(Pretraining(**own), **more),
-            out,
-            device=given["device"],
-            precision=given["precision"],
-            compiled=given["compile"],
-            recompute=given["recompute"],
-            command=f"{parser.prog} {shlex.join(words)}".strip(),
-            progress=not given["quiet"],
-        )
-    except Stopped as why:
-        print(f"{why}; what is done is kept, start it again to go on")
-        return 143
+        with run_lock(out):
+            train(
+                Work(Pretraining(**own), **more),
+                out,
+                device=given["device"],
+                precision=given["precision"],
+                compiled=given["compile"],
+                recompute=given["recompute"],
+                command=f"{parser.prog} {shlex.join(words)}".strip(),
+                progress=not given["quiet"],
+            )
     except (
         CheckpointError, DiskFullError, ModelError, OutOfMemoryError, TokenFileError, ValueError,
     ) as error:  # fmt: skip

@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
+from m6rec_lite.data.files import scratch_folder
 from m6rec_lite.data.folders import VARIABLE
 from m6rec_lite.data.tables import DataError
 
@@ -295,23 +296,19 @@ def _digest(path: Path) -> str:
 
 def _unpack(archive: Path, folder: Path, files: Sequence[str]) -> None:
     """Unpack the archive's one folder beside ``folder``, then rename it into place."""
-    fresh = folder.with_name(f".{folder.name}.unpacking-{os.getpid()}")
-    shutil.rmtree(fresh, ignore_errors=True)
     try:
-        with zipfile.ZipFile(archive) as source:
+        with scratch_folder(folder) as fresh, zipfile.ZipFile(archive) as source:
             _check_members(source, folder.name)
             for member in source.infolist():  # reading checks each member's CRC
                 source.extract(member, fresh)
-        lacking = [file for file in files if not (fresh / folder.name / file).is_file()]
-        if lacking:
-            raise DownloadError(f"{archive.name} lacks {', '.join(lacking)}")
-        if folder.is_dir():
-            folder.rmdir()  # empty: ensure_archive saw to that
-        os.replace(fresh / folder.name, folder)
+            lacking = [file for file in files if not (fresh / folder.name / file).is_file()]
+            if lacking:
+                raise DownloadError(f"{archive.name} lacks {', '.join(lacking)}")
+            if folder.is_dir():
+                folder.rmdir()  # empty: ensure_archive saw to that
+            os.replace(fresh / folder.name, folder)
     except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, NotImplementedError) as error:
         raise DownloadError(f"{archive.name} is not a sound zip file ({error})") from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _check_members(source: zipfile.ZipFile, name: str) -> None:

@@ -34,7 +34,7 @@ from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from m6rec_lite.data.folders import checkout_folder
-from m6rec_lite.language.model_folder import ModelError, check_folder
+from m6rec_lite.language.model_folder import ModelError, check_folder, check_sums
 
 __all__ = [
     "MINILM",
@@ -151,7 +151,10 @@ def load_model(
     """
     with torch.random.fork_rng():  # weights that it lacks are drawn before they are refused
         options = options | {"output_loading_info": True}
-        model, info = _load(kind, name, find_model(name), options)
+        found = find_model(name)
+        if isinstance(found, Path):
+            check_sums(found)
+        model, info = _load(kind, name, found, options)
     lacks = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     needed = [key for key in lacks if not key.startswith(tuple(may_lack))]
     if needed:
@@ -172,6 +175,8 @@ def load_tokenizer(name: str | Path, **options: Any) -> Any:
 
     alone = Path(name).expanduser()
     found = alone if alone.is_dir() else find_model(name)
+    if isinstance(found, Path):
+        check_sums(found, ("tokenizer.json", "tokenizer_config.json"))
     tokenizer = _load(AutoTokenizer, name, found, options)
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # made up from the config alone
         raise ModelError(f"{name} has no tokenizer: tokenizer.json, or a vocabulary, is missing")
@@ -186,7 +191,10 @@ def load_config(name: str | Path, **options: Any) -> Any:
     """
     from transformers import AutoConfig
 
-    return _load(AutoConfig, name, find_model(name), options)
+    found = find_model(name)
+    if isinstance(found, Path):
+        check_sums(found, ("config.json",))
+    return _load(AutoConfig, name, found, options)
 
 
 def _load(kind: Any, name: str | Path, found: Path | str, options: dict[str, Any]) -> Any:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from m6rec_lite.data.files import SUMS, damage, disk_advice, scratch_folder, seal
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -54,10 +56,46 @@ def check_folder(folder: Path) -> Path:
     return folder
 
 
+def check_sums(folder: Path, names: Collection[str] | None = None) -> None:
+    """Compare the files of a model's folder with its ``SHA256SUMS``, where it has one.
+
+    Args:
+        folder: the folder.
+        names: compare only these.
+
+    Raises:
+        ModelError: if one is missing, damaged or was changed.
+    """
+    if fault := damage(folder, names):
+        raise ModelError(
+            f"{fault}: copy the folder again, or save the model again. After a change on purpose "
+            f"by another program delete {folder / SUMS}"
+        )
+
+
+def read_json(path: Path, advice: str) -> dict[str, Any]:
+    """Read a JSON object that belongs to a model or to the run that made it.
+
+    Args:
+        path: the file.
+        advice: what to do where it is damaged.
+
+    Raises:
+        ModelError: if it is missing or damaged.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} is missing or damaged ({error}): {advice}") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} is damaged: it holds no JSON object; {advice}")
+    return found
+
+
 def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = None) -> Path:
     """Write ``config.json`` and ``model.safetensors``, and the tokenizer's files if it is given.
 
-    Each file is written whole and then put in its place.
+    Each file is written whole and then put in its place; the sums of ``SHA256SUMS`` come last.
 
     Args:
         folder: made if it is not there; other files in it stay.
@@ -65,6 +103,7 @@ def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = No
         tokenizer: the one whose ids the model reads.
 
     Raises:
+        DiskFullError: if there is no room.
         NotADirectoryError: if there is a file of that name.
     """
     from m6rec_lite.language.hub import quiet
@@ -72,13 +111,15 @@ def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = No
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: name a folder to save the model in")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as fresh:
+    with disk_advice(folder), scratch_folder(folder / "model") as fresh:
         with quiet():
             model.save_pretrained(fresh)
         if tokenizer is not None:
             tokenizer.save(fresh)
-        for path in sorted(Path(fresh).iterdir(), key=lambda path: path.name == "config.json"):
+        paths = [path for path in sorted(fresh.iterdir()) if path.name != SUMS]
+        for path in sorted(paths, key=lambda path: path.name == "config.json"):
             os.replace(path, folder / path.name)  # what says that a model is here comes last
+    seal(folder, [path.name for path in paths])
     return folder
 
 

@@ -25,17 +25,25 @@ import torch
 from torch import nn
 
 from m6rec_lite.data import Dataset, Split, bazaar, leave_one_out, load_dataset
+from m6rec_lite.data.files import seal, write_text
 from m6rec_lite.data.folders import checkout_folder
 from m6rec_lite.language.bert import BERT
 from m6rec_lite.language.corpora import TokenBatches, distinct_texts
 from m6rec_lite.language.gpt import GPT
 from m6rec_lite.language.hub import ModelError, find_model
 from m6rec_lite.language.model_card import model_card
+from m6rec_lite.language.model_folder import check_sums, read_json
 from m6rec_lite.language.recipes import KINDS, Recipe, batches_of, build, documents
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.nn.schedules import cosine, warm_up
-from m6rec_lite.training import History, fit
-from m6rec_lite.training.checkpoints import Checkpoints
+from m6rec_lite.training import (
+    CheckpointError,
+    Checkpoints,
+    DiskFullError,
+    History,
+    OutOfMemoryError,
+    fit,
+)
 
 #: In the folder of a model: the recipe and what was measured.
 ABOUT = "pretraining.json"
@@ -85,7 +93,9 @@ def pretrain(
         The model, its tokenizer, and what was measured.
 
     Raises:
-        CheckpointError: if the checkpoint is of another recipe or other data.
+        CheckpointError: if the checkpoint is of another recipe or other data, or another run is
+            using its folder.
+        Interrupted: after a signal, once the checkpoint is written.
     """
     split = leave_one_out(dataset) if split is None else split
     corpora = documents(recipe, dataset, split)
@@ -199,10 +209,9 @@ def save(made: Pretrained, folder: Path, about: dict[str, Any]) -> Path:
         "metrics": made.metrics,
     }
     text = json.dumps(about, indent=2, ensure_ascii=False)
-    for name, words in ((ABOUT, f"{text}\n"), ("README.md", model_card(folder.name, about))):
-        half = folder / f".{name}.part"
-        half.write_text(words, encoding="utf-8")
-        half.replace(folder / name)
+    write_text(folder / ABOUT, f"{text}\n")
+    write_text(folder / "README.md", model_card(folder.name, about))
+    seal(folder, [ABOUT])
     return folder
 
 
@@ -210,7 +219,7 @@ def load(name: str | Path) -> Pretrained:
     """Read what ``pretrain`` wrote: a folder, or a name in ``checkpoints/`` of the project.
 
     Raises:
-        ModelError: if there is no such model, or it was not made by ``pretrain``.
+        ModelError: if there is no such model, it is damaged, or was not made by ``pretrain``.
     """
     folder = find_model(name)
     path = Path(folder) / ABOUT
@@ -219,8 +228,14 @@ def load(name: str | Path) -> Pretrained:
             f"{name} was not made here: it has no {ABOUT}. Make one with python -m "
             "m6rec_lite.language.pretraining, or read it with GPT.from_pretrained"
         )
-    about = json.loads(path.read_text(encoding="utf-8"))
-    recipe = Recipe(**about["recipe"])
+    check_sums(Path(folder), (ABOUT,))
+    about = read_json(path, "copy the folder again, or make the model again")
+    try:
+        recipe = Recipe(**about["recipe"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path} holds no recipe of this version ({error!r}): make the model again"
+        ) from error
     model = (GPT if recipe.kind == "gpt" else BERT).from_pretrained(folder)
     return Pretrained(model, Tokenizer.load(folder), recipe, about["metrics"], History())
 
@@ -263,7 +278,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         checkpoint = beside / "pretraining" / out.name
     command = shlex.join([*parser.prog.split(), *given])
     options = {"out": out, "checkpoint": checkpoint, "command": command}
-    made = pretrain(Recipe(**chosen), dataset, **options)
+    try:
+        made = pretrain(Recipe(**chosen), dataset, **options)
+    except (CheckpointError, DiskFullError, OutOfMemoryError, ValueError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
     print(json.dumps({"folder": str(out), **made.metrics}, indent=2))
 
 

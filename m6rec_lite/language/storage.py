@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Hashable
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from m6rec_lite.data.files import new_file
 from m6rec_lite.language.counts import Counts
 from m6rec_lite.language.smoothing import Estimate
 
@@ -62,17 +61,8 @@ def unpack(arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], Counts, Estim
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     """Write under a temporary name beside ``path``, flush, rename: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, fresh = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with open(handle, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(fresh, 0o644)  # mkstemp makes files that only the owner can read
-        os.replace(fresh, path)
-    finally:
-        Path(fresh).unlink(missing_ok=True)
+    with new_file(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
     return path
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from m6rec_lite.data.files import damage, seal, write_text
 from m6rec_lite.language.byte_pairs import apply_merges, learn_merges
 
 __all__ = ["SPECIALS", "Tokenizer", "apply_merges", "learn_merges"]
@@ -235,22 +236,23 @@ class Tokenizer:
     def save(self, folder: str | Path) -> Path:
         """Write ``tokenizer.json`` and ``tokenizer_config.json``, which ``AutoTokenizer`` reads.
 
-        There, too, ``[EOS]`` in a text is text; ``split_special_tokens=False`` changes that.
+        ``AutoTokenizer`` reads ``[EOS]`` in a text as the special token, as its users expect. For
+        texts of others pass it ``split_special_tokens=True``, or use this class, which always
+        reads it as text. A ``SHA256SUMS`` beside the files tells damaged ones.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         config = _ROLES | {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "extra_special_tokens": [name for name in SPECIALS if name not in _ROLES.values()],
-            "split_special_tokens": True,
+            "split_special_tokens": False,
             "clean_up_tokenization_spaces": False,
         }
         for name, text in zip(
             _FILES, (self.backend.to_str(pretty=True), json.dumps(config, indent=2)), strict=True
         ):
-            half = folder / f"{name}.part"
-            half.write_text(text, encoding="utf-8")
-            half.replace(folder / name)
+            write_text(folder / name, text)
+        seal(folder, _FILES)
         return folder
 
     @classmethod
@@ -264,6 +266,8 @@ class Tokenizer:
         path = Path(folder) / _FILES[0]
         if not path.is_file():
             raise FileNotFoundError(f"no tokenizer in {folder}: it has no {_FILES[0]}")
+        if fault := damage(Path(folder), _FILES):
+            raise ValueError(f"{fault}; copy the folder again, or save the tokenizer again")
         try:
             backend = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
         except Exception as error:  # the library raises nothing narrower

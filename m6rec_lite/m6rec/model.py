@@ -11,15 +11,19 @@ model: ``save_pretrained``, ``from_pretrained``, ``generate``, and all tools tha
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
 from transformers import initialization as init
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from m6rec_lite.data.files import seal
+from m6rec_lite.language.model_folder import ModelError, check_folder, check_sums
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.nn.cache import Cache
 from m6rec_lite.nn.dropout import Dropout
@@ -59,6 +63,43 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         self.loss_type = "ForCausalLM"
         self.gradient_checkpointing = False
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *args: Any, **options: Any) -> Self:
+        """Read a model; as in ``transformers``, but damage is noticed and named.
+
+        Args:
+            name: a folder, or a name on the hub.
+            args: see ``transformers``.
+            options: see ``transformers``.
+
+        Raises:
+            ModelError: if there is no such model, or it is damaged.
+        """
+        folder = Path(name)
+        if folder.is_dir():
+            check_sums(check_folder(folder))
+        try:
+            return super().from_pretrained(name, *args, **options)
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            raise ModelError(
+                f"{name} cannot be read as {cls.__name__}: {error}; copy the folder again, or save "
+                "the model again"
+            ) from error
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
+        """Write a model as ``transformers`` does, and the sums of its files beside it.
+
+        Args:
+            save_directory: made if it is missing.
+            options: see ``transformers``.
+        """
+        super().save_pretrained(save_directory, **options)
+        folder = Path(save_directory)
+        if options.get("is_main_process", True):
+            weights = sorted(path.name for path in folder.glob("model*.safetensors*"))
+            settings = ("config.json", "generation_config.json")
+            seal(folder, [*weights, *(name for name in settings if (folder / name).is_file())])
 
     def _init_weights(self, module: nn.Module) -> None:
         """Normal weights; what adds to the stream is scaled down by depth (GPT-2, section 2.3)."""

@@ -6,13 +6,13 @@
 The folder ``--out`` takes ``tokens/`` (written once), ``checkpoints/``, ``metrics.jsonl``,
 ``curves.png``, ``report.json`` and at the end ``model/`` with its card, which
 ``M6RecModel.from_pretrained`` and ``Tokenizer.load`` open. Started again, a run goes on from its
-last checkpoint, whether it was killed or told to end (SIGTERM); with other settings it is refused.
+last checkpoint, whether it was killed or interrupted (Ctrl-C, SIGTERM); with other settings it is
+refused, and so is a second run in one folder at the same time.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -31,7 +31,7 @@ from m6rec_lite.m6rec.memory import free_bytes, largest_size_that_fits, needs, w
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge, ngram_nats
 from m6rec_lite.m6rec.plan import Plan
-from m6rec_lite.m6rec.run_folder import claim, tokens, write
+from m6rec_lite.m6rec.run_folder import claim, read_report, tokens, write
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFileError
 from m6rec_lite.nn.losses import CHUNK
@@ -46,8 +46,8 @@ from m6rec_lite.training import (
 )
 from m6rec_lite.training.devices import make_accelerator
 from m6rec_lite.training.errors import disk_advice
+from m6rec_lite.training.locks import run_lock_of_all
 from m6rec_lite.training.metrics import Metrics, peak_teraflops
-from m6rec_lite.training.signals import StopOnSignal
 
 
 def pretrain(
@@ -81,11 +81,11 @@ def pretrain(
         progress: show bars.
 
     Returns:
-        The model, its tokenizer and the history; ``history.stopped`` says if a signal ended it
-        before its time, and then nothing is judged or saved but the checkpoint.
+        The model, its tokenizer and the history.
 
     Raises:
-        CheckpointError: if ``out`` holds a run of other settings.
+        CheckpointError: if ``out`` holds a run of other settings, or another run is using it.
+        Interrupted: if a signal ended it; nothing is judged or saved but the checkpoint.
         DiskFullError: if there is no room for a checkpoint; those before it stay.
         OutOfMemoryError: if it would not fit; says what would.
         TokenFileError: if its tokens are of another tokenizer or of other documents.
@@ -99,58 +99,59 @@ def pretrain(
 
     if check_memory:
         _check_memory(plan_of(settings, accelerator, recompute), accelerator, settings.size)
-    with accelerator.main_process_first():  # the others find what it has written
-        claim(out, settings, accelerator.is_main_process)
-        tokenizer, train, held_out = tokens(settings, out, datasets, progress)
-    objectives = settings.objectives(tokenizer)
-    time = shape_of(settings.size)["max_position_embeddings"]
-    shape = {"lines": settings.lines, "time": time}
-    batches = PretrainingBatches(train, objectives, tokenizer, **shape)
-    judged = PretrainingBatches(held_out, objectives, tokenizer, **shape)
-    per_step = settings.accumulate * accelerator.num_processes
-    passes = settings.steps * per_step / len(batches.epoch(settings.seed, 0))
-    batches.rounds = max(1, round(settings.validations / passes))
-    config = M6RecConfig.of_size(
-        settings.size, tokenizer, positions=settings.positions, dropout=settings.dropout
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(settings.seed)
-        model = M6RecModel(config)
-    if recompute:
-        getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
-    if compiled:
-        for block in model.blocks:
-            block.compile()
-    model.to(accelerator.device)
-    warm = max(1, settings.steps // 20)
-    peak = peak_teraflops(accelerator)
-    history = fit(
-        model,
-        batches,
-        PretrainingLoss(settings.weights),
-        optimizer=_optimizer(model, settings),
-        schedule=warm_up(warm, 0.01, then=cosine(max(1, settings.steps - warm), 0.05)),
-        steps=settings.steps,
-        validate=lambda model: judge(model, judged, limit=16),
-        callbacks=[Metrics(out / "metrics.jsonl", peak_teraflops=peak), StopOnSignal()],
-        checkpoint=Checkpoints(out / "checkpoints"),
-        accumulate=settings.accumulate,
-        clip_norm=1.0,
-        precision=precision,
-        device=device,
-        seed=settings.seed,
-        config={"pretraining": asdict(settings), "tokenizer": tokenizer.fingerprint},
-        progress=progress,
-    )
-    if history.stopped is None and accelerator.is_main_process:
-        nats = {}
-        if ngrams:
-            for name, order in (("unigram", 1), ("trigram", 3)):
-                nats[name] = ngram_nats(train, held_out, order, tokenizer.vocab_size)
-        found = judge(model, judged, limit=64, ngrams=nats)
-        with disk_advice(out / "model", str(out / "checkpoints")):
-            write(out, settings, model, tokenizer, (train, held_out), history, found, command)
-    accelerator.wait_for_everyone()  # so that no process ends, or reads, before all is written
+    with run_lock_of_all(out, accelerator.is_main_process):
+        with accelerator.main_process_first():  # the others find what it has written
+            claim(out, settings, accelerator.is_main_process)
+            tokenizer, train, held_out = tokens(settings, out, datasets, progress)
+        objectives = settings.objectives(tokenizer)
+        time = shape_of(settings.size)["max_position_embeddings"]
+        shape = {"lines": settings.lines, "time": time}
+        batches = PretrainingBatches(train, objectives, tokenizer, **shape)
+        judged = PretrainingBatches(held_out, objectives, tokenizer, **shape)
+        per_step = settings.accumulate * accelerator.num_processes
+        passes = settings.steps * per_step / len(batches.epoch(settings.seed, 0))
+        batches.rounds = max(1, round(settings.validations / passes))
+        config = M6RecConfig.of_size(
+            settings.size, tokenizer, positions=settings.positions, dropout=settings.dropout
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            model = M6RecModel(config)
+        if recompute:
+            getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
+        if compiled:
+            for block in model.blocks:
+                block.compile()
+        model.to(accelerator.device)
+        warm = max(1, settings.steps // 20)
+        peak = peak_teraflops(accelerator)
+        history = fit(
+            model,
+            batches,
+            PretrainingLoss(settings.weights),
+            optimizer=_optimizer(model, settings),
+            schedule=warm_up(warm, 0.01, then=cosine(max(1, settings.steps - warm), 0.05)),
+            steps=settings.steps,
+            validate=lambda model: judge(model, judged, limit=16),
+            callbacks=[Metrics(out / "metrics.jsonl", peak_teraflops=peak)],
+            checkpoint=Checkpoints(out / "checkpoints"),
+            accumulate=settings.accumulate,
+            clip_norm=1.0,
+            precision=precision,
+            device=device,
+            seed=settings.seed,
+            config={"pretraining": asdict(settings), "tokenizer": tokenizer.fingerprint},
+            progress=progress,
+        )
+        if accelerator.is_main_process:
+            nats = {}
+            if ngrams:
+                for name, order in (("unigram", 1), ("trigram", 3)):
+                    nats[name] = ngram_nats(train, held_out, order, tokenizer.vocab_size)
+            found = judge(model, judged, limit=64, ngrams=nats)
+            with disk_advice(out / "model", str(out / "checkpoints")):
+                write(out, settings, model, tokenizer, (train, held_out), history, found, command)
+        accelerator.wait_for_everyone()  # so that no process ends, or reads, before all is written
     return model, tokenizer, history
 
 
@@ -207,7 +208,7 @@ def _optimizer(model: M6RecModel, settings: Pretraining) -> torch.optim.Optimize
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; see ``--help``. Returns 143 if a signal ended the run, else 0."""
+    """The command; see ``--help``. Returns 0; after a signal it exits with 130 or 143."""
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.m6rec.pretraining",
         description="Pretrain M6-Rec; started again with the same words, it goes on.",
@@ -233,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(parser.parse_args(words))
     settings = {one.name: given[one.name] for one in fields(Pretraining)}
     try:
-        _, _, history = pretrain(
+        pretrain(
             Pretraining(**settings),
             given["out"],
             device=given["device"],
@@ -245,14 +246,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command=f"{parser.prog} {shlex.join(words)}",
             progress=not given["quiet"],
         )
+        report = read_report(Path(given["out"]))
     except (CheckpointError, DiskFullError, OutOfMemoryError, TokenFileError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
-    first = PartialState().is_main_process  # of several processes one speaks for all
-    if history.stopped is not None:
-        if first:
-            print(f"{history.stopped}; its checkpoint is written, start it again to go on")
-        return 143
-    report = json.loads((Path(given["out"]) / "report.json").read_text(encoding="utf-8"))
+    first = PartialState().is_main_process  # of several processes one prints
     for name, value in report["held out"].items() if first else ():
         print(f"{name:<30} {value:.4f}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import torch
 
 from m6rec_lite.data import Dataset, leave_one_out
+from m6rec_lite.data.files import new_file, new_folder, settle, write_text
 from m6rec_lite.language.corpora import Corpus, distinct_texts
+from m6rec_lite.language.model_folder import ModelError, read_json
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.card import model_card
 from m6rec_lite.m6rec.documents import pretraining_corpora
@@ -21,16 +24,22 @@ from m6rec_lite.m6rec.token_file import TokenFile
 from m6rec_lite.training import CheckpointError, History
 from m6rec_lite.training.plots import png
 
+log = logging.getLogger(__name__)
+
 
 def claim(out: Path, settings: Pretraining, write: bool) -> None:
     """Say in the folder what run it is of, or refuse it.
 
     Raises:
-        CheckpointError: if it holds a run of other settings.
+        CheckpointError: if it holds a run of other settings, or its ``run.json`` is damaged.
+        DiskFullError: if there is no room.
     """
     path, mine = out / "run.json", asdict(settings)
     if path.is_file():
-        theirs = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            theirs = read_json(path, "delete it to go on with the settings of this command")
+        except ModelError as error:
+            raise CheckpointError(str(error)) from error
         names = sorted(mine.keys() | theirs.keys())
         other = [f"{n}: {theirs.get(n)!r} there, {mine.get(n)!r} now" for n in names]
         other = [line for line, n in zip(other, names, strict=True) if theirs.get(n) != mine.get(n)]
@@ -41,7 +50,7 @@ def claim(out: Path, settings: Pretraining, write: bool) -> None:
             )
     elif write:
         out.mkdir(parents=True, exist_ok=True)
-        _place(path, json.dumps(mine, indent=1) + "\n")
+        write_text(path, json.dumps(mine, indent=1) + "\n")
 
 
 def tokens(
@@ -59,16 +68,17 @@ def tokens(
             of several data sets become one corpus, with one tokenizer.
         progress: show a bar.
 
+    A tokenizer's folder that is not whole, as a kill or a full disk leaves, is written anew.
+
     Raises:
+        DiskFullError: if there is no room.
         TokenFileError: if the tokens are of another tokenizer or of other documents.
     """
     folders = [out / "tokens" / name for name in ("train", "held-out")]
     if settings.tokenizer is not None:
         tokenizer = Tokenizer.load(settings.tokenizer)
-    elif (out / "tokenizer").is_dir():
-        tokenizer = Tokenizer.load(out / "tokenizer")
     else:
-        tokenizer = None
+        tokenizer = _whole_tokenizer(out / "tokenizer")
     if tokenizer is not None and all(folder.is_dir() for folder in folders):
         return tokenizer, *(TokenFile(folder, tokenizer) for folder in folders)
     whole, names, hashes = Corpus([], []), [], []
@@ -80,7 +90,8 @@ def tokens(
         hashes.append(split.hash)
     if tokenizer is None:
         tokenizer = Tokenizer.train(distinct_texts(whole.train), settings.vocab_size)
-        tokenizer.save(out / "tokenizer")
+        with new_folder(out / "tokenizer") as fresh:
+            tokenizer.save(fresh)
     of = {"data": "+".join(names), "split": "+".join(hashes), "seed": settings.seed}
     files = []
     for folder, documents in zip(folders, (whole.train, whole.held_out), strict=True):
@@ -108,7 +119,8 @@ def write(
     names = [*(name for name in settings.weights if name in history.records[0]), "tokens/s"]
     picture = png({name: history[name] for name in names})
     if picture is not None:
-        (out / "curves.png").write_bytes(picture)
+        with new_file(out / "curves.png") as file:
+            file.write(picture)
     device = next(model.parameters()).device
     of = files[0].about.get("of", {})
     report: dict[str, Any] = {
@@ -127,12 +139,29 @@ def write(
         "last epoch": history.records[-1],
         "held out": dict(found),
     }
-    _place(out / "model" / "README.md", model_card(report, model.config))
-    _place(out / "report.json", json.dumps(report, indent=1) + "\n")
+    write_text(out / "model" / "README.md", model_card(report, model.config))
+    write_text(out / "report.json", json.dumps(report, indent=1) + "\n")
 
 
-def _place(path: Path, text: str) -> None:
-    """Write a file whole, or leave the one before."""
-    half = path.with_name(f".{path.name}.part")
-    half.write_text(text, encoding="utf-8")
-    half.replace(path)
+def read_report(out: Path) -> dict[str, Any]:
+    """Read the report of a finished run.
+
+    Raises:
+        ModelError: if it is missing or damaged.
+    """
+    return read_json(
+        out / "report.json",
+        "delete it and start the same run again, which writes it from the last checkpoint",
+    )
+
+
+def _whole_tokenizer(folder: Path) -> Tokenizer | None:
+    """Read the tokenizer of a run, or return None where there is none or not a whole one."""
+    settle(folder)
+    if not folder.is_dir():
+        return None
+    try:
+        return Tokenizer.load(folder)
+    except (FileNotFoundError, ValueError) as error:
+        log.warning("%s is not whole and is written anew (%s)", folder, error)
+        return None

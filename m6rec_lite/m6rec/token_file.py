@@ -8,9 +8,6 @@ that a corpus larger than memory can be read at random; nothing is loaded before
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from tqdm.auto import tqdm
 
+from m6rec_lite.data.files import new_folder
 from m6rec_lite.language.document import Document, encode_documents
 from m6rec_lite.language.tokenizer import Tokenizer
 
@@ -125,29 +123,20 @@ class TokenFile(Sequence[np.ndarray]):
                 f"{folder} is there already: read it with TokenFile(folder, tokenizer), or delete "
                 "it to write it anew"
             )
-        folder.parent.mkdir(parents=True, exist_ok=True)
         dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         n_tokens, n_documents = 0, 0
-        try:
-            fresh.chmod(0o755)  # mkdtemp makes folders that only the owner can read
+        with new_folder(folder) as fresh:
             with open(fresh / "tokens.bin", "wb") as tokens, open(fresh / "ends.bin", "wb") as ends:
                 for rows in _encoded(documents, tokenizer, progress):
                     sizes = np.array([len(row) for row in rows], dtype=np.int64)
                     np.concatenate(rows).astype(dtype).tofile(tokens)
                     (n_tokens + sizes.cumsum()).tofile(ends)
                     n_tokens, n_documents = n_tokens + int(sizes.sum()), n_documents + len(rows)
-                for file in (tokens, ends):
-                    file.flush()
-                    os.fsync(file.fileno())
             if not n_documents:
                 raise ValueError("there is no document with a token in it: nothing to write")
             about = {"format": FORMAT, "tokenizer": tokenizer.fingerprint, "dtype": dtype.name}
             about |= {"tokens": n_tokens, "documents": n_documents, "of": dict(of or {})}
             (fresh / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-            fresh.rename(folder)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
         return cls(folder, tokenizer)
 
     @classmethod

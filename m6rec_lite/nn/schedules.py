@@ -80,7 +80,7 @@ class Plateau:
         factor: in (0, 1).
         patience: losses without progress that are borne, 0 or more.
         threshold: relative progress that counts, for losses above 0.
-        lowest: the rate never falls below this.
+        lowest: the rate never falls below this; at most the optimizer's rate.
 
     Raises:
         ValueError: on a setting out of range.
@@ -101,6 +101,11 @@ class Plateau:
             raise ValueError(
                 f"patience, threshold and lowest must be 0 or more, got {patience!r}, "
                 f"{threshold!r} and {lowest!r}"
+            )
+        if lowest > optimizer.lr:
+            raise ValueError(
+                f"lowest must be at most the optimizer's rate, {optimizer.lr!r}, got {lowest!r}: a "
+                "plateau would raise the rate; pass a smaller lowest"
             )
         self.optimizer = optimizer
         self.factor = factor
@@ -123,6 +128,7 @@ class Plateau:
         else:
             self.waited += 1
         if self.waited > self.patience:
-            self.optimizer.lr = max(self.optimizer.lr * self.factor, self.lowest)
+            lowered = max(self.optimizer.lr * self.factor, self.lowest)
+            self.optimizer.lr = min(self.optimizer.lr, lowered)
             self.waited = 0
         return self.optimizer.lr

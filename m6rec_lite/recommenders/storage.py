@@ -1,14 +1,12 @@
 """Models on disk: a folder with ``config.json`` and ``arrays.npz``, written all or nothing.
 
+``SHA256SUMS`` beside them tells a damaged file from a whole one.
 No pickle: reading a model never runs code, and the files open with any zip and JSON reader.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from m6rec_lite.data.files import damage, new_folder, seal, settle
 from m6rec_lite.data.tables import DataError
 
 FORMAT = "m6rec_lite recommender 1"
@@ -35,6 +34,7 @@ def write_model(path: Path, name: str, settings: dict[str, Any], state: dict[str
         state: arrays, dense or sparse, by name.
 
     Raises:
+        DiskFullError: if there is no room; a model saved there before stays.
         FileExistsError: if ``path`` exists and is not a saved model.
         TypeError: if a setting is not JSON.
     """
@@ -43,27 +43,10 @@ def write_model(path: Path, name: str, settings: dict[str, Any], state: dict[str
     arrays = _flatten(state)
     config = {"format": FORMAT, "class": name, "settings": settings, "arrays": sorted(arrays)}
     text = json.dumps(config, indent=2, ensure_ascii=False, default=_plain)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        fresh.chmod(0o755)  # mkdtemp makes folders that only the owner can read
-        with open(fresh / "arrays.npz", "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        with open(fresh / "config.json", "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-            path.rename(old / path.name)
-            fresh.rename(path)
-            shutil.rmtree(old)
-        else:
-            fresh.rename(path)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    with new_folder(path) as fresh:
+        np.savez(fresh / "arrays.npz", allow_pickle=False, **arrays)
+        (fresh / "config.json").write_text(text + "\n", encoding="utf-8")
+        seal(fresh, ["config.json", "arrays.npz"])
     return path
 
 
@@ -77,11 +60,14 @@ def read_model(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
         FileNotFoundError: if there is no folder.
         DataError: if a file is missing, damaged, or of another format.
     """
+    settle(path)
     if not path.is_dir():
         raise FileNotFoundError(f"no saved model at {path}: it should be a folder")
     for file in ("config.json", "arrays.npz"):
         if not (path / file).is_file():
             raise DataError(f"{path} is not a whole saved model: {file} is missing")
+    if fault := damage(path):
+        raise DataError(f"{fault}; save the model again, or copy the folder again")
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -187,7 +187,10 @@ class ReduceOnPlateau(_Watcher):
         factor: in (0, 1).
         patience: epochs without progress that are borne, 0 or more.
         threshold: relative progress that counts.
-        lowest: the least share of the rate.
+        lowest: the least share of the rate, in [0, 1].
+
+    Raises:
+        ValueError: on a setting out of range.
     """
 
     def __init__(
@@ -201,6 +204,11 @@ class ReduceOnPlateau(_Watcher):
         lowest: float = 0.0,
     ) -> None:
         super().__init__(watch, mode)
+        if not 0 <= lowest <= 1:
+            raise ValueError(
+                f"lowest is a share of the rate and must be in [0, 1], got {lowest!r}; for a least "
+                "rate pass it divided by the optimizer's rate"
+            )
         self.given = {
             "factor": factor,
             "patience": patience,

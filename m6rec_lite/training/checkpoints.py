@@ -8,11 +8,8 @@ Reading never runs code (``weights_only``), and a damaged file is found by its c
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,9 +20,10 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
+from m6rec_lite.data.files import damage, file_hash, new_folder, seal
 from m6rec_lite.training.callbacks import Callback, with_state
 from m6rec_lite.training.configuration import differences
-from m6rec_lite.training.errors import check_weights, disk_advice
+from m6rec_lite.training.errors import CheckpointError, check_weights, disk_advice
 from m6rec_lite.training.randomness import random_state, set_random_state
 from m6rec_lite.training.run import History, Run
 
@@ -33,10 +31,6 @@ FORMAT = "m6rec_lite training 1"
 
 #: On several processes the clock is compared only every so many steps, since all must agree.
 STEPS_BETWEEN_LOOKS = 10
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint is damaged, foreign, or of another run."""
 
 
 class Checkpoints:
@@ -128,7 +122,7 @@ class Checkpoints:
         """
         self._written_at, self._written_step = time.monotonic(), -1
         self.folder.mkdir(parents=True, exist_ok=True)
-        if run.accelerator.is_main_process:
+        if run.accelerator.is_main_process:  # the folder is locked: no other run writes in it
             for left_over in self.folder.glob(".step-*"):  # of a run killed while writing
                 shutil.rmtree(left_over, ignore_errors=True)
         if not self.paths():
@@ -181,6 +175,8 @@ def _load(run: Run, about: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         accelerator.scaler.load_state_dict(state["scaler"])
     run.step, run.epoch, run.position = about["step"], about["epoch"], about["position"]
     run.loss, run.seconds, run.stopping = about["loss"], state["seconds"], state["stopping"]
+    if run.stopping is not None and run.stopping.startswith("told to end by "):
+        run.stopping = None  # how an earlier version noted a signal
     run.rate_scale = state["rate_scale"]
     run.history = History(**state["history"])
     own = state["processes"][accelerator.process_index]
@@ -196,24 +192,13 @@ def write_checkpoint(path: Path, about: Mapping[str, Any], state: Mapping[str, A
         about: what JSON can hold.
         state: what ``torch.save`` can hold and ``weights_only`` reads.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        fresh.chmod(0o755)  # mkdtemp makes folders that only the owner can read
-        with open(fresh / "state.pt", "wb") as file:
-            torch.save(dict(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        sealed = {"bytes": (fresh / "state.pt").stat().st_size, "sha256": _hash(fresh / "state.pt")}
-        with open(fresh / "about.json", "w", encoding="utf-8") as file:
-            file.write(json.dumps({"format": FORMAT, **about, **sealed}, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        _flush_folder(fresh)
-        fresh.rename(path)
-        _flush_folder(path.parent)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    with new_folder(path) as fresh:
+        torch.save(dict(state), fresh / "state.pt")
+        size = (fresh / "state.pt").stat().st_size
+        sealed = {"bytes": size, "sha256": file_hash(fresh / "state.pt")}
+        text = json.dumps({"format": FORMAT, **about, **sealed}, indent=1) + "\n"
+        (fresh / "about.json").write_text(text, encoding="utf-8")
+        seal(fresh, ["about.json"])
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -250,6 +235,8 @@ def load_weights(folder: str | Path, model: nn.Module) -> None:
 
 def _fault(path: Path) -> str | None:
     """What is wrong with a checkpoint, or None."""
+    if path.is_dir() and (fault := damage(path)):
+        return fault
     try:
         about = json.loads((path / "about.json").read_text(encoding="utf-8"))
         size = (path / "state.pt").stat().st_size
@@ -261,7 +248,7 @@ def _fault(path: Path) -> str | None:
         return "about.json is incomplete"
     if size != about["bytes"]:
         return f"state.pt has {size:,} bytes where {about['bytes']:,} were written (cut off?)"
-    if _hash(path / "state.pt") != about["sha256"]:
+    if file_hash(path / "state.pt") != about["sha256"]:
         return "state.pt is not what was written: its checksum differs"
     return None
 
@@ -273,22 +260,6 @@ def _before(path: Path) -> str:
     if whole is None:
         return f"There is no whole one before it in {path.parent}; delete it and begin anew"
     return f"The one before, {whole}, is whole: delete {path.name} and the run goes on from there"
-
-
-def _hash(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush_folder(path: Path) -> None:
-    """Make a rename last, where the system lets a folder be flushed (Windows does not)."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _remove(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from m6rec_lite.data.files import disk_advice as plain_disk_advice
 from m6rec_lite.nn.optim import DivergenceError
 from m6rec_lite.training.batches import arrays
 from m6rec_lite.training.run import Run
@@ -24,12 +24,8 @@ class OutOfMemoryError(MemoryError):
     """A step needs more memory than the device has."""
 
 
-#: What a system says where there is no room: on the disk, in somebody's share, in a file.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class DiskFullError(OSError):
-    """A file does not fit on the disk."""
+class CheckpointError(RuntimeError):
+    """A checkpoint is damaged, foreign, of another run, or its folder is in use."""
 
 
 def what_is_safe(run: Run) -> str:
@@ -75,24 +71,16 @@ def disk_advice(path: Path, saved: str | None) -> Iterator[None]:
         saved: the newest whole checkpoint, if there is one.
 
     Raises:
-        DiskFullError: in their place.
+        DiskFullError: in their place; see ``data.files``.
     """
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # torch may speak first, with the disk's word behind
-        full: BaseException | None = error
-        while full is not None and getattr(full, "errno", None) not in NO_ROOM:
-            full = full.__cause__ or full.__context__
-        if full is None or isinstance(error, DiskFullError):
-            raise
-        whole = (
-            f"{saved} is whole: free some room there, start the same run again, and it goes on "
-            "from that checkpoint"
-            if saved is not None
-            else "No checkpoint had been written: free some room there and start the run again"
+    advice = "No checkpoint had been written; start the run again afterwards"
+    if saved is not None:
+        advice = (
+            f"{saved} is whole; start the same run again afterwards, and it goes on from that "
+            "checkpoint"
         )
-        said = f"{full.strerror}: {path} could not be written, and nothing half is left. {whole}"
-        raise DiskFullError(full.errno, said) from error
+    with plain_disk_advice(path, advice):
+        yield
 
 
 def _first_sentence(error: BaseException) -> str:

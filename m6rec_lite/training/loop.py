@@ -22,7 +22,7 @@ bit for bit on CPUs (on a GPU some of torch's sums depend on the order of its th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,11 @@ from m6rec_lite.training.configuration import describe
 from m6rec_lite.training.devices import make_accelerator
 from m6rec_lite.training.errors import check_loss, memory_advice
 from m6rec_lite.training.guard import TimeGuard
+from m6rec_lite.training.locks import run_lock_of_all
 from m6rec_lite.training.progress import Progress
 from m6rec_lite.training.randomness import own_randomness
 from m6rec_lite.training.run import History, Run
+from m6rec_lite.training.signals import StopOnSignal
 
 #: ``loss(model, batch)``: one number to descend, alone or with numbers to log.
 Loss = Callable[[nn.Module, Any], torch.Tensor | tuple[torch.Tensor, Mapping[str, Any]]]
@@ -89,8 +91,9 @@ def fit(
         validate: asked after each epoch and at the end, on the first process, in ``eval`` mode
             and without gradients; its numbers enter the record.
         callbacks: called in this order.
-        checkpoint: folder for checkpoints, written every five minutes and at the end; or
-            ``Checkpoints`` for another rhythm.
+        checkpoint: folder for checkpoints, written every five minutes, at the end, and when Ctrl-C
+            or SIGTERM interrupts the run; or ``Checkpoints`` for another rhythm. One run at a time
+            may use it.
         resume: go on from the last checkpoint in the folder, if there is one.
         accumulate: batches a step, on each process.
         clip_norm: longest gradient; longer ones are scaled down to it.
@@ -108,7 +111,10 @@ def fit(
 
     Raises:
         ValueError: on a setting out of range.
-        CheckpointError: if the last checkpoint is damaged or of another configuration.
+        CheckpointError: if the last checkpoint is damaged or of another configuration, or another
+            run is using the folder.
+        Interrupted: after Ctrl-C or SIGTERM, once a run with a checkpoint folder has written its
+            checkpoint; in a notebook Ctrl-C stays ``KeyboardInterrupt``.
         DivergenceError: if the loss or a weight is NaN or infinite.
         OutOfMemoryError: if a step does not fit.
     """
@@ -125,16 +131,19 @@ def fit(
     run = Run(model, optimizer, accelerator, base_rates, total_steps=total)
     if progress and accelerator.is_main_process:
         callbacks = [Progress(), TimeGuard(), *callbacks]
-    saves = None
+    saves, signals = None, StopOnSignal()
     if checkpoint is not None:
+        callbacks = [*callbacks, signals]
         saves = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
         settings = {"seed": seed, "accumulate": accumulate, "clip_norm": clip_norm}
         saves.configuration = describe(
             run, schedule, first_epoch, callbacks, settings, config or {}
         )
 
-    with own_randomness(seed, accelerator.process_index, accelerator.device):
+    with ExitStack() as stack:
+        stack.enter_context(own_randomness(seed, accelerator.process_index, accelerator.device))
         if saves is not None:
+            stack.enter_context(run_lock_of_all(saves.folder, accelerator.is_main_process))
             saves.restore(run, callbacks, resume)
         try:
             for callback in callbacks:
@@ -155,6 +164,9 @@ def fit(
                 if run.position == len(plan):
                     _end_epoch(run, validate, callbacks)
                     run.next_epoch()
+                if saves is not None and signals.due(run):
+                    saves.save(run, callbacks)
+                    signals.interrupt(run)
                 if saves is not None and saves.due(run):
                     saves.save(run, callbacks)
             if saves is not None:

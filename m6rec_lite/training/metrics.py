@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from m6rec_lite.data.files import write_text
 from m6rec_lite.evaluation import memory
 from m6rec_lite.training.callbacks import Callback
 from m6rec_lite.training.run import Run
@@ -51,9 +52,7 @@ class Metrics(Callback):
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read_metrics(self.path) if line["step"] <= run.step]
-        half = self.path.with_name(self.path.name + ".part")
-        half.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        half.replace(self.path)
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def step(self, run: Run) -> None:
         """Write a line, of the steps since the last one and of all processes."""

@@ -1,9 +1,14 @@
-"""The bazaar on disk: one Parquet file a table, the latents beside them, and ``world.json``."""
+"""The bazaar on disk: one Parquet file a table, the latents beside them, and ``world.json``.
+
+``world.json`` holds the dials, the SHA-256 of every other file, and as its last entry that of its
+own text, computed with 64 zeros in that entry's place. Loading compares them all.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,10 +25,12 @@ from m6rec_lite.data.bazaar.oracle import FIRST_ITEM, Oracle
 from m6rec_lite.data.bazaar.simulate import Trail
 from m6rec_lite.data.bazaar.world import CITIES, DAYS, Shoppers, Weather, World
 from m6rec_lite.data.contracts import validate
+from m6rec_lite.data.files import file_hash, new_folder, settle
 from m6rec_lite.data.tables import EVENTS, TABLES, Card, DataError, Dataset
 
 HOME = Path(__file__).resolve().parents[3] / "datasets" / "bazaar"
-REBUILD = "python -m m6rec_lite.data.bazaar --out datasets/bazaar"
+#: What stands in ``world.json`` in place of its own sum while that is computed.
+_NO_SUM = "0" * 64
 _LATENTS = ("latent_items", "latent_shoppers", "latent_events")
 
 
@@ -47,31 +54,50 @@ def card(dials: Dials) -> Card:
 def save(dataset: Dataset, folder: str | Path) -> dict[str, Any]:
     """Write a generated bazaar, oracle latents included; returns what ``world.json`` says.
 
+    The folder is written under a temporary name and renamed: a kill or a full disk at any moment
+    leaves the world that was there before, or the new one.
+
     Raises:
-        DataError: if the data set has no oracle.
+        DataError: if the data set has no oracle, or the folder holds anything but a world.
+        DiskFullError: if there is no room.
     """
     folder, oracle = Path(folder), dataset.oracle
     if not isinstance(oracle, Oracle):
         raise DataError("only a generated bazaar can be saved here; this data set has no oracle")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in TABLES:
-        table = getattr(dataset, name)
-        if table is None:
-            (folder / f"{name}.parquet").unlink(missing_ok=True)
-        else:
-            _write(pa.Table.from_pandas(table, preserve_index=False), folder / f"{name}.parquet")
+    settle(folder)
+    _check_target(folder)
     world = oracle.world
     hidden = {"hidden": oracle.trail.hidden}
-    for name, columns in zip(
-        _LATENTS, (_columns(world.items), _columns(world.shoppers), hidden), strict=True
-    ):
-        _write(_table(columns), folder / f"{name}.parquet")
-    about = {
-        "world_version": WORLD_VERSION,
-        "tables_sha256": tables_hash(dataset),
-        "dials": world.dials.as_dict(),
-    }
-    (folder / "world.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    with new_folder(folder) as fresh:
+        for name in TABLES:
+            table = getattr(dataset, name)
+            if table is not None:
+                _write(pa.Table.from_pandas(table, preserve_index=False), fresh / f"{name}.parquet")
+        for name, columns in zip(
+            _LATENTS, (_columns(world.items), _columns(world.shoppers), hidden), strict=True
+        ):
+            _write(_table(columns), fresh / f"{name}.parquet")
+        about = {
+            "world_version": WORLD_VERSION,
+            "tables_sha256": tables_hash(dataset),
+            "dials": world.dials.as_dict(),
+        }
+        return seal_world(fresh, about)
+
+
+def seal_world(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """Write ``world.json`` with the sums of the folder's files and its own; return its contents.
+
+    Args:
+        folder: of the world, all other files written.
+        about: its version, the hash of its tables, and its dials.
+    """
+    files = {path.name: file_hash(path) for path in sorted(folder.glob("*.parquet"))}
+    about = about | {"files": files, "sha256": _NO_SUM}
+    text = json.dumps(about, indent=2) + "\n"
+    about["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    text = text.replace(_NO_SUM, about["sha256"])
+    (folder / "world.json").write_bytes(text.encode())
     return about
 
 
@@ -82,27 +108,30 @@ def load(folder: str | Path | None = None) -> Dataset:
         folder: where it lies; by default ``datasets/bazaar`` beside the package.
 
     Raises:
-        DataError: if files are missing or of another world version; the message says the command
-            that rebuilds them.
+        DataError: if files are missing, damaged, or of another world version; the message has the
+            command that rebuilds them.
     """
     folder = HOME if folder is None else Path(folder)
-    needed = [folder / "world.json", folder / "interactions.parquet", folder / "items.parquet"]
-    needed += [folder / "users.parquet", folder / "weather.parquet"]
-    needed += [folder / f"{name}.parquet" for name in _LATENTS]
-    missing = [path.name for path in needed if not path.is_file()]
+    settle(folder)
+    about = _about(folder)
+    rebuild = f"rebuild the world with: {_rebuild(folder, about['dials'])}"
+    needed = ["interactions", "items", "users", "weather", *_LATENTS]
+    missing = [f"{name}.parquet" for name in needed if f"{name}.parquet" not in about["files"]]
+    missing += [name for name in about["files"] if not (folder / name).is_file()]
     if missing:
-        raise DataError(
-            f"no bazaar in {folder}: {', '.join(missing)} missing; rebuild it with: {REBUILD}"
-        )
-    about = json.loads((folder / "world.json").read_text(encoding="utf-8"))
-    if about.get("world_version") != WORLD_VERSION:
-        raise DataError(
-            f"{folder} holds world version {about.get('world_version')}, this code makes version "
-            f"{WORLD_VERSION}; rebuild it with: {REBUILD}"
-        )
-    tables = {name: _read(folder / f"{name}.parquet") for name in TABLES}
-    tables = {name: None if table is None else validate(name, table, source=f"{name}.parquet")
-              for name, table in tables.items()}  # fmt: skip
+        raise DataError(f"no whole bazaar in {folder}: {', '.join(missing)} missing; {rebuild}")
+    for name, digest in about["files"].items():
+        if file_hash(folder / name) != digest:
+            raise DataError(
+                f"{folder / name} is damaged or was changed: its SHA-256 is not that in "
+                f"world.json; copy it again, or {rebuild}"
+            )
+    tables = {
+        name: validate(name, _read(folder / f"{name}.parquet"), source=f"{name}.parquet")
+        if f"{name}.parquet" in about["files"]
+        else None
+        for name in TABLES
+    }
     dials = Dials.of(**about["dials"])
     world = World(
         dials,
@@ -113,6 +142,77 @@ def load(folder: str | Path | None = None) -> Dataset:
     hidden = _arrays(folder / "latent_events.parquet")["hidden"]
     oracle = Oracle(world, _trail(tables["interactions"], hidden, len(world.shoppers)))
     return Dataset(name="bazaar", card=card(dials), oracle=oracle, **tables)
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    """Read ``world.json``.
+
+    Raises:
+        DataError: if it is missing, damaged, or of another world version.
+    """
+    path = folder / "world.json"
+    if not path.is_file():
+        raise DataError(
+            f"no bazaar in {folder}: world.json is missing; rebuild it with: {_rebuild(folder)}"
+        )
+    raw = path.read_bytes()
+    try:
+        about = json.loads(raw)
+        version, stated = about["world_version"], str(about.get("sha256", "")).encode()
+        dials = Dials.of(**about["dials"]).as_dict() if version == WORLD_VERSION else None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path} is damaged ({error}); copy it again, or rebuild the world with: "
+            f"{_rebuild(folder)}"
+        ) from error
+    if dials is None:
+        raise DataError(
+            f"{folder} holds world version {version}, this code makes version {WORLD_VERSION}; "
+            f"rebuild it with: {_rebuild(folder)}"
+        )
+    if not stated:
+        raise DataError(
+            f"{path} holds no checksums: an earlier version wrote it, or it is damaged; rebuild "
+            f"the world with: {_rebuild(folder, dials)}"
+        )
+    if hashlib.sha256(raw.replace(stated, _NO_SUM.encode())).hexdigest().encode() != stated:
+        raise DataError(
+            f"{path} is damaged or was changed: its text does not match its SHA-256; copy it "
+            f"again, or rebuild the world with: {_rebuild(folder)}"
+        )
+    return about
+
+
+def _rebuild(folder: Path, dials: dict[str, Any] | None = None) -> str:
+    """The command that makes a world again, with the dials that differ from the usual ones."""
+    command = f"python -m m6rec_lite.data.bazaar --out {shlex.quote(str(folder))}"
+    if dials is None:
+        same = folder.resolve() == HOME.resolve()
+        return command if same else f"{command} and the options with which it was made"
+    usual = Dials().as_dict()
+    turned = {name: value for name, value in dials.items() if value != usual[name]}
+    return " ".join(
+        [command, *(f"--{name.replace('_', '-')} {value}" for name, value in turned.items())]
+    )
+
+
+def _check_target(folder: Path) -> None:
+    """Refuse to replace what is not a world.
+
+    Raises:
+        DataError: if the folder is a file, or holds files that no world has.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise DataError(f"{folder} is a file; name a folder for the world")
+    ours = {f"{name}.parquet" for name in (*TABLES, *_LATENTS)} | {"world.json"}
+    others = sorted(path.name for path in folder.iterdir() if path.name not in ours)
+    if others:
+        raise DataError(
+            f"{folder} holds {', '.join(others[:5])}, which no world has, and generating replaces "
+            "the whole folder: choose another folder, or move these away"
+        )
 
 
 def tables_hash(dataset: Dataset) -> str:
@@ -153,8 +253,8 @@ def _write(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, compression="zstd", compression_level=19)
 
 
-def _read(path: Path) -> pd.DataFrame | None:
-    return pq.read_table(path).to_pandas() if path.is_file() else None
+def _read(path: Path) -> pd.DataFrame:
+    return pq.read_table(path).to_pandas()
 
 
 def _columns(latents: ItemLatents | Shoppers) -> dict[str, np.ndarray]:
@@ -204,7 +304,7 @@ def _trail(interactions: pd.DataFrame, hidden: np.ndarray, n_shoppers: int) -> T
     if len(hidden) != len(interactions):
         raise DataError(
             f"interactions.parquet has {len(interactions)} rows but latent_events.parquet "
-            f"{len(hidden)}; rebuild both with: {REBUILD}"
+            f"{len(hidden)}: they are of two worlds; generate the world again"
         )
     shopper = interactions["user_id"].to_numpy(np.int64) - 1
     counts = np.bincount(shopper, minlength=n_shoppers)

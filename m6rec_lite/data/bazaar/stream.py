@@ -8,7 +8,6 @@ stopped goes on where it stopped, and ends in the same files as one that was not
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from m6rec_lite.data.bazaar.dials import WORLD_VERSION, Dials
 from m6rec_lite.data.bazaar.simulate import simulate
 from m6rec_lite.data.bazaar.tables import interactions_table
 from m6rec_lite.data.bazaar.world import World, draw_shoppers, draw_world
+from m6rec_lite.data.files import new_file, write_text
+from m6rec_lite.data.tables import DataError
 
 
 @dataclass(frozen=True)
@@ -106,22 +107,23 @@ def _write_block(world: World, number: int, path: Path) -> None:
     choice = Choice(replace(world, shoppers=shoppers))
     trail = simulate(choice, np.random.default_rng([seed, 101, number]), progress=False)
     table = interactions_table(trail, first_user=number * len(shoppers) + 1)
-    part = path.with_suffix(".part")
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
-    with part.open("wb") as file:
+    with new_file(path) as file:
         pq.write_table(arrow, file, compression="zstd", compression_level=3)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _agree(folder: Path, about: dict[str, Any]) -> None:
     """Write what the stream is made of, or hold it against what an earlier run wrote."""
     path = folder / "stream.json"
     if not path.exists():
-        path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(about, indent=2) + "\n")
         return
-    there = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(
+            f"{path} is damaged ({error}): delete {folder} and generate the stream again"
+        ) from error
     if there != about:
         old, new = there.get("dials", {}), about["dials"]
         other = [f"{key}={old.get(key)}" for key in new if old.get(key) != new[key]]

@@ -244,7 +244,8 @@ def baselines(
     n_with = Counter(word for bag in bags for word in bag)
     best = []
     for asked in examples.about["asked"]:
-        weight = {w: math.log(len(bags) / n_with[w]) for w in set(tokens(asked)) if w in n_with}
+        known = [word for word in dict.fromkeys(tokens(asked)) if word in n_with]
+        weight = {word: math.log(len(bags) / n_with[word]) for word in known}
         scores = [sum(weight[w] for w in weight if w in bag) for bag in bags]
         best.append((ids[int(np.argmax(scores))],))
     return {

@@ -222,9 +222,10 @@ def baselines(
         raise ValueError("there is no title to learn from")
     rng = np.random.default_rng(seed)
     every = train.about["text"]
-    pools = {domain: rows.to_numpy() for domain, rows in every.groupby(train.about["domain"])}
-    pools = {domain: some for domain, some in pools.items() if len(some)}
-    most = {domain: max(set(some), key=some.tolist().count) for domain, some in pools.items()}
+    groups = {domain: rows for domain, rows in every.groupby(train.about["domain"]) if len(rows)}
+    pools = {domain: rows.to_numpy() for domain, rows in groups.items()}
+    # Of equally frequent titles mode()[0] is the first in alphabetical order.
+    most = {domain: rows.mode()[0] for domain, rows in groups.items()}
     everything, first = every.to_numpy(), str(every.mode()[0])
     asked = examples.about["domain"].tolist()
     return {

@@ -7,10 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
-from m6rec_lite.language.model_folder import ModelError, check_folder, place
+from m6rec_lite.data.files import new_file, seal, write_text
+from m6rec_lite.language.model_folder import (
+    ModelError,
+    check_folder,
+    check_sums,
+    place,
+    read_json,
+)
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
@@ -51,9 +58,11 @@ class Together(nn.Module):
         self.model.config.check_tokenizer(tokenizer)
         folder = place(Path(folder), self.model, tokenizer)
         heads = {key: value.contiguous() for key, value in self.tasks.state_dict().items()}
-        save_file(heads, folder / _HEADS)
+        with new_file(folder / _HEADS) as file:
+            file.write(save(heads))
         about = {name: task.settings() for name, task in self.tasks.items()}
-        (folder / _TASKS).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        write_text(folder / _TASKS, json.dumps(about, indent=1) + "\n")
+        seal(folder, [_HEADS, _TASKS])
         return folder
 
     @classmethod
@@ -73,7 +82,8 @@ class Together(nn.Module):
         folder = check_folder(Path(folder))
         if not (folder / _TASKS).is_file() or not (folder / _HEADS).is_file():
             raise ModelError(f"{folder} holds a model without tasks: no {_TASKS} with {_HEADS}")
-        about = json.loads((folder / _TASKS).read_text(encoding="utf-8"))
+        check_sums(folder, (_TASKS, _HEADS))
+        about = read_json(folder / _TASKS, "save the folder again")
         if about.keys() != kinds.keys():
             raise ModelError(
                 f"{folder} holds the tasks {sorted(about)}, and classes were given for "

@@ -1,0 +1,54 @@
+"""What each chapter needs of a data set of the learner's own, beyond who took what and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from m6rec_lite.data import Dataset, load_dataset
+from m6rec_lite.data.load import NAMES
+
+#: What a data set may lack: how to say it, and how to see that it is there.
+FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
+    "time": ("timestamps", lambda data: data.has_time),
+    "title": ("titles of items", lambda data: bool(data.items["title"].notna().any())),
+    "tags": ("tags of items", lambda data: bool(data.items["tags"].map(len).any())),
+    "ratings": (
+        "ratings (a value that differs between events)",
+        lambda data: data.interactions["value"].nunique() > 1,
+    ),
+}
+
+#: The number of a chapter → what it needs.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "00": ("time", "tags"),
+    "01": ("time", "title"),
+    "03": ("ratings",),
+    "05": ("title",),
+    "06": ("title",),
+    "07": ("title",),
+    "08": ("title",),
+    "09": ("title",),
+    "11": ("title",),
+}
+
+
+def lacking(dataset: str, numbers: list[str]) -> dict[str, list[str]]:
+    """Return what a data set lacks for each chapter that cannot run on it.
+
+    Args:
+        dataset: a name, which lacks nothing, or the path of a file or folder of one's own.
+        numbers: of the chapters.
+
+    Raises:
+        DataError: if the data cannot be read.
+    """
+    if dataset in NAMES or (Path(dataset) / "world.json").is_file():
+        return {}
+    data = load_dataset(dataset)
+    there = {name: holds(data) for name, (_, holds) in FEATURES.items()}
+    found = {
+        number: [FEATURES[need][0] for need in NEEDS.get(number, ()) if not there[need]]
+        for number in numbers
+    }
+    return {number: words for number, words in found.items() if words}
