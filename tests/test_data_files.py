@@ -78,7 +78,7 @@ def test_every_flipped_bit_of_a_recommender_is_refused(world: Path, tmp_path: Pa
     ("name", "read"),
     [
         ("bazaar-gpt", lambda folder: (GPT.from_pretrained(folder), load_tokenizer(folder))),
-        ("bazaar-m6rec", lambda folder: (M6RecModel.from_pretrained(folder))),
+        ("bazaar-m6rec", lambda folder: M6RecModel.from_pretrained(folder)),
     ],
 )
 def test_every_flipped_bit_of_a_language_model_is_refused(name, read, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ class E:
     def __len__(self): return 3
 class T:
     def item(self, i, parts=None): return ["red lamp", "tea boots", "boots red", "lamp tea"][i - 1]
-print(design.baselines(E(), E()), conversation.baselines(E(), E(), [1, 2, 3, 4], T()))
+print(design.baselines(E(), E()), conversation.baselines(E(), E(), T(), [1, 2, 3, 4]))
 """
 
 
