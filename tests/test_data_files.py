@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from m6rec_lite.data import DataError, bazaar, leave_one_out, load_dataset
@@ -149,12 +150,14 @@ def test_generation_killed_leaves_a_whole_world_and_the_next_save_cleans_up(
 
 @posix
 def test_left_overs_of_killed_model_saves_are_removed(tmp_path: Path) -> None:
-    from m6rec_lite.recommenders.storage import read_model
+    from m6rec_lite.recommenders.storage import read_model, write_model
 
     chance = random.Random(1)
+    write_model(tmp_path / "model", "Popularity", {}, {"x": np.zeros(3)})
     for _ in range(5):
         kill(SAVE, tmp_path / "model", seconds=chance.uniform(0.02, 0.3))
-        read_model(tmp_path / "model")
+        _, settings, state = read_model(tmp_path / "model")
+        write_model(tmp_path / "model", "Popularity", settings, state)
         assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
