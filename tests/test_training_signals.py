@@ -41,7 +41,8 @@ if kind in ("SASRec", "GRU4Rec", "BERT4Rec"):
     import m6rec_lite.recommenders as recommenders
     model = getattr(recommenders, kind)(epochs=2, batch_size=16)
     model.fit(split.train, checkpoint=folder, progress=False)
-    weights = model.network.state_dict() if hasattr(model, "network") else model._network.state_dict()
+    weights = getattr(model, "network", None) or model._network
+    weights = weights.state_dict()
 elif kind in ("gpt", "bert"):
     from m6rec_lite.language.pretraining import pretrain
     from m6rec_lite.language.recipes import Recipe
@@ -99,7 +100,8 @@ def small(folder: Path) -> None:
 def test_a_second_run_in_one_folder_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time, pathlib\nfrom m6rec_lite.training.locks import run_lock\n"
-        "with run_lock(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(99)"
+        "with run_lock(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n"
+        "    time.sleep(99)"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
