@@ -302,9 +302,7 @@ def test_a_chapter_that_needs_what_the_data_lack_is_left_out(tmp_path):
         "03": ["ratings (a value that differs between events)"],
     }
     assert lacking(str(titled), ["02", "05"]) == {}
-    with pytest.raises(
-        DataError, match=r"bare: no chapter .* 05 needs titles of items"
-    ):
+    with pytest.raises(DataError, match=r"bare: no chapter .* 05 needs titles of items"):
         run(scale="smoke", dataset=str(bare), numbers="05", out=tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
     with pytest.raises(DataError, match="does not exist"):

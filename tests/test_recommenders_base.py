@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from m6rec_lite.data import DataError, Histories, Interactions
+from m6rec_lite.data.files import seal
 from m6rec_lite.recommenders import Bigram, ItemKNN, Recommender, top_k
 from m6rec_lite.recommenders.base import recency_weights
 
@@ -141,6 +142,7 @@ def test_flipped_bytes_are_noticed(saved: Path) -> None:
 def test_files_of_two_models(saved: Path, tmp_path: Path) -> None:
     other = Bigram().fit(TRAIN).save(tmp_path / "other")
     shutil.copy(other / "arrays.npz", saved / "arrays.npz")
+    seal(saved, ["arrays.npz"])  # changed on purpose, not damaged
     with pytest.raises(DataError, match="different models"):
         ItemKNN.load(saved)
 
@@ -149,6 +151,7 @@ def test_settings_that_do_not_fit(saved: Path) -> None:
     config = json.loads((saved / "config.json").read_text())
     for settings_ in ({"k": 2, "colour": "red"}, {"k": 0}):
         (saved / "config.json").write_text(json.dumps(config | {"settings": settings_}))
+        seal(saved, ["config.json"])
         with pytest.raises(DataError, match="does not fit ItemKNN"):
             ItemKNN.load(saved)
 
@@ -156,6 +159,7 @@ def test_settings_that_do_not_fit(saved: Path) -> None:
 @pytest.mark.parametrize("text", ["[]", "{}", '{"format": "another"}'])
 def test_config_of_another_format(saved: Path, text: str) -> None:
     (saved / "config.json").write_text(text)
+    seal(saved, ["config.json"])
     with pytest.raises(DataError, match="not of the format"):
         ItemKNN.load(saved)
 
@@ -163,6 +167,7 @@ def test_config_of_another_format(saved: Path, text: str) -> None:
 def test_unknown_class(saved: Path) -> None:
     config = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps(config | {"class": "Oracle9"}))
+    seal(saved, ["config.json"])
     with pytest.raises(DataError, match="holds a Oracle9"):
         Recommender.load(saved)
 

@@ -231,7 +231,7 @@ def test_asking_changes_nothing(model: Recommender) -> None:
 
 def test_save_and_load_are_equal(case: str, model: Recommender, tmp_path) -> None:
     path = model.save(tmp_path / "some" / "model")
-    assert {file.name for file in path.iterdir()} == {"config.json", "arrays.npz"}
+    assert {file.name for file in path.iterdir()} == {"config.json", "arrays.npz", "SHA256SUMS"}
     model.save(path)  # saving again replaces
     assert [file.name for file in path.parent.iterdir()] == ["model"]
     asked = histories([*WALKS, []])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from m6rec_lite.data import DataError, Histories, Interactions, leave_one_out, load_dataset
+from m6rec_lite.data.files import seal
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.nn import DivergenceError, check_gradient
 from m6rec_lite.recommenders import (
@@ -585,6 +586,7 @@ def test_what_cannot_be_saved_or_read_is_told(tmp_path: Path) -> None:
         FactorizationMachine.load(tmp_path / "mf")
     config = tmp_path / "mf" / "config.json"
     config.write_text(config.read_text().replace('"factors": 2', '"factors": 0'))
+    seal(config.parent, [config.name])
     with pytest.raises(DataError, match="does not fit ExplicitMF: factors must be"):
         ExplicitMF.load(tmp_path / "mf")
     with pytest.raises(FileNotFoundError, match="no saved model"):
