@@ -2,7 +2,10 @@
 
 import base64
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -13,7 +16,11 @@ import pytest
 from m6rec_lite import course
 from m6rec_lite.course import figures
 from m6rec_lite.course.bounds import MIMETYPE, BoundError
-from m6rec_lite.course.leaderboard import KEY, Leaderboard, write_text
+from m6rec_lite.course.files import locked
+from m6rec_lite.course.leaderboard import KEY, Leaderboard
+from m6rec_lite.data import DataError
+from m6rec_lite.data.files import write_text
+from m6rec_lite.m6rec.run_folder import read_report
 
 mpl.use("agg")
 
@@ -167,7 +174,74 @@ def test_two_writers_lose_no_row(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda i: Leaderboard(tmp_path).add(row(f"m{i}")), range(24)))
     assert set(Leaderboard(tmp_path).frame()["model"]) == {f"m{i}" for i in range(24)}
-    assert [path.name for path in tmp_path.iterdir()] == ["bazaar.csv"]
+    assert {path.name for path in tmp_path.iterdir()} == {"bazaar.csv", ".bazaar.csv.lock"}
+
+
+WRITER = """
+import sys
+from m6rec_lite.course import Leaderboard
+board = Leaderboard(sys.argv[1])
+for i in range(int(sys.argv[3])):
+    board.add(dict(dataset="d", scale="smoke", split_hash="x", model=f"{sys.argv[2]}{i}", seed=0))
+"""
+
+
+def test_a_lock_file_left_by_a_killed_writer_neither_blocks_nor_loses_rows(tmp_path):
+    (tmp_path / ".d.csv.lock").touch()
+    commands = [[sys.executable, "-c", WRITER, str(tmp_path), name, "12"] for name in "AB"]
+    writers = [subprocess.Popen(command) for command in commands]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    wanted = {f"{name}{i}" for name in "AB" for i in range(12)}
+    assert set(Leaderboard(tmp_path).frame("d")["model"]) == wanted
+
+
+def test_a_killed_writer_frees_its_lock(tmp_path):
+    hold = "import sys, pathlib\nfrom m6rec_lite.course.files import locked\n"
+    hold += "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
+    command = [sys.executable, "-c", hold, str(tmp_path / "bazaar.csv")]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    with (
+        pytest.raises(TimeoutError, match=r"bazaar\.csv has been locked by another process"),
+        locked(tmp_path / "bazaar.csv", patience=0.05),
+    ):
+        pass
+    holder.kill()
+    holder.communicate()
+    Leaderboard(tmp_path).add(row())
+    assert len(Leaderboard(tmp_path).frame("bazaar")) == 1
+
+
+@pytest.mark.parametrize(
+    ("cut", "said"),
+    [
+        (lambda text: text[:-12], "last line is cut off"),
+        (lambda text: text[: text.rindex(",0,")], r"line 4 does not have the \d+ cells"),
+        (lambda text: text[:20], "header lacks .*split_hash"),
+        (lambda text: text.split("\n", 1)[1], "header lacks dataset"),
+        (lambda text: "", "it is empty"),
+    ],
+    ids=["half line", "cut before the seed", "header cut", "first line gone", "empty"],
+)
+def test_a_damaged_file_is_refused_by_name_and_never_overwritten(tmp_path, cut, said):
+    board = Leaderboard(tmp_path)
+    for name in "ABC":
+        board.add(row(name))
+    path = board.path("bazaar")
+    path.write_text(cut(path.read_text()))
+    damaged = path.read_bytes()
+    for step in (lambda: board.add(row("new")), lambda: board.latest("bazaar"), board.frame):
+        with pytest.raises(DataError, match=rf"bazaar\.csv is damaged: .*{said}.*take out"):
+            step()
+    assert path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("hostile", ["a\nb", "x\u2028y", 'say "hi", then', "\r", "=1+1", "é\x0bf"])
+def test_any_text_in_a_cell_is_read_back_and_is_no_damage(tmp_path, hostile):
+    board = Leaderboard(tmp_path)
+    board.add(row(variant=hostile))
+    board.add(row("B"))
+    assert board.frame("bazaar")["variant"].tolist() == [hostile.replace("\r", "\n"), ""]
 
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
@@ -182,6 +256,34 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path, monkeypatch):
         write_text(path, "new\n" * 1000)
     assert path.read_text() == "old\n"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_names_the_file(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left.*table\.csv"):
+        write_text(tmp_path / "table.csv", "new\n")
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": 1'])
+def test_json_that_was_cut_is_refused_by_name(tmp_path, text):
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(DataError, match=r"report\.json is damaged: .*run again"):
+        read_report(tmp_path)
+
+
+def test_no_module_of_the_course_reads_a_shared_file_unguarded():
+    folder = Path(course.__file__).parent
+    unguarded = [
+        f"{path.name}: {call}"
+        for path in folder.glob("*.py")
+        if path.name not in ("files.py", "stages.py", "notebooks.py")  # these say what is wrong
+        for call in ("json.loads(path", "nbformat.read(", '.read_text(encoding="utf-8"))[')
+        if call in path.read_text(encoding="utf-8")
+    ]
+    assert unguarded == []
 
 
 # ---------------------------------------------------------------- figures
@@ -239,6 +341,27 @@ def test_the_ladder_has_a_bar_a_model_and_the_oracle_as_a_line():
     plt.close(fig)
     words = course.ladder_alt(rows)
     assert re.search(r"A 0\.100, B 0\.250, Oracle 0\.500", words)
+
+
+def test_rows_of_this_run_stand_beside_the_recorded_ones_and_look_different():
+    recorded = pd.DataFrame([row("B", 0.2, scale="laptop"), row("Oracle", 0.5, scale="laptop")])
+    own = pd.DataFrame([row("B", 0.3), row("A", 0.1), row("Oracle", 0.5)])
+    fig = course.ladder(recorded, own=own)
+    ax = fig.axes[0]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["A, this run", "B", "B, this run"]
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([0.1, 0.2, 0.3])
+    mine, theirs, again = [(bar.get_facecolor(), bar.get_hatch()) for bar in ax.patches]
+    assert mine == again
+    assert mine[0] != theirs[0]
+    assert mine[1] != theirs[1]
+    said = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert said == ["recorded by the project", "this run"]
+    plt.close(fig)
+    words = course.ladder_alt(recorded, own=own)
+    assert "A, this run 0.100, B 0.200, B, this run 0.300, Oracle 0.500" in words
+    with pytest.raises(ValueError, match="several values of split_hash"):
+        course.ladder(recorded, own=pd.DataFrame([row(split_hash="other")]))
 
 
 def test_rows_that_cannot_be_compared_are_not_drawn_together():

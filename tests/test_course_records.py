@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from m6rec_lite.course.records import put
+from m6rec_lite.data import DataError
 
 KEY = ["model", "variant", "seed"]
 
@@ -58,3 +60,19 @@ def test_a_number_is_the_same_however_the_file_writes_it(tmp_path) -> None:
     put(path, [row, row | {"tokens": 8e6}], key)
     table = put(path, [row | {"tokens": 4_000_000, "loss": 1.0}], key)
     assert table[["tokens", "loss"]].values.tolist() == [[8e6, 2.0], [4e6, 1.0]]
+
+
+def test_two_writers_lose_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda i: put(path, [row(f"m{i}", float(i))], KEY), range(24)))
+    assert set(pd.read_csv(path)["model"]) == {f"m{i}" for i in range(24)}
+
+
+@pytest.mark.parametrize("damaged", ["", "model,var", "model,variant,seed,value\nA,,0,1.0\nB,,"])
+def test_a_damaged_file_is_refused_and_stays(tmp_path: Path, damaged: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(damaged)
+    with pytest.raises(DataError, match=r"rows\.csv is damaged"):
+        put(path, [row("C", 1.0)], KEY)
+    assert path.read_text() == damaged

@@ -1,9 +1,6 @@
 """The protocol: what is ranked, who counts, what a report holds."""
 
-import gc
-import mmap
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +12,6 @@ from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.evaluation import (
     FixedScores,
-    Meter,
     Places,
     Questions,
     accuracy,
@@ -392,38 +388,6 @@ def test_reports_read_well(split, scores):
     frame = first.to_frame().set_index(["metric", "k"])
     assert frame.loc[("ndcg", 20), "value"] == first["ndcg@20"]
     assert tuple(frame.loc[("ndcg", 20), ["low", "high"]]) == first.intervals["ndcg@20"]
-
-
-def _pages(mib: int) -> np.ndarray:
-    """So much memory, touched, straight from the system: malloc may hand out what it kept."""
-    block = np.frombuffer(mmap.mmap(-1, mib * 2**20), dtype=np.uint8)
-    block[:] = 1
-    return block
-
-
-def test_a_meter_sees_what_a_block_holds_at_its_peak():
-    with Meter() as meter:
-        block = _pages(64)
-        time.sleep(0.3)  # the meter looks every hundredth of a second, when it gets its turn
-        del block
-    assert meter.cost.seconds > 0
-    assert 50 < meter.cost.peak_mib < 200
-
-
-def test_garbage_of_before_does_not_hide_what_a_block_holds():
-    gc.disable()  # the garbage stays until somebody collects it
-    try:
-        cycle = [_pages(96)]
-        cycle.append(cycle)
-        del cycle
-        with Meter() as meter:
-            gc.collect()
-            block = _pages(64)
-            time.sleep(0.3)
-            del block
-    finally:
-        gc.enable()
-    assert meter.cost.peak_mib > 50
 
 
 @pytest.mark.real_data

@@ -83,6 +83,9 @@ class Leaderboard:
                 f"a leaderboard row needs {', '.join(KEY)}; this one lacks {', '.join(missing)}. "
                 "Pass what is missing, as in board.add(report, scale=SCALE, seed=SEED)"
             )
+        for name, cell in cells.items():
+            if isinstance(cell, str):  # a CSV reader ends a line at a bare carriage return, too
+                cells[name] = cell.replace("\r\n", "\n").replace("\r", "\n")
         cells["command"] = cells.get("command") or os.environ.get(COMMAND_VARIABLE, "a notebook")
         path = self.path(str(cells["dataset"]))
         with locked(path):
