@@ -11,11 +11,11 @@ import pytest
 
 from m6rec_lite.course import scaling_runs
 from m6rec_lite.course.scaling_runs import main, said, settings_of
-from m6rec_lite.course.train_m6rec import Stopped
 from m6rec_lite.data.bazaar import generate
 from m6rec_lite.m6rec import pretraining
 from m6rec_lite.m6rec.config import shape_of
 from m6rec_lite.m6rec.scaling import ScalingLaw
+from m6rec_lite.training.signals import Interrupted
 
 GRID = [
     "--sizes",
@@ -55,11 +55,12 @@ def table(root: Path, patched: pytest.MonkeyPatch) -> pd.DataFrame:
     def watched(settings: Any, *given: Any, **more: Any) -> Any:
         begun.append(settings.size)
         if len(begun) == 3:
-            raise Stopped("told to end")
+            raise Interrupted(143)
         return real(settings, *given, **more)
 
     patched.setattr(scaling_runs, "pretrain", watched)
-    assert main(GRID) == 143
+    with pytest.raises(Interrupted):
+        main(GRID)
     assert len(pd.read_csv(root / "results" / "scaling" / "bazaar.csv")) == 2
     assert main(GRID) == 0
     assert len(begun) == 3 + 7  # the two that were finished are not run again

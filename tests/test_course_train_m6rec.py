@@ -16,7 +16,7 @@ from m6rec_lite.course import m6rec_tuning
 from m6rec_lite.course import train_m6rec as command
 from m6rec_lite.course.m6rec_tuning import NEGATIVES, Work, World, kinds_of, named_tasks
 from m6rec_lite.course.stages import Stages
-from m6rec_lite.course.train_m6rec import Stopped, main, train
+from m6rec_lite.course.train_m6rec import main, train
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.bazaar import generate
 from m6rec_lite.language.tokenizer import Tokenizer
@@ -24,6 +24,7 @@ from m6rec_lite.m6rec import M6RecModel
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.tasks import Ranking, Scoring, Together
 from m6rec_lite.recommenders.impressions import split_by_time
+from m6rec_lite.training.signals import Interrupted
 
 PRETRAINING = {"steps": 40, "lines": 4, "vocab_size": 1500, "validations": 1}
 WORK = Work(
@@ -145,18 +146,18 @@ def test_a_signal_is_told_and_the_stage_is_not_done(
     world: Dataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    class Ended:
-        stopped = "told to end by SIGTERM"
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise Interrupted(143)
 
-    monkeypatch.setattr(command, "pretrain", lambda *_, **__: (None, None, Ended))
-    with pytest.raises(Stopped):
+    monkeypatch.setattr(command, "pretrain", interrupted)
+    with pytest.raises(Interrupted):
         run(tmp_path / "run", world)
     assert list(json.loads((tmp_path / "run" / "stages.json").read_text())["done"]) == ["tokens"]
     monkeypatch.setattr(command, "load_dataset", lambda name: world)
-    assert main(["--out", str(tmp_path / "two"), "--vocab-size", "900", "--quiet"]) == 143
-    assert "told to end by SIGTERM; what is done is kept" in capsys.readouterr().out
+    with pytest.raises(Interrupted) as ended:
+        main(["--out", str(tmp_path / "two"), "--vocab-size", "900", "--quiet"])
+    assert ended.value.code == 143
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_the_reported_figures_are_found_again_from_the_folder(made, bazaar, spli
 def test_the_card_says_what_a_reader_needs(made):
     model, folder = made
     card = (folder / "README.md").read_text(encoding="utf-8")
-    for words in ("license: apache-2.0", "simulated world", "a command", "hash e18cd2d807f6",
+    for words in ("license: apache-2.0", "simulated world", "a command", "hash d4520f47cf4b",
                   f"{model.metrics['behaviour']['perplexity']:.3f}", "2 passes"):  # fmt: skip
         assert words in card
     about = json.loads((folder / "pretraining.json").read_text(encoding="utf-8"))

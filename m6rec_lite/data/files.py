@@ -217,7 +217,8 @@ def seal(folder: Path, names: Iterable[str]) -> None:
     kept = _read_sums(folder) or {}
     kept = {name: digest for name, digest in kept.items() if (folder / name).is_file()}
     kept |= {name: file_hash(folder / name) for name in names}
-    write_text(folder / SUMS, "".join(f"{kept[name]}  {name}\n" for name in sorted(kept)))
+    head = f"# {len(kept)} files\n"  # shows a cut; sha256sum skips it
+    write_text(folder / SUMS, head + "".join(f"{kept[name]}  {name}\n" for name in sorted(kept)))
 
 
 def damage(folder: Path, names: Collection[str] | None = None) -> str | None:
@@ -233,7 +234,7 @@ def damage(folder: Path, names: Collection[str] | None = None) -> str | None:
     """
     sums = _read_sums(folder)
     if sums is None:
-        return f"{folder / SUMS} is damaged: it has lines that are not 'SHA-256  name'"
+        return f"{folder / SUMS} is damaged: it is cut, or has lines that are not 'SHA-256  name'"
     for name, digest in sums.items():
         if names is not None and name not in names:
             continue
@@ -252,7 +253,7 @@ def _read_sums(folder: Path) -> dict[str, str] | None:
         return {}
     except UnicodeDecodeError:
         return None
-    found = [_SUM.fullmatch(line) for line in lines[:-1]]
-    if lines[-1] or not all(found):
+    found = [_SUM.fullmatch(line) for line in lines[1:-1]]
+    if lines[-1] or lines[0] != f"# {len(found)} files" or not all(found):
         return None
     return {match[2]: match[1] for match in found if match}

@@ -35,7 +35,7 @@ def check_folder(folder: Path) -> Path:
     Raises:
         ModelError: if it does not; says what is missing.
     """
-    files = sorted(path.name for path in folder.iterdir())
+    files = sorted(path.name for path in folder.iterdir() if path.name != SUMS)
     holds = (
         f"it holds {', '.join(files[:8])}{', ...' * (len(files) > 8)}" if files else "it is empty"
     )

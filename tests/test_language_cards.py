@@ -1,0 +1,29 @@
+"""Each card's code runs in plain ``transformers`` and prints what the card says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("name", ["bazaar-bert", "bazaar-gpt", "bazaar-m6rec"])
+def test_the_code_of_a_card_prints_what_the_card_says(name: str) -> None:
+    card = (ROOT / "checkpoints" / name / "README.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
+    said = re.search(r"```text\n(.*?)```", card, re.DOTALL)[1]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == said
+    assert said.strip()
