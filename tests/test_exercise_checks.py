@@ -11,6 +11,7 @@ import matplotlib as mpl
 import nbformat
 import pytest
 
+from m6rec_lite.course.checks.bottlenecks import PROFILES, Row
 from m6rec_lite.course.exercises import CORRECT, INCORRECT, NOT_ATTEMPTED, Exercise, exercises
 from m6rec_lite.course.places import chapters
 from m6rec_lite.course.regions import answer_cells, stub
@@ -129,3 +130,9 @@ def test_a_chapter_has_three_exercises_or_more_with_numbers_of_their_own(path: P
     assert len(numbers) >= 3
     assert len(set(numbers)) == len(numbers)
     assert all(number.startswith(f"{path.stem[2:]}.") for number in numbers)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_total_of_a_profiled_step_is_the_sum_of_its_parts(profile: str) -> None:
+    step, *parts = map(Row._make, PROFILES[profile])
+    assert step.total == step.own + sum(row.own for row in parts if row.kind != "data")

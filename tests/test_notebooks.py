@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -40,6 +41,14 @@ def test_every_chapter_has_its_solutions():
     assert [p.name for p in chapters(ROOT / "notebooks")] == [
         p.name for p in chapters(ROOT / "solutions")
     ]
+
+
+@pytest.mark.parametrize("path", STORED, ids=name)
+def test_prose_names_only_chapters_that_exist(path):
+    there = {p.name[:2] for p in chapters(ROOT / "notebooks")}
+    cells = nbformat.read(path, as_version=4).cells
+    prose = " ".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert set(re.findall(r"[Cc]hapters? \[?(\d\d)\b", prose)) <= there
 
 
 # ---------------------------------------------------------------- each rule on a small notebook

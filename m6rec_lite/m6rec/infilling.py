@@ -9,7 +9,8 @@ whole sentence (Cui et al., *M6-Rec*, 2022, section 3). What is left is the user
     one row      [BOS'] A woman [MASK] clicked a product named [MASK] Boots [EOS']
                  [BOS] , Oslo. [MASK] Alpine Trek [EOS]
 
-The ``[MASK]`` between two spans says "that was the first, now the second".
+The ``[MASK]`` between two spans says "that was the first, now the second". It, the share of tokens
+taken out and the length of spans are choices of this project; the paper's are not known to us.
 """
 
 from __future__ import annotations

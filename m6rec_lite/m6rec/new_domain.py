@@ -6,7 +6,8 @@
 
 "Open-ended" is M6-Rec's claim: what it has learnt of people it learnt in words, and words go along
 into a domain that opens today (Cui et al., 2022, section 1). A model of ids has nothing to take
-along, but catches up as examples come. Where the two curves cross is what there is to know.
+along, but may catch up as examples come. Among the rates of an adaptation, and the network before
+it, the validation questions choose; their labels are not among the k examples.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def _fair_cases() -> tuple[Case, ...]:
 FAIR = Exercise(
     id="09.1",
     title="Likelihood normalisation",
-    answer="fair_scores",
+    answer="lift_scores",
     cases=_fair_cases,
     known_wrong=(
         KnownWrong(

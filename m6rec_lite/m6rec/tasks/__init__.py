@@ -1,4 +1,4 @@
-"""M6-Rec's tasks: one file each, the same three verbs, one model for all of them."""
+"""M6-Rec's tasks: one file each, the same three verbs."""
 
 from m6rec_lite.m6rec.tasks.conversation import Conversation
 from m6rec_lite.m6rec.tasks.design import Design

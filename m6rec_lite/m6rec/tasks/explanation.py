@@ -242,7 +242,10 @@ def judge(texts: Sequence[str], examples: Examples, truth: Truth | None = None) 
 
 
 def baselines(train: Examples, examples: Examples, seed: int = 0) -> dict[str, list[str]]:
-    """Reasons that cost no model, drawn from the reviews to learn from.
+    """Return reasons that cost no model, drawn from the training reviews.
+
+    They are drawn from reviews of all items, languages and ratings, so they are weak at saying what
+    is true of the item asked for; no lookup among the item's own reviews is among them.
 
     Returns:
         ``most frequent aspect``: a review that names the aspect that most of them do, whatever is

@@ -3,10 +3,10 @@
     [BOS'] who, the day, the latest events [EVENT] [MASK] [EOS'] [BOS] clicked a product named … [EOS]
 
 No head, no training: the model was pretrained to write such sentences. A sentence's score is the
-log-likelihood of its tokens, divided by their number (long titles are not worse for being long),
-and, as *lift*, less what the sentence is likely by for nobody in particular (popular words are
-likely after anything). Source: M6-Rec (Cui et al., 2022, section 3), "a user who clicks X also
-clicks Y"; the templates lie in ``ranking.json``.
+log-likelihood of its tokens, divided by their number, and, as *lift*, less the log-likelihood of
+the sentence with nothing known of the user. Whether either helps depends on the data: chapter 09
+measures it. Source: M6-Rec (Cui et al., 2022, section 3), "a user who clicks X also clicks Y"; the
+templates lie in ``ranking.json``.
 """  # noqa: E501
 
 from __future__ import annotations
