@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tokenizers import models, trainers
 from transformers import AutoTokenizer
 
+from m6rec_lite.language.hub import load_tokenizer
 from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer, apply_merges, learn_merges
 
 TEXTS = [
@@ -177,7 +178,10 @@ def test_saved_and_pickled_are_equal(tokenizer: Tokenizer, tmp_path: Path) -> No
 
 def test_transformers_opens_the_folder(tokenizer: Tokenizer, tmp_path: Path) -> None:
     folder = tokenizer.save(tmp_path / "tokenizer")
-    theirs = AutoTokenizer.from_pretrained(folder)
+    plain = AutoTokenizer.from_pretrained(folder)  # a prompt may name special tokens
+    assert plain("[BOS]a").input_ids == [tokenizer.id("[BOS]"), *tokenizer.encode("a")]
+    assert load_tokenizer(folder)("[BOS]a").input_ids == tokenizer.encode("[BOS]a")
+    theirs = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
     for text in [*TEXTS, "", "a [EOS] in a title, [BOS'] too", "龘\n\t "]:
         assert theirs(text).input_ids == tokenizer.encode(text)
         assert theirs.decode(tokenizer.encode(text)) == text

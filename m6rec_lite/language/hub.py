@@ -168,6 +168,9 @@ def load_model(
 def load_tokenizer(name: str | Path, **options: Any) -> Any:
     """``AutoTokenizer.from_pretrained`` for models by any of their names, or a tokenizer's folder.
 
+    Special tokens written in a text are read as text, since the texts are other people's; pass
+    ``split_special_tokens=False`` for prompts of your own that name them.
+
     Raises:
         ModelError: if there is no such model, or no tokenizer with it.
     """
@@ -177,7 +180,7 @@ def load_tokenizer(name: str | Path, **options: Any) -> Any:
     found = alone if alone.is_dir() else find_model(name)
     if isinstance(found, Path):
         check_sums(found, ("tokenizer.json", "tokenizer_config.json"))
-    tokenizer = _load(AutoTokenizer, name, found, options)
+    tokenizer = _load(AutoTokenizer, name, found, {"split_special_tokens": True, **options})
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # made up from the config alone
         raise ModelError(f"{name} has no tokenizer: tokenizer.json, or a vocabulary, is missing")
     return tokenizer
