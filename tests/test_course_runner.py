@@ -7,15 +7,25 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 import pandas as pd
 import pytest
+from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
+from m6rec_lite.course import execution, quick_models, runner
 from m6rec_lite.course.__main__ import main
-from m6rec_lite.course.notebooks import faults
+from m6rec_lite.course.export import MathRenderer, mathml
+from m6rec_lite.course.leaderboard import Leaderboard
+from m6rec_lite.course.notebooks import faults, stored_notebooks
+from m6rec_lite.course.pages import write_index, write_page
 from m6rec_lite.course.runner import run
 from m6rec_lite.course.store import StoreError, is_fresh, store
+from m6rec_lite.data import leave_one_out
+from m6rec_lite.data.bazaar import generate
+
+ROOT = Path(__file__).resolve().parents[1]
 
 pytestmark = pytest.mark.notebook
 
@@ -149,11 +159,223 @@ def test_some_chapters_keep_the_rows_of_the_others(root):
 def test_a_kernel_that_dies_is_a_failure_like_another(root):
     write(root / "notebooks" / "00_dies.ipynb", "import os\nos._exit(3)")
     write(root / "notebooks" / "01_b.ipynb", "1")
-    (root / "notebooks" / "02_torn.ipynb").write_text('{"cells": [')
+    for number, torn in enumerate(('{"cells": [', "[]", "{}", ""), 2):
+        (root / "notebooks" / f"0{number}_torn.ipynb").write_text(torn)
     assert run(scale="smoke", root=root, progress=False) == 1
     table = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv", keep_default_na=False)
-    assert table["status"].tolist() == ["failed", "finished", "failed"]
+    assert table["status"].tolist() == ["failed", "finished", *4 * ["failed"]]
     assert "DeadKernel" in table["error"][0]
+    assert "want of memory; close other programs" in table["error"][0]
+    for number in range(2, 6):
+        assert f"0{number}_torn.ipynb is not a Jupyter notebook" in table["error"][number]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise MemoryError",
+        "raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')",
+        "import os, sys\nprint('MemoryError', file=sys.stderr, flush=True)\n"
+        "import time\ntime.sleep(1)\nos._exit(1)",
+    ],
+)
+def test_a_chapter_without_memory_says_so(root, source):
+    write(root / "notebooks" / "00_large.ipynb", source)
+    assert run(scale="smoke", root=root, progress=False) == 1
+    error = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv")["error"][0]
+    assert "memory" in error
+    assert "close other programs, or take a smaller scale" in error
+
+
+def test_a_full_disk_is_named_and_keeps_the_old_copy(root, monkeypatch, capsys):
+    write(root / "notebooks" / "00_a.ipynb", "1")
+    write(root / "notebooks" / "01_b.ipynb", "1")
+    out = root / "runs" / "bazaar-smoke"
+    assert run(scale="smoke", root=root, progress=False) == 0
+    old = (out / "notebooks" / "00_a.ipynb").read_bytes()
+    whole = execution.write_atomically
+
+    def full(path, text):
+        if path.name == "00_a.ipynb":
+            raise OSError(28, "No space left on device", str(path))
+        whole(path, text)
+
+    monkeypatch.setattr(execution, "write_atomically", full)
+    assert run(scale="smoke", root=root, progress=False) == 1
+    assert (out / "notebooks" / "00_a.ipynb").read_bytes() == old
+    table = pd.read_csv(out / "chapters.csv", keep_default_na=False)
+    assert table["status"].tolist() == ["failed", "finished"]
+    assert "No space left on device" in table["error"][0]
+    assert "00_a.ipynb" in table["error"][0]
+    assert "No space left on device" in capsys.readouterr().out
+
+
+def test_a_table_or_index_that_cannot_be_written_does_not_stop_the_run(root, monkeypatch, capsys):
+    write(root / "notebooks" / "00_a.ipynb", "1")
+    write(root / "notebooks" / "01_b.ipynb", "open('01.txt', 'w').write('x')")
+
+    def full(path, text):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(runner, "write_atomically", full)
+    assert run(scale="smoke", root=root, progress=False) == 1
+    assert (root / "notebooks" / "01.txt").exists()
+    said = capsys.readouterr().out
+    assert "2 of 2 chapters finished" in said
+    assert "No space left on device" in said
+    assert "chapters.csv" in said
+
+
+def test_two_runs_in_one_folder_keep_the_rows_of_both(root):
+    for number in ("00", "01"):
+        other = "01" if number == "00" else "00"
+        wait = (
+            f"import pathlib, time\npathlib.Path('{number}.txt').touch()\n"
+            f"while not pathlib.Path('{other}.txt').exists(): time.sleep(0.01)"
+        )
+        write(root / "notebooks" / f"{number}_a.ipynb", wait)
+    command = [sys.executable, "-m", "m6rec_lite.course", "run", "--scale", "smoke", "--chapters"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    both = [subprocess.Popen([*command, number], **quiet) for number in ("00", "01")]
+    assert [process.wait() for process in both] == [0, 0]
+    out = root / "runs" / "bazaar-smoke"
+    assert pd.read_csv(out / "chapters.csv")["chapter"].tolist() == ["00_a", "01_a"]
+    index = (out / "index.html").read_text()
+    assert "00_a.html" in index
+    assert "01_a.html" in index
+
+
+@pytest.mark.parametrize("damaged", ["", "chapter,sta"])
+def test_a_damaged_table_of_chapters_is_set_aside_and_the_run_goes_on(root, damaged, capsys):
+    write(root / "notebooks" / "00_a.ipynb", "1")
+    out = root / "runs" / "bazaar-smoke"
+    out.mkdir(parents=True)
+    (out / "chapters.csv").write_text(damaged)
+    assert run(scale="smoke", root=root, progress=False) == 0
+    assert "chapters.csv is damaged" in capsys.readouterr().err
+    assert (out / "chapters.csv.damaged").read_text() == damaged
+    assert pd.read_csv(out / "chapters.csv")["chapter"].tolist() == ["00_a"]
+
+
+def board_row(model, split_hash, ndcg, scale="smoke", n_users=10):
+    return {
+        "dataset": "bazaar", "scale": scale, "split_hash": split_hash, "model": model,
+        "variant": "", "seed": 0, "ndcg@10": ndcg, "n_users": n_users,
+    }  # fmt: skip
+
+
+def index_of(tmp_path, board, recorded, chapter="00_a", bounds=0):
+    row = {
+        "chapter": chapter, "status": "finished", "seconds": 1.0, "peak_mib": 100,
+        "bounds_held": bounds, "bounds": bounds, "broken": "", "error": "", "dataset": "bazaar",
+        "scale": "smoke", "seed": 0, "code": "",
+    }  # fmt: skip
+    write_index(tmp_path, pd.DataFrame([row]), pd.DataFrame(board), pd.DataFrame(recorded))
+    return (tmp_path / "index.html").read_text()
+
+
+def test_the_index_shows_the_recorded_ladder_with_this_runs_rows_beside_it(tmp_path):
+    recorded = [board_row("Old", "all", 0.2, "laptop"), board_row("EASE", "all", 0.1, "laptop")]
+    own = [board_row("EASE", "all", 0.15), board_row("Bigram", "part", 0.4)]
+    index = index_of(tmp_path, own, recorded)
+    ladder = index[index.index("Bars of") : index.index("data:image/png")]
+    assert "EASE 0.100, EASE, this run 0.150, Old 0.200" in ladder
+    assert "Bigram" not in ladder  # of other questions
+    assert "<h3>Split <code>part</code>: 10 users</h3>" in index
+    assert index.index("<h3>Split <code>part") < index.index("<td>Bigram</td>")
+    assert "<td>this run</td>" in index
+
+
+def test_without_recorded_rows_the_largest_split_makes_the_ladder(tmp_path):
+    own = [board_row("A", "all", 0.1, n_users=900), board_row("B", "part", 0.2)]
+    index = index_of(tmp_path, own, [])
+    assert "worst to best: A 0.100." in index
+    assert "<h3>Split <code>part</code>" in index
+    assert "ladder" not in index_of(tmp_path, [], []).lower()
+
+
+def test_the_index_fits_a_phone_and_escapes_file_names(tmp_path):
+    index = index_of(tmp_path, [board_row("A", "all", 0.1)], [], chapter='00_<b>"&')
+    assert '<meta name="viewport" content="width=device-width' in index
+    assert index.count("<table>") == index.count('<div class="scroll"><table>') > 1
+    assert "overflow-x: auto" in index
+    assert 'href="pages/00_%3Cb%3E%22%26.html">00_&lt;b&gt;&quot;&amp;</a>' in index
+    assert "0 of 0" not in index
+    assert "<td>–</td>" in index
+    assert "<td>2 of 2</td>" in index_of(tmp_path, [], [], bounds=2)
+
+
+def test_quick_models_stand_on_all_users_of_the_default_split(tmp_path, monkeypatch):
+    dataset = generate(users=60, progress=False)
+    monkeypatch.setattr(quick_models, "load_dataset", lambda name: dataset)
+    said, board = [], Leaderboard(tmp_path)
+    added = quick_models.measure_quick_models("bazaar", board, scale="smoke", say=said.append)
+    rows = board.frame(dataset.name)
+    assert added == len(rows) == len(quick_models.quick_models()) + 1  # and the oracle
+    assert said == []
+    assert set(rows["split_hash"]) == {leave_one_out(dataset).hash}
+    assert {"Popularity", "ContentBased", "ItemKNN", "EASE", "Markov", "IALS"} <= set(rows["model"])
+
+
+# ---------------------------------------------------------------- formulas
+
+
+class Formulas(MathRenderer):
+    """Collects formulas on their way."""
+
+    def __init__(self):
+        super().__init__(escape=False)
+        self.seen = []
+
+    def inline_math(self, body):
+        self.seen.append((body, super().inline_math(body)))
+        return self.seen[-1][1]
+
+    def block_math(self, body):
+        self.seen.append((body, super().block_math(body)))
+        return self.seen[-1][1]
+
+    def latex_environment(self, name, body):
+        self.seen.append((body, super().latex_environment(name, body)))
+        return self.seen[-1][1]
+
+
+@pytest.mark.parametrize("path", stored_notebooks(ROOT), ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_every_formula_of_a_notebook_is_whole_mathml(path):
+    renderer = Formulas()
+    for cell in nbformat.read(path, as_version=4).cells:
+        outputs = [output.get("data", {}) for output in cell.get("outputs", ())]
+        assert not any("text/latex" in data for data in outputs)
+        texts = [data["text/markdown"] for data in outputs if "text/markdown" in data]
+        texts += [cell.source] if cell.cell_type == "markdown" else []
+        for text in texts:
+            MarkdownWithMath(renderer=renderer).render(text)
+    for formula, element in renderer.seen:
+        tree = ElementTree.fromstring(element)  # well formed
+        assert tree.tag.endswith("}math"), formula
+        assert "merror" not in element, formula
+        left = [text for text in tree.itertext() if "\\" in text or "$" in text]
+        assert left == [], formula
+
+
+def test_a_page_needs_no_network_and_shows_no_tex(tmp_path):
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell(
+                "Let $x_i$ be\n\n$$\\sum_i \\tfrac{1}{n} x_i$$\n\n"
+                "\\begin{align}a &= b\\end{align}\n\nwhere `$x$` is code."
+            )
+        ]
+    )
+    write_page(notebook, tmp_path / "a.html", tmp_path / "a.ipynb", tmp_path)
+    page = (tmp_path / "a.html").read_text()
+    assert page.count("<math") == 3
+    assert "tfrac" not in page
+    assert "begin{" not in page
+    assert "<code>$x$</code>" in page
+    assert "<script" not in page
+    assert 'name="viewport"' in page
+    assert mathml("\\unknown{") == "<code>\\unknown{</code>"
 
 
 def test_memory_is_that_of_the_kernel_and_its_children(root):
@@ -176,6 +398,7 @@ def test_a_run_that_was_killed_starts_again(root):
         "time.sleep(60 if not pathlib.Path('again').exists() else 0)",
     )
     command = [sys.executable, "-m", "m6rec_lite.course", "run", "--scale", "smoke", "--resume"]
+    command += ["--chapters", "00,01"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     begun = time.monotonic()
     while not (root / "notebooks" / "01.txt").exists():
