@@ -12,6 +12,7 @@ import nbformat
 import pandas as pd
 import pytest
 
+from m6rec_lite.course import execution, runner
 from m6rec_lite.course.__main__ import main
 from m6rec_lite.course.needs import lacking
 from m6rec_lite.course.notebooks import faults
@@ -151,11 +152,102 @@ def test_some_chapters_keep_the_rows_of_the_others(root):
 def test_a_kernel_that_dies_is_a_failure_like_another(root):
     write(root / "notebooks" / "00_dies.ipynb", "import os\nos._exit(3)")
     write(root / "notebooks" / "01_b.ipynb", "1")
-    (root / "notebooks" / "02_torn.ipynb").write_text('{"cells": [')
+    for number, torn in enumerate(('{"cells": [', "[]", "{}", ""), 2):
+        (root / "notebooks" / f"0{number}_torn.ipynb").write_text(torn)
     assert run(scale="smoke", root=root, progress=False) == 1
     table = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv", keep_default_na=False)
-    assert table["status"].tolist() == ["failed", "finished", "failed"]
+    assert table["status"].tolist() == ["failed", "finished", *4 * ["failed"]]
     assert "DeadKernel" in table["error"][0]
+    assert "want of memory; close other programs" in table["error"][0]
+    for number in range(2, 6):
+        assert f"0{number}_torn.ipynb is not a Jupyter notebook" in table["error"][number]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise MemoryError",
+        "raise RuntimeError('DefaultCPUAllocator: can\\'t allocate memory')",
+        "import os, sys\nprint('MemoryError', file=sys.stderr, flush=True)\n"
+        "import time\ntime.sleep(1)\nos._exit(1)",
+    ],
+)
+def test_a_chapter_without_memory_says_so(root, source):
+    write(root / "notebooks" / "00_large.ipynb", source)
+    assert run(scale="smoke", root=root, progress=False) == 1
+    error = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv")["error"][0]
+    assert "memory" in error
+    assert "close other programs, or take a smaller scale" in error
+
+
+def test_a_full_disk_is_named_and_keeps_the_old_copy(root, monkeypatch, capsys):
+    write(root / "notebooks" / "00_a.ipynb", "1")
+    write(root / "notebooks" / "01_b.ipynb", "1")
+    out = root / "runs" / "bazaar-smoke"
+    assert run(scale="smoke", root=root, progress=False) == 0
+    old = (out / "notebooks" / "00_a.ipynb").read_bytes()
+    whole = execution.write_atomically
+
+    def full(path, text):
+        if path.name == "00_a.ipynb":
+            raise OSError(28, "No space left on device", str(path))
+        whole(path, text)
+
+    monkeypatch.setattr(execution, "write_atomically", full)
+    assert run(scale="smoke", root=root, progress=False) == 1
+    assert (out / "notebooks" / "00_a.ipynb").read_bytes() == old
+    table = pd.read_csv(out / "chapters.csv", keep_default_na=False)
+    assert table["status"].tolist() == ["failed", "finished"]
+    assert "No space left on device" in table["error"][0]
+    assert "00_a.ipynb" in table["error"][0]
+    assert "No space left on device" in capsys.readouterr().out
+
+
+def test_a_table_or_index_that_cannot_be_written_does_not_stop_the_run(root, monkeypatch, capsys):
+    write(root / "notebooks" / "00_a.ipynb", "1")
+    write(root / "notebooks" / "01_b.ipynb", "open('01.txt', 'w').write('x')")
+
+    def full(path, text):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(runner, "write_atomically", full)
+    assert run(scale="smoke", root=root, progress=False) == 1
+    assert (root / "notebooks" / "01.txt").exists()
+    said = capsys.readouterr().out
+    assert "2 of 2 chapters finished" in said
+    assert "No space left on device" in said
+    assert "chapters.csv" in said
+
+
+def test_two_runs_in_one_folder_keep_the_rows_of_both(root):
+    for number in ("00", "01"):
+        other = "01" if number == "00" else "00"
+        wait = (
+            f"import pathlib, time\npathlib.Path('{number}.txt').touch()\n"
+            f"while not pathlib.Path('{other}.txt').exists(): time.sleep(0.01)"
+        )
+        write(root / "notebooks" / f"{number}_a.ipynb", wait)
+    command = [sys.executable, "-m", "m6rec_lite.course", "run", "--scale", "smoke", "--chapters"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    both = [subprocess.Popen([*command, number], **quiet) for number in ("00", "01")]
+    assert [process.wait() for process in both] == [0, 0]
+    out = root / "runs" / "bazaar-smoke"
+    assert pd.read_csv(out / "chapters.csv")["chapter"].tolist() == ["00_a", "01_a"]
+    index = (out / "index.html").read_text()
+    assert "00_a.html" in index
+    assert "01_a.html" in index
+
+
+@pytest.mark.parametrize("damaged", ["", "chapter,sta"])
+def test_a_damaged_table_of_chapters_is_set_aside_and_the_run_goes_on(root, damaged, capsys):
+    write(root / "notebooks" / "00_a.ipynb", "1")
+    out = root / "runs" / "bazaar-smoke"
+    out.mkdir(parents=True)
+    (out / "chapters.csv").write_text(damaged)
+    assert run(scale="smoke", root=root, progress=False) == 0
+    assert "chapters.csv is damaged" in capsys.readouterr().err
+    assert (out / "chapters.csv.damaged").read_text() == damaged
+    assert pd.read_csv(out / "chapters.csv")["chapter"].tolist() == ["00_a"]
 
 
 def test_memory_is_that_of_the_kernel_and_its_children(root):
@@ -178,6 +270,7 @@ def test_a_run_that_was_killed_starts_again(root):
         "time.sleep(60 if not pathlib.Path('again').exists() else 0)",
     )
     command = [sys.executable, "-m", "m6rec_lite.course", "run", "--scale", "smoke", "--resume"]
+    command += ["--chapters", "00,01"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     begun = time.monotonic()
     while not (root / "notebooks" / "01.txt").exists():

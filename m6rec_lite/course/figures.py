@@ -178,7 +178,8 @@ def ladder(
     rows = _rungs(frame, own, metric)
     is_oracle = rows["model"] == ORACLE
     models, oracle = rows[~is_oracle], rows[is_oracle]
-    names = [textwrap.fill(name, 36, break_long_words=False) for name in models["name"]]
+    width, size = (46, 8) if models["own"].any() else (36, 10)  # many bars: small names, two lines
+    names = [textwrap.fill(name, width, break_long_words=False) for name in models["name"]]
 
     lines = sum(1 + name.count("\n") for name in names)
     fig, ax = plt.subplots(figsize=(7.0, 1.3 + 0.17 * max(len(models) + lines, 4)))
@@ -187,6 +188,7 @@ def ladder(
     colours, hatches = ([looks[bool(one)][i] for one in models["own"]] for i in (0, 1))
     edge = PALETTE["blue"]
     ax.barh(names, values, color=colours, hatch=hatches, edgecolor=edge, height=0.7)
+    ax.tick_params(axis="y", labelsize=size)
     if models["own"].any():
         kinds = {"recorded by the project": looks[False], "this run": looks[True]}
         ax.legend(
