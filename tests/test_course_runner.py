@@ -186,14 +186,14 @@ def test_a_full_disk_is_named_and_keeps_the_old_copy(root, monkeypatch, capsys):
     out = root / "runs" / "bazaar-smoke"
     assert run(scale="smoke", root=root, progress=False) == 0
     old = (out / "notebooks" / "00_a.ipynb").read_bytes()
-    whole = execution.write_atomically
+    whole = execution.write_text
 
     def full(path, text):
         if path.name == "00_a.ipynb":
             raise OSError(28, "No space left on device", str(path))
         whole(path, text)
 
-    monkeypatch.setattr(execution, "write_atomically", full)
+    monkeypatch.setattr(execution, "write_text", full)
     assert run(scale="smoke", root=root, progress=False) == 1
     assert (out / "notebooks" / "00_a.ipynb").read_bytes() == old
     table = pd.read_csv(out / "chapters.csv", keep_default_na=False)
@@ -210,7 +210,7 @@ def test_a_table_or_index_that_cannot_be_written_does_not_stop_the_run(root, mon
     def full(path, text):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(runner, "write_atomically", full)
+    monkeypatch.setattr(runner, "write_text", full)
     assert run(scale="smoke", root=root, progress=False) == 1
     assert (root / "notebooks" / "01.txt").exists()
     said = capsys.readouterr().out

@@ -26,6 +26,12 @@ def _shared_out(logits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     return chances / chances.sum()
 
 
+def _without_maximum(logits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", invalid="ignore"):
+        chances = np.where(allowed, np.exp(logits), 0.0)
+        return chances / chances.sum()
+
+
 _LOGITS = np.array([-3.0, 2.0, -4.0, -1.5])
 _SOME = np.array([True, False, True, False])
 
@@ -38,6 +44,16 @@ MASKED_LOGITS = Exercise(
         Case((_LOGITS, np.ones(4, dtype=bool)), _softmax(_LOGITS), note="all is allowed"),
         Case((_LOGITS, np.arange(4) == 2), [0.0, 0.0, 1.0, 0.0], note="one token is"),
         Case((-_LOGITS, _SOME), _constrained(-_LOGITS, _SOME), note="what is allowed is likely"),
+        Case(
+            (100 * _LOGITS, _SOME),
+            _constrained(100 * _LOGITS, _SOME),
+            note="what is allowed is most unlikely",
+        ),
+        Case(
+            (_LOGITS + 1000, _SOME),
+            _constrained(_LOGITS + 1000, _SOME),
+            note="e to the 1000 is infinite",
+        ),
     ),
     known_wrong=(
         KnownWrong(
@@ -56,6 +72,15 @@ MASKED_LOGITS = Exercise(
         KnownWrong(
             lambda logits, allowed: _softmax(np.where(allowed, logits, -1.0)),
             "A small logit is still a chance. Only -inf is none.",
+        ),
+        KnownWrong(
+            lambda logits, allowed: _softmax(np.where(allowed, logits, -100.0)),
+            "-100 is a small logit, and still larger than -300. Only -inf is no chance.",
+        ),
+        KnownWrong(
+            _without_maximum,
+            "The numbers overflow: e to the 1000 is infinite, and infinite over infinite is NaN. "
+            "Take the largest logit off first.",
         ),
         KnownWrong(
             lambda logits, allowed: (
@@ -130,7 +155,15 @@ def _from_the_start(titles: Titles, begun: Sequence[int], end: int) -> list[int]
     return _follow(titles, begun, end) or _follow(titles, [], end)
 
 
-_TITLES = [[11, 12, 13], [11, 14, 15], [11, 14, 15, 16, 17], [18, 15, 12]]
+def _by_the_last_two(titles: Titles, begun: Sequence[int], end: int) -> list[int]:
+    n = len(begun)
+    ended = [(*title, end) for title in titles]
+    return sorted(
+        {one[n] for one in ended if len(one) > n and list(one[:n])[-2:] == list(begun)[-2:]}
+    )
+
+
+_TITLES = [[11, 12, 13], [11, 14, 15], [11, 14, 15, 16, 17], [18, 15, 12], [19, 14, 15, 20]]
 
 TRIE = Exercise(
     id="09.5",
@@ -144,6 +177,7 @@ TRIE = Exercise(
             ([11, 14, 15], "a whole title, and the beginning of a longer one"),
             ([11, 12, 13], "a whole title"),
             ([11, 15], "no title begins so"),
+            ([19, 14, 15], "two titles have the same two tokens here, behind another first"),
             ([11, 12, 13, 2], "the title has ended"),
         )
     ),
@@ -159,6 +193,11 @@ TRIE = Exercise(
         KnownWrong(
             _any_branch,
             "Tokens of other branches: only titles that begin with *all* of what is written count.",
+        ),
+        KnownWrong(
+            _by_the_last_two,
+            "Only the last two tokens are compared: a title that begins otherwise goes on there, "
+            "too. Compare everything that is written.",
         ),
         KnownWrong(
             _always_end,

@@ -158,9 +158,11 @@ SITTINGS = Exercise(
     cases=(
         Case(args=([0, 5 * _MINUTE, 7 * _MINUTE],), wanted=1, note="three events, close together"),
         Case(args=([0, 5 * _MINUTE, 90 * _MINUTE, 95 * _MINUTE],), wanted=2),
+        Case(args=([1790, 1810],), wanted=1, note="before and after half past"),
         Case(args=([0, 1800, 3600],), wanted=1, note="gaps of exactly half an hour"),
         Case(args=([0, 40 * _MINUTE],), wanted=2, note="forty minutes apart"),
         Case(args=([86_400, 0, 60],), wanted=2, note="not in order"),
+        Case(args=([0, 5000, 100],), wanted=2, note="not in order"),
         Case(args=([86_400],), wanted=1, note="a single event"),
         Case(args=([],), wanted=0, note="a new shopper"),
         Case(args=([0, 10, 20],), kwargs={"pause": 5}, wanted=3),
@@ -182,6 +184,23 @@ SITTINGS = Exercise(
                 0 if len(times) == 0 else 1 + int((np.diff(times) > pause).sum())
             ),
             "The events need not come in order. Sort the timestamps before taking differences.",
+        ),
+        KnownWrong(
+            lambda times, pause=1800: (
+                0 if len(times) == 0 else 1 + int((np.abs(np.diff(times)) > pause).sum())
+            ),
+            "The absolute value hides that the events are not in order: from 5000 back to 100 is "
+            "no pause. Sort the timestamps first.",
+        ),
+        KnownWrong(
+            lambda times, pause=1800: len({time // (pause + 1) for time in times}),
+            "Those are stretches of the clock that hold an event. Two events a minute apart may "
+            "lie in two of them: look at the gaps between events.",
+        ),
+        KnownWrong(
+            lambda times, pause=1800: len({time // pause for time in times}),
+            "Those are the half hours of the clock that hold an event. Two events a minute apart "
+            "may lie in two of them: look at the gaps between events.",
         ),
         KnownWrong(
             lambda times, pause=1800: 1 + int((np.diff(np.sort(times)) > pause).sum()),
@@ -234,6 +253,11 @@ ORACLE_SHARE = Exercise(
             wanted=1.0 / 1.63,
             note="a shopper whom the oracle missed and the model did not",
         ),
+        Case(
+            args=(np.array([1.0, 1.0]), np.array([0.5, 1.0])),
+            wanted=4 / 3,
+            note="luck: the model is above the oracle",
+        ),
     ),
     known_wrong=(
         KnownWrong(
@@ -255,6 +279,11 @@ ORACLE_SHARE = Exercise(
         KnownWrong(
             _quiet(lambda model, oracle: 1 - model.mean() / oracle.mean()),
             "That is the share still missing. The question asks for the share reached.",
+        ),
+        KnownWrong(
+            _quiet(lambda model, oracle: min(1.0, model.mean() / oracle.mean())),
+            "The share is cut at 1. On a small group a model can be above the oracle by luck, and "
+            "the figure should show it.",
         ),
         KnownWrong(
             _quiet(lambda model, oracle: 100 * model.mean() / oracle.mean()),
@@ -324,6 +353,11 @@ CLICK_RATE = Exercise(
     answer="click_rate",
     cases=(
         Case(args=(_FOUR,), wanted=_rate_and_error(np.array([0.5, 0, 1, 0.5]))),
+        Case(
+            args=(_FOUR.iloc[[8, 0, 4, 12, 9, 1, 13, 5, 2, 10, 6, 14, 3, 11, 7, 15]],),
+            wanted=_rate_and_error(np.array([0.5, 0, 1, 0.5])),
+            note="rows not in the order of the slates",
+        ),
         Case(args=(_THREE,), wanted=_rate_and_error(np.array([0.5, 0, 1]))),
     ),
     known_wrong=(
@@ -339,6 +373,16 @@ CLICK_RATE = Exercise(
             _as_if_independent,
             "That takes every shown item as a draw of its own. The items of one slate share one "
             "shopper and one mood: the slate is the unit, so take one mean a slate first.",
+        ),
+        KnownWrong(
+            lambda responses: _rate_and_error(
+                responses["clicked"]
+                .to_numpy(float)
+                .reshape(responses["slate_id"].nunique(), -1)
+                .mean(axis=1)
+            ),
+            "That takes the rows in the order in which they stand. The rows of a slate need not "
+            "be neighbours: group them by slate_id.",
         ),
         KnownWrong(
             _rows_as_sample,

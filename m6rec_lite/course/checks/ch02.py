@@ -48,6 +48,11 @@ def _followed(sentences: Sentences, prefix: str, word: str) -> int:
     return sum(first == prefix for first, _ in _pairs(sentences))
 
 
+def _first_after(sentence: list[str], prefix: str) -> str | None:
+    """What follows the first occurrence that something follows."""
+    return next((b for a, b in itertools.pairwise(sentence) if a == prefix), None)
+
+
 def _across(sentences: Sentences) -> Sentences:
     return [list(itertools.chain(*sentences))]
 
@@ -72,6 +77,11 @@ BIGRAM_PROB = Exercise(
         Case(args=(_BOOTS, "good", "the"), wanted=0.0, note="only across an edge"),
         Case(args=(_BOOTS, "indeed", "the"), wanted=0.0, note="nothing follows 'indeed'"),
         Case(args=(_BOOTS, "boots", "are"), wanted=2 / 3),
+        Case(
+            args=([["a", "b", "a", "c", "a", "c"], ["a", "b"]], "a", "c"),
+            wanted=0.5,
+            note="the prefix stands several times in a sentence",
+        ),
     ),
     known_wrong=(
         KnownWrong(
@@ -101,6 +111,28 @@ BIGRAM_PROB = Exercise(
             _quotient(_count, lambda s, prefix, word: sum(w == word for _, w in _pairs(s))),
             "That is P(prefix | word), the condition turned round: divide by how often the prefix "
             "is followed, not by how often the word follows.",
+        ),
+        KnownWrong(
+            _quotient(
+                lambda s, prefix, word: sum(_first_after(one, prefix) == word for one in s),
+                lambda s, prefix, word: sum(_first_after(one, prefix) is not None for one in s),
+            ),
+            "Only the first occurrence of the prefix in each sentence is counted. Count all of "
+            "them: index() finds one.",
+        ),
+        KnownWrong(
+            lambda sentences, prefix, word: float(
+                np.mean(
+                    [
+                        _bigram([one], prefix, word)
+                        for one in sentences
+                        if _followed([one], prefix, word)
+                    ]
+                    or [0.0]
+                )
+            ),
+            "That is the mean of the sentences' own probabilities. Add up both counts over all "
+            "sentences first, then divide once.",
         ),
         KnownWrong(
             lambda sentences, prefix, word: (

@@ -54,6 +54,8 @@ LATEST = Exercise(
         Case((10, [5, 8, 7], 40), [5, 8, 7], note="all of them fit"),
         Case((10, [3, 30, 5], 20), [5], note="a long event between short ones"),
         Case((10, [], 20), [], note="no events"),
+        Case((10, [5, 12], 20), [], note="not even the latest event fits"),
+        Case((20, [5, 1], 20), [], note="the person alone fills the room"),
     ),
     known_wrong=(
         KnownWrong(
@@ -68,6 +70,15 @@ LATEST = Exercise(
             _whatever_fits,
             "An older event was kept though a later one fell out: the history has a hole. Stop at "
             "the first that does not fit.",
+        ),
+        KnownWrong(
+            lambda person, events, room: events[-len(_latest(person, events, room)) :],
+            "Where nothing fits everything is kept: events[-0:] is the whole list. Cut from the "
+            "front, events[len(events) - k :].",
+        ),
+        KnownWrong(
+            lambda person, events, room: _latest(person, events, room) or events[-1:],
+            "The latest event is kept though it does not fit: the text is longer than the room.",
         ),
         KnownWrong(
             lambda person, events, room: _latest(person, events, room - 1),

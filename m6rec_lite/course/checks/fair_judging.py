@@ -30,12 +30,14 @@ def _full_hits(
     return float(np.mean(((scores > mine) & ~seen).sum(axis=1) < k + edge))
 
 
-def _sampled_hits(scores: np.ndarray, seen: np.ndarray, targets: np.ndarray, k: int = 10) -> float:
+def _sampled_hits(
+    scores: np.ndarray, seen: np.ndarray, targets: np.ndarray, k: int = 10, sample: int = 100
+) -> float:
     rng = np.random.default_rng(0)
     hits = []
     for row, taken, target in zip(scores, seen, targets, strict=True):
         pool = np.flatnonzero(~taken & (np.arange(len(row)) != target))
-        rivals = rng.choice(pool, size=min(100, len(pool)), replace=False)
+        rivals = rng.choice(pool, size=min(sample, len(pool)), replace=False)
         hits.append((row[rivals] > row[target]).sum() < k)
     return float(np.mean(hits))
 
@@ -58,12 +60,18 @@ SAMPLED_NEGATIVES = Exercise(
             wanted=0.5,
             note="four users whose targets rank 1, 2, 6 and 30; k is 5",
         ),
+        Case(args=(*_one_user(20, 9000, 0), 10), wanted=0.0, note="the target ranks 20 of 9,000"),
     ),
     known_wrong=(
         KnownWrong(
             _sampled_hits,
             "This still ranks the target among 100 sampled items: rank 20 of 1,000 becomes rank 3 "
             "of 101. Compare the target with every unseen item.",
+        ),
+        KnownWrong(
+            lambda scores, seen, targets, k=10: _sampled_hits(scores, seen, targets, k, 1000),
+            "This still ranks the target among a sample, only a larger one: of 9,000 items most "
+            "are left out. Compare the target with every unseen item.",
         ),
         KnownWrong(
             lambda scores, seen, targets, k=10: _full_hits(scores, np.zeros_like(seen), targets, k),
@@ -133,6 +141,13 @@ def _cut_at_random(rows: pd.DataFrame) -> dict:
     }
 
 
+def _cut_without_repeats(rows: pd.DataFrame) -> dict:
+    fair = _cut(rows)
+    history = {u: list(dict.fromkeys(h)) for u, h in fair["history"].items()}
+    names = pd.Series([i for items in history.values() for i in items], dtype="int64")
+    return fair | {"history": history, "popularity": names.value_counts().to_dict()}
+
+
 def _cut_keeping_target(rows: pd.DataFrame) -> dict:
     fair = _cut(rows)
     return fair | {"history": {u: [*h, fair["target"][u]] for u, h in fair["history"].items()}}
@@ -172,6 +187,7 @@ _LOGS = (
     _log("1:20@9 1:10@3 1:11@5 2:10@1 2:12@2 2:30@7 3:10@4 4:11@2 4:12@6 4:10@8 4:40@9"),
     # ties: in file order user 1 ends with 7, by item id with 9; a random cut keeps later events
     _log("1:5@1 1:9@4 1:7@4 2:9@2 2:5@2 2:6@2 2:4@2"),
+    _log("1:5@1 1:5@2 1:7@3"),  # an item taken twice stands twice, and counts twice
 )
 _CUT_MISTAKES: tuple[tuple[Callable[[pd.DataFrame], dict], str], ...] = (
     (
@@ -196,6 +212,11 @@ _CUT_MISTAKES: tuple[tuple[Callable[[pd.DataFrame], dict], str], ...] = (
     (
         lambda rows: _cut(rows, by=()),
         "The last row of the file is not the last event in time: sort by time within each user.",
+    ),
+    (
+        _cut_without_repeats,
+        "An item that a user took twice stands in the history once. Keep every event, and count "
+        "every event.",
     ),
     (_cut_newest_first, "The histories run backwards: oldest event first."),
     (
@@ -331,6 +352,13 @@ def _check_interval(answer: Callable[..., tuple[float, float]]) -> None:
     mean, error = float((a - b).mean()), float((a - b).std() / np.sqrt(len(a)))
     apart = float(np.hypot(a.std(), b.std()) / np.sqrt(len(a)))
     wanted = f"about ({mean - 1.96 * error:.4f}, {mean + 1.96 * error:.4f})"
+    if low > high:
+        raise Wrong(
+            "The ends are exchanged: return (low, high).",
+            given=given,
+            got=f"({low:.4f}, {high:.4f})",
+            wanted=wanted,
+        )
     middle, width = (low + high) / 2, high - low
 
     def near(value: float, target: float) -> bool:
@@ -340,6 +368,11 @@ def _check_interval(answer: Callable[..., tuple[float, float]]) -> None:
         again = answer(a.copy(), b.copy(), n_resamples=2000, seed=0)
         if not np.allclose(got, again):
             raise Wrong("The same seed gave another interval: draw from default_rng(seed).")
+        if np.array_equal(got, answer(a.copy(), b.copy(), n_resamples=2000, seed=1)):
+            raise Wrong(
+                "Another seed gave the same interval: nothing is drawn. A formula with 1.96 "
+                "standard errors is no bootstrap; draw users with replacement."
+            )
         return
     because = ""
     if abs(middle + mean) < error:

@@ -36,6 +36,18 @@ def _last_but_one(n: int) -> np.ndarray:
     return mask
 
 
+def _one_sees(row: int, seen: int) -> Callable[[int], np.ndarray]:
+    """A causal mask, but for one row that sees one later place."""
+
+    def mask(n: int) -> np.ndarray:
+        allowed = np.tri(n, dtype=bool)
+        if seen < n:
+            allowed[row, seen] = True
+        return allowed
+
+    return mask
+
+
 #: What is told when a test gets a model wrong, the models, and whether they leak. The first
 #: model that a test gets wrong names the mistake, so the plainest come first.
 _MODELS: tuple[tuple[str, Model, bool], ...] = (
@@ -59,6 +71,9 @@ _MODELS: tuple[tuple[str, Model, bool], ...] = (
         lambda x: _honest_sum(x) - 0.01 * _honest_sum(x).mean(axis=0),
         True,
     ),
+    ("a mask whose place 0 sees place 1", _with_mask(_one_sees(0, 1)), True),
+    ("a mask whose place 0 sees place 2", _with_mask(_one_sees(0, 2)), True),
+    ("a mask whose place 1 sees place 3", _with_mask(_one_sees(1, 3)), True),
 )
 
 _MISSED = {
@@ -72,6 +87,12 @@ _MISSED = {
     "all outputs before the change, from place 0 on.",
     "a running sum, less a hundredth of its mean over time": "Your test misses a mean over time, "
     "which carries a little of every input to every place: any change at all is a leak.",
+    "a mask whose place 0 sees place 1": "Your test misses a leak between the first two places. "
+    "To change the last input alone is not enough: try every place t from 1 on.",
+    "a mask whose place 0 sees place 2": "Your test misses a leak over two places. Take sequences "
+    "of six or more, and compare all outputs before the change, not only the one right before it.",
+    "a mask whose place 1 sees place 3": "Your test misses a leak from place 3 to place 1. Try "
+    "every place t, and compare all outputs before it.",
 }
 _ACCUSED = (
     "Your test accuses an honest model. Compare the model's outputs on two inputs that differ from "
@@ -149,8 +170,26 @@ FIND_LEAKS = Exercise(
             ),
             _MISSED["a running sum, less a hundredth of its mean over time"],
         ),
+        KnownWrong(
+            lambda model: _finds(model, places=range(5, 6)),
+            _MISSED["a mask whose place 0 sees place 1"],
+        ),
+        KnownWrong(
+            lambda model: (
+                not np.allclose(model(_pair(1, 2)[0])[:1], model(_pair(1, 2)[1])[:1], atol=1e-9)
+            ),
+            _MISSED["a mask whose place 0 sees place 2"],
+        ),
+        KnownWrong(
+            lambda model: _finds(model, places=range(1, 2)) or _finds(model, places=range(5, 6)),
+            _MISSED["a mask whose place 1 sees place 3"],
+        ),
     ),
-    correct_alternatives=(_finds, _by_slope),
+    correct_alternatives=(
+        _finds,
+        _by_slope,
+        lambda model: _finds(model, watch=lambda t: slice(t - 1, t)),
+    ),
     hints=(
         "Make x of shape (6, 4) at random, copy it, and draw the copy anew from place t on.",
         "What may differ: outputs at t and after. What may not: outputs at 0 to t - 1.",

@@ -59,6 +59,12 @@ LAST_STATE = Exercise(
             wanted=[[6.0, 4.0], [0.0, 0.0]],
             note="an empty row",
         ),
+        Case(
+            args=(_STATES[2:, ::-1] * [1.0, -1.0], np.array([3])),
+            wanted=[[2.5, 2.5]],
+            note="states that rise",
+        ),
+        Case(args=(_STATES[2:], np.array([3])), wanted=[[1.2, -1.2]], note="states that fall"),
     ),
     known_wrong=(
         KnownWrong(
@@ -82,6 +88,15 @@ LAST_STATE = Exercise(
         KnownWrong(
             _mean,
             "That is the mean of the states. Only the last one is asked: it has read everything.",
+        ),
+        KnownWrong(
+            lambda states, lengths: np.stack(
+                [
+                    row[:n].max(axis=0, initial=-9.0) if n else 0.0 * row[0]
+                    for row, n in zip(states, lengths, strict=True)
+                ]
+            ),
+            "That is the largest number of each dimension over time. Only the last state is asked.",
         ),
         KnownWrong(
             lambda states, lengths: states[:, 0],

@@ -234,6 +234,11 @@ PREFIX_TARGETS = Exercise(
         Case((_ROW, 6, 0), ([6, 7, 8, 9], [31, 32, 33, 4]), note="two pads behind"),
         Case((_ROW[:11], 6, 0), ([6, 7, 8, 9], [31, 32, 33, 4]), note="no padding"),
         Case((np.array([1, 2, 3, 41, 4]), 2, 0), ([2, 3], [41, 4]), note="an empty user region"),
+        Case(
+            (np.array([1, 21, 5, 22, 5, 2, 3, 31, 32, 5, 33, 8, 9, 9]), 6, 9),
+            ([6, 7, 8, 9, 10], [31, 32, 5, 33, 8]),
+            note="two spans with [MASK] (5) between; [EOS] is 8, and 9 is padding",
+        ),
     ),
     known_wrong=(
         KnownWrong(
@@ -258,6 +263,27 @@ PREFIX_TARGETS = Exercise(
         KnownWrong(
             lambda ids, n, pad: (_real(ids, n + 1, pad)[:-1] - 1, ids[_real(ids, n + 1, pad)[:-1]]),
             "[EOS] is not asked for: the model will not know where to stop.",
+        ),
+        KnownWrong(
+            lambda ids, n, pad: tuple(
+                part[_targets(ids, n, pad)[1] != 5] for part in _targets(ids, n, pad)
+            ),
+            "The [MASK] between two written spans is not asked for. The model must write it: it "
+            "says where a span ends.",
+        ),
+        KnownWrong(
+            lambda ids, n, pad: _targets(ids, n, 0),
+            "Padding is taken to be 0. Its number is `pad`.",
+        ),
+        KnownWrong(
+            lambda ids, n, pad: tuple(
+                part[: list(_targets(ids, n, pad)[1]).index(4) + 1]
+                if 4 in _targets(ids, n, pad)[1]
+                else part[:0]
+                for part in _targets(ids, n, pad)
+            ),
+            "The end is looked for as token 4. Which number [EOS] has is up to the tokenizer: "
+            "stop at the padding.",
         ),
         KnownWrong(
             lambda ids, n, pad: (np.arange(n, len(ids) - 1), ids[n + 1 :]),
