@@ -115,8 +115,11 @@ def test_an_answer_cannot_spoil_the_cases_for_the_next():
         ranks.clear()
         return rate
 
-    assert DECLARED.grade(greedy).outcome == CORRECT
-    assert DECLARED.grade(greedy).outcome == CORRECT
+    for _ in range(2):
+        verdict = DECLARED.grade(greedy)
+        assert verdict.outcome == INCORRECT
+        assert "changes its input" in verdict.because
+    assert DECLARED.grade(hit_rate).outcome == CORRECT
 
 
 def _of(**how):

@@ -20,6 +20,7 @@ from m6rec_lite.course.files import locked
 from m6rec_lite.course.leaderboard import KEY, Leaderboard
 from m6rec_lite.data import DataError
 from m6rec_lite.data.files import write_text
+from m6rec_lite.language.model_folder import ModelError
 from m6rec_lite.m6rec.run_folder import read_report
 
 mpl.use("agg")
@@ -270,7 +271,7 @@ def test_a_failed_write_names_the_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", ["", "{", '{"a": 1'])
 def test_json_that_was_cut_is_refused_by_name(tmp_path, text):
     (tmp_path / "report.json").write_text(text)
-    with pytest.raises(DataError, match=r"report\.json is damaged: .*run again"):
+    with pytest.raises(ModelError, match=r"report\.json is missing or damaged"):
         read_report(tmp_path)
 
 

@@ -15,6 +15,7 @@ from m6rec_lite.course.checks.bottlenecks import PROFILES, Row
 from m6rec_lite.course.exercises import CORRECT, INCORRECT, NOT_ATTEMPTED, Exercise, exercises
 from m6rec_lite.course.places import chapters
 from m6rec_lite.course.regions import answer_cells, stub
+from m6rec_lite.language.byte_pairs import apply_merges, learn_merges
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = {path.name[:2]: path for path in chapters(ROOT / "solutions")}
@@ -136,3 +137,34 @@ def test_a_chapter_has_three_exercises_or_more_with_numbers_of_their_own(path: P
 def test_the_total_of_a_profiled_step_is_the_sum_of_its_parts(profile: str) -> None:
     step, *parts = map(Row._make, PROFILES[profile])
     assert step.total == step.own + sum(row.own for row in parts if row.kind != "data")
+
+
+def _stacked_in_place(gradients, counts):
+    for gradient, count in zip(gradients, counts, strict=True):
+        gradient *= count / sum(counts)
+    return sum(gradients)
+
+
+def _popped(person, nobody):
+    for one in [*person, *nobody]:
+        one.pop()
+    return [sum(a) / len(a) - sum(b) / len(b) for a, b in zip(person, nobody, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("number", "answer"), [("11.5", _stacked_in_place), ("09.1", _popped)], ids=str
+)
+def test_an_answer_that_overwrites_its_input_is_not_correct(number, answer) -> None:
+    verdict = exercises(number[:2])[number].grade(answer)
+    assert verdict.outcome == INCORRECT
+    assert "changes its input" in verdict.because
+
+
+def test_exercise_06_1_and_the_chapter_have_one_rule_for_ties() -> None:
+    """Where only letters tie, the older symbols are the first in alphabetical order."""
+    for case in exercises("06")["06.1"].cases():
+        (words,) = case.args
+        if all(len(symbol) == 1 for word in words for symbol in word):
+            [pair] = learn_merges({"".join(word): n for word, n in words.items()}, 1)
+            joined = {"".join(word): apply_merges("".join(word), [pair]) for word in words}
+            assert [list(word) for word in case.wanted] == list(joined.values())

@@ -333,7 +333,8 @@ def test_what_transformers_saved_is_opened(tmp_path: Path) -> None:
 def test_the_tokenizer_goes_with_the_model(tmp_path: Path) -> None:
     ours = BERT(replace(SMALL, tokenizer=TOKENIZER.fingerprint))
     folder = ours.save_pretrained(tmp_path, TOKENIZER)
-    theirs = AutoTokenizer.from_pretrained(folder)
+    # what the package does with a user's text: no word of it becomes a special token
+    theirs = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
     text = "a red tent [MASK] 登山靴"
     ids = TOKENIZER.encode(text)
     assert theirs(text)["input_ids"] == [TOKENIZER.id("[CLS]"), *ids, TOKENIZER.id("[SEP]")]

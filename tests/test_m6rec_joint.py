@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from m6rec_lite.data.files import seal
 from m6rec_lite.language.document import Document
 from m6rec_lite.language.model_folder import ModelError
 from m6rec_lite.language.tokenizer import Tokenizer
@@ -246,6 +247,7 @@ def test_a_checkpoint_of_another_size_or_other_tasks_is_refused(tmp_path) -> Non
         Together(both.model, {"adapt": Guess(16)})
     other = together(hidden_size=32).save(tmp_path / "other", TOKENIZER)
     (other / "tasks.safetensors").replace(folder / "tasks.safetensors")
+    seal(folder, ["tasks.safetensors"])  # of another model, and not damaged
     with pytest.raises(ModelError, match="does not fit"):
         Together.load(folder, kinds)
     (folder / "tasks.safetensors").unlink()

@@ -52,10 +52,11 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(
     whole = run(tmp_path / "whole", world)
     with monkeypatch.context() as patched:
         patched.setattr(command, "Metrics", Tells)
-        run(tmp_path / "run", world)
+        with pytest.raises(SystemExit, match="143"):
+            run(tmp_path / "run", world)
 
     def full(state: Any, file: Any) -> None:
-        file.write(b"half of it")
+        Path(file).write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:

@@ -245,10 +245,13 @@ def spoil(path: Path, how: str) -> None:
         os.truncate(path / "about.json", 40)
     elif how == "foreign":
         (path / "about.json").write_text('{"format": "of another tool"}')
+        seal(path, ["about.json"])
     elif how == "foreign list":
         (path / "about.json").write_text("[1]")
+        seal(path, ["about.json"])
     else:
         (path / "about.json").write_text('{"format": "m6rec_lite training 1"}')
+        seal(path, ["about.json"])
 
 
 @pytest.mark.parametrize(
@@ -258,7 +261,7 @@ def spoil(path: Path, how: str) -> None:
         ("empty", "state.pt has 0 bytes where"),
         ("one bit", "its checksum differs"),
         ("gone", "no whole checkpoint"),
-        ("about cut off", "no whole checkpoint"),
+        ("about cut off", "about.json is damaged"),
         ("foreign", "not of the format 'm6rec_lite training 1'"),
         ("foreign list", "not of the format"),
         ("no seal", "about.json is incomplete"),
@@ -311,7 +314,7 @@ def test_a_folder_that_holds_a_run_is_not_begun_anew(damaged):
 
 def test_a_full_disk_leaves_the_checkpoints_before_it(damaged, monkeypatch):
     def full(state, file):
-        file.write(b"half of it")
+        Path(file).write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints.torch, "save", full)
@@ -333,7 +336,7 @@ def test_a_full_disk_is_known_behind_what_torch_says_of_it(tmp_path, monkeypatch
             raise RuntimeError("unexpected pos 704 vs 598")  # as torch's writer does at its end
 
     monkeypatch.setattr(checkpoints.torch, "save", full)
-    with pytest.raises(DiskFullError, match="No checkpoint had been written: free some room"):
+    with pytest.raises(DiskFullError, match=r"No checkpoint had been written.*free some room"):
         train(tmp_path / "run", **COMMON)
     monkeypatch.undo()
 
@@ -374,4 +377,6 @@ def test_a_checkpoint_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: (calls.append("fsync"), flush(handle))[1])
     monkeypatch.setattr(Path, "rename", lambda a, b: (calls.append("rename"), rename(a, b))[1])
     checkpoints.write_checkpoint(tmp_path / "step-1", {"step": 1}, {})
-    assert calls == ["fsync", "fsync", "fsync", "rename", "fsync"]
+    assert calls.count("rename") == 1
+    assert calls[-2:] == ["rename", "fsync"]
+    assert calls.count("fsync") > 3  # at least its two files and its folder came first

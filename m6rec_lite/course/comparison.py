@@ -6,7 +6,6 @@ test figure and chooses nothing: where no validation figure is recorded, all set
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.course.documents import table
+from m6rec_lite.course.files import read_json
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.published import FILE_ORDER, LEAKING, NOTHING, PUBLISHED, QUERY_TIME, Figure
 
@@ -217,9 +217,9 @@ def _recorded(results: Path) -> dict[str, float]:
     values = {}
     for path in sorted(results.glob("*/*/report.json")):
         config = path.with_name("config.json")
-        report = json.loads(path.read_text("utf-8"))
+        report = read_json(path)
         if "validation ndcg@10" in report and config.is_file():
-            command = json.loads(config.read_text("utf-8"))["command"]
+            command = read_json(config)["command"]
             values[command] = report["validation ndcg@10"]
     return values
 

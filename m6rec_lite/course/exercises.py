@@ -68,6 +68,7 @@ mistakes fail with their own message, alternatives pass.
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -200,6 +201,21 @@ class Exercise:
                 wanted=f"a function of {len(cases[0].args)} argument(s)",
             )
         got = [outcome(answer, case) for case in cases]
+        self._compare_cases(got, cases)
+        for case in cases:
+            given = copy.deepcopy(case)
+            answer(*given.args, **given.kwargs)
+            if not same(list(given.args), list(case.args), 0.0):
+                raise Wrong(
+                    "The values are right, but the function changes its input: whoever called it "
+                    "still needs that. Work on a copy.",
+                    given=case.words(),
+                    got="an input that was overwritten",
+                    wanted="the input as it was",
+                )
+
+    def _compare_cases(self, got: list[Outcome], cases: tuple[Case, ...]) -> None:
+        """Raise ``Wrong`` at the first outcome that is not what was wanted."""
         for case, found in zip(cases, got, strict=True):
             if not same(found, Outcome(case.wanted), self.tolerance):
                 told = self._mistake(

@@ -108,6 +108,7 @@ MERGE = Exercise(
             (_PAPER, "u g stands 20 times, u n 16 times"),
             ({("a", "b"): 1, ("a", "c"): 1, ("c", "d"): 5}, "words count as often as they occur"),
             ({("b", "a"): 2, ("a", "b"): 2}, "a tie: the first in alphabetical order"),
+            ({("b", "c"): 2, ("c", "a"): 2, ("a", "b"): 2}, "three pairs tie"),
             (_LONG, "b c stands 7 times; in the first word c follows ab, which is another symbol"),
             ({("a", "a", "a", "b"): 3}, "a pair that overlaps itself: from the left"),
             ({("n", "a", "n", "a"): 2, ("x", "y"): 3}, "a pair twice in one word"),
@@ -128,6 +129,11 @@ MERGE = Exercise(
             lambda words: _with(words, _counts(words).most_common(1)[0][0]),
             "Of equally frequent pairs the one met first is taken. Ties go to the pair that comes "
             "first in alphabetical order; otherwise the order of the words decides.",
+        ),
+        KnownWrong(
+            lambda words: _with(words, max(_counts(words), key=lambda p: (_counts(words)[p], p))),
+            "Of equally frequent pairs the last in alphabetical order is taken; take the first. "
+            "max() of (count, pair) turns both round: min() of (-count, pair) does not.",
         ),
         KnownWrong(
             lambda words: _with(words, _best(_counts(words)), _in_text),
