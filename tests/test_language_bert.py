@@ -299,7 +299,11 @@ def test_transformers_opens_what_is_saved(tmp_path: Path, dtype: torch.dtype) ->
     state = torch.random.get_rng_state()
     folder = ours.save_pretrained(tmp_path / "some" / "bert")
     assert torch.equal(torch.random.get_rng_state(), state)  # saving draws nothing from it
-    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors"}
+    assert {path.name for path in folder.iterdir()} == {
+        "SHA256SUMS",
+        "config.json",
+        "model.safetensors",
+    }
     theirs, info = BertForMaskedLM.from_pretrained(folder, output_loading_info=True)
     assert not any(info.values())
     ids = some_ids(2, 8)
