@@ -63,7 +63,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(
         patched.setattr(checkpoints.torch, "save", full)
         with pytest.raises(DiskFullError, match=r"step-00000009 is whole; .*free some room there"):
             run(tmp_path / "run", world)
-    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
     assert kept == ["step-00000009"]
     model = run(tmp_path / "run", world)
     for (name, one), other in zip(model.named_parameters(), whole.parameters(), strict=True):
