@@ -152,7 +152,9 @@ def _popped(person, nobody):
 
 
 @pytest.mark.parametrize(
-    ("number", "answer"), [("11.5", _stacked_in_place), ("09.1", _popped)], ids=str
+    ("number", "answer"),
+    [("11.5", _stacked_in_place), ("09.1", _popped)],
+    ids=["11.5", "09.1"],
 )
 def test_an_answer_that_overwrites_its_input_is_not_correct(number, answer) -> None:
     verdict = exercises(number[:2])[number].grade(answer)
