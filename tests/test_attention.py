@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from m6rec_lite.nn.attention import MultiHeadAttention, attention, fused_attention
+from m6rec_lite.nn.attention import (
+    MultiHeadAttention,
+    fused_attention,
+    scaled_dot_product_attention,
+)
 from m6rec_lite.nn.dropout import Dropout, dropout
 from m6rec_lite.nn.masks import causal_mask, padding_mask, prefix_mask
 from m6rec_lite.nn.packing import Packing
@@ -35,7 +39,7 @@ def test_attention_on_numbers_that_fit_on_paper() -> None:
     q = torch.tensor([[0.0, math.sqrt(2) * math.log(3)]])  # scores 0 and ln 3: weights 1/4, 3/4
     k = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     v = torch.tensor([[8.0, 0.0], [0.0, 4.0]])
-    out, weights = attention(q, k, v)
+    out, weights = scaled_dot_product_attention(q, k, v)
     torch.testing.assert_close(weights, torch.tensor([[0.25, 0.75]]))
     torch.testing.assert_close(out, torch.tensor([[2.0, 3.0]]))
 
@@ -62,7 +66,9 @@ def test_the_fused_one_equals_the_clear_one(
     if masked:  # some queries may see nothing at all
         mask = randn(batch, 1, queries, keys, seed=seed + 4) > 0
     seen = causal_mask(queries, past=keys - queries) if causal else torch.ones(1, 1).bool()
-    clear, _ = attention(q, k, v, seen if mask is None else mask & seen, bias=bias)
+    clear, _ = scaled_dot_product_attention(
+        q, k, v, seen if mask is None else mask & seen, bias=bias
+    )
     fused = fused_attention(q, k, v, mask, bias=bias, causal=causal)
     same((fused,), (clear,))
     inputs = [q, k, v] + ([bias] if biased else [])
@@ -122,7 +128,9 @@ def test_padding_is_not_read() -> None:
 def test_a_row_of_nothing_but_padding_gives_zeros_and_finite_gradients(fused: bool) -> None:
     x = randn(2, 1, 4, 3, grad=True)
     mask = padding_mask(torch.tensor([0, 4]), 4)
-    out = fused_attention(x, x, x, mask) if fused else attention(x, x, x, mask)[0]
+    out = (
+        fused_attention(x, x, x, mask) if fused else scaled_dot_product_attention(x, x, x, mask)[0]
+    )
     assert (out[0] == 0).all()
     assert out[1].abs().sum() > 0
     (g,) = gradients(out, x)
@@ -145,7 +153,7 @@ def test_a_cache_shifts_the_causal_mask() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_scores_beyond_float16_do_not_overflow(dtype: torch.dtype) -> None:
     x = torch.full((1, 1, 3, 64), 200.0, dtype=dtype)  # x . x = 2,560,000; float16 ends at 65,504
-    out, weights = attention(x, x, x, causal_mask(3))
+    out, weights = scaled_dot_product_attention(x, x, x, causal_mask(3))
     assert torch.isfinite(weights).all()
     assert torch.isfinite(out).all()
     assert out.dtype == dtype
@@ -218,7 +226,7 @@ def test_bad_input_is_refused_with_a_reason() -> None:
     with pytest.raises(ValueError, match=r"10 cannot be split among 3 heads.*\[1, 2, 5, 10\]"):
         MultiHeadAttention(10, 3)
     x = randn(1, 1, 2, 2)
-    for call in (attention, fused_attention):
+    for call in (scaled_dot_product_attention, fused_attention):
         with pytest.raises(TypeError, match=r"must be bool.*float64"):
             call(x, x, x, torch.ones(2, 2, dtype=torch.float64))
     with pytest.raises(ValueError, match="lengths must be from 0 to time=4, got 2 to 5"):

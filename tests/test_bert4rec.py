@@ -15,7 +15,7 @@ from m6rec_lite.data import Dataset, Histories, Interactions, leave_one_out
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders import BERT4Rec, Bigram
-from m6rec_lite.recommenders.sequences import MaskedBatches
+from m6rec_lite.recommenders.sequential.sequences import MaskedBatches
 from m6rec_lite.training import Callback, Checkpoints, Run
 
 N_ITEMS = 30
@@ -148,7 +148,7 @@ def test_the_mask_is_never_recommended_however_it_is_drawn_to(train: Interaction
         model._network.mask.mul_(100)
     asked = Histories.from_lists([[3, 10, 17], [5]], train.item_ids)
     assert model.score(asked).shape == (2, N_ITEMS)
-    best = model.recommend(asked, k=1000, exclude_seen=False)
+    best = model.recommend(asked, k=1000, filter_viewed=False)
     assert set(best["item_id"]) == set(range(N_ITEMS))
 
 

@@ -1,10 +1,11 @@
-"""Attention: every position looks at others and takes a weighted mean of what they hold.
+"""Attention: each position computes a weighted mean of the values of other positions.
 
-``attention`` is the formula, written to be read; ``fused_attention`` is the same in torch's one
-kernel, which never keeps the ``(time, time)`` matrix where it can be avoided. A test holds the two
-equal, forward and backward. Source: Vaswani et al., *Attention is all you need*, 2017, section 3.2.
+``scaled_dot_product_attention`` is the formula, written to be read; ``fused_attention`` computes
+the same in one kernel of torch, which avoids the ``(time, time)`` matrix where it can. A test
+compares the two, forward and backward. Source: Vaswani et al., *Attention is all you need*, 2017,
+section 3.2.
 
-Masks are bool and say what may be looked at (``nn.masks``).
+Masks are boolean; True marks a position that may be attended to (``nn.masks``).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotate
 
 
-def attention(
+def scaled_dot_product_attention(
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -75,16 +76,16 @@ def fused_attention(
     causal: bool = False,
     dropout: float = 0.0,
 ) -> Tensor:
-    """As ``attention``, by torch's ``scaled_dot_product_attention``; the weights are not kept.
+    """The same by ``torch.nn.functional.scaled_dot_product_attention``; weights are not returned.
 
     Args:
         q: ``(batch, heads, queries, d)``.
         k: ``(batch, heads, keys, d)``.
         v: ``(batch, heads, keys, d_v)``.
-        mask: as in ``attention``.
-        bias: as in ``attention``.
+        mask: as in ``scaled_dot_product_attention``.
+        bias: as in ``scaled_dot_product_attention``.
         causal: look at no later position; faster than the mask that says the same.
-        dropout: as in ``attention``.
+        dropout: as in ``scaled_dot_product_attention``.
 
     Returns:
         ``(batch, heads, queries, d_v)``.
@@ -144,7 +145,7 @@ class MultiHeadAttention(nn.Module):
         n_heads: must divide ``hidden_size``.
         dropout: share of the attention weights set to 0 while training.
         bias: whether the linear maps add one.
-        fused: use ``fused_attention``; else ``attention``.
+        fused: use ``fused_attention``; else ``scaled_dot_product_attention``.
 
     Raises:
         ValueError: if ``n_heads`` does not divide ``hidden_size``.
@@ -236,7 +237,7 @@ class MultiHeadAttention(nn.Module):
     ) -> Tensor:
         """The attention map, ``(batch, heads, time, time)``: for pictures, never for training."""
         q, k, v = (part.transpose(1, 2) for part in self.split(x, rotary).unbind(dim=-3))
-        return attention(q, k, v, mask, bias=bias)[1]
+        return scaled_dot_product_attention(q, k, v, mask, bias=bias)[1]
 
     def _attend(
         self,
@@ -259,5 +260,5 @@ class MultiHeadAttention(nn.Module):
                 past = k.shape[-2] - q.shape[-2]
                 seen = causal_mask(q.shape[-2], past=past, device=q.device)
                 mask = seen if mask is None else mask & seen
-            out = attention(q, k, v, mask, bias=bias, dropout=p)[0]
+            out = scaled_dot_product_attention(q, k, v, mask, bias=bias, dropout=p)[0]
         return out.transpose(1, 2)
