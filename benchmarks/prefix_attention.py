@@ -221,8 +221,8 @@ def copy_weights(ours: object, theirs: object) -> None:
             for mine, turned in (
                 (block.attention.qkv, layer.attn.c_attn),
                 (block.attention.out, layer.attn.c_proj),
-                (block.expand, layer.mlp.c_fc),
-                (block.shrink, layer.mlp.c_proj),
+                (block.up_proj, layer.mlp.c_fc),
+                (block.down_proj, layer.mlp.c_proj),
             ):
                 turned.weight.copy_(mine.weight.t())
                 turned.bias.copy_(mine.bias)

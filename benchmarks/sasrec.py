@@ -107,8 +107,8 @@ class Turns:
                 layer.self_attn.in_proj_bias.copy_(block.attention.qkv.bias)
                 for theirs, mine in (
                     (layer.self_attn.out_proj, block.attention.out),
-                    (layer.linear1, block.expand),
-                    (layer.linear2, block.shrink),
+                    (layer.linear1, block.up_proj),
+                    (layer.linear2, block.down_proj),
                     (layer.norm1, block.norm_attention),
                     (layer.norm2, block.norm_ffn),
                 ):

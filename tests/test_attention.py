@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from m6rec_lite.nn.attention import (
+    AttentionContext,
     MultiHeadAttention,
     fused_attention,
     scaled_dot_product_attention,
@@ -18,6 +19,8 @@ from m6rec_lite.nn.attention import (
 from m6rec_lite.nn.dropout import Dropout, dropout
 from m6rec_lite.nn.masks import causal_mask, padding_mask, prefix_mask
 from m6rec_lite.nn.packing import Packing
+
+CAUSAL = AttentionContext(causal=True)
 
 
 def randn(*shape: int, seed: int = 0, grad: bool = False) -> Tensor:
@@ -87,7 +90,7 @@ def test_many_heads_equal_torch_on_the_same_weights(fused: bool, causal: bool) -
     ours.out.load_state_dict(theirs.out_proj.state_dict())
     x, lengths = randn(4, 6, 12, grad=True), torch.tensor([6, 1, 4, 3])
     pad = padding_mask(lengths, 6)
-    out = ours(x, pad, causal=causal)
+    out = ours(x, AttentionContext(pad, causal))
     wanted, weights = theirs(
         x, x, x,
         key_padding_mask=~pad[:, 0, 0],
@@ -99,7 +102,7 @@ def test_many_heads_equal_torch_on_the_same_weights(fused: bool, causal: bool) -
     ours_by = gradients(out[real], x, ours.qkv.weight, ours.out.weight)
     same(ours_by, gradients(wanted[real], x, theirs.in_proj_weight, theirs.out_proj.weight))
     seen = pad & causal_mask(6) if causal else pad
-    same((ours.weights(x, seen),), (weights,))
+    same((ours.weights(x, AttentionContext(seen)),), (weights,))
 
 
 def test_what_lies_ahead_does_not_change_what_came_before() -> None:
@@ -107,7 +110,7 @@ def test_what_lies_ahead_does_not_change_what_came_before() -> None:
     x = randn(1, 5, 8)
     changed = x.clone()
     changed[0, 3:] += 1
-    before, after = net(x, causal=True), net(changed, causal=True)
+    before, after = net(x, CAUSAL), net(changed, CAUSAL)
     torch.testing.assert_close(before[:, :3], after[:, :3], rtol=0, atol=0)
     assert (before[:, 3:] - after[:, 3:]).abs().amax(dim=2).min() > 1e-3
     leak = net(x) - net(changed)  # without the mask the past knows
@@ -117,11 +120,11 @@ def test_what_lies_ahead_does_not_change_what_came_before() -> None:
 def test_padding_is_not_read() -> None:
     net = MultiHeadAttention(8, 2).double().eval()
     x = randn(2, 5, 8)
-    mask = padding_mask(torch.tensor([3, 5]), 5)
+    context = AttentionContext(padding_mask(torch.tensor([3, 5]), 5))
     noisy = x.clone()
     noisy[0, 3:] = 1e6
-    torch.testing.assert_close(net(x, mask)[0, :3], net(noisy, mask)[0, :3])
-    torch.testing.assert_close(net(x[:1, :3])[0], net(noisy, mask)[0, :3])
+    torch.testing.assert_close(net(x, context)[0, :3], net(noisy, context)[0, :3])
+    torch.testing.assert_close(net(x[:1, :3])[0], net(noisy, context)[0, :3])
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -166,8 +169,10 @@ def test_packed_rows_equal_rows_alone(lengths: list[int], waste: float) -> None:
     for causal in (True, False):
         net = MultiHeadAttention(8, 2).double()
         x = randn(sum(lengths), 8, grad=True)
-        packed = net(x, causal=causal, packing=Packing(torch.tensor(lengths), waste=waste))
-        alone = torch.cat([net(row[None], causal=causal)[0] for row in x.split(lengths)])
+        packing = Packing(torch.tensor(lengths), waste=waste)
+        packed = net(x, AttentionContext(causal=causal, packing=packing))
+        context = AttentionContext(causal=causal)
+        alone = torch.cat([net(row[None], context)[0] for row in x.split(lengths)])
         same((packed,), (alone,))
         weights = (x, *net.parameters())
         same(gradients(packed, *weights), gradients(alone, *weights))
@@ -237,9 +242,7 @@ def test_bad_input_is_refused_with_a_reason() -> None:
         with pytest.raises(ValueError, match="must fall from the first row to the last"):
             Packing(torch.tensor(wrong, dtype=torch.long))
     with pytest.raises(ValueError, match="give no mask"):
-        MultiHeadAttention(2)(
-            randn(3, 2).float(), causal_mask(3), packing=Packing(torch.tensor([3]))
-        )
+        AttentionContext(causal_mask(3), packing=Packing(torch.tensor([3])))
     for p in (-0.1, 1.0):
         with pytest.raises(ValueError, match="dropout must be"):
             Dropout(p)

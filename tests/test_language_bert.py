@@ -99,7 +99,7 @@ def test_loss_and_gradients_equal_those_of_transformers() -> None:
         "positions.weight": theirs.bert.embeddings.position_embeddings.weight,
         "dense.weight": theirs.cls.predictions.transform.dense.weight,
         "bias": theirs.cls.predictions.bias,
-        "transformer.blocks.0.expand.weight": theirs.bert.encoder.layer[
+        "transformer.blocks.0.up_proj.weight": theirs.bert.encoder.layer[
             0
         ].intermediate.dense.weight,
     }

@@ -1,4 +1,9 @@
-from .attention import MultiHeadAttention, fused_attention, scaled_dot_product_attention
+from .attention import (
+    AttentionContext,
+    MultiHeadAttention,
+    fused_attention,
+    scaled_dot_product_attention,
+)
 from .beams import Beam, beam_search
 from .cache import Cache, KeyValueCache
 from .descent import Descent, descend
@@ -31,6 +36,7 @@ __all__ = [
     "AdaGrad",
     "Adam",
     "AdamW",
+    "AttentionContext",
     "Beam",
     "Block",
     "Cache",

@@ -172,8 +172,8 @@ def _pairs(model: BERT, theirs: BertForMaskedLM) -> Iterator[tuple[Tensor, list[
             (block.attention.qkv, [read.query, read.key, read.value]),
             (block.attention.out, [added.dense]),
             (block.norm_attention, [added.LayerNorm]),
-            (block.expand, [layer.intermediate.dense]),
-            (block.shrink, [layer.output.dense]),
+            (block.up_proj, [layer.intermediate.dense]),
+            (block.down_proj, [layer.output.dense]),
             (block.norm_ffn, [layer.output.LayerNorm]),
         ]
     for ours, parts in layers:

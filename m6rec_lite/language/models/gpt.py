@@ -90,7 +90,7 @@ class GPT(ModelOnDisk, nn.Module):
         nn.init.normal_(self.positions.weight, std=0.02, generator=generator)
         for name, module in self.transformer.named_modules():
             if isinstance(module, nn.Linear):
-                ends_branch = name.endswith((".out", ".shrink"))
+                ends_branch = name.endswith((".out", ".down_proj"))
                 std = 0.02 / math.sqrt(2 * config.n_layers) if ends_branch else 0.02
                 nn.init.normal_(module.weight, std=std, generator=generator)
                 nn.init.zeros_(module.bias)

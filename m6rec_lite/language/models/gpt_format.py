@@ -165,8 +165,8 @@ def _pairs(model: GPT, theirs: GPT2LMHeadModel) -> Iterator[tuple[Tensor, Tensor
         for ours, turned in (
             (block.attention.qkv, layer.attn.c_attn),
             (block.attention.out, layer.attn.c_proj),
-            (block.expand, layer.mlp.c_fc),
-            (block.shrink, layer.mlp.c_proj),
+            (block.up_proj, layer.mlp.c_fc),
+            (block.down_proj, layer.mlp.c_proj),
         ):
             yield ours.weight, turned.weight.t()
             yield ours.bias, turned.bias

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from m6rec_lite.data.interactions import Histories
+from m6rec_lite.nn.attention import AttentionContext
 from m6rec_lite.nn.dropout import Dropout
-from m6rec_lite.nn.masks import causal_mask
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import LearnedPositions
 from m6rec_lite.nn.transformer import Transformer, TransformerConfig
@@ -59,14 +59,12 @@ class SASRecNetwork(NextItemNetwork):
     @torch.no_grad()
     def attention_maps(self, items: Tensor) -> np.ndarray:
         """Of one sequence ``(time,)``: ``(n_layers, n_heads, time, time)`` weights."""
-        time = len(items)
-        seen = causal_mask(time, device=items.device)
-        x = self.embed(items, torch.arange(time, device=items.device).flip(0))[None]
-        maps = []
+        x = self.embed(items, torch.arange(len(items), device=items.device).flip(0))[None]
+        maps, context = [], AttentionContext(causal=True)
         for block in self.transformer.blocks:
             # the norm stands before the branch, so the map is made from what the norm gives
-            maps.append(block.attention.weights(block.norm_attention(x), seen)[0])
-            x = block(x, causal=True)
+            maps.append(block.attention.weights(block.norm_attention(x), context)[0])
+            x = block(x, context)
         return torch.stack(maps).float().cpu().numpy()
 
 
