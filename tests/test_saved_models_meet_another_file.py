@@ -33,8 +33,8 @@ def _recommenders() -> dict[str, Recommender]:
         if "hidden_size" in model.get_params():
             made[name] = type(model)(**(model.get_params() | NETWORK))
     made["M6RecRetriever both"] = M6RecRetriever(**RETRIEVER)
-    made["M6RecRetriever text"] = M6RecRetriever(**RETRIEVER, reads="text")
-    made["M6RecRetriever ids"] = M6RecRetriever(**RETRIEVER, reads="ids")
+    made["M6RecRetriever text"] = M6RecRetriever(**RETRIEVER, item_input="text")
+    made["M6RecRetriever ids"] = M6RecRetriever(**RETRIEVER, item_input="ids")
     return made
 
 

@@ -1,4 +1,4 @@
-"""A network that foresees the next item: what it is asked, and how well it answers.
+"""Networks that predict the next item: scores, and figures on validation questions.
 
 It reads packed sequences of items and gives a state for each; items are scored by the product of a
 state with their embedding. GRU4Rec, SASRec and BERT4Rec each fill in what lies between.
@@ -42,7 +42,7 @@ class NextItemNetwork(nn.Module):
         """``(n_items,)`` added to the scores; None for none."""
         return None
 
-    def foresee(self, items: Tensor, packing: Packing) -> Tensor:
+    def predict_state(self, items: Tensor, packing: Packing) -> Tensor:
         """``(rows, hidden_size)``: the states that score what comes after each row."""
         return self(items, packing)[packing.ends]
 
@@ -61,7 +61,7 @@ class NextItemNetwork(nn.Module):
         scores = np.zeros((len(histories), histories.n_items), dtype=np.float32)
         for rows, batch in questions(histories, max_length):
             packing = Packing(batch["lengths"].to(weight.device))
-            states = self.foresee(batch["items"].to(weight.device), packing)
+            states = self.predict_state(batch["items"].to(weight.device), packing)
             found = states @ weight.t() if bias is None else states @ weight.t() + bias
             scores[rows] = found.float().cpu().numpy()
         return scores
