@@ -313,7 +313,7 @@ def test_an_item_without_training_rows_is_recommended_for_its_words() -> None:
     train = Interactions.from_frame(frame, item_ids=ids.ravel())
     asked = Histories.from_lists([row[:7].tolist() for row in ids], train.item_ids)
     for reads, wanted in (("text", True), ("both", True), ("ids", False)):
-        given = SMALL | {"reads": reads, "epochs": 8, "gaps": False}
+        given = SMALL | {"item_input": reads, "epochs": 8, "use_time_gaps": False}
         model = M6RecRetriever(**given).fit(train, items=items, progress=False)
         best = model.recommend(asked, k=1)["item_id"].to_numpy()
         assert (np.mean(best == cold) > 0.8) == wanted, (reads, best)
