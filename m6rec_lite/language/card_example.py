@@ -13,7 +13,8 @@ import re
 import sys
 from pathlib import Path
 
-from m6rec_lite.language.hub import load_config, quiet
+from m6rec_lite.language.hub import load_config
+from m6rec_lite.language.model_folder import quiet
 
 #: By ``model_type``: prompts whose answers have a clear first choice, so that no processor's
 #: rounding changes what is printed.

@@ -13,8 +13,7 @@ weights are those that the model's authors published, which their SHA-256 shows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
@@ -31,10 +30,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError
-from transformers.utils import logging as transformers_logging
 
 from m6rec_lite.data.folders import checkout_folder
-from m6rec_lite.language.model_folder import ModelError, check_folder, check_sums
+from m6rec_lite.language.model_folder import ModelError, check_folder, check_sums, quiet
 
 __all__ = [
     "MINILM",
@@ -42,11 +40,9 @@ __all__ = [
     "checkpoints",
     "describe_model",
     "find_model",
-    "first_available",
     "load_config",
     "load_model",
     "load_tokenizer",
-    "quiet",
 ]
 
 #: The encoder that a package carries: its name, its name on the hub, the package, its weights.
@@ -90,18 +86,6 @@ def find_model(name: str | Path) -> Path | str:
             f"'google-bert/bert-base-cased' ({error})"
         ) from error
     return name
-
-
-def first_available(*names: str | Path) -> str | Path:
-    """The first of some names that is on this disk, so that a chapter runs without a network.
-
-    Raises:
-        ModelError: if none is.
-    """
-    for name in names:
-        if isinstance(find_model(name), Path):
-            return name
-    raise ModelError(f"none of {', '.join(map(str, names))} is on this disk. {_offline_choices()}")
 
 
 def describe_model(name: str | Path) -> str:
@@ -279,20 +263,3 @@ def _packaged_minilm() -> Path | None:
             f"{MINILM_PACKAGE} again, or leave it out"
         )
     return folder
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No bars and reports of ``transformers`` while reading: what matters is an error here."""
-    level, bars = (
-        transformers_logging.get_verbosity(),
-        transformers_logging.is_progress_bar_enabled(),
-    )
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()

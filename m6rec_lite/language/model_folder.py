@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -92,6 +93,22 @@ def read_json(path: Path, advice: str) -> dict[str, Any]:
     return found
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence progress bars and reports of ``transformers`` while a model is read or written."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
 def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = None) -> Path:
     """Write ``config.json`` and ``model.safetensors``, and the tokenizer's files if it is given.
 
@@ -106,8 +123,6 @@ def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = No
         DiskFullError: if there is no room.
         NotADirectoryError: if there is a file of that name.
     """
-    from m6rec_lite.language.hub import quiet
-
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: name a folder to save the model in")
     folder.mkdir(parents=True, exist_ok=True)
