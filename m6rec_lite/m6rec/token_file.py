@@ -17,6 +17,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from m6rec_lite.data.files import new_folder
+from m6rec_lite.data.run_config import setting_differences
 from m6rec_lite.language.document import Document, encode_documents
 from m6rec_lite.language.tokenizer import Tokenizer
 
@@ -164,11 +165,10 @@ class TokenFile(Sequence[np.ndarray]):
         if not Path(folder).exists():
             return cls.write(folder, documents, tokenizer, of=of, progress=progress)
         found = cls(folder, tokenizer)
-        wanted = json.loads(json.dumps(dict(of)))
-        if found.about["of"] != wanted:
+        if changed := setting_differences(found.about["of"], json.loads(json.dumps(dict(of)))):
             raise TokenFileError(
-                f"{folder} holds the tokens of {found.about['of']}, wanted were those of {wanted}: "
-                "name another folder, or delete it to write it anew"
+                f"{folder} holds the tokens of other documents ({'; '.join(changed)}): name "
+                "another folder, or delete it to write it anew"
             )
         return found
 
