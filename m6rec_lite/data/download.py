@@ -8,8 +8,6 @@ beside its destination and renames the finished folder into place.
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import http.client
 import logging
 import os
@@ -23,9 +21,10 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from filelock import FileLock
 from tqdm.auto import tqdm
 
-from m6rec_lite.data.files import scratch_folder
+from m6rec_lite.data.files import NO_ROOM, file_hash, scratch_folder
 from m6rec_lite.data.folders import VARIABLE
 from m6rec_lite.data.tables import DataError
 
@@ -81,7 +80,7 @@ def fetch(
     part = destination.with_name(destination.name + ".part")
     with _writing(destination), _alone(part):
         if destination.exists():
-            if sha256 is not None and _digest(destination) != sha256:
+            if sha256 is not None and file_hash(destination) != sha256:
                 raise DownloadError(
                     f"{destination} exists but its checksum is not that of {url}; remove it"
                 )
@@ -97,7 +96,7 @@ def fetch(
             except _Broken as error:
                 last = error
                 continue
-            found = _digest(part)
+            found = file_hash(part)
             if sha256 is None or found == sha256:
                 os.replace(part, destination)
                 return destination
@@ -253,7 +252,7 @@ def _writing(destination: Path) -> Iterator[None]:
     except DataError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in NO_ROOM:
             if part.is_file() or part.is_symlink():
                 part.unlink()
             raise DownloadError(
@@ -268,30 +267,14 @@ def _writing(destination: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process is at the same path (on systems with ``flock``)."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two downloads at once fail on the checksum, and are retried
-        yield
-        return
+    """Wait until no other process works at the same path."""
     lock = path.with_name(f".{path.name}.lock")
-    while True:
-        file = lock.open("w")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                break
-        file.close()  # whoever held the lock removed it: queue at the new one
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        file.close()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with FileLock(lock):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows removes it on release
+                lock.unlink()
 
 
 def _unpack(archive: Path, folder: Path, files: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ import re
 import sys
 from pathlib import Path
 
+from m6rec_lite.data.files import write_text
 from m6rec_lite.language.hub import load_config
 from m6rec_lite.language.model_folder import quiet
 
@@ -71,7 +72,7 @@ def write_example(folder: Path) -> Path:
     )
     if n != 1:
         raise ValueError(f"{card} has no section 'Use' to write the example into")
-    card.write_text(text, encoding="utf-8")
+    write_text(card, text)
     return card
 
 
