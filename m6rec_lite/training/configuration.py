@@ -49,7 +49,7 @@ def describe(
     for group, rate in zip(optimizer.param_groups, run.base_rates, strict=True):
         kept = {key: _plain(value) for key, value in group.items() if key != "params"}
         groups.append(kept | {"lr": rate, "parameters": len(group["params"])})
-    found = {
+    config = {
         "model": {name: _shape(value) for name, value in run.model.state_dict().items()},
         "optimizer": {"class": type(optimizer).__name__, "groups": groups},
         "schedule": [round(schedule(step), 12) for step in LOOKED_AT] if schedule else None,
@@ -65,7 +65,7 @@ def describe(
         "config": dict(own),
     }
     try:
-        return json.loads(json.dumps(found))
+        return json.loads(json.dumps(config))
     except TypeError as error:
         raise TypeError(
             "config must hold numbers, texts, lists and dicts of them, so that it can be compared "

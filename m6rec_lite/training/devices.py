@@ -8,7 +8,7 @@ several processes, and adds gradients up between them. ::
     ACCELERATE_USE_CPU=true \
     accelerate launch --multi_gpu --num_processes 2 train.py         # two processes on CPU cores
 
-(The last line is no slip: ``--cpu`` in place of the variable starts a single process.)
+(The last line is meant as written: ``--cpu`` instead of the variable starts a single process.)
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ def _device(device: str | None, launched: bool) -> torch.device:
         if device is not None or only_cpu:
             return torch.device(device or "cpu")
         return PartialState().default_device
-    given = PartialState(cpu=only_cpu).device  # also joins the other processes, the first time
-    if device is not None and torch.device(device).type != given.type:
+    assigned = PartialState(cpu=only_cpu).device  # also joins the other processes, the first time
+    if device is not None and torch.device(device).type != assigned.type:
         raise ValueError(
-            f"device={device!r}, but the launcher gave this process {given}; leave device out"
+            f"device={device!r}, but the launcher gave this process {assigned}; leave device out"
         )
-    return given
+    return assigned
 
 
 def _precision(precision: str, device: torch.device) -> str:
