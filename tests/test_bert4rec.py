@@ -15,7 +15,7 @@ from m6rec_lite.data import Dataset, Histories, Interactions, leave_one_out
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders import BERT4Rec, Bigram
-from m6rec_lite.recommenders.sequences import MaskedBatches
+from m6rec_lite.recommenders.sequential.sequences import MaskedBatches
 from m6rec_lite.training import Callback, Checkpoints, Run
 
 N_ITEMS = 30
@@ -67,8 +67,8 @@ class Dense(nn.Module):
                 layer.self_attn.in_proj_weight.copy_(block.attention.qkv.weight)
                 layer.self_attn.in_proj_bias.copy_(block.attention.qkv.bias)
                 layer.self_attn.out_proj.load_state_dict(block.attention.out.state_dict())
-                layer.linear1.load_state_dict(block.expand.state_dict())
-                layer.linear2.load_state_dict(block.shrink.state_dict())
+                layer.linear1.load_state_dict(block.up_proj.state_dict())
+                layer.linear2.load_state_dict(block.down_proj.state_dict())
                 layer.norm1.load_state_dict(block.norm_attention.state_dict())
                 layer.norm2.load_state_dict(block.norm_ffn.state_dict())
             self.layers.append(layer)
@@ -148,7 +148,7 @@ def test_the_mask_is_never_recommended_however_it_is_drawn_to(train: Interaction
         model._network.mask.mul_(100)
     asked = Histories.from_lists([[3, 10, 17], [5]], train.item_ids)
     assert model.score(asked).shape == (2, N_ITEMS)
-    best = model.recommend(asked, k=1000, exclude_seen=False)
+    best = model.recommend(asked, k=1000, filter_viewed=False)
     assert set(best["item_id"]) == set(range(N_ITEMS))
 
 

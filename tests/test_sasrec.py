@@ -13,7 +13,7 @@ from m6rec_lite.data import Dataset, Histories, Interactions, leave_one_out
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders import Bigram, SASRec
-from m6rec_lite.recommenders.sequences import NextItemBatches
+from m6rec_lite.recommenders.sequential.sequences import NextItemBatches
 from m6rec_lite.training import Callback, CheckpointError, Checkpoints, Run
 
 N_ITEMS = 40
@@ -64,8 +64,8 @@ class Dense(nn.Module):
                 layer.self_attn.in_proj_weight.copy_(block.attention.qkv.weight)
                 layer.self_attn.in_proj_bias.copy_(block.attention.qkv.bias)
                 layer.self_attn.out_proj.load_state_dict(block.attention.out.state_dict())
-                layer.linear1.load_state_dict(block.expand.state_dict())
-                layer.linear2.load_state_dict(block.shrink.state_dict())
+                layer.linear1.load_state_dict(block.up_proj.state_dict())
+                layer.linear2.load_state_dict(block.down_proj.state_dict())
                 layer.norm1.load_state_dict(block.norm_attention.state_dict())
                 layer.norm2.load_state_dict(block.norm_ffn.state_dict())
             self.layers.append(layer)

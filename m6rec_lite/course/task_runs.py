@@ -39,13 +39,13 @@ from m6rec_lite.data import (
     load_dataset,
 )
 from m6rec_lite.evaluation import FixedScores, Report, compare, evaluate
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.new_domain import NewDomain, closed
 from m6rec_lite.m6rec.pretraining import pretrain
-from m6rec_lite.m6rec.recommender import M6RecRetriever
+from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.tasks import Ranking
 from m6rec_lite.recommenders import (
