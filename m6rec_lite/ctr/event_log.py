@@ -12,6 +12,7 @@ import numpy as np
 
 from m6rec_lite.data.ids import as_ids, find_ids
 from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.data.ragged import offsets_of, ranges
 from m6rec_lite.data.tables import DataError
 
 
@@ -121,8 +122,7 @@ def histories_before(
     if latest is not None:
         start = np.maximum(start, stop - latest)
     lengths = stop - start
-    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-    take = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], lengths)
+    offsets, take = offsets_of(lengths), ranges(start, lengths)
     histories = Histories(
         item_ids=log.item_ids,
         user_ids=user_ids,

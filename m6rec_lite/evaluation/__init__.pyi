@@ -22,7 +22,6 @@ from .ctr import (
 )
 from .ctr_compare import compare_auc
 from .lists import TopKLists, top_lists
-from .memory import MemoryMeter, peak_mib
 from .protocol import FixedScores, Ranker, evaluate, fit_and_evaluate
 from .questions import Questions
 from .ranking import ACCURACY, TargetRanks, accuracy, f1, hr, mrr, ndcg, precision, recall
@@ -34,7 +33,6 @@ __all__ = [
     "ACCURACY",
     "Cost",
     "FixedScores",
-    "MemoryMeter",
     "Meter",
     "PairedTest",
     "Questions",
@@ -68,7 +66,6 @@ __all__ = [
     "novelty",
     "overlap",
     "paired_test",
-    "peak_mib",
     "perplexity",
     "popularity_lift",
     "precision",

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from m6rec_lite.data.ragged import positions_in_rows
 from m6rec_lite.evaluation.ranking import check_k
 
 
@@ -77,7 +78,7 @@ class TopKLists:
             return self
         rows = np.repeat(np.arange(len(self.slots)), self.n_tied)
         order = np.lexsort((rng.random(len(rows)), rows))
-        place = np.arange(len(rows)) - np.repeat(self.tied.indptr[:-1], self.n_tied)
+        place = positions_in_rows(self.n_tied)
         chosen = order[place < self.slots[rows]]
         drawn = incidence(rows[chosen], self.tied.indices[chosen], self.tied.shape)
         empty = sparse.csr_array(self.tied.shape)
