@@ -1,0 +1,97 @@
+"""Exercise ``reconstruction_loss``: the autoencoder that could not be right."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
+
+
+def _loss(x: np.ndarray, z: np.ndarray) -> float:
+    """Mean binary cross-entropy, from scores: (n, tags) both."""
+    return float((np.logaddexp(0, z) - x * z).mean())
+
+
+def _log_softmax(z: np.ndarray) -> np.ndarray:
+    shifted = z - z.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def _as_class(x: np.ndarray, z: np.ndarray) -> float:
+    return float(-(x * _log_softmax(z)).sum(axis=1).mean())
+
+
+def _by_chances(x: np.ndarray, z: np.ndarray) -> float:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        p = 1 / (1 + np.exp(-z))
+        return float(-(x * np.log(p) + (1 - x) * np.log(1 - p)).mean())
+
+
+def _clipped(x: np.ndarray, z: np.ndarray) -> float:
+    with np.errstate(over="ignore"):
+        p = np.clip(1 / (1 + np.exp(-z)), 1e-7, 1 - 1e-7)
+    return float(-(x * np.log(p) + (1 - x) * np.log(1 - p)).mean())
+
+
+def _two_sides(x: np.ndarray, z: np.ndarray) -> float:
+    """A right answer written otherwise."""
+    there, absent = np.logaddexp(0, -z), np.logaddexp(0, z)
+    return float(np.where(np.asarray(x) == 1, there, absent).mean())
+
+
+_X = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
+_Z = np.array([[2.0, -1.0, 0.0, -3.0], [0.5, -2.0, 1.0, 4.0]])
+
+EXERCISE = Exercise(
+    id="reconstruction_loss",
+    title="The autoencoder that could not be right",
+    cases=(
+        Case((_X, np.zeros((2, 4))), np.log(2), note="scores of 0: every tag is a coin"),
+        Case((_X, _Z), _two_sides(_X, _Z)),
+        Case((_X, 40 * (2 * _X - 1)), 0.0, note="right about every tag, and sure"),
+        Case((_X, 1000 * (1 - 2 * _X)), 1000.0, note="wrong about every tag, and very sure"),
+    ),
+    known_wrong=(
+        KnownWrong(
+            _as_class,
+            "Still a softmax: tags compete for one unit of chance, so an item with two tags costs "
+            "at least 2 ln 2 however well it is rebuilt. Each tag is a yes or no of its own.",
+        ),
+        KnownWrong(
+            lambda x, z: float((np.logaddexp(0, -z) * x).mean()),
+            "Only tags that are there count. To say yes to everything is then perfect: count what "
+            "is said of absent tags too.",
+        ),
+        KnownWrong(
+            lambda x, z: float((np.logaddexp(0, z) - x * z).sum(axis=1).mean()),
+            "That is the sum over the tags, not the mean over all places of the table.",
+        ),
+        KnownWrong(
+            lambda x, z: float(((z - x) ** 2).mean()),
+            "Squared error on scores: a score of 40 for a tag that is there is right, and costs "
+            "1,521. Turn scores into chances, and take their logarithm.",
+        ),
+        KnownWrong(
+            _by_chances,
+            "The logarithm of a chance that was rounded to 0 is infinite. From scores it is exact: "
+            "-ln sigmoid(z) = np.logaddexp(0, -z).",
+        ),
+        KnownWrong(
+            _clipped,
+            "Chances are clipped, so from some score on being wrong costs no more, and teaches no "
+            "more. From scores the loss is exact: -ln sigmoid(z) = np.logaddexp(0, -z).",
+        ),
+        KnownWrong(
+            lambda x, z: -_loss(x, z),
+            "The sign: a loss falls to 0 as the answer becomes right.",
+        ),
+    ),
+    tolerance=1e-9,
+    hints=(
+        "What does the loss as found say of a rebuilding that is right about every tag?",
+        "Each tag is a yes or no: -ln sigmoid(z) where it is there, -ln(1 - sigmoid(z)) where not.",
+        "1 - sigmoid(z) = sigmoid(-z), and -ln sigmoid(z) = np.logaddexp(0, -z).",
+    ),
+    notice="A loss that the right answer does not minimise cannot teach it. Before you train, ask "
+    "what your loss says of the perfect output.",
+)
