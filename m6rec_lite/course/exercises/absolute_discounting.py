@@ -10,14 +10,6 @@ Counted = dict[str, int]
 Shares = dict[str, float]
 
 
-def _discounted(follows: Counted, lower: Shares, D: float) -> Shares:
-    total = sum(follows.values())
-    if not total:
-        return dict(lower)
-    gamma = D * len(follows) / total
-    return {w: max(follows.get(w, 0) - D, 0) / total + gamma * p for w, p in lower.items()}
-
-
 def _variant(
     seen: Callable[[float, float, float, float], float],
     unseen: Callable[[float, float, float, float], float],
@@ -59,14 +51,17 @@ EXERCISE = Exercise(
     cases=(
         Case(
             args=({"boots": 2, "poles": 1}, _LOWER, 0.75),
-            expected=_discounted({"boots": 2, "poles": 1}, _LOWER, 0.75),
+            expected={"boots": 1.25 / 3 + 0.1, "poles": 0.25 / 3 + 0.1, "good": 0.25, "not": 0.05},
             note="after 'the'",
         ),
         Case(
             args=({"good": 5, "not": 2}, _LOWER, 0.5),
-            expected=_discounted({"good": 5, "not": 2}, _LOWER, 0.5),
+            expected={"boots": 0.2 / 7, "poles": 0.2 / 7, "good": 5 / 7, "not": 1.6 / 7},
         ),
-        Case(args=({"good": 4}, _LOWER, 1.0), expected=_discounted({"good": 4}, _LOWER, 1.0)),
+        Case(
+            args=({"good": 4}, _LOWER, 1.0),
+            expected={"boots": 0.05, "poles": 0.05, "good": 0.875, "not": 0.025},
+        ),
         Case(args=({}, _LOWER, 0.75), expected=_LOWER, note="nothing ever followed"),
     ),
     known_wrong=(

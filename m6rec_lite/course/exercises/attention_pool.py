@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import softmax
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
@@ -22,11 +23,6 @@ def _weights(scores: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _pool(states: np.ndarray, mask: np.ndarray, query: np.ndarray) -> np.ndarray:
     return np.einsum("bt,btd->bd", _weights(_scores(states, query), mask), states)
-
-
-def _softmax(scores: np.ndarray, axis: int) -> np.ndarray:
-    grown = np.exp(scores - scores.max(axis=axis, keepdims=True))
-    return grown / grown.sum(axis=axis, keepdims=True)
 
 
 def _pooled_by(
@@ -75,17 +71,17 @@ EXERCISE = Exercise(
     ),
     known_wrong=(
         KnownWrong(
-            _pooled_by(lambda scores, mask: _softmax(scores, 1) * mask),
+            _pooled_by(lambda scores, mask: softmax(scores, 1) * mask),
             "The mask comes after the softmax, so the weights of the real states do not add up to "
             "1: padding has eaten its share. Mask the scores.",
         ),
         KnownWrong(
-            _pooled_by(lambda scores, mask: _softmax(scores * mask, 1)),
+            _pooled_by(lambda scores, mask: softmax(scores * mask, 1)),
             "Padding has a score of 0, and e to the 0 is 1: it takes part. A hidden score is "
             "minus infinity.",
         ),
         KnownWrong(
-            _pooled_by(lambda scores, mask: _softmax(scores, 1)),
+            _pooled_by(lambda scores, mask: softmax(scores, 1)),
             "The mask is not used: padding is pooled like any state.",
         ),
         KnownWrong(
@@ -106,7 +102,7 @@ EXERCISE = Exercise(
             "That is the masked mean: the query is not used.",
         ),
         KnownWrong(
-            _pooled_by(lambda scores, mask: _softmax(np.where(mask, scores, -1e30), 1)),
+            _pooled_by(lambda scores, mask: softmax(np.where(mask, scores, -1e30), 1)),
             "All is right but for a row without any real state, where equal scores of minus "
             "something make a mean of the padding. Its vector is 0.",
         ),

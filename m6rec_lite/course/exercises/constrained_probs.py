@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import softmax
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    chances = np.exp(logits - logits.max())
-    return chances / chances.sum()
-
-
 def _constrained(logits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """The right answer: what is forbidden has -inf."""
-    return _softmax(np.where(allowed, logits, -np.inf))
+    return softmax(np.where(allowed, logits, -np.inf))
 
 
 def _without_maximum(logits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
@@ -31,7 +27,7 @@ EXERCISE = Exercise(
     title="A mask of zeros",
     cases=(
         Case((_LOGITS, _SOME), _constrained(_LOGITS, _SOME), note="what is allowed is unlikely"),
-        Case((_LOGITS, np.ones(4, dtype=bool)), _softmax(_LOGITS), note="all is allowed"),
+        Case((_LOGITS, np.ones(4, dtype=bool)), softmax(_LOGITS), note="all is allowed"),
         Case((_LOGITS, np.arange(4) == 2), [0.0, 0.0, 1.0, 0.0], note="one token is"),
         Case((-_LOGITS, _SOME), _constrained(-_LOGITS, _SOME), note="what is allowed is likely"),
         Case(
@@ -47,12 +43,12 @@ EXERCISE = Exercise(
     ),
     known_wrong=(
         KnownWrong(
-            lambda logits, allowed: _softmax(logits * allowed),
+            lambda logits, allowed: softmax(logits * allowed),
             "A logit of 0 is not a chance of 0: it is e⁰ = 1 before normalising, more than any "
             "negative logit has.",
         ),
         KnownWrong(
-            lambda logits, allowed: _softmax(logits) * allowed,
+            lambda logits, allowed: softmax(logits) * allowed,
             "What is left does not add up to 1: divide by its sum, or mask before the softmax.",
         ),
         KnownWrong(
@@ -60,11 +56,11 @@ EXERCISE = Exercise(
             "The mask is turned round: `allowed` is True where a token may come.",
         ),
         KnownWrong(
-            lambda logits, allowed: _softmax(np.where(allowed, logits, -1.0)),
+            lambda logits, allowed: softmax(np.where(allowed, logits, -1.0)),
             "A small logit is still a chance. Only -inf is none.",
         ),
         KnownWrong(
-            lambda logits, allowed: _softmax(np.where(allowed, logits, -100.0)),
+            lambda logits, allowed: softmax(np.where(allowed, logits, -100.0)),
             "-100 is a small logit, and still larger than -300. Only -inf is no chance.",
         ),
         KnownWrong(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 
@@ -13,19 +11,14 @@ def _weights(V: int, d: int, L: int, f: int, positions: int) -> int:
     return (V + positions) * d + L * block + 2 * d
 
 
-def _built(V: int, d: int, L: int, f: int, positions: int) -> int:
-    attention = [(d, 3 * d), (3 * d,), (d, d), (d,)]
-    net = [(d, f), (f,), (f, d), (d,)]
-    block = [*attention, *net, (d,), (d,), (d,), (d,)]
-    return sum(int(np.prod(s)) for s in [(V, d), (positions, d), *(block * L), (d,), (d,)])
-
-
-_SIZES = ((4096, 96, 2, 384, 128), (100, 8, 1, 16, 10), (50_000, 64, 3, 256, 512))
-
 EXERCISE = Exercise(
     id="count_parameters",
     title="Count the weights",
-    cases=tuple(Case(size, _built(*size)) for size in _SIZES),
+    cases=(
+        Case((4096, 96, 2, 384, 128), 629_376),
+        Case((100, 8, 1, 16, 10), 1_496),
+        Case((50_000, 64, 3, 256, 512), 3_382_848),
+    ),
     known_wrong=(
         KnownWrong(
             lambda V, d, L, f, positions: _weights(V, d, L, f, positions) + V * d,

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-def _gated(title, description, there, W, c, decide=_sigmoid, blank=0.0) -> np.ndarray:
+def _gated(title, description, there, W, c, decide=expit, blank=0.0) -> np.ndarray:
     """The right answer; with another way to decide, a wrong one."""
     description = np.where(there[:, None], description, blank)
     g = decide(np.concatenate([title, description], axis=1) @ W + c)
     return np.where(there[:, None], g * title + (1 - g) * description, title)
 
 
-def _row_by_row(title, description, there, W, c) -> np.ndarray:
-    rows = []
-    for t, d, has in zip(title, description, there, strict=True):
-        g = _sigmoid(np.hstack([t, d]) @ W + c) if has else 1.0
-        rows.append(g * t + (1 - g) * d if has else t)
-    return np.stack(rows)
-
-
 def _missing_as_zero(title, description, there, W, c) -> np.ndarray:
     description = np.where(there[:, None], description, 0.0)
-    g = _sigmoid(np.concatenate([title, description], axis=1) @ W + c)
+    g = expit(np.concatenate([title, description], axis=1) @ W + c)
     return g * title + (1 - g) * description
 
 
 def _unmasked(title, description, there, W, c) -> np.ndarray:
-    g = _sigmoid(np.concatenate([title, description], axis=1) @ W + c)
+    g = expit(np.concatenate([title, description], axis=1) @ W + c)
     return g * title + (1 - g) * description
 
 
@@ -45,11 +34,6 @@ def _turned(title, description, there, W, c) -> np.ndarray:
         - _gated(title, description, there, W, c),
         title,
     )
-
-
-def _softmax(x: np.ndarray) -> np.ndarray:
-    grown = np.exp(x - x.max(axis=1, keepdims=True))
-    return grown / grown.sum(axis=1, keepdims=True)
 
 
 def _dropped(title, description, there, W, c) -> np.ndarray:
@@ -71,7 +55,7 @@ def _gate_cases() -> tuple[Case, ...]:
         Case((*both, zero, certain), [[1.0, 4.0], [0.0, 2.0]], note="a gate that is sure"),
         Case(
             (_TITLE, _DESCRIPTION, _THERE, _W, _C),
-            _row_by_row(_TITLE, _DESCRIPTION, _THERE, _W, _C),
+            _gated(_TITLE, _DESCRIPTION, _THERE, _W, _C),
             note="the last item has no description",
         ),
     )
@@ -97,7 +81,7 @@ EXERCISE = Exercise(
             "The gate is turned round: g weighs the title and 1 - g the description.",
         ),
         KnownWrong(
-            lambda *given: _gated(*given, decide=_softmax),
+            lambda *given: _gated(*given, decide=lambda x: softmax(x, axis=1)),
             "A softmax over dimensions makes them compete with each other. Each decides for "
             "itself: a sigmoid.",
         ),

@@ -22,15 +22,6 @@ def _loss(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
     return _share_of_right(np.exp(scores) / q[item], _copies(item))
 
 
-def _loss_by_loops(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
-    total, n = 0.0, len(item)
-    for i in range(n):
-        weights = [np.exp(scores[i, j]) / q[item[j]] for j in range(n)]
-        total -= np.log(sum(w for w, k in zip(weights, item, strict=True) if k == item[i]))
-        total += np.log(sum(weights))
-    return total / n
-
-
 def _copies_dropped(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float:
     weights = np.exp(scores) / q[item]
     weights = np.where(_copies(item) & ~np.eye(len(item), dtype=bool), 0.0, weights)
@@ -73,7 +64,7 @@ def _log_q_cases() -> tuple[Case, ...]:
     for cosines, who, shares, note in rows:
         item = np.array(who)
         given = (cosines[:, item], item, np.array(shares))
-        cases.append(Case(given, _loss_by_loops(*given), note=note))
+        cases.append(Case(given, _loss(*given), note=note))
     return tuple(cases)
 
 

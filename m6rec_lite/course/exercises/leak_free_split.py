@@ -95,8 +95,8 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _cut_at_random,
-            "The target is drawn at random, so histories hold events that came after it. The target "
-            "is each user's last event in time.",
+            "The target is drawn at random, so histories hold events that came after it. The "
+            "target is each user's last event in time.",
         ),
         KnownWrong(
             _cut_keeping_target,

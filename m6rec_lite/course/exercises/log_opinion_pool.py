@@ -17,10 +17,6 @@ def _raw(base: np.ndarray, experts: np.ndarray, weights: np.ndarray) -> np.ndarr
     return base * np.prod((experts / base) ** weights[:, None], axis=0)
 
 
-def _pool(base: np.ndarray, experts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return _normal(_raw(base, experts, weights))
-
-
 _BASE = np.array([0.40, 0.20, 0.20, 0.20])
 _EXPERTS = np.array([[0.30, 0.40, 0.05, 0.25], [0.30, 0.05, 0.40, 0.25]])
 
@@ -35,7 +31,7 @@ EXERCISE = Exercise(
     cases=lambda: tuple(
         Case(
             args=(_BASE, _EXPERTS[:n], np.array(weights)),
-            expected=_pool(_BASE, _EXPERTS[:n], np.array(weights)),
+            expected=_normal(_raw(_BASE, _EXPERTS[:n], np.array(weights))),
             note=note,
         )
         for n, weights, note in (

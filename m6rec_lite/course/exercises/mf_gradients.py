@@ -54,26 +54,19 @@ def _gaps_as_zero(ratings, known, mu, u, v, lam):
     return tuple(p - e + g for p, e, g in zip(penalty, errors, gaps, strict=True))
 
 
-def _by_loop(ratings, known, mu, u, v, lam):
-    du, dv = np.zeros_like(u), np.zeros_like(v)
-    for i, j in zip(*np.nonzero(known), strict=True):
-        e = ratings[i, j] - mu - u[i] @ v[j]
-        du[i] += lam * u[i] - e * v[j]
-        dv[j] += lam * v[j] - e * u[i]
-    return du, dv
-
-
 EXERCISE = Exercise(
     id="mf_gradients",
     title="The gradient with its penalty",
     cases=(
         Case(
             args=(_R, _KNOWN, _MU, _U, _V, 0.0),
-            expected=_by_loop(_R, _KNOWN, _MU, _U, _V, 0.0),
+            expected=_gradient()(_R, _KNOWN, _MU, _U, _V, 0.0),
             note="no penalty",
         ),
-        Case(args=(_R, _KNOWN, _MU, _U, _V, 0.5), expected=_by_loop(_R, _KNOWN, _MU, _U, _V, 0.5)),
-        Case(args=(*_ratings(1), 0.1), expected=_by_loop(*_ratings(1), 0.1)),
+        Case(
+            args=(_R, _KNOWN, _MU, _U, _V, 0.5), expected=_gradient()(_R, _KNOWN, _MU, _U, _V, 0.5)
+        ),
+        Case(args=(*_ratings(1), 0.1), expected=_gradient()(*_ratings(1), 0.1)),
     ),
     known_wrong=(
         KnownWrong(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+from scipy.special import softmax
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 _DRAWS = np.random.default_rng(5)
-
-
-def _softmax(scores: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Exponentials of the scores, adding up to 1 along the axis."""
-    grown = np.exp(scores - scores.max(axis=axis, keepdims=True))
-    return grown / grown.sum(axis=axis, keepdims=True)
+_softmax = partial(softmax, axis=-1)
 
 
 def _scores(q: np.ndarray, k: np.ndarray) -> np.ndarray:
@@ -74,6 +72,6 @@ EXERCISE = Exercise(
         "What should the weights of one query add up to? Sum them along both axes.",
         "With all values equal to 2, every mean is 2: which operation makes a mean of values?",
     ),
-    notice="_softmax(QK'/sqrt(d)) / V stands in published articles. A square example cannot tell "
+    notice="softmax(QK'/sqrt(d)) / V stands in published articles. A square example cannot tell "
     "axes apart, and equal sizes hide a wrong operation: test with sizes that all differ.",
 )
