@@ -9,13 +9,10 @@ import numpy as np
 from m6rec_lite.course.exercises.bits_per_byte import Logs, _judge
 
 
-def _by_products(logprobs: Logs, text: str) -> list[float]:
-    """By the probability of the whole text."""
-    p = float(np.prod(np.exp(logprobs)))
-    return [p ** (-1 / len(logprobs)), -math.log2(p) / len(bytes(text, "utf-8"))]
+def _in_bits(logprobs: Logs, text: str) -> list[float]:
+    """In base 2 throughout."""
+    bits = -np.array(logprobs) / math.log(2)
+    return [2 ** bits.mean(), bits.sum() / len(bytes(text, "utf-8"))]
 
 
-CORRECT = (
-    _judge,
-    lambda logprobs, text: _by_products(logprobs, text),
-)
+CORRECT = (_judge, _in_bits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
@@ -19,6 +20,17 @@ def _weights(scores: np.ndarray, mask: np.ndarray) -> np.ndarray:
     scores = np.where(mask, scores, -1e30)
     grown = np.exp(scores - scores.max(axis=1, keepdims=True)) * mask
     return grown / np.maximum(grown.sum(axis=1, keepdims=True), 1e-30)
+
+
+def _shifted(shift: Callable[[np.ndarray], Any]) -> Callable[..., np.ndarray]:
+    """The weights, with something else than each row's maximum taken off the scores."""
+
+    def weigh(scores: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            grown = np.exp(scores - shift(np.where(mask, scores, -1e30))) * mask
+            return grown / np.maximum(grown.sum(axis=1, keepdims=True), 1e-30)
+
+    return weigh
 
 
 def _pool(states: np.ndarray, mask: np.ndarray, query: np.ndarray) -> np.ndarray:
@@ -43,6 +55,7 @@ _STATES = np.array([[[2 * _L, 0, 0, 1], [0, 4, 0, 0], [9, 9, 9, 9]], [[9, 9, 9, 
 _MASK = np.array([[True, True, False], [False, True, True]])
 _ASK = np.array([2.0, 0.0, 0.0, 0.0])
 _FAR = np.array([[[800.0, 0.0], [0.0, 1.0], [-3.0, 2.0]]])
+_TWO = np.array([*_FAR, [[0.0, 1.0], [0.0, 2.0], [0.0, 3.0]]])
 
 EXERCISE = Exercise(
     id="attention_pool",
@@ -67,6 +80,11 @@ EXERCISE = Exercise(
             args=(_FAR, np.array([[True, True, True]]), np.array([2.0, 0.0])),
             expected=[[800.0, 0.0]],
             note="e to the 1131 is infinite",
+        ),
+        Case(
+            args=(_TWO, np.array([[True] * 3] * 2), np.array([2.0, 0.0])),
+            expected=[[800.0, 0.0], [0.0, 2.0]],
+            note="large scores in the first row, small ones in the second",
         ),
     ),
     known_wrong=(
@@ -105,6 +123,16 @@ EXERCISE = Exercise(
             _pooled_by(lambda scores, mask: softmax(np.where(mask, scores, -1e30), 1)),
             "All is right but for a row without any real state, where equal scores of minus "
             "something make a mean of the padding. Its vector is 0.",
+        ),
+        KnownWrong(
+            _pooled_by(_shifted(lambda scores: 0.0)),
+            "The numbers overflow: e to the 1131 is infinite, and infinite over infinite is NaN. "
+            "Take the largest score of each row off first.",
+        ),
+        KnownWrong(
+            _pooled_by(_shifted(np.max)),
+            "The largest score of the whole batch is taken off, and a row with small scores "
+            "underflows to 0. Take off each row's own: max(axis=1, keepdims=True).",
         ),
     ),
     hints=(

@@ -17,6 +17,8 @@ EXERCISE = Exercise(
         Case(([3, 14, 15, 9, 2, 6], 4, 99), [9, 2, 6, 99], note="longer than max_length"),
         Case(([3, 14, 15], 3, 99), [14, 15, 99], note="as long as max_length"),
         Case(([], 5, 99), [99], note="an empty history"),
+        Case(([3, 14], 1, 99), [99], note="room for the mask alone"),
+        Case(([7, 3, 7, 7], 9, 99), [7, 3, 7, 7, 99], note="an item taken again"),
     ),
     known_wrong=(
         KnownWrong(
@@ -47,6 +49,17 @@ EXERCISE = Exercise(
             ),
             "The row is filled up with masks. Each is a question, and says that an item is hidden "
             "there; filling needs a token of its own, or none.",
+        ),
+        KnownWrong(
+            lambda history, max_length, mask: [*history[-(max_length - 1) :], mask],
+            "Where there is room for the mask alone everything is kept: history[-0:] is the whole "
+            "list. Cut from the front, history[max(0, len(history) - max_length + 1) :].",
+        ),
+        KnownWrong(
+            lambda history, max_length, mask: _question(
+                list(dict.fromkeys(history)), max_length, mask
+            ),
+            "Items that come again are dropped. A history is a sequence: keep every event.",
         ),
     ),
     hints=(

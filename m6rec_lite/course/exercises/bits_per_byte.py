@@ -11,6 +11,12 @@ from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 Logs = list[float]
 
 
+def _by_product(logprobs: Logs, text: str) -> tuple[float, float]:
+    p = float(np.prod(np.exp(logprobs)))
+    with np.errstate(divide="ignore"):
+        return float(np.power(p, -1 / len(logprobs))), -np.log2(p) / len(text.encode())
+
+
 def _judge(logprobs: Logs, text: str) -> tuple[float, float]:
     nats = -sum(logprobs)
     return math.exp(nats / len(logprobs)), nats / math.log(2) / len(text.encode())
@@ -30,7 +36,15 @@ EXERCISE = Exercise(
             note="three characters of three bytes each",
         ),
         Case(args=([math.log(1 / 2)] * 6, "oh no"), expected=(2.0, 6 / 5), note="a coin a token"),
-        Case(args=([0.0, 0.0], "ok"), expected=(1.0, 0.0), note="everything foreseen"),
+        Case(args=([0.0, 0.0], "ok"), expected=(1.0, 0.0), note="every token is certain"),
+        Case(
+            args=([math.log(1 / 4)] * 4, " hm \n"), expected=(4.0, 8 / 5), note="spaces are bytes"
+        ),
+        Case(
+            args=([math.log(1 / 1024)] * 400, "x" * 1000),
+            expected=(1024.0, 4.0),
+            note="the probability of the whole text is 0 in floating point",
+        ),
     ),
     known_wrong=(
         KnownWrong(
@@ -69,6 +83,19 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda logprobs, text: (2 ** -float(np.mean(logprobs)), _judge(logprobs, text)[1]),
             "2 to the power of nats. Natural logarithms go with exp, those of base 2 with 2 **.",
+        ),
+        KnownWrong(
+            _by_product,
+            "The probability of a long text is 0 in floating point: multiplying underflows. Add "
+            "up the logarithms, and never leave them.",
+        ),
+        KnownWrong(
+            lambda logprobs, text: _judge(logprobs, text.strip()),
+            "Spaces and line ends at the ends of the text are bytes, too: do not strip it.",
+        ),
+        KnownWrong(
+            lambda logprobs, text: _judge(logprobs, text)[::-1],
+            "The two numbers are exchanged: the perplexity first, then the bits a byte.",
         ),
     ),
     hints=(

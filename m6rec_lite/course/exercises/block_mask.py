@@ -52,6 +52,7 @@ EXERCISE = Exercise(
             ([4], "one alone: the causal mask"),
             ([1, 1, 2], "documents of one token"),
             ([2, 0, 1], "an empty one between"),
+            ([12, 2], "a long one"),
         )
     ),
     known_wrong=(
@@ -87,6 +88,16 @@ EXERCISE = Exercise(
             lambda lengths: (_packed(lengths)[0], np.arange(sum(lengths))),
             "The mask is right, but positions run on across the border. Each document starts at 0, "
             "as if it stood alone; else the same text has other vectors behind another.",
+        ),
+        KnownWrong(
+            _changed(lambda mask: mask.astype(int)),
+            "The mask holds numbers. Attention reads a mask of numbers as something to add to the "
+            "scores: a mask of bool says what may be looked at.",
+        ),
+        KnownWrong(
+            _changed(lambda mask: mask & ~np.tri(len(mask), k=-9, dtype=bool)),
+            "A token far into a document no longer sees its beginning. It sees all that came "
+            "before it in its document, however long that is.",
         ),
     ),
     hints=(

@@ -1,4 +1,4 @@
-"""Exercise ``continuation_probs``: kneser-Ney's continuation counts."""
+"""Exercise ``continuation_probs``: Kneser-Ney's continuation counts."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ EXERCISE = Exercise(
         ),
         Case(args=([["a", "b", "a", "b", "c"]],), expected={"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}),
         Case(args=([["a", "a"], ["b", "a"], ["c"]],), expected={"a": 1.0}),
+        Case(
+            args=([["very", "very", "good"]],),
+            expected={"very": 1 / 2, "good": 1 / 2},
+            note="a word stands before itself",
+        ),
     ),
     known_wrong=(
         KnownWrong(
@@ -76,6 +81,11 @@ EXERCISE = Exercise(
             lambda sentences: _continuation(_across(sentences)),
             "Pairs run from the end of one sentence into the start of the next. Pair the tokens of "
             "each sentence by itself.",
+        ),
+        KnownWrong(
+            lambda sentences: _shares(Counter(b for a, b in set(_pairs(sentences)) if a != b)),
+            "Pairs of a word with itself are left out. In 'very very' a word stands before 'very': "
+            "count it like any other.",
         ),
     ),
     hints=(

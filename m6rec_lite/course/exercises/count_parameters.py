@@ -48,6 +48,26 @@ EXERCISE = Exercise(
             lambda V, d, L, f, positions: _weights(V, d, 1, f, positions),
             "That is one block's; there are L, each with weights of its own.",
         ),
+        KnownWrong(
+            lambda V, d, L, f, positions: _weights(V, d, L, 4 * d, positions),
+            "f is taken to be 4d. The net between is f wide, whatever that is.",
+        ),
+        KnownWrong(
+            lambda V, d, L, f, positions: _weights(V, d, L, f, positions) - L * 4 * d,
+            "4d numbers a block are missing: the biases of attention, or the two norms.",
+        ),
+        KnownWrong(
+            lambda V, d, L, f, positions: _weights(V, d, L, f, positions) - L * (f + d),
+            "The biases of the net are missing: f behind the first map, d behind the second.",
+        ),
+        KnownWrong(
+            lambda V, d, L, f, positions: _weights(V, d, L, f, positions) - (2 * L + 1) * d,
+            "A norm has a scale and a shift, 2d in all: here it has one of them.",
+        ),
+        KnownWrong(
+            lambda V, d, L, f, positions: _weights(V, d, L, f, positions) - L * d * f,
+            "The net has two maps: one from d to f, and one back.",
+        ),
     ),
     hints=(
         "Count a block first: four maps from d to d, one from d to f, one back, two norms.",

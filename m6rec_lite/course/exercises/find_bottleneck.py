@@ -53,7 +53,36 @@ WIRE = _rows(
     ("layer norm", "small kernels", 400, 8.0, 8.0, 0.0),
     ("send gradients", "gradients", 8, 92.0, 92.0, 34.0),
 )
+#: A large model on a fast wire: what is left is what the device is for.
+LARGE = _rows(
+    ("training step", "products", 1, 121.0, 1.0, 0.0),
+    ("matrix product", "products", 96, 90.0, 90.0, 0.0),
+    ("read a batch", "data", 1, 60.0, 60.0, 58.0),
+    ("layer norm", "small kernels", 400, 5.0, 5.0, 0.0),
+    ("gelu", "small kernels", 200, 4.0, 4.0, 0.0),
+    ("add", "small kernels", 800, 3.0, 3.0, 0.0),
+    ("send gradients", "gradients", 8, 18.0, 18.0, 12.0),
+)
+#: The kernels are many and short, the other kinds one long operation each; reading is nested.
+NESTED = _rows(
+    ("training step", "products", 1, 110.0, 1.0, 0.0),
+    ("matrix product", "products", 96, 37.0, 37.0, 0.0),
+    ("read a batch", "data", 1, 34.0, 4.0, 0.0),
+    ("tokenize", "data", 64, 30.0, 30.0, 0.0),
+    ("layer norm", "small kernels", 4, 14.0, 14.0, 0.0),
+    ("gelu", "small kernels", 2, 14.0, 14.0, 0.0),
+    ("add", "small kernels", 8, 14.0, 14.0, 0.0),
+    ("copy", "small kernels", 9, 14.0, 14.0, 0.0),
+    ("send gradients", "gradients", 8, 16.0, 16.0, 8.0),
+)
 PROFILES = {"A": WAITS, "B": SCATTERED, "C": WIRE}
+
+
+def _mean_of_kind(rows: Sequence[tuple]) -> str:
+    waits: dict[str, list[float]] = {}
+    for row in map(Row._make, rows):
+        waits.setdefault(row.kind, []).append(row.own - row.hidden)
+    return max(waits, key=lambda kind: sum(waits[kind]) / len(waits[kind]))
 
 
 def _largest(rows: Sequence[tuple], value: Callable[[Row], float]) -> str:
@@ -72,6 +101,8 @@ EXERCISE = Exercise(
         Case((WAITS,), "data", note="profile A"),
         Case((SCATTERED,), "small kernels", note="profile B"),
         Case((WIRE,), "gradients", note="profile C"),
+        Case((LARGE,), "products", note="a profile that the text does not show"),
+        Case((NESTED,), "small kernels", note="another"),
     ),
     known_wrong=(
         KnownWrong(
@@ -91,6 +122,23 @@ EXERCISE = Exercise(
             lambda rows: max(map(Row._make, rows), key=lambda row: row.own - row.hidden).kind,
             "The longest *operation* is named. Many short ones of a kind can be more together: "
             "add up by kind.",
+        ),
+        KnownWrong(
+            _mean_of_kind,
+            "That is the mean of each kind's operations. Many short ones cost what they add up "
+            "to: take the sum.",
+        ),
+        KnownWrong(
+            lambda rows: _largest(
+                [row for row in rows if row[1] != "products"], lambda r: r.own - r.hidden
+            ),
+            "Products are left out. They are useful work, and the step waits for them all the "
+            "same: in a profile without fault they are what takes longest.",
+        ),
+        KnownWrong(
+            lambda rows: _largest(rows[1:], lambda row: row.total - row.hidden),
+            "Without the first row `total` still counts twice: reading a batch holds the "
+            "tokenizing. Add up `own`.",
         ),
     ),
     hints=(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.special import expit, softmax
 
@@ -24,6 +26,13 @@ def _missing_as_zero(title, description, there, W, c) -> np.ndarray:
 def _unmasked(title, description, there, W, c) -> np.ndarray:
     g = expit(np.concatenate([title, description], axis=1) @ W + c)
     return g * title + (1 - g) * description
+
+
+def _absent_if(absent: Callable[[np.ndarray], np.ndarray]) -> Callable[..., np.ndarray]:
+    """The right rule, with ``there`` guessed from the descriptions."""
+    return lambda title, description, there, W, c: _gated(
+        title, description, ~absent(description).all(axis=1), W, c
+    )
 
 
 def _turned(title, description, there, W, c) -> np.ndarray:
@@ -57,6 +66,11 @@ def _gate_cases() -> tuple[Case, ...]:
             (_TITLE, _DESCRIPTION, _THERE, _W, _C),
             _gated(_TITLE, _DESCRIPTION, _THERE, _W, _C),
             note="the last item has no description",
+        ),
+        Case(
+            (_TITLE[:2], np.array([[0.0, 0.0], [7.0, 7.0]]), np.array([True, False]), _W, _C),
+            [[expit(1.0), 0.0], [0.0, 2.0]],
+            note="a description of zeros, and numbers where there is none",
         ),
     )
 
@@ -98,6 +112,16 @@ EXERCISE = Exercise(
         KnownWrong(
             _dropped,
             "Items without a description are gone: there is a row for each item.",
+        ),
+        KnownWrong(
+            _absent_if(np.isnan),
+            "What is missing is guessed from NaN. `there` says it, and a table may hold any "
+            "number where nothing is.",
+        ),
+        KnownWrong(
+            _absent_if(lambda description: (description == 0) | np.isnan(description)),
+            "A description of zeros is taken for a missing one. Zeros are numbers like others: ask "
+            "`there`.",
         ),
     ),
     hints=(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
@@ -10,6 +13,21 @@ from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 def _means(nats: np.ndarray, kind: np.ndarray, weights: np.ndarray) -> np.ndarray:
     n = np.bincount(kind, minlength=len(weights))
     return np.bincount(kind, weights=nats, minlength=len(weights)) / np.maximum(n, 1)
+
+
+def _of_means(mean: Callable[[np.ndarray], float]) -> Callable[..., float]:
+    """The joint loss with another mean over an objective's tokens."""
+
+    def joint(nats: np.ndarray, kind: np.ndarray, weights: np.ndarray) -> float:
+        there = np.unique(kind)
+        return float(np.average([mean(nats[kind == k]) for k in there], weights=weights[there]))
+
+    return joint
+
+
+def _nan_if_absent(nats: np.ndarray, kind: np.ndarray, weights: np.ndarray) -> float:
+    absent = set(range(len(weights))) - set(kind)
+    return math.nan if absent else _of_means(np.mean)(nats, kind, weights)
 
 
 _NATS = np.array([4.0] * 6 + [2.0] * 2)
@@ -26,6 +44,16 @@ EXERCISE = Exercise(
             (np.array([1.0, 3.0]), np.array([0, 0]), np.array([1.0, 1.0])),
             2.0,
             note="a batch without the second objective",
+        ),
+        Case(
+            (np.array([1.0, 1.0, 7.0]), np.array([1, 1, 1]), np.array([5.0, 2.0])),
+            3.0,
+            note="a batch without the first",
+        ),
+        Case(
+            (np.array([2.0, 6.0, 8.0]), np.array([2, 2, 1]), np.array([9.0, 1.0, 3.0])),
+            5.0,
+            note="three objectives, two of them there",
         ),
     ),
     known_wrong=(
@@ -60,6 +88,25 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda nats, kind, weights: float((weights[kind] * nats).sum() / weights.sum()),
             "Each objective is summed over its tokens, not averaged: it grows with the batch.",
+        ),
+        KnownWrong(
+            _of_means(np.median),
+            "That is the median of an objective's tokens. Take their mean.",
+        ),
+        KnownWrong(
+            lambda nats, kind, weights: float(
+                np.average(
+                    [nats[kind == k].mean() for k in dict.fromkeys(kind)],
+                    weights=weights[: len(set(kind))],
+                )
+            ),
+            "The weights are handed out in the order in which objectives turn up. weights[k] "
+            "belongs to objective k, whether the others are there or not.",
+        ),
+        KnownWrong(
+            _nan_if_absent,
+            "The mean of no tokens is NaN, and it spreads. Leave out an objective that is not "
+            "there.",
         ),
     ),
     hints=(

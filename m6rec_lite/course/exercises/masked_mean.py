@@ -31,11 +31,11 @@ def _one_length(states: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 _STATES = np.array(
     [
         [[1.0, 2.0], [3.0, 4.0], [9.0, 9.0], [9.0, 9.0]],
-        [[2.0, 0.0], [4.0, 2.0], [6.0, 4.0], [8.0, 6.0]],
+        [[2.0, 0.0], [4.0, 2.0], [5.0, 3.0], [13.0, 9.0]],
         [[5.0, -5.0], [7.0, 7.0], [7.0, 7.0], [7.0, 7.0]],
     ]
 )
-_MEANS = [[2.0, 3.0], [5.0, 3.0], [5.0, -5.0]]
+_MEANS = [[2.0, 3.0], [6.0, 3.5], [5.0, -5.0]]
 
 EXERCISE = Exercise(
     id="masked_mean",
@@ -78,6 +78,25 @@ EXERCISE = Exercise(
                 axis=1
             ),
             "That is the largest number, not the mean.",
+        ),
+        KnownWrong(
+            lambda states, lengths: np.stack(
+                [
+                    np.median(row[:n], axis=0) if n else 0 * row[0]
+                    for row, n in zip(states, lengths, strict=True)
+                ]
+            ),
+            "That is the median. The mean adds up all states and divides by their number.",
+        ),
+        KnownWrong(
+            lambda states, lengths: np.stack(
+                [
+                    (row[0] + row[n - 1]) / 2 if n else 0 * row[0]
+                    for row, n in zip(states, lengths, strict=True)
+                ]
+            ),
+            "That is the middle between the first state and the last. The mean takes in those "
+            "between.",
         ),
     ),
     hints=(

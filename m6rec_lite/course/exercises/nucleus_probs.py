@@ -47,6 +47,11 @@ EXERCISE = Exercise(
         Case(args=(_MIXED, 0.3), expected=[0, 1, 0, 0, 0], note="one token is enough: greedy"),
         Case(args=(_FALLING, 1.0), expected=_FALLING, note="p = 1 keeps everything"),
         Case(args=(_FALLING, 0.8), expected=_nucleus(_FALLING, 0.8), note="a tie: the earlier one"),
+        Case(
+            args=(np.full(32, 1 / 32), 0.5),
+            expected=[1 / 16] * 16 + [0] * 16,
+            note="32 tokens tie",
+        ),
     ),
     known_wrong=(
         KnownWrong(

@@ -26,7 +26,7 @@ def _before(document: np.ndarray) -> np.ndarray:
 def _mask_cases() -> tuple[Case, ...]:
     inputs = (
         ([1, 1, 1, 1, 1], [1, 1, 1, 0, 0], "one document, three tokens known"),
-        ([1, 1, 1, 2, 2, 2, 2, 0], [1, 1, 0, 1, 1, 0, 0, 0], "two documents and a pad"),
+        ([1, 1, 1, 2, 2, 2, 2, 0, 0], [1, 1, 0, 1, 1, 0, 0, 0, 0], "two documents and two pads"),
         ([1, 1, 1], [0, 0, 0], "nothing is known"),
     )
     rows = [(np.array(a), np.array(b, dtype=bool), note) for a, b, note in inputs]
@@ -70,6 +70,21 @@ EXERCISE = Exercise(
                 document, known[None, :] | np.tri(len(document), k=-1, dtype=bool)
             ),
             "A written token does not see itself. Its own state may: it foretells the next one.",
+        ),
+        KnownWrong(
+            lambda document, known: _mask(document, known).astype(int),
+            "The mask holds numbers. Attention adds a mask of numbers to the scores; a mask of "
+            "bool says what may be seen.",
+        ),
+        KnownWrong(
+            lambda document, known: ~_mask(document, known),
+            "The mask is turned round: True is what may be seen, as in "
+            "scaled_dot_product_attention.",
+        ),
+        KnownWrong(
+            lambda document, known: _within(document, known[None, :]) | _before(document),
+            "`&` binds more tightly than `|`: put what is joined by `|` in brackets, then `&` it "
+            "with the same document.",
         ),
     ),
     hints=(

@@ -36,6 +36,12 @@ EXERCISE = Exercise(
     title="The autoencoder that could not be right",
     cases=(
         Case((_X, np.zeros((2, 4))), np.log(2), note="scores of 0: every tag is a coin"),
+        Case((np.array([[0.0, 0.0], [1.0, 0.0]]), np.zeros((2, 2))), np.log(2), note="no tags"),
+        Case(
+            (np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([[9.0, 9.0], [40.0, 40.0]])),
+            np.logaddexp(0, 9) / 2,
+            note="an item without tags, rebuilt with all of them",
+        ),
         Case((_X, _Z), _loss(_X, _Z)),
         Case((_X, 40 * (2 * _X - 1)), 0.0, note="right about every tag, and sure"),
         Case((_X, 1000 * (1 - 2 * _X)), 1000.0, note="wrong about every tag, and very sure"),
@@ -73,6 +79,11 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda x, z: -_loss(x, z),
             "The sign: a loss falls to 0 as the answer becomes right.",
+        ),
+        KnownWrong(
+            lambda x, z: _loss(x[x.any(axis=1)], z[x.any(axis=1)]),
+            "Items without tags are skipped. To say that none of the tags is there is an answer, "
+            "too: count it.",
         ),
     ),
     tolerance=1e-9,

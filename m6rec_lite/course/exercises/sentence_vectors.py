@@ -9,6 +9,11 @@ from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 Output = tuple[np.ndarray, np.ndarray]
 
 
+def _mask_as_length(output: Output, mask: np.ndarray) -> np.ndarray:
+    rows = zip(output[0], np.asarray(mask).sum(axis=1), strict=True)
+    return np.stack([row[:n].mean(axis=0) if n else 0 * row[0] for row, n in rows])
+
+
 def _sum_over_places(output: Output, mask: np.ndarray) -> np.ndarray:
     return (output[0] * np.asarray(mask)[:, :, None]).mean(axis=1)
 
@@ -39,6 +44,11 @@ EXERCISE = Exercise(
             args=((_STATES[:2], _POOLED[:2]), np.array([[1, 1, 1, 1], [0, 0, 0, 0]])),
             expected=[[3.0, 3.0], [0.0, 0.0]],
             note="an empty text",
+        ),
+        Case(
+            args=((_STATES[1:2, ::-1], _POOLED[1:2]), _MASK[1:2, ::-1]),
+            expected=_MEANS[1:2],
+            note="padded in front",
         ),
     ),
     known_wrong=(
@@ -75,6 +85,11 @@ EXERCISE = Exercise(
                 axis=1
             ),
             "That is the largest number of each dimension, not the mean.",
+        ),
+        KnownWrong(
+            _mask_as_length,
+            "The mask is taken for a length, as if padding always stood behind. Some tokenizers "
+            "pad in front: multiply by the mask, position by position.",
         ),
     ),
     hints=(

@@ -45,18 +45,36 @@ def _without_end(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]
     return reads, writes[:-1]
 
 
+def _by_value(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
+    found = [(tokens.index(tokens[a]), tokens.index(tokens[a]) + b - a) for a, b in spans]
+    return _taken_out(tokens, found)
+
+
+def _from_first_span(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
+    spans[0]  # raises where there is none
+    return _taken_out(tokens, spans)
+
+
+def _without_tail(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
+    end = spans[-1][1] if spans else len(tokens)
+    return _taken_out(tokens[:end], spans)
+
+
+_AGAIN = ["good", "boots", ",", "very", "good", "boots"]
 _WORDS = ["A", "woman", ",", "Oslo", ".", "clicked", "Alpine", "Trek", "Boots"]
 
 EXERCISE = Exercise(
     id="span_infilling",
     title="Take spans out",
     cases=lambda: tuple(
-        Case((_WORDS, spans), _taken_out(_WORDS, spans), note=note)
-        for spans, note in (
-            ([(2, 4), (6, 8)], "two spans within"),
-            ([(0, 1), (7, 9)], "one at either end"),
-            ([(5, 6)], "one token"),
-            ([(0, 9)], "all of it: nothing is left"),
+        Case((words, spans), _taken_out(words, spans), note=note)
+        for words, spans, note in (
+            (_WORDS, [(2, 4), (6, 8)], "two spans within"),
+            (_WORDS, [(0, 1), (7, 9)], "one at either end"),
+            (_WORDS, [(5, 6)], "one token"),
+            (_WORDS, [(0, 9)], "all of it: nothing is left"),
+            (_AGAIN, [(1, 2), (4, 6)], "words that come twice"),
+            (_WORDS, [], "no span"),
         )
     ),
     known_wrong=(
@@ -89,6 +107,20 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda tokens, spans: _taken_out(tokens, [(a, b + 1) for a, b in spans]),
             "`stop` is the first token that stays, as in tokens[start:stop].",
+        ),
+        KnownWrong(
+            _by_value,
+            "A span is looked for by its first word, and found where that word stands first. "
+            "Words come again: go by the numbers in `spans`.",
+        ),
+        KnownWrong(
+            _from_first_span,
+            "Without a span there is nothing to take the first of: all is read, and only [BOS] "
+            "and [EOS] are written.",
+        ),
+        KnownWrong(
+            _without_tail,
+            "What stands behind the last span is lost: tokens[at:] is read, too.",
         ),
     ),
     hints=(
