@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import test_recommenders_contract as contract
 import torch
 from torch.nn import functional as F
 
@@ -22,6 +21,7 @@ from m6rec_lite.m6rec.retriever_network import gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval, in_batch_softmax
 from m6rec_lite.m6rec.tasks.task import collate
 from m6rec_lite.recommenders import Recommender
+from tests import test_recommenders_contract as contract
 
 DATASET = load_dataset("bazaar")
 SPLIT = leave_one_out(DATASET)

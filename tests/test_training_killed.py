@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-import training_program
-from training_program import shared_out
 
 from m6rec_lite.training import CheckpointError
+from tests import training_program
+from tests.training_program import shared_out
 
 PROGRAM = Path(training_program.__file__)
 
