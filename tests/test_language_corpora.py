@@ -229,20 +229,6 @@ def test_windows_without_overlap_hold_every_token_once() -> None:
     assert (batches.n_cut, batches.n_empty) == (2, 1)
 
 
-def test_an_epoch_depends_on_its_numbers_alone() -> None:
-    rows = [list(range(100 * n, 100 * n + 5)) for n in range(30)]
-    batches = TokenBatches(rows, tokens=20)
-    first, again = batches.epoch(1, 0), batches.epoch(1, 0)
-    backwards = [rows_of(first[i]) for i in reversed(range(len(first)))][::-1]
-    assert backwards == [rows_of(batch) for batch in again]
-    others = [batches.epoch(1, 1), batches.epoch(2, 0)]
-    assert all(rows_of(other[0]) != rows_of(first[0]) for other in others)
-    straight = TokenBatches(rows, tokens=20, shuffle=False).epoch(1, 0)
-    assert [row[0][0] for batch in straight for row in rows_of(batch)] == [
-        100 * n for n in range(30)
-    ]
-
-
 def test_a_batch_of_ones_own_is_given_a_generator_of_its_own() -> None:
     rows = [list(range(9))] * 6
     batches = TokenBatches(rows, tokens=8, build=lambda parts, draw: draw.random())

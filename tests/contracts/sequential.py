@@ -72,7 +72,10 @@ CASES = {
         GRU4Rec,
         reads=12,
         causal=True,
-        learns={"hidden_size": 32, "epochs": 30, "lr": 0.01, "batch_size": 32, "dropout": 0.0, "negatives": 12},
+        learns={
+            "hidden_size": 32, "epochs": 30, "lr": 0.01, "batch_size": 32, "dropout": 0.0,
+            "negatives": 12,
+        },
         losses=(
             {"loss": "ce"},
             {"loss": "ce", "steps": 5},
