@@ -64,6 +64,7 @@ def test_shipped_tables_have_the_recorded_hash():
     assert about["world_version"] == bazaar.WORLD_VERSION == shipped().card.version
 
 
+@pytest.mark.slow
 def test_rebuilding_gives_the_shipped_tables():
     """The same dials and seed, the same decoded tables (under the pinned versions)."""
     about = json.loads((storage.HOME / "world.json").read_text(encoding="utf-8"))

@@ -20,7 +20,10 @@ from tests.training_program import shared_out
 
 PROGRAM = Path(training_program.__file__)
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL and fork are POSIX's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL and fork are POSIX's"),
+]
 
 
 def environment() -> dict[str, str]:
