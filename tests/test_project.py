@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -81,6 +82,15 @@ def tracked() -> list[Path]:
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_the_citation_names_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)  # what cff 1.2.0 requires
+    assert cited["cff-version"] == "1.2.0"
+    assert cited["version"] == project()["version"]
+    assert cited["license"] == project()["license"]
+    assert not {"doi", "url", "repository"} & set(cited)
 
 
 def test_no_file_names_a_package_index_or_a_path_of_one_machine():
