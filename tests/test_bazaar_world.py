@@ -19,11 +19,7 @@ from m6rec_lite.data.bazaar.stream import generate_to_parquet
 from m6rec_lite.data.bazaar.world import DAY, DAYS, END, N_INTERESTS, START
 from m6rec_lite.data.splits import leave_one_out
 from m6rec_lite.data.tables import DataError, Dataset
-
-
-@cache
-def shipped() -> Dataset:
-    return load_dataset("bazaar")
+from tests.worlds import shipped
 
 
 @cache
