@@ -10,7 +10,7 @@ import torch
 from m6rec_lite.data import Histories, Interactions
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders import BERT4Rec
-from m6rec_lite.recommenders.sequences import MaskedBatches
+from m6rec_lite.recommenders.sequential.sequences import MaskedBatches
 from tests.contracts.sequential import N_ITEMS, SMALL, chain
 
 
@@ -26,7 +26,7 @@ def test_the_mask_is_never_recommended_however_it_is_drawn_to(train: Interaction
         model._network.mask.mul_(100)
     asked = Histories.from_lists([[3, 10, 17], [5]], train.item_ids)
     assert model.score(asked).shape == (2, N_ITEMS)
-    best = model.recommend(asked, k=1000, exclude_seen=False)
+    best = model.recommend(asked, k=1000, filter_viewed=False)
     assert set(best["item_id"]) == set(range(N_ITEMS))
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from m6rec_lite.course import click_runs
 from m6rec_lite.course.click_runs import RIVALS, ClickRuns, against, main
+from m6rec_lite.ctr.base import PopularityCTR
+from m6rec_lite.ctr.linear import LogisticCTR
 from m6rec_lite.data import Dataset, bazaar
 from m6rec_lite.evaluation.ctr import auc
-from m6rec_lite.recommenders.ctr import PopularityCTR
-from m6rec_lite.recommenders.ctr_features import LogisticCTR
 
 
 @pytest.fixture(scope="module")

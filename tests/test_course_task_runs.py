@@ -20,8 +20,8 @@ from m6rec_lite.course.task_runs import (
 )
 from m6rec_lite.data import bazaar, leave_one_out
 from m6rec_lite.evaluation import FixedScores, evaluate
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel

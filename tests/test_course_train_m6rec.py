@@ -17,13 +17,13 @@ from m6rec_lite.course import train_m6rec as command
 from m6rec_lite.course.m6rec_tuning import NEGATIVES, Work, World, kinds_of, named_tasks
 from m6rec_lite.course.stages import Stages
 from m6rec_lite.course.train_m6rec import main, train
+from m6rec_lite.ctr.impressions import split_by_time
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.bazaar import generate
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecModel
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.tasks import Ranking, Scoring, Together
-from m6rec_lite.recommenders.impressions import split_by_time
 from m6rec_lite.training.signals import Interrupted
 
 PRETRAINING = {"steps": 40, "lines": 4, "vocab_size": 1500, "validations": 1}

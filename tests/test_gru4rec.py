@@ -10,8 +10,8 @@ from torch import nn
 from m6rec_lite.data import Interactions
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders import GRU4Rec
-from m6rec_lite.recommenders.parallel import ParallelBatches
-from m6rec_lite.recommenders.sequences import NextItemBatches
+from m6rec_lite.recommenders.sequential.sequences import NextItemBatches
+from m6rec_lite.recommenders.sequential.session_parallel import ParallelBatches
 from tests.contracts.sequential import N_ITEMS, SMALL, chain
 
 

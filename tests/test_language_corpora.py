@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from m6rec_lite.data import DataError, Dataset, Split
-from m6rec_lite.language.behaviour import BehaviourText, Document
-from m6rec_lite.language.corpora import (
+from m6rec_lite.language.text.behaviour import BehaviourText, Document
+from m6rec_lite.language.text.corpora import (
     Corpus,
     TokenBatch,
     TokenBatches,

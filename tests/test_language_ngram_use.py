@@ -14,7 +14,7 @@ from m6rec_lite.language import (
     NGram,
     WittenBell,
 )
-from m6rec_lite.language.pruning import gains, prune
+from m6rec_lite.language.ngrams.pruning import gains, prune
 from tests.test_language_ngram import CAT, SETTINGS, drawn_text
 
 # Generation

@@ -11,13 +11,13 @@ import torch
 
 from m6rec_lite.data import leave_one_out
 from m6rec_lite.data.bazaar import generate
-from m6rec_lite.language import pretraining
-from m6rec_lite.language.bert import IGNORED
-from m6rec_lite.language.document import encode_documents
-from m6rec_lite.language.hub import ModelError, checkpoints
-from m6rec_lite.language.pretraining import ABOUT, Pretrained, judge, load, main, pretrain
-from m6rec_lite.language.recipes import Recipe, batches_of, documents
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.models import pretraining
+from m6rec_lite.language.models.bert import IGNORED
+from m6rec_lite.language.models.hub import ModelError, checkpoints
+from m6rec_lite.language.models.pretraining import ABOUT, Pretrained, evaluate_lm, main, pretrain
+from m6rec_lite.language.models.recipes import Recipe, batches_of, documents
+from m6rec_lite.language.text.document import encode_documents
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.training.checkpoints import CheckpointError, Checkpoints
 
 TINY = {"vocab_size": 600, "window": 64, "hidden_size": 16, "n_layers": 1, "n_heads": 2}
@@ -59,7 +59,9 @@ def test_judge_is_the_sum_of_the_log_probabilities(bazaar, bazaar_split):
     tokenizer = Tokenizer.train([d.text for d in corpus.train], 600)
     torch.manual_seed(1)
     model = pretraining.build(recipe, tokenizer).double().eval()
-    found = judge(model, tokenizer, batches_of(recipe, tokenizer, corpus.held_out, shuffle=False))
+    found = evaluate_lm(
+        model, tokenizer, batches_of(recipe, tokenizer, corpus.held_out, shuffle=False)
+    )
     nats = tokens = 0.0
     for row in encode_documents(tokenizer, corpus.held_out):
         for start in range(0, len(row) - 1, recipe.window):  # windows, as TokenBatches cuts them
@@ -89,7 +91,7 @@ def test_the_folder_opens_here_and_in_transformers(made):
     kind = AutoModelForCausalLM if model.recipe.kind == "gpt" else AutoModelForMaskedLM
     ids = torch.arange(20, 40)[None]
     theirs = kind.from_pretrained(folder).eval()
-    again = load(folder)
+    again = Pretrained.load(folder)
     with torch.no_grad():
         ours = model.model.logits(model.model(ids))
         torch.testing.assert_close(theirs(ids).logits, ours, atol=1e-4, rtol=1e-4)
@@ -104,10 +106,10 @@ def test_the_folder_opens_here_and_in_transformers(made):
 
 def test_the_reported_figures_are_found_again_from_the_folder(made, bazaar, bazaar_split):
     _, folder = made
-    again = load(folder)
+    again = Pretrained.load(folder)
     corpus = documents(again.recipe, bazaar, bazaar_split)["behaviour"]
     asked = batches_of(again.recipe, again.tokenizer, corpus.held_out, shuffle=False)
-    found = judge(again.model, again.tokenizer, asked)
+    found = evaluate_lm(again.model, again.tokenizer, asked)
     assert found == pytest.approx(again.metrics["behaviour"], rel=1e-6)
 
 
@@ -183,11 +185,11 @@ def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
     options += ["--parts", "title", "--share", "0.3", "--checkpoint", str(tmp_path / "saves")]
     main(["gpt", "--dataset", "bazaar", "--out", str(tmp_path / "mine"), *options])
     told = json.loads(capsys.readouterr().out)
-    made = load(tmp_path / "mine")
+    made = Pretrained.load(tmp_path / "mine")
     assert made.recipe.parts == ("title",)
     assert told["behaviour"] == made.metrics["behaviour"]
     card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
-    assert "python -m m6rec_lite.language.pretraining gpt --dataset bazaar" in card
+    assert "python -m m6rec_lite.language.models.pretraining gpt --dataset bazaar" in card
 
 
 def test_the_command_reads_another_bazaar(tmp_path, monkeypatch, capsys):
@@ -222,14 +224,14 @@ def test_load_refuses_what_was_not_made_here(made, tmp_path):
     model, _ = made
     model.model.save_pretrained(tmp_path / "bare", model.tokenizer)
     with pytest.raises(ModelError, match="pretraining"):
-        load(tmp_path / "bare")
+        Pretrained.load(tmp_path / "bare")
 
 
 @pytest.mark.parametrize("name", ["bazaar-gpt", "bazaar-bert"])
 def test_a_kept_checkpoint_is_as_good_as_its_card_says(name, bazaar, bazaar_split):
     if name not in checkpoints():
         pytest.skip(f"checkpoints/{name} is not here")
-    kept = load(name)
+    kept = Pretrained.load(name)
     about = json.loads((checkpoints()[name] / ABOUT).read_text(encoding="utf-8"))
     dials = dict(re.findall(r"(\w+)=(\d+)", about["dataset"]))
     if dials:  # it was trained on another bazaar
@@ -240,7 +242,7 @@ def test_a_kept_checkpoint_is_as_good_as_its_card_says(name, bazaar, bazaar_spli
     sizes = {"items": None, "behaviour": 30}  # all the items, some of the people
     for kind, n in sizes.items():
         asked = batches_of(kept.recipe, kept.tokenizer, corpora[kind].held_out[:n], shuffle=False)
-        found = judge(kept.model, kept.tokenizer, asked)
+        found = evaluate_lm(kept.model, kept.tokenizer, asked)
         near = 1e-4 if n is None else 0.1
         for figure in ("nats_a_token", "bits_a_byte"):
             assert found[figure] == pytest.approx(kept.metrics[kind][figure], rel=near), kind

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from m6rec_lite.data import DataError, Dataset
-from m6rec_lite.language.reviews import ReviewSource
+from m6rec_lite.language.text.reviews import ReviewSource
 
 
 @pytest.fixture(scope="module", params=["en", "zh"])

@@ -8,9 +8,9 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from m6rec_lite.data import DataError, Histories
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.causal_lm import CausalLM
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.causal_lm import CausalLM
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from m6rec_lite.ctr.base import PopularityCTR
+from m6rec_lite.ctr.din import DIN
+from m6rec_lite.ctr.encoder import Encoder
+from m6rec_lite.ctr.event_log import Timeline, histories_before
+from m6rec_lite.ctr.impressions import GROUPS, known_at, split_by_time
+from m6rec_lite.ctr.linear import LogisticCTR, MachineCTR, fit_logistic
 from m6rec_lite.data import DataError, Interactions
-from m6rec_lite.recommenders.ctr import PopularityCTR
-from m6rec_lite.recommenders.ctr_features import LogisticCTR, MachineCTR, fit_logistic
-from m6rec_lite.recommenders.din import DIN
-from m6rec_lite.recommenders.encoder import Encoder
-from m6rec_lite.recommenders.impressions import GROUPS, known_at, split_by_time
-from m6rec_lite.recommenders.past import Timeline, histories_before
 from tests.contracts.clicks import START, before, fitted, world
 
 rows_of_a_log = st.lists(

@@ -8,7 +8,7 @@ from m6rec_lite.data import Histories, Interactions
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders import NotFittedError, SASRec
-from m6rec_lite.recommenders.sequences import NextItemBatches
+from m6rec_lite.recommenders.sequential.sequences import NextItemBatches
 from tests.contracts.sequential import SMALL, chain, network
 
 ROWS = [[0, 1, 2, 3, 4], [5, 3, 1], [2, 2, 6, 7], [7, 6, 5, 4, 3, 2, 1, 0]]

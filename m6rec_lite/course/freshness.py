@@ -114,12 +114,13 @@ def _behind(module: str, name: str, used: set[str] | None, root: Path) -> set[Pa
     if path is None:
         return set()
     if path.name == "__init__.py":
-        # also under ``if TYPE_CHECKING``, where stands what is imported on first use
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        exports = path.with_suffix(".pyi")  # lazy exports are declared there
+        exports = exports if exports.is_file() else path
+        for node in ast.walk(ast.parse(exports.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     if (alias.asname or alias.name) == name:
-                        source = _absolute(node, path, root)
+                        source = _absolute(node, exports, root)
                         return _behind(source, alias.name, None, root) if source else set()
     return {path}
 

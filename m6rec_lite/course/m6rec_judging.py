@@ -12,6 +12,8 @@ import numpy as np
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.m6rec_tuning import World
 from m6rec_lite.course.task_runs import asked, ranked, some_users
+from m6rec_lite.ctr.base import labelled
+from m6rec_lite.ctr.impressions import split_by_time
 from m6rec_lite.data import Split
 from m6rec_lite.data.bazaar.oracle import OracleRecommender
 from m6rec_lite.data.ids import is_id
@@ -19,7 +21,7 @@ from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evalu
 from m6rec_lite.evaluation.ctr import ctr_metrics
 from m6rec_lite.m6rec.click_model import mended
 from m6rec_lite.m6rec.model import M6RecModel
-from m6rec_lite.m6rec.recommender import M6RecRetriever
+from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.m6rec.tasks import (
     Examples,
     Task,
@@ -33,8 +35,6 @@ from m6rec_lite.m6rec.tasks.trie import TitleTrie
 from m6rec_lite.m6rec.tasks.truth import Truth
 from m6rec_lite.m6rec.tasks.writing import text_figures
 from m6rec_lite.recommenders import Bigram, Popularity
-from m6rec_lite.recommenders.ctr import labelled
-from m6rec_lite.recommenders.impressions import split_by_time
 
 #: Which rows a task that writes is judged by, and tokens that it may write.
 WRITES = {

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from m6rec_lite.ctr.impressions import split_by_time
 from m6rec_lite.data import Dataset, Split, leave_one_out
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
@@ -34,7 +35,6 @@ from m6rec_lite.m6rec.tasks import (
 )
 from m6rec_lite.m6rec.tasks.rows import first_events
 from m6rec_lite.m6rec.tasks.together import ADAPT
-from m6rec_lite.recommenders.impressions import split_by_time
 from m6rec_lite.training import Callback, History
 
 #: Rows without a click kept for each with one; the answers are mended for it (``click_model``).

@@ -28,8 +28,8 @@ from m6rec_lite.data.bazaar.reviews import aspect_of
 from m6rec_lite.data.ids import is_id
 from m6rec_lite.evaluation.significance import bootstrap_interval
 from m6rec_lite.evaluation.text import perplexity
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks import (

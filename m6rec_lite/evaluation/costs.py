@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+import pandas as pd
+
 from m6rec_lite.data.holdout import Split
 from m6rec_lite.evaluation.memory import MemoryMeter
 
@@ -56,17 +58,24 @@ class Meter:
         self.cost = Cost(seconds, self._memory.peak_mib - self._memory.start_mib)
 
 
-def measure_fit(model: Any, split: Split, **tables: Any) -> Cost:
-    """Fit a model on a split's training rows and say what it took.
+def measure_fit(
+    model: Any,
+    split: Split,
+    *,
+    items: pd.DataFrame | None = None,
+    users: pd.DataFrame | None = None,
+    progress: bool = True,
+) -> Cost:
+    """Fit a model on a split's training rows and measure seconds and memory.
 
     Args:
-        model: anything with ``fit(train, *, validation=…, …)``.
+        model: anything with ``fit(train, *, validation, items, users, progress)``; fitted in place.
         split: its ``train`` and ``validation`` are given to the model, its ``test`` is not.
-        tables: further arguments of ``fit``, such as ``items=dataset.items``.
-
-    Returns:
-        the cost; the model is fitted in place.
+        items: the items table, for the models that read it.
+        users: the users table, for the models that read it.
+        progress: show a bar where fitting takes long.
     """
+    tables = {"items": items, "users": users}
     with Meter() as meter:
-        model.fit(split.train, validation=split.validation, **tables)
+        model.fit(split.train, validation=split.validation, progress=progress, **tables)
     return meter.cost

@@ -76,7 +76,7 @@ def evaluate(
     items: pd.DataFrame | np.ndarray | sparse.sparray | None = None,
     oracle: Ranker | Report | None = None,
     sampled_negatives: int | None = None,
-    exclude_seen: bool = True,
+    filter_viewed: bool = True,
     batch_size: int = 1024,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -103,7 +103,7 @@ def evaluate(
         sampled_negatives: rank the targets among so many items drawn from the others instead of
             all. Only to show what that distorts: the figures are far higher, and can put models in
             another order. Beyond-accuracy figures are then left out.
-        exclude_seen: take the items of the history out of the ranking.
+        filter_viewed: take the items of the history out of the ranking.
         batch_size: histories scored at once, at most; fewer where the catalogue is large.
         bootstrap: draws for the 95 % intervals; 0 for none.
         seed: of bootstrap, sampled negatives and the pairs of users behind ``overlap``.
@@ -134,7 +134,7 @@ def evaluate(
     for ranker in (model, oracle):
         if ranker is not None and not isinstance(ranker, Report):
             _check_ranker(ranker, split)
-    questions = Questions(split, on, exclude_seen)
+    questions = Questions(split, on, filter_viewed)
     beyond = None
     if sampled_negatives is None:
         beyond = BeyondAccuracy(split, questions, items, ks, seed)
@@ -180,7 +180,7 @@ def evaluate(
         metrics |= beyond.overall()
     best = {metric: _mean(np.concatenate(parts)) for metric, parts in truth.items()} or None
     if isinstance(oracle, Report):
-        best = _oracle_figures(oracle, split, on, sampled_negatives, exclude_seen, ks)
+        best = _oracle_figures(oracle, split, on, sampled_negatives, filter_viewed, ks)
     fit = fit_cost or Cost(float("nan"), float("nan"))
     costs = {
         "fit_seconds": fit.seconds,
@@ -197,7 +197,7 @@ def evaluate(
         split_hash=split.hash,
         on=on,
         ranking="full" if sampled_negatives is None else f"sampled:{sampled_negatives}",
-        exclude_seen=exclude_seen,
+        filter_viewed=filter_viewed,
         k=ks,
         n_users=n,
         n_skipped=questions.n_skipped,
@@ -220,23 +220,44 @@ def fit_and_evaluate(
     model: Any,
     split: Split,
     *,
+    k: int | tuple[int, ...] = (5, 10, 20),
+    on: Literal["test", "validation"] = "test",
     items: pd.DataFrame | None = None,
     users: pd.DataFrame | None = None,
+    oracle: Ranker | Report | None = None,
+    sampled_negatives: int | None = None,
+    filter_viewed: bool = True,
+    batch_size: int = 1024,
+    bootstrap: int = 1000,
+    seed: int = 0,
     progress: bool = True,
-    **options: Any,
 ) -> Report:
     """Fit a recommender on the split's training rows, measuring its cost, then ``evaluate`` it.
 
     Args:
         model: a recommender; it is fitted in place.
-        split: what to learn from and the questions.
+        split: training rows and questions.
         items: the items table, for the model and for diversity.
         users: the users table, for the model.
-        progress: show a bar where fitting or evaluating takes long.
-        options: further ones of ``evaluate``.
+
+    The other arguments are those of ``evaluate``.
     """
     cost = measure_fit(model, split, items=items, users=users, progress=progress)
-    return evaluate(model, split, items=items, progress=progress, fit_cost=cost, **options)
+    return evaluate(
+        model,
+        split,
+        k=k,
+        on=on,
+        items=items,
+        oracle=oracle,
+        sampled_negatives=sampled_negatives,
+        filter_viewed=filter_viewed,
+        batch_size=batch_size,
+        bootstrap=bootstrap,
+        seed=seed,
+        progress=progress,
+        fit_cost=cost,
+    )
 
 
 def _check_ranker(model: Ranker, split: Split) -> None:
@@ -310,17 +331,17 @@ def _oracle_figures(
     split: Split,
     on: str,
     sampled_negatives: int | None,
-    exclude_seen: bool,
+    filter_viewed: bool,
     ks: tuple[int, ...],
 ) -> dict[str, float]:
     """hr and ndcg of an oracle's report, which must answer the same questions."""
     ranking = "full" if sampled_negatives is None else f"sampled:{sampled_negatives}"
-    wanted = (split.hash, on, ranking, exclude_seen)
-    given = (oracle.split_hash, oracle.on, oracle.ranking, oracle.exclude_seen)
+    wanted = (split.hash, on, ranking, filter_viewed)
+    given = (oracle.split_hash, oracle.on, oracle.ranking, oracle.filter_viewed)
     names = [f"{base}@{k}" for k in ks for base in ("hr", "ndcg")]
     if wanted != given or any(name not in oracle.metrics for name in names):
         raise ValueError(
             f"the oracle's report answers other questions: it has {given} at k {oracle.k}, wanted "
-            f"{wanted} at k {ks} (split_hash, on, ranking, exclude_seen)"
+            f"{wanted} at k {ks} (split_hash, on, ranking, filter_viewed)"
         )
     return {name: oracle.metrics[name] for name in names}

@@ -9,12 +9,12 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from m6rec_lite.ctr.base import ClickModel, PopularityCTR
+from m6rec_lite.ctr.din import DIN
+from m6rec_lite.ctr.impressions import split_by_time
+from m6rec_lite.ctr.linear import LogisticCTR, MachineCTR
 from m6rec_lite.data import Card, Dataset, validate
 from m6rec_lite.m6rec.click_model import M6RecCTR
-from m6rec_lite.recommenders.ctr import ClickModel, PopularityCTR
-from m6rec_lite.recommenders.ctr_features import LogisticCTR, MachineCTR
-from m6rec_lite.recommenders.din import DIN
-from m6rec_lite.recommenders.impressions import split_by_time
 
 DAY = 86_400
 START = 1_700_000_000

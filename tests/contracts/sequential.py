@@ -129,15 +129,15 @@ class DensePadded(nn.Module):
         self.layers = nn.ModuleList()
         for block in ours.transformer.blocks:
             layer = nn.TransformerEncoderLayer(
-                config.hidden_size, config.n_heads, block.expand.out_features, 0.0, activation,
+                config.hidden_size, config.n_heads, block.up_proj.out_features, 0.0, activation,
                 batch_first=True, norm_first=True, dtype=torch.float64,
             )  # fmt: skip
             with torch.no_grad():
                 layer.self_attn.in_proj_weight.copy_(block.attention.qkv.weight)
                 layer.self_attn.in_proj_bias.copy_(block.attention.qkv.bias)
                 layer.self_attn.out_proj.load_state_dict(block.attention.out.state_dict())
-                layer.linear1.load_state_dict(block.expand.state_dict())
-                layer.linear2.load_state_dict(block.shrink.state_dict())
+                layer.linear1.load_state_dict(block.up_proj.state_dict())
+                layer.linear2.load_state_dict(block.down_proj.state_dict())
                 layer.norm1.load_state_dict(block.norm_attention.state_dict())
                 layer.norm2.load_state_dict(block.norm_ffn.state_dict())
             self.layers.append(layer)

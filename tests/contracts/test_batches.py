@@ -17,20 +17,20 @@ import numpy as np
 import pytest
 import torch
 
+from m6rec_lite.ctr.din_input import Rows
 from m6rec_lite.data import Histories
-from m6rec_lite.language.corpora import TokenBatches
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.corpora import TokenBatches
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
-from m6rec_lite.m6rec.recommender import EventBatches
+from m6rec_lite.m6rec.retriever import EventBatches
 from m6rec_lite.m6rec.tasks.joint import JointBatches
 from m6rec_lite.m6rec.tasks.task import Examples, TaskBatches
 from m6rec_lite.m6rec.token_file import TokenFile
-from m6rec_lite.recommenders.din_input import Rows
-from m6rec_lite.recommenders.negatives import Negatives
-from m6rec_lite.recommenders.parallel import ParallelBatches
-from m6rec_lite.recommenders.sequences import MaskedBatches, NextItemBatches
+from m6rec_lite.recommenders.sequential.negatives import Negatives
+from m6rec_lite.recommenders.sequential.sequences import MaskedBatches, NextItemBatches
+from m6rec_lite.recommenders.sequential.session_parallel import ParallelBatches
 from m6rec_lite.training import RowBatches
 from m6rec_lite.training.batches import Batches, arrays, fingerprint
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from m6rec_lite.ctr.base import PopularityCTR
+from m6rec_lite.ctr.din import DIN
+from m6rec_lite.ctr.impressions import split_by_time
 from m6rec_lite.data import DataError
 from m6rec_lite.evaluation.ctr import auc, log_loss
 from m6rec_lite.recommenders import NotFittedError
-from m6rec_lite.recommenders.ctr import PopularityCTR
-from m6rec_lite.recommenders.din import DIN
-from m6rec_lite.recommenders.impressions import split_by_time
 from tests.contracts.clicks import CASES, before, fitted, parts, world
 
 #: AUC of cases that cannot know the pattern, or do not learn all of it.

@@ -224,7 +224,7 @@ def test_users_with_one_item_change_nothing(case: Case, train: Interactions) -> 
         (SASRec, {"lr": 0}, "lr must be > 0"),
         (SASRec, {"window": "first"}, "window must be"),
         (SASRec, {"patience": 0}, "patience must be at least 1"),
-        (SASRec, {"calibration": 2.0}, "calibration must be >= 0 and <= 1"),
+        (SASRec, {"gbce_t": 2.0}, "gbce_t must be >= 0 and <= 1"),
         (BERT4Rec, {"hidden_size": 10, "n_heads": 3}, r"cannot be split among 3 heads"),
         (BERT4Rec, {"max_length": 1}, "max_length must be at least 2, an item and the mask"),
         (BERT4Rec, {"mask_share": 0.0}, "mask_share must be above 0 and below 1, got 0.0"),

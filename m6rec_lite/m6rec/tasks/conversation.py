@@ -22,10 +22,10 @@ import pandas as pd
 from m6rec_lite.data import DataError, Dataset, Split
 from m6rec_lite.data.ids import Id, as_ids, is_id, no_id
 from m6rec_lite.evaluation.text import tokens
-from m6rec_lite.language.behaviour import ALL_PARTS, BehaviourText
-from m6rec_lite.language.corpora import held_out
-from m6rec_lite.language.document import Document, Piece, clean
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import ALL_PARTS, BehaviourText
+from m6rec_lite.language.text.corpora import held_out
+from m6rec_lite.language.text.document import Document, Piece, clean
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of

@@ -16,8 +16,8 @@ import numpy as np
 
 from m6rec_lite.data import Dataset, Split
 from m6rec_lite.data.ids import no_id
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.document import Document, Piece
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.document import Document, Piece
 from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of, first_events, people
 from m6rec_lite.m6rec.tasks.task import Examples

@@ -18,8 +18,8 @@ import pandas as pd
 
 from m6rec_lite.data import DataError, Dataset, Histories, Split
 from m6rec_lite.data.ids import as_ids, is_id, no_id
-from m6rec_lite.language.corpora import held_out
-from m6rec_lite.language.document import Document, clean
+from m6rec_lite.language.text.corpora import held_out
+from m6rec_lite.language.text.document import Document, clean
 from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of, first_events, people
 from m6rec_lite.m6rec.tasks.task import Examples

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from m6rec_lite.evaluation.text import bleu, distinct, rouge, tokens
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import token_loss
 from m6rec_lite.m6rec.tasks.rows import BEGUN
