@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import test_recommenders_contract as contract
 import torch
 from torch.nn import functional as F
 
 from m6rec_lite.course.exercises.question import load_exercise
-from m6rec_lite.data import DataError, Histories, Interactions, leave_one_out, load_dataset
+from m6rec_lite.data import DataError, Histories, Interactions
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
@@ -22,9 +21,11 @@ from m6rec_lite.m6rec.retriever_network import gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval, in_batch_softmax
 from m6rec_lite.m6rec.tasks.task import collate
 from m6rec_lite.recommenders import Recommender
+from tests import test_recommenders_contract as contract
+from tests.worlds import shipped, shipped_split
 
-DATASET = load_dataset("bazaar")
-SPLIT = leave_one_out(DATASET)
+DATASET = shipped()
+SPLIT = shipped_split()
 TOKENIZER = Tokenizer.train(DATASET.items["title"], 600)
 FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 200)
 HISTORIES = SPLIT.train.histories()[:5].last(3)
