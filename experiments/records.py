@@ -25,6 +25,7 @@ import pandas as pd
 from m6rec_lite.course.files import locked, read_json
 from m6rec_lite.data.files import new_file, write_text
 from m6rec_lite.evaluation import Report
+from m6rec_lite.evaluation.ranking import Places
 
 CONFIG, REPORT, METRICS, RANKS = "config.json", "report.json", "metrics.jsonl", "ranks.npz"
 
@@ -111,8 +112,8 @@ class Records:
 
         Args:
             key: of a run that was started.
-            report: as JSON holds it; ``metrics`` (name to value) or ``headline`` (name to value)
-                supply the figures of the index.
+            report: as JSON holds it; ``metrics`` (name to value) and ``headline`` (name to
+                value or text) supply the figures of the index.
             history: one row an epoch or step.
             ranks: an evaluation whose target ranks are kept.
         """
@@ -131,7 +132,10 @@ class Records:
             config, report = read_json(path.with_name(CONFIG)), read_json(path)
             metrics = report.get("metrics", {})
             key = RunKey(**{field.name: config[field.name] for field in fields(RunKey)})
-            headline = (f"{name} {value:.4g}" for name, value in report.get("headline", {}).items())
+            headline = (
+                f"{name} {value}" if isinstance(value, str) else f"{name} {value:.4g}"
+                for name, value in report.get("headline", {}).items()
+            )
             rows.append(
                 {"id": path.parent.name}
                 | asdict(key)
@@ -196,6 +200,14 @@ def read_history(path: Path) -> pd.DataFrame:
     return pd.read_json(path, lines=True)
 
 
+def read_ranks(path: Path) -> tuple[np.ndarray, Places]:
+    """Return the users, one a row, and the ranks of their targets, from ``write_ranks``."""
+    with np.load(path) as file:
+        users, rows = np.unique(file["user_ids"], return_inverse=True)
+        above, tied = (file[name].astype(np.int64) for name in ("above", "tied"))
+        return users, Places(rows, above, tied, len(users), int(file["n_items"]))
+
+
 def write_ranks(path: Path, report: Report) -> None:
     """Write the original user id and the rank of every test target.
 
@@ -220,7 +232,7 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON holds it; a number that is not finite becomes null."""
+    """Return a value as JSON holds it: not finite becomes null, another object its repr."""
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -229,4 +241,4 @@ def _plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    return value if isinstance(value, str | int | float | None) else repr(value)
