@@ -115,7 +115,7 @@ class ClickComparison:
         return row
 
     def baseline(self, name: str) -> np.ndarray:
-        """``(n,)`` chances of one of ``BASELINES``, seed 0.
+        """Return the ``(n,)`` chances of one of ``BASELINES``, seed 0.
 
         It is fitted, and its row written, if its chances are not kept.
         """

@@ -53,7 +53,7 @@ class RunKey:
 
     @property
     def id(self) -> str:
-        """Eight hex digits of the SHA-256 of the fields, as JSON."""
+        """Return eight hex digits of the SHA-256 of the fields, as JSON."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -63,7 +63,7 @@ SLOW = ("IALS", "BPR")
 
 
 def grid(kind: type[Recommender], **values: Sequence[Any]) -> list[Recommender]:
-    """One unfitted model for each combination of the given settings."""
+    """Return one unfitted model for each combination of the settings."""
     return [
         kind(**dict(zip(values, combination, strict=True)))
         for combination in itertools.product(*values.values())

@@ -93,15 +93,15 @@ def run_reference_results(options: argparse.Namespace) -> None:
     for dataset in reference_results.DATASETS:
         if _present(dataset):
             command = f"python -m experiments reference_results --dataset {dataset}"
-            given = vars(options) | {"dataset": dataset, "seed": 0, "command": command}
-            reference_results.run(argparse.Namespace(**given))
+            values = vars(options) | {"dataset": dataset, "seed": 0, "command": command}
+            reference_results.run(argparse.Namespace(**values))
 
 
 def run_simple_models(options: argparse.Namespace) -> None:
     """Record the simple models on the bazaar, with the ranks of their targets."""
     command = "python -m experiments simple_models --dataset bazaar"
-    given = vars(options) | {"dataset": "bazaar", "seed": 0, "command": command}
-    simple_models.run(argparse.Namespace(**given))
+    values = vars(options) | {"dataset": "bazaar", "seed": 0, "command": command}
+    simple_models.run(argparse.Namespace(**values))
 
 
 def run_data_card(options: argparse.Namespace) -> None:

@@ -54,7 +54,7 @@ class Claim:
 
     Attributes:
         name: the claim.
-        theirs: the paper's figures.
+        reported: the figures of the paper.
         attested: how they are known.
         asks: what ours must show.
         read: ours, from the folder of results; None if there is nothing yet.
@@ -62,7 +62,7 @@ class Claim:
     """
 
     name: str
-    theirs: str
+    reported: str
     attested: str
     asks: str
     read: Callable[[Path], Ours | None]
@@ -215,7 +215,7 @@ def page(results: Path, claims: Sequence[Claim] = CLAIMS) -> str:
     rows = [
         {
             "claim": claim.name,
-            "the paper": claim.theirs,
+            "the paper": claim.reported,
             "known from": claim.attested,
             "ours": "; ".join(ours.figures) if ours else "",
             "verdict": f"**{verdict(ours)}**{_caveat(claim, ours)}",

@@ -84,11 +84,11 @@ def retrieval(results: Path, *, dataset: str, text_alone: bool) -> Ours | None:
             ends = (report[BESIDE_BIGRAM][k] for k in ("mean", "low", "high"))
             against.append(Comparison("Bigram", "NDCG@10", seed, *ends, paired=True))
         elif len(bigram):
-            theirs = _figure(bigram.iloc[0], "ndcg@10")
-            against.append(apart("Bigram", "NDCG@10", seed, figure, theirs))
+            other = _figure(bigram.iloc[0], "ndcg@10")
+            against.append(apart("Bigram", "NDCG@10", seed, figure, other))
         if len(network):
-            theirs, name = _figure(network.iloc[0], "ndcg@10"), network["model"].iloc[0]
-            against.append(apart(name, "NDCG@10", seed, figure, theirs))
+            other, name = _figure(network.iloc[0], "ndcg@10"), network["model"].iloc[0]
+            against.append(apart(name, "NDCG@10", seed, figure, other))
         best = best_published(dataset)
         if best is not None:
             name = f"{best.model}, published"
@@ -135,13 +135,13 @@ def task(
         return None
     decisive = rows[(rows["metric"] == metric) & ~_is_ours(rows)]
     differences = rows[(rows["model"] == ours) & rows["metric"].str.startswith(f"{metric} - ")]
-    told = differences["metric"].str.removeprefix(f"{metric} - ")
-    names = dict.fromkeys([*decisive["model"], *told])
+    baselines = differences["metric"].str.removeprefix(f"{metric} - ")
+    names = dict.fromkeys([*decisive["model"], *baselines])
     against = []
     for row in own.to_dict("records"):
         here = f"{metric}, {row['part']}" if _several(own["part"]) else metric
         for rival in (name for name in names if rivals is None or name in rivals):
-            pair = _same(differences[told == rival], row)
+            pair = _same(differences[baselines == rival], row)
             other = _same(decisive[decisive["model"] == rival], row)
             if pair is not None:
                 figure = _figure(pair, "value")
@@ -155,12 +155,12 @@ def task(
             where = f" ({part})" if _several(own["part"]) else ""
             phrases.append(f"{name}{where} {_each(some, 'value')}")
     counts = own.drop_duplicates("part")
-    asked = ", ".join(
+    questions = ", ".join(
         f"{int(row['n']):,} questions{row['part'] and ' of '}{row['part']}"
         for row in counts.to_dict("records")
     )
     seeds = _listed(sorted(set(own["seed"])))
-    protocol = f"{own['dataset'].iloc[0]}, {asked}, never learnt from; seed {seeds}."
+    protocol = f"{own['dataset'].iloc[0]}, {questions}, never learnt from; seed {seeds}."
     return Ours(tuple(phrases), protocol, _commands(own), tuple(against))
 
 
@@ -297,7 +297,7 @@ def _several(values: Iterable[object]) -> bool:
 
 
 def _listed(values: Iterable[object]) -> str:
-    """``1, 2 and 3``."""
+    """Join values as ``1, 2 and 3``."""
     *most, last = map(str, values)
     return f"{', '.join(most)} and {last}" if most else last
 

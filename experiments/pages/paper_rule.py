@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def says(self) -> str:
-        """Where the interval lies."""
+        """Return where the interval lies."""
         return "above" if self.low > 0 else "below" if self.high < 0 else "not told apart"
 
 
@@ -66,10 +66,10 @@ class Comparison:
 Figure = tuple[float, float, float]
 
 
-def apart(rival: str, metric: str, seed: int, ours: Figure, theirs: Figure) -> Comparison:
-    """A comparison of two figures with an interval each: above if the intervals do not overlap."""
-    ends = (ours[1] - theirs[2], ours[2] - theirs[1])
-    return Comparison(rival, metric, seed, ours[0] - theirs[0], *ends, paired=False)
+def apart(rival: str, metric: str, seed: int, ours: Figure, other: Figure) -> Comparison:
+    """Compare two figures with an interval each: above if the intervals do not overlap."""
+    ends = (ours[1] - other[2], ours[2] - other[1])
+    return Comparison(rival, metric, seed, ours[0] - other[0], *ends, paired=False)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Ours:
 
 
 def verdict(ours: Ours | None) -> str:
-    """``RULE``."""
+    """Apply ``RULE``."""
     if ours is None or not ours.comparisons:
         return NOT_TRIED
     return HOLDS if all(one.low > 0 for one in ours.comparisons) else FAILS

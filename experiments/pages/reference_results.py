@@ -231,7 +231,7 @@ def exact_section(rows: pd.DataFrame) -> str:
 
 def explain(row: pd.Series, ties: pd.DataFrame) -> str:
     """Return why the two figures may differ: each clause from a measurement, gaps named."""
-    theirs, gap = row["theirs_hr@10"], row["hr@10"] - row["theirs_hr@10"]
+    reference, gap = row["theirs_hr@10"], row["hr@10"] - row["theirs_hr@10"]
     text = f"**{row['entry']}** ({gap:+.4f} HR@10): "
     one_user = 1 / row["n_users"]
     if abs(gap) < one_user / 2 and abs(row["ndcg@10"] - row["theirs_ndcg@10"]) < 1e-4:
@@ -239,11 +239,11 @@ def explain(row: pd.Series, ties: pd.DataFrame) -> str:
     reasons = []
     stated = row.get("at_their_settings_hr@10", np.nan)
     if np.isfinite(stated) and abs(stated - row["hr@10"]) >= one_user:
-        verb = "brings it to" if abs(stated - theirs) < abs(gap) else "moves it away, to"
+        verb = "brings it to" if abs(stated - reference) < abs(gap) else "moves it away, to"
         reasons.append(f"taking their settings ({row['their_settings']}) {verb} {stated:.4f}")
     refit = row["fitted_with_validation_hr@10"]
     refit_ndcg = row["fitted_with_validation_ndcg@10"]
-    if abs(refit - theirs) < min(abs(gap), one_user) and (
+    if abs(refit - reference) < min(abs(gap), one_user) and (
         abs(refit_ndcg - row["theirs_ndcg@10"]) < SAME_NDCG
     ):
         reasons.append(f"fitted on train and validation together it gives theirs, {refit:.4f}")
@@ -263,11 +263,11 @@ def _tie_reason(row: pd.Series, ties: pd.DataFrame) -> str:
     ours = ties[ties["entry"] == row["entry"]]
     spans, outside = [], []
     for metric, label in (("hr@10", "HR@10"), ("ndcg@10", "NDCG@10")):
-        low, high, theirs = ours[metric].min(), ours[metric].max(), row[f"theirs_{metric}"]
+        low, high, reference = ours[metric].min(), ours[metric].max(), row[f"theirs_{metric}"]
         spans.append(f"{label} between {low:.4f} and {high:.4f}")
-        if not low <= theirs <= high:
-            rest = min(abs(theirs - low), abs(theirs - high))
-            outside.append(f"their {label}, {theirs:.4f}, lies {rest:.4f} outside")
+        if not low <= reference <= high:
+            rest = min(abs(reference - low), abs(reference - high))
+            outside.append(f"their {label}, {reference:.4f}, lies {rest:.4f} outside")
     text = f"the order of ties alone moves {' and '.join(spans)}; "
     if not outside:
         return (

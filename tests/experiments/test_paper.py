@@ -54,7 +54,7 @@ def test_without_any_file_nothing_is_tried_and_the_page_stands(tmp_path):
     assert {verdict(claim.read(tmp_path)) for claim in paper.CLAIMS} == {NOT_TRIED}
     text = paper.write_page(tmp_path).read_text("utf-8")
     for claim in paper.CLAIMS:
-        assert f"| {claim.name} | {claim.theirs} |" in text
+        assert f"| {claim.name} | {claim.reported} |" in text
     assert text.count(f"**{NOT_TRIED}** |") == len(paper.CLAIMS)
     assert str(tmp_path) not in text
 
@@ -63,7 +63,9 @@ def test_claims_are_told_apart_and_each_says_how_it_is_known():
     assert len({claim.name for claim in paper.CLAIMS}) == len(paper.CLAIMS)
     assert {claim.attested for claim in paper.CLAIMS} == {paper.TWO, paper.ONE, paper.ABSTRACT}
     for claim in paper.CLAIMS:  # figures are given exactly where they are said to be known
-        has_figures = any(letter.isdigit() for letter in claim.theirs) or "as above" in claim.theirs
+        has_figures = (
+            any(letter.isdigit() for letter in claim.reported) or "as above" in claim.reported
+        )
         assert has_figures == (claim.attested != paper.ABSTRACT)
 
 
