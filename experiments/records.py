@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import platform
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -23,9 +24,9 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.course.files import locked, read_json
-from m6rec_lite.data.files import new_file, write_text
+from m6rec_lite.data.files import write_text
 from m6rec_lite.evaluation import Report
-from m6rec_lite.evaluation.ranking import Places
+from m6rec_lite.evaluation.rank_files import write_ranks
 
 CONFIG, REPORT, METRICS, RANKS = "config.json", "report.json", "metrics.jsonl", "ranks.npz"
 
@@ -106,7 +107,7 @@ class Records:
         report: Mapping[str, Any],
         *,
         history: pd.DataFrame | None = None,
-        ranks: Report | None = None,
+        ranks: Report | Path | None = None,
     ) -> None:
         """Write what came out, and the index.
 
@@ -115,12 +116,14 @@ class Records:
             report: as JSON holds it; ``metrics`` (name to value) and ``headline`` (name to
                 value or text) supply the figures of the index.
             history: one row an epoch or step.
-            ranks: an evaluation whose target ranks are kept.
+            ranks: an evaluation whose target ranks are kept, or a file of them.
         """
         folder = self.folder(key)
         if history is not None:
             write_history(folder / METRICS, history)
-        if ranks is not None:
+        if isinstance(ranks, Path):
+            shutil.copyfile(ranks, folder / RANKS)
+        elif ranks is not None:
             write_ranks(folder / RANKS, ranks)
         _write_json(folder / REPORT, report)
         self.write_index()
@@ -198,33 +201,6 @@ def write_history(path: Path, history: pd.DataFrame) -> None:
 def read_history(path: Path) -> pd.DataFrame:
     """Return the rows that ``write_history`` wrote."""
     return pd.read_json(path, lines=True)
-
-
-def read_ranks(path: Path) -> tuple[np.ndarray, Places]:
-    """Return the users, one a row, and the ranks of their targets, from ``write_ranks``."""
-    with np.load(path) as file:
-        users, rows = np.unique(file["user_ids"], return_inverse=True)
-        above, tied = (file[name].astype(np.int64) for name in ("above", "tied"))
-        return users, Places(rows, above, tied, len(users), int(file["n_items"]))
-
-
-def write_ranks(path: Path, report: Report) -> None:
-    """Write the original user id and the rank of every test target.
-
-    The file holds ``user_ids``, ``above`` (items scored strictly above the target), ``tied``
-    (items of the target's score, itself included) and ``n_items``; the expected rank is
-    ``above + (tied + 1) / 2``.
-    """
-    ranks = report.ranks
-    users = np.asarray(report.user_ids)[ranks.rows]
-    with new_file(path) as file:
-        np.savez_compressed(
-            file,
-            user_ids=users.astype(str) if users.dtype == object else users,
-            above=ranks.above.astype(np.int32),
-            tied=ranks.tied.astype(np.int32),
-            n_items=np.int32(ranks.n_items),
-        )
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

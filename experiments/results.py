@@ -18,13 +18,14 @@ import io
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 
 from experiments import reference_results, simple_models
 from experiments.pages import bazaar_card, paper, results_page
 from experiments.pages import reference_results as reference_page
-from experiments.records import Records, RunKey
+from experiments.records import RANKING_FIGURES, Records, RunKey
 from m6rec_lite.course import runner
 from m6rec_lite.course.documents import fill, region
 from m6rec_lite.course.files import read_json
@@ -78,14 +79,26 @@ def run_lessons(options: argparse.Namespace) -> int:
         )
         failed |= code
         if code == 0:
-            rows = Leaderboard(out / "leaderboard").frame(dataset, scale=SCALE)
-            for row in rows.to_dict("records"):
-                Leaderboard(options.root / "results" / "leaderboard").add(row)
+            keep_rows(Leaderboard(out / "leaderboard"), dataset, options.root / "results")
             seconds = pd.read_csv(out / "chapters.csv").set_index("chapter")["seconds"]
             kept |= {name: seconds[name] for name in missing if name in seconds}
             records.start(key, command=options.command)
             records.finish(key, results_page.lessons_report(kept))
     return failed
+
+
+def keep_rows(lessons: Leaderboard, dataset: str, results: Path) -> None:
+    """Copy the rows of a run of the lessons to the leaderboard, and record those with ranks."""
+    board, records = Leaderboard(results / "leaderboard"), Records(results)
+    for row in lessons.frame(dataset, scale=SCALE).to_dict("records"):
+        board.add(row)
+        ranks = lessons.ranks_path(row)
+        if ranks.is_file():
+            key = RunKey("lessons", dataset, row["model"], row["variant"], row["seed"])
+            records.start(key, command=row["command"], split_hash=row["split_hash"])
+            metrics = {name: row[name] for name in RANKING_FIGURES}
+            ends = {name: [row[f"{name}_low"], row[f"{name}_high"]] for name in metrics}
+            records.finish(key, {"metrics": metrics, "intervals": ends}, ranks=ranks)
 
 
 def run_reference_results(options: argparse.Namespace) -> None:
@@ -131,7 +144,8 @@ def run_smoke(options: argparse.Namespace) -> None:
 def write_pages(options: argparse.Namespace) -> None:
     """Write every page from the records."""
     results = options.root / "results"
-    Records(results).write_index()
+    for old, new in Records(results).rekey().items():
+        print(f"  results/runs/{old} is {new} now: its config changed")
     reference_page.write_page(results)
     paper.write_page(results)
     results_page.write_page(options.root)

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.records import RANKS, Records, RunKey, read_ranks
+from experiments.records import RANKS, Records, RunKey
 from experiments.reference_results import METRIC, TUNED, settings_of
 from m6rec_lite.course.comparison import as_markdown, beside, known, tie_caveat
 from m6rec_lite.course.documents import table
 from m6rec_lite.course.files import read_rows
 from m6rec_lite.course.published import SAME_TIES
 from m6rec_lite.data.files import write_text
+from m6rec_lite.evaluation.rank_files import read_ranks
 from m6rec_lite.evaluation.ranking import accuracy
 from m6rec_lite.evaluation.significance import bootstrap_interval
 

@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 
 from experiments.__main__ import experiments, main
-from experiments.records import RANKS, Records, RunKey, read_history, read_ranks, summary
+from experiments.records import RANKS, Records, RunKey, read_history, summary
 from m6rec_lite.course.places import project_root
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.evaluation import Report, compare, evaluate
+from m6rec_lite.evaluation.rank_files import read_ranks
 from m6rec_lite.evaluation.ranking import accuracy
 from m6rec_lite.recommenders import Bigram, Popularity
 

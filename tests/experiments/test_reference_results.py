@@ -14,12 +14,13 @@ from experiments import reference_results
 from experiments.__main__ import main
 from experiments.arguments import read_settings
 from experiments.pages import reference_results as page
-from experiments.records import RANKS, Records, RunKey, write_ranks
+from experiments.records import RANKS, Records, RunKey
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.places import project_root
 from m6rec_lite.course.published import Figure
 from m6rec_lite.data import Card, Dataset, Split, leave_one_out
 from m6rec_lite.evaluation import evaluate
+from m6rec_lite.evaluation.rank_files import write_ranks
 from m6rec_lite.recommenders import EASE, Bigram, ItemKNN, Popularity, UserKNN
 
 RESULTS = project_root() / "results"

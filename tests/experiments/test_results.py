@@ -37,7 +37,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             return 1
         for number in numbers.split(","):
             row = {"dataset": dataset, "scale": scale, "split_hash": "abc", "model": number}
-            Leaderboard(out / "leaderboard").add(row | {"seed": 0, "ndcg@10": 0.1})
+            row |= {"variant": "", "seed": 0}
+            row |= {
+                f"{name}@10{end}": 0.1 for name in ("hr", "ndcg") for end in ("", "_low", "_high")
+            }
+            board = Leaderboard(out / "leaderboard")
+            board.add(row)
+            board.ranks_path(row).parent.mkdir(exist_ok=True)
+            if number != "00":
+                board.ranks_path(row).write_bytes(b"ranks")
         rows = {"chapter": ["00_hello", "01_world"], "seconds": [1.0, 2.0]}
         pd.DataFrame(rows).to_csv(out / "chapters.csv", index=False)
         return 0
@@ -59,7 +67,8 @@ def test_lessons_are_run_once_and_a_new_one_alone(project: Path) -> None:
     assert calls[1:] == ["02"]
     board = Leaderboard(project / "results" / "leaderboard").frame("bazaar")
     assert board["model"].tolist() == ["00", "01", "02"]
-    assert Records(project / "results").frame()["model"].tolist() == ["lessons"]
+    index = Records(project / "results").frame().set_index("model")["ranks"]
+    assert index.to_dict() == {"01": "kept", "02": "kept", "lessons": "not kept"}
     assert results.run_lessons(options(project, again=True)) == 0
     assert calls[2:] == ["00,01,02"]
 
