@@ -112,3 +112,13 @@ def test_the_readme_shows_the_headlines_of_the_files() -> None:
     assert shown == results_page.headline(ROOT)
     assert 3 <= len(shown.splitlines()) <= 4
     assert len(shown) < 1200
+
+
+def test_a_set_that_is_not_here_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("M6REC_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert results._present("bazaar")
+    assert not results._present("ml-1m")
+    assert "ml-1m is left out" in capsys.readouterr().err
