@@ -43,8 +43,8 @@ def main() -> None:
     from m6rec_lite.language.hub import find_model
     from m6rec_lite.language.tokenizer import Tokenizer
     from m6rec_lite.m6rec.config import M6RecConfig
-    from m6rec_lite.m6rec.framing import Framing
     from m6rec_lite.m6rec.model import M6RecModel
+    from m6rec_lite.m6rec.prompts import PromptBuilder
     from m6rec_lite.m6rec.tasks.ranking import Ranking
 
     torch.set_num_threads(options.threads)
@@ -56,12 +56,12 @@ def main() -> None:
     model = M6RecModel(config).eval()
     dataset = load_dataset("bazaar")
     split = leave_one_out(dataset)
-    framing = Framing(BehaviourText(dataset), tokenizer, config.max_position_embeddings)
+    prompts = PromptBuilder(BehaviourText(dataset), tokenizer, config.max_position_embeddings)
     rng = np.random.default_rng(0)
     asked = split.test.histories[np.sort(rng.permutation(len(split.test))[: options.people])]
     drawn = [rng.permutation(split.item_ids)[: options.candidates] for _ in range(len(asked))]
     task = Ranking()
-    examples = task.build_examples(asked, drawn, framing)
+    examples = task.build_examples(asked, drawn, prompts)
     lengths = examples.lengths - 1  # [EOS] is not scored
 
     def rank_ours() -> np.ndarray:

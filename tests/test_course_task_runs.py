@@ -23,9 +23,9 @@ from m6rec_lite.evaluation import FixedScores, evaluate
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
-from m6rec_lite.m6rec.tasks import Conversation, Explanation, Query, Ranking, Together
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks import Conversation, Explanation, MultiTaskModel, Query, Ranking
 
 DATASET = bazaar.generate(users=120, items=60, seed=6)
 SPLIT = leave_one_out(DATASET)
@@ -55,12 +55,12 @@ def project(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_each_scoring_is_that_of_the_task_itself(checkpoint: Path) -> None:
     model, tokenizer = M6RecModel.from_pretrained(checkpoint), Tokenizer.load(checkpoint)
-    framing = Framing(BehaviourText(DATASET), tokenizer, 256)
+    prompts = PromptBuilder(BehaviourText(DATASET), tokenizer, 256)
     histories, places = SPLIT.test.histories[:3], np.array([5, 2, 11])
-    found = likelihoods(model, histories, framing, places)
+    found = likelihoods(model, histories, prompts, places)
     ranking = Ranking()
     ids = [histories.item_ids[places]] * 3
-    examples = ranking.build_examples(histories, ids, framing)
+    examples = ranking.build_examples(histories, ids, prompts)
     for name, (normalise, lift) in SCORINGS.items():
         how = {"normalise": normalise, "lift": lift, "tokenizer": tokenizer}
         wanted = ranking.predict(model, examples, **how).reshape(3, 3)
@@ -70,11 +70,11 @@ def test_each_scoring_is_that_of_the_task_itself(checkpoint: Path) -> None:
 
 def test_the_scoring_is_chosen_on_validation(checkpoint: Path) -> None:
     model, tokenizer = M6RecModel.from_pretrained(checkpoint), Tokenizer.load(checkpoint)
-    framing = Framing(BehaviourText(DATASET), tokenizer, 256)
+    prompts = PromptBuilder(BehaviourText(DATASET), tokenizer, 256)
     split = some_users(SPLIT, 12, 8, seed=0)
     assert (len(split.validation), len(split.test)) == (12, 8)
     assert some_users(SPLIT, 12, 8, seed=0).hash == split.hash
-    scores = asked(model, split, framing)
+    scores = asked(model, split, prompts)
     best, report = ranked(scores, "M6-Rec", split)
     histories = split.validation.histories
     figures = {}
@@ -149,7 +149,7 @@ def test_tasks_are_tuned_together_saved_and_judged(
     assert found[("conversation", "held out", "M6-Rec", "item exists")] == 1
     assert found[("query", "test", "people", "exact")] == 1
     kinds = {"explanation": Explanation, "query": Query, "conversation": Conversation}
-    both, _ = Together.load(project / "runs" / "together" / "bazaar-seed0" / "model", kinds)
+    both, _ = MultiTaskModel.load(project / "runs" / "together" / "bazaar-seed0" / "model", kinds)
     assert set(both.tasks) == set(kinds)
 
 

@@ -22,7 +22,7 @@ from m6rec_lite.data.bazaar import generate
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecModel
 from m6rec_lite.m6rec.settings import Pretraining
-from m6rec_lite.m6rec.tasks import Ranking, Scoring, Together
+from m6rec_lite.m6rec.tasks import MultiTaskModel, Ranking, Scoring
 from m6rec_lite.recommenders.impressions import split_by_time
 from m6rec_lite.training.signals import Interrupted
 
@@ -123,7 +123,7 @@ def test_all_of_it_is_written(finished: tuple[Path, dict[str, Any]], world: Data
 
 def test_the_tuned_model_is_kept_with_its_heads(finished: tuple[Path, dict[str, Any]]) -> None:
     out, found = finished
-    both, tokenizer = Together.load(out / "model", kinds_of(found["tuning"]["tasks"]))
+    both, tokenizer = MultiTaskModel.load(out / "model", kinds_of(found["tuning"]["tasks"]))
     both.model.config.check_tokenizer(tokenizer)
     before = M6RecModel.from_pretrained(out / "pretraining" / "model")
     assert not torch.equal(both.model.embedding.weight, before.embedding.weight)

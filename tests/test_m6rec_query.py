@@ -15,7 +15,7 @@ from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.corpora import held_out
 from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches
 from m6rec_lite.m6rec.tasks.query import PARTS, SOON, Query, baselines, judge
 from m6rec_lite.m6rec.tasks.truth import Truth
@@ -30,8 +30,8 @@ SHARE = {"share": 0.2}
 
 
 def build(part: str, dataset: Dataset = DATASET, size: int = 400, **options) -> Examples:
-    framing = Framing(BehaviourText(dataset, **options), TOKENIZER, size)
-    return TASK.build_examples(dataset, SPLIT, framing, part, **SHARE)
+    prompts = PromptBuilder(BehaviourText(dataset, **options), TOKENIZER, size)
+    return TASK.build_examples(dataset, SPLIT, prompts, part, **SHARE)
 
 
 def shown(ids: np.ndarray) -> str:
@@ -103,7 +103,9 @@ def test_people_s_own_searches_name_what_they_met(examples) -> None:
     found = judge(some.about["text"].tolist(), some, TRUTH)
     assert found["exact"] == 1.0
     assert found["target"] == 1.0  # the search says the intent that the item serves
-    guesses = baselines(examples["train"], some, Framing(BehaviourText(DATASET), TOKENIZER, 400))
+    guesses = baselines(
+        examples["train"], some, PromptBuilder(BehaviourText(DATASET), TOKENIZER, 400)
+    )
     judged = {name: judge(texts, some, TRUTH) for name, texts in guesses.items()}
     assert all(each["exact"] < 0.2 for each in judged.values())
 
@@ -150,13 +152,13 @@ def test_a_search_before_any_event_is_asked_of_the_user_alone() -> None:
     table = pd.DataFrame({"user_id": [user, 10**9], "timestamp": [first[user] - 5] * 2,
                           "text": ["早上好 trail", "nobody's"]})  # fmt: skip
     dataset = replace(DATASET, queries=table)
-    framing = Framing(BehaviourText(dataset), TOKENIZER, 400)
-    some = TASK.build_examples(dataset, SPLIT, framing, share=0.0)
+    prompts = PromptBuilder(BehaviourText(dataset), TOKENIZER, 400)
+    some = TASK.build_examples(dataset, SPLIT, prompts, share=0.0)
     assert len(some) == 1
     assert "[EVENT]" not in shown(some.known[0])
     assert shown(some.written[0]) == "[BOS]the user now searches 早上好 trail[EOS]"
     assert some.about["last_item"][0] == -1
-    assert baselines(some, some, framing)["last item"] == ["早上好 trail"]
+    assert baselines(some, some, prompts)["last item"] == ["早上好 trail"]
 
 
 def test_what_is_missing_is_said(examples) -> None:
@@ -164,9 +166,9 @@ def test_what_is_missing_is_said(examples) -> None:
         build("train", replace(DATASET, queries=None))
     with pytest.raises(ValueError, match="part must be one of train"):
         build("all")
-    framing = Framing(BehaviourText(DATASET), TOKENIZER, 400)
+    prompts = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 400)
     with pytest.raises(ValueError, match="no search to learn from"):
-        baselines(examples["train"][:0], examples["test"], framing)
+        baselines(examples["train"][:0], examples["test"], prompts)
 
 
 def test_a_search_that_follows_from_the_last_event_is_learnt() -> None:
@@ -183,13 +185,13 @@ def test_a_search_that_follows_from_the_last_event_is_learnt() -> None:
     pairs = zip(table["user_id"], table["timestamp"], strict=True)
     planted = table.assign(text=[last.get(pair, "gone") for pair in pairs])
     dataset = replace(DATASET, queries=planted[planted["text"] != "gone"].reset_index(drop=True))
-    framing = Framing(
+    prompts = PromptBuilder(
         BehaviourText(dataset, context=(), parts=("domain",), queries="none", times=None),
         TOKENIZER,
         40,
     )
     train, test = (
-        TASK.build_examples(dataset, SPLIT, framing, part, **SHARE) for part in ("train", "people")
+        TASK.build_examples(dataset, SPLIT, prompts, part, **SHARE) for part in ("train", "people")
     )
     torch.manual_seed(0)
     shape = {"hidden_size": 48, "num_attention_heads": 2}
@@ -205,5 +207,5 @@ def test_a_search_that_follows_from_the_last_event_is_learnt() -> None:
         progress=False,
     )
     texts = [one.text for one in TASK.predict(model, test, TOKENIZER, max_new_tokens=8)]
-    guess = judge(baselines(train, test, framing)["most frequent"], test)["exact"]
+    guess = judge(baselines(train, test, prompts)["most frequent"], test)["exact"]
     assert judge(texts, test)["exact"] > max(0.8, guess + 0.2)

@@ -15,12 +15,12 @@ from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.click_model import M6RecCTR, mended
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly
+from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
 from m6rec_lite.m6rec.tasks.scoring import Scoring
 from m6rec_lite.m6rec.tasks.task import TaskBatches, collate
-from m6rec_lite.m6rec.tasks.telling import Telling
-from m6rec_lite.m6rec.tasks.together import Together
+from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.recommenders import NotFittedError
 from m6rec_lite.recommenders.impressions import known_at
 
@@ -68,9 +68,11 @@ DATASET = world()
 SHOWN = DATASET.impressions
 TEXT = BehaviourText(DATASET)
 TOKENIZER = Tokenizer.train(
-    [TEXT.item(int(i)) for i in DATASET.items["item_id"]] + Telling(("counts",)).examples(), 500
+    [TEXT.item(int(i)) for i in DATASET.items["item_id"]]
+    + StatisticsVerbalizer(("counts",)).examples(),
+    500,
 )
-FRAMING = Framing(TEXT, TOKENIZER, 256)
+PROMPTS = PromptBuilder(TEXT, TOKENIZER, 256)
 
 
 def a_model(**changes) -> M6RecModel:
@@ -87,7 +89,7 @@ def told(row: np.ndarray) -> str:
 
 def test_a_row_tells_the_past_the_item_and_what_was_known_of_it() -> None:
     scoring = Scoring(32, told=("context", "counts"))
-    examples = scoring.build_examples(SHOWN[:200], DATASET, FRAMING, fit=True)
+    examples = scoring.build_examples(SHOWN[:200], DATASET, PROMPTS, fit=True)
     known, written = told(examples.known[0]), told(examples.written[0])
     first = SHOWN.iloc[0]
     past = DATASET.interactions[
@@ -112,7 +114,7 @@ def test_nothing_of_the_impressions_own_second_or_later_is_told() -> None:
         known = replace(DATASET, interactions=log, impressions=SHOWN.iloc[:-1])
         scoring = Scoring(32, told=("matches",))
         scoring.telling.fit(known_at(SHOWN, DATASET, groups=("matches",)))
-        examples = scoring.build_examples(asked, known, FRAMING)
+        examples = scoring.build_examples(asked, known, PROMPTS)
         rows.append((told(examples.known[0]), told(examples.written[0])))
     # the log's own second holds clicks of others' slates; its words must be the same without them
     assert rows[0][0] == rows[1][0]
@@ -121,7 +123,7 @@ def test_nothing_of_the_impressions_own_second_or_later_is_told() -> None:
 def test_each_group_can_be_switched_off() -> None:
     for groups, wanted in (((), None), (("context",), "place"), (("matches",), "words")):
         scoring = Scoring(32, told=groups, events=0)
-        examples = scoring.build_examples(SHOWN[:50], DATASET, FRAMING, fit=True)
+        examples = scoring.build_examples(SHOWN[:50], DATASET, PROMPTS, fit=True)
         assert "[EVENT]" not in told(examples.known[0])
         written = told(examples.written[0])
         assert (f"[SEP]{wanted}" in written or f", {wanted}" in written) if wanted else (
@@ -133,24 +135,24 @@ def test_each_group_can_be_switched_off() -> None:
 
 def test_levels_unknown_or_of_another_kind_of_data_are_said() -> None:
     with pytest.raises(DataError, match="fit=True"):
-        Scoring(32, told=("counts",)).build_examples(SHOWN[:5], DATASET, FRAMING)
+        Scoring(32, told=("counts",)).build_examples(SHOWN[:5], DATASET, PROMPTS)
     scoring = Scoring(32, told=("counts",))
-    scoring.build_examples(SHOWN, DATASET, FRAMING, fit=True)
+    scoring.build_examples(SHOWN, DATASET, PROMPTS, fit=True)
     with pytest.raises(DataError, match="item_click_rate"):
-        scoring.build_examples(SHOWN[:5], replace(DATASET, impressions=None), FRAMING)
+        scoring.build_examples(SHOWN[:5], replace(DATASET, impressions=None), PROMPTS)
 
 
 def test_an_event_too_long_for_the_row_is_left_out_and_a_user_too_long_is_said() -> None:
     scoring, text = Scoring(32, told=(), events=5), BehaviourText(DATASET, context=())
-    whole = scoring.build_examples(SHOWN[:3], DATASET, Framing(text, TOKENIZER, 256))
+    whole = scoring.build_examples(SHOWN[:3], DATASET, PromptBuilder(text, TOKENIZER, 256))
     assert all("[EVENT]" in told(row) for row in whole.known)
     longest = int(max(len(row) for row in whole.written))
     limit = longest + -longest % 8 + 6
-    short = scoring.build_examples(SHOWN[:3], DATASET, Framing(text, TOKENIZER, limit))
+    short = scoring.build_examples(SHOWN[:3], DATASET, PromptBuilder(text, TOKENIZER, limit))
     assert (short.lengths <= limit).all()
     assert [told(row) for row in short.known] == ["[BOS'][USER][EOS']"] * 3
     with pytest.raises(ValueError, match=r"too few|no room"):
-        scoring.build_examples(SHOWN[:3], DATASET, Framing(text, TOKENIZER, 9))
+        scoring.build_examples(SHOWN[:3], DATASET, PromptBuilder(text, TOKENIZER, 9))
 
 
 # Bad labels.
@@ -159,16 +161,16 @@ def test_an_event_too_long_for_the_row_is_left_out_and_a_user_too_long_is_said()
 def test_bad_labels_are_refused() -> None:
     scoring = Scoring(32, told=())
     with pytest.raises(DataError, match="no column 'bought'"):
-        scoring.build_examples(SHOWN, DATASET, FRAMING, label="bought")
+        scoring.build_examples(SHOWN, DATASET, PROMPTS, label="bought")
     stars = SHOWN.assign(stars=[2, *[0] * (len(SHOWN) - 1)])
     with pytest.raises(DataError, match=r"classes 0 to 1.*got \[2\]"):
-        scoring.build_examples(stars, DATASET, FRAMING, label="stars")
+        scoring.build_examples(stars, DATASET, PROMPTS, label="stars")
     with pytest.raises(DataError, match=r"all .* rows have clicked = True"):
-        scoring.build_examples(SHOWN[SHOWN["clicked"]], DATASET, FRAMING, fit=True)
+        scoring.build_examples(SHOWN[SHOWN["clicked"]], DATASET, PROMPTS, fit=True)
     with pytest.raises(DataError, match="no rows"):
-        scoring.build_examples(SHOWN[:0], DATASET, FRAMING)
+        scoring.build_examples(SHOWN[:0], DATASET, PROMPTS)
     with pytest.raises(DataError, match="missing among"):
-        scoring.build_examples(SHOWN.drop(columns="user_id"), DATASET, FRAMING)
+        scoring.build_examples(SHOWN.drop(columns="user_id"), DATASET, PROMPTS)
     for wrong in ({"classes": 1}, {"events": -1}):
         with pytest.raises(ValueError, match="at least"):
             Scoring(32, **wrong)
@@ -181,7 +183,7 @@ def test_the_loss_is_the_cross_entropy_of_the_state_at_the_last_token() -> None:
     model = a_model().double().eval()
     scoring = Scoring(32, classes=3, told=()).double()
     graded = SHOWN.assign(grade=np.arange(len(SHOWN)) % 3)
-    examples = scoring.build_examples(graded[:6], DATASET, FRAMING, label="grade")
+    examples = scoring.build_examples(graded[:6], DATASET, PROMPTS, label="grade")
     value, chances = 0.0, []
     for i in range(6):
         row = np.concatenate([examples.known[i], examples.written[i]]).astype(np.int64)
@@ -199,7 +201,7 @@ def test_the_loss_is_the_cross_entropy_of_the_state_at_the_last_token() -> None:
 
 def test_two_classes_are_answered_by_the_chance_of_the_second() -> None:
     scoring, model = Scoring(32, told=()), a_model()
-    examples = scoring.build_examples(SHOWN[:4], DATASET, FRAMING, label=None)
+    examples = scoring.build_examples(SHOWN[:4], DATASET, PROMPTS, label=None)
     assert scoring.predict(model, examples).shape == (4,)
     assert scoring.predict(model, examples[:0]).shape == (0,)
     assert model.training
@@ -221,10 +223,10 @@ def learnt(events: int, epochs: int) -> float:
         config
     )  # far from 0 at the start, or to see that two words are equal is slow
     parts = SHOWN[:1000], SHOWN[1000:]
-    framing = Framing(text, tokenizer, 64)
-    train, test = (scoring.build_examples(part, DATASET, framing) for part in parts)
+    prompts = PromptBuilder(text, tokenizer, 64)
+    train, test = (scoring.build_examples(part, DATASET, prompts) for part in parts)
     train_jointly(
-        Together(model, {"scoring": scoring}),
+        MultiTaskModel(model, {"scoring": scoring}),
         {"scoring": TaskBatches(train, 2048)},
         Weights(finetune={"scoring": 1.0}),
         epochs=epochs,

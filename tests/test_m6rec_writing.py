@@ -17,29 +17,34 @@ from m6rec_lite.language.causal_lm import CausalLM
 from m6rec_lite.language.document import Document, encode_document
 from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, collate
 from m6rec_lite.m6rec.tasks.explanation import Explanation
+from m6rec_lite.m6rec.tasks.generation import GenerationTask, text_figures
+from m6rec_lite.m6rec.tasks.generators import (
+    CausalGenerator,
+    PrefixGenerator,
+    plain_text,
+    read_document,
+)
 from m6rec_lite.m6rec.tasks.rows import BEGUN, Row, examples_of
-from m6rec_lite.m6rec.tasks.writers import PlainWriter, PrefixWriter, plain_text, read_document
-from m6rec_lite.m6rec.tasks.writing import Writing, text_figures
 from m6rec_lite.nn.sampling import Sampler
 from m6rec_lite.training import fit
 
 DATASET = load_dataset("bazaar")
 TOKENIZER = Tokenizer.train(DATASET.items["title"], 500)
-FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 200)
+PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 200)
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 EOS = TOKENIZER.id("[EOS]")
 
 
-class Saying(Writing):
+class Saying(GenerationTask):
     """A task with nothing of its own."""
 
     name = "saying"
 
     def build_examples(self, rows: list[Row]) -> Examples:
-        return examples_of(FRAMING, rows)
+        return examples_of(PROMPTS, rows)
 
 
 TASK = Saying()
@@ -90,12 +95,12 @@ def test_what_may_be_spared_goes_in_its_order_until_the_row_fits() -> None:
     end = Document(()), Document(((None, "x"),))
     for gone in ((), (1,), (1, 2)):
         left = Document(tuple(piece for i, piece in enumerate(pieces) if i not in gone))
-        size = int(examples_of(FRAMING, [Row(left, *end)]).lengths[0])
+        size = int(examples_of(PROMPTS, [Row(left, *end)]).lengths[0])
         whole = Row(Document(pieces), *end, spare=(1, 2))
-        (known,) = examples_of(Framing(FRAMING.text, TOKENIZER, size), [whole]).known
+        (known,) = examples_of(PromptBuilder(PROMPTS.text, TOKENIZER, size), [whole]).known
         assert read_document(TOKENIZER, known[1:-1]) == left
     with pytest.raises(ValueError, match=r"row 0 .*more than max_tokens=8"):
-        examples_of(Framing(FRAMING.text, TOKENIZER, 8), [row("a long story " * 20, "x")])
+        examples_of(PromptBuilder(PROMPTS.text, TOKENIZER, 8), [row("a long story " * 20, "x")])
 
 
 def test_the_loss_is_the_mean_over_written_tokens(model: M6RecModel) -> None:
@@ -249,17 +254,17 @@ def test_plain_text_says_pieces_in_lines_and_blanks_as_lines() -> None:
 
 
 @pytest.fixture(scope="module")
-def plain() -> PlainWriter:
+def plain() -> CausalGenerator:
     """A small GPT-2 with a tokenizer of its own."""
     theirs = Tokenizer.train([*DATASET.items["title"][:300], "a\nb\nc\n"], 400)
     fast = PreTrainedTokenizerFast(tokenizer_object=theirs.backend, eos_token="[EOS]")
     torch.manual_seed(1)
     config = GPT2Config(vocab_size=400, n_positions=256, n_embd=32, n_layer=2, n_head=2)
     model = GPT2LMHeadModel(config).double().eval()
-    return PlainWriter(CausalLM(model), fast, TOKENIZER)
+    return CausalGenerator(CausalLM(model), fast, TOKENIZER)
 
 
-def test_any_causal_model_writes_by_its_text(plain: PlainWriter) -> None:
+def test_any_causal_model_writes_by_its_text(plain: CausalGenerator) -> None:
     some = EXAMPLES[:3]
     begun = some.written[0][: some.about[BEGUN].iloc[0]]
     prompt = plain.theirs.decode(plain.prompt(some.known[0], begun))
@@ -280,7 +285,7 @@ def test_any_causal_model_writes_by_its_text(plain: PlainWriter) -> None:
 
 
 def test_a_writer_is_taken_as_it_is(model: M6RecModel) -> None:
-    writer = PrefixWriter(model, TOKENIZER)
+    writer = PrefixGenerator(model, TOKENIZER)
     by_writer = TASK.predict(writer, EXAMPLES[:2], max_new_tokens=4)
     by_model = TASK.predict(model, EXAMPLES[:2], TOKENIZER, max_new_tokens=4)
     assert [one.ids for one in by_writer] == [one.ids for one in by_model]

@@ -22,16 +22,16 @@ from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.recommender import M6RecRetriever
 from m6rec_lite.m6rec.tasks import (
     Examples,
+    MultiTaskModel,
     Task,
-    Together,
     conversation,
     design,
     explanation,
     query,
 )
+from m6rec_lite.m6rec.tasks.generation import text_figures
 from m6rec_lite.m6rec.tasks.trie import TitleTrie
 from m6rec_lite.m6rec.tasks.truth import Truth
-from m6rec_lite.m6rec.tasks.writing import text_figures
 from m6rec_lite.recommenders import Bigram, Popularity
 from m6rec_lite.recommenders.ctr import labelled
 from m6rec_lite.recommenders.impressions import split_by_time
@@ -106,7 +106,7 @@ def judge_retrieval(
 
 
 def judge_scoring(
-    world: World, both: Together, name: str, kept: float, limit: int
+    world: World, both: MultiTaskModel, name: str, kept: float, limit: int
 ) -> dict[str, float]:
     """AUC and the like on the latest tenth of the impressions.
 
@@ -123,7 +123,7 @@ def judge_scoring(
         test = test.iloc[np.sort(order[:limit])]
     asked, truth = labelled(test, "clicked")
     task = both.tasks[name]
-    examples = task.build_examples(asked, world.dataset, world.framing, label=None)
+    examples = task.build_examples(asked, world.dataset, world.prompts, label=None)
     chance = mended(task.predict(both.model, examples), kept)
     users = asked["user_id"].to_numpy()
     found = ctr_metrics(truth, chance, users)
@@ -140,7 +140,7 @@ def judge_likelihood(world: World, model: M6RecModel, limit: int) -> dict[str, f
     How a likelihood becomes a score is chosen on a quarter as many validation questions.
     """
     split = some_users(world.split, max(1, limit // 4), limit, world.seed)
-    scoring, report = ranked(asked(model, split, world.framing), "M6-Rec", split)
+    scoring, report = ranked(asked(model, split, world.prompts), "M6-Rec", split)
     popular = evaluate(Popularity().fit(split.train), split, progress=False)
     found = figures(report) | {"score": scoring, "popularity ndcg@10": popular["ndcg@10"]}
     if (oracle := _best(world, split)) is not None:
@@ -154,7 +154,7 @@ def _best(world: World, split: Split) -> OracleRecommender | None:
     return None if oracle is None else oracle.recommender(split.item_ids)
 
 
-def judge_writing(world: World, both: Together, name: str, limit: int) -> dict[str, Any]:
+def judge_writing(world: World, both: MultiTaskModel, name: str, limit: int) -> dict[str, Any]:
     """What is written, greedily, of rows never learnt from; beside what costs no model.
 
     Args:
@@ -179,7 +179,7 @@ def judge_writing(world: World, both: Together, name: str, limit: int) -> dict[s
     given: dict[str, Any] = {"max_new_tokens": longest}
     if kind == "conversation":
         items = world.dataset.items["item_id"].tolist()
-        given["catalogue"] = TitleTrie.of(world.framing.text, world.tokenizer, items)
+        given["catalogue"] = TitleTrie.of(world.prompts.text, world.tokenizer, items)
     written = task.predict(both.model, examples, world.tokenizer, **given)
     learnt, _ = world.examples(task)
     found, rivals = _judged(world, task, written, examples, learnt, truth, given)
@@ -196,7 +196,7 @@ def _judged(
     given: Mapping[str, Any],
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Figures of what was written, and of each baseline."""
-    seed, text = world.seed, world.framing.text
+    seed, text = world.seed, world.prompts.text
     if task.name == "explanation":
         texts = explanation.reasons(written)
         if examples.about["aspect"].isna().any():  # reviews that name no aspects: the words alone
@@ -206,7 +206,7 @@ def _judged(
             key: explanation.judge(some, examples, truth) for key, some in others.items()
         }
     if task.name == "query":
-        others = query.baselines(learnt, examples, world.framing)
+        others = query.baselines(learnt, examples, world.prompts)
         return query.judge([one.text for one in written], examples, truth), {
             key: query.judge(some, examples, truth) for key, some in others.items()
         }

@@ -16,24 +16,24 @@ from m6rec_lite.data import Dataset, Split, leave_one_out
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.tasks import (
     TASKS,
     Design,
     Examples,
+    MultiTaskModel,
     Ranking,
     Scoring,
     Task,
     TaskBatches,
-    Together,
     Weights,
     train_jointly,
 )
+from m6rec_lite.m6rec.tasks.multitask import ADAPT
 from m6rec_lite.m6rec.tasks.rows import first_events
-from m6rec_lite.m6rec.tasks.together import ADAPT
 from m6rec_lite.recommenders.impressions import split_by_time
 from m6rec_lite.training import Callback, History
 
@@ -116,9 +116,9 @@ class World:
         return leave_one_out(self.dataset)
 
     @cached_property
-    def framing(self) -> Framing:
+    def prompts(self) -> PromptBuilder:
         """People and items in words."""
-        return Framing(BehaviourText(self.dataset), self.tokenizer, self.max_tokens)
+        return PromptBuilder(BehaviourText(self.dataset), self.tokenizer, self.max_tokens)
 
     @property
     def tag(self) -> str:
@@ -160,7 +160,7 @@ class World:
         """
         more = {"limit": limit} if isinstance(task, Design) else {}
         given = {"seed": self.seed} | more
-        return task.build_examples(self.dataset, self.split, self.framing, part, **given)
+        return task.build_examples(self.dataset, self.split, self.prompts, part, **given)
 
     def _some(self, examples: Examples) -> Examples:
         if len(examples) <= self.rows:
@@ -179,7 +179,7 @@ class World:
         no = no[: min(NEGATIVES * len(yes), self.rows)]
         kept = (len(no) / max(1, int((~clicked).sum()))) / share_yes
         chosen = rows.iloc[np.sort(np.concatenate([yes, no]))]
-        found = task.build_examples(chosen, self.dataset, self.framing, fit=True)
+        found = task.build_examples(chosen, self.dataset, self.prompts, fit=True)
         rate = len(yes) / (len(yes) + len(no))
         with torch.no_grad():  # begin with the odds of all rows
             task.head.weight.mul_(0.1)
@@ -197,7 +197,7 @@ class World:
             histories, long, histories.lengths[long] - 1, histories.timestamps[ends]
         )
         items = histories.item_ids[histories.items[ends]]
-        return task.build_examples(before, [[int(item)] for item in items], self.framing)
+        return task.build_examples(before, [[int(item)] for item in items], self.prompts)
 
 
 def named_tasks(worlds: Sequence[World], hidden_size: int) -> dict[str, tuple[World, Task]]:
@@ -211,7 +211,7 @@ def named_tasks(worlds: Sequence[World], hidden_size: int) -> dict[str, tuple[Wo
 
 
 def kinds_of(names: Sequence[str]) -> dict[str, type[Task]]:
-    """The class of each of these tasks, as ``Together.load`` wants them."""
+    """The class of each of these tasks, as ``MultiTaskModel.load`` wants them."""
     return {name: TASKS[name.partition(" ")[0]] for name in names}
 
 
@@ -232,7 +232,7 @@ def tune(
     device: str | None = None,
     precision: str = "auto",
     progress: bool = True,
-) -> tuple[Together, History, dict[str, dict[str, float]]]:
+) -> tuple[MultiTaskModel, History, dict[str, dict[str, float]]]:
     """Train a pretrained model on every task of every data set at once, and on their texts.
 
     Args:
@@ -263,7 +263,7 @@ def tune(
     loss = None
     if beta:
         sources[ADAPT], loss = adapt[0], PretrainingLoss(objectives)
-    both = Together(model, {name: task for name, (_, task) in named.items()})
+    both = MultiTaskModel(model, {name: task for name, (_, task) in named.items()})
     history = train_jointly(
         both,
         sources,

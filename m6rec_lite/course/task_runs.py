@@ -41,10 +41,10 @@ from m6rec_lite.data import (
 from m6rec_lite.evaluation import FixedScores, Report, compare, evaluate
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.tokenizer import Tokenizer
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.new_domain import NewDomain, closed
 from m6rec_lite.m6rec.pretraining import pretrain
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.recommender import M6RecRetriever
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.tasks import Ranking
@@ -101,22 +101,22 @@ def difference(report: Report, other: Report, than: str) -> dict[str, Any]:
 
 
 def likelihoods(
-    model: M6RecModel, histories: Histories, framing: Framing, places: np.ndarray
+    model: M6RecModel, histories: Histories, prompts: PromptBuilder, places: np.ndarray
 ) -> dict[str, np.ndarray]:
     """``(n, n_items)`` scores of each of ``SCORINGS``; -inf where an item is not of ``places``.
 
     Args:
         model: M6-Rec.
         histories: ``n`` rows.
-        framing: puts people and items into words.
+        prompts: puts people and items into words.
         places: ``(m,)`` of the catalogue.
     """
     ranking, ids = Ranking(), histories.item_ids[places]
     shape = len(histories), histories.n_items
     found = {name: np.full(shape, -np.inf) for name in SCORINGS}
-    given = {"tokenizer": framing.tokenizer}
+    given = {"tokenizer": prompts.tokenizer}
     for row in range(len(histories)):
-        examples = ranking.build_examples(histories[[row]], [ids], framing)
+        examples = ranking.build_examples(histories[[row]], [ids], prompts)
         plain = ranking.predict(model, examples, normalise=False, **given)
         if row == 0:  # what nobody in particular says of each, and over how many tokens
             lifted = ranking.predict(model, examples, normalise=False, lift=True, **given)
@@ -131,13 +131,13 @@ def likelihoods(
 Scores = dict[str, dict[str, np.ndarray]]
 
 
-def asked(model: M6RecModel, split: Split, framing: Framing) -> Scores:
+def asked(model: M6RecModel, split: Split, prompts: PromptBuilder) -> Scores:
     """By part, validation and test, what ``likelihoods`` finds for its questions."""
     places = np.arange(len(split.item_ids))
     if split.candidates is not None:
         places = np.flatnonzero(split.candidates)
     parts = {on: getattr(split, on).histories for on in ("validation", "test")}
-    return {on: likelihoods(model, people, framing, places) for on, people in parts.items()}
+    return {on: likelihoods(model, people, prompts, places) for on, people in parts.items()}
 
 
 def with_prior(scores: Scores, popularity: np.ndarray) -> Scores:
@@ -184,7 +184,7 @@ def zero_shot(dataset: Dataset, root: Path, options: argparse.Namespace) -> list
     split = some_users(leave_one_out(dataset), options.users // 4, options.users, options.seed)
     folder = root / options.model
     tokenizer = Tokenizer.load(folder)
-    framing = Framing(BehaviourText(dataset), tokenizer, options.max_tokens)
+    prompts = PromptBuilder(BehaviourText(dataset), tokenizer, options.max_tokens)
     counts = Popularity().fit(split.train)
     popular = evaluate(counts, split, progress=False)
     markov = evaluate(Markov(weight=0).fit(split.train), split, progress=False)
@@ -193,7 +193,7 @@ def zero_shot(dataset: Dataset, root: Path, options: argparse.Namespace) -> list
         for name, report in (("Popularity", popular), ("Bigram", markov))
         for row in rows_of(report)
     ]
-    scores = asked(M6RecModel.from_pretrained(folder), split, framing)
+    scores = asked(M6RecModel.from_pretrained(folder), split, prompts)
     both = {"M6-Rec": scores, PRIOR: with_prior(scores, counts.popularity_)}
     for name, some in both.items():
         scoring, report = ranked(some, name, split)
@@ -236,13 +236,13 @@ def closed_domain(
     model, tokenizer, _ = pretrain(settings, folder, dataset=before, ngrams=False)
     split = hidden_domain(dataset, options.domain, seed=options.seed)
     split = some_users(split, options.users // 4, options.users, options.seed)
-    framing = Framing(BehaviourText(before), tokenizer, options.max_tokens)
+    prompts = PromptBuilder(BehaviourText(before), tokenizer, options.max_tokens)
     nobody = NewDomain(split).asked(0)  # nobody has met its items: their popularity is 0
     popular = evaluate(Popularity().fit(split.train), split, progress=False)
     words = ContentBased().fit(nobody.train, items=dataset.items)
     content = evaluate(words, split, progress=False)
     chance = evaluate(Popularity().fit(nobody.train), split, progress=False)
-    scoring, report = ranked(asked(model.eval(), split, framing), "M6-Rec", split)
+    scoring, report = ranked(asked(model.eval(), split, prompts), "M6-Rec", split)
     part = f"test, {options.domain}"
     found = {"Random order": chance, "Popularity there": popular, "ContentBased": content}
     rows = [

@@ -48,7 +48,7 @@ from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.pretraining import pretrain
 from m6rec_lite.m6rec.run_folder import claim, read_report, tokens
 from m6rec_lite.m6rec.settings import Pretraining
-from m6rec_lite.m6rec.tasks import Together
+from m6rec_lite.m6rec.tasks import MultiTaskModel
 from m6rec_lite.m6rec.token_file import TokenFile, TokenFileError
 from m6rec_lite.training import CheckpointError, DiskFullError, OutOfMemoryError
 from m6rec_lite.training.locks import run_lock
@@ -133,8 +133,8 @@ def train(
     def tuning() -> dict[str, Any]:
         model = M6RecModel.from_pretrained(folder / "model")
         shape = {
-            "lines": settings.lines,
-            "time": shape_of(settings.size)["max_position_embeddings"],
+            "batch_size": settings.lines,
+            "seq_len": shape_of(settings.size)["max_position_embeddings"],
         }
         objectives = settings.objectives(tokenizer)
         adapt = tuple(
@@ -171,9 +171,9 @@ def train(
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     kept: dict[str, Any] = {}
 
-    def tuned() -> Together:
+    def tuned() -> MultiTaskModel:
         if "both" not in kept:
-            both, _ = Together.load(out / "model", kinds_of(tasks))
+            both, _ = MultiTaskModel.load(out / "model", kinds_of(tasks))
             kept["both"] = both.to(where)
         return kept["both"]
 

@@ -30,17 +30,17 @@ from m6rec_lite.evaluation.significance import bootstrap_interval
 from m6rec_lite.evaluation.text import perplexity
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.tokenizer import Tokenizer
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import (
     Conversation,
     Design,
     Examples,
     Explanation,
+    MultiTaskModel,
     Query,
     Task,
     TaskBatches,
-    Together,
     Weights,
     conversation,
     design,
@@ -48,9 +48,9 @@ from m6rec_lite.m6rec.tasks import (
     query,
     train_jointly,
 )
+from m6rec_lite.m6rec.tasks.generation import GenerationTask
 from m6rec_lite.m6rec.tasks.trie import TitleTrie
 from m6rec_lite.m6rec.tasks.truth import Truth
-from m6rec_lite.m6rec.tasks.writing import Writing
 
 #: What is said of people in a row of each task, and its tokens at most: no more than it needs.
 CONTEXTS: dict[str, tuple[Mapping[str, Any], int]] = {
@@ -62,7 +62,7 @@ CONTEXTS: dict[str, tuple[Mapping[str, Any], int]] = {
     ),
     "conversation": ({}, 192),
 }
-KINDS: dict[str, type[Writing]] = {
+KINDS: dict[str, type[GenerationTask]] = {
     "explanation": Explanation,
     "query": Query,
     "design": Design,
@@ -109,12 +109,12 @@ def examples_of(
     found = {}
     for name, task in tasks.items():
         said, limit = CONTEXTS[name]
-        framing = Framing(BehaviourText(dataset, **said), tokenizer, limit)
+        prompts = PromptBuilder(BehaviourText(dataset, **said), tokenizer, limit)
         judged = {
-            part: task.build_examples(dataset, split, framing, part)[:LIMIT]
+            part: task.build_examples(dataset, split, prompts, part)[:LIMIT]
             for part in parts.get(name, ("held out",))
         }
-        found[name] = Rows(task.build_examples(dataset, split, framing, "train"), judged)
+        found[name] = Rows(task.build_examples(dataset, split, prompts, "train"), judged)
     return found
 
 
@@ -179,12 +179,12 @@ def _explanations(task: Explanation, given: Asked) -> dict[str, Figures]:
 def _queries(task: Query, given: Asked) -> dict[str, Figures]:
     model, tokenizer, asked = given.model, given.tokenizer, given.asked
     said, limit = CONTEXTS["query"]
-    framing = Framing(BehaviourText(given.dataset, **said), tokenizer, limit)
+    prompts = PromptBuilder(BehaviourText(given.dataset, **said), tokenizer, limit)
     texts = {
         "M6-Rec": [one.text for one in task.predict(model, asked, tokenizer, max_new_tokens=24)],
         "people": asked.about["text"].tolist(),
     }
-    texts |= query.baselines(given.train, asked, framing)
+    texts |= query.baselines(given.train, asked, prompts)
     return {who: plain(query.judge(some, asked, given.truth)) for who, some in texts.items()}
 
 
@@ -284,7 +284,7 @@ def run(dataset: Dataset, root: Path, options: argparse.Namespace) -> list[dict[
         name: TaskBatches(rows[name].train, options.tokens, pad=tokenizer.pad)
         for name in weights.shares()
     }
-    both = Together(model, tasks)
+    both = MultiTaskModel(model, tasks)
     folder = root / "runs" / "together" / f"{options.dataset}-seed{options.seed}"
     train_jointly(
         both,

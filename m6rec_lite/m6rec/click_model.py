@@ -22,13 +22,13 @@ from m6rec_lite.evaluation.ctr import auc, log_loss
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly
+from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
 from m6rec_lite.m6rec.tasks.scoring import TOLD, Scoring
 from m6rec_lite.m6rec.tasks.task import TaskBatches
-from m6rec_lite.m6rec.tasks.telling import Telling
-from m6rec_lite.m6rec.tasks.together import Together
+from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.recommenders.base import check_in_range, check_whole
 from m6rec_lite.recommenders.ctr import ClickModel
 from m6rec_lite.training import Averaging, Callback, EarlyStopping, History
@@ -121,19 +121,19 @@ class M6RecCTR(ClickModel):
             torch.manual_seed(self.seed)
             model, tokenizer = self._start(text, dataset)
             scoring = Scoring(model.config.hidden_size, 2, self.told, self.events)
-        framing = Framing(text, tokenizer, self.max_tokens)
+        prompts = PromptBuilder(text, tokenizer, self.max_tokens)
         # Labels are given as numbers: the column may be of floats, or of the few-shot examples.
         rows = rows.assign(label=labels.astype(np.int64))
-        examples = scoring.build_examples(rows[keep], dataset, framing, label="label", fit=True)
+        examples = scoring.build_examples(rows[keep], dataset, prompts, label="label", fit=True)
         rate = float(labels[keep].mean())
         with torch.no_grad():
             scoring.head.weight.mul_(0.1)
             scoring.head.bias.copy_(torch.tensor([0.0, np.log(rate / (1 - rate))]))
-        together = Together(model, {"scoring": scoring})
+        together = MultiTaskModel(model, {"scoring": scoring})
         callbacks: list[Callback] = [Averaging(self.averaging)] if self.averaging else []
         validate = None
         if validation is not None:
-            asked = scoring.build_examples(validation[0], dataset, framing, label=None)
+            asked = scoring.build_examples(validation[0], dataset, prompts, label=None)
             validate = self._validator(asked, validation[1], share)
             callbacks.append(EarlyStopping("auc", mode="max", patience=self.patience))
         batches = TaskBatches(examples, self.tokens, pad=tokenizer.pad)
@@ -157,12 +157,12 @@ class M6RecCTR(ClickModel):
 
     def _predict(self, rows: pd.DataFrame, dataset: Dataset) -> np.ndarray:
         together, scoring = self.together_, self.together_.tasks["scoring"]
-        framing = Framing(BehaviourText(dataset), self.tokenizer_, self.max_tokens)
-        examples = scoring.build_examples(rows, dataset, framing, label=None)
+        prompts = PromptBuilder(BehaviourText(dataset), self.tokenizer_, self.max_tokens)
+        examples = scoring.build_examples(rows, dataset, prompts, label=None)
         return mended(scoring.predict(together.model, examples), self.share_)
 
     def _validator(self, asked: Any, truth: np.ndarray, share: float) -> Callable:
-        def validate(together: Together) -> dict[str, float]:
+        def validate(together: MultiTaskModel) -> dict[str, float]:
             chance = together.tasks["scoring"].predict(together.model, asked)
             return {"auc": auc(truth, chance), "log_loss": log_loss(truth, mended(chance, share))}
 
@@ -189,7 +189,7 @@ class M6RecCTR(ClickModel):
         told = [text.item(item) for item in ids]
         told += [text.user(user) for user in dataset.users["user_id"]]
         told += text.templates.events.values()
-        told += [", " + words for words in Telling(self.told).examples()]
+        told += [", " + words for words in StatisticsVerbalizer(self.told).examples()]
         tokenizer = Tokenizer.train(dict.fromkeys(told), self.vocab_size)
         config = M6RecConfig.of_size(self.size, tokenizer, dropout=self.dropout)
         return M6RecModel(config), tokenizer
@@ -214,7 +214,7 @@ class M6RecCTR(ClickModel):
         with torch.random.fork_rng():
             model = M6RecModel(M6RecConfig.from_dict(json.loads(str(state["config"]))))
             scoring = Scoring(model.config.hidden_size, 2, self.told, self.events)
-        self.together_ = Together(model, {"scoring": scoring})
+        self.together_ = MultiTaskModel(model, {"scoring": scoring})
         given = {
             key.removeprefix(_WEIGHTS).replace("/", "."): torch.from_numpy(value)
             for key, value in state.items()

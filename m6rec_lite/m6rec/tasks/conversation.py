@@ -26,14 +26,14 @@ from m6rec_lite.language.behaviour import ALL_PARTS, BehaviourText
 from m6rec_lite.language.corpora import held_out
 from m6rec_lite.language.document import Document, Piece, clean
 from m6rec_lite.language.tokenizer import Tokenizer
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask, text_figures
+from m6rec_lite.m6rec.tasks.generators import CausalGenerator, TextGenerator
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of
 from m6rec_lite.m6rec.tasks.task import Examples
 from m6rec_lite.m6rec.tasks.trie import Naming, TitleTrie
 from m6rec_lite.m6rec.tasks.truth import Truth
-from m6rec_lite.m6rec.tasks.writers import PlainWriter, Writer
-from m6rec_lite.m6rec.tasks.writing import Writing, Written, text_figures
 
 #: A title in a text without special tokens.
 _QUOTED = re.compile("“([^“”]+)”|《([^《》]+)》")
@@ -41,8 +41,8 @@ _QUOTED = re.compile("“([^“”]+)”|《([^《》]+)》")
 SPEAKERS = ("USER", "SYSTEM")
 
 
-class Conversation(Writing):
-    """Turns of the system in talks; see ``Writing`` for the arguments."""
+class Conversation(GenerationTask):
+    """Turns of the system in talks; see ``GenerationTask`` for the arguments."""
 
     name: ClassVar[str] = "conversation"
 
@@ -50,7 +50,7 @@ class Conversation(Writing):
         self,
         dataset: Dataset,
         split: Split | None,
-        framing: Framing,
+        prompts: PromptBuilder,
         part: str = "train",
         *,
         share: float = 0.05,
@@ -61,7 +61,7 @@ class Conversation(Writing):
         Args:
             dataset: with ``dialogues``. They tell of no user, so no split of users cuts them.
             split: not read; the tasks' builders have the same arguments.
-            framing: of words and tokens. The oldest turns are left out where a row would not fit.
+            prompts: of words and tokens. The oldest turns are left out where a row would not fit.
             part: ``"train"``, or ``"held out"`` for those that are not learnt from.
             share: of dialogues held out; with ``seed`` as in pretraining.
             seed: of that draw.
@@ -102,7 +102,7 @@ class Conversation(Writing):
                         Row(
                             known=Document(tuple(before)),
                             begun=Document(((None, begun),)),
-                            rest=_turn(str(turn["text"]), raw.get(item), item, framing.text),
+                            rest=_turn(str(turn["text"]), raw.get(item), item, prompts.text),
                             spare=tuple(range(len(before) - 1)),
                             about=about | {"asked": " ".join(asked), "text": said},
                         )
@@ -110,11 +110,11 @@ class Conversation(Writing):
                 before.append(("[SEP]", self.phrases["turn"].format(speaker=speaker, text=said)))
                 if speaker == "USER":
                     asked.append(said)
-        return examples_of(framing, rows)
+        return examples_of(prompts, rows)
 
     def predict(
         self,
-        model: M6RecModel | Writer,
+        model: M6RecModel | TextGenerator,
         examples: Examples,
         tokenizer: Tokenizer | None = None,
         *,
@@ -122,8 +122,8 @@ class Conversation(Writing):
         must_name: bool = True,
         max_new_tokens: int = 96,
         **options: Any,
-    ) -> list[Written]:
-        """Write each turn; see ``Writing.predict``.
+    ) -> list[Generation]:
+        """Write each turn; see ``GenerationTask.predict``.
 
         Args:
             model: see there.
@@ -138,7 +138,7 @@ class Conversation(Writing):
             ValueError: with a catalogue and a model of other tokens, or if a title does not fit.
         """
         if catalogue is not None:
-            if isinstance(model, PlainWriter) or tokenizer is None:
+            if isinstance(model, CausalGenerator) or tokenizer is None:
                 raise ValueError(
                     "a catalogue is a trie of M6-Rec's tokens: give M6-Rec and its tokenizer, or "
                     "no catalogue"
@@ -147,7 +147,7 @@ class Conversation(Writing):
         return super().predict(model, examples, tokenizer, max_new_tokens=max_new_tokens, **options)
 
 
-def named(written: Written) -> str | None:
+def named(written: Generation) -> str | None:
     """The title that a turn names: what ``[ITEM]`` opens, else what stands between quotes."""
     for name, text in written.document.pieces:
         if name == "[ITEM]":
@@ -157,7 +157,7 @@ def named(written: Written) -> str | None:
 
 
 def judge(
-    written: Sequence[Written],
+    written: Sequence[Generation],
     examples: Examples,
     catalogue: TitleTrie,
     truth: Truth | None = None,

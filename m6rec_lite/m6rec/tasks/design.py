@@ -18,11 +18,11 @@ from m6rec_lite.data import Dataset, Split
 from m6rec_lite.data.ids import no_id
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.document import Document, Piece
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask, text_figures
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of, first_events, people
 from m6rec_lite.m6rec.tasks.task import Examples
 from m6rec_lite.m6rec.tasks.truth import Truth, interests_in
-from m6rec_lite.m6rec.tasks.writing import Writing, Written, text_figures
 
 #: What may be left blank, in the order of the templates.
 BLANKS = ("category", "title")
@@ -30,12 +30,12 @@ BLANKS = ("category", "title")
 _BLANK = "\x00"
 
 
-class Design(Writing):
+class Design(GenerationTask):
     """Items designed for somebody.
 
     Args:
         blanks: what is left blank, of ``BLANKS``; the category is told where it is not blank.
-        phrases: see ``Writing``.
+        phrases: see ``GenerationTask``.
 
     Raises:
         ValueError: if nothing is blank, or something else.
@@ -59,7 +59,7 @@ class Design(Writing):
         self,
         dataset: Dataset,
         split: Split,
-        framing: Framing,
+        prompts: PromptBuilder,
         part: str = "train",
         *,
         per_user: int = 2,
@@ -71,7 +71,7 @@ class Design(Writing):
         Args:
             dataset: its items' categories and titles; items that lack what is blank are left out.
             split: whose rows.
-            framing: of words and tokens; the oldest events are left out where they do not fit.
+            prompts: of words and tokens; the oldest events are left out where they do not fit.
             part: ``"train"``: rows of the training data, drawn; ``"validation"`` or ``"test"``:
                 the targets.
             per_user: rows drawn for each user, for ``"train"``.
@@ -102,15 +102,15 @@ class Design(Writing):
             holdout = getattr(split, part)
             histories, rows, target = holdout.histories, holdout.target_rows, holdout.targets
             sizes, when = histories.lengths[rows], histories.at[rows]
-        fields = [framing.text.items.fields[place] for place in framing.text.items.places(
+        fields = [prompts.text.items.fields[place] for place in prompts.text.items.places(
             histories.item_ids[target])]  # fmt: skip
         kept = np.flatnonzero([all(blank in one for blank in self.blanks) for one in fields])
         if limit is not None and len(kept) > limit:
             kept = np.sort(draw.choice(kept, limit, replace=False))
         cut = first_events(histories, rows[kept], sizes[kept], when[kept])
-        asked = [self.asked(framing.text, fields[i]) for i in kept]
+        asked = [self.asked(prompts.text, fields[i]) for i in kept]
         rests = [self._filled(fields[i]) for i in kept]
-        known = people(framing, cut, asked, rests)
+        known = people(prompts, cut, asked, rests)
         ids = histories.item_ids[target[kept]].tolist()
         nothing = no_id(histories.item_ids)
         last = [histories.item_ids[cut.items[b - 1]].item() if b > a else nothing
@@ -127,7 +127,7 @@ class Design(Writing):
                 "text": fields[place].get("title", ""),
             }
             made.append(Row(known[i] + asked[i], Document(()), rests[i], about=about))
-        return examples_of(framing, made)
+        return examples_of(prompts, made)
 
     def asked(self, text: BehaviourText, fields: Mapping[str, str]) -> Document:
         """An item with blanks: of its fields (``facts.Items``) only what is not blank is read."""
@@ -146,7 +146,7 @@ class Design(Writing):
         first, *others = (fields[blank] for blank in self.blanks)
         return Document(((None, first), *(("[MASK]", other) for other in others)))
 
-    def designs(self, written: Sequence[Written]) -> list[dict[str, str]]:
+    def designs(self, written: Sequence[Generation]) -> list[dict[str, str]]:
         """What fills each blank; "" where the model wrote too few spans."""
         found = []
         for one in written:

@@ -36,20 +36,20 @@ from m6rec_lite.evaluation.explanations import (
 from m6rec_lite.evaluation.text import tokens
 from m6rec_lite.language.document import Document, Piece, clean
 from m6rec_lite.language.tokenizer import SPECIALS
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import token_loss
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask, text_figures
 from m6rec_lite.m6rec.tasks.review_parts import PARTS, shown, with_parts
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of
 from m6rec_lite.m6rec.tasks.task import Examples, TaskBatch
 from m6rec_lite.m6rec.tasks.truth import Truth, reason_in
-from m6rec_lite.m6rec.tasks.writing import Writing, Written, text_figures
 
 #: The phrase for what somebody felt of an aspect.
 _FELT = {"positive": "praised", "negative": "blamed", "neutral": "neither", None: "neither"}
 
 
-class Explanation(Writing):
+class Explanation(GenerationTask):
     """Reasons for ratings.
 
     Args:
@@ -57,7 +57,7 @@ class Explanation(Writing):
         n_own: of the user's other reviews, so many at most are known, the latest.
         n_others: of others' reviews of the item, so many at most, the latest: how often they
             spoke of what, where the reviews say it; else their words.
-        phrases: see ``Writing``.
+        phrases: see ``GenerationTask``.
 
     Raises:
         ValueError: if a number is negative.
@@ -86,7 +86,7 @@ class Explanation(Writing):
         self,
         dataset: Dataset,
         split: Split,
-        framing: Framing,
+        prompts: PromptBuilder,
         part: str = "train",
         *,
         share: float = 0.05,
@@ -97,7 +97,7 @@ class Explanation(Writing):
         Args:
             dataset: with ``reviews``.
             split: its train rows say which reviews may be learnt from and shown.
-            framing: of words and tokens. Others' reviews, then the user's oldest, are left out
+            prompts: of words and tokens. Others' reviews, then the user's oldest, are left out
                 where a row would not fit.
             part: ``"train"``; ``"validation"`` and ``"test"``, reviews of the targets;
                 ``"writers"``, reviews of train rows by writers held out.
@@ -112,7 +112,7 @@ class Explanation(Writing):
 
         Raises:
             DataError: without reviews.
-            ValueError: on another part, or a row that does not fit the framing at all.
+            ValueError: on another part, or a row that does not fit the prompts at all.
         """
         if part not in PARTS:
             raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
@@ -129,18 +129,18 @@ class Explanation(Writing):
             of_it = [one for one in others.get(item, []) if one["user_id"] != user]
             theirs = theirs[max(0, len(theirs) - self.n_own) :]
             rows.append(
-                self._row(framing, row, theirs, of_it[max(0, len(of_it) - self.n_others) :])
+                self._row(prompts, row, theirs, of_it[max(0, len(of_it) - self.n_others) :])
             )
-        return examples_of(framing, rows)
+        return examples_of(prompts, rows)
 
     def _row(
         self,
-        framing: Framing,
+        prompts: PromptBuilder,
         row: dict[str, Any],
         theirs: list[dict[str, Any]],
         of_it: list[dict[str, Any]],
     ) -> Row:
-        phrases, text = self.phrases, framing.text
+        phrases, text = self.phrases, prompts.text
         own: list[Piece] = []
         for one in theirs:
             values = {"item": text.item(one["item_id"], parts=("domain",)), "text": one["said"]}
@@ -181,7 +181,7 @@ class Explanation(Writing):
         The aspect is one token of thirty; what a plain mean would give it, it would not be learnt
         from. Source: ours.
         """
-        at = batch.foretold()
+        at = batch.target_mask()
         follows = batch.ids.roll(-1, dims=1)
         ends = (batch.ids == SPECIALS.index("[SEP]")) & _written(batch)
         before = at & (ends.cumsum(dim=1) == 0)
@@ -193,7 +193,7 @@ class Explanation(Writing):
         return (parts[0] + parts[1]) / 2
 
 
-def reasons(written: Sequence[Written]) -> list[str]:
+def reasons(written: Sequence[Generation]) -> list[str]:
     """What each text gives as a reason, without the aspect named before it."""
     return [one.after("[SEP]") for one in written]
 

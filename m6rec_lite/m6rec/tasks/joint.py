@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from m6rec_lite.m6rec.objective import PretrainingLoss
-from m6rec_lite.m6rec.tasks.together import ADAPT, Together
+from m6rec_lite.m6rec.optimizer import make_adamw
+from m6rec_lite.m6rec.tasks.multitask import ADAPT, MultiTaskModel
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import Callback, Checkpoints, History, fit
 from m6rec_lite.training.batches import Batches, Epoch
@@ -79,7 +80,9 @@ class JointLoss:
             raise ValueError("beta is above 0: give the loss of the pretraining objectives, adapt=")
         self.shares, self.adapt = weights.shares(), adapt
 
-    def __call__(self, both: Together, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+    def __call__(
+        self, both: MultiTaskModel, batch: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Any]]:
         """L, and each task's own loss in nats to log, by the task's name."""
         total, logs = torch.zeros((), device=both.model.device), {}
         for name, share in self.shares.items():
@@ -148,7 +151,7 @@ class JointBatches:
 
 
 def train_jointly(
-    both: Together,
+    both: MultiTaskModel,
     sources: Mapping[str, Batches[Any]],
     weights: Weights,
     *,
@@ -203,17 +206,11 @@ def train_jointly(
     batches = JointBatches(sources, round_steps)
     total = steps or (epochs or 0) * len(batches.epoch(seed, 0))
     warm = max(1, total // 20)
-    matrices = [p for p in both.parameters() if p.ndim >= 2]
-    others = [p for p in both.parameters() if p.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
     return fit(
         both,
         batches,
         loss,
-        optimizer=torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True),
+        optimizer=make_adamw(both, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.98)),
         schedule=warm_up(warm, 0.01, then=cosine(max(1, total - warm), 0.05)),
         steps=steps,
         epochs=epochs,

@@ -20,11 +20,11 @@ from m6rec_lite.data import DataError, Dataset, Histories, Split
 from m6rec_lite.data.ids import as_ids, is_id, no_id
 from m6rec_lite.language.corpora import held_out
 from m6rec_lite.language.document import Document, clean
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.generation import GenerationTask, text_figures
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of, first_events, people
 from m6rec_lite.m6rec.tasks.task import Examples
 from m6rec_lite.m6rec.tasks.truth import Truth, interests_in
-from m6rec_lite.m6rec.tasks.writing import Writing, text_figures
 
 #: Which searches: before training rows, before the targets, and of people nobody learns from.
 PARTS = ("train", "validation", "test", "people")
@@ -32,8 +32,8 @@ PARTS = ("train", "validation", "test", "people")
 SOON = 60
 
 
-class Query(Writing):
-    """Searches; see ``Writing`` for the arguments."""
+class Query(GenerationTask):
+    """Searches; see ``GenerationTask`` for the arguments."""
 
     name: ClassVar[str] = "query"
 
@@ -41,7 +41,7 @@ class Query(Writing):
         self,
         dataset: Dataset,
         split: Split,
-        framing: Framing,
+        prompts: PromptBuilder,
         part: str = "train",
         *,
         share: float = 0.05,
@@ -52,7 +52,7 @@ class Query(Writing):
         Args:
             dataset: with ``queries``.
             split: whose rows they came before.
-            framing: of words and tokens; the oldest events are left out where they do not fit.
+            prompts: of words and tokens; the oldest events are left out where they do not fit.
             part: ``"train"``, searches up to a user's latest training row; ``"validation"`` and
                 ``"test"``, those that the target follows next; ``"people"``, those of ``"train"``
                 by users held out.
@@ -96,7 +96,7 @@ class Query(Writing):
         cut = first_events(histories, rows, lengths, when - 1)
         rests = [Document(((None, f" {one['said']}"),)) for one in asked]
         begun = Document(((None, self.phrases["begun"]),))
-        known = people(framing, cut, [begun], rests)
+        known = people(prompts, cut, [begun], rests)
         made = []
         for i, (row, one) in enumerate(zip(rows.tolist(), asked, strict=True)):
             about = {key: one[key] for key in ("user_id", "timestamp", "text", "last_search")}
@@ -108,7 +108,7 @@ class Query(Writing):
             before = histories.items[histories.offsets[row] + lengths[i] - 1] if lengths[i] else 0
             about["last_item"] = ids[before].item() if lengths[i] else nothing
             made.append(Row(known[i], begun, rests[i], about=about))
-        return examples_of(framing, made)
+        return examples_of(prompts, made)
 
 
 def judge(texts: Sequence[str], examples: Examples, truth: Truth | None = None) -> dict[str, float]:
@@ -143,7 +143,7 @@ def judge(texts: Sequence[str], examples: Examples, truth: Truth | None = None) 
     return found | text_figures(texts, about["text"].tolist())
 
 
-def baselines(train: Examples, examples: Examples, framing: Framing) -> dict[str, list[str]]:
+def baselines(train: Examples, examples: Examples, prompts: PromptBuilder) -> dict[str, list[str]]:
     """Guesses that cost no model.
 
     Returns:
@@ -157,7 +157,7 @@ def baselines(train: Examples, examples: Examples, framing: Framing) -> dict[str
         raise ValueError("there is no search to learn from")
     most = str(train.about["text"].mode()[0])
     items = examples.about["last_item"].tolist()
-    titles = [framing.text.title(item).lower() if is_id(item) else "" for item in items]
+    titles = [prompts.text.title(item).lower() if is_id(item) else "" for item in items]
     return {
         "most frequent": [most] * len(examples),
         "last item": [title or most for title in titles],

@@ -25,11 +25,11 @@ from m6rec_lite.data import EVENTS, DataError, Histories
 from m6rec_lite.data.ids import Id, as_ids
 from m6rec_lite.language.document import Document
 from m6rec_lite.language.tokenizer import Tokenizer
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import token_loss
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.generators import TextGenerator, as_generator
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch
-from m6rec_lite.m6rec.tasks.writers import Writer, writer_of
 from m6rec_lite.nn.likelihood import log_likelihood
 
 #: Behind the events: the next one, left blank.
@@ -72,14 +72,14 @@ class Ranking(Task):
         self,
         histories: Histories,
         candidates: Sequence[Sequence[Id]] | np.ndarray,
-        framing: Framing,
+        prompts: PromptBuilder,
     ) -> Examples:
         """An example a person and candidate; those of one person share one known region.
 
         Args:
             histories: ``n`` rows.
             candidates: for each row the ids of at least one item.
-            framing: puts people and items into words.
+            prompts: puts people and items into words.
 
         Returns:
             As many examples as candidates; ``about`` has ``row`` (of the histories), ``user_id``
@@ -101,12 +101,12 @@ class Ranking(Task):
                 )
         ids = as_ids([item for given in candidates for item in given], "item_id").tolist()
         used = {item: place for place, item in enumerate(dict.fromkeys(ids))}
-        sentences = framing.written(Document(((None, self.sentence(i, framing)),)) for i in used)
+        sentences = prompts.written(Document(((None, self.sentence(i, prompts)),)) for i in used)
         room = max(map(len, sentences), default=0)
         blank = _BLANK if templates()[self.template]["asks"] else ()
-        limit = framing.max_tokens - room - 2 - len(blank)
-        told = framing.text.documents(histories, tokenizer=framing.tokenizer, max_tokens=limit)
-        known = framing.known(Document((*one.pieces, *blank), one.truncated) for one in told)
+        limit = prompts.max_tokens - room - 2 - len(blank)
+        told = prompts.text.documents(histories, tokenizer=prompts.tokenizer, max_tokens=limit)
+        known = prompts.known(Document((*one.pieces, *blank), one.truncated) for one in told)
         rows = np.repeat(np.arange(len(histories)), [len(given) for given in candidates])
         about = {"row": rows, "user_id": histories.user_ids[rows], "item_id": np.array(ids)}
         return Examples(
@@ -116,21 +116,21 @@ class Ranking(Task):
             pd.DataFrame(about),
         )
 
-    def sentence(self, item_id: Id, framing: Framing) -> str:
+    def sentence(self, item_id: Id, prompts: PromptBuilder) -> str:
         """What is said of a candidate."""
-        item = framing.text.item(item_id)
-        event = framing.text.templates.events[self.event].format(item=item)
+        item = prompts.text.item(item_id)
+        event = prompts.text.templates.events[self.event].format(item=item)
         return templates()[self.template]["sentence"].format(item=item, event=event)
 
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         """Nats a token of the sentences: with right candidates alone, a task to learn from."""
-        foretold = batch.foretold()
+        foretold = batch.target_mask()
         states = batch.states(model)[foretold]
         return token_loss(model, states, batch.ids.roll(-1, dims=1)[foretold])
 
     def predict(
         self,
-        model: M6RecModel | Writer,
+        model: M6RecModel | TextGenerator,
         examples: Examples,
         *,
         tokenizer: Tokenizer | None = None,
@@ -144,9 +144,9 @@ class Ranking(Task):
         A person is read once; the candidates share what was read.
 
         Args:
-            model: M6-Rec's, or a ``Writer`` such as ``PlainWriter`` of any causal language model.
+            model: M6-Rec, or a ``TextGenerator``, such as the ``CausalGenerator`` of any model.
             examples: ``n``, from ``build_examples``.
-            tokenizer: the examples'; a ``Writer`` has its own.
+            tokenizer: the examples'; a ``TextGenerator`` has its own.
             normalise: divide by the number of tokens.
             lift: subtract the log-likelihood of the sentence with nothing known of anybody.
             batch_tokens: positions that run at a time.
@@ -158,9 +158,9 @@ class Ranking(Task):
         Raises:
             ValueError: without a tokenizer.
         """
-        if tokenizer is None and not isinstance(model, Writer):
+        if tokenizer is None and not isinstance(model, TextGenerator):
             raise ValueError("ranking reads text and needs the model's tokenizer: pass tokenizer=")
-        writer = writer_of(model, tokenizer)
+        writer = as_generator(model, tokenizer)
         rest = [written[1:] for written in examples.written]
         endings = [writer.ending(one)[:-1] for one in rest]
         found = _likelihoods(writer, examples, endings, batch_tokens)
@@ -187,7 +187,7 @@ class Ranking(Task):
 
 
 def _likelihoods(
-    writer: Writer, examples: Examples, endings: list[list[int]], batch_tokens: int
+    writer: TextGenerator, examples: Examples, endings: list[list[int]], batch_tokens: int
 ) -> np.ndarray:
     """``(n,)`` log-likelihoods; rows of one known region are asked together."""
     groups: dict[bytes, list[int]] = {}

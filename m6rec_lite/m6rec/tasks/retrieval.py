@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m6rec_lite.data import DataError, Histories
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
 from m6rec_lite.nn.decoding import reading
 from m6rec_lite.nn.losses import linear_cross_entropy
@@ -118,7 +118,7 @@ class Retrieval(Task):
         self,
         histories: Histories,
         targets: np.ndarray | None,
-        framing: Framing,
+        prompts: PromptBuilder,
         *,
         fit: bool = False,
     ) -> Examples:
@@ -128,13 +128,13 @@ class Retrieval(Task):
             histories: what was known of each person; their ``item_ids`` are the catalogue.
             targets: ``(n,)`` places of what each met next; None for questions without answers,
                 which have no written region.
-            framing: puts people and items into words; each region may be of its ``max_tokens``.
+            prompts: puts people and items into words; each region may be of its ``max_tokens``.
             fit: these are training rows: ``count`` them.
 
         Raises:
             DataError: on a target that is not in the catalogue.
         """
-        known = framing.people(histories)
+        known = prompts.people(histories)
         about = pd.DataFrame({"user_id": histories.user_ids})
         if targets is None:
             nothing = [np.zeros(0, dtype=np.int32)] * len(known)
@@ -155,7 +155,7 @@ class Retrieval(Task):
         if fit:
             self.count(targets)
         used, place = np.unique(targets, return_inverse=True)
-        texts = framing.items(histories.item_ids[used])
+        texts = prompts.items(histories.item_ids[used])
         about["item_id"] = histories.item_ids[targets]
         return Examples(known, [texts[i] for i in place], targets, about)
 
@@ -193,7 +193,7 @@ class Retrieval(Task):
     def item_vectors(
         self, model: M6RecModel, written: list[np.ndarray], *, tokens: int = 16384
     ) -> np.ndarray:
-        """Written regions, such as ``framing.items`` gives, as ``(n, dimensions)`` float32."""
+        """Written regions, such as ``prompts.items`` gives, as ``(n, dimensions)`` float32."""
         nobody = [np.zeros(0, dtype=np.int32)] * len(written)
         target = np.zeros(len(written), dtype=np.int64)
         return self._vectors(model, Examples(nobody, written, target), self.items, tokens)

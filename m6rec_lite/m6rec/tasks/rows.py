@@ -11,7 +11,7 @@ import pandas as pd
 
 from m6rec_lite.data import Histories
 from m6rec_lite.language.document import Document, Piece, encode_documents
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.task import Examples
 
 #: Column of ``Examples.about``: tokens of the written region that are given, ``[BOS]`` included.
@@ -38,17 +38,17 @@ class Row:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def examples_of(framing: Framing, rows: Sequence[Row]) -> Examples:
+def examples_of(prompts: PromptBuilder, rows: Sequence[Row]) -> Examples:
     """Rows as tokens.
 
     Args:
-        framing: the tokenizer, and how many tokens a row may have.
+        prompts: the tokenizer, and how many tokens a row may have.
         rows: any number.
 
     Raises:
         ValueError: if a row is too long without all that may be left out.
     """
-    tokenizer = framing.tokenizer
+    tokenizer = prompts.tokenizer
     regions = [one for row in rows for one in (row.known, row.begun, row.rest)]
     texts = list(dict.fromkeys(text for one in regions for _, text in one.pieces))
     size = dict(zip(texts, map(len, tokenizer.encode_batch(texts)), strict=True))
@@ -64,30 +64,32 @@ def examples_of(framing: Framing, rows: Sequence[Row]) -> Examples:
         pieces, gone = row.known.pieces, set()
         total = 2 + room + length(pieces)
         for place in row.spare:
-            if total <= framing.max_tokens:
+            if total <= prompts.max_tokens:
                 break
             gone.add(place)
             total -= length([pieces[place]])
-        if total > framing.max_tokens:
+        if total > prompts.max_tokens:
             raise ValueError(
                 f"row {number} ({dict(row.about)!r:.80}) makes {total} tokens, more than "
-                f"max_tokens={framing.max_tokens}: allow more, or let the text say less (fewer "
+                f"max_tokens={prompts.max_tokens}: allow more, or let the text say less (fewer "
                 "parts= or context=, a smaller max_chars=)"
             )
         known.append(Document(tuple(one for i, one in enumerate(pieces) if i not in gone)))
-    starts = framing.written([row.begun for row in rows], open=True)
+    starts = prompts.written([row.begun for row in rows], open=True)
     ends = encode_documents(tokenizer, [row.rest.wrapped(None, "[EOS]") for row in rows])
     table = pd.DataFrame([dict(row.about) for row in rows], index=range(len(rows)))
     table[BEGUN] = np.array([len(start) for start in starts], dtype=np.int64)
     written = [np.concatenate(pair) for pair in zip(starts, ends, strict=True)]
-    return Examples(framing.known(known), written, np.zeros(len(rows), dtype=np.int64), table)
+    return Examples(prompts.known(known), written, np.zeros(len(rows), dtype=np.int64), table)
 
 
-def people(framing: Framing, histories: Histories, *beside: Sequence[Document]) -> list[Document]:
+def people(
+    prompts: PromptBuilder, histories: Histories, *beside: Sequence[Document]
+) -> list[Document]:
     """Who each row is and their latest events, as many as leave room for all else.
 
     Args:
-        framing: of words and tokens.
+        prompts: of words and tokens.
         histories: ``n`` rows; one without events is told by its user alone.
         beside: what else a row holds, ``n`` documents of each kind. Every row leaves the room that
             the longest of a kind needs: nobody shall know from it how long the answer is.
@@ -95,15 +97,15 @@ def people(framing: Framing, histories: Histories, *beside: Sequence[Document]) 
     Raises:
         ValueError: if there is no room for a user and the latest event.
     """
-    kinds = (encode_documents(framing.tokenizer, documents) for documents in beside)
+    kinds = (encode_documents(prompts.tokenizer, documents) for documents in beside)
     taken = 4 + sum(max(map(len, rows), default=0) for rows in kinds)
-    room = framing.max_tokens - taken
+    room = prompts.max_tokens - taken
     if room < 1:
         raise ValueError(
             f"what stands beside the user takes up to {taken} tokens, which leaves no room in "
-            f"max_tokens={framing.max_tokens}: allow more"
+            f"max_tokens={prompts.max_tokens}: allow more"
         )
-    return framing.text.documents(histories, tokenizer=framing.tokenizer, max_tokens=room)
+    return prompts.text.documents(histories, tokenizer=prompts.tokenizer, max_tokens=room)
 
 
 def first_events(

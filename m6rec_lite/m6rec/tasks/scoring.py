@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 from m6rec_lite.data import DataError, Dataset, Histories, Interactions
 from m6rec_lite.language.document import Document
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
-from m6rec_lite.m6rec.tasks.telling import Telling
+from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.nn.decoding import reading
 from m6rec_lite.recommenders.impressions import known_at
 from m6rec_lite.recommenders.past import histories_before
@@ -58,7 +58,7 @@ class Scoring(Task):
                 f"{hidden_size!r}, {classes!r} and {events!r}"
             )
         self.hidden_size, self.classes, self.events = hidden_size, classes, events
-        self.telling = Telling(told)
+        self.telling = StatisticsVerbalizer(told)
         self.head = nn.Linear(hidden_size, classes)
 
     def settings(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Scoring(Task):
         self,
         impressions: pd.DataFrame,
         dataset: Dataset,
-        framing: Framing,
+        prompts: PromptBuilder,
         *,
         label: str | None = "clicked",
         fit: bool = False,
@@ -85,7 +85,7 @@ class Scoring(Task):
             impressions: ``n`` rows with ``user_id item_id timestamp``, ``position`` where there
                 are slates, and the label.
             dataset: the log; what it has at an impression's second or later is not looked at.
-            framing: its text puts people and items into words; its limit holds for a whole row,
+            prompts: its text puts people and items into words; its limit holds for a whole row,
                 and the oldest events fall out where it is too low.
             label: column of classes; None for questions whose answer is not known.
             fit: these are training rows: learn from them which numbers are high (once, before
@@ -94,27 +94,27 @@ class Scoring(Task):
         Raises:
             DataError: on a missing column, an unknown user or item, a label outside the classes,
                 or training rows that are all of one class.
-            ValueError: if a row does not fit the framing's limit.
+            ValueError: if a row does not fit the prompts' limit.
         """
         target = np.zeros(len(impressions), dtype=np.int64)
         if label is not None:
             target = self._targets(impressions, label, training=fit)
-        known = self._known(impressions, dataset, framing)
+        known = self._known(impressions, dataset, prompts)
         words = [""] * len(impressions)
         if self.telling.groups:
             table = known_at(impressions, dataset, groups=self.telling.reads)
             if fit:
                 self.telling.fit(table)
             words = self.telling.tell(table)
-        items = [framing.text.item(item) for item in impressions["item_id"]]
+        items = [prompts.text.item(item) for item in impressions["item_id"]]
         pairs = zip(items, words, strict=True)
-        written = framing.written(
+        written = prompts.written(
             Document((("[ITEM]", item), *((("[SEP]", more),) if more else ())))
             for item, more in pairs
         )
         columns = [c for c in ("user_id", "item_id", "timestamp", "slate_id") if c in impressions]
         about = impressions[columns].reset_index(drop=True)
-        return Examples(self._people(known, written, framing), written, target, about)
+        return Examples(self._people(known, written, prompts), written, target, about)
 
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         """Cross-entropy of the right classes."""
@@ -146,7 +146,7 @@ class Scoring(Task):
         return self.head(batch.last(batch.states(model)))
 
     def _people(
-        self, known: Histories, written: list[np.ndarray], framing: Framing
+        self, known: Histories, written: list[np.ndarray], prompts: PromptBuilder
     ) -> list[np.ndarray]:
         """The known regions, each with as many events as its written region leaves room for."""
         people: list[np.ndarray] = [np.zeros(0, dtype=np.int32)] * len(written)
@@ -155,9 +155,9 @@ class Scoring(Task):
         for room in np.unique(rooms).tolist():
             rows = np.flatnonzero(rooms == room)
             try:
-                told = framing.people(known[rows], room=room)
+                told = prompts.people(known[rows], room=room)
             except ValueError:  # somewhere not even the latest event fits
-                told = [_person(known[[row]], framing, room) for row in rows.tolist()]
+                told = [_person(known[[row]], prompts, room) for row in rows.tolist()]
             for row, region in zip(rows.tolist(), told, strict=True):
                 people[row] = region
         return people
@@ -182,7 +182,9 @@ class Scoring(Task):
             )
         return target
 
-    def _known(self, impressions: pd.DataFrame, dataset: Dataset, framing: Framing) -> Histories:
+    def _known(
+        self, impressions: pd.DataFrame, dataset: Dataset, prompts: PromptBuilder
+    ) -> Histories:
         """What each impression's user had done before its second."""
         if missing := {"user_id", "item_id", "timestamp"} - set(impressions):
             raise DataError(
@@ -196,9 +198,9 @@ class Scoring(Task):
         return histories_before(log, users, at, latest=self.events or None)[0]
 
 
-def _person(known: Histories, framing: Framing, room: int) -> np.ndarray:
+def _person(known: Histories, prompts: PromptBuilder, room: int) -> np.ndarray:
     """One known region; without events where not even the latest one fits."""
     try:
-        return framing.people(known, room=room)[0]
+        return prompts.people(known, room=room)[0]
     except ValueError:
-        return framing.people(known.last(0), room=room)[0]
+        return prompts.people(known.last(0), room=room)[0]

@@ -105,7 +105,7 @@ class TaskBatch:
         """``(batch, hidden_size)``: the state at each row's last token."""
         return states[torch.arange(len(states), device=states.device), self.lengths - 1]
 
-    def foretold(self) -> Tensor:
+    def target_mask(self) -> Tensor:
         """``(batch, time)`` bool: the places whose next token is a written one, after ``[BOS]``."""
         place = torch.arange(self.ids.shape[1], device=self.ids.device)
         return (place >= self.prefix[:, None]) & (place < self.lengths[:, None] - 1)

@@ -29,7 +29,7 @@ def phrases() -> dict[str, Any]:
     return json.loads(text)
 
 
-class Telling(nn.Module):
+class StatisticsVerbalizer(nn.Module):
     """Says rows of ``recommenders.impressions.known_at`` in phrases.
 
     It is a module so that the bounds of its levels are kept and saved with a model's weights.

@@ -19,7 +19,7 @@ from m6rec_lite.language.document import Document, encode_documents
 from m6rec_lite.language.tokenizer import Tokenizer
 
 
-class Framing:
+class PromptBuilder:
     """What turns people, items and sentences into regions of tokens.
 
     Args:

@@ -28,7 +28,7 @@ ADAPT = "adapt"
 _HEADS, _TASKS = "tasks.safetensors", "tasks.json"
 
 
-class Together(nn.Module):
+class MultiTaskModel(nn.Module):
     """The model and its tasks as one module, to be trained and kept together.
 
     Args:
@@ -68,7 +68,7 @@ class Together(nn.Module):
     @classmethod
     def load(
         cls, folder: str | Path, kinds: Mapping[str, type[Task]], *, size: int | None = None
-    ) -> tuple[Together, Tokenizer]:
+    ) -> tuple[MultiTaskModel, Tokenizer]:
         """Read what ``save`` wrote.
 
         Args:

@@ -1,9 +1,9 @@
-"""Who writes: M6-Rec by its tokens, or any causal language model by plain text.
+"""Text generation for a task: by M6-Rec from its tokens, by any causal model from plain text.
 
-``nn.sampling`` asks a model for one thing, ``step``: read these tokens, and say what comes next.
-Here are the two that answer for a task. ``PrefixWriter`` hands M6-Rec the known region at once, so
-that it sees itself both ways, and what is written token after token, with a cache.
-``PlainWriter`` tells a model that knows nothing of our tokens the same rows in lines of text.
+``nn.sampling`` needs one method of a model, ``step``: read these tokens, and score the next one.
+``PrefixGenerator`` passes M6-Rec the known region at once, so that it attends to itself both ways,
+and the written region token by token, with a cache. ``CausalGenerator`` gives the same rows, as
+lines of text, to a model with another tokenizer.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def plain_text(document: Document) -> str:
     return "\n".join(lines)
 
 
-class Writer(nn.Module, ABC):
+class TextGenerator(nn.Module, ABC):
     """A model that goes on from the rows of a task.
 
     Attributes:
@@ -100,7 +100,7 @@ class Writer(nn.Module, ABC):
         """Tokens that can be read at most; None if there is no such bound."""
 
 
-class PrefixWriter(Writer):
+class PrefixGenerator(TextGenerator):
     """M6-Rec as a writer.
 
     Args:
@@ -162,7 +162,7 @@ class PrefixWriter(Writer):
         return config.max_position_embeddings if config.positions == "learned" else None
 
 
-class PlainWriter(Writer):
+class CausalGenerator(TextGenerator):
     """Any causal language model as a writer of the same tasks, by their text.
 
     Each piece of a known region becomes a line; what is written ends with its line.
@@ -223,6 +223,6 @@ class PlainWriter(Writer):
         return self.model.context
 
 
-def writer_of(model: M6RecModel | Writer, tokenizer: Tokenizer) -> Writer:
+def as_generator(model: M6RecModel | TextGenerator, tokenizer: Tokenizer) -> TextGenerator:
     """A writer, whatever is given."""
-    return model if isinstance(model, Writer) else PrefixWriter(model, tokenizer)
+    return model if isinstance(model, TextGenerator) else PrefixGenerator(model, tokenizer)

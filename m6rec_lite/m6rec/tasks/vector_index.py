@@ -19,7 +19,7 @@ from m6rec_lite.recommenders.base import check_whole, top_k
 Method = Literal["exact", "ivf"]
 
 
-class Nearest:
+class VectorIndex:
     """Finds the items nearest to people.
 
     Args:
@@ -110,6 +110,6 @@ class Nearest:
     def recall(self, people: np.ndarray, k: int = 10) -> float:
         """Share of the true ``k`` nearest items that ``search`` finds, from 0 to 1."""
         found, _ = self.search(people, k)
-        true, _ = Nearest(self.items).search(people, k)
+        true, _ = VectorIndex(self.items).search(people, k)
         shared = [len(set(a) & set(b)) for a, b in zip(found, true, strict=True)]
         return float(np.mean(shared)) / min(k, len(self.items))

@@ -26,15 +26,15 @@ from m6rec_lite.language.document import Document
 from m6rec_lite.language.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import token_loss
+from m6rec_lite.m6rec.tasks.generators import TextGenerator, as_generator
 from m6rec_lite.m6rec.tasks.rows import BEGUN
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch
-from m6rec_lite.m6rec.tasks.writers import Writer, writer_of
 from m6rec_lite.nn.decoding import Allowed
 from m6rec_lite.nn.sampling import GREEDY, Sampler, beam_search, generate, log_likelihood
 
 
 @dataclass(frozen=True)
-class Written:
+class Generation:
     """What a model wrote after what was begun.
 
     Attributes:
@@ -58,7 +58,7 @@ class Written:
         return found[-1].strip() if found else self.text
 
 
-class Writing(Task):
+class GenerationTask(Task):
     """A task whose answer is written.
 
     Args:
@@ -95,14 +95,14 @@ class Writing(Task):
         Raises:
             ValueError: if no row of the batch has one.
         """
-        at = batch.foretold()
+        at = batch.target_mask()
         if not bool(at.any()):
             raise ValueError(f"a batch of {self.name} has nothing written: build examples for it")
         return token_loss(model, batch.states(model)[at], batch.ids.roll(-1, dims=1)[at])
 
     def predict(
         self,
-        model: M6RecModel | Writer,
+        model: M6RecModel | TextGenerator,
         examples: Examples,
         tokenizer: Tokenizer | None = None,
         *,
@@ -113,11 +113,11 @@ class Writing(Task):
         allowed: Allowed | None = None,
         seed: int = 0,
         batch_tokens: int = 16_384,
-    ) -> list[Written]:
+    ) -> list[Generation]:
         """Write the rest of each row's written region, after what of it is begun.
 
         Args:
-            model: M6-Rec; or a ``PlainWriter`` of another model.
+            model: M6-Rec; or a ``CausalGenerator`` of another model.
             examples: ``n`` rows; what their written regions hold beyond the begun part is not read.
             tokenizer: the examples'.
             sampler: how tokens are chosen; ``GREEDY`` takes the likeliest.
@@ -134,7 +134,7 @@ class Writing(Task):
         writer = self._writer(model, tokenizer)
         prompts = [writer.prompt(known, begun) for known, begun, _ in _rows(examples)]
         order = np.argsort([len(prompt) for prompt in prompts], kind="stable").tolist()
-        found: list[Written | None] = [None] * len(prompts)
+        found: list[Generation | None] = [None] * len(prompts)
         start = 0
         while start < len(order):
             end = start + 1
@@ -157,13 +157,13 @@ class Writing(Task):
                 texts = generate(writer, some, sampler=sampler, generator=drawn, **given)
             for row, ids in zip(rows, texts, strict=True):
                 ended = bool(ids) and ids[-1] in writer.stop
-                found[row] = Written(ids, writer.document(ids), ended)
+                found[row] = Generation(ids, writer.document(ids), ended)
             start = end
         return [one for one in found if one is not None]
 
     def log_likelihood(
         self,
-        model: M6RecModel | Writer,
+        model: M6RecModel | TextGenerator,
         examples: Examples,
         tokenizer: Tokenizer | None = None,
         *,
@@ -198,10 +198,12 @@ class Writing(Task):
         sizes = np.array([len(one[0]) for one in endings], dtype=np.int64)
         return torch.cat(found).numpy(), sizes
 
-    def _writer(self, model: M6RecModel | Writer, tokenizer: Tokenizer | None) -> Writer:
-        if tokenizer is None and not isinstance(model, Writer):
+    def _writer(
+        self, model: M6RecModel | TextGenerator, tokenizer: Tokenizer | None
+    ) -> TextGenerator:
+        if tokenizer is None and not isinstance(model, TextGenerator):
             raise ValueError(f"{self.name} writes text and needs the model's tokenizer: pass it")
-        return writer_of(model, tokenizer)
+        return as_generator(model, tokenizer)
 
 
 def text_figures(texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
