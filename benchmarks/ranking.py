@@ -61,11 +61,11 @@ def main() -> None:
     asked = split.test.histories[np.sort(rng.permutation(len(split.test))[: options.people])]
     drawn = [rng.permutation(split.item_ids)[: options.candidates] for _ in range(len(asked))]
     task = Ranking()
-    examples = task.build_examples(asked, drawn, prompts)
+    examples = task.encode(asked, drawn, prompts)
     lengths = examples.lengths - 1  # [EOS] is not scored
 
     def rank_ours() -> np.ndarray:
-        return task.predict(model, examples, tokenizer=tokenizer, batch_tokens=options.batch_tokens)
+        return task.predict(model, examples, batch_tokens=options.batch_tokens)
 
     @torch.inference_mode()
     def rank_plainly() -> np.ndarray:

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 import torch
 
-from m6rec_lite.data import DataError, Dataset, bazaar
+from m6rec_lite.data import DataError, Dataset, bazaar, leave_one_out
 from m6rec_lite.language.behaviour import BehaviourText
 from m6rec_lite.language.corpora import dialogue_documents
 from m6rec_lite.language.document import Document
 from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.tasks import Examples, TaskBatches
-from m6rec_lite.m6rec.tasks.conversation import Conversation, baselines, hits, judge, named
+from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData
+from m6rec_lite.m6rec.tasks.conversation import Conversation, named
 from m6rec_lite.m6rec.tasks.generation import Generation
 from m6rec_lite.m6rec.tasks.trie import TitleTrie
 from m6rec_lite.m6rec.tasks.truth import Truth
@@ -31,11 +31,13 @@ TASK = Conversation()
 ITEMS = DATASET.items["item_id"].tolist()
 CATALOGUE = TitleTrie.of(PROMPTS.text, TOKENIZER, ITEMS)
 SHARE = {"share": 0.2}
+DATA = TaskData(DATASET, leave_one_out(DATASET), Truth(DATASET), held_out=0.2)
+BLIND = replace(DATA, truth=None)
 
 
 def build(part: str = "train", dataset: Dataset = DATASET) -> Examples:
     prompts = PromptBuilder(BehaviourText(dataset), TOKENIZER, 600)
-    return TASK.build_examples(dataset, None, prompts, part, **SHARE)
+    return TASK.build_examples(replace(DATA, dataset=dataset), prompts, part)
 
 
 def shown(ids: np.ndarray) -> str:
@@ -55,7 +57,7 @@ def talk(*turns: tuple[str, str], item: int | None = None) -> Dataset:
 
 def one_row(dataset: Dataset) -> tuple[str, str, pd.Series]:
     prompts = PromptBuilder(BehaviourText(dataset), TOKENIZER, 600)
-    some = TASK.build_examples(dataset, None, prompts, share=0.0)
+    some = TASK.build_examples(replace(DATA, dataset=dataset, held_out=0.0), prompts)
     return shown(some.known[-1]), shown(some.written[-1]), some.about.iloc[-1]
 
 
@@ -109,7 +111,8 @@ def test_nobody_speaks_in_another_s_name() -> None:
     known, written, _ = one_row(talk(("USER", nasty), ("SYSTEM", nasty)))
     ids = [TOKENIZER.encode(part) for part in (known, written)]
     assert all(min(some) >= len(SPECIALS) for some in ids)  # as text, all of it is text
-    some = TASK.build_examples(talk(("USER", nasty), ("SYSTEM", nasty)), None, PROMPTS, share=0.0)
+    data = replace(DATA, dataset=talk(("USER", nasty), ("SYSTEM", nasty)), held_out=0.0)
+    some = TASK.build_examples(data, PROMPTS)
     both = (some.known[0], some.written[0])
     marks = [[t for t in row.tolist() if t < len(SPECIALS)] for row in both]
     names = [[SPECIALS[t] for t in each] for each in marks]
@@ -124,7 +127,7 @@ def test_nobody_speaks_in_another_s_name() -> None:
 def test_long_talks_lose_their_oldest_turns_and_chinese_stays() -> None:
     turns = [("USER", f"number {i} " * 12) for i in range(40)]
     dataset = talk(*turns, ("SYSTEM", "那就试试吧。"))
-    some = TASK.build_examples(dataset, None, PROMPTS, share=0.0)
+    some = TASK.build_examples(replace(DATA, dataset=dataset, held_out=0.0), PROMPTS)
     assert some.lengths.max() <= PROMPTS.max_tokens
     assert "number 39" in shown(some.known[-1])
     assert "number 0 " not in shown(some.known[-1])
@@ -145,16 +148,15 @@ def test_titles_that_are_missing_or_said_otherwise() -> None:
 
 @pytest.mark.parametrize("how", [{}, {"sampler": Sampler(temperature=2.0)}, {"n_beams": 2}])
 def test_with_a_catalogue_even_an_untrained_model_names_what_exists(examples, how) -> None:
-    final = examples["held out"]
-    final = final[(final.about["item_id"] >= 0).to_numpy()][:6]
+    final = build("test")[:6]
     given = {"max_new_tokens": CATALOGUE.longest + 4} | how
-    free = TASK.predict(untrained(), final, TOKENIZER, **given)
-    bound = TASK.predict(untrained(), final, TOKENIZER, catalogue=CATALOGUE, **given)
-    assert judge(free, final, CATALOGUE)["exists"] == 0.0
-    found = judge(bound, final, CATALOGUE)
+    free = TASK.predict(untrained(), final, constrained=False, **given)
+    bound = TASK.predict(untrained(), final, **given)
+    assert TASK.evaluate(free, final, BLIND)["exists"] == 0.0
+    found = TASK.evaluate(bound, final, BLIND)
     assert found["exists"] == found["names"] == 1.0
     few = TitleTrie.of(PROMPTS.text, TOKENIZER, ITEMS[:2])
-    bound = TASK.predict(untrained(), final, TOKENIZER, catalogue=few, **given)
+    bound = TASK.predict(untrained(), replace(final, catalogue=few), **given)
     assert {named(one) for one in bound} <= {PROMPTS.text.title(item) for item in ITEMS[:2]}
 
 
@@ -176,7 +178,7 @@ def test_turns_are_judged_by_hand(examples) -> None:
         said((None, "Try “Nothing of the Kind” by W.")),
         said((None, "What do you like?")),
     ]
-    found = judge(turns, final, CATALOGUE, truth)
+    found = TASK.evaluate(turns, final, DATA)
     assert found["names"] == 0.75
     assert found["exists"] == 0.5
     assert found["item hit"] == 0.25
@@ -189,12 +191,13 @@ def test_a_title_that_items_share_counts_in_part(examples) -> None:
     final = examples["train"]
     final = final[(final.about["item_id"] >= 0).to_numpy()][:2]
     gold = final.about["item_id"].tolist()
-    assert hits([(gold[0], -7), ()], final)["item hit"] == 0.25
-    with pytest.raises(ValueError, match="items for each of 2"):
-        hits([(1,)], final)
+    answers = [Generation.of(items=items) for items in ((gold[0], -7), ())]
+    assert TASK.evaluate(answers, final, BLIND) == {"item hit": 0.25}
+    with pytest.raises(ValueError, match="an answer for each of 2"):
+        TASK.evaluate(answers[:1], final, BLIND)
     rows = examples["train"]
-    with pytest.raises(ValueError, match="turns that name none"):
-        hits([()] * len(rows), rows)
+    with pytest.raises(ValueError, match="turns name no item"):
+        TASK.evaluate([answers[1]] * len(rows), rows, BLIND)
 
 
 def test_titles_are_found_in_quotes_too() -> None:
@@ -206,29 +209,29 @@ def test_titles_are_found_in_quotes_too() -> None:
 
 def test_baselines_name_items(examples) -> None:
     final = [e[(e.about["item_id"] >= 0).to_numpy()] for e in examples.values()]
-    found = baselines(*final, PROMPTS.text, ITEMS)
-    assert {len(items) for items in found.values()} == {len(final[1])}
-    truth = Truth(DATASET)
-    by_words = hits(found["words"], final[1], truth)["interest"]
-    assert by_words > 3 * hits(found["random item"], final[1], truth)["interest"]
+    found = TASK.baselines(*final, DATA)
+    assert {len(answers) for answers in found.values()} == {len(final[1])}
+    hits = {name: TASK.evaluate(some, final[1], DATA) for name, some in found.items()}
+    assert hits["words"]["interest"] > 3 * hits["random item"]["interest"]
     with pytest.raises(ValueError, match="no item to name"):
-        baselines(*final, PROMPTS.text, [])
-    with pytest.raises(ValueError, match="no talk to learn from"):
-        baselines(final[0][:0], final[1], PROMPTS.text, ITEMS)
+        nothing = replace(DATASET, items=DATASET.items[:0])
+        TASK.baselines(*final, replace(DATA, dataset=nothing))
+    with pytest.raises(ValueError, match="no dialogue to learn from"):
+        TASK.baselines(final[0][:0], final[1], DATA)
 
 
 def test_what_does_not_fit_is_said() -> None:
     with pytest.raises(DataError, match="has no dialogues"):
         build("train", replace(DATASET, dialogues=None))
     with pytest.raises(ValueError, match="part must be"):
-        build("test")
+        build("validation")
     with pytest.raises(DataError, match="'BOT' speaks"):
         one_row(talk(("USER", "Hm."), ("BOT", "Beep.")))
     some = build("held out")[:1]
     with pytest.raises(ValueError, match="longest title does not fit"):
-        TASK.predict(untrained(), some, TOKENIZER, catalogue=CATALOGUE, max_new_tokens=3)
+        TASK.predict(untrained(), some, max_new_tokens=3)
     with pytest.raises(ValueError, match="a trie of M6-Rec's tokens"):
-        TASK.predict(untrained(), some, catalogue=CATALOGUE)
+        TASK.predict(untrained(), replace(some, tokenizer=None))
 
 
 def test_an_item_asked_for_by_a_word_is_learnt() -> None:
@@ -255,5 +258,5 @@ def test_an_item_asked_for_by_a_word_is_learnt() -> None:
         precision="fp32",
         progress=False,
     )
-    written = TASK.predict(model, test, TOKENIZER, catalogue=CATALOGUE)
-    assert judge(written, test, CATALOGUE)["item hit"] > 0.9
+    written = TASK.predict(model, test)
+    assert TASK.evaluate(written, test, BLIND)["item hit"] > 0.9

@@ -15,8 +15,8 @@ from m6rec_lite.language.document import Document
 from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.tasks import Examples, TaskBatches
-from m6rec_lite.m6rec.tasks.design import Design, baselines, judge
+from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData
+from m6rec_lite.m6rec.tasks.design import Design
 from m6rec_lite.m6rec.tasks.generation import Generation
 from m6rec_lite.m6rec.tasks.rows import people
 from m6rec_lite.m6rec.tasks.truth import Truth
@@ -28,12 +28,18 @@ TOKENIZER = Tokenizer.train([*DATASET.items["title"], "clicked a product of cate
 PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 400)
 TASK = Design()
 TRUTH = Truth(DATASET)
+DATA = TaskData(DATASET, SPLIT, TRUTH)
 PARTS = ("train", "validation", "test")
 
 
 def build(part: str = "test", dataset: Dataset = DATASET, size: int = 400, **options) -> Examples:
     prompts = PromptBuilder(BehaviourText(dataset), TOKENIZER, size)
-    return TASK.build_examples(dataset, SPLIT, prompts, part, **options)
+    return TASK.build_examples(replace(DATA, dataset=dataset), prompts, part, **options)
+
+
+def judge(designs, examples: Examples, data: TaskData) -> dict[str, float]:
+    answers = [written_as((None, d["category"]), ("[MASK]", d["title"])) for d in designs]
+    return TASK.evaluate(answers, examples, data)
 
 
 def shown(ids: np.ndarray) -> str:
@@ -57,7 +63,7 @@ def test_a_row_asks_for_what_is_blank_and_writes_it_span_after_span(examples) ->
 
 def test_the_title_alone_can_be_blank() -> None:
     task = Design(blanks=("title",))
-    some = task.build_examples(DATASET, SPLIT, PROMPTS, "test", limit=3)
+    some = task.build_examples(DATA, PROMPTS, "test", limit=3)
     row = some.about.iloc[0]
     assert f" of category {row['category']} named “[MASK]”[EOS']" in shown(some.known[0])
     assert shown(some.written[0]) == f"[BOS]{row['text']}[EOS]"
@@ -72,7 +78,7 @@ def test_training_rows_are_training_events_with_what_came_before_them(examples) 
     train = SPLIT.train.histories()
     place = {user: row for row, user in enumerate(train.user_ids.tolist())}
     prompts = PromptBuilder(BehaviourText(DATASET, queries="none"), TOKENIZER, 3000)
-    some = TASK.build_examples(DATASET, SPLIT, prompts, "train", per_user=3)
+    some = Design(per_user=3).build_examples(DATA, prompts, "train")
     assert len(some) == 3 * len(train)
     for known, row in zip(some.known, some.about.to_dict("records"), strict=True):
         mine = train[place[row["user_id"]]]
@@ -109,7 +115,9 @@ def test_limits_draw_and_missing_titles_are_left_out() -> None:
     with pytest.raises(ValueError, match="part must be"):
         build("all")
     with pytest.raises(ValueError, match="at least 1"):
-        build("train", per_user=0)
+        Design(per_user=0)
+    with pytest.raises(ValueError, match="at least 1"):
+        build("train", limit=0)
     with pytest.raises(ValueError, match=r"leaves no room|too few"):
         build("test", size=40)
 
@@ -166,7 +174,7 @@ def test_designs_are_judged_by_hand(examples) -> None:
         {"category": "nonsense", "title": f"A {words.INTERESTS[liked].shared[0][0]} for Two"},
         {"category": some.about["category"][2], "title": words.INTERESTS[away].label[0]},
     ]
-    found = judge(designs, some, DATASET, PROMPTS.text, TRUTH)
+    found = judge(designs, some, DATA)
     assert found["exists"] == pytest.approx(1 / 3)
     assert found["category"] == pytest.approx(2 / 3)
     named = [True, liked in TRUTH.interests(items[1]), away in TRUTH.interests(items[2])]
@@ -174,22 +182,23 @@ def test_designs_are_judged_by_hand(examples) -> None:
     first = bool(TRUTH.interests(items[0]) & TRUTH.tastes(users[0]))
     assert found["taste"] == pytest.approx((first + 1) / 3)
     assert found["unique"] == 1.0
-    assert "taste" not in judge(designs, some, DATASET, PROMPTS.text)
-    with pytest.raises(ValueError, match="a design for each of 3"):
-        judge(designs[:1], some, DATASET, PROMPTS.text)
+    assert "taste" not in judge(designs, some, replace(DATA, truth=None))
+    with pytest.raises(ValueError, match="an answer for each of 3"):
+        judge(designs[:1], some, DATA)
 
 
 def test_baselines_are_titles_that_exist_of_the_domain_asked_for(examples) -> None:
     train, test = examples["train"], examples["test"]
-    for designs in baselines(train, test).values():
-        found = judge(designs, test, DATASET, PROMPTS.text, TRUTH)
+    found = TASK.baselines(train, test, DATA)
+    titles = TASK.texts(found["most met"])
+    for answers in found.values():
+        found = TASK.evaluate(answers, test, DATA)
         assert found["exists"] == 1.0
         assert "category" not in found
     domain = dict(zip(train.about["text"], train.about["domain"], strict=True))
-    titles = [one["title"] for one in baselines(train, test)["most met"]]
     assert [domain[title] for title in titles] == test.about["domain"].tolist()
     with pytest.raises(ValueError, match="no title to learn from"):
-        baselines(train[:0], test)
+        TASK.baselines(train[:0], test, DATA)
 
 
 def test_a_design_that_follows_from_the_user_is_learnt() -> None:
@@ -198,7 +207,7 @@ def test_a_design_that_follows_from_the_user_is_learnt() -> None:
     prompts = PromptBuilder(
         BehaviourText(DATASET, context=("gender",), queries="none"), TOKENIZER, 400
     )
-    plain = TASK.build_examples(DATASET, SPLIT, prompts, "test")
+    plain = TASK.build_examples(DATA, prompts, "test")
     titles = {"woman": "The Ridge", "man": "An Oven"}
     kept = [i for i, user in enumerate(plain.about["user_id"]) if gender[user] in titles]
     known, written, wanted = [], [], []
@@ -214,7 +223,7 @@ def test_a_design_that_follows_from_the_user_is_learnt() -> None:
         written.append(np.array([t for n, s in text.pieces
                                  for t in (TOKENIZER.id(n), *TOKENIZER.encode(s))]))  # fmt: skip
         wanted.append(titles[who])
-    some = Examples(known, written, np.zeros(len(kept)))
+    some = Examples(known, written, np.zeros(len(kept)), tokenizer=TOKENIZER)
     torch.manual_seed(0)
     shape = {"hidden_size": 48, "num_attention_heads": 2}
     model = M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **shape))
@@ -229,6 +238,6 @@ def test_a_design_that_follows_from_the_user_is_learnt() -> None:
         precision="fp32",
         progress=False,
     )
-    designs = TASK.designs(TASK.predict(model, some[tests], TOKENIZER, max_new_tokens=20))
+    designs = TASK.designs(TASK.predict(model, some[tests], max_new_tokens=20))
     right = [one["title"] == wanted[i] for one, i in zip(designs, np.flatnonzero(tests))]  # noqa: B905
     assert np.mean(right) > 0.9

@@ -44,8 +44,12 @@ class Guess(Task):
     def settings(self) -> dict[str, Any]:
         return {"hidden_size": self.hidden_size, "classes": self.classes}
 
-    def build_examples(self, n: int, seed: int = 0) -> Examples:
-        draw = np.random.default_rng(seed)
+    @classmethod
+    def supports(cls, data: Any) -> bool:
+        return True
+
+    def build_examples(self, data, prompts=None, part="train", *, limit=None, fit=False):
+        n, draw = data, np.random.default_rng(0)
         known = [draw.integers(20, TOKENIZER.vocab_size, 4).astype(np.int32) for _ in range(n)]
         written = [draw.integers(20, TOKENIZER.vocab_size, 3).astype(np.int32) for _ in range(n)]
         return Examples(known, written, np.array([int(k[0]) % self.classes for k in known]))
@@ -57,6 +61,12 @@ class Guess(Task):
         with torch.no_grad():
             batch = collate(examples, np.arange(len(examples)))
             return self.head(batch.last(batch.states(model))).numpy()
+
+    def evaluate(self, outputs: np.ndarray, examples: Examples, data: Any) -> dict[str, float]:
+        return {}
+
+    def baselines(self, train: Examples, examples: Examples, data: Any) -> dict[str, np.ndarray]:
+        return {}
 
 
 def together(seed: int = 0, **changes) -> MultiTaskModel:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, collate
 from m6rec_lite.m6rec.tasks.explanation import Explanation
-from m6rec_lite.m6rec.tasks.generation import GenerationTask, text_figures
+from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask, text_figures
 from m6rec_lite.m6rec.tasks.generators import (
     CausalGenerator,
     PrefixGenerator,
@@ -43,8 +45,11 @@ class Saying(GenerationTask):
 
     name = "saying"
 
-    def build_examples(self, rows: list[Row]) -> Examples:
-        return examples_of(PROMPTS, rows)
+    def build_examples(self, data, prompts, part="train", *, limit=None, fit=False) -> Examples:
+        return examples_of(prompts, data)
+
+    def baselines(self, train, examples, data) -> dict[str, list[Generation]]:
+        return {}
 
 
 TASK = Saying()
@@ -71,8 +76,8 @@ def row(known: str, rest: str, begun: str = "because") -> Row:
 
 
 WORDS = ["trail", "saxophone and a long evening", "", "oven", "the comet, the moon and the stars"]
-EXAMPLES = TASK.build_examples([row(f"likes {w} " * (i + 1), f" of {w}") for i, w in
-                                enumerate(WORDS)])  # fmt: skip
+ROWS = [row(f"likes {w} " * (i + 1), f" of {w}") for i, w in enumerate(WORDS)]
+EXAMPLES = TASK.build_examples(ROWS, PROMPTS)
 
 
 def full_logits(model: M6RecModel, known: np.ndarray, written: list[int]) -> torch.Tensor:
@@ -83,7 +88,7 @@ def full_logits(model: M6RecModel, known: np.ndarray, written: list[int]) -> tor
 
 
 def test_a_row_is_known_begun_and_the_rest() -> None:
-    some = TASK.build_examples([row("somebody", " of it")])
+    some = TASK.build_examples([row("somebody", " of it")], PROMPTS)
     shown = TOKENIZER.decode(np.concatenate([some.known[0], some.written[0]]), specials=True)
     assert shown == "[BOS'][USER]somebody[EOS'][BOS]because of it[EOS]"
     begun = some.about[BEGUN].iloc[0]
@@ -119,7 +124,7 @@ def test_a_batch_without_anything_written_is_refused(model: M6RecModel) -> None:
 
 
 def test_cached_writing_equals_full_passes(model: M6RecModel) -> None:
-    written = TASK.predict(model, EXAMPLES, TOKENIZER, max_new_tokens=12)
+    written = TASK.predict(model, EXAMPLES, max_new_tokens=12)
     for i, one in enumerate(written):
         begun = EXAMPLES.written[i][: EXAMPLES.about[BEGUN].iloc[i]].tolist()
         ids: list[int] = []
@@ -133,20 +138,20 @@ def test_cached_writing_equals_full_passes(model: M6RecModel) -> None:
 def test_a_batch_writes_as_each_row_alone(positions: str) -> None:
     model = make_model(positions=positions, max_position_embeddings=256).double().eval()
     drawn = {"sampler": Sampler(temperature=1.3, top_p=0.9), "seed": 5, "max_new_tokens": 10}
-    together = TASK.predict(model, EXAMPLES, TOKENIZER, **drawn)
+    together = TASK.predict(model, EXAMPLES, **drawn)
     assert len({tuple(one.ids) for one in together}) == len(together)
-    one_by_one = TASK.predict(model, EXAMPLES, TOKENIZER, batch_tokens=1, **drawn)
+    one_by_one = TASK.predict(model, EXAMPLES, batch_tokens=1, **drawn)
     assert [one.ids for one in together] == [one.ids for one in one_by_one]
-    other = TASK.predict(model, EXAMPLES, TOKENIZER, **(drawn | {"seed": 6}))
+    other = TASK.predict(model, EXAMPLES, **(drawn | {"seed": 6}))
     assert [one.ids for one in together] != [one.ids for one in other]
     beams = {"n_beams": 3, "max_new_tokens": 6}
-    together = TASK.predict(model, EXAMPLES, TOKENIZER, **beams)
-    one_by_one = TASK.predict(model, EXAMPLES, TOKENIZER, batch_tokens=1, **beams)
+    together = TASK.predict(model, EXAMPLES, **beams)
+    one_by_one = TASK.predict(model, EXAMPLES, batch_tokens=1, **beams)
     assert [one.ids for one in together] == [one.ids for one in one_by_one]
 
 
 def test_likelihood_equals_the_full_pass(model: M6RecModel) -> None:
-    nats, sizes = TASK.log_likelihood(model, EXAMPLES, TOKENIZER)
+    nats, sizes = TASK.log_likelihood(model, EXAMPLES)
     for i, (known, written) in enumerate(zip(EXAMPLES.known, EXAMPLES.written, strict=True)):
         begun = EXAMPLES.about[BEGUN].iloc[i]
         log_probs = full_logits(model, known, written.tolist()).log_softmax(1)
@@ -156,14 +161,14 @@ def test_likelihood_equals_the_full_pass(model: M6RecModel) -> None:
         )
         assert nats[i] == pytest.approx(wanted, rel=1e-9)
         assert sizes[i] == len(written) - begun
-    alone = TASK.log_likelihood(model, EXAMPLES, TOKENIZER, batch_tokens=1)
+    alone = TASK.log_likelihood(model, EXAMPLES, batch_tokens=1)
     np.testing.assert_allclose(nats, alone[0], rtol=1e-9)
     assert perplexity(nats, sizes) > 1
 
 
 def test_wide_beams_find_the_likeliest_of_all_texts(model: M6RecModel) -> None:
     some = EXAMPLES[:1]
-    (best,) = TASK.predict(model, some, TOKENIZER, n_beams=500, length_power=0.0, max_new_tokens=2)
+    (best,) = TASK.predict(model, some, n_beams=500, length_power=0.0, max_new_tokens=2)
     begun = some.written[0][: some.about[BEGUN].iloc[0]].tolist()
     first = full_logits(model, some.known[0], begun)[-1].log_softmax(0)
     likeliest = {(EOS,): float(first[EOS])}
@@ -178,7 +183,7 @@ def test_a_planted_reason_is_learnt_and_written() -> None:
     reasons = {"trail": " of the view", "oven": " of the bread", "comet": " of the night"}
     others = ["red", "blue", "small", "large", "old", "new", "quiet", "loud"]
     rows = [row(f"{o} {w} {o}", reason) for w, reason in reasons.items() for o in others]
-    examples = TASK.build_examples(rows)
+    examples = TASK.build_examples(rows, PROMPTS)
     model = make_model()
     tests = np.arange(len(rows)) % len(others) == 0  # one of each, in company never seen
     fit(
@@ -191,38 +196,36 @@ def test_a_planted_reason_is_learnt_and_written() -> None:
         precision="fp32",
         progress=False,
     )
-    texts = [one.text for one in TASK.predict(model, examples[tests], TOKENIZER)]
+    texts = [one.text for one in TASK.predict(model, examples[tests])]
     assert texts == [reason.strip() for reason in reasons.values()]
-    nats, _ = TASK.log_likelihood(model, examples[tests], TOKENIZER)
+    nats, _ = TASK.log_likelihood(model, examples[tests])
     assert (nats > -1.5).all()
 
 
 def test_dropout_is_off_while_writing_and_comes_back() -> None:
     model = make_model(dropout=0.5).train()
-    first, second = (
-        TASK.log_likelihood(model, EXAMPLES[:2], TOKENIZER)[0].tolist() for _ in range(2)
-    )
+    first, second = (TASK.log_likelihood(model, EXAMPLES[:2])[0].tolist() for _ in range(2))
     assert first == second
     assert model.training
 
 
 def test_nothing_to_write_gives_nothing(model: M6RecModel) -> None:
-    assert TASK.predict(model, EXAMPLES[:0], TOKENIZER) == []
-    assert len(TASK.log_likelihood(model, EXAMPLES[:0], TOKENIZER)[0]) == 0
+    assert TASK.predict(model, EXAMPLES[:0]) == []
+    assert len(TASK.log_likelihood(model, EXAMPLES[:0])[0]) == 0
 
 
 def test_what_does_not_fit_is_refused(model: M6RecModel) -> None:
-    with pytest.raises(ValueError, match="needs the model's tokenizer"):
-        TASK.predict(model, EXAMPLES)
+    with pytest.raises(ValueError, match="have no tokenizer"):
+        TASK.predict(model, replace(EXAMPLES, tokenizer=None))
     other = Tokenizer.train(["something else entirely"] * 3, 300)
     with pytest.raises(ValueError, match="made for the tokenizer"):
-        TASK.predict(model, EXAMPLES, other)
+        TASK.predict(model, replace(EXAMPLES, tokenizer=other))
     short = make_model(positions="learned", max_position_embeddings=16).eval()
     with pytest.raises(ValueError, match="do not fit the model's context"):
-        TASK.predict(short, EXAMPLES, TOKENIZER)
-    nothing = Examples([np.array([1, 2])], [np.array([3])], np.zeros(1))
+        TASK.predict(short, EXAMPLES)
+    nothing = Examples([np.array([1, 2])], [np.array([3])], np.zeros(1), tokenizer=TOKENIZER)
     with pytest.raises(ValueError, match="nothing written beyond"):
-        TASK.log_likelihood(model, nothing, TOKENIZER)
+        TASK.log_likelihood(model, nothing)
 
 
 def test_phrases_are_data_and_checked() -> None:
@@ -267,7 +270,7 @@ def plain() -> CausalGenerator:
 def test_any_causal_model_writes_by_its_text(plain: CausalGenerator) -> None:
     some = EXAMPLES[:3]
     begun = some.written[0][: some.about[BEGUN].iloc[0]]
-    prompt = plain.theirs.decode(plain.prompt(some.known[0], begun))
+    prompt = plain.model_tokenizer.decode(plain.prompt(some.known[0], begun))
     assert prompt == "likes trail \nbecause"
     written = TASK.predict(plain, some, max_new_tokens=8)
     alone = TASK.predict(plain, some, max_new_tokens=8, batch_tokens=1)
@@ -276,7 +279,7 @@ def test_any_causal_model_writes_by_its_text(plain: CausalGenerator) -> None:
     nats, sizes = TASK.log_likelihood(plain, some)
     ids = plain.prompt(some.known[0], begun)
     ending = plain.ending(some.written[0][len(begun) :])
-    assert plain.theirs.decode(ending) == " of trail\n"
+    assert plain.model_tokenizer.decode(ending) == " of trail\n"
     with torch.no_grad():
         logits = plain.model.model(torch.tensor([ids + ending])).logits[0].log_softmax(1)
     wanted = sum(float(logits[len(ids) - 1 + k, token]) for k, token in enumerate(ending))
@@ -287,7 +290,7 @@ def test_any_causal_model_writes_by_its_text(plain: CausalGenerator) -> None:
 def test_a_writer_is_taken_as_it_is(model: M6RecModel) -> None:
     writer = PrefixGenerator(model, TOKENIZER)
     by_writer = TASK.predict(writer, EXAMPLES[:2], max_new_tokens=4)
-    by_model = TASK.predict(model, EXAMPLES[:2], TOKENIZER, max_new_tokens=4)
+    by_model = TASK.predict(model, EXAMPLES[:2], max_new_tokens=4)
     assert [one.ids for one in by_writer] == [one.ids for one in by_model]
 
 

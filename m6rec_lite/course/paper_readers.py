@@ -115,7 +115,7 @@ def task(
     ours: str = "M6-Rec",
     rivals: Sequence[str] | None = None,
 ) -> Ours | None:
-    """One task of ``tasks/bazaar.csv`` (``task_runs``).
+    """One task of ``tasks/bazaar.csv`` (``experiments.tasks``).
 
     Args:
         results: the folder.
@@ -163,7 +163,7 @@ def task(
 
 
 def new_domain(results: Path) -> Ours | None:
-    """A domain that opens, and some examples of it: ``new_domain/bazaar.csv`` (``task_runs``)."""
+    """A domain that opens, and some examples of it: ``new_domain/bazaar.csv``."""
     path, metric = results / "new_domain" / "bazaar.csv", "ndcg@10"
     wanted = f"dataset domain model examples seed {metric} {metric}_low {metric}_high n_users"
     rows = _rows(path, f"{wanted} command")

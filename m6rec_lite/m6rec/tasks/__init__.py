@@ -1,6 +1,7 @@
-"""M6-Rec's tasks: one file each, the same three verbs."""
+"""M6-Rec's tasks: one file each, and the same methods of the same signature."""
 
 from m6rec_lite.m6rec.tasks.conversation import Conversation
+from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.design import Design
 from m6rec_lite.m6rec.tasks.explanation import Explanation
 from m6rec_lite.m6rec.tasks.joint import JointBatches, JointLoss, Weights, train_jointly
@@ -33,6 +34,7 @@ __all__ = [
     "Task",
     "TaskBatch",
     "TaskBatches",
+    "TaskData",
     "Weights",
     "collate",
     "train_jointly",

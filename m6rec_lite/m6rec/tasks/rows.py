@@ -1,9 +1,9 @@
-"""Rows of tasks that write, from documents to tokens: what is known, what is begun, the rest."""
+"""Rows of generation tasks, from documents to tokens: known region, begun part, rest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,14 @@ BEGUN = "begun"
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a writing task, before it is tokens.
+    """A row of a generation task, as documents.
 
     Attributes:
-        known: what is known; the borders of the region come of themselves.
-        begun: how the written region begins.
-        rest: how it goes on; nothing, where nobody has written it yet.
-        spare: pieces of ``known`` that may be left out where the row is too long, by their places,
-            the first to go first. What goes on with a piece (``None``) must be in it.
+        known: the known region, without the tokens that enclose it.
+        begun: the given beginning of the written region.
+        rest: how it continues; empty where the continuation is not known.
+        spare: indices of the pieces of ``known`` that may be left out where the row is too long,
+            in the order in which they go, with the pieces (``None``) that continue them.
         about: what the row is about, for ``Examples.about``.
     """
 
@@ -38,15 +38,16 @@ class Row:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def examples_of(prompts: PromptBuilder, rows: Sequence[Row]) -> Examples:
-    """Rows as tokens.
+def examples_of(prompts: PromptBuilder, rows: Sequence[Row], part: str = "") -> Examples:
+    """Encode rows as tokens.
 
     Args:
         prompts: the tokenizer, and how many tokens a row may have.
         rows: any number.
+        part: of the data, see ``Examples``.
 
     Raises:
-        ValueError: if a row is too long without all that may be left out.
+        ValueError: if a row is too long even without all that may be left out.
     """
     tokenizer = prompts.tokenizer
     regions = [one for row in rows for one in (row.known, row.begun, row.rest)]
@@ -56,8 +57,8 @@ def examples_of(prompts: PromptBuilder, rows: Sequence[Row]) -> Examples:
     def length(pieces: Sequence[Piece]) -> int:
         return sum(size[text] + (name is not None) for name, text in pieces)
 
-    # As much for every row as the longest needs: nobody shall know from what is left out how long
-    # the answer is.
+    # Every row leaves the room that the longest answer needs, or what is left out would give away
+    # the length of its answer.
     room = max((2 + length(row.begun.pieces) + length(row.rest.pieces) for row in rows), default=0)
     known = []
     for number, row in enumerate(rows):
@@ -80,19 +81,20 @@ def examples_of(prompts: PromptBuilder, rows: Sequence[Row]) -> Examples:
     table = pd.DataFrame([dict(row.about) for row in rows], index=range(len(rows)))
     table[BEGUN] = np.array([len(start) for start in starts], dtype=np.int64)
     written = [np.concatenate(pair) for pair in zip(starts, ends, strict=True)]
-    return Examples(prompts.known(known), written, np.zeros(len(rows), dtype=np.int64), table)
+    target = np.zeros(len(rows), dtype=np.int64)
+    return Examples(prompts.known(known), written, target, table, tokenizer, part=part)
 
 
 def people(
     prompts: PromptBuilder, histories: Histories, *beside: Sequence[Document]
 ) -> list[Document]:
-    """Who each row is and their latest events, as many as leave room for all else.
+    """Describe each row's user and latest events, as many as leave room for the rest of the row.
 
     Args:
         prompts: of words and tokens.
-        histories: ``n`` rows; one without events is told by its user alone.
+        histories: ``n`` rows; of one without events only the user is described.
         beside: what else a row holds, ``n`` documents of each kind. Every row leaves the room that
-            the longest of a kind needs: nobody shall know from it how long the answer is.
+            the longest of a kind needs, so that the room does not give away the answer's length.
 
     Raises:
         ValueError: if there is no room for a user and the latest event.
@@ -106,28 +108,3 @@ def people(
             f"max_tokens={prompts.max_tokens}: allow more"
         )
     return prompts.text.documents(histories, tokenizer=prompts.tokenizer, max_tokens=room)
-
-
-def first_events(
-    histories: Histories, rows: np.ndarray, lengths: np.ndarray, at: np.ndarray
-) -> Histories:
-    """Some rows as they were at earlier moments.
-
-    Args:
-        histories: where from.
-        rows: ``(n,)`` places, repeats allowed.
-        lengths: ``(n,)`` how many of the row's events, from the oldest, had happened.
-        at: ``(n,)`` unix seconds: the moment.
-    """
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    starts = histories.offsets[:-1][rows]
-    take = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-    return replace(
-        histories,
-        user_ids=histories.user_ids[rows],
-        at=np.asarray(at, dtype=np.int64),
-        offsets=offsets,
-        items=histories.items[take],
-        events=histories.events[take],
-        timestamps=histories.timestamps[take],
-    )
