@@ -216,7 +216,7 @@ def test_baselines_name_items(examples) -> None:
     with pytest.raises(ValueError, match="no item to name"):
         nothing = replace(DATASET, items=DATASET.items[:0])
         TASK.baselines(*final, replace(DATA, dataset=nothing))
-    with pytest.raises(ValueError, match="no dialogue to learn from"):
+    with pytest.raises(ValueError, match="no examples of conversation to learn from"):
         TASK.baselines(final[0][:0], final[1], DATA)
 
 

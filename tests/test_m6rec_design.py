@@ -197,7 +197,7 @@ def test_baselines_are_titles_that_exist_of_the_domain_asked_for(examples) -> No
         assert "category" not in found
     domain = dict(zip(train.about["text"], train.about["domain"], strict=True))
     assert [domain[title] for title in titles] == test.about["domain"].tolist()
-    with pytest.raises(ValueError, match="no title to learn from"):
+    with pytest.raises(ValueError, match="no examples of design to learn from"):
         TASK.baselines(train[:0], test, DATA)
 
 

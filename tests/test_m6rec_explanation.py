@@ -286,7 +286,7 @@ def test_baselines_name_what_they_say_they_do(examples) -> None:
     assert judge(baselines(train, some)["the user's aspect"], some)["true aspect"] == 1.0
     some.about["aspect"] = ["value", "clarity"]  # 1.5 x 10 against 2.5 x 1; 0.5 x 2
     assert judge(baselines(train, some)["counts"], some)["true aspect"] == 1.0
-    with pytest.raises(ValueError, match="no review to learn from"):
+    with pytest.raises(ValueError, match="no examples of explanation to learn from"):
         baselines(train[:0], test)
 
 

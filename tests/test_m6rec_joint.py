@@ -44,12 +44,8 @@ class Guess(Task):
     def settings(self) -> dict[str, Any]:
         return {"hidden_size": self.hidden_size, "classes": self.classes}
 
-    @classmethod
-    def supports(cls, data: Any) -> bool:
-        return True
-
-    def build_examples(self, data, prompts=None, part="train", *, limit=None, fit=False):
-        n, draw = data, np.random.default_rng(0)
+    def random_examples(self, n: int) -> Examples:
+        draw = np.random.default_rng(0)
         known = [draw.integers(20, TOKENIZER.vocab_size, 4).astype(np.int32) for _ in range(n)]
         written = [draw.integers(20, TOKENIZER.vocab_size, 3).astype(np.int32) for _ in range(n)]
         return Examples(known, written, np.array([int(k[0]) % self.classes for k in known]))
@@ -62,11 +58,7 @@ class Guess(Task):
             batch = collate(examples, np.arange(len(examples)))
             return self.head(batch.last(batch.states(model))).numpy()
 
-    def evaluate(self, outputs: np.ndarray, examples: Examples, data: Any) -> dict[str, float]:
-        return {}
-
-    def baselines(self, train: Examples, examples: Examples, data: Any) -> dict[str, np.ndarray]:
-        return {}
+    _examples = _figures = _baselines = None
 
 
 def together(seed: int = 0, **changes) -> MultiTaskModel:
@@ -78,7 +70,7 @@ def together(seed: int = 0, **changes) -> MultiTaskModel:
 
 def sources(both: MultiTaskModel, tokens: int = 60) -> dict[str, TaskBatches]:
     sizes = {"two": 30, "three": 11}
-    return {n: TaskBatches(both.tasks[n].build_examples(k), tokens) for n, k in sizes.items()}
+    return {n: TaskBatches(both.tasks[n].random_examples(k), tokens) for n, k in sizes.items()}
 
 
 WEIGHTS = Weights(alpha=0.5, tasks={"two": 3.0, "three": 1.0}, finetune={"three": 2.0})
@@ -237,7 +229,7 @@ def test_save_and_load_are_equal(tmp_path) -> None:
     assert again.tasks["three"].classes == 3
     for name, value in weights_of(both).items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
-    asked = both.tasks["three"].build_examples(5)
+    asked = both.tasks["three"].random_examples(5)
     np.testing.assert_array_equal(
         again.tasks["three"].predict(again.model, asked),
         both.tasks["three"].predict(both.model, asked),

@@ -177,7 +177,7 @@ def test_what_is_missing_is_said(examples) -> None:
         build("train", replace(DATASET, queries=None))
     with pytest.raises(ValueError, match="part must be one of train"):
         build("all")
-    with pytest.raises(ValueError, match="no search to learn from"):
+    with pytest.raises(ValueError, match="no examples of query to learn from"):
         baselines(examples["train"][:0], examples["test"])
 
 

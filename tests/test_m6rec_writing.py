@@ -22,7 +22,7 @@ from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, collate
 from m6rec_lite.m6rec.tasks.explanation import Explanation
-from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask, text_figures
+from m6rec_lite.m6rec.tasks.generation import GenerationTask, text_figures
 from m6rec_lite.m6rec.tasks.generators import (
     CausalGenerator,
     PrefixGenerator,
@@ -45,11 +45,7 @@ class Saying(GenerationTask):
 
     name = "saying"
 
-    def build_examples(self, data, prompts, part="train", *, limit=None, fit=False) -> Examples:
-        return examples_of(prompts, data)
-
-    def baselines(self, train, examples, data) -> dict[str, list[Generation]]:
-        return {}
+    _examples = _baselines = None
 
 
 TASK = Saying()
@@ -77,7 +73,7 @@ def row(known: str, rest: str, begun: str = "because") -> Row:
 
 WORDS = ["trail", "saxophone and a long evening", "", "oven", "the comet, the moon and the stars"]
 ROWS = [row(f"likes {w} " * (i + 1), f" of {w}") for i, w in enumerate(WORDS)]
-EXAMPLES = TASK.build_examples(ROWS, PROMPTS)
+EXAMPLES = examples_of(PROMPTS, ROWS)
 
 
 def full_logits(model: M6RecModel, known: np.ndarray, written: list[int]) -> torch.Tensor:
@@ -88,7 +84,7 @@ def full_logits(model: M6RecModel, known: np.ndarray, written: list[int]) -> tor
 
 
 def test_a_row_is_known_begun_and_the_rest() -> None:
-    some = TASK.build_examples([row("somebody", " of it")], PROMPTS)
+    some = examples_of(PROMPTS, [row("somebody", " of it")])
     shown = TOKENIZER.decode(np.concatenate([some.known[0], some.written[0]]), specials=True)
     assert shown == "[BOS'][USER]somebody[EOS'][BOS]because of it[EOS]"
     begun = some.about[BEGUN].iloc[0]
@@ -183,7 +179,7 @@ def test_a_planted_reason_is_learnt_and_written() -> None:
     reasons = {"trail": " of the view", "oven": " of the bread", "comet": " of the night"}
     others = ["red", "blue", "small", "large", "old", "new", "quiet", "loud"]
     rows = [row(f"{o} {w} {o}", reason) for w, reason in reasons.items() for o in others]
-    examples = TASK.build_examples(rows, PROMPTS)
+    examples = examples_of(PROMPTS, rows)
     model = make_model()
     tests = np.arange(len(rows)) % len(others) == 0  # one of each, in company never seen
     fit(

@@ -49,16 +49,10 @@ class Conversation(GenerationTask):
     table: ClassVar[str] = "dialogues"
     max_new_tokens: ClassVar[int] = 96
 
-    def build_examples(
-        self,
-        data: TaskData,
-        prompts: PromptBuilder,
-        part: str = "train",
-        *,
-        limit: int | None = None,
-        fit: bool = False,
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
     ) -> Examples:
-        """Return a row for each turn of the system that follows another turn; see ``Task``.
+        """Return a row for each turn of the system that follows another turn.
 
         Dialogues say nothing of users, so a share of them is held out, whatever the split: ``held
         out`` has all their turns, ``test`` those that name an item. The oldest turns are left out
@@ -68,7 +62,6 @@ class Conversation(GenerationTask):
             ``about`` has ``dialogue_id``, ``turn``, ``item_id`` (of the item that the turn names;
             -1: none), ``asked`` (what the user said so far) and ``text`` (the turn).
         """
-        self.check(data, part, limit)
         table = data.dataset.dialogues.sort_values(["dialogue_id", "turn"])
         numbers = table["dialogue_id"].unique()
         away = held_out(numbers, data.held_out, data.seed)
@@ -102,7 +95,7 @@ class Conversation(GenerationTask):
                 before.append(("[SEP]", self.phrases["turn"].format(speaker=speaker, text=said)))
                 if speaker == "USER":
                     asked.append(said)
-        examples = examples_of(prompts, rows, part)
+        examples = examples_of(prompts, rows)
         if part == "test" and len(examples):
             examples = examples[examples.about["item_id"].map(is_id).to_numpy(dtype=bool)]
         examples = examples[data.draw(len(examples), limit)]
@@ -184,10 +177,10 @@ class Conversation(GenerationTask):
             found["domain"] = share(lambda a, b: truth.domain(a) == truth.domain(b))
         return found
 
-    def baselines(
+    def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
     ) -> dict[str, list[Generation]]:
-        """Return items that are chosen without a model; see ``Task``.
+        """Return items that are chosen without a model.
 
         Returns:
             ``random item``; ``most named``, the item that most training dialogues end in;

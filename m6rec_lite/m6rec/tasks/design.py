@@ -69,16 +69,10 @@ class Design(GenerationTask):
         """Return the constructor's arguments."""
         return {"blanks": list(self.blanks), "per_user": self.per_user} | super().settings()
 
-    def build_examples(
-        self,
-        data: TaskData,
-        prompts: PromptBuilder,
-        part: str = "train",
-        *,
-        limit: int | None = None,
-        fit: bool = False,
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
     ) -> Examples:
-        """Return users as they were, and the item that they met next; see ``Task``.
+        """Return users as they were, and the item that they met next.
 
         For ``train`` that is any training event, drawn; items that lack what is blank are left
         out.
@@ -87,7 +81,6 @@ class Design(GenerationTask):
             ``about`` has ``user_id``, ``item_id``, ``last_item`` (-1: none), ``domain``,
             ``category`` and ``text`` (the title).
         """
-        self.check(data, part, limit)
         draw = np.random.default_rng([data.seed, 7])
         if part == "train":
             histories = data.split.train.histories()
@@ -127,7 +120,7 @@ class Design(GenerationTask):
                 "text": fields[place].get("title", ""),
             }
             made.append(Row(known[i] + asked[i], Document(()), rests[i], about=about))
-        return examples_of(prompts, made, part)
+        return examples_of(prompts, made)
 
     def asked(self, text: BehaviourText, fields: Mapping[str, str]) -> Document:
         """Return an item with blanks; of its fields (``facts.Items``) only the others are read."""
@@ -190,7 +183,7 @@ class Design(GenerationTask):
             found["target"] = np.array([bool(data.truth.interests(i) & some) for some, i in met])
         return {name: values.astype(np.float64) for name, values in found.items()}
 
-    def baselines(
+    def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
     ) -> dict[str, list[Generation]]:
         """Return titles of training rows, each of the domain in question where there is one.
@@ -198,12 +191,7 @@ class Design(GenerationTask):
         Returns:
             ``random title`` of the training rows, and ``most met``, the most frequent of them.
             They say no category.
-
-        Raises:
-            ValueError: if there is nothing to learn from.
         """
-        if not len(train):
-            raise ValueError("there is no title to learn from")
         rng = np.random.default_rng(data.seed)
         every = train.about["text"]
         groups = {domain: rows for domain, rows in every.groupby(train.about["domain"])

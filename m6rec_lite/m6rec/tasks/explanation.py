@@ -84,16 +84,10 @@ class Explanation(GenerationTask):
         own = {"name_aspect": self.name_aspect, "n_own": self.n_own, "n_others": self.n_others}
         return own | super().settings()
 
-    def build_examples(
-        self,
-        data: TaskData,
-        prompts: PromptBuilder,
-        part: str = "train",
-        *,
-        limit: int | None = None,
-        fit: bool = False,
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
     ) -> Examples:
-        """Return a row for each review of a part; see ``Task``.
+        """Return a row for each review of a part.
 
         ``test`` has the reviews of the split's targets; ``writers`` those of training rows by
         writers held out. Others' reviews, then the user's oldest, are left out where a row would
@@ -104,7 +98,6 @@ class Explanation(GenerationTask):
             aspects that were known to be spoken of, by the user (``own``) and of the item
             (``others``).
         """
-        self.check(data, part, limit)
         records = with_parts(data.dataset.reviews, data.split, data.held_out, data.seed)
         own, others = shown(records)
         rows = []
@@ -117,7 +110,7 @@ class Explanation(GenerationTask):
             by_user = by_user[max(0, len(by_user) - self.n_own) :]
             of_item = of_item[max(0, len(of_item) - self.n_others) :]
             rows.append(self._row(prompts, row, by_user, of_item))
-        return examples_of(prompts, [rows[i] for i in data.draw(len(rows), limit)], part)
+        return examples_of(prompts, [rows[i] for i in data.draw(len(rows), limit)])
 
     def _row(
         self,
@@ -204,7 +197,7 @@ class Explanation(GenerationTask):
                                       for r, u, i in rows])  # fmt: skip
         return {name: values.astype(np.float64) for name, values in found.items()}
 
-    def evaluate(
+    def _figures(
         self, outputs: Sequence[Generation], examples: Examples, data: TaskData
     ) -> dict[str, float]:
         """Return the figures of ``GenerationTask.evaluate``, and those of named aspects.
@@ -214,12 +207,12 @@ class Explanation(GenerationTask):
         see ``evaluation.explanations``. Reviews without aspects are judged by their words alone.
 
         Raises:
-            ValueError: on no answers, unequal numbers, or reviews of unknown aspects.
+            ValueError: on reviews of unknown aspects.
         """
         wanted = examples.about["aspect"]
         if not wanted.isna().any() and not wanted.isin(words.ASPECTS).all():
             raise ValueError(f"reviews must name aspects of {', '.join(words.ASPECTS)}")
-        found = super().evaluate(outputs, examples, data)
+        found = super()._figures(outputs, examples, data)
         if wanted.isna().any():
             return found
         named = features_in([tokens(text) for text in self.texts(outputs)], _features())
@@ -229,7 +222,7 @@ class Explanation(GenerationTask):
             "diversity": feature_diversity(named),
         }
 
-    def baselines(
+    def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
     ) -> dict[str, list[Generation]]:
         """Return reasons drawn from the training reviews; none where these name no aspects.
@@ -242,12 +235,7 @@ class Explanation(GenerationTask):
             ``random review``: any of them; ``the user's aspect``: a review that names the aspect
             that the user spoke of most; ``counts``: that of the largest
             ``(user's count + 1/2) (item's count + 1)``, from the reviews that the row knows.
-
-        Raises:
-            ValueError: if there is nothing to learn from.
         """
-        if not len(train):
-            raise ValueError("there is no review to learn from that names an aspect")
         if not train.about["aspect"].isin(words.ASPECTS).all():
             return {}
         rng = np.random.default_rng(data.seed)

@@ -223,14 +223,10 @@ class GenerationTask(Task):
         """
         return {}
 
-    def evaluate(
+    def _figures(
         self, outputs: Sequence[Generation], examples: Examples, data: TaskData
     ) -> dict[str, float]:
         """Return the means of ``per_example``, and ``text_figures`` of what was written."""
-        if len(outputs) != len(examples) or not len(outputs):
-            raise ValueError(
-                f"wanted an answer for each of {len(examples)} examples, got {len(outputs)}"
-            )
         found = {
             name: float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
             for name, values in self.per_example(outputs, examples, data).items()

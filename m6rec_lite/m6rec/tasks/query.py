@@ -41,16 +41,10 @@ class Query(GenerationTask):
     table: ClassVar[str] = "queries"
     max_new_tokens: ClassVar[int] = 24
 
-    def build_examples(
-        self,
-        data: TaskData,
-        prompts: PromptBuilder,
-        part: str = "train",
-        *,
-        limit: int | None = None,
-        fit: bool = False,
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
     ) -> Examples:
-        """Return a row for each search of a part; see ``Task``.
+        """Return a row for each search of a part.
 
         ``train`` has the searches up to a user's latest training row; ``validation`` and ``test``
         those that the target follows next; ``people`` those of ``train`` by users held out.
@@ -60,7 +54,6 @@ class Query(GenerationTask):
             ``SOON`` seconds; -1: nothing in the split), ``last_item`` (-1: none) and
             ``last_search`` ("": none).
         """
-        self.check(data, part, limit)
         split = data.split
         table = _searches(data.dataset)
         if part in ("train", "people"):
@@ -100,7 +93,7 @@ class Query(GenerationTask):
             before = histories.items[histories.offsets[row] + lengths[i] - 1] if lengths[i] else 0
             about["last_item"] = ids[before].item() if lengths[i] else nothing
             made.append(Row(known[i], begun, rests[i], about=about))
-        return examples_of(prompts, made, part)
+        return examples_of(prompts, made)
 
     def per_example(
         self, outputs: Sequence[Generation], examples: Examples, data: TaskData
@@ -125,17 +118,15 @@ class Query(GenerationTask):
                                       float)  # fmt: skip
         return found
 
-    def baselines(
+    def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
     ) -> dict[str, list[Generation]]:
-        """Return searches that need no model; see ``Task``.
+        """Return searches that need no model.
 
         Returns:
             ``most frequent`` of the training searches; ``last item``, its title; ``last search``
             of the same user. Where there is none, the most frequent.
         """
-        if not len(train):
-            raise ValueError("there is no search to learn from")
         most = str(train.about["text"].mode()[0])
         items = examples.about["last_item"].tolist()
         titles = [data.text.title(item).lower() if is_id(item) else "" for item in items]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Any, ClassVar
@@ -82,22 +81,15 @@ class Ranking(Task):
         """Return the constructor's arguments."""
         return {"template": self.template, "event": self.event, "scoring": self.scoring}
 
-    def build_examples(
-        self,
-        data: TaskData,
-        prompts: PromptBuilder,
-        part: str = "train",
-        *,
-        limit: int | None = None,
-        fit: bool = False,
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
     ) -> Examples:
-        """Return users with candidates; see ``Task``.
+        """Return users with candidates.
 
         For ``train`` each user's last event alone, after those before it; otherwise ``limit``
         users, each with every item that may be ranked. Candidates of one's own are encoded by
         ``encode``.
         """
-        self.check(data, part, limit)
         if part == "train":
             histories, targets = data.last_events(limit)
             candidates = histories.item_ids[targets][:, None]
@@ -107,7 +99,7 @@ class Ranking(Task):
             if data.split.candidates is not None:
                 items = items[data.split.candidates]
             candidates = [items] * len(histories)
-        return replace(self.encode(histories, candidates, prompts), part=part)
+        return self.encode(histories, candidates, prompts)
 
     def encode(
         self,
@@ -226,7 +218,7 @@ class Ranking(Task):
     def choose(
         self, model: M6RecModel, data: TaskData, prompts: PromptBuilder, limit: int
     ) -> dict[str, Any]:
-        """Choose the scoring of the highest NDCG@10 on validation; see ``Task``."""
+        """Choose the scoring of the highest NDCG@10 on validation."""
         examples = self.build_examples(data, prompts, "validation", limit=limit)
         scores = self.scores(model, examples)
         ndcg = {}
@@ -236,17 +228,15 @@ class Ranking(Task):
         self.scoring = max(ndcg, key=lambda name: ndcg[name])
         return {"score": self.scoring}
 
-    def evaluate(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
-        """Return HR and NDCG of the full ranking; see ``Task`` and ``ranking_figures``."""
+    def _figures(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
+        """Return HR and NDCG of the full ranking; see ``ranking_figures``."""
         users, scores = score_matrix(outputs, examples, data)
         return ranking_figures(ranking_report(scores, users, data, examples.part, oracle=True))
 
-    def baselines(
+    def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
     ) -> dict[str, np.ndarray]:
-        """Return the popularity of each candidate; see ``Task``."""
-        if not len(train):
-            raise ValueError("there is no event to learn from")
+        """Return the popularity of each candidate."""
         items = np.searchsorted(data.split.item_ids, examples.about["item_id"].to_numpy())
         return {"popularity": popularity(data)[items]}
 
@@ -273,13 +263,8 @@ def score_matrix(
 
     Returns:
         ``(n,)`` user ids, and ``(n, n_items)`` scores; -inf for items that are no candidates.
-
-    Raises:
-        ValueError: on no scores, or not one for each example.
     """
     about = examples.about
-    if len(outputs) != len(examples) or not len(examples):
-        raise ValueError(f"wanted a score for each of {len(examples)} examples, got {len(outputs)}")
     _, first, rows = np.unique(about["row"], return_index=True, return_inverse=True)
     scores = np.full((len(first), len(data.split.item_ids)), -np.inf)
     scores[rows, np.searchsorted(data.split.item_ids, about["item_id"].to_numpy())] = outputs

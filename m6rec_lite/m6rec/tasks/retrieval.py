@@ -122,29 +122,22 @@ class Retrieval(Task):
         often = np.bincount(targets, minlength=self.n_items).clip(1)
         self.log_share.copy_(torch.from_numpy(np.log(often / max(1, often.sum()))))
 
-    def build_examples(
-        self,
-        data: TaskData,
-        prompts: PromptBuilder,
-        part: str = "train",
-        *,
-        limit: int | None = None,
-        fit: bool = False,
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
     ) -> Examples:
-        """Return each user's history and next item; see ``Task``.
+        """Return each user's history and next item.
 
         For ``train`` that is the last training event. The catalogue of the others is the written
         region of every item. Rows of one's own are encoded by ``encode``.
         """
-        self.check(data, part, limit)
         if part == "train":
             histories, targets = data.last_events(limit)
-            return replace(self.encode(histories, targets, prompts, fit=fit), part=part)
+            return self.encode(histories, targets, prompts, fit=fit)
         holdout = data.questions(part, limit)
         examples = self.encode(
             holdout.histories[holdout.target_rows], holdout.targets, prompts, fit=fit
         )
-        return replace(examples, catalogue=prompts.items(data.split.item_ids), part=part)
+        return replace(examples, catalogue=prompts.items(data.split.item_ids))
 
     def encode(
         self,
@@ -268,17 +261,15 @@ class Retrieval(Task):
             items = self.item_vectors(model, examples.catalogue, tokens=tokens)
         return self.user_vectors(model, examples, tokens=tokens) @ items.T
 
-    def evaluate(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
-        """Return HR and NDCG of the full ranking; see ``Task`` and ``ranking_figures``."""
+    def _figures(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
+        """Return HR and NDCG of the full ranking; see ``ranking_figures``."""
         users = examples.about["user_id"].to_numpy()
         return ranking_figures(ranking_report(outputs, users, data, examples.part, oracle=True))
 
-    def baselines(
+    def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
     ) -> dict[str, np.ndarray]:
-        """Return the popularity of every item, for every user; see ``Task``."""
-        if not len(train):
-            raise ValueError("there is no event to learn from")
+        """Return the popularity of every item, for every user."""
         return {"popularity": np.tile(popularity(data), (len(examples), 1))}
 
     def _vectors(

@@ -38,13 +38,12 @@ class Row:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def examples_of(prompts: PromptBuilder, rows: Sequence[Row], part: str = "") -> Examples:
+def examples_of(prompts: PromptBuilder, rows: Sequence[Row]) -> Examples:
     """Encode rows as tokens.
 
     Args:
         prompts: the tokenizer, and how many tokens a row may have.
         rows: any number.
-        part: of the data, see ``Examples``.
 
     Raises:
         ValueError: if a row is too long even without all that may be left out.
@@ -82,7 +81,7 @@ def examples_of(prompts: PromptBuilder, rows: Sequence[Row], part: str = "") -> 
     table[BEGUN] = np.array([len(start) for start in starts], dtype=np.int64)
     written = [np.concatenate(pair) for pair in zip(starts, ends, strict=True)]
     target = np.zeros(len(rows), dtype=np.int64)
-    return Examples(prompts.known(known), written, target, table, tokenizer, part=part)
+    return Examples(prompts.known(known), written, target, table, tokenizer)
 
 
 def people(

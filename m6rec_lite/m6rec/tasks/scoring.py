@@ -15,7 +15,6 @@ al., *Practical lessons from predicting clicks on ads at Facebook*, 2014, sectio
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -92,21 +91,13 @@ class Scoring(Task):
         found = {name: getattr(self, name) for name in names}
         return found | {"told": list(self.verbalizer.groups)}
 
-    def build_examples(
-        self,
-        data: TaskData,
-        prompts: PromptBuilder,
-        part: str = "train",
-        *,
-        limit: int | None = None,
-        fit: bool = False,
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
     ) -> Examples:
         """Return an example for each impression: the earliest 80 % train, then 10 % each.
 
-        Of the training rows ``negatives`` are kept for each clicked one. See ``Task``; rows of
-        one's own are encoded by ``encode``.
+        Of the training rows ``negatives`` are kept for each clicked one.
         """
-        self.check(data, part, limit)
         rows = dict(zip(self.parts, split_by_time(data.dataset.impressions), strict=True))[part]
         if part != "train":
             rows = rows.iloc[data.draw(len(rows), limit)]
@@ -116,7 +107,7 @@ class Scoring(Task):
             rows = rows.iloc[kept]
             if fit:
                 self.negative_share = share
-        return replace(self.encode(rows, data.dataset, prompts, fit=fit), part=part)
+        return self.encode(rows, data.dataset, prompts, fit=fit)
 
     def sample_negatives(
         self, labels: np.ndarray, *, limit: int | None = None, seed: int = 0
@@ -219,11 +210,8 @@ class Scoring(Task):
             return found
         return correct_for_sampling(found[:, 1], self.negative_share)
 
-    def evaluate(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
-        """Return AUC, log loss and the like; with an oracle its AUC. See ``Task``."""
-        if len(outputs) != len(examples) or not len(examples):
-            raise ValueError(f"wanted a probability for each of {len(examples)} examples, got "
-                             f"{len(outputs)}")  # fmt: skip
+    def _figures(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
+        """Return AUC, log loss and the like; with an oracle its AUC."""
         truth, users = examples.target, examples.about["user_id"].to_numpy()
         if self.classes > 2:
             return {"accuracy": float(np.mean(outputs.argmax(axis=1) == truth))}
@@ -235,12 +223,10 @@ class Scoring(Task):
             found["auc of the oracle"] = ctr_metrics(truth, best, users)["auc"]
         return found
 
-    def baselines(
+    def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
     ) -> dict[str, np.ndarray]:
-        """Return the training rows' rate for every example; see ``Task``."""
-        if not len(train):
-            raise ValueError("there is no impression to learn from")
+        """Return the training rows' rate for every example."""
         rates = np.bincount(train.target, minlength=self.classes) / len(train)
         if self.classes > 2:
             return {"mean rate": np.tile(rates, (len(examples), 1))}

@@ -214,7 +214,6 @@ class Task(nn.Module, ABC):
         """Return whether the dataset has the table that the task reads."""
         return getattr(data.dataset, cls.table) is not None
 
-    @abstractmethod
     def build_examples(
         self,
         data: TaskData,
@@ -239,6 +238,15 @@ class Task(nn.Module, ABC):
             DataError: if the dataset lacks a table, or a table is not what it must be.
             ValueError: on an unknown part, a limit below 1, or a row that is too long.
         """
+        if part not in self.parts:
+            raise ValueError(f"part must be one of {', '.join(self.parts)}, got {part!r}")
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit must be at least 1 or None, got {limit!r}")
+        if getattr(data.dataset, self.table) is None:
+            raise DataError(
+                f"{data.dataset.name!r} has no {self.table}; load_dataset('bazaar') has"
+            )
+        return replace(self._examples(data, prompts, part, limit, fit), part=part)
 
     @abstractmethod
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
@@ -248,9 +256,8 @@ class Task(nn.Module, ABC):
     def predict(self, model: M6RecModel, examples: Examples, **options: Any) -> Any:
         """Return the model's answer to each example, without gradients."""
 
-    @abstractmethod
     def evaluate(self, outputs: Any, examples: Examples, data: TaskData) -> dict[str, float]:
-        """Measure answers.
+        """Measure answers; the class says by which figures.
 
         Args:
             outputs: of ``predict``, or one of ``baselines``.
@@ -260,8 +267,12 @@ class Task(nn.Module, ABC):
         Raises:
             ValueError: on no answers, or not one for each example.
         """
+        if len(outputs) != len(examples) or not len(examples):
+            raise ValueError(
+                f"wanted an answer for each of {len(examples)} examples, got {len(outputs)}"
+            )
+        return self._figures(outputs, examples, data)
 
-    @abstractmethod
     def baselines(self, train: Examples, examples: Examples, data: TaskData) -> Mapping[str, Any]:
         """Return answers that need no model, by name, in the form of ``predict``'s.
 
@@ -273,6 +284,9 @@ class Task(nn.Module, ABC):
         Raises:
             ValueError: if there is nothing to learn from.
         """
+        if not len(train):
+            raise ValueError(f"there are no examples of {self.name} to learn from")
+        return self._baselines(train, examples, data)
 
     def choose(
         self, model: M6RecModel, data: TaskData, prompts: PromptBuilder, limit: int
@@ -288,13 +302,16 @@ class Task(nn.Module, ABC):
         """Return the constructor's arguments, as JSON can hold them."""
         return {}
 
-    def check(self, data: TaskData, part: str, limit: int | None) -> None:
-        """Check the arguments of ``build_examples``; see there for what is raised."""
-        if part not in self.parts:
-            raise ValueError(f"part must be one of {', '.join(self.parts)}, got {part!r}")
-        if limit is not None and limit < 1:
-            raise ValueError(f"limit must be at least 1 or None, got {limit!r}")
-        if getattr(data.dataset, self.table) is None:
-            raise DataError(
-                f"{data.dataset.name!r} has no {self.table}; load_dataset('bazaar') has"
-            )
+    @abstractmethod
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
+    ) -> Examples:
+        """Build the examples of a part."""
+
+    @abstractmethod
+    def _figures(self, outputs: Any, examples: Examples, data: TaskData) -> dict[str, float]:
+        """Measure as many answers as there are examples, at least one."""
+
+    @abstractmethod
+    def _baselines(self, train: Examples, examples: Examples, data: TaskData) -> Mapping[str, Any]:
+        """Answer from at least one training example."""
