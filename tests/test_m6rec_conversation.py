@@ -213,9 +213,9 @@ def test_baselines_name_items(examples) -> None:
     assert {len(answers) for answers in found.values()} == {len(final[1])}
     hits = {name: TASK.evaluate(some, final[1], DATA) for name, some in found.items()}
     assert hits["words"]["interest"] > 3 * hits["random item"]["interest"]
+    nothing = replace(DATA, dataset=replace(DATASET, items=DATASET.items[:0]))
     with pytest.raises(ValueError, match="no item to name"):
-        nothing = replace(DATASET, items=DATASET.items[:0])
-        TASK.baselines(*final, replace(DATA, dataset=nothing))
+        TASK.baselines(*final, nothing)
     with pytest.raises(ValueError, match="no examples of conversation to learn from"):
         TASK.baselines(final[0][:0], final[1], DATA)
 

@@ -116,13 +116,6 @@ class _Theirs:
         return {"input_ids": TOKENIZER.encode(text)}
 
 
-def test_ranks_are_a_person_s_own_best_first_and_ties_as_given() -> None:
-    examples = Ranking().encode(ASKED, CANDIDATES, PROMPTS)
-    table = Ranking().ranked(examples, np.array([1.0, 3, 2, -9, 0, 0, 5, 0]))
-    assert table["item_id"].tolist() == ITEMS[[9, 200, 5, 9, 7, 300, 5, 8]].tolist()
-    assert table["rank"].tolist() == [1, 2, 3, 1, 1, 2, 3, 4]
-
-
 def test_training_on_a_sentence_makes_it_likelier_and_the_loss_is_its_nats(model) -> None:
     torch.manual_seed(0)
     learner = M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **SHAPE))

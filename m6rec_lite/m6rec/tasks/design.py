@@ -100,9 +100,9 @@ class Design(GenerationTask):
         if limit is not None and len(kept) > limit:
             kept = np.sort(draw.choice(kept, limit, replace=False))
         cut = first_events(histories, rows[kept], sizes[kept], when[kept])
-        asked = [self.asked(prompts.text, fields[i]) for i in kept]
+        blank_items = [self.with_blanks(prompts.text, fields[i]) for i in kept]
         rests = [self._filled(fields[i]) for i in kept]
-        known = people(prompts, cut, asked, rests)
+        known = people(prompts, cut, blank_items, rests)
         ids = histories.item_ids[target[kept]].tolist()
         nothing = no_id(histories.item_ids)
         last = [histories.item_ids[cut.items[b - 1]].item() if b > a else nothing
@@ -119,10 +119,10 @@ class Design(GenerationTask):
                 "category": fields[place].get("category", ""),
                 "text": fields[place].get("title", ""),
             }
-            made.append(Row(known[i] + asked[i], Document(()), rests[i], about=about))
+            made.append(Row(known[i] + blank_items[i], Document(()), rests[i], about=about))
         return examples_of(prompts, made)
 
-    def asked(self, text: BehaviourText, fields: Mapping[str, str]) -> Document:
+    def with_blanks(self, text: BehaviourText, fields: Mapping[str, str]) -> Document:
         """Return an item with blanks; of its fields (``facts.Items``) only the others are read."""
         values = dict(fields) | dict.fromkeys(self.blanks, _BLANK)
         phrases = [

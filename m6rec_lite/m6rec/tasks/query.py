@@ -77,13 +77,13 @@ class Query(GenerationTask):
             [int((_times(histories, row) < t).sum()) for row, t in zip(rows, when, strict=True)],
             dtype=np.int64,
         )
-        asked = table.iloc[found].to_dict("records")
+        searches = table.iloc[found].to_dict("records")
         cut = first_events(histories, rows, lengths, when - 1)
-        rests = [Document(((None, f" {one['said']}"),)) for one in asked]
+        rests = [Document(((None, f" {one['said']}"),)) for one in searches]
         begun = Document(((None, self.phrases["begun"]),))
         known = people(prompts, cut, [begun], rests)
         made = []
-        for i, (row, one) in enumerate(zip(rows.tolist(), asked, strict=True)):
+        for i, (row, one) in enumerate(zip(rows.tolist(), searches, strict=True)):
             about = {key: one[key] for key in ("user_id", "timestamp", "text", "last_search")}
             times, items = follows[row]
             place = int(np.searchsorted(times, one["timestamp"]))
@@ -161,11 +161,11 @@ def _next_at(dataset: Dataset, table: pd.DataFrame) -> np.ndarray:
     both = as_ids(pd.concat([rows["user_id"], table["user_id"]]), "user_id")
     user = np.unique(both, return_inverse=True)[1] * (1 << 40)
     events = np.sort(user[: len(rows)] + rows["timestamp"].to_numpy())
-    asked = user[len(rows) :] + table["timestamp"].to_numpy()
-    place = np.searchsorted(events, asked)
+    typed = user[len(rows) :] + table["timestamp"].to_numpy()
+    place = np.searchsorted(events, typed)
     there = events[np.minimum(place, len(events) - 1)]
-    soon = (place < len(events)) & (there - asked <= SOON)  # another user's lie years away
-    return np.where(soon, table["timestamp"].to_numpy() + there - asked, -1)
+    soon = (place < len(events)) & (there - typed <= SOON)  # another user's lie years away
+    return np.where(soon, table["timestamp"].to_numpy() + there - typed, -1)
 
 
 def _times(histories: Histories, row: int) -> np.ndarray:
@@ -185,7 +185,7 @@ def _before_rows(split: Split, table: pd.DataFrame) -> tuple[Histories, np.ndarr
     histories = split.train.histories()
     row_of = {user: row for row, user in enumerate(histories.user_ids.tolist())}
     rows = np.array([row_of.get(user, -1) for user in table["user_id"]], dtype=np.int64)
-    latest = np.full(len(histories) + 1, np.iinfo(np.int64).min)  # the last one is nobody's
+    latest = np.full(len(histories) + 1, np.iinfo(np.int64).min)  # the last one is of no user
     np.maximum.at(latest, histories.rows, histories.timestamps)
     found = np.flatnonzero((rows >= 0) & (table["timestamp"].to_numpy() <= latest[rows]))
     return histories, rows[found], found

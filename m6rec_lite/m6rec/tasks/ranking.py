@@ -240,16 +240,6 @@ class Ranking(Task):
         items = np.searchsorted(data.split.item_ids, examples.about["item_id"].to_numpy())
         return {"popularity": popularity(data)[items]}
 
-    def ranked(self, examples: Examples, scores: np.ndarray) -> pd.DataFrame:
-        """Return the candidates of each user, best first; equal scores in their given order.
-
-        Returns:
-            Columns ``row user_id item_id score rank``, ranks from 1.
-        """
-        table = examples.about.assign(score=scores)
-        table = table.iloc[np.lexsort((-table["score"].to_numpy(), table["row"].to_numpy()))]
-        return table.assign(rank=table.groupby("row").cumcount() + 1).reset_index(drop=True)
-
     def _no_user(self, tokenizer: Tokenizer) -> np.ndarray:
         blank = [name for name, _ in _BLANK] if templates()[self.template]["asks"] else []
         names = ["[BOS']", "[USER]", *blank, "[EOS']"]
@@ -280,9 +270,11 @@ def _likelihoods(
         groups.setdefault(known.tobytes(), []).append(place)
     places = list(groups.values())
     prompts = [generator.prompt(examples.known[p[0]], examples.written[p[0]][:1]) for p in places]
-    asked = [[endings[place] for place in some] for some in places]
+    grouped = [[endings[place] for place in some] for some in places]
     found = np.zeros(len(endings))
-    values = log_likelihood(generator, prompts, asked, batch_tokens=batch_tokens) if prompts else []
+    values = (
+        log_likelihood(generator, prompts, grouped, batch_tokens=batch_tokens) if prompts else []
+    )
     for some, value in zip(places, values, strict=True):
         found[some] = value.numpy()
     return found
