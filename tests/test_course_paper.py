@@ -241,7 +241,7 @@ def task_row(task: str, model: str, metric: str, value: float, **more: object) -
     row = {
         "dataset": "bazaar", "task": task, "part": "test", "model": model, "metric": metric,
         "seed": 0, "value": value, "low": value - 0.02, "high": value + 0.02, "n": 400,
-        "command": "python -m m6rec_lite.course.task_runs",
+        "command": "python -m experiments tasks",
     }  # fmt: skip
     return row | more
 

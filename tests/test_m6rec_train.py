@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
+from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.bazaar import generate
 from m6rec_lite.language.tokenizer import Tokenizer
@@ -108,7 +108,7 @@ def test_all_of_it_is_written(finished: tuple[Path, dict[str, Any]], world: Data
     assert 0 < speed["median mfu"] < 1
     for name in ("curves.png", "tuning.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
-    row = pd.read_csv(out / "leaderboard" / "bazaar.csv").iloc[0]
+    row = Leaderboard(out / "leaderboard").frame("bazaar").iloc[0]
     assert row["model"] == "M6RecRetriever"
     assert row["split_hash"] == leave_one_out(world).hash
     assert row["ndcg@10"] == pytest.approx(found["retrieval"]["ndcg@10"])

@@ -56,10 +56,12 @@ class TextGenerator(nn.Module, ABC):
     """A model that continues the rows of a task.
 
     Attributes:
+        model: that is read.
         tokenizer: of the rows.
         stop: tokens that end a text.
     """
 
+    model: M6RecModel | CausalLM
     tokenizer: Tokenizer
     stop: tuple[int, ...]
 
@@ -92,9 +94,9 @@ class TextGenerator(nn.Module, ABC):
         """Return an empty cache."""
 
     @property
-    @abstractmethod
     def device(self) -> torch.device:
         """The model's device."""
+        return self.model.device
 
     @property
     @abstractmethod
@@ -151,11 +153,6 @@ class PrefixGenerator(TextGenerator):
     def new_cache(self) -> KeyValueCache:
         """Return an empty cache."""
         return KeyValueCache()
-
-    @property
-    def device(self) -> torch.device:
-        """The model's device."""
-        return self.model.get_output_embeddings().weight.device
 
     @property
     def context(self) -> int | None:
@@ -215,11 +212,6 @@ class CausalGenerator(TextGenerator):
     def new_cache(self) -> Any:
         """See the model's."""
         return self.model.new_cache()
-
-    @property
-    def device(self) -> torch.device:
-        """The model's device."""
-        return self.model.device
 
     @property
     def context(self) -> int | None:

@@ -1,8 +1,8 @@
 """A catalogue as a trie of titles: what may come next, so that a title that exists comes out.
 
-A language model that recommends by writing can name what does not exist. A *trie* holds all titles as
-paths of tokens from one root; generation that only ever takes an edge of it ends in a title of the
-catalogue, and no title is out of reach (De Cao et al., *Autoregressive entity retrieval*, 2021,
+A language model that recommends by writing can name what does not exist. A *trie* holds all titles
+as paths of tokens from one root; generation that only takes its edges ends in a title of the
+catalogue, and can reach every title (De Cao et al., *Autoregressive entity retrieval*, 2021,
 section 3.2)::
 
     root ── The ── Fuller ── Range ── |end        "The Fuller Range"
