@@ -52,7 +52,7 @@ class Turns:
 
         from m6rec_lite.data import leave_one_out, load_dataset
         from m6rec_lite.recommenders import SASRec
-        from m6rec_lite.recommenders.sequences import NextItemBatches
+        from m6rec_lite.recommenders.sequential.sequences import NextItemBatches
 
         self.train = leave_one_out(load_dataset("ml-1m")).train
         self.model = SASRec(HIDDEN_SIZE, max_length=MAX_LENGTH, batch_size=BATCH_SIZE)

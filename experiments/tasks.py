@@ -27,13 +27,13 @@ import numpy as np
 from m6rec_lite.course.files import upsert_rows
 from m6rec_lite.data import Dataset, Split, cold_item, hidden_domain, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Report, compare, evaluate
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.new_domain import NewDomain, closed
 from m6rec_lite.m6rec.pretraining import pretrain
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.recommender import M6RecRetriever
+from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.tasks import Ranking, TaskData
 from m6rec_lite.m6rec.tasks.full_ranking import ranking_report

@@ -15,7 +15,7 @@ from m6rec_lite.data import Dataset, Histories, Interactions, leave_one_out
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders import BERT4Rec, Bigram
-from m6rec_lite.recommenders.sequences import MaskedBatches
+from m6rec_lite.recommenders.sequential.sequences import MaskedBatches
 from m6rec_lite.training import Callback, Checkpoints, Run
 
 N_ITEMS = 30

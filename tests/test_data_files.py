@@ -16,10 +16,10 @@ import pytest
 
 from m6rec_lite.data import DataError, bazaar, leave_one_out, load_dataset
 from m6rec_lite.data.files import SUMS, damage, disk_advice, new_file, new_folder, seal, settle
-from m6rec_lite.language.gpt import GPT
-from m6rec_lite.language.hub import load_tokenizer
-from m6rec_lite.language.model_folder import ModelError
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.gpt import GPT
+from m6rec_lite.language.models.hub import load_tokenizer
+from m6rec_lite.language.models.model_folder import ModelError
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecModel
 from m6rec_lite.recommenders import ItemKNN, Popularity, Recommender
 

@@ -15,7 +15,7 @@ from m6rec_lite.course.checks.bottlenecks import PROFILES, Row
 from m6rec_lite.course.exercises import CORRECT, INCORRECT, NOT_ATTEMPTED, Exercise, exercises
 from m6rec_lite.course.places import chapters
 from m6rec_lite.course.regions import answer_cells, stub
-from m6rec_lite.language.byte_pairs import apply_merges, learn_merges
+from m6rec_lite.language.text.byte_pairs import apply_merges, learn_merges
 
 ROOT = Path(__file__).resolve().parents[1]
 SOLUTIONS = {path.name[:2]: path for path in chapters(ROOT / "solutions")}

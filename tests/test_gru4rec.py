@@ -11,8 +11,8 @@ from torch import nn
 from m6rec_lite.data import Histories, Interactions
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders import GRU4Rec
-from m6rec_lite.recommenders.parallel import ParallelBatches
-from m6rec_lite.recommenders.sequences import NextItemBatches
+from m6rec_lite.recommenders.sequential.sequences import NextItemBatches
+from m6rec_lite.recommenders.sequential.session_parallel import ParallelBatches
 from m6rec_lite.training import Callback, Checkpoints, Run
 
 N_ITEMS = 30

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from m6rec_lite.data import DataError, Dataset, Histories, Interactions, load_dataset
 from m6rec_lite.data.splits import leave_one_out
 from m6rec_lite.data.tables import Card
-from m6rec_lite.language.behaviour import (
+from m6rec_lite.language.text.behaviour import (
     ALL_PARTS,
     BehaviourText,
     Document,
@@ -24,8 +24,8 @@ from m6rec_lite.language.behaviour import (
     encode_document,
     encode_documents,
 )
-from m6rec_lite.language.document import clean, keep_latest
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.text.document import clean, keep_latest
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 
 NOW = 1_710_000_000  # Saturday, 9 March 2024, 16:00 UTC
 MINUTE, HOUR, DAY = 60, 3_600, 86_400

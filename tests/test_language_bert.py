@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, BertForMaskedLM
 
-from m6rec_lite.language.bert import BERT, IGNORED, BERTConfig, mask_tokens
-from m6rec_lite.language.bert_format import from_transformers, to_transformers
-from m6rec_lite.language.hub import ModelError
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.models.bert import BERT, IGNORED, BERTConfig, mask_tokens
+from m6rec_lite.language.models.bert_format import from_transformers, to_transformers
+from m6rec_lite.language.models.hub import ModelError
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.nn.losses import uniform_loss
 from m6rec_lite.nn.packing import Packing
 

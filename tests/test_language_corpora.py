@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from m6rec_lite.data import DataError, Dataset, Split, load_dataset
 from m6rec_lite.data.splits import leave_one_out
-from m6rec_lite.language.behaviour import BehaviourText, Document
-from m6rec_lite.language.corpora import (
+from m6rec_lite.language.text.behaviour import BehaviourText, Document
+from m6rec_lite.language.text.corpora import (
     Corpus,
     TokenBatch,
     TokenBatches,

@@ -12,11 +12,11 @@ import torch
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from m6rec_lite.language.causal_lm import CausalLM
-from m6rec_lite.language.gpt import GPT, GPTConfig
-from m6rec_lite.language.gpt_format import from_transformers, to_transformers
-from m6rec_lite.language.hub import ModelError
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.causal_lm import CausalLM
+from m6rec_lite.language.models.gpt import GPT, GPTConfig
+from m6rec_lite.language.models.gpt_format import from_transformers, to_transformers
+from m6rec_lite.language.models.hub import ModelError
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.nn.cache import KeyValueCache
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.sampling import Sampler, beam_search, generate, log_likelihood

@@ -23,9 +23,9 @@ import transformers
 from huggingface_hub import constants
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 
-from m6rec_lite.language import hub
-from m6rec_lite.language.bert import BERT, BERTConfig
-from m6rec_lite.language.hub import (
+from m6rec_lite.language.models import hub
+from m6rec_lite.language.models.bert import BERT, BERTConfig
+from m6rec_lite.language.models.hub import (
     MINILM,
     MINILM_ON_HUB,
     ModelError,
@@ -36,8 +36,8 @@ from m6rec_lite.language.hub import (
     load_model,
     load_tokenizer,
 )
-from m6rec_lite.language.model_folder import check_folder
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.model_folder import check_folder
+from m6rec_lite.language.text.tokenizer import Tokenizer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TEXTS = ["a red tent for two", "hiking boots, waterproof", "jazz for the morning"]
@@ -235,7 +235,7 @@ def test_the_variables_of_the_hub_are_heeded(folder: Path, tmp_path: Path) -> No
     """In a process of its own, set by the environment as users do."""
     running = Hub(folder)
     code = (
-        "from m6rec_lite.language.hub import load_tokenizer;"
+        "from m6rec_lite.language.models.hub import load_tokenizer;"
         "print(load_tokenizer('org/little')('a red tent')['input_ids'])"
     )
     environment = os.environ | {"HF_ENDPOINT": running.url, "HF_HOME": str(tmp_path / "home")}

@@ -15,7 +15,7 @@ from m6rec_lite.language import (
     NGram,
     WittenBell,
 )
-from m6rec_lite.language.pruning import gains, prune
+from m6rec_lite.language.ngrams.pruning import gains, prune
 
 # Generation
 

@@ -11,13 +11,13 @@ import torch
 
 from m6rec_lite.data import Dataset, Split, leave_one_out, load_dataset
 from m6rec_lite.data.bazaar import generate
-from m6rec_lite.language import pretraining
-from m6rec_lite.language.bert import IGNORED
-from m6rec_lite.language.document import encode_documents
-from m6rec_lite.language.hub import ModelError, checkpoints
-from m6rec_lite.language.pretraining import ABOUT, Pretrained, judge, load, main, pretrain
-from m6rec_lite.language.recipes import Recipe, batches_of, documents
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.models import pretraining
+from m6rec_lite.language.models.bert import IGNORED
+from m6rec_lite.language.models.hub import ModelError, checkpoints
+from m6rec_lite.language.models.pretraining import ABOUT, Pretrained, judge, load, main, pretrain
+from m6rec_lite.language.models.recipes import Recipe, batches_of, documents
+from m6rec_lite.language.text.document import encode_documents
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.training.checkpoints import CheckpointError, Checkpoints
 
 TINY = {"vocab_size": 600, "window": 64, "hidden_size": 16, "n_layers": 1, "n_heads": 2}
@@ -193,7 +193,7 @@ def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
     assert made.recipe.parts == ("title",)
     assert told["behaviour"] == made.metrics["behaviour"]
     card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
-    assert "python -m m6rec_lite.language.pretraining gpt --dataset bazaar" in card
+    assert "python -m m6rec_lite.language.models.pretraining gpt --dataset bazaar" in card
 
 
 def test_the_command_reads_another_bazaar(tmp_path, monkeypatch, capsys):

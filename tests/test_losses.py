@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from m6rec_lite.m6rec.measured_step import LiveTensors
+from m6rec_lite.m6rec.cost.measured_step import LiveTensors
 from m6rec_lite.nn import losses
 from m6rec_lite.nn.losses import linear_cross_entropy, pair_scores
 

@@ -14,12 +14,13 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from m6rec_lite.data import load_dataset
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.tokenizer import Tokenizer
-from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel, measured_step, objective
-from m6rec_lite.m6rec import memory as memory_module
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel, objective
 from m6rec_lite.m6rec.batches import PretrainingBatches
-from m6rec_lite.m6rec.budget import (
+from m6rec_lite.m6rec.cost import measured_step
+from m6rec_lite.m6rec.cost import memory as memory_module
+from m6rec_lite.m6rec.cost.budget import (
     Mix,
     Plan,
     cost,
@@ -33,8 +34,7 @@ from m6rec_lite.m6rec.budget import (
     table,
     ways_to_fit,
 )
-from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
-from m6rec_lite.m6rec.measured_step import (
+from m6rec_lite.m6rec.cost.measured_step import (
     LiveTensors,
     example_batch,
     kept_bytes,
@@ -42,9 +42,10 @@ from m6rec_lite.m6rec.measured_step import (
     peak_bytes,
     prepared_step,
 )
-from m6rec_lite.m6rec.memory import free_bytes
+from m6rec_lite.m6rec.cost.memory import free_bytes
+from m6rec_lite.m6rec.cost.plan import MIXES
+from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
 from m6rec_lite.m6rec.objective import batch_flops
-from m6rec_lite.m6rec.plan import MIXES
 from m6rec_lite.m6rec.run_folder import tokens
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFile

@@ -10,9 +10,9 @@ import torch
 
 from m6rec_lite.data import Dataset, Histories, bazaar, leave_one_out
 from m6rec_lite.data.bazaar import words
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from m6rec_lite.language.model_folder import ModelError
+from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.batches import packed_prefix_mask
 from m6rec_lite.nn.cache import KeyValueCache

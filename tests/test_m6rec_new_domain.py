@@ -11,7 +11,7 @@ from m6rec_lite.data import DataError, bazaar, hidden_domain, leave_one_out
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.m6rec.documents import pretraining_corpora
 from m6rec_lite.m6rec.new_domain import NewDomain, closed
-from m6rec_lite.m6rec.recommender import M6RecRetriever
+from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.recommenders import Popularity, SASRec
 from m6rec_lite.recommenders.base import NotFittedError
 

@@ -10,9 +10,9 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from m6rec_lite.data import DataError, Histories, leave_one_out, load_dataset
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.causal_lm import CausalLM
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.causal_lm import CausalLM
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.generators import CausalGenerator

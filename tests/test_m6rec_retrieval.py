@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from m6rec_lite.course.exercises import exercises
 from m6rec_lite.data import DataError, Histories, Interactions, leave_one_out, load_dataset
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.recommender import EventBatches, M6RecRetriever, word_shares
+from m6rec_lite.m6rec.retriever import EventBatches, M6RecRetriever, word_shares
 from m6rec_lite.m6rec.retriever_network import gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval, in_batch_softmax
 from m6rec_lite.m6rec.tasks.task import collate

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m6rec_lite.m6rec.scaling import ScalingLaw, fit_law, resampled_laws
+from m6rec_lite.m6rec.cost.scaling import ScalingLaw, fit_law, resampled_laws
 
 N, D = (grid.ravel() for grid in np.meshgrid([1.5e5, 3e5, 6e5, 1.2e6], [7.5e5, 1.5e6, 3e6, 6e6]))
 PLANTED = ScalingLaw(floor=0.3, a=40.0, alpha=0.35, b=300.0, beta=0.4)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m6rec_lite.language.document import Document, encode_document
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.document import Document, encode_document
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import token_file
 from m6rec_lite.m6rec.token_file import TokenFile, TokenFileError
 

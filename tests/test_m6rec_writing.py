@@ -14,10 +14,10 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from m6rec_lite.data import load_dataset
 from m6rec_lite.evaluation.text import perplexity
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.causal_lm import CausalLM
-from m6rec_lite.language.document import Document, encode_document
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.models.causal_lm import CausalLM
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.document import Document, encode_document
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, collate

@@ -13,7 +13,7 @@ from m6rec_lite.data import Dataset, Histories, Interactions, leave_one_out
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders import Bigram, SASRec
-from m6rec_lite.recommenders.sequences import NextItemBatches
+from m6rec_lite.recommenders.sequential.sequences import NextItemBatches
 from m6rec_lite.training import Callback, CheckpointError, Checkpoints, Run
 
 N_ITEMS = 40

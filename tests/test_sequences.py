@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.data import Histories
-from m6rec_lite.recommenders.negatives import Negatives
-from m6rec_lite.recommenders.parallel import ParallelBatches
-from m6rec_lite.recommenders.sequences import (
+from m6rec_lite.recommenders.sequential.negatives import Negatives
+from m6rec_lite.recommenders.sequential.sequences import (
     Batch,
     MaskedBatches,
     NextItemBatches,
     n_targets,
     questions,
 )
+from m6rec_lite.recommenders.sequential.session_parallel import ParallelBatches
 
 LISTS = st.lists(st.lists(st.integers(0, 9), max_size=12), min_size=1, max_size=12)
 

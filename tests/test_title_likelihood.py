@@ -12,10 +12,10 @@ import torch
 
 from m6rec_lite.data import DataError, Histories, Holdout, Interactions, Split
 from m6rec_lite.data.tables import Card, Dataset
-from m6rec_lite.language.hub import ModelError
-from m6rec_lite.language.next_event import NextEvent, wording
-from m6rec_lite.language.pretraining import load, pretrain
-from m6rec_lite.language.recipes import Recipe
+from m6rec_lite.language.models.hub import ModelError
+from m6rec_lite.language.models.next_event import NextEvent, wording
+from m6rec_lite.language.models.pretraining import load, pretrain
+from m6rec_lite.language.models.recipes import Recipe
 from m6rec_lite.recommenders import EASE, Bigram, Popularity, Recommender, TitleLikelihood
 from m6rec_lite.recommenders.title_likelihood import WEIGHTS
 

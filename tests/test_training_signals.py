@@ -44,8 +44,8 @@ if kind in ("SASRec", "GRU4Rec", "BERT4Rec"):
     weights = getattr(model, "network", None) or model._network
     weights = weights.state_dict()
 elif kind in ("gpt", "bert"):
-    from m6rec_lite.language.pretraining import pretrain
-    from m6rec_lite.language.recipes import Recipe
+    from m6rec_lite.language.models.pretraining import pretrain
+    from m6rec_lite.language.models.recipes import Recipe
     recipe = Recipe(kind, n_layers=1, hidden_size=16, n_heads=2, vocab_size=300, epochs=1)
     weights = pretrain(recipe, data, checkpoint=folder, progress=False).model.state_dict()
 else:

@@ -26,10 +26,10 @@ from m6rec_lite.course.places import project_root
 from m6rec_lite.course.records import put
 from m6rec_lite.data.files import new_folder
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
-from m6rec_lite.m6rec.plan import Plan, parameters
+from m6rec_lite.m6rec.cost.plan import Plan, parameters
+from m6rec_lite.m6rec.cost.scaling import fit_law, resampled_laws
 from m6rec_lite.m6rec.pretraining import pretrain
 from m6rec_lite.m6rec.run_folder import read_report
-from m6rec_lite.m6rec.scaling import fit_law, resampled_laws
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.training import CheckpointError, DiskFullError, OutOfMemoryError
 

@@ -22,7 +22,7 @@ from m6rec_lite.data.tables import NotFittedError
 from m6rec_lite.evaluation.beyond_accuracy import BeyondAccuracy
 from m6rec_lite.evaluation.costs import Cost, Meter, measure_fit
 from m6rec_lite.evaluation.questions import Questions, all_but_sample
-from m6rec_lite.evaluation.ranking import Places, accuracy, check_k, check_scores, hr, ndcg
+from m6rec_lite.evaluation.ranking import TargetRanks, accuracy, check_k, check_scores, hr, ndcg
 from m6rec_lite.evaluation.report import LABELS, Report
 from m6rec_lite.evaluation.significance import bootstrap_interval
 
@@ -141,7 +141,7 @@ def evaluate(
     draws = np.random.default_rng([seed, 1])
     found: dict[str, list[np.ndarray]] = defaultdict(list)
     truth: dict[str, list[np.ndarray]] = defaultdict(list)
-    every: list[Places] = []
+    every: list[TargetRanks] = []
     predict_seconds, n_items = 0.0, len(split.item_ids)
     step = max(1, min(batch_size, _MAX_CELLS // max(n_items, 1)))
     n = len(questions)
@@ -157,7 +157,7 @@ def evaluate(
             if sampled_negatives is not None:
                 out = all_but_sample(batch, sampled_negatives, draws)
             scores = _rankable(scores, out, f"the scores of {name}")
-            places = Places.from_scores(scores, batch.rows, batch.targets)
+            places = TargetRanks.from_scores(scores, batch.rows, batch.targets)
             every.append(places)
             for metric, values in accuracy(places, ks).items():
                 found[metric].append(values)
@@ -165,7 +165,7 @@ def evaluate(
             if oracle is not None and not isinstance(oracle, Report):
                 raw = oracle.score(batch.histories)
                 best = _rankable(raw, out, "the scores of the oracle")
-                known = Places.from_scores(best, batch.rows, batch.targets)
+                known = TargetRanks.from_scores(best, batch.rows, batch.targets)
                 for each in ks:
                     truth[f"hr@{each}"].append(hr(known, each))
                     truth[f"ndcg@{each}"].append(ndcg(known, each))
@@ -215,7 +215,7 @@ def evaluate(
             metric: metrics[metric] / value if value > 0 else float("nan")
             for metric, value in best.items()
         },
-        ranks=Places.concatenate(every),
+        ranks=TargetRanks.concatenate(every),
     )  # fmt: skip
 
 

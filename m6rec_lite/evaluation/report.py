@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.evaluation.ranking import Places
+from m6rec_lite.evaluation.ranking import TargetRanks
 from m6rec_lite.evaluation.significance import Method, PairedTest, paired_test
 
 #: What ``Report`` calls each figure, for people.
@@ -87,7 +87,7 @@ class Report:
     oracle: dict[str, float] | None = None
     oracle_share: dict[str, float] | None = None
     tied_last: float = 0.0
-    ranks: Places | None = None
+    ranks: TargetRanks | None = None
 
     @property
     def title(self) -> str:

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
-from m6rec_lite.m6rec.infilling import Objective, rows
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.m6rec.infilling import Objective, to_rows
 from m6rec_lite.m6rec.token_file import TokenFile
 from m6rec_lite.nn.masks import causal_mask
 from m6rec_lite.training.batches import Epoch, rng
@@ -143,7 +143,7 @@ class PretrainingBatches:
             at, line = plan.window[mine], plan.line[mine] - i * lines
             ids, places = self._read(at)
             masked = objective.take(ids, self.lengths[at], draw) if len(at) else ids > 0
-            made = rows(ids, self.lengths[at], masked, self.tokenizer)
+            made = to_rows(ids, self.lengths[at], masked, self.tokenizer)
             step = _count(made.lengths)  # position of each token in its row
             cell = np.repeat(line * self.seq_len + plan.column[mine], made.lengths) + step
             before = np.repeat(made.known, made.lengths)

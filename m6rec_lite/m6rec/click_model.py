@@ -12,10 +12,11 @@ import pandas as pd
 import tokenizers
 import torch
 
+from m6rec_lite.ctr.base import ClickModel
 from m6rec_lite.data.tables import DataError, Dataset
 from m6rec_lite.evaluation.ctr import auc, log_loss
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
@@ -25,7 +26,6 @@ from m6rec_lite.m6rec.tasks.scoring import TOLD, Scoring
 from m6rec_lite.m6rec.tasks.task import Examples, TaskBatches
 from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.recommenders.base import check_in_range, check_whole
-from m6rec_lite.recommenders.ctr import ClickModel
 from m6rec_lite.training import Averaging, Callback, EarlyStopping, History
 
 #: In a saved model the weights are named so.

@@ -21,7 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 
 #: Marks that end a sentence, if a space follows or the mark is Chinese. (A mark that the tokenizer
 #: writes in several tokens, byte by byte, is not seen; in a language it was trained on it has one.)
@@ -175,7 +175,7 @@ class Rows:
     source: np.ndarray
 
 
-def rows(
+def to_rows(
     ids: np.ndarray,
     lengths: Sequence[int] | np.ndarray,
     masked_span: np.ndarray,

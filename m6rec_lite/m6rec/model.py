@@ -23,7 +23,7 @@ from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from m6rec_lite.data.files import seal
-from m6rec_lite.language.model_folder import ModelError, check_folder, check_sums
+from m6rec_lite.language.models.model_folder import ModelError, check_folder, check_sums
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.nn.cache import Cache
 from m6rec_lite.nn.dropout import Dropout

@@ -22,7 +22,7 @@ import pandas as pd
 from m6rec_lite.data import DataError, Dataset, Interactions, Split
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.recommenders.base import Recommender
-from m6rec_lite.recommenders.next_item import NextItemRecommender
+from m6rec_lite.recommenders.sequential.next_item import NextItemRecommender
 
 #: Of an adaptation: passes over the examples, and the rates that are tried.
 EPOCHS, RATES = 10, (1e-4, 3e-4, 1e-3, 3e-3)

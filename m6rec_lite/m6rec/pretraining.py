@@ -24,14 +24,14 @@ import torch
 from accelerate import Accelerator, PartialState
 
 from m6rec_lite.data import Dataset, load_dataset
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import M6RecConfig, shape_of
-from m6rec_lite.m6rec.memory import free_bytes, largest_size_that_fits, needs, ways_to_fit
+from m6rec_lite.m6rec.cost.memory import free_bytes, largest_size_that_fits, needs, ways_to_fit
+from m6rec_lite.m6rec.cost.plan import Plan
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge, ngram_nats
 from m6rec_lite.m6rec.optimizer import make_adamw
-from m6rec_lite.m6rec.plan import Plan
 from m6rec_lite.m6rec.run_folder import claim, read_report, tokens, write
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFileError
@@ -197,7 +197,7 @@ def _check_memory(plan: Plan, accelerator: Accelerator, size: str) -> None:
         f"about {needs(plan) / 1e9:.3g} GB, and {device} has {free / 1e9:.3g} GB free. The largest "
         f"size that fits so is {fits or 'none'}. "
         + (f"What would fit: {'; '.join(ways)}" if ways else "Free some, or use another machine")
-        + ". (python -m m6rec_lite.m6rec.budget shows what goes where; check_memory=False, or "
+        + ". (python -m m6rec_lite.m6rec.cost.budget shows what goes where; check_memory=False, or "
         "--ignore-memory, tries it all the same.)"
     )
 

@@ -22,7 +22,7 @@ from m6rec_lite.m6rec.tasks.retrieval import Retrieval
 from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotary_angles
-from m6rec_lite.recommenders.sequences import Batch, questions
+from m6rec_lite.recommenders.sequential.sequences import Batch, questions
 
 #: Ends of what lies between events, in seconds. Who ticks off a list leaves nothing between, and
 #: that tells more of what comes next than whether a pause was of days or weeks.

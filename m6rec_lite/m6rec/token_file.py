@@ -17,8 +17,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from m6rec_lite.data.files import new_folder
-from m6rec_lite.language.document import Document, encode_documents
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.document import Document, encode_documents
+from m6rec_lite.language.text.tokenizer import Tokenizer
 
 FORMAT = "m6rec_lite tokens 1"
 

@@ -31,8 +31,8 @@ import torch
 
 from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.data.files import new_file
-from m6rec_lite.language.model_folder import ModelError
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.model_folder import ModelError
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.model import M6RecModel

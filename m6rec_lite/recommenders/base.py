@@ -359,7 +359,7 @@ class Recommender(ABC):
 _BOOKKEEPING = {"item_ids", "popularity_"}
 
 #: Recommenders that live above this package, for ``Recommender.load``.
-_ELSEWHERE = {"M6RecRetriever": "m6rec_lite.m6rec.recommender"}
+_ELSEWHERE = {"M6RecRetriever": "m6rec_lite.m6rec.retriever"}
 
 
 def check_interactions(train: object, call: str) -> None:

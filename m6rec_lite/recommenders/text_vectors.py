@@ -17,7 +17,7 @@ import pandas as pd
 
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
-from m6rec_lite.language.features import POOLINGS, Pooling, TextEncoder
+from m6rec_lite.language.models.features import POOLINGS, Pooling, TextEncoder
 from m6rec_lite.recommenders.base import Recommender, check_in_range, recency_weights
 from m6rec_lite.recommenders.content import item_texts
 

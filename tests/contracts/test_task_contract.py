@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from m6rec_lite.data import bazaar
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.task_results import evaluate_task
 from m6rec_lite.m6rec.tasks import TASKS, Examples, MultiTaskModel, Task, collate

@@ -23,9 +23,9 @@ import pandas as pd
 from m6rec_lite.data import DataError
 from m6rec_lite.data.ids import Id, as_ids, is_id, no_id
 from m6rec_lite.evaluation.text import tokens
-from m6rec_lite.language.behaviour import ALL_PARTS, BehaviourText
-from m6rec_lite.language.corpora import held_out
-from m6rec_lite.language.document import Document, Piece, clean
+from m6rec_lite.language.text.behaviour import ALL_PARTS, BehaviourText
+from m6rec_lite.language.text.corpora import held_out
+from m6rec_lite.language.text.document import Document, Piece, clean
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.data import TaskData

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from m6rec_lite.data.ids import Id
 from m6rec_lite.evaluation.text import bleu, distinct, rouge, tokens
-from m6rec_lite.language.document import Document
+from m6rec_lite.language.text.document import Document
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import token_loss
 from m6rec_lite.m6rec.tasks.data import TaskData

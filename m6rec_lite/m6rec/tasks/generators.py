@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from m6rec_lite.language.causal_lm import CausalLM
-from m6rec_lite.language.document import Document, Piece
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.models.causal_lm import CausalLM
+from m6rec_lite.language.text.document import Document, Piece
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.nn.cache import KeyValueCache
 

@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from m6rec_lite.data.files import new_file, seal, write_text
-from m6rec_lite.language.model_folder import (
+from m6rec_lite.language.models.model_folder import (
     ModelError,
     check_folder,
     check_sums,
     place,
     read_json,
 )
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
 

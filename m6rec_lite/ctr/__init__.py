@@ -1,0 +1,1 @@
+"""Click-through models: the probability that a shown item is clicked."""
