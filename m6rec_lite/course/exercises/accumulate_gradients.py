@@ -48,7 +48,7 @@ EXERCISE = Exercise(
                 sum(g / n for g, n in zip(gradients, counts, strict=True))
                 / sum(1 / n for n in counts)
             ),
-            "The weights are turned round: a part with *more* tokens counts more.",
+            "The weights are inverted: a part with *more* tokens counts more.",
         ),
     ),
     hints=(
@@ -56,6 +56,6 @@ EXERCISE = Exercise(
         "Add the sums, count * gradient, and divide once, by all tokens.",
         "np.average(gradients, axis=0, weights=counts).",
     ),
-    notice="With parts of one size both agree, which is how the slip survives its first test. In "
-    "2024 it was found in several libraries' language-model training.",
+    notice="With parts of one size both agree, which is how the mistake survives its first test. "
+    "In 2024 it was found in several libraries' language-model training.",
 )

@@ -19,7 +19,7 @@ def _adam(
     def step(theta, g, m, v, t, alpha=0.001):
         m = _BETA1 * m + (1 - _BETA1) * g
         v = second(v, g) if second else _BETA2 * v + (1 - _BETA2) * g**2
-        with np.errstate(invalid="ignore"):  # the root of a negative v: one of the slips
+        with np.errstate(invalid="ignore"):  # the root of a negative v: one of the mistakes
             return theta - alpha * move(m, v, t), m, v
 
     return step

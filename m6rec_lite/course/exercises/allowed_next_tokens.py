@@ -21,8 +21,8 @@ def _without_end(titles: Titles, begun: Sequence[int], end: int) -> list[int]:
 
 
 def _end_alone(titles: Titles, begun: Sequence[int], end: int) -> list[int]:
-    found = _follow(titles, begun, end)
-    return [end] if end in found else found
+    following = _follow(titles, begun, end)
+    return [end] if end in following else following
 
 
 def _any_branch(titles: Titles, begun: Sequence[int], end: int) -> list[int]:

@@ -107,8 +107,8 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _once_a_word,
-            "A pair that stands twice in a word is counted once. Count all places, not words that "
-            "have it.",
+            "A pair that stands twice in a word is counted once. Count all occurrences, not words "
+            "that have it.",
         ),
         KnownWrong(
             lambda words: _with(words, _counts(words).most_common(1)[0][0]),
@@ -132,7 +132,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda words: _with(words, _best(_counts(words)), _first_only),
-            "Only the first place in each word is merged. Merge all of them, from the left.",
+            "Only the first occurrence in each word is merged. Merge all of them, from the left.",
         ),
     ),
     hints=(

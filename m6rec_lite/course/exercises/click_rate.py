@@ -11,9 +11,9 @@ from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 def _shown(clicks: list[list[int]], purchases: list[list[int]]) -> pd.DataFrame:
     """A table of responses: one row a shown item, a list a slate."""
     rows = [
-        (slate, place, bool(click), bool(bought))
+        (slate, position, bool(click), bool(bought))
         for slate, (row, taken) in enumerate(zip(clicks, purchases, strict=True))
-        for place, (click, bought) in enumerate(zip(row, taken, strict=True))
+        for position, (click, bought) in enumerate(zip(row, taken, strict=True))
     ]
     return pd.DataFrame(rows, columns=["slate_id", "position", "clicked", "purchased"])
 

@@ -63,8 +63,8 @@ def _log_q_cases() -> tuple[Case, ...]:
     cases = []
     for cosines, who, shares, note in rows:
         item = np.array(who)
-        given = (cosines[:, item], item, np.array(shares))
-        cases.append(Case(given, _loss(*given), note=note))
+        args = (cosines[:, item], item, np.array(shares))
+        cases.append(Case(args, _loss(*args), note=note))
     return tuple(cases)
 
 
@@ -75,7 +75,7 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             _as_it_was_found,
-            "That is the loss as it was found: ln q is added, and a second copy of the right item "
+            "That is the faulty loss unchanged: ln q is added, and a second copy of the right item "
             "is a wrong answer.",
         ),
         KnownWrong(

@@ -75,7 +75,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda person, events, room: _latest(person, events, room)[::-1],
-            "The order is turned round: oldest first.",
+            "The order is reversed: oldest first.",
         ),
     ),
     hints=(

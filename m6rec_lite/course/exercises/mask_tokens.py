@@ -6,7 +6,7 @@ import numpy as np
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
-#: The ids of the exercise: what hides a token, and the target of one that is not asked for.
+#: The ids of the exercise: what hides a token, and the target of one that is not predicted.
 MASK, IGNORED = 4, -100
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -76,45 +76,45 @@ EXERCISE = Exercise(
         Case(
             args=(_IDS[1:4], _SPECIAL[1:4], np.full(3, 0.5), _FATE[1:4], _OTHER[1:4]),
             expected=(_IDS[1:4], [IGNORED] * 3),
-            note="nobody is chosen",
+            note="no token is chosen",
         ),
         Case(
             args=(_IDS[1:4], _SPECIAL[1:4], np.zeros(3), np.array([0.8, 0.9, 0.0]), _OTHER[1:4]),
             expected=([12, 23, MASK], _IDS[1:4]),
-            note="all are chosen; at the borders",
+            note="all are chosen; at the boundaries",
         ),
     ),
     known_wrong=(
         KnownWrong(
             _specials_too,
-            "Special tokens are hidden too. [CLS] and [SEP] carry no word: never ask for them.",
+            "Special tokens are hidden too. [CLS] and [SEP] carry no word: never predict them.",
         ),
         KnownWrong(
             _asked_everywhere,
-            "Every place is a target. The model sees most of them, so copying is rewarded: only "
-            "the chosen are asked for, the others are -100.",
+            "Every position is a target. The model sees most of them, so copying is rewarded: only "
+            "the chosen are targets, the others are -100.",
         ),
         KnownWrong(
             _only_masked_asked,
-            "Only what became [MASK] is asked for. The replaced and the kept are targets too: else "
+            "Only what became [MASK] is a target. The replaced and the kept are targets too: else "
             "nothing keeps the model from trusting all that it can see.",
         ),
         KnownWrong(
             _changed_asked,
-            "A token that was chosen and kept is not asked for. It looks like any other, and that "
+            "A token that was chosen and kept is not a target. It looks like any other, and that "
             "is the point of it.",
         ),
         KnownWrong(
-            lambda *given: _hide(*given, shares=(1.0, 0.0)),
+            lambda *a: _hide(*a, shares=(1.0, 0.0)),
             "All that are chosen become [MASK], a token that no text holds when the model is used.",
         ),
         KnownWrong(
-            lambda *given: _hide(*given, shares=(0.8, 0.2)),
+            lambda *a: _hide(*a, shares=(0.8, 0.2)),
             "A fifth of the chosen is replaced and none kept: the last tenth stays as it is.",
         ),
         KnownWrong(
             _fate_of_all,
-            "Tokens that were not chosen are replaced too: fate is asked of the chosen alone.",
+            "Tokens that were not chosen are replaced too: fate counts for the chosen alone.",
         ),
         KnownWrong(
             _targets_as_read,
@@ -122,7 +122,7 @@ EXERCISE = Exercise(
         ),
     ),
     hints=(
-        "Three questions in order: who is chosen; what do they become; what is asked of whom?",
+        "Three questions in order: who is chosen; what do they become; what is the target of each?",
         "chosen = (luck < 0.15) & ~special. Both the read ids and the targets depend on it.",
         "np.where(chosen & (fate < 0.8), MASK, ids), then the same for 0.8 <= fate < 0.9.",
     ),

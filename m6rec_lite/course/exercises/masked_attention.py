@@ -88,7 +88,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _turned_round,
-            "The mask is turned round: True means that a place may be looked at.",
+            "The mask is inverted: True means that a position may be looked at.",
         ),
         KnownWrong(
             _over_queries,

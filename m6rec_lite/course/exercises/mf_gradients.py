@@ -93,7 +93,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _gaps_as_zero,
-            "Empty cells are counted as errors: nobody gave 0 stars there. Set E to 0 where "
+            "Empty cells are counted as errors: there is no rating of 0 stars. Set E to 0 where "
             "`known` is false.",
         ),
     ),
@@ -102,6 +102,6 @@ EXERCISE = Exercise(
         "dU is -E @ V plus the penalty's part. What is its shape, and what is that of dV?",
         "n_u = known.sum(axis=1)[:, None] makes a column that multiplies the rows of U.",
     ),
-    notice="A check by differences of the loss would have found each of the slips: the sign as "
+    notice="A check by differences of the loss would have found each of the mistakes: the sign as "
     "-1, a lost half as a factor of 2, and a forgotten n_u as no single factor at all.",
 )

@@ -51,7 +51,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda log, seen, k: _without(_by_people(log, ascending=True), seen, k),
-            "The order is upside down: sort_values sorts upwards unless told ascending=False.",
+            "The order is upside down: sort_values sorts upwards unless ascending=False is set.",
         ),
         KnownWrong(
             lambda log, seen, k: _by_people(log)[:k],
@@ -75,6 +75,6 @@ EXERCISE = Exercise(
         "nunique() counts each user once; sort_values(ascending=False, kind='stable') ranks.",
         "Drop the items of `seen` from the ranked list, and only then take the first k.",
     ),
-    notice="Everybody gets nearly the same list: only what they have seen differs. A count knows "
+    notice="Everyone gets nearly the same list: only what they have seen differs. A count knows "
     "nothing of the person in front of it; most of this course is about that person.",
 )

@@ -57,7 +57,8 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda *a: _step_bytes(*a, blocks=1),
-            "The activations are those of one block. All L blocks keep theirs until the way back.",
+            "The activations are those of one block. All L blocks keep theirs until the backward "
+            "pass.",
         ),
         KnownWrong(
             lambda *a: _step_bytes(*a, cells=a[3]),
@@ -69,7 +70,8 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda *a: _step_bytes(*a, stream=a[-1]),
-            "The stream itself is counted with w bytes; it stays in float32, twice a block.",
+            "The residual stream itself is counted with w bytes; it stays in float32, twice a "
+            "block.",
         ),
     ),
     hints=(
