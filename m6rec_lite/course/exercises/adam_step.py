@@ -34,6 +34,11 @@ def _right(m: np.ndarray, v: np.ndarray, t: int) -> np.ndarray:
     return m_hat / (np.sqrt(v_hat) + _EPS)
 
 
+def _returning_hats(theta, g, m, v, t, alpha=0.001):
+    theta, m, v = _adam(_right)(theta, g, m, v, t, alpha)
+    return theta, *_hats(m, v, t)
+
+
 _STATE = (
     np.array([1.0, -2.0, 0.5]),
     np.array([0.1, -3.0, 1e-9]),
@@ -87,6 +92,11 @@ EXERCISE = Exercise(
         KnownWrong(
             _adam(_right, second=lambda v, g: _BETA2 * v + (1 - _BETA2) * g),
             "v averages the gradient, not its square: (1 - beta2) * g**2.",
+        ),
+        KnownWrong(
+            _returning_hats,
+            "m and v come back corrected, and would be corrected again at the next step. The "
+            "averages themselves are the state: return them as they are.",
         ),
     ),
     tolerance=1e-9,

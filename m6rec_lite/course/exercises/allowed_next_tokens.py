@@ -101,6 +101,18 @@ EXERCISE = Exercise(
             _repeated,
             "A token comes several times. Each may follow or may not: name it once.",
         ),
+        KnownWrong(
+            lambda titles, begun, end: sorted(
+                {
+                    b
+                    for t in titles
+                    for a, b in zip(t, [*t[1:], end], strict=True)
+                    if a in begun[-1:]
+                }
+            ),
+            "Only the last token is compared, as a bigram would. Compare everything that is "
+            "written, from the first token on.",
+        ),
     ),
     hints=(
         "Put `end` behind every title first; then one rule is enough.",

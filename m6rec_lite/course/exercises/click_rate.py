@@ -95,6 +95,13 @@ EXERCISE = Exercise(
             "The spread is divided by n. Around a mean taken from the same n values it must be "
             "n - 1: numpy wants std(ddof=1); pandas does that by itself.",
         ),
+        KnownWrong(
+            lambda responses: (
+                float(_by_slate(responses).mean()),
+                1.96 * _rate_and_error(_by_slate(responses))[1],
+            ),
+            "That is 1.96 standard errors, half of a 95 % interval. Return one standard error.",
+        ),
     ),
     hints=(
         'responses.groupby("slate_id")["clicked"].mean() gives one number a slate.',

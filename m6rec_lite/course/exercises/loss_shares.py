@@ -39,6 +39,12 @@ def _alpha_on_both(
     return shares
 
 
+def _one_mean(alpha: float, beta: float, tasks: Weights, finetune: Weights) -> dict[str, float]:
+    total = sum(tasks.values()) + sum(finetune.values())
+    shares = _unnormalised(alpha, beta, tasks, finetune)
+    return {name: share if name == "adapt" else share / total for name, share in shares.items()}
+
+
 def _all_to_one(alpha: float, beta: float, tasks: Weights, finetune: Weights) -> dict[str, float]:
     shares = _shares(alpha, beta, tasks, finetune)
     return {name: share / sum(shares.values()) for name, share in shares.items()}
@@ -84,6 +90,11 @@ EXERCISE = Exercise(
                 if name != "adapt"
             },
             "`adapt`, the pretraining objectives, is missing: its share is beta.",
+        ),
+        KnownWrong(
+            _one_mean,
+            "One weighted mean over all tasks. Each part is a mean of its own: alpha would else "
+            "mean something else in each run.",
         ),
     ),
     hints=(

@@ -18,9 +18,10 @@ def _hide(
     fate: np.ndarray,
     other: np.ndarray,
     shares: tuple[float, float] = (0.8, 0.1),
+    rate: float = 0.15,
 ) -> Pair:
     """The right answer; with other shares of masked and replaced, a wrong one."""
-    chosen = (luck < 0.15) & ~special
+    chosen = (luck < rate) & ~special
     read = np.where(chosen & (fate < shares[0]), MASK, ids)
     read = np.where(chosen & (fate >= shares[0]) & (fate < sum(shares)), other, read)
     return read, np.where(chosen, ids, IGNORED)
@@ -30,16 +31,16 @@ def _specials_too(ids, special, luck, fate, other) -> Pair:
     return _hide(ids, np.zeros_like(special), luck, fate, other)
 
 
-def _asked_everywhere(ids, special, luck, fate, other) -> Pair:
+def _every_target(ids, special, luck, fate, other) -> Pair:
     return _hide(ids, special, luck, fate, other)[0], np.array(ids)
 
 
-def _only_masked_asked(ids, special, luck, fate, other) -> Pair:
+def _only_masked(ids, special, luck, fate, other) -> Pair:
     read, targets = _hide(ids, special, luck, fate, other)
     return read, np.where(read == MASK, targets, IGNORED)
 
 
-def _changed_asked(ids, special, luck, fate, other) -> Pair:
+def _only_changed(ids, special, luck, fate, other) -> Pair:
     read, targets = _hide(ids, special, luck, fate, other)
     return read, np.where(read != ids, targets, IGNORED)
 
@@ -48,6 +49,11 @@ def _fate_of_all(ids, special, luck, fate, other) -> Pair:
     read, targets = _hide(ids, special, luck, fate, other)
     changed = (fate >= 0.8) & (fate < 0.9) & ~special
     return np.where(changed, other, read), targets
+
+
+def _swapped(fate: np.ndarray) -> np.ndarray:
+    """Fates with what is replaced and what is kept exchanged."""
+    return np.where(fate < 0.8, fate, np.where(fate < 0.9, 0.95, 0.85))
 
 
 def _targets_as_read(ids, special, luck, fate, other) -> Pair:
@@ -90,17 +96,17 @@ EXERCISE = Exercise(
             "Special tokens are hidden too. [CLS] and [SEP] carry no word: never predict them.",
         ),
         KnownWrong(
-            _asked_everywhere,
+            _every_target,
             "Every position is a target. The model sees most of them, so copying is rewarded: only "
             "the chosen are targets, the others are -100.",
         ),
         KnownWrong(
-            _only_masked_asked,
+            _only_masked,
             "Only what became [MASK] is a target. The replaced and the kept are targets too: else "
             "nothing keeps the model from trusting all that it can see.",
         ),
         KnownWrong(
-            _changed_asked,
+            _only_changed,
             "A token that was chosen and kept is not a target. It looks like any other, and that "
             "is the point of it.",
         ),
@@ -120,10 +126,21 @@ EXERCISE = Exercise(
             _targets_as_read,
             "The targets are taken from what the model reads. They are what stood there before.",
         ),
+        KnownWrong(
+            lambda *a: _hide(*a, rate=np.nextafter(0.15, 1)),
+            "A token whose luck is exactly 0.15 is chosen: `<`, not `<=`.",
+        ),
+        KnownWrong(
+            lambda ids, special, luck, fate, other: _hide(
+                ids, special, luck, _swapped(fate), other
+            ),
+            "The last two parts are exchanged: from 0.8 to 0.9 a random token, from 0.9 on the "
+            "token itself.",
+        ),
     ),
     hints=(
         "Three questions in order: who is chosen; what do they become; what is the target of each?",
-        "chosen = (luck < 0.15) & ~special. Both the read ids and the targets depend on it.",
+        "chosen = (luck < rate) & ~special. Both the read ids and the targets depend on it.",
         "np.where(chosen & (fate < 0.8), MASK, ids), then the same for 0.8 <= fate < 0.9.",
     ),
     notice="The kept tenth looks like a waste: the answer stands there. But the model cannot know "

@@ -33,6 +33,10 @@ def _people(log: pd.DataFrame, item: int) -> int:
     return int(log.loc[log["item_id"] == item, "user_id"].nunique())
 
 
+def _people_of(log: pd.DataFrame, items: list[int]) -> list[int]:
+    return [_people(log, item) for item in items]
+
+
 EXERCISE = Exercise(
     id="most_popular_items",
     title="Popularity by hand",
@@ -68,6 +72,10 @@ EXERCISE = Exercise(
             ),
             "Where two items tie, the smaller id should come first. A stable sort "
             '(kind="stable") keeps the order of the index, which groupby has sorted.',
+        ),
+        KnownWrong(
+            lambda log, seen, k: _people_of(log, _without(_by_people(log), seen, k)),
+            "Those are the counts. Return the item ids, which are the index of the counts.",
         ),
     ),
     hints=(

@@ -81,6 +81,10 @@ EXERCISE = Exercise(
             lambda ids, n, pad: (np.arange(n, len(ids) - 1), ids[n + 1 :]),
             "Padding is a target. It is no text, and easy to predict.",
         ),
+        KnownWrong(
+            lambda ids, n, pad: _targets(ids, n, pad)[::-1],
+            "The two are exchanged: the positions first, then the tokens.",
+        ),
     ),
     hints=(
         "Which state is the first that has something to predict? And the last?",

@@ -93,6 +93,22 @@ EXERCISE = Exercise(
             "That is the logarithm to base 10; the formula has the natural one (np.log). Because "
             "of the + 1 the base does not cancel.",
         ),
+        KnownWrong(
+            lambda documents: _unit(
+                (_counts(documents) > 0)
+                * _idf((_counts(documents) > 0).sum(axis=0), len(documents))
+            ),
+            "A word counts once in a document, however often it stands there. The term frequency "
+            "is its count.",
+        ),
+        KnownWrong(
+            lambda documents: _unit(
+                np.log1p(_counts(documents))
+                * _idf((_counts(documents) > 0).sum(axis=0), len(documents))
+            ),
+            "The counts are dampened by a logarithm (sublinear tf). Here the term frequency is the "
+            "count itself.",
+        ),
     ),
     hints=(
         "Make the table of counts first: documents by sorted words.",
