@@ -12,7 +12,7 @@ Gradients = Sequence[np.ndarray]
 
 
 def _weighed_sum(gradients: Gradients, counts: Sequence[int]) -> np.ndarray:
-    return sum(n * g for g, n in zip(gradients, counts, strict=True))
+    return np.sum([n * g for g, n in zip(gradients, counts, strict=True)], axis=0)
 
 
 EXERCISE = Exercise(

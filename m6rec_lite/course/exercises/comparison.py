@@ -109,7 +109,7 @@ def _plain(value: Any) -> Any:
         try:
             array = np.asarray(value)
         except ValueError:  # a nest whose parts differ in length
-            return list(value)
+            return [*value] if isinstance(value, Sequence) else value
         if array.dtype.kind == "b":
             return array
         if array.dtype.kind in "iufc":

@@ -132,10 +132,10 @@ class Wrong(Exception):
         difference: str = "",
     ) -> None:
         super().__init__(message)
-        texts = [
+        inputs, output, expected = (
             part if isinstance(part, str) else shorten(part) for part in (inputs, output, expected)
-        ]
-        self.verdict = Verdict(INCORRECT, message, *texts, difference)
+        )
+        self.verdict = Verdict(INCORRECT, message, inputs, output, expected, difference)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from scipy.special import expit, softmax
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 
-def _gated(title, description, there, W, c, decide=expit, blank=0.0) -> np.ndarray:
+def _gated(title, description, there, W, c, *, decide=expit) -> np.ndarray:
     """The right answer; with another way to decide, a wrong one."""
-    description = np.where(there[:, None], description, blank)
+    description = np.where(there[:, None], description, 0.0)
     g = decide(np.concatenate([title, description], axis=1) @ W + c)
     return np.where(there[:, None], g * title + (1 - g) * description, title)
 

@@ -16,7 +16,8 @@ def _oldest(person: int, events: list[int], room: int) -> list[int]:
 
 
 def _whatever_fits(person: int, events: list[int], room: int) -> list[int]:
-    kept, left = [], room - person
+    kept: list[int] = []
+    left = room - person
     for cost in reversed(events):
         if cost <= left:
             kept.insert(0, cost)

@@ -50,19 +50,22 @@ def _all_to_one(alpha: float, beta: float, tasks: Weights, finetune: Weights) ->
     return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
-def _share_cases() -> tuple[Case, ...]:
-    rows = (
-        ((0.5, 0.2, {"query": 1.0, "design": 3.0}, {"explanation": 1.0}), "the chapter's"),
-        ((2.0, 0.5, {"query": 1.0, "design": 1.0}, {"query": 3.0, "scoring": 1.0}), "one in both"),
-        ((1.0, 0.1, {"query": 4.0}, {}), "nothing is wanted most"),
-    )
-    return tuple(Case(args, _shares(*args), note=note) for args, note in rows)
-
-
 EXERCISE = Exercise(
     id="loss_shares",
     title="The shares of a joint loss",
-    cases=_share_cases,
+    cases=(
+        Case(
+            (0.5, 0.2, {"query": 1.0, "design": 3.0}, {"explanation": 1.0}),
+            {"adapt": 0.2, "query": 0.125, "design": 0.375, "explanation": 1.0},
+            note="the chapter's",
+        ),
+        Case(
+            (2.0, 0.5, {"query": 1.0, "design": 1.0}, {"query": 3.0, "scoring": 1.0}),
+            {"adapt": 0.5, "query": 1.75, "design": 1.0, "scoring": 0.25},
+            note="one in both",
+        ),
+        Case((1.0, 0.1, {"query": 4.0}, {}), {"adapt": 0.1, "query": 1.0}, note="no fine-tuning"),
+    ),
     known_wrong=(
         KnownWrong(
             _unnormalised,

@@ -17,6 +17,7 @@ def _hide(
     luck: np.ndarray,
     fate: np.ndarray,
     other: np.ndarray,
+    *,
     shares: tuple[float, float] = (0.8, 0.1),
     rate: float = 0.15,
 ) -> Pair:

@@ -14,7 +14,7 @@ def _mask(document: np.ndarray, known: np.ndarray) -> np.ndarray:
     return same & (known[j] | (j <= i))
 
 
-def _within(document: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _within(document: np.ndarray, seen: np.ndarray | bool) -> np.ndarray:
     """What is seen, within each document and without the padding."""
     return (document[:, None] == document) & (document > 0)[None] & seen
 
