@@ -19,7 +19,7 @@ EXERCISE = Exercise(
     id="accumulate_gradients",
     title="A mean of means",
     cases=(
-        Case(([np.array([2.0]), np.array([6.0])], [3, 1]), [3.0], note="the chapter's"),
+        Case(([np.array([2.0]), np.array([6.0])], [3, 1]), [3.0], note="the lesson's"),
         Case(
             ([np.array([1.0, -1.0]), np.array([4.0, 0.0]), np.array([0.0, 2.0])], [5, 1, 2]),
             [9 / 8, -1 / 8],

@@ -66,7 +66,7 @@ EXERCISE = Exercise(
         Case(
             args=_PAPER,
             expected=([[0.36 * (1 + _W_H * 0.64)]], [[0.216]]),
-            note="the two steps of the chapter",
+            note="the lesson's two steps",
         ),
         Case(args=_ONE, expected=backward(*_ONE), note="a single step"),
         Case(args=_TEN, expected=backward(*_TEN), note="ten steps, a state of three"),

@@ -35,7 +35,7 @@ EXERCISE = Exercise(
         Case(
             args=([0], np.array([[1.0], [0.5], [0.0]]), 3.0, 1.0),
             expected=[4 / 5.25],
-            note="the case worked out in chapter 03",
+            note="the case worked out in the lesson",
         ),
         Case(args=([1, 4], _Y, 5.0, 0.5), expected=_folded()([1, 4], _Y, 5.0, 0.5)),
         Case(

@@ -110,6 +110,6 @@ EXERCISE = Exercise(
         "r and z are sigmoids of sums; n is the tanh of x's part plus r times h's part.",
         "The new state is (1 - z) * n + z * h.",
     ),
-    notice="With all weights 0 half of the state is lost at each step: that is the fresh gate of "
-    "part 4. A large bias of z keeps everything, and a gradient travels along what is kept.",
+    notice="With all weights 0 half of the state is lost at each step: that is a fresh gate. "
+    "A large bias of z keeps everything, and a gradient travels along what is kept.",
 )

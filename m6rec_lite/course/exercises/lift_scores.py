@@ -34,7 +34,7 @@ def _fair_cases() -> tuple[Case, ...]:
     first = (_logs(_HER), _logs(_PRIOR))
     one = ([[-2.0, -4.0, -1.0]], [[-1.0, -9.0, -3.0]])
     return (
-        Case(first, _fair(*first), note="the chapter's three titles, and their [EOS]"),
+        Case(first, _fair(*first), note="the lesson's three titles, and their [EOS]"),
         Case(one, [2.0], note="one candidate of two tokens"),
         Case(([[-3.0, -0.5]], [[-3.0, -2.0]]), [0.0], note="likely alike, but for [EOS]"),
     )
@@ -81,5 +81,5 @@ EXERCISE = Exercise(
         "Candidates differ in length, so go through them one by one.",
     ),
     notice="Whether to subtract all of the likelihood without a person, half of it or none is a "
-    "setting: the chapter chooses it on people who do not judge.",
+    "setting: the lesson chooses it on people who do not judge.",
 )

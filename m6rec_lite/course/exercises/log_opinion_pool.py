@@ -35,7 +35,7 @@ EXERCISE = Exercise(
             note=note,
         )
         for n, weights, note in (
-            (2, [1.0, 1.0], "the experts of the chapter"),
+            (2, [1.0, 1.0], "the lesson's experts"),
             (2, [1.0, 0.5], "the second speaks more softly"),
             (1, [1.0], "one expert alone is right"),
             (2, [0.0, 0.0], "all weights are 0"),

@@ -57,7 +57,7 @@ EXERCISE = Exercise(
         Case(
             (0.5, 0.2, {"query": 1.0, "design": 3.0}, {"explanation": 1.0}),
             {"adapt": 0.2, "query": 0.125, "design": 0.375, "explanation": 1.0},
-            note="the chapter's",
+            note="the lesson's",
         ),
         Case(
             (2.0, 0.5, {"query": 1.0, "design": 1.0}, {"query": 3.0, "scoring": 1.0}),

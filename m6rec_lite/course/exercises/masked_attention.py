@@ -53,7 +53,7 @@ EXERCISE = Exercise(
         Case(
             args=(*_PAPER, np.array([[True, True, True]])),
             expected=[[6.0, 3.0]],
-            note="the look-up of part 1; everything may be looked at",
+            note="the lesson's look-up; everything may be looked at",
         ),
         Case(
             args=(*_PAPER, np.array([[False, True, True]])),

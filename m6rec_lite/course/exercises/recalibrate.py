@@ -12,7 +12,7 @@ EXERCISE = Exercise(
     id="recalibrate",
     title="Correct probabilities after downsampling",
     cases=(
-        Case((np.array([1 / 3]), 1 / 12), [0.04], note="the chapter's"),
+        Case((np.array([1 / 3]), 1 / 12), [0.04], note="the lesson's"),
         Case((_P, 0.25), [0, 1 / 9, 0.2, 9 / 13, 1], note="certainties stay certain"),
         Case((_P, 1.0), _P, note="nothing was left out"),
     ),

@@ -45,7 +45,7 @@ EXERCISE = Exercise(
     id="tf_idf",
     title="TF-IDF by hand",
     cases=lambda: (
-        Case(args=(_SHOP,), expected=_tf_idf(_SHOP), note="the shop of chapter 01"),
+        Case(args=(_SHOP,), expected=_tf_idf(_SHOP), note="the lesson's shop"),
         Case(args=(_REPEATS,), expected=_tf_idf(_REPEATS), note="a word twice; an empty document"),
         Case(args=([["a"], ["a"]],), expected=[[1.0], [1.0]], note="a word that stands everywhere"),
     ),
