@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import deque
 
 import nbformat
 import numpy as np
@@ -118,6 +119,13 @@ def test_the_input_is_shown_with_the_parameter_names_of_the_answer():
     declared = _of(cases=(Case(([1],), 1, kwargs={"pause": 5}),))
     assert declared.grade(lambda x, pause=3: 0).inputs == "answer(x=[1], pause=5)"
     assert declared.grade(max).inputs.startswith("answer([1], pause=5)")
+    declared = _of(cases=(Case((np.zeros((3, 2)), np.arange(60)), 1),))
+    assert declared.grade(lambda x, y: 0).inputs.splitlines() == [
+        "answer(",
+        "    x=array of shape (3, 2): [[0., 0.], [0., 0.], [0., 0.]],",
+        "    y=array of shape (60,): [ 0, 1, 2, ..., 57, 58, 59],",
+        ")",
+    ]
 
 
 def test_the_first_differing_element_is_shown():
@@ -174,6 +182,7 @@ def test_values_are_graded_without_telling_the_right_one():
     assert wrong.message == "A prefix that occurs once was counted twice."
     assert "0.25" not in str(wrong)
     assert declared.grade(0.7).outcome == INCORRECT
+    assert _of(expected="lamp").grade(" Lamp").outcome == CORRECT
 
 
 def test_a_check_of_its_own_raises_wrong():
@@ -274,6 +283,8 @@ EQUAL = [
     (pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [1, 2]})),
     (np.array(["x", "y"]), ["x", "y"]),
     ([], []),
+    (deque([1, 2]), [1, 2]),
+    (range(2), [0, 1]),
 ]
 DIFFERENT = [
     (True, 1.0, "a bool where a number was expected"),

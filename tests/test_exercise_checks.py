@@ -112,9 +112,9 @@ def test_known_mistakes_fail_each_with_its_own_message(declared: Exercise) -> No
     mistakes = [(known.answer, known.message) for known in declared.known_wrong]
     mistakes += _written_for_tests(declared).get("WRONG", ())
     messages = [message for _, message in mistakes if message]
-    assert len(messages) >= 3
+    assert len(messages) >= (5 if declared.expected is None else 3)
     assert len(set(messages)) == len(messages)
-    assert all(len(message) > 20 for message in messages)
+    assert all(len(known.message) > 20 for known in declared.known_wrong)
     for answer, message in mistakes:
         verdict = declared.grade(answer)
         assert verdict.outcome == INCORRECT, f"passes: {message}"
@@ -124,7 +124,7 @@ def test_known_mistakes_fail_each_with_its_own_message(declared: Exercise) -> No
 @pytest.mark.parametrize("declared", DECLARED)
 def test_right_answers_written_otherwise_pass(declared: Exercise) -> None:
     answers = _written_for_tests(declared)["CORRECT"]
-    assert answers
+    assert len(answers) >= 2
     for answer in answers:
         verdict = declared.grade(answer)
         assert verdict.outcome == CORRECT, str(verdict)

@@ -114,14 +114,14 @@ def to_exercise(solution: Any, source: str) -> Any:
         key: solution.metadata[key] for key in ("kernelspec", "language_info")
         if key in solution.metadata
     } | {"m6rec": {"generated_from": f"solutions/{source}"}}  # fmt: skip
-    for place, cell in enumerate(solution.cells):
+    for i, cell in enumerate(solution.cells):
         if SOLUTION_ONLY in tags(cell):
             continue
         cell = nbformat.from_dict(dict(cell))
         # only tags stay: what else metadata hold (timings, folds) belongs to one run or one reader
         cell.metadata = {"tags": tags(cell)} if tags(cell) else {}
         if cell.cell_type == "code":
-            cell.source = stub(cell.source, f"{source}, cell {place + 1}")
+            cell.source = stub(cell.source, f"{source}, cell {i + 1}")
             cell.outputs, cell.execution_count = [], None
         notebook.cells.append(cell)
     return nbformat.from_dict(notebook)
@@ -137,12 +137,12 @@ def generate(root: Path) -> Iterator[tuple[Path, str]]:
 
 def answer_cells(notebook: Any) -> dict[str, list[int]]:
     """Indices of the cells that answer each exercise, by its name."""
-    found: dict[str, list[int]] = {}
-    for place, cell in enumerate(notebook.cells):
+    cells: dict[str, list[int]] = {}
+    for i, cell in enumerate(notebook.cells):
         named = NAMED.match(cell.source) if cell.cell_type == "code" else None
         if named:
-            found.setdefault(named.group(1), []).append(place)
-    return found
+            cells.setdefault(named.group(1), []).append(i)
+    return cells
 
 
 def solution_source(name: str, root: Path | None = None) -> str:

@@ -213,7 +213,7 @@ def _bare(source: str) -> str:
             and isinstance(first.value, ast.Constant)
             and isinstance(first.value.value, str)
         ):
-            for row in range(first.lineno, first.end_lineno + 1):
+            for row in range(first.lineno, (first.end_lineno or first.lineno) + 1):
                 lines[row - 1] = ""
     return "\n".join(line.rstrip() for line in lines if line.strip())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from m6rec_lite.course.exercises.backprop_through_time import Gradients, _forward, _slip
+from m6rec_lite.course.exercises.backprop_through_time import Gradients, _forward, _with
 
 
 def _by_differences(
@@ -12,16 +12,16 @@ def _by_differences(
 ) -> Gradients:
     """Each weight moved a little both ways."""
     weights, step = [np.array(W_i, dtype=float), np.array(W_h, dtype=float)], 1e-5
-    found = [np.zeros_like(weight) for weight in weights]
-    for weight, gradient in zip(weights, found, strict=True):
-        for place in np.ndindex(weight.shape):
-            old, ends = weight[place], []
+    gradients = [np.zeros_like(weight) for weight in weights]
+    for weight, gradient in zip(weights, gradients, strict=True):
+        for index in np.ndindex(weight.shape):
+            old, ends = weight[index], []
             for moved in (old + step, old - step):
-                weight[place] = moved
+                weight[index] = moved
                 ends.append(float(slope @ _forward(x, *weights)[-1]))
-            weight[place] = old
-            gradient[place] = (ends[0] - ends[1]) / (2 * step)
-    return found[0], found[1]
+            weight[index] = old
+            gradient[index] = (ends[0] - ends[1]) / (2 * step)
+    return gradients[0], gradients[1]
 
 
-CORRECT = (_slip(""), _by_differences)
+CORRECT = (_with(""), _by_differences)

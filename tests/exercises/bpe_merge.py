@@ -8,11 +8,11 @@ from m6rec_lite.course.exercises.bpe_merge import Words, _best, _counts, _merge_
 def _by_marks(words: Words) -> Words:
     """The same with a mark around each symbol, so that text can be replaced."""
     a, b = _best(_counts(words))
-    found = {}
+    merged = {}
     for symbols, n in words.items():
         line = "".join(f"<{symbol}>" for symbol in symbols).replace(f"<{a}><{b}>", f"<{a + b}>")
-        found[tuple(line[1:-1].split("><"))] = n
-    return found
+        merged[tuple(line[1:-1].split("><"))] = n
+    return merged
 
 
 CORRECT = (_merge_once, _by_marks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 import numpy as np
 import pandas as pd
 
@@ -13,4 +15,12 @@ def _by_pivot(responses: pd.DataFrame) -> tuple[float, float]:
     return float(rates.mean()), float(spread / np.sqrt(len(rates)))
 
 
-CORRECT = (_by_pivot,)
+def _by_slates(responses: pd.DataFrame) -> tuple[float, float]:
+    slates: dict[int, list[bool]] = {}
+    for slate, clicked in zip(responses["slate_id"], responses["clicked"], strict=True):
+        slates.setdefault(slate, []).append(clicked)
+    rates = [statistics.mean(map(int, clicks)) for clicks in slates.values()]
+    return statistics.mean(rates), statistics.stdev(rates) / len(rates) ** 0.5
+
+
+CORRECT = (_by_pivot, _by_slates)

@@ -19,4 +19,16 @@ def _cut_by_loop(rows: pd.DataFrame) -> dict:
     return {"history": history, "target": target, "popularity": popularity}
 
 
-CORRECT = (_cut_by_loop,)
+def _cut_by_tail(rows: pd.DataFrame) -> dict:
+    ordered = rows.sort_values(["user_id", "timestamp"], kind="stable")
+    last = ordered.groupby("user_id").tail(1)
+    before = ordered.drop(last.index)
+    history = {user: [] for user in last["user_id"]}
+    return {
+        "history": history | before.groupby("user_id")["item_id"].agg(list).to_dict(),
+        "target": last.set_index("user_id")["item_id"],
+        "popularity": before["item_id"].value_counts(),
+    }
+
+
+CORRECT = (_cut_by_loop, _cut_by_tail)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from m6rec_lite.course.exercises.lift_scores import Logs, _fair
 
 
-def _fair_by_loops(person: Logs, nobody: Logs) -> list[float]:
+def _fair_by_loops(person: Logs, prior: Logs) -> list[float]:
     scores = []
-    for ours, theirs in zip(person, nobody, strict=True):
-        n = len(ours) - 1
-        scores.append((sum(ours[:n]) - sum(theirs[:n])) / n)
+    for a, b in zip(person, prior, strict=True):
+        n = len(a) - 1
+        scores.append((sum(a[:n]) - sum(b[:n])) / n)
     return scores
 
 

@@ -6,7 +6,7 @@ from m6rec_lite.course.exercises.masked_lm_loss import _masked_loss
 
 CORRECT = (
     _masked_loss,
-    lambda log_p, ids, asked: (
-        -sum(log_p[i, ids[i]] for i in range(len(ids)) if asked[i]) / sum(asked)
+    lambda log_p, ids, chosen: (
+        -sum(log_p[i, ids[i]] for i in range(len(ids)) if chosen[i]) / sum(chosen)
     ),
 )

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from m6rec_lite.course.exercises.paired_bootstrap import MESSAGES
-
 
 def _interval(
     draw: Callable[[np.random.Generator, np.ndarray, np.ndarray], float],
@@ -57,10 +55,10 @@ def _paired_by_index(
 CORRECT = (_interval(_paired), _paired_by_index)
 
 WRONG = (
-    (_interval(_apart), MESSAGES["apart"]),
-    (_interval(lambda rng, a, b: -_paired(rng, a, b)), MESSAGES["sign"]),
-    (_interval(_no_return), MESSAGES["no return"]),
-    (_of_users, MESSAGES["users"]),
-    (_interval(_paired, tail=0.05), MESSAGES["90"]),
-    (_interval(lambda rng, a, b: rng.choice(a, len(a)).mean()), MESSAGES["one"]),
+    (_interval(_apart), "judged on different users"),
+    (_interval(lambda rng, a, b: -_paired(rng, a, b)), "The sign is wrong"),
+    (_interval(_no_return), "without replacement"),
+    (_of_users, "quantiles of the users' differences"),
+    (_interval(_paired, tail=0.05), "a 90 % interval"),
+    (_interval(lambda rng, a, b: rng.choice(a, len(a)).mean()), "of model a alone"),
 )

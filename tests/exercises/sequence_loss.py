@@ -8,13 +8,13 @@ from m6rec_lite.course.exercises.sequence_loss import masked_loss
 
 
 def _in_loops(logp: np.ndarray, targets: np.ndarray) -> float:
-    found = [
+    losses = [
         -float(logp[i, t, target])
         for i, row in enumerate(targets)
         for t, target in enumerate(row)
         if target >= 0
     ]
-    return sum(found) / len(found)
+    return sum(losses) / len(losses)
 
 
 CORRECT = (masked_loss, _in_loops)

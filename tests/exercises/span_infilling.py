@@ -7,13 +7,13 @@ from m6rec_lite.course.exercises.span_infilling import Spans, _taken_out
 
 def _by_places(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
     starts = {start for start, _ in spans}
-    gone = {place for start, stop in spans for place in range(start, stop)}
+    gone = {position for start, stop in spans for position in range(start, stop)}
     reads, writes = [], []
-    for place, token in enumerate(tokens):
-        if place in starts:
+    for position, token in enumerate(tokens):
+        if position in starts:
             reads.append("[MASK]")
             writes += ["[MASK]"] if writes else []
-        (writes if place in gone else reads).append(token)
+        (writes if position in gone else reads).append(token)
     return ["[BOS']", *reads, "[EOS']"], ["[BOS]", *writes, "[EOS]"]
 
 

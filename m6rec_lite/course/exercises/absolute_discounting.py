@@ -67,7 +67,7 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             _variant(lambda c, d, g, p: c + g * p, lambda c, d, g, p: g * p),
-            "Nothing is taken from the counts, and yet something is given away: the result sums to "
+            "Nothing is taken from the counts, and yet something is added: the result sums to "
             "more than one. Subtract D from every count above zero.",
         ),
         KnownWrong(
@@ -107,6 +107,6 @@ EXERCISE = Exercise(
         "alpha = max(c - D, 0) / c(h); gamma = D * T / c(h); the answer is alpha + gamma * lower.",
         "With no followers at all, return the order below as it is.",
     ),
-    notice="Each answer sums to one: what is taken is given away, to the last crumb. With D = 1 a "
+    notice="Each answer sums to one: all that is taken is given away. With D = 1 a "
     "follower seen once is worth no more than the order below thinks of it.",
 )

@@ -12,14 +12,14 @@ Gradients = Sequence[np.ndarray]
 
 
 def _weighed_sum(gradients: Gradients, counts: Sequence[int]) -> np.ndarray:
-    return sum(n * g for g, n in zip(gradients, counts, strict=True))
+    return np.sum([n * g for g, n in zip(gradients, counts, strict=True)], axis=0)
 
 
 EXERCISE = Exercise(
     id="accumulate_gradients",
     title="A mean of means",
     cases=(
-        Case(([np.array([2.0]), np.array([6.0])], [3, 1]), [3.0], note="the chapter's"),
+        Case(([np.array([2.0]), np.array([6.0])], [3, 1]), [3.0], note="the lesson's"),
         Case(
             ([np.array([1.0, -1.0]), np.array([4.0, 0.0]), np.array([0.0, 2.0])], [5, 1, 2]),
             [9 / 8, -1 / 8],
@@ -48,7 +48,7 @@ EXERCISE = Exercise(
                 sum(g / n for g, n in zip(gradients, counts, strict=True))
                 / sum(1 / n for n in counts)
             ),
-            "The weights are turned round: a part with *more* tokens counts more.",
+            "The weights are inverted: a part with *more* tokens counts more.",
         ),
     ),
     hints=(
@@ -56,6 +56,6 @@ EXERCISE = Exercise(
         "Add the sums, count * gradient, and divide once, by all tokens.",
         "np.average(gradients, axis=0, weights=counts).",
     ),
-    notice="With parts of one size both agree, which is how the slip survives its first test. In "
-    "2024 it was found in several libraries' language-model training.",
+    notice="With parts of one size both agree, which is how the mistake survives its first test. "
+    "In 2024 it was found in several libraries' language-model training.",
 )

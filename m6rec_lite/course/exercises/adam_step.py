@@ -19,7 +19,7 @@ def _adam(
     def step(theta, g, m, v, t, alpha=0.001):
         m = _BETA1 * m + (1 - _BETA1) * g
         v = second(v, g) if second else _BETA2 * v + (1 - _BETA2) * g**2
-        with np.errstate(invalid="ignore"):  # the root of a negative v: one of the slips
+        with np.errstate(invalid="ignore"):  # the root of a negative v: one of the mistakes
             return theta - alpha * move(m, v, t), m, v
 
     return step
@@ -32,6 +32,11 @@ def _hats(m: np.ndarray, v: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]
 def _right(m: np.ndarray, v: np.ndarray, t: int) -> np.ndarray:
     m_hat, v_hat = _hats(m, v, t)
     return m_hat / (np.sqrt(v_hat) + _EPS)
+
+
+def _returning_hats(theta, g, m, v, t, alpha=0.001):
+    theta, m, v = _adam(_right)(theta, g, m, v, t, alpha)
+    return theta, *_hats(m, v, t)
 
 
 _STATE = (
@@ -87,6 +92,11 @@ EXERCISE = Exercise(
         KnownWrong(
             _adam(_right, second=lambda v, g: _BETA2 * v + (1 - _BETA2) * g),
             "v averages the gradient, not its square: (1 - beta2) * g**2.",
+        ),
+        KnownWrong(
+            _returning_hats,
+            "m and v come back corrected, and would be corrected again at the next step. The "
+            "averages themselves are the state: return them as they are.",
         ),
     ),
     tolerance=1e-9,

@@ -21,8 +21,8 @@ def _without_end(titles: Titles, begun: Sequence[int], end: int) -> list[int]:
 
 
 def _end_alone(titles: Titles, begun: Sequence[int], end: int) -> list[int]:
-    found = _follow(titles, begun, end)
-    return [end] if end in found else found
+    following = _follow(titles, begun, end)
+    return [end] if end in following else following
 
 
 def _any_branch(titles: Titles, begun: Sequence[int], end: int) -> list[int]:
@@ -100,6 +100,18 @@ EXERCISE = Exercise(
         KnownWrong(
             _repeated,
             "A token comes several times. Each may follow or may not: name it once.",
+        ),
+        KnownWrong(
+            lambda titles, begun, end: sorted(
+                {
+                    b
+                    for t in titles
+                    for a, b in zip(t, [*t[1:], end], strict=True)
+                    if a in begun[-1:]
+                }
+            ),
+            "Only the last token is compared, as a bigram would. Compare everything that is "
+            "written, from the first token on.",
         ),
     ),
     hints=(

@@ -1,4 +1,4 @@
-"""Exercise ``backprop_through_time``: a slip on the way back through time."""
+"""Exercise ``backprop_through_time``: a mistake in backpropagation through time."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ def _forward(x: np.ndarray, W_i: np.ndarray, W_h: np.ndarray) -> np.ndarray:
 
 
 def backward(
-    x: np.ndarray, W_i: np.ndarray, W_h: np.ndarray, slope: np.ndarray, *, slip: str = ""
+    x: np.ndarray, W_i: np.ndarray, W_h: np.ndarray, slope: np.ndarray, *, mistake: str = ""
 ) -> Gradients:
     """Gradients by W_i and W_h of a loss whose slope at the last state is given."""
     h = _forward(x, W_i, W_h)
     dW_i, dW_h = np.zeros_like(W_i), np.zeros_like(W_h)
     back = np.asarray(slope, dtype=float)  # the gradient by h_t
     for t in range(len(x), 0, -1):
-        bend = {"no tanh": 1.0, "derivative of a": 1 - h[t]}.get(slip, 1 - h[t] ** 2)
-        if slip == "state before":
+        bend = {"no tanh": 1.0, "derivative of a": 1 - h[t]}.get(mistake, 1 - h[t] ** 2)
+        if mistake == "state before":
             bend = 1 - h[t - 1] ** 2
         delta = bend * back
-        seen = h[t] if slip == "state after" else h[t - 1]
-        if slip == "last only" and t < len(x):
+        seen = h[t] if mistake == "state after" else h[t - 1]
+        if mistake == "last only" and t < len(x):
             break
-        if slip == "overwritten":
+        if mistake == "overwritten":
             dW_i, dW_h = np.outer(delta, x[t - 1]), np.outer(delta, seen)
         else:
             dW_i, dW_h = dW_i + np.outer(delta, x[t - 1]), dW_h + np.outer(delta, seen)
-        back = (W_h if slip == "not transposed" else W_h.T) @ delta
+        back = (W_h if mistake == "not transposed" else W_h.T) @ delta
     return dW_i, dW_h
 
 
-def _slip(name: str) -> Callable[..., Any]:
-    """The way back with one mistake."""
-    return lambda x, W_i, W_h, slope: backward(x, W_i, W_h, slope, slip=name)
+def _with(name: str) -> Callable[..., Any]:
+    """Backpropagation with one mistake."""
+    return lambda x, W_i, W_h, slope: backward(x, W_i, W_h, slope, mistake=name)
 
 
 _W_I, _W_H = float(np.log(2)), float(np.log(1.5) / 0.6)
@@ -61,55 +61,55 @@ _ONE = (_TEN[0][:1], *_TEN[1:])
 
 EXERCISE = Exercise(
     id="backprop_through_time",
-    title="A slip on the way back through time",
+    title="A mistake in backpropagation through time",
     cases=(
         Case(
             args=_PAPER,
             expected=([[0.36 * (1 + _W_H * 0.64)]], [[0.216]]),
-            note="the two steps of the chapter",
+            note="the lesson's two steps",
         ),
         Case(args=_ONE, expected=backward(*_ONE), note="a single step"),
         Case(args=_TEN, expected=backward(*_TEN), note="ten steps, a state of three"),
     ),
     known_wrong=(
         KnownWrong(
-            _slip("overwritten"),
-            "Nothing adds up: each step replaces what the step behind it found. The weights are "
+            _with("overwritten"),
+            "Nothing adds up: each step replaces what the later ones computed. The weights are "
             "the same at every step, so their gradients add.",
         ),
         KnownWrong(
-            _slip("not transposed"),
-            "The way back goes through W_h as the way there did. Forward is W_h @ h; back it is "
-            "the transpose, W_h.T @ delta. One number as state cannot show it.",
+            _with("not transposed"),
+            "The backward pass multiplies by W_h, as the forward pass did. Backward "
+            "it is the transpose, W_h.T @ delta. One number as state cannot show it.",
         ),
         KnownWrong(
-            _slip("state after"),
+            _with("state after"),
             "W_h met the state *before* the step, h[t - 1], not the one that came out of it.",
         ),
         KnownWrong(
-            _slip("no tanh"),
+            _with("no tanh"),
             "The slope of the tanh is missing: 1 - h[t] ** 2.",
         ),
         KnownWrong(
-            _slip("derivative of a"),
+            _with("derivative of a"),
             "The slope of the tanh is 1 - h ** 2, not 1 - h.",
         ),
         KnownWrong(
-            _slip("state before"),
+            _with("state before"),
             "The slope of the tanh is taken at the state before the step. It belongs to what came "
             "out: 1 - h[t] ** 2.",
         ),
         KnownWrong(
-            _slip("last only"),
+            _with("last only"),
             "Only the last step is counted: that is a gradient that does not go back through time.",
         ),
     ),
     tolerance=1e-5,
     hints=(
         "Compare with the two steps on paper. Which of the two gradients is off there, and why?",
-        "Now a state of three: what does the way back do that a single number cannot show?",
+        "Now a state of three: what does the backward pass do that a single number cannot show?",
         "delta = (1 - h[t] ** 2) * back; add the outer products; back = W_h.T @ delta.",
     ),
-    notice="A gradient with a slip still goes down for a while, and learns the last steps: nothing "
+    notice="A wrong gradient still lowers the loss for a while, and learns the last steps: nothing "
     "looks broken. Only a comparison, with autograd or with differences, shows it.",
 )

@@ -1,4 +1,4 @@
-"""Exercise ``bert4rec_input``: what BERT4Rec is asked."""
+"""Exercise ``bert4rec_input``: the input of BERT4Rec at test time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def _question(history: list[int], max_length: int, mask: int) -> list[int]:
 
 EXERCISE = Exercise(
     id="bert4rec_input",
-    title="What BERT4Rec is asked",
+    title="The input of BERT4Rec at test time",
     cases=(
         Case(([3, 14, 15], 10, 99), [3, 14, 15, 99]),
         Case(([3, 14, 15, 9, 2, 6], 4, 99), [9, 2, 6, 99], note="longer than max_length"),
@@ -23,7 +23,7 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             lambda history, max_length, mask: history[-max_length:],
-            "Nothing is asked: the mask is missing. Its place is where the next item will stand.",
+            "The mask is missing. It stands where the next item will stand.",
         ),
         KnownWrong(
             lambda history, max_length, mask: [*history[-max_length:], mask],

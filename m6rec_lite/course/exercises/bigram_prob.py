@@ -100,7 +100,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _quotient(_count, lambda s, prefix, word: sum(w == word for _, w in _pairs(s))),
-            "That is P(prefix | word), the condition turned round: divide by how often the prefix "
+            "That is P(prefix | word), the condition reversed: divide by how often the prefix "
             "is followed, not by how often the word follows.",
         ),
         KnownWrong(
@@ -129,7 +129,7 @@ EXERCISE = Exercise(
             lambda sentences, prefix, word: (
                 _count(sentences, prefix, word) / _followed(sentences, prefix, word)
             ),
-            "A prefix that nothing follows divides by zero. Answer 0.0 there, as asked.",
+            "A prefix that nothing follows divides by zero. Return 0.0 there.",
         ),
     ),
     hints=(

@@ -13,10 +13,10 @@ Answer = tuple[np.ndarray, np.ndarray]
 
 def _packed(lengths: list[int]) -> Answer:
     document = np.repeat(np.arange(len(lengths)), lengths)
-    place = np.arange(len(document))
-    mask = (document[:, None] == document) & (place[:, None] >= place)
+    position = np.arange(len(document))
+    mask = (document[:, None] == document) & (position[:, None] >= position)
     starts = np.cumsum(lengths) - lengths
-    return mask, place - np.repeat(starts, lengths)
+    return mask, position - np.repeat(starts, lengths)
 
 
 def _looks_back(lengths: list[int]) -> Answer:
@@ -63,12 +63,12 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _changed(lambda mask: mask | mask.T),
-            "Inside a document everybody sees everybody, later tokens included: such a model reads "
+            "Inside a document each token sees all others, later ones included: such a model reads "
             "the answer.",
         ),
         KnownWrong(
             _changed(lambda mask: ~mask),
-            "Turned round: True is what may be looked at (as in scaled_dot_product_attention).",
+            "Inverted: True is what may be looked at (as in scaled_dot_product_attention).",
         ),
         KnownWrong(
             _changed(lambda mask: mask & ~np.eye(len(mask), dtype=bool)),
@@ -81,13 +81,13 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _looks_back,
-            "The first token of a document sees the last one of the document before: the border "
+            "The first token of a document sees the last one of the document before: the boundary "
             "is off by one.",
         ),
         KnownWrong(
             lambda lengths: (_packed(lengths)[0], np.arange(sum(lengths))),
-            "The mask is right, but positions run on across the border. Each document starts at 0, "
-            "as if it stood alone; else the same text has other vectors behind another.",
+            "The mask is right, but positions run on across the boundary. Each document starts at "
+            "0, as if it stood alone; else the same text has other vectors behind another.",
         ),
         KnownWrong(
             _changed(lambda mask: mask.astype(int)),
@@ -103,9 +103,9 @@ EXERCISE = Exercise(
     hints=(
         "Give every token the number of its document: np.repeat(np.arange(n), lengths).",
         "May look = same document, and not later: two comparisons of a column with a row, and &.",
-        "Position = place minus the place at which its document starts.",
+        "Position = index minus the index at which its document starts.",
     ),
     notice="One row of 5 tokens instead of two padded ones of 3. Real kernels never build this "
-    "square: they are told the borders (`cu_seqlens`), or rows of like length are put together, "
+    "square: they get the boundaries (`cu_seqlens`), or rows of like length are put together, "
     "as `nn.packing` does.",
 )

@@ -84,21 +84,20 @@ _PAPER: Words = {
 }
 _LONG: Words = {("ab", "c", "d"): 4, ("b", "c", "b", "c"): 3, ("x", "b", "c"): 1}
 
+_WORDS: tuple[tuple[Words, str], ...] = (
+    (_PAPER, "u g stands 20 times, u n 16 times"),
+    ({("a", "b"): 1, ("a", "c"): 1, ("c", "d"): 5}, "words count as often as they occur"),
+    ({("b", "a"): 2, ("a", "b"): 2}, "a tie: the first in alphabetical order"),
+    ({("b", "c"): 2, ("c", "a"): 2, ("a", "b"): 2}, "three pairs tie"),
+    (_LONG, "b c stands 7 times; in the first word c follows ab, which is another symbol"),
+    ({("a", "a", "a", "b"): 3}, "a pair that overlaps itself: from the left"),
+    ({("n", "a", "n", "a"): 2, ("x", "y"): 3}, "a pair twice in one word"),
+)
+
 EXERCISE = Exercise(
     id="bpe_merge",
     title="One merge",
-    cases=lambda: tuple(
-        Case(args=(words,), expected=_merge_once(words), note=note)
-        for words, note in (
-            (_PAPER, "u g stands 20 times, u n 16 times"),
-            ({("a", "b"): 1, ("a", "c"): 1, ("c", "d"): 5}, "words count as often as they occur"),
-            ({("b", "a"): 2, ("a", "b"): 2}, "a tie: the first in alphabetical order"),
-            ({("b", "c"): 2, ("c", "a"): 2, ("a", "b"): 2}, "three pairs tie"),
-            (_LONG, "b c stands 7 times; in the first word c follows ab, which is another symbol"),
-            ({("a", "a", "a", "b"): 3}, "a pair that overlaps itself: from the left"),
-            ({("n", "a", "n", "a"): 2, ("x", "y"): 3}, "a pair twice in one word"),
-        )
-    ),
+    cases=tuple(Case((words,), _merge_once(words), note=note) for words, note in _WORDS),
     known_wrong=(
         KnownWrong(
             lambda words: _with(words, _best(_counts(dict.fromkeys(words, 1)))),
@@ -107,8 +106,8 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _once_a_word,
-            "A pair that stands twice in a word is counted once. Count all places, not words that "
-            "have it.",
+            "A pair that stands twice in a word is counted once. Count all occurrences, not words "
+            "that have it.",
         ),
         KnownWrong(
             lambda words: _with(words, _counts(words).most_common(1)[0][0]),
@@ -132,7 +131,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda words: _with(words, _best(_counts(words)), _first_only),
-            "Only the first place in each word is merged. Merge all of them, from the left.",
+            "Only the first occurrence in each word is merged. Merge all of them, from the left.",
         ),
     ),
     hints=(

@@ -60,6 +60,11 @@ EXERCISE = Exercise(
             _bpr(slope=1.0),
             "The slope is 1 whatever the scores: the sigmoid is missing from the chain rule.",
         ),
+        KnownWrong(
+            lambda u, v_i, v_j: (_bpr()(u, v_i, v_j)[0], *_bpr()(v_i - v_j, u, 0 * u)[:2]),
+            "The gradient by v_j is that by u. In the score v_j is multiplied by -u, so its "
+            "gradient is -slope * u.",
+        ),
     ),
     hints=(
         "Let x = u . (v_i - v_j). What is the derivative of -ln sigmoid(x) by x?",

@@ -11,9 +11,9 @@ from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 def _shown(clicks: list[list[int]], purchases: list[list[int]]) -> pd.DataFrame:
     """A table of responses: one row a shown item, a list a slate."""
     rows = [
-        (slate, place, bool(click), bool(bought))
+        (slate, position, bool(click), bool(bought))
         for slate, (row, taken) in enumerate(zip(clicks, purchases, strict=True))
-        for place, (click, bought) in enumerate(zip(row, taken, strict=True))
+        for position, (click, bought) in enumerate(zip(row, taken, strict=True))
     ]
     return pd.DataFrame(rows, columns=["slate_id", "position", "clicked", "purchased"])
 
@@ -94,6 +94,13 @@ EXERCISE = Exercise(
             ),
             "The spread is divided by n. Around a mean taken from the same n values it must be "
             "n - 1: numpy wants std(ddof=1); pandas does that by itself.",
+        ),
+        KnownWrong(
+            lambda responses: (
+                float(_by_slate(responses).mean()),
+                1.96 * _rate_and_error(_by_slate(responses))[1],
+            ),
+            "That is 1.96 standard errors, half of a 95 % interval. Return one standard error.",
         ),
     ),
     hints=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -103,16 +103,18 @@ def _plain(value: Any) -> Any:
         return set(value)
     if isinstance(value, np.str_ | np.bytes_):
         return value.item()
-    if isinstance(value, Number | np.generic | np.ndarray | list | tuple):
+    if isinstance(value, str | bytes):
+        return value
+    if isinstance(value, Number | np.generic | np.ndarray | Sequence):
         try:
             array = np.asarray(value)
         except ValueError:  # a nest whose parts differ in length
-            return list(value)
+            return [*value] if isinstance(value, Sequence) else value
         if array.dtype.kind == "b":
             return array
         if array.dtype.kind in "iufc":
             return array.astype(complex if array.dtype.kind == "c" else float)
-        return list(value) if isinstance(value, list | tuple) else array.tolist()
+        return list(value) if isinstance(value, Sequence) else array.tolist()
     return value
 
 
@@ -136,6 +138,7 @@ def shorten(value: Any, limit: int = 240) -> str:
         value = value.toarray()
     if isinstance(value, np.ndarray):
         digits = np.array2string(value, precision=4, threshold=24, separator=", ")
+        digits = " ".join(digits.split())
         text = digits if value.ndim == 0 else f"array of shape {value.shape}: {digits}"
     elif isinstance(value, float | np.floating):
         text = f"{float(value):.6g}"
@@ -143,6 +146,8 @@ def shorten(value: Any, limit: int = 240) -> str:
         text = repr(value.item())
     elif callable(value) and hasattr(value, "__name__"):
         text = f"the function {value.__name__}"
+    elif isinstance(value, list | tuple) and any(isinstance(x, np.ndarray) for x in value):
+        text = f"({', '.join(shorten(part, limit // len(value)) for part in value)})"
     elif isinstance(value, pd.DataFrame):
         text = f"table of {len(value)} rows and columns {list(value.columns)}"
     else:

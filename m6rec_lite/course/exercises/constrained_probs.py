@@ -53,7 +53,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda logits, allowed: _constrained(logits, ~allowed | allowed.all()),
-            "The mask is turned round: `allowed` is True where a token may come.",
+            "The mask is inverted: `allowed` is True where a token may come.",
         ),
         KnownWrong(
             lambda logits, allowed: softmax(np.where(allowed, logits, -1.0)),

@@ -94,5 +94,5 @@ EXERCISE = Exercise(
         "Count the second members of the set with a Counter; divide by the size of the set.",
     ),
     notice="'francisco' and 'is' each occur twice, after one word only; 'like' occurs twice after "
-    "two different words, and is twice as likely in a place that nobody has seen.",
+    "two different words, and is twice as likely in a context that was never seen.",
 )

@@ -1,4 +1,4 @@
-"""Exercise ``count_sessions``: sittings in a history."""
+"""Exercise ``count_sessions``: sessions in a history."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MINUTE = 60
 
 EXERCISE = Exercise(
     id="count_sessions",
-    title="Sittings in a history",
+    title="Sessions in a history",
     cases=(
         Case(
             args=([0, 5 * _MINUTE, 7 * _MINUTE],), expected=1, note="three events, close together"
@@ -28,14 +28,14 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             lambda times, pause=1800: int((np.diff(np.sort(times)) > pause).sum()),
-            "That counts the pauses. One long pause separates two sittings: add one (unless the "
+            "That counts the pauses. One long pause separates two sessions: add one (unless the "
             "history is empty).",
         ),
         KnownWrong(
             lambda times, pause=1800: (
                 0 if len(times) == 0 else 1 + int((np.diff(np.sort(times)) >= pause).sum())
             ),
-            "A gap of exactly `pause` seconds does not begin a new sitting: `>`, not `>=`.",
+            "A gap of exactly `pause` seconds does not begin a new session: `>`, not `>=`.",
         ),
         KnownWrong(
             lambda times, pause=1800: (
@@ -62,7 +62,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda times, pause=1800: 1 + int((np.diff(np.sort(times)) > pause).sum()),
-            "A history without events has no sitting: answer 0 for an empty list.",
+            "A history without events has no session: answer 0 for an empty list.",
         ),
         KnownWrong(
             lambda times, pause=1800: (
@@ -73,9 +73,9 @@ EXERCISE = Exercise(
     ),
     hints=(
         "np.diff of the sorted timestamps gives the gaps between neighbours, in seconds.",
-        "How many gaps are longer than `pause`? Each of them begins a new sitting.",
+        "How many gaps are longer than `pause`? Each of them begins a new session.",
         "One more than that, unless there are no events at all.",
     ),
     notice="Half an hour is a convention, not a truth: try other pauses on a real history. What "
-    "happens within a sitting hangs together far more than what happens across two.",
+    "happens within a session hangs together far more than what happens across two.",
 )

@@ -66,96 +66,8 @@ from m6rec_lite.course.exercises.comparison import difference, shorten
 
 NOT_ATTEMPTED, INCORRECT, CORRECT = "not attempted", "incorrect", "correct"
 
-
-class Wrong(Exception):
-    """An answer is not right.
-
-    Args:
-        message: the likely mistake, by name; "" where it is unknown.
-        inputs: what the function was called with.
-        output: what it returned.
-        expected: what it should have returned.
-        difference: the first difference between the two.
-    """
-
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        inputs: Any = "",
-        output: Any = "",
-        expected: Any = "",
-        difference: str = "",
-    ) -> None:
-        super().__init__(message)
-        self.message, self.difference = message, difference
-        self.inputs, self.output, self.expected = (
-            part if isinstance(part, str) else shorten(part) for part in (inputs, output, expected)
-        )
-
-
-@dataclass(frozen=True)
-class KnownWrong:
-    """A usual mistake: an answer that makes it, and the message for a learner who makes it."""
-
-    answer: Any
-    message: str
-
-
-@dataclass(frozen=True)
-class Case:
-    """One input and the expected result.
-
-    Attributes:
-        args: positional arguments, copied before each call.
-        expected: what the function should return.
-        kwargs: keyword arguments.
-        note: what is special about this input, shown with it.
-    """
-
-    args: tuple[Any, ...]
-    expected: Any
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    note: str = ""
-
-    def describe(self, name: str, answer: Callable[..., Any]) -> str:
-        """Write the input as a call of ``name``, with the parameter names of the answer."""
-        try:
-            named = inspect.signature(answer).bind(*self.args, **self.kwargs).arguments
-            parts = [f"{parameter}={shorten(value)}" for parameter, value in named.items()]
-        except (TypeError, ValueError):  # it takes other arguments, or has no signature
-            parts = [*map(shorten, self.args)]
-            parts += [f"{parameter}={shorten(value)}" for parameter, value in self.kwargs.items()]
-        return f"{name}({', '.join(parts)})" + (f"  ({self.note})" if self.note else "")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a call gave: a value, or the error it raised."""
-
-    value: Any
-    error: Exception | None = None
-
-    def __str__(self) -> str:
-        if self.error is not None:
-            return f"{type(self.error).__name__}: {self.error}"
-        return shorten(self.value) if self.value is not None else "None (is a `return` missing?)"
-
-    def agrees(self, other: Outcome, tolerance: float) -> bool:
-        """Return whether two calls gave the same value, or raised the same error."""
-        if self.error is not None or other.error is not None:
-            return repr(self.error) == repr(other.error)
-        return not difference(self.value, other.value, tolerance)
-
-
-def call(function: Callable[..., Any], case: Case) -> Outcome:
-    """Call a function on a copy of the case's input; ``NotImplementedError`` passes through."""
-    try:
-        return Outcome(function(*copy.deepcopy(case.args), **copy.deepcopy(dict(case.kwargs))))
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        return Outcome(None, error)
+#: A longer call is shown with one argument on each line.
+LINE_LENGTH = 100
 
 
 @dataclass(frozen=True)
@@ -198,13 +110,99 @@ class Verdict:
     def _repr_html_(self) -> str:
         colour = {NOT_ATTEMPTED: "#767676", INCORRECT: "#D55E00", CORRECT: "#0072B2"}[self.outcome]
         rows = "".join(
-            f"<div><b>{label}:</b> {escape(text).replace(chr(10), '<br>')}</div>"
+            f'<div style="white-space:pre-wrap"><b>{label}:</b> {escape(text)}</div>'
             for label, text in self.lines()
         )
         return (
             f'<div style="border-left:4px solid {colour};padding:2px 10px">'
             f"<b>{self.outcome.capitalize()}</b>{rows}</div>"
         )
+
+
+class Wrong(Exception):
+    """An answer is not right; the arguments are those of ``Verdict``, in words or as values."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        inputs: Any = "",
+        output: Any = "",
+        expected: Any = "",
+        difference: str = "",
+    ) -> None:
+        super().__init__(message)
+        inputs, output, expected = (
+            part if isinstance(part, str) else shorten(part) for part in (inputs, output, expected)
+        )
+        self.verdict = Verdict(INCORRECT, message, inputs, output, expected, difference)
+
+
+@dataclass(frozen=True)
+class KnownWrong:
+    """A usual mistake: an answer that makes it, and the message for a learner who makes it."""
+
+    answer: Any
+    message: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input and the expected result.
+
+    Attributes:
+        args: positional arguments, copied before each call.
+        expected: what the function should return.
+        kwargs: keyword arguments.
+        note: what is special about this input, shown with it.
+    """
+
+    args: tuple[Any, ...]
+    expected: Any
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    def describe(self, name: str, answer: Callable[..., Any]) -> str:
+        """Write the input as a call of ``name``, with the parameter names of the answer."""
+        try:
+            named = inspect.signature(answer).bind(*self.args, **self.kwargs).arguments
+            parts = [f"{parameter}={shorten(value)}" for parameter, value in named.items()]
+        except (TypeError, ValueError):  # it takes other arguments, or has no signature
+            parts = [*map(shorten, self.args)]
+            parts += [f"{parameter}={shorten(value)}" for parameter, value in self.kwargs.items()]
+        call = f"{name}({', '.join(parts)})"
+        if len(call) > LINE_LENGTH:
+            call = "\n".join([f"{name}(", *(f"    {part}," for part in parts), ")"])
+        return call + (f"  ({self.note})" if self.note else "")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call gave: a value, or the error it raised."""
+
+    value: Any
+    error: Exception | None = None
+
+    def __str__(self) -> str:
+        if self.error is not None:
+            return f"{type(self.error).__name__}: {self.error}"
+        return shorten(self.value) if self.value is not None else "None (is a `return` missing?)"
+
+    def agrees(self, other: Outcome, tolerance: float) -> bool:
+        """Return whether two calls gave the same value, or raised the same error."""
+        if self.error is not None or other.error is not None:
+            return repr(self.error) == repr(other.error)
+        return not difference(self.value, other.value, tolerance)
+
+
+def call(function: Callable[..., Any], case: Case) -> Outcome:
+    """Call a function on a copy of the case's input; ``NotImplementedError`` passes through."""
+    try:
+        return Outcome(function(*copy.deepcopy(case.args), **copy.deepcopy(dict(case.kwargs))))
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        return Outcome(None, error)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,14 +249,7 @@ class Exercise:
         except NotImplementedError:
             return to_do
         except Wrong as wrong:
-            return Verdict(
-                INCORRECT,
-                wrong.message,
-                wrong.inputs,
-                wrong.output,
-                wrong.expected,
-                wrong.difference,
-            )
+            return wrong.verdict
         except Exception as error:
             return Verdict(INCORRECT, output=f"{type(error).__name__}: {error}")
         return Verdict(CORRECT, self.notice)
@@ -269,6 +260,8 @@ class Exercise:
 
     def _check_value(self, answer: Any) -> None:
         """Raise ``Wrong`` unless the answer is the expected value, without showing that value."""
+        if isinstance(answer, str):
+            answer = answer.strip().lower()
         if difference(answer, self.expected, self.tolerance):
             messages = (
                 known.message

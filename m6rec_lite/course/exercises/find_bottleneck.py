@@ -116,7 +116,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda rows: _largest(rows, lambda row: row.own),
-            "Time that is hidden behind other work delays nobody: take `hidden` off.",
+            "Time that is hidden behind other work delays nothing: take `hidden` off.",
         ),
         KnownWrong(
             lambda rows: max(map(Row._make, rows), key=lambda row: row.own - row.hidden).kind,
@@ -147,5 +147,5 @@ EXERCISE = Exercise(
         "A dict of sums, and max(sums, key=sums.get).",
     ),
     notice="A: more workers, or tokens written once to a file. B: a compiled graph, larger "
-    "batches. C: fewer bytes, a faster wire, or fewer devices. Buying a faster card mends none.",
+    "batches. C: fewer bytes, a faster wire, or fewer devices. A faster card helps none of them.",
 )

@@ -1,4 +1,4 @@
-"""Exercise ``fold_in``: fold somebody in."""
+"""Exercise ``fold_in``: fold in a new user."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def _mean_vector(taken, y, alpha, lam):
 
 EXERCISE = Exercise(
     id="fold_in",
-    title="Fold somebody in",
+    title="Fold in a new user",
     cases=(
         Case(
             args=([0], np.array([[1.0], [0.5], [0.0]]), 3.0, 1.0),
             expected=[4 / 5.25],
-            note="the case worked out in chapter 03",
+            note="the case worked out in the lesson",
         ),
         Case(args=([1, 4], _Y, 5.0, 0.5), expected=_folded()([1, 4], _Y, 5.0, 0.5)),
         Case(
@@ -43,7 +43,7 @@ EXERCISE = Exercise(
             expected=_folded()([2, 3, 6], _Y, 0.5, 4.0),
             note="little confidence, much penalty",
         ),
-        Case(args=([], _Y, 5.0, 0.5), expected=np.zeros(3), note="somebody new"),
+        Case(args=([], _Y, 5.0, 0.5), expected=np.zeros(3), note="no history"),
     ),
     known_wrong=(
         KnownWrong(

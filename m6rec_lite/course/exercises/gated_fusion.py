@@ -10,9 +10,9 @@ from scipy.special import expit, softmax
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 
-def _gated(title, description, there, W, c, decide=expit, blank=0.0) -> np.ndarray:
+def _gated(title, description, there, W, c, *, decide=expit) -> np.ndarray:
     """The right answer; with another way to decide, a wrong one."""
-    description = np.where(there[:, None], description, blank)
+    description = np.where(there[:, None], description, 0.0)
     g = decide(np.concatenate([title, description], axis=1) @ W + c)
     return np.where(there[:, None], g * title + (1 - g) * description, title)
 
@@ -92,22 +92,22 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _turned,
-            "The gate is turned round: g weighs the title and 1 - g the description.",
+            "The gate is inverted: g weighs the title and 1 - g the description.",
         ),
         KnownWrong(
-            lambda *given: _gated(*given, decide=lambda x: softmax(x, axis=1)),
+            lambda *a: _gated(*a, decide=lambda x: softmax(x, axis=1)),
             "A softmax over dimensions makes them compete with each other. Each decides for "
             "itself: a sigmoid.",
         ),
         KnownWrong(
-            lambda *given: _gated(*given, decide=lambda x: x),
+            lambda *a: _gated(*a, decide=lambda x: x),
             "The sigmoid is missing: g must lie between 0 and 1.",
         ),
         KnownWrong(
             lambda title, description, there, W, c: np.where(
                 there[:, None], (title + np.nan_to_num(description)) / 2, title
             ),
-            "That is the plain mean: the gate is not asked.",
+            "That is the plain mean: the gate is not used.",
         ),
         KnownWrong(
             _dropped,
@@ -120,7 +120,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _absent_if(lambda description: (description == 0) | np.isnan(description)),
-            "A description of zeros is taken for a missing one. Zeros are numbers like others: ask "
+            "A description of zeros is taken for a missing one. Zeros are numbers like others: use "
             "`there`.",
         ),
     ),

@@ -24,30 +24,30 @@ def _gru(
     b_i: np.ndarray,
     b_h: np.ndarray,
     *,
-    slip: str = "",
+    mistake: str = "",
 ) -> np.ndarray:
-    """A GRU step in torch's order of maps; ``slip`` names a mistake to make."""
+    """A GRU step in torch's order of maps; ``mistake`` names a mistake to make."""
     x_r, x_z, x_n = np.split(W_i @ x + b_i, 3)
     h_r, h_z, h_n = np.split(W_h @ h + b_h, 3)
     r, z = _sigmoid(x_r + h_r), _sigmoid(x_z + h_z)
-    if slip == "order":
+    if mistake == "order":
         r, z = z, r
     inside = x_n + r * h_n
-    if slip == "no reset":
+    if mistake == "no reset":
         inside = x_n + h_n
-    if slip == "reset inside":
+    if mistake == "reset inside":
         inside = x_n + np.split(W_h @ (r * h) + b_h, 3)[2]
-    if slip == "reset both":
+    if mistake == "reset both":
         inside = r * (x_n + h_n)
-    n = _sigmoid(inside) if slip == "sigmoid" else np.tanh(inside)
-    if slip == "keep":
+    n = _sigmoid(inside) if mistake == "sigmoid" else np.tanh(inside)
+    if mistake == "keep":
         return z * n + (1 - z) * h
     return (1 - z) * n + z * h
 
 
-def _slip(name: str) -> Callable[..., Any]:
+def _with(name: str) -> Callable[..., Any]:
     """The step with one mistake."""
-    return lambda x, h, W_i, W_h, b_i, b_h: _gru(x, h, W_i, W_h, b_i, b_h, slip=name)
+    return lambda x, h, W_i, W_h, b_i, b_h: _gru(x, h, W_i, W_h, b_i, b_h, mistake=name)
 
 
 _STEP = (
@@ -77,30 +77,30 @@ EXERCISE = Exercise(
     ),
     known_wrong=(
         KnownWrong(
-            _slip("keep"),
-            "The gate z is turned round: here z is the share of the old state that is kept, and "
+            _with("keep"),
+            "The gate z is inverted: here z is the share of the old state that is kept, and "
             "1 - z takes what is new. (Some papers write it the other way; torch does not.)",
         ),
         KnownWrong(
-            _slip("order"),
+            _with("order"),
             "The gates are taken in the wrong order: the three maps lie one upon another as r, z, "
             "n.",
         ),
         KnownWrong(
-            _slip("no reset"),
+            _with("no reset"),
             "The gate r is not used: it scales what the old state says to n.",
         ),
         KnownWrong(
-            _slip("reset inside"),
+            _with("reset inside"),
             "r scales the state before its map. So it was first published; here, as in torch, it "
             "scales W_h h + b_h.",
         ),
         KnownWrong(
-            _slip("reset both"),
+            _with("reset both"),
             "r scales the input too. It belongs to W_h h + b_h alone.",
         ),
         KnownWrong(
-            _slip("sigmoid"),
+            _with("sigmoid"),
             "What is new comes from a sigmoid, which is never negative: n is a tanh, only gates "
             "are sigmoids.",
         ),
@@ -110,6 +110,6 @@ EXERCISE = Exercise(
         "r and z are sigmoids of sums; n is the tanh of x's part plus r times h's part.",
         "The new state is (1 - z) * n + z * h.",
     ),
-    notice="With all weights 0 half of the state is lost at each step: that is the fresh gate of "
-    "part 4. A large bias of z keeps everything, and a gradient travels along what is kept.",
+    notice="With all weights 0 half of the state is lost at each step: that is a fresh gate. "
+    "A large bias of z keeps everything, and a gradient travels along what is kept.",
 )

@@ -21,8 +21,8 @@ def _stack(*users: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarra
 def _full_hits(
     scores: np.ndarray, seen: np.ndarray, targets: np.ndarray, k: int = 10, edge: int = 0
 ) -> float:
-    mine = scores[np.arange(len(targets)), targets][:, None]
-    return float(np.mean(((scores > mine) & ~seen).sum(axis=1) < k + edge))
+    target_scores = scores[np.arange(len(targets)), targets][:, None]
+    return float(np.mean(((scores > target_scores) & ~seen).sum(axis=1) < k + edge))
 
 
 def _sampled_hits(
@@ -32,8 +32,8 @@ def _sampled_hits(
     hits = []
     for row, taken, target in zip(scores, seen, targets, strict=True):
         pool = np.flatnonzero(~taken & (np.arange(len(row)) != target))
-        rivals = rng.choice(pool, size=min(sample, len(pool)), replace=False)
-        hits.append((row[rivals] > row[target]).sum() < k)
+        negatives = rng.choice(pool, size=min(sample, len(pool)), replace=False)
+        hits.append((row[negatives] > row[target]).sum() < k)
     return float(np.mean(hits))
 
 

@@ -55,7 +55,7 @@ def _log_q_cases() -> tuple[Case, ...]:
     table = draw.normal(size=(4, 4)).round(1)  # people and items: copies have equal columns
     rows = (
         (np.zeros((2, 4)), [0, 1], [0.75, 0.25], "all cosines are 0"),
-        (np.zeros((4, 4)), [0, 0, 0, 1], [0.75, 0.25], "the chapter's a, a, a, b: ln 2"),
+        (np.zeros((4, 4)), [0, 0, 0, 1], [0.75, 0.25], "the lesson's a, a, a, b: ln 2"),
         (table, [0, 2, 1, 3], [0.5, 0.2, 0.2, 0.1], "four items"),
         (table, [0, 0, 1, 0], [0.8, 0.2], "three people have one item"),
         (table, [1, 2, 1, 0], [0.7, 0.2, 0.1], "a rare item comes twice"),
@@ -63,8 +63,8 @@ def _log_q_cases() -> tuple[Case, ...]:
     cases = []
     for cosines, who, shares, note in rows:
         item = np.array(who)
-        given = (cosines[:, item], item, np.array(shares))
-        cases.append(Case(given, _loss(*given), note=note))
+        args = (cosines[:, item], item, np.array(shares))
+        cases.append(Case(args, _loss(*args), note=note))
     return tuple(cases)
 
 
@@ -75,7 +75,7 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             _as_it_was_found,
-            "That is the loss as it was found: ln q is added, and a second copy of the right item "
+            "That is the faulty loss unchanged: ln q is added, and a second copy of the right item "
             "is a wrong answer.",
         ),
         KnownWrong(
@@ -135,5 +135,5 @@ EXERCISE = Exercise(
         "divide by the weights of the whole row.",
     ),
     notice="The package computes the same from one column for each different item, whose weight is "
-    "its count divided by the count to be expected, c / (n q): the chapter's formula.",
+    "its count divided by the count to be expected, c / (n q): the lesson's formula.",
 )

@@ -59,8 +59,8 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             lambda nats, kind, weights: float(nats.mean()),
-            "That is the mean over all tokens: whoever has more of them gets more say, and the "
-            "weights none. Average each objective over its own tokens first.",
+            "That is the mean over all tokens: an objective with more of them counts more, and the "
+            "weights do not count. Average each objective over its own tokens first.",
         ),
         KnownWrong(
             lambda nats, kind, weights: float((weights[kind] * nats).sum() / weights[kind].sum()),
@@ -83,7 +83,7 @@ EXERCISE = Exercise(
             lambda nats, kind, weights: float(
                 np.mean([nats[kind == k].mean() for k in np.unique(kind)])
             ),
-            "That is the plain mean of the objectives: the weights are not asked.",
+            "That is the plain mean of the objectives: the weights are not used.",
         ),
         KnownWrong(
             lambda nats, kind, weights: float((weights[kind] * nats).sum() / weights.sum()),
@@ -114,6 +114,6 @@ EXERCISE = Exercise(
         "nats[kind == k].mean() is one objective's; is there always a token of it?",
         "Divide by the sum of the weights of those objectives that are in the batch.",
     ),
-    notice="Weights are the only place where it is said what matters. Log each objective apart all "
+    notice="The weights alone say what matters. Log each objective apart all "
     "the same: a falling sum can hide one that rises.",
 )

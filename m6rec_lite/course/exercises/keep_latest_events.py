@@ -16,7 +16,8 @@ def _oldest(person: int, events: list[int], room: int) -> list[int]:
 
 
 def _whatever_fits(person: int, events: list[int], room: int) -> list[int]:
-    kept, left = [], room - person
+    kept: list[int] = []
+    left = room - person
     for cost in reversed(events):
         if cost <= left:
             kept.insert(0, cost)
@@ -34,7 +35,7 @@ EXERCISE = Exercise(
     id="keep_latest_events",
     title="Keep the latest events, whole",
     cases=(
-        Case((10, [12, 9, 14, 8], 40), [14, 8], note="the chapter's"),
+        Case((10, [12, 9, 14, 8], 40), [14, 8], note="the lesson's"),
         Case((10, [5, 8, 22], 40), [8, 22], note="they fill the room to the last token"),
         Case((10, [5, 8, 7], 40), [5, 8, 7], note="all of them fit"),
         Case((10, [3, 30, 5], 20), [5], note="a long event between short ones"),
@@ -75,7 +76,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda person, events, room: _latest(person, events, room)[::-1],
-            "The order is turned round: oldest first.",
+            "The order is reversed: oldest first.",
         ),
     ),
     hints=(

@@ -8,8 +8,10 @@ from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 
 def _off_by_one(states: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    places = np.minimum(np.asarray(lengths), states.shape[1] - 1)
-    return np.where(np.asarray(lengths)[:, None] > 0, states[np.arange(len(states)), places], 0.0)
+    positions = np.minimum(np.asarray(lengths), states.shape[1] - 1)
+    return np.where(
+        np.asarray(lengths)[:, None] > 0, states[np.arange(len(states)), positions], 0.0
+    )
 
 
 def _wrapped(states: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -56,17 +58,17 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             lambda states, lengths: states[:, -1],
-            "The last *place* is read, which for a short row is padding: the network has gone on "
-            "over the pads.",
+            "The last *position* is read, which for a short row is padding: the network has gone "
+            "on over the pads.",
         ),
         KnownWrong(
             _off_by_one,
-            "Off by one: a row of length n ends at place n - 1. Place n is its first pad.",
+            "Off by one: a row of length n ends at position n - 1. Position n is its first pad.",
         ),
         KnownWrong(
             _wrapped,
             "Right for real rows. For an empty one, length - 1 is -1, and Python reads the last "
-            "place: a pad. It shall be zeros.",
+            "position: a pad. It shall be zeros.",
         ),
         KnownWrong(
             lambda states, lengths: states[:, np.max(lengths) - 1],
@@ -74,7 +76,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _mean,
-            "That is the mean of the states. Only the last one is asked: it has read everything.",
+            "That is the mean of the states. Return only the last one: it has read everything.",
         ),
         KnownWrong(
             lambda states, lengths: np.stack(
@@ -83,7 +85,7 @@ EXERCISE = Exercise(
                     for row, n in zip(states, lengths, strict=True)
                 ]
             ),
-            "That is the largest number of each dimension over time. Only the last state is asked.",
+            "That is the largest number of each dimension over time. Return only the last state.",
         ),
         KnownWrong(
             lambda states, lengths: states[:, 0],
@@ -91,8 +93,8 @@ EXERCISE = Exercise(
         ),
     ),
     hints=(
-        "At which place is the last real state of a row of length 2?",
-        "states[np.arange(batch), lengths - 1] picks one place of each row.",
+        "At which position is the last real state of a row of length 2?",
+        "states[np.arange(batch), lengths - 1] picks one position of each row.",
         "np.where(lengths[:, None] > 0, ..., 0.0) takes care of empty rows.",
     ),
     notice="`Recurrent(x, lengths=...)` and torch's packed sequences return exactly this state, "

@@ -26,7 +26,7 @@ def _honest_sum(x: np.ndarray) -> np.ndarray:
     return np.tanh(np.cumsum(x, axis=0))
 
 
-def _place_only(x: np.ndarray) -> np.ndarray:
+def _position_only(x: np.ndarray) -> np.ndarray:
     return np.ones_like(x) * np.arange(len(x))[:, None]
 
 
@@ -43,7 +43,7 @@ def _last_but_one(n: int) -> np.ndarray:
 
 
 def _one_sees(row: int, seen: int) -> Callable[[int], np.ndarray]:
-    """A causal mask, but for one row that sees one later place."""
+    """A causal mask, but for one row that sees one later position."""
 
     def mask(n: int) -> np.ndarray:
         allowed = np.tri(n, dtype=bool)
@@ -54,67 +54,75 @@ def _one_sees(row: int, seen: int) -> Callable[[int], np.ndarray]:
     return mask
 
 
-#: What is told when a test gets a model wrong, the models, and whether they leak. The first
-#: model that a test gets wrong names the mistake, so the plainest come first.
-_MODELS: tuple[tuple[str, Model, bool], ...] = (
+#: Name of each model, the model, and the message for a test that misses its leak; "" where there
+#: is none. The first model that a test gets wrong names the mistake, so the plainest come first.
+_MODELS: tuple[tuple[str, Model, str], ...] = (
     (
         "attention without any mask",
         _with_mask(lambda n: np.ones((n, n), dtype=bool)),
-        True,
+        "Your test finds no leak in attention without a mask. Change the inputs from some position "
+        "on, and compare the outputs before that position.",
     ),
-    ("honest causal attention", _with_mask(lambda n: np.tri(n, dtype=bool)), False),
-    ("a running sum of the past", _honest_sum, False),
-    ("a model that looks at nothing but the place", _place_only, False),
+    ("honest causal attention", _with_mask(lambda n: np.tri(n, dtype=bool)), ""),
+    ("a running sum of the past", _honest_sum, ""),
+    ("a model that looks at nothing but the position", _position_only, ""),
     (
-        "a mask that is off by one: every place sees its next",
+        "a mask that is off by one: every position sees its next",
         _with_mask(lambda n: np.tri(n, k=1, dtype=bool)),
-        True,
+        "Your test misses a mask that is off by one. It shows only at the boundary: compare the "
+        "output right before the first changed position.",
     ),
-    ("a mask whose last row but one sees the last place", _with_mask(_last_but_one), True),
-    ("a mask whose first row sees everything", _with_mask(_first_sees_all), True),
+    (
+        "a mask whose last row but one sees the last position",
+        _with_mask(_last_but_one),
+        "Your test misses a leak at the end of the row. Try every position t from 1 to the last.",
+    ),
+    (
+        "a mask whose first row sees everything",
+        _with_mask(_first_sees_all),
+        "Your test misses a leak at the first position. Compare all outputs before the change, "
+        "from position 0 on.",
+    ),
     (
         "a running sum, less a hundredth of its mean over time",
         lambda x: _honest_sum(x) - 0.01 * _honest_sum(x).mean(axis=0),
-        True,
+        "Your test misses a mean over time, which carries a little of every input to every "
+        "position: any change at all is a leak.",
     ),
-    ("a mask whose place 0 sees place 1", _with_mask(_one_sees(0, 1)), True),
-    ("a mask whose place 0 sees place 2", _with_mask(_one_sees(0, 2)), True),
-    ("a mask whose place 1 sees place 3", _with_mask(_one_sees(1, 3)), True),
+    (
+        "a mask whose position 0 sees position 1",
+        _with_mask(_one_sees(0, 1)),
+        "Your test misses a leak between the first two positions. To change the last input alone "
+        "is not enough: try every position t from 1 on.",
+    ),
+    (
+        "a mask whose position 0 sees position 2",
+        _with_mask(_one_sees(0, 2)),
+        "Your test misses a leak over two positions. Take sequences of six or more, and compare "
+        "all outputs before the change, not only the one right before it.",
+    ),
+    (
+        "a mask whose position 1 sees position 3",
+        _with_mask(_one_sees(1, 3)),
+        "Your test misses a leak from position 3 to position 1. Try every position t, and compare "
+        "all outputs before it.",
+    ),
 )
-MISSED = {
-    "attention without any mask": "Your test finds no leak in attention without a mask. Change the "
-    "inputs from some place on, and compare the outputs before that place.",
-    "a mask that is off by one: every place sees its next": "Your test misses a mask that is off "
-    "by one. It shows only at the border: compare the output right before the first changed place.",
-    "a mask whose last row but one sees the last place": "Your test misses a leak at the end of "
-    "the row. Try every place t from 1 to the last.",
-    "a mask whose first row sees everything": "Your test misses a leak at the first place. Compare "
-    "all outputs before the change, from place 0 on.",
-    "a running sum, less a hundredth of its mean over time": "Your test misses a mean over time, "
-    "which carries a little of every input to every place: any change at all is a leak.",
-    "a mask whose place 0 sees place 1": "Your test misses a leak between the first two places. "
-    "To change the last input alone is not enough: try every place t from 1 on.",
-    "a mask whose place 0 sees place 2": "Your test misses a leak over two places. Take sequences "
-    "of six or more, and compare all outputs before the change, not only the one right before it.",
-    "a mask whose place 1 sees place 3": "Your test misses a leak from place 3 to place 1. Try "
-    "every place t, and compare all outputs before it.",
-}
-ACCUSED = (
+_ACCUSED = (
     "Your test accuses an honest model. Compare the model's outputs on two inputs that differ from "
-    "some place on, and leave out the outputs at and after it: those may change."
+    "some position on, and leave out the outputs at and after it: those may change."
 )
 
 
 def _judge_test(leaks_future: Callable[[Model], bool]) -> None:
     if not callable(leaks_future):
         raise Wrong("Pass the function itself, without calling it.", output=leaks_future)
-    for name, model, leaks in _MODELS:
-        found = leaks_future(model)
-        if not isinstance(found, bool | np.bool_):
-            raise Wrong("Return True or False.", inputs=name, output=found, expected=leaks)
-        if bool(found) != leaks:
-            told = MISSED[name] if leaks else ACCUSED
-            raise Wrong(told, inputs=name, output=bool(found), expected=leaks)
+    for name, model, missed in _MODELS:
+        answer, leaks = leaks_future(model), bool(missed)
+        if not isinstance(answer, bool | np.bool_):
+            raise Wrong("Return True or False.", inputs=name, output=answer, expected=leaks)
+        if bool(answer) != leaks:
+            raise Wrong(missed or _ACCUSED, inputs=name, output=bool(answer), expected=leaks)
 
 
 EXERCISE = Exercise(
@@ -122,7 +130,7 @@ EXERCISE = Exercise(
     title="Change the future, watch the past",
     check=_judge_test,
     hints=(
-        "Make x of shape (6, 4) at random, copy it, and draw the copy anew from place t on.",
+        "Make x of shape (6, 4) at random, copy it, and draw the copy anew from position t on.",
         "What may differ: outputs at t and after. What may not: outputs at 0 to t - 1.",
         "for t in range(1, 6): compare model(x)[:t] with model(changed)[:t] by np.allclose.",
     ),

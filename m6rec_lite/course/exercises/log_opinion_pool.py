@@ -35,10 +35,10 @@ EXERCISE = Exercise(
             note=note,
         )
         for n, weights, note in (
-            (2, [1.0, 1.0], "the experts of the chapter"),
+            (2, [1.0, 1.0], "the lesson's experts"),
             (2, [1.0, 0.5], "the second speaks more softly"),
             (1, [1.0], "one expert alone is right"),
-            (2, [0.0, 0.0], "nobody has a say"),
+            (2, [0.0, 0.0], "all weights are 0"),
         )
     ),
     known_wrong=(
@@ -83,5 +83,5 @@ EXERCISE = Exercise(
         "np.exp of that, divided by its sum. `weights @ (np.log(experts) - np.log(base))` adds up.",
     ),
     notice="With one expert of weight 1 the base cancels and the expert is right; with weight 0 "
-    "nobody speaks and popularity is left. That is back-off again, by another door.",
+    "only popularity is left. That is back-off again.",
 )

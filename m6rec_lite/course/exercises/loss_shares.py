@@ -6,55 +6,66 @@ from collections.abc import Mapping
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
-Given = Mapping[str, float]
+Weights = Mapping[str, float]
 
 
-def _shares(alpha: float, beta: float, tasks: Given, finetune: Given) -> dict[str, float]:
+def _shares(alpha: float, beta: float, tasks: Weights, finetune: Weights) -> dict[str, float]:
     """The right answer: weighted means in each part, and the parts added."""
-    found = {"adapt": beta}
+    shares = {"adapt": beta}
     for part, among in ((alpha, tasks), (1.0, finetune)):
         for name, weight in among.items():
-            found[name] = found.get(name, 0.0) + part * weight / sum(among.values())
-    return found
+            shares[name] = shares.get(name, 0.0) + part * weight / sum(among.values())
+    return shares
 
 
-def _unnormalised(alpha: float, beta: float, tasks: Given, finetune: Given) -> dict[str, float]:
-    found = {"adapt": beta} | {name: alpha * weight for name, weight in tasks.items()}
+def _unnormalised(alpha: float, beta: float, tasks: Weights, finetune: Weights) -> dict[str, float]:
+    shares = {"adapt": beta} | {name: alpha * weight for name, weight in tasks.items()}
     for name, weight in finetune.items():
-        found[name] = found.get(name, 0.0) + weight
-    return found
+        shares[name] = shares.get(name, 0.0) + weight
+    return shares
 
 
-def _overwritten(alpha: float, beta: float, tasks: Given, finetune: Given) -> dict[str, float]:
+def _overwritten(alpha: float, beta: float, tasks: Weights, finetune: Weights) -> dict[str, float]:
     first = _shares(alpha, beta, tasks, {})
     return first | {n: w / sum(finetune.values()) for n, w in finetune.items()}
 
 
-def _alpha_on_both(alpha: float, beta: float, tasks: Given, finetune: Given) -> dict[str, float]:
-    found = _shares(alpha, beta, tasks, {})
+def _alpha_on_both(
+    alpha: float, beta: float, tasks: Weights, finetune: Weights
+) -> dict[str, float]:
+    shares = _shares(alpha, beta, tasks, {})
     for name, weight in finetune.items():
-        found[name] = found.get(name, 0.0) + alpha * weight / sum(finetune.values())
-    return found
+        shares[name] = shares.get(name, 0.0) + alpha * weight / sum(finetune.values())
+    return shares
 
 
-def _all_to_one(alpha: float, beta: float, tasks: Given, finetune: Given) -> dict[str, float]:
-    found = _shares(alpha, beta, tasks, finetune)
-    return {name: share / sum(found.values()) for name, share in found.items()}
+def _one_mean(alpha: float, beta: float, tasks: Weights, finetune: Weights) -> dict[str, float]:
+    total = sum(tasks.values()) + sum(finetune.values())
+    shares = _unnormalised(alpha, beta, tasks, finetune)
+    return {name: share if name == "adapt" else share / total for name, share in shares.items()}
 
 
-def _share_cases() -> tuple[Case, ...]:
-    rows = (
-        ((0.5, 0.2, {"query": 1.0, "design": 3.0}, {"explanation": 1.0}), "the chapter's"),
-        ((2.0, 0.5, {"query": 1.0, "design": 1.0}, {"query": 3.0, "scoring": 1.0}), "one in both"),
-        ((1.0, 0.1, {"query": 4.0}, {}), "nothing is wanted most"),
-    )
-    return tuple(Case(given, _shares(*given), note=note) for given, note in rows)
+def _all_to_one(alpha: float, beta: float, tasks: Weights, finetune: Weights) -> dict[str, float]:
+    shares = _shares(alpha, beta, tasks, finetune)
+    return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
 EXERCISE = Exercise(
     id="loss_shares",
     title="The shares of a joint loss",
-    cases=_share_cases,
+    cases=(
+        Case(
+            (0.5, 0.2, {"query": 1.0, "design": 3.0}, {"explanation": 1.0}),
+            {"adapt": 0.2, "query": 0.125, "design": 0.375, "explanation": 1.0},
+            note="the lesson's",
+        ),
+        Case(
+            (2.0, 0.5, {"query": 1.0, "design": 1.0}, {"query": 3.0, "scoring": 1.0}),
+            {"adapt": 0.5, "query": 1.75, "design": 1.0, "scoring": 0.25},
+            note="one in both",
+        ),
+        Case((1.0, 0.1, {"query": 4.0}, {}), {"adapt": 0.1, "query": 1.0}, note="no fine-tuning"),
+    ),
     known_wrong=(
         KnownWrong(
             _unnormalised,
@@ -83,11 +94,16 @@ EXERCISE = Exercise(
             },
             "`adapt`, the pretraining objectives, is missing: its share is beta.",
         ),
+        KnownWrong(
+            _one_mean,
+            "One weighted mean over all tasks. Each part is a mean of its own: alpha would else "
+            "mean something else in each run.",
+        ),
     ),
     hints=(
         "Begin with {'adapt': beta}; then go through the two parts, one with alpha, one with 1.",
         "Within a part a task has weight / sum of the part's weights.",
-        "found[name] = found.get(name, 0) + … adds where a task is in both.",
+        "shares[name] = shares.get(name, 0) + … adds where a task is in both.",
     ),
     notice="The package does the same (`Weights.shares`), and refuses weights that are all 0: a "
     "run that learns nothing should not look like one that does.",

@@ -6,7 +6,7 @@ import numpy as np
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
-#: The ids of the exercise: what hides a token, and the target of one that is not asked for.
+#: The ids of the exercise: what hides a token, and the target of one that is not predicted.
 MASK, IGNORED = 4, -100
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -17,10 +17,12 @@ def _hide(
     luck: np.ndarray,
     fate: np.ndarray,
     other: np.ndarray,
+    *,
     shares: tuple[float, float] = (0.8, 0.1),
+    rate: float = 0.15,
 ) -> Pair:
     """The right answer; with other shares of masked and replaced, a wrong one."""
-    chosen = (luck < 0.15) & ~special
+    chosen = (luck < rate) & ~special
     read = np.where(chosen & (fate < shares[0]), MASK, ids)
     read = np.where(chosen & (fate >= shares[0]) & (fate < sum(shares)), other, read)
     return read, np.where(chosen, ids, IGNORED)
@@ -30,16 +32,16 @@ def _specials_too(ids, special, luck, fate, other) -> Pair:
     return _hide(ids, np.zeros_like(special), luck, fate, other)
 
 
-def _asked_everywhere(ids, special, luck, fate, other) -> Pair:
+def _every_target(ids, special, luck, fate, other) -> Pair:
     return _hide(ids, special, luck, fate, other)[0], np.array(ids)
 
 
-def _only_masked_asked(ids, special, luck, fate, other) -> Pair:
+def _only_masked(ids, special, luck, fate, other) -> Pair:
     read, targets = _hide(ids, special, luck, fate, other)
     return read, np.where(read == MASK, targets, IGNORED)
 
 
-def _changed_asked(ids, special, luck, fate, other) -> Pair:
+def _only_changed(ids, special, luck, fate, other) -> Pair:
     read, targets = _hide(ids, special, luck, fate, other)
     return read, np.where(read != ids, targets, IGNORED)
 
@@ -48,6 +50,11 @@ def _fate_of_all(ids, special, luck, fate, other) -> Pair:
     read, targets = _hide(ids, special, luck, fate, other)
     changed = (fate >= 0.8) & (fate < 0.9) & ~special
     return np.where(changed, other, read), targets
+
+
+def _swapped(fate: np.ndarray) -> np.ndarray:
+    """Fates with what is replaced and what is kept exchanged."""
+    return np.where(fate < 0.8, fate, np.where(fate < 0.9, 0.95, 0.85))
 
 
 def _targets_as_read(ids, special, luck, fate, other) -> Pair:
@@ -76,54 +83,65 @@ EXERCISE = Exercise(
         Case(
             args=(_IDS[1:4], _SPECIAL[1:4], np.full(3, 0.5), _FATE[1:4], _OTHER[1:4]),
             expected=(_IDS[1:4], [IGNORED] * 3),
-            note="nobody is chosen",
+            note="no token is chosen",
         ),
         Case(
             args=(_IDS[1:4], _SPECIAL[1:4], np.zeros(3), np.array([0.8, 0.9, 0.0]), _OTHER[1:4]),
             expected=([12, 23, MASK], _IDS[1:4]),
-            note="all are chosen; at the borders",
+            note="all are chosen; at the boundaries",
         ),
     ),
     known_wrong=(
         KnownWrong(
             _specials_too,
-            "Special tokens are hidden too. [CLS] and [SEP] carry no word: never ask for them.",
+            "Special tokens are hidden too. [CLS] and [SEP] carry no word: never predict them.",
         ),
         KnownWrong(
-            _asked_everywhere,
-            "Every place is a target. The model sees most of them, so copying is rewarded: only "
-            "the chosen are asked for, the others are -100.",
+            _every_target,
+            "Every position is a target. The model sees most of them, so copying is rewarded: only "
+            "the chosen are targets, the others are -100.",
         ),
         KnownWrong(
-            _only_masked_asked,
-            "Only what became [MASK] is asked for. The replaced and the kept are targets too: else "
+            _only_masked,
+            "Only what became [MASK] is a target. The replaced and the kept are targets too: else "
             "nothing keeps the model from trusting all that it can see.",
         ),
         KnownWrong(
-            _changed_asked,
-            "A token that was chosen and kept is not asked for. It looks like any other, and that "
+            _only_changed,
+            "A token that was chosen and kept is not a target. It looks like any other, and that "
             "is the point of it.",
         ),
         KnownWrong(
-            lambda *given: _hide(*given, shares=(1.0, 0.0)),
+            lambda *a: _hide(*a, shares=(1.0, 0.0)),
             "All that are chosen become [MASK], a token that no text holds when the model is used.",
         ),
         KnownWrong(
-            lambda *given: _hide(*given, shares=(0.8, 0.2)),
+            lambda *a: _hide(*a, shares=(0.8, 0.2)),
             "A fifth of the chosen is replaced and none kept: the last tenth stays as it is.",
         ),
         KnownWrong(
             _fate_of_all,
-            "Tokens that were not chosen are replaced too: fate is asked of the chosen alone.",
+            "Tokens that were not chosen are replaced too: fate counts for the chosen alone.",
         ),
         KnownWrong(
             _targets_as_read,
             "The targets are taken from what the model reads. They are what stood there before.",
         ),
+        KnownWrong(
+            lambda *a: _hide(*a, rate=np.nextafter(0.15, 1)),
+            "A token whose luck is exactly 0.15 is chosen: `<`, not `<=`.",
+        ),
+        KnownWrong(
+            lambda ids, special, luck, fate, other: _hide(
+                ids, special, luck, _swapped(fate), other
+            ),
+            "The last two parts are exchanged: from 0.8 to 0.9 a random token, from 0.9 on the "
+            "token itself.",
+        ),
     ),
     hints=(
-        "Three questions in order: who is chosen; what do they become; what is asked of whom?",
-        "chosen = (luck < 0.15) & ~special. Both the read ids and the targets depend on it.",
+        "Three questions in order: who is chosen; what do they become; what is the target of each?",
+        "chosen = (luck < rate) & ~special. Both the read ids and the targets depend on it.",
         "np.where(chosen & (fate < 0.8), MASK, ids), then the same for 0.8 <= fate < 0.9.",
     ),
     notice="The kept tenth looks like a waste: the answer stands there. But the model cannot know "

@@ -53,7 +53,7 @@ EXERCISE = Exercise(
         Case(
             args=(*_PAPER, np.array([[True, True, True]])),
             expected=[[6.0, 3.0]],
-            note="the look-up of part 1; everything may be looked at",
+            note="the lesson's look-up; everything may be looked at",
         ),
         Case(
             args=(*_PAPER, np.array([[False, True, True]])),
@@ -88,7 +88,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _turned_round,
-            "The mask is turned round: True means that a place may be looked at.",
+            "The mask is inverted: True means that a position may be looked at.",
         ),
         KnownWrong(
             _over_queries,

@@ -7,13 +7,13 @@ import numpy as np
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 
-def _masked_loss(log_p: np.ndarray, ids: np.ndarray, asked: np.ndarray) -> float:
-    rows = np.flatnonzero(asked)
+def _masked_loss(log_p: np.ndarray, ids: np.ndarray, chosen: np.ndarray) -> float:
+    rows = np.flatnonzero(chosen)
     return float(-log_p[rows, np.asarray(ids)[rows]].mean())
 
 
 def _each(log_p: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """(n,): the logarithm of what each place gives to its own token."""
+    """(n,): the logarithm of what each position gives to its own token."""
     return log_p[np.arange(len(ids)), ids]
 
 
@@ -36,7 +36,7 @@ EXERCISE = Exercise(
         Case(
             args=(np.log(_P), _WORDS, _ASKED),
             expected=(np.log(4) + np.log(10)) / 2,
-            note="two of five are asked for",
+            note="two of five are chosen",
         ),
         Case(
             args=(np.log(_P), _WORDS, np.array([False, True, False, False, False])),
@@ -46,48 +46,48 @@ EXERCISE = Exercise(
         Case(
             args=(np.log(_P), _WORDS, np.ones(5, dtype=bool)),
             expected=float(-_each(np.log(_P), _WORDS).mean()),
-            note="all are asked for",
+            note="all are chosen",
         ),
     ),
     known_wrong=(
         KnownWrong(
-            lambda log_p, ids, asked: float(-_each(log_p, ids).mean()),
-            "All places count. At most of them the model reads the answer, so that copying brings "
-            "the loss near 0: count those asked for alone.",
+            lambda log_p, ids, chosen: float(-_each(log_p, ids).mean()),
+            "All positions count. At most of them the model reads the answer, so that copying "
+            "brings the loss near 0: count those chosen alone.",
         ),
         KnownWrong(
-            lambda log_p, ids, asked: float(-(_each(log_p, ids) * asked).mean()),
-            "The sum is over those asked for, and the count is of all: fewer questions would mean "
+            lambda log_p, ids, chosen: float(-(_each(log_p, ids) * chosen).mean()),
+            "The sum is over those chosen, and the count is of all: fewer questions would mean "
             "a smaller loss.",
         ),
         KnownWrong(
-            lambda log_p, ids, asked: float(-(_each(log_p, ids) * asked).sum()),
+            lambda log_p, ids, chosen: float(-(_each(log_p, ids) * chosen).sum()),
             "That is the sum; a batch with more questions would weigh more. Take the mean.",
         ),
         KnownWrong(
-            lambda log_p, ids, asked: -_masked_loss(log_p, ids, asked),
+            lambda log_p, ids, chosen: -_masked_loss(log_p, ids, chosen),
             "The sign: logarithms of chances are negative, and a loss is not.",
         ),
         KnownWrong(
-            lambda log_p, ids, asked: float(
-                -(_each(log_p, ids) * ~asked).sum() / max(1, (~asked).sum())
+            lambda log_p, ids, chosen: float(
+                -(_each(log_p, ids) * ~chosen).sum() / max(1, (~chosen).sum())
             ),
-            "The mask is turned round: this counts the places whose answer is in plain sight.",
+            "The mask is inverted: this counts the positions whose answer is in plain sight.",
         ),
         KnownWrong(
-            lambda log_p, ids, asked: float(-log_p[asked].max(axis=1).mean()),
+            lambda log_p, ids, chosen: float(-log_p[chosen].max(axis=1).mean()),
             "That is how sure the model is of its own favourite, right or wrong.",
         ),
         KnownWrong(
-            lambda log_p, ids, asked: float(-np.log(np.exp(_each(log_p, ids)[asked]).mean())),
+            lambda log_p, ids, chosen: float(-np.log(np.exp(_each(log_p, ids)[chosen]).mean())),
             "The logarithm of the mean is not the mean of the logarithms.",
         ),
     ),
     hints=(
-        "At how many places of the example is there anything to guess?",
-        "log_p[np.arange(len(ids)), ids] is what each place gives to its own token.",
-        "Choose the places asked for, take the mean, turn the sign.",
+        "At how many positions of the example is there anything to guess?",
+        "log_p[np.arange(len(ids)), ids] is what each position gives to its own token.",
+        "Take the chosen positions, take the mean, turn the sign.",
     ),
-    notice="The slip has no other symptom than a loss near 0 within minutes, and vectors that are "
-    "good for nothing. Compare with what knows nothing: ln(vocabulary), or the word counts.",
+    notice="The mistake has no other symptom than a loss near 0 within minutes, and vectors that "
+    "are good for nothing. Compare with what knows nothing: ln(vocabulary), or the word counts.",
 )

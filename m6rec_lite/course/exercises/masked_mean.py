@@ -8,7 +8,7 @@ from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 
 def _real(states: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(batch, time, 1): 1 where a place is real; padding stands behind."""
+    """(batch, time, 1): 1 where a position is real; padding stands behind."""
     return (np.arange(states.shape[1]) < np.asarray(lengths)[:, None])[:, :, None].astype(float)
 
 
@@ -58,7 +58,7 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda states, lengths: (states * _real(states, lengths)).mean(axis=1),
             "Padding is out of the sum, and still in the count: divide by the row's own length, "
-            "not by the number of places.",
+            "not by the number of positions.",
         ),
         KnownWrong(
             _one_length,

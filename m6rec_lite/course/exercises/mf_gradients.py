@@ -45,6 +45,12 @@ def _gradient(
     return gradients
 
 
+def _nan_errors(ratings, known, mu, u, v, lam):
+    e = known * (ratings - mu - u @ v.T)
+    n_u, n_v = known.sum(axis=1)[:, None], known.sum(axis=0)[:, None]
+    return lam * n_u * u - e @ v, lam * n_v * v - e.T @ u
+
+
 def _gaps_as_zero(ratings, known, mu, u, v, lam):
     everywhere = np.ones_like(known)
     full = np.nan_to_num(ratings)
@@ -93,8 +99,17 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _gaps_as_zero,
-            "Empty cells are counted as errors: nobody gave 0 stars there. Set E to 0 where "
+            "Empty cells are counted as errors: there is no rating of 0 stars. Set E to 0 where "
             "`known` is false.",
+        ),
+        KnownWrong(
+            lambda ratings, known, mu, u, v, lam: _gradient()(ratings, known, 0.0, u, v, lam),
+            "mu is missing from the guess: it is mu + U V'.",
+        ),
+        KnownWrong(
+            _nan_errors,
+            "NaN spreads from the empty cells: multiplying by `known` does not help, for 0 times "
+            "NaN is NaN. Choose with np.where.",
         ),
     ),
     hints=(
@@ -102,6 +117,6 @@ EXERCISE = Exercise(
         "dU is -E @ V plus the penalty's part. What is its shape, and what is that of dV?",
         "n_u = known.sum(axis=1)[:, None] makes a column that multiplies the rows of U.",
     ),
-    notice="A check by differences of the loss would have found each of the slips: the sign as "
+    notice="A check by differences of the loss would have found each of the mistakes: the sign as "
     "-1, a lost half as a factor of 2, and a forgotten n_u as no single factor at all.",
 )

@@ -63,12 +63,13 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             _mf_step(sign=-1.0, mixed=True),
-            "Both slips are still there: the step goes up the loss, and V is moved with the new U.",
+            "Both mistakes are still there: the step goes up the loss, and V is moved with the "
+            "new U.",
         ),
         KnownWrong(
             _mf_step(mixed=True),
-            "The sign is mended. But V is still moved with the new U and the old errors: keep the "
-            "old U until both are computed.",
+            "The sign is right now. But V is still moved with the new U and the old errors: keep "
+            "the old U until both are computed.",
         ),
         KnownWrong(
             _mf_step(sign=-1.0),
@@ -83,7 +84,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _zeros_for_gaps,
-            "Gaps are taken as ratings of 0. Where R is NaN the error is 0: nobody said anything.",
+            "Gaps are taken as ratings of 0. Where R is NaN the error is 0: there is no rating.",
         ),
         KnownWrong(
             _mf_step(factor=2.0),

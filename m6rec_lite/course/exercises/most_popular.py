@@ -25,5 +25,5 @@ EXERCISE = Exercise(
         "Ana counts once for tea. How many names stand beside the lamp?",
     ),
     notice="Two people outvote three rows of one person. Real logs are full of repeats, and a "
-    "count of rows listens to whoever is loudest.",
+    "count of rows counts most who buys most often.",
 )

@@ -33,6 +33,10 @@ def _people(log: pd.DataFrame, item: int) -> int:
     return int(log.loc[log["item_id"] == item, "user_id"].nunique())
 
 
+def _people_of(log: pd.DataFrame, items: list[int]) -> list[int]:
+    return [_people(log, item) for item in items]
+
+
 EXERCISE = Exercise(
     id="most_popular_items",
     title="Popularity by hand",
@@ -51,7 +55,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda log, seen, k: _without(_by_people(log, ascending=True), seen, k),
-            "The order is upside down: sort_values sorts upwards unless told ascending=False.",
+            "The order is upside down: sort_values sorts upwards unless ascending=False is set.",
         ),
         KnownWrong(
             lambda log, seen, k: _by_people(log)[:k],
@@ -69,12 +73,16 @@ EXERCISE = Exercise(
             "Where two items tie, the smaller id should come first. A stable sort "
             '(kind="stable") keeps the order of the index, which groupby has sorted.',
         ),
+        KnownWrong(
+            lambda log, seen, k: _people_of(log, _without(_by_people(log), seen, k)),
+            "Those are the counts. Return the item ids, which are the index of the counts.",
+        ),
     ),
     hints=(
         'log.groupby("item_id")["user_id"] holds the users of each item, repeats included.',
         "nunique() counts each user once; sort_values(ascending=False, kind='stable') ranks.",
         "Drop the items of `seen` from the ranked list, and only then take the first k.",
     ),
-    notice="Everybody gets nearly the same list: only what they have seen differs. A count knows "
+    notice="Everyone gets nearly the same list: only what they have seen differs. A count knows "
     "nothing of the person in front of it; most of this course is about that person.",
 )

@@ -83,7 +83,7 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda probs, p: _normal(_keep(probs, math.ceil(p * len(probs)))),
             "A share p of the *tokens* is kept, that is top-k with k = p times the vocabulary. A "
-            "share p of the *probability* is asked.",
+            "share p of the *probability* is wanted.",
         ),
         KnownWrong(
             lambda probs, p: _normal(
@@ -97,8 +97,8 @@ EXERCISE = Exercise(
         "Sort, likeliest first, and add up: where does the sum reach p?",
         "order = np.argsort(-probs, kind='stable'); before = np.cumsum(probs[order]) - "
         "probs[order] is what stood before each.",
-        "Keep those with before < p; write them back to their places; divide by their sum.",
+        "Keep those with before < p; write them back to their positions; divide by their sum.",
     ),
     notice="The nucleus breathes: one token where the model is sure, dozens where it is not. "
-    "Top-k keeps k in both places, too many and too few.",
+    "Top-k keeps k in both cases, too many and too few.",
 )

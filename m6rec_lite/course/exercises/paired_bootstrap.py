@@ -16,10 +16,10 @@ def _two_models(n: int = 400, seed: int = 5) -> tuple[np.ndarray, np.ndarray]:
     return easy + rng.normal(0.05, 0.1, n), easy + rng.normal(0.0, 0.1, n)
 
 
-MESSAGES = {
+_MESSAGES = {
     "apart": "The interval is as wide as if the two models had been judged on different users. "
     "Draw the users once and use the same draw for both models: that is what paired means.",
-    "sign": "The sign is turned: a minus b was asked for, and a is better here.",
+    "sign": "The sign is wrong: return a minus b, and a is better here.",
     "no return": "The interval has no width: the draw is without replacement, so it is the same "
     "users each time. Draw with replacement.",
     "users": "These are quantiles of the users' differences, not of their mean. The mean of a draw "
@@ -65,17 +65,17 @@ def _check_interval(answer: Callable[..., tuple[float, float]]) -> None:
         return
     message = ""
     if abs(middle + mean) < error:
-        message = MESSAGES["sign"]
+        message = _MESSAGES["sign"]
     elif width < 1e-9:
-        message = MESSAGES["no return"]
+        message = _MESSAGES["no return"]
     elif abs(middle - a.mean()) < error:
-        message = MESSAGES["one"]
+        message = _MESSAGES["one"]
     elif near(width, 3.92 * apart):
-        message = MESSAGES["apart"]
+        message = _MESSAGES["apart"]
     elif near(width, 3.29 * error):
-        message = MESSAGES["90"]
+        message = _MESSAGES["90"]
     elif near(width, 3.92 * error * np.sqrt(len(a))):
-        message = MESSAGES["users"]
+        message = _MESSAGES["users"]
     raise Wrong(message, inputs=inputs, output=f"({low:.4f}, {high:.4f})", expected=expected)
 
 

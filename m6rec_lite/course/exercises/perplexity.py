@@ -60,6 +60,11 @@ EXERCISE = Exercise(
             "The product of many probabilities is too small for a float and becomes 0, so the text "
             "seems impossible. Add logarithms.",
         ),
+        KnownWrong(
+            lambda probs: math.prod(probs) ** (-1 / len(probs)),
+            "0 has no negative power in Python, and the product of many probabilities is 0 in "
+            "floating point. Add logarithms; an impossible token makes the perplexity infinite.",
+        ),
     ),
     hints=(
         "What is the perplexity of a fair die? Start from the answer.",

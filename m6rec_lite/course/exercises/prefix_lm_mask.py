@@ -14,7 +14,7 @@ def _mask(document: np.ndarray, known: np.ndarray) -> np.ndarray:
     return same & (known[j] | (j <= i))
 
 
-def _within(document: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _within(document: np.ndarray, seen: np.ndarray | bool) -> np.ndarray:
     """What is seen, within each document and without the padding."""
     return (document[:, None] == document) & (document > 0)[None] & seen
 
@@ -69,7 +69,7 @@ EXERCISE = Exercise(
             lambda document, known: _within(
                 document, known[None, :] | np.tri(len(document), k=-1, dtype=bool)
             ),
-            "A written token does not see itself. Its own state may: it foretells the next one.",
+            "A written token does not see itself. Its own state may: it predicts the next one.",
         ),
         KnownWrong(
             lambda document, known: _mask(document, known).astype(int),
@@ -78,8 +78,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda document, known: ~_mask(document, known),
-            "The mask is turned round: True is what may be seen, as in "
-            "scaled_dot_product_attention.",
+            "The mask is inverted: True is what may be seen, as in scaled_dot_product_attention.",
         ),
         KnownWrong(
             lambda document, known: _within(document, known[None, :]) | _before(document),
@@ -92,6 +91,7 @@ EXERCISE = Exercise(
         "document[:, None] == document[None, :] compares all pairs; rows look, columns are seen.",
         "np.tri(n, dtype=bool) is True where j <= i.",
     ),
-    notice="The batches of the package use this mask for every line. Padding's rows see nothing at "
-    "all, and attention must then give 0 rather than NaN: nobody reads it, but a gradient would.",
+    notice="The batches of the package use this mask for every line. Padding's rows see nothing "
+    "at all, and attention must then give 0 rather than NaN: no one reads it, but NaN would "
+    "spread through the gradient.",
 )

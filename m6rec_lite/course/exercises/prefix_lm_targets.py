@@ -8,7 +8,7 @@ from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 
 def _targets(ids: np.ndarray, n: int, pad: int) -> tuple[np.ndarray, np.ndarray]:
-    """The right answer: places that foretell, and the tokens that come."""
+    """The right answer: positions that predict, and the tokens they predict."""
     tokens = np.flatnonzero((np.arange(len(ids)) > n) & (ids != pad))
     return tokens - 1, ids[tokens]
 
@@ -35,32 +35,32 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             lambda ids, n, pad: (_real(ids, n, pad), ids[_real(ids, n, pad)]),
-            "The token at t is asked of the state at t, which has read it: copying is enough. Ask "
-            "the state before.",
+            "The token at t is predicted from the state at t, which has read it: copying is "
+            "enough. Ask the state before.",
         ),
         KnownWrong(
             lambda ids, n, pad: (_real(ids, n, pad) - 1, ids[_real(ids, n, pad)]),
-            "[BOS] is asked for too. It always follows [EOS'], and the model never has to write "
+            "[BOS] is a target too. It always follows [EOS'], and the model never has to write "
             "it: a token that costs nothing makes the mean look better.",
         ),
         KnownWrong(
             lambda ids, n, pad: (_real(ids, 1, pad) - 1, ids[_real(ids, 1, pad)]),
-            "The user region is asked for. Each of its states has seen the next token already, "
+            "The user region is a target. Each of its states has seen the next token already, "
             "since it reads both ways.",
         ),
         KnownWrong(
             lambda ids, n, pad: (_real(ids, n + 1, pad), ids[_real(ids, n + 1, pad) - 1]),
-            "Shifted the wrong way: the state at t is asked for what stood at t - 1.",
+            "Shifted the wrong way: the state at t predicts what stood at t - 1.",
         ),
         KnownWrong(
             lambda ids, n, pad: (_real(ids, n + 1, pad)[:-1] - 1, ids[_real(ids, n + 1, pad)[:-1]]),
-            "[EOS] is not asked for: the model will not know where to stop.",
+            "[EOS] is not a target: the model will not know where to stop.",
         ),
         KnownWrong(
             lambda ids, n, pad: tuple(
                 part[_targets(ids, n, pad)[1] != 5] for part in _targets(ids, n, pad)
             ),
-            "The [MASK] between two written spans is not asked for. The model must write it: it "
+            "The [MASK] between two written spans is not a target. The model must write it: it "
             "says where a span ends.",
         ),
         KnownWrong(
@@ -79,14 +79,18 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda ids, n, pad: (np.arange(n, len(ids) - 1), ids[n + 1 :]),
-            "Padding is asked for. It is no text, and cheap to foretell.",
+            "Padding is a target. It is no text, and easy to predict.",
+        ),
+        KnownWrong(
+            lambda ids, n, pad: _targets(ids, n, pad)[::-1],
+            "The two are exchanged: the positions first, then the tokens.",
         ),
     ),
     hints=(
-        "Which state is the first that has something to foretell? And the last?",
-        "The first token that is asked for stands at n + 1, behind [BOS]; [EOS] is asked for too.",
-        "With t the places of the tokens asked for, return t - 1 and ids[t].",
+        "Which state is the first that has something to predict? And the last?",
+        "The first target stands at n + 1, behind [BOS]; [EOS] is a target too.",
+        "With t the positions of the targets, return t - 1 and ids[t].",
     ),
-    notice="A loss near 0 after minutes is never good news. Replace the token that is asked for by "
-    "another: if the state that foretells it moves, the answer is in the question.",
+    notice="A loss near 0 after minutes is never good news. Replace the target by "
+    "another: if the state that predicts it moves, the answer is in the question.",
 )

@@ -1,4 +1,4 @@
-"""Exercise ``recalibrate``: mend chances learnt from thinned rows."""
+"""Exercise ``recalibrate``: correct probabilities after downsampling."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _P = np.array([0.0, 1 / 3, 0.5, 0.9, 1.0])
 
 EXERCISE = Exercise(
     id="recalibrate",
-    title="Mend chances learnt from thinned rows",
+    title="Correct probabilities after downsampling",
     cases=(
-        Case((np.array([1 / 3]), 1 / 12), [0.04], note="the chapter's"),
+        Case((np.array([1 / 3]), 1 / 12), [0.04], note="the lesson's"),
         Case((_P, 0.25), [0, 1 / 9, 0.2, 9 / 13, 1], note="certainties stay certain"),
         Case((_P, 1.0), _P, note="nothing was left out"),
     ),

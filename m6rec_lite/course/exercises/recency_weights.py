@@ -45,7 +45,7 @@ EXERCISE = Exercise(
         KnownWrong(
             _normalised,
             "Each history is scaled to sum to 1. The latest event shall weigh 1, whatever the "
-            "length. (It would not change a ranking, but it is not what was asked.)",
+            "length. (It would not change a ranking, but it is not the weight defined here.)",
         ),
         KnownWrong(
             lambda lengths, decay: np.concatenate(

@@ -59,7 +59,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda x, z: float((np.logaddexp(0, z) - x * z).sum(axis=1).mean()),
-            "That is the sum over the tags, not the mean over all places of the table.",
+            "That is the sum over the tags, not the mean over all cells of the table.",
         ),
         KnownWrong(
             lambda x, z: float(((z - x) ** 2).mean()),
@@ -88,7 +88,7 @@ EXERCISE = Exercise(
     ),
     tolerance=1e-9,
     hints=(
-        "What does the loss as found say of a rebuilding that is right about every tag?",
+        "What does the faulty loss say of a rebuilding that is right about every tag?",
         "Each tag is a yes or no: -ln sigmoid(z) where it is there, -ln(1 - sigmoid(z)) where not.",
         "1 - sigmoid(z) = sigmoid(-z), and -ln sigmoid(z) = np.logaddexp(0, -z).",
     ),

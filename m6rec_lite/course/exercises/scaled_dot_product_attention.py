@@ -40,8 +40,8 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             lambda q, k, v: _softmax(q @ k.T / k.shape[1], axis=0) / v,
-            "Nothing is mended yet. Where all values are 2, a mean of values is 2; what comes out "
-            "of the formula?",
+            "Nothing is corrected yet. Where all values are 2, a mean of values is 2; what comes "
+            "out of the formula?",
         ),
         KnownWrong(
             lambda q, k, v: _softmax(_scores(q, k)) / v,
@@ -66,9 +66,24 @@ EXERCISE = Exercise(
             lambda q, k, v: _softmax(q @ k.T) @ v,
             "Now the scores are not divided at all; their spread grows as the root of d.",
         ),
+        KnownWrong(
+            lambda q, k, v: _softmax(q @ k.T / k.shape[1]) / v,
+            "The softmax runs over the keys now. Two mistakes are left: look at what the scores "
+            "are divided by, and at what becomes of the values.",
+        ),
+        KnownWrong(
+            lambda q, k, v: _softmax(_scores(q, k), axis=0) / v,
+            "The scores are divided by the right number now. Two mistakes are left: look at the "
+            "axis of the softmax, and at what becomes of the values.",
+        ),
+        KnownWrong(
+            lambda q, k, v: _softmax(q @ k.T / k.shape[1], axis=0) @ v,
+            "The product with the values is right now. Two mistakes are left: look at what the "
+            "scores are divided by, and at the axis of the softmax.",
+        ),
     ),
     hints=(
-        "There are three slips. The shapes hide them: everything in the example is 3 by 3.",
+        "There are three mistakes. The shapes hide them: everything in the example is 3 by 3.",
         "What should the weights of one query add up to? Sum them along both axes.",
         "With all values equal to 2, every mean is 2: which operation makes a mean of values?",
     ),

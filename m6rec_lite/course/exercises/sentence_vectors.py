@@ -73,7 +73,7 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda output, mask: output[0][:, 0],
             "That is the state of the first token, [CLS]. It speaks for the text only where "
-            "training asked it to; here the mean is wanted.",
+            "training made it; here the mean is expected.",
         ),
         KnownWrong(
             lambda output, mask: output[1],

@@ -70,7 +70,7 @@ EXERCISE = Exercise(
                 -np.take_along_axis(logp, targets[..., None], axis=-1).mean()
             ),
             "Padding enters the mean: the target -1 picks the *last* token's chance, and the "
-            "network is praised for foreseeing pads.",
+            "network is rewarded for predicting pads.",
         ),
         KnownWrong(
             lambda logp, targets: float(-_picked(logp, targets).mean()),
@@ -89,7 +89,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda logp, targets: -masked_loss(logp, targets),
-            "The sign is turned round: surprise is -ln of the chance, and never negative.",
+            "The sign is wrong: surprise is -ln of the chance, and never negative.",
         ),
         KnownWrong(
             lambda logp, targets: masked_loss(np.exp(logp), targets),
@@ -101,6 +101,6 @@ EXERCISE = Exercise(
         "logp[i, t, targets[i, t]], but never with the target -1, which Python takes for the last.",
         "real = targets >= 0; then the mean over [real].",
     ),
-    notice="torch's cross_entropy has ignore_index=-100 for this. A test that finds the slip: add "
-    "a column of padding; the loss may not move.",
+    notice="torch's cross_entropy has ignore_index=-100 for this. A test that finds the mistake: "
+    "add a column of padding; the loss may not move.",
 )

@@ -10,27 +10,27 @@ Pairs = dict[tuple[int, int], float]
 
 
 def _skip_pairs(history: list[int], skips: int, weight: float) -> Pairs:
-    found: Pairs = defaultdict(float)
-    for place, first in enumerate(history):
-        for gap, second in enumerate(history[place + 1 : place + 2 + skips]):
-            found[first, second] += weight**gap
-    return dict(found)
+    pairs: Pairs = defaultdict(float)
+    for i, first in enumerate(history):
+        for gap, second in enumerate(history[i + 1 : i + 2 + skips]):
+            pairs[first, second] += weight**gap
+    return dict(pairs)
 
 
 def _overwritten(history: list[int], skips: int, weight: float) -> Pairs:
-    found: Pairs = {}
+    pairs: Pairs = {}
     for gap in range(skips + 1):
         for pair in zip(history, history[gap + 1 :], strict=False):
-            found[pair] = weight**gap
-    return found
+            pairs[pair] = weight**gap
+    return pairs
 
 
 def _both_ways(history: list[int], skips: int, weight: float) -> Pairs:
-    found: Pairs = defaultdict(float)
+    pairs: Pairs = defaultdict(float)
     for (first, second), amount in _skip_pairs(history, skips, weight).items():
-        found[first, second] += amount
-        found[second, first] += amount
-    return dict(found)
+        pairs[first, second] += amount
+        pairs[second, first] += amount
+    return dict(pairs)
 
 
 EXERCISE = Exercise(
@@ -83,7 +83,7 @@ EXERCISE = Exercise(
                 for pair, amount in _skip_pairs(history, skips, weight).items()
                 if amount == weight**skips
             },
-            "Only pairs with exactly `skips` items between are counted. *Up to* so many are asked.",
+            "Only pairs with exactly `skips` items between are counted. Count *up to* `skips`.",
         ),
     ),
     hints=(

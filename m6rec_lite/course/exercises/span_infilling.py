@@ -20,8 +20,8 @@ def _taken_out(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
 
 
 def _each_token_masked(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
-    gone = {place for start, stop in spans for place in range(start, stop)}
-    reads = ["[MASK]" if place in gone else token for place, token in enumerate(tokens)]
+    gone = {position for start, stop in spans for position in range(start, stop)}
+    reads = ["[MASK]" if position in gone else token for position, token in enumerate(tokens)]
     return ["[BOS']", *reads, "[EOS']"], _taken_out(tokens, spans)[1]
 
 
@@ -46,8 +46,8 @@ def _without_end(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]
 
 
 def _by_value(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
-    found = [(tokens.index(tokens[a]), tokens.index(tokens[a]) + b - a) for a, b in spans]
-    return _taken_out(tokens, found)
+    shifted = [(tokens.index(tokens[a]), tokens.index(tokens[a]) + b - a) for a, b in spans]
+    return _taken_out(tokens, shifted)
 
 
 def _from_first_span(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
@@ -85,7 +85,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _without_masks,
-            "Where something was taken out a [MASK] stands; else nobody knows where it belongs.",
+            "Where something was taken out a [MASK] stands; else its position is lost.",
         ),
         KnownWrong(
             _run_together,
@@ -124,7 +124,7 @@ EXERCISE = Exercise(
         ),
     ),
     hints=(
-        "Walk over the spans and keep the place up to which you have read.",
+        "Walk over the spans and keep the position up to which you have read.",
         "Before a span: tokens[at:start], then one [MASK]. Behind the last one: tokens[at:].",
         'Written are "[BOS]", the spans with "[MASK]" between two, and "[EOS]".',
     ),

@@ -45,7 +45,7 @@ EXERCISE = Exercise(
     id="tf_idf",
     title="TF-IDF by hand",
     cases=lambda: (
-        Case(args=(_SHOP,), expected=_tf_idf(_SHOP), note="the shop of chapter 01"),
+        Case(args=(_SHOP,), expected=_tf_idf(_SHOP), note="the lesson's shop"),
         Case(args=(_REPEATS,), expected=_tf_idf(_REPEATS), note="a word twice; an empty document"),
         Case(args=([["a"], ["a"]],), expected=[[1.0], [1.0]], note="a word that stands everywhere"),
     ),
@@ -92,6 +92,22 @@ EXERCISE = Exercise(
             _with_idf(lambda count, n: np.log10((1 + n) / (1 + (count > 0).sum(axis=0))) + 1),
             "That is the logarithm to base 10; the formula has the natural one (np.log). Because "
             "of the + 1 the base does not cancel.",
+        ),
+        KnownWrong(
+            lambda documents: _unit(
+                (_counts(documents) > 0)
+                * _idf((_counts(documents) > 0).sum(axis=0), len(documents))
+            ),
+            "A word counts once in a document, however often it stands there. The term frequency "
+            "is its count.",
+        ),
+        KnownWrong(
+            lambda documents: _unit(
+                np.log1p(_counts(documents))
+                * _idf((_counts(documents) > 0).sum(axis=0), len(documents))
+            ),
+            "The counts are dampened by a logarithm (sublinear tf). Here the term frequency is the "
+            "count itself.",
         ),
     ),
     hints=(

@@ -1,4 +1,4 @@
-"""Exercise ``train_in_bf16``: mend a run that diverges in bf16."""
+"""Exercise ``train_in_bf16``: fix a run that diverges in bf16."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _as_found(w: np.ndarray, x: np.ndarray, y: np.ndarray, lr: float, steps: int
 
 
 def kelvin(rows: int = 32, columns: int = 4, seed: int = 0) -> tuple:
-    """Weights, temperatures, and what is to be foretold of them."""
+    """Weights, temperatures, and what is predicted from them."""
     draw = np.random.default_rng(seed)
     x = (290 + 5 * draw.normal(size=(rows, columns))).astype(np.float32)
     h = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)
@@ -65,27 +65,27 @@ def kelvin(rows: int = 32, columns: int = 4, seed: int = 0) -> tuple:
 
 
 def _cases() -> tuple[Case, ...]:
-    found = []
+    cases = []
     for lr, steps, seed in ((0.003, 400, 0), (0.003, 800, 0), (0.003, 800, 1)):
-        given = (*kelvin(seed=seed), lr, steps)
-        found.append(Case(given, _train(*given), note=f"{steps} steps"))
-    return tuple(found)
+        args = (*kelvin(seed=seed), lr, steps)
+        cases.append(Case(args, _train(*args), note=f"{steps} steps"))
+    return tuple(cases)
 
 
 EXERCISE = Exercise(
     id="train_in_bf16",
-    title="Mend a run that diverges in bf16",
+    title="Fix a run that diverges in bf16",
     data={"bf16": bf16, "kelvin": kelvin},
     cases=_cases,
     known_wrong=(
         KnownWrong(
             _as_found,
-            "Still as it was found: mean(x^2) - mean(x)^2 is a difference of two numbers near "
+            "Still unchanged: mean(x^2) - mean(x)^2 is a difference of two numbers near "
             "84,000, of which bf16 knows every 512th. Take the variance from the deviations.",
         ),
         KnownWrong(
             lambda *a: _train(*a, cut_weights=True),
-            "The variance is mended and the weights do not move: updates are smaller than half "
+            "The variance is right now, and the weights do not move: updates are smaller than half "
             "the step between two numbers of bf16. Keep the weights in float32.",
         ),
         KnownWrong(

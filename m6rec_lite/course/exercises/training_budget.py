@@ -28,8 +28,8 @@ def _budget(
     }
 
 
-def _times(found: Figures, **by: float) -> Figures:
-    return {name: value * by.get(name, 1.0) for name, value in found.items()}
+def _times(figures: Figures, **by: float) -> Figures:
+    return {name: value * by.get(name, 1.0) for name, value in figures.items()}
 
 
 def _budget_cases() -> tuple[Case, ...]:
@@ -37,7 +37,7 @@ def _budget_cases() -> tuple[Case, ...]:
         ((1e9, 2e10, 1000.0, 0.5, 1, 500.0, 2.0), "one device"),
         ((3.06e8, 6.1e9, 989.0, 0.4, 8, 700.0, 3.0), "`base`, 20 tokens a weight, eight cards"),
     )
-    return tuple(Case(given, _budget(*given), note=note) for given, note in rows)
+    return tuple(Case(args, _budget(*args), note=note) for args, note in rows)
 
 
 EXERCISE = Exercise(
@@ -47,8 +47,8 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             lambda *a: _times(_budget(*a), flops=1 / 3, hours=1 / 3, kWh=1 / 3, price=1 / 3),
-            "Two operations a weight are those of the way forward. The way back has twice as many: "
-            "six in all.",
+            "Two operations a weight are those of the forward pass. The backward pass has twice "
+            "as many: six in all.",
         ),
         KnownWrong(
             lambda *a: _times(_budget(*a), hours=a[3], kWh=a[3], price=a[3]),

@@ -17,13 +17,14 @@ def _step_bytes(
     weight: int = 4,
     moments: int = 2,
     stream: int = 4,
+    mask: int = 1,
     wide: int = 4,
     blocks: int | None = None,
     cells: int | None = None,
 ) -> dict[str, int]:
     """The right answer; what is behind the star makes the known mistakes."""
     n = embeddings * V * d + L * (12 * d * d + 13 * d) + 2 * d
-    a_cell = (2 * stream + 7 * w + 2 * wide * w) * d + w * time
+    a_cell = (2 * stream + 7 * w + 2 * wide * w) * d + mask * w * time
     cells = lines * time if cells is None else cells
     return {
         "weights": weight * n,
@@ -57,7 +58,8 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda *a: _step_bytes(*a, blocks=1),
-            "The activations are those of one block. All L blocks keep theirs until the way back.",
+            "The activations are those of one block. All L blocks keep theirs until the backward "
+            "pass.",
         ),
         KnownWrong(
             lambda *a: _step_bytes(*a, cells=a[3]),
@@ -69,7 +71,17 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda *a: _step_bytes(*a, stream=a[-1]),
-            "The stream itself is counted with w bytes; it stays in float32, twice a block.",
+            "The residual stream itself is counted with w bytes; it stays in float32, twice a "
+            "block.",
+        ),
+        KnownWrong(
+            lambda *a: _step_bytes(*a, mask=0),
+            "The mask is forgotten: w * time bytes a token in each block.",
+        ),
+        KnownWrong(
+            lambda *a: _step_bytes(*a, stream=2),
+            "The residual stream is kept twice in each block, before and after attention: 2 d "
+            "numbers.",
         ),
     ),
     hints=(

@@ -53,8 +53,8 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             _unshifted,
-            "The targets are not shifted: every item is asked to foretell itself, which it sees. "
-            "The loss falls to nearly 0, and nothing is learnt.",
+            "The targets are not shifted: every item is to predict itself, which it sees. "
+            "The loss falls to nearly 0, and nothing is learned.",
         ),
         KnownWrong(
             lambda history, max_length: (
@@ -66,7 +66,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _changed(lambda x, y, back: (x, y, back[::-1])),
-            "The positions count from the oldest item. Then the position asked at test depends on "
+            "The positions count from the oldest item. Then the position used at test depends on "
             "the history's length; from the end it is always 0.",
         ),
         KnownWrong(
@@ -75,8 +75,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _oldest,
-            "A long history is cut to its oldest items. Keep the latest: they are what test asks "
-            "from.",
+            "A long history is cut to its oldest items. Keep the latest: test predicts from them.",
         ),
         KnownWrong(
             _cut_first,
@@ -90,5 +89,5 @@ EXERCISE = Exercise(
         "The positions of m inputs are m - 1, ..., 1, 0.",
     ),
     notice="max_length bounds what the network reads, so a history of max_length + 1 items loses "
-    "nothing. And the last training question stands at position 0, exactly where test asks.",
+    "nothing. And the last training question stands at position 0, exactly as at test.",
 )
