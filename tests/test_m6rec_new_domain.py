@@ -85,7 +85,7 @@ def test_a_curve_fits_counts_anew_and_adapts_networks_from_one_beginning() -> No
 
 def test_adapting_learns_what_the_further_rows_say() -> None:
     rows = OPENED.examples(OPENED.n_examples)
-    model = M6RecRetriever(reads="text", epochs=2, dropout=0.0, device="cpu")
+    model = M6RecRetriever(item_input="text", epochs=2, dropout=0.0, device="cpu")
     model.fit(OPENED.elsewhere(), items=DATASET.items, progress=False)
     before = evaluate(model, SPLIT, progress=False)["ndcg@10"]
     epochs, popularity = model.epochs, model.popularity_.copy()

@@ -225,11 +225,11 @@ def test_bad_input_is_said() -> None:
         M6RecRetriever().fit(train, progress=False)
     with pytest.raises(DataError, match="lacks 1 of the items"):
         M6RecRetriever().fit(train, items=contract.ITEMS.iloc[1:], progress=False)
-    for wrong in ({"reads": "tea"}, {"loss": "bce"}, {"parts": ("smell",)}, {"tau": 0}):
+    for wrong in ({"item_input": "tea"}, {"parts": ("smell",)}, {"tau": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             M6RecRetriever(**wrong)
     with pytest.raises(ValueError, match="size must be one of"):
-        M6RecRetriever(reads="ids", size="huge").fit(train, progress=False)
+        M6RecRetriever(item_input="ids", size="huge").fit(train, progress=False)
 
 
 # The recommender.
@@ -240,7 +240,7 @@ SMALL = {"max_length": 8, "lr": 3e-3, "batch_size": 32, "epochs": 12, "vocab_siz
 
 @pytest.fixture(scope="module", params=["both", "text", "ids"])
 def fitted(request) -> M6RecRetriever:
-    return M6RecRetriever(**SMALL, reads=request.param).fit(
+    return M6RecRetriever(**SMALL, item_input=request.param).fit(
         contract.TRAIN, items=contract.ITEMS, progress=False
     )
 
@@ -313,7 +313,7 @@ def test_an_item_without_training_rows_is_recommended_for_its_words() -> None:
     train = Interactions.from_frame(frame, item_ids=ids.ravel())
     asked = Histories.from_lists([row[:7].tolist() for row in ids], train.item_ids)
     for reads, wanted in (("text", True), ("both", True), ("ids", False)):
-        given = SMALL | {"reads": reads, "epochs": 8, "gaps": False}
+        given = SMALL | {"item_input": reads, "epochs": 8, "use_time_gaps": False}
         model = M6RecRetriever(**given).fit(train, items=items, progress=False)
         best = model.recommend(asked, k=1)["item_id"].to_numpy()
         assert (np.mean(best == cold) > 0.8) == wanted, (reads, best)
@@ -322,7 +322,7 @@ def test_an_item_without_training_rows_is_recommended_for_its_words() -> None:
 @pytest.mark.parametrize(("gaps", "now"), [(False, False), (True, False), (False, True)])
 def test_only_a_model_told_the_moment_reads_it(gaps, now) -> None:
     """What a split calls now is the target's own timestamp: a time-blind model must not see it."""
-    model = M6RecRetriever(**SMALL | {"epochs": 1}, gaps=gaps, now=now)
+    model = M6RecRetriever(**SMALL | {"epochs": 1}, use_time_gaps=gaps, use_query_time=now)
     model.fit(contract.TRAIN, items=contract.ITEMS, progress=False)
     asked = contract.histories(contract.WALKS)
     lasts = asked.offsets[1:] - 1

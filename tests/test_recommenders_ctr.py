@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from m6rec_lite.ctr.base import ClickModel, PopularityCTR
+from m6rec_lite.ctr.base import ClickModel, MeanRateCTR
 from m6rec_lite.ctr.din import DIN
 from m6rec_lite.ctr.encoder import Encoder
-from m6rec_lite.ctr.event_log import Timeline, histories_before
+from m6rec_lite.ctr.event_log import EventLog, histories_before
 from m6rec_lite.ctr.impressions import GROUPS, known_at, split_by_time
-from m6rec_lite.ctr.linear import LogisticCTR, MachineCTR, fit_logistic
+from m6rec_lite.ctr.linear import FactorizationMachineCTR, LogisticCTR, fit_logistic
 from m6rec_lite.data import Card, DataError, Dataset, Interactions, validate
 from m6rec_lite.evaluation.ctr import auc, log_loss
 from m6rec_lite.recommenders import NotFittedError
@@ -42,7 +42,7 @@ questions = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 11)), min_size=
 def test_a_timeline_knows_what_came_before_and_nothing_else(log, asked, within):
     keys, moments, weights = (np.array([row[i] for row in log]) for i in range(3))
     wanted, at = (np.array(column) for column in zip(*asked, strict=True))
-    line = Timeline(keys, moments, weights)
+    line = EventLog(keys, moments, weights)
     past = [[row for row in log if row[0] == k and row[1] < t] for k, t in asked]
     assert line.count(wanted, at).tolist() == [len(rows) for rows in past]
     late = [
@@ -246,10 +246,10 @@ def test_the_calendar_cuts_impressions_and_keeps_slates_whole():
 # The contract of every click model.
 
 CASES: dict[str, Callable[..., ClickModel]] = {
-    "PopularityCTR": PopularityCTR,
+    "MeanRateCTR": MeanRateCTR,
     "LogisticCTR": lambda **k: LogisticCTR(l2=3, bins=0, **k),
     "LogisticCTR bins": lambda **k: LogisticCTR(l2=3, bins=5, **k),
-    "MachineCTR": lambda **k: MachineCTR(
+    "FactorizationMachineCTR": lambda **k: FactorizationMachineCTR(
         factors=4, epochs=20, lr=0.01, regularization=0.3, batch_size=100, **k
     ),
     "DIN": lambda **k: DIN(hidden=(16,), epochs=8, lr=0.01, batch_size=128, dropout=0.0, **k),
@@ -283,7 +283,7 @@ def test_a_planted_pattern_is_found(case):
     assert ((chance >= 0) & (chance <= 1)).all()
     clicked = test["clicked"].to_numpy()
     constant = np.full(len(test), clicked.mean())
-    if case == "PopularityCTR":  # position is all it can know here
+    if case == "MeanRateCTR":  # position is all it can know here
         assert 0.5 < auc(clicked, chance) < 0.7
     else:
         assert auc(clicked, chance) > 0.8
@@ -306,7 +306,7 @@ def test_a_saved_model_answers_alike(case, tmp_path):
     assert again.get_params() == model.get_params()
     np.testing.assert_array_equal(again.predict(rows, world()), model.predict(rows, world()))
     with pytest.raises(DataError, match=f"holds a {type(model).__name__}"):
-        (DIN if not isinstance(model, DIN) else PopularityCTR).load(tmp_path / "model")
+        (DIN if not isinstance(model, DIN) else MeanRateCTR).load(tmp_path / "model")
 
 
 def test_the_same_seed_gives_the_same_model(case):
@@ -360,7 +360,7 @@ def test_purchases_are_learnt_from_clicked_rows_alone(case):
         progress=False,
     )  # fmt: skip
     np.testing.assert_array_equal(same.predict(bought, world()), chance)
-    if case.startswith(("LogisticCTR", "MachineCTR")):
+    if case.startswith(("LogisticCTR", "FactorizationMachineCTR")):
         assert auc(bought["purchased"].to_numpy(), chance) > 0.75
 
 
@@ -396,7 +396,7 @@ def test_popularity_by_hand():
             "clicked": [True, False, True, False, True, True],
         }
     )
-    model = PopularityCTR(trust=1.0)
+    model = MeanRateCTR(trust=1.0)
     dataset = replace(world(), impressions=shown)
     rates = model.fit(shown, dataset).rates_
     mean = 4 / 6
@@ -464,8 +464,8 @@ def test_an_encoder_bins_numbers_and_leaves_rare_values_out():
     [
         (lambda: LogisticCTR(l2=0), "l2 must be > 0"),
         (lambda: LogisticCTR(bins=1), "bins must be 0"),
-        (lambda: MachineCTR(factors=0), "factors must be at least 1"),
-        (lambda: PopularityCTR(trust=0), "trust must be > 0"),
+        (lambda: FactorizationMachineCTR(factors=0), "factors must be at least 1"),
+        (lambda: MeanRateCTR(trust=0), "trust must be > 0"),
         (lambda: DIN(activation="relu"), "activation must be 'dice' or 'prelu', got 'relu'"),
         (lambda: DIN(dropout=1.0), "dropout must be"),
         (lambda: DIN(max_length=0), "max_length must be at least 1"),

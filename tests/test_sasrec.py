@@ -251,7 +251,7 @@ def test_users_with_one_item_teach_nothing_and_harm_nothing() -> None:
         ({"lr": 0}, "lr must be > 0"),
         ({"window": "first"}, "window must be"),
         ({"patience": 0}, "patience must be at least 1"),
-        ({"calibration": 2.0}, "calibration must be >= 0 and <= 1"),
+        ({"gbce_t": 2.0}, "gbce_t must be >= 0 and <= 1"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict, message: str) -> None:

@@ -210,7 +210,7 @@ def cold_items(dataset: Dataset, root: Path, options: argparse.Namespace) -> lis
         "Popularity": Popularity(),
         "ContentBased": ContentBased(),
         "SASRec": SASRec(max_length=50, epochs=EPOCHS, lr=3e-3, seed=options.seed),
-        "M6RecRetriever, text": M6RecRetriever(reads="text", epochs=EPOCHS, seed=options.seed),
+        "M6RecRetriever, text": M6RecRetriever(item_input="text", epochs=EPOCHS, seed=options.seed),
         "M6RecRetriever, text and ids": M6RecRetriever(epochs=EPOCHS, seed=options.seed),
     }
     rows, reports = [], {}
@@ -261,7 +261,9 @@ def new_domain(dataset: Dataset, root: Path, options: argparse.Namespace) -> lis
         "ItemKNN": lambda: ItemKNN(decay=0.8),
         "EASE": lambda: EASE(decay=0.8),
         "SASRec": lambda: SASRec(max_length=50, epochs=EPOCHS, lr=3e-3, seed=options.seed),
-        "M6RecRetriever": lambda: M6RecRetriever(reads="text", epochs=EPOCHS, seed=options.seed),
+        "M6RecRetriever": lambda: M6RecRetriever(
+            item_input="text", epochs=EPOCHS, seed=options.seed
+        ),
     }
     rows = []
     for domain in options.domains or sorted(dataset.items["domain"].dropna().unique()):
@@ -270,7 +272,7 @@ def new_domain(dataset: Dataset, root: Path, options: argparse.Namespace) -> lis
         folder = root / "runs" / f"m6rec-nano-without-{domain}-seed{options.seed}" / "model"
         if folder.is_dir():  # what ``closed-domain`` has pretrained
             makes[PRETRAINED] = partial(
-                M6RecRetriever, reads="text", model=str(folder), epochs=EPOCHS // 2
+                M6RecRetriever, item_input="text", model=str(folder), epochs=EPOCHS // 2
             )
         else:
             makes.pop(PRETRAINED, None)

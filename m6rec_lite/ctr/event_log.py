@@ -16,7 +16,7 @@ from m6rec_lite.data.ragged import offsets_of, ranges
 from m6rec_lite.data.tables import DataError
 
 
-class Timeline:
+class EventLog:
     """Rows of ``(key, moment, weight)``, asked how many, how much and when last before a moment.
 
     The rows are sorted once by key, then moment, so that one key's past is a run of neighbours:
@@ -118,7 +118,7 @@ def histories_before(
     if latest is not None and latest < 1:
         raise ValueError(f"latest must be at least 1 event (or None for all), got {latest!r}")
     user_ids, at = as_ids(user_ids, "user_id"), np.asarray(at, dtype=np.int64)
-    start, stop = Timeline(log.user_ids[log.users], log.timestamps).runs(user_ids, at)
+    start, stop = EventLog(log.user_ids[log.users], log.timestamps).runs(user_ids, at)
     if latest is not None:
         start = np.maximum(start, stop - latest)
     lengths = stop - start

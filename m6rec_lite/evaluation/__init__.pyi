@@ -21,10 +21,10 @@ from .ctr import (
     reliability_curve,
 )
 from .ctr_compare import compare_auc
-from .lists import Lists, top_lists
+from .lists import TopKLists, top_lists
 from .protocol import FixedScores, Ranker, evaluate, fit_and_evaluate
 from .questions import Questions
-from .ranking import ACCURACY, Places, accuracy, f1, hr, mrr, ndcg, precision, recall
+from .ranking import ACCURACY, TargetRanks, accuracy, f1, hr, mrr, ndcg, precision, recall
 from .report import Report, compare, report_table
 from .significance import PairedTest, bootstrap_interval, paired_test
 from .text import bleu, distinct, perplexity, rouge
@@ -33,13 +33,13 @@ __all__ = [
     "ACCURACY",
     "Cost",
     "FixedScores",
-    "Lists",
     "Meter",
     "PairedTest",
-    "Places",
     "Questions",
     "Ranker",
     "Report",
+    "TargetRanks",
+    "TopKLists",
     "accuracy",
     "auc",
     "auc_by_group",

@@ -1,4 +1,4 @@
-"""M6-Rec's retrieval as a recommender: fitted, asked, saved and judged like all others."""
+"""M6-Rec's retrieval with the interface of every recommender."""
 
 from __future__ import annotations
 
@@ -24,49 +24,47 @@ from m6rec_lite.m6rec.retriever_network import RetrieverNetwork, gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval
 from m6rec_lite.recommenders.content import unit_rows
 from m6rec_lite.recommenders.params import check_in_range, check_whole
-from m6rec_lite.recommenders.sequential.next_item import NextItemRecommender
+from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceRecommender
 from m6rec_lite.recommenders.sequential.sequences import Batch, NextItemBatches, Window
 from m6rec_lite.training import Epoch
 
-#: What an item is told by: its text, a vector of its own, or both.
-Reads = Literal["text", "ids", "both"]
-READS: tuple[Reads, ...] = ("text", "ids", "both")
-#: What is read of an item's text.
-PARTS = ALL_PARTS
+#: The input for an item: its text, an embedding of its id, or both.
+ItemInput = Literal["text", "ids", "both"]
+ITEM_INPUTS: tuple[ItemInput, ...] = ("text", "ids", "both")
 
 
 @dataclass(eq=False, repr=False)
 class RetrieverShape:
-    """What is read, and by what.
+    """The input of the retriever and the size of its model.
 
     Args:
-        reads: ``text``, ``ids`` or ``both``. An item without training rows is known by its text.
+        item_input: ``text``, ``ids`` or ``both``. An item without training rows has its text only.
         model: folder of a pretrained model and its tokenizer; None begins with a fresh model.
         size: of a fresh model, see ``m6rec.config.shape_of``.
         vocab_size: of a fresh tokenizer.
         parts: of an item's text, of ``behaviour.ALL_PARTS``.
-        gaps: say how much time lay between the events of a history.
-        now: say besides how much time lies between the last event and the question, as a history
-            told in words does. That is *time-aware*: compare it with its like.
+        use_time_gaps: embed the time between the events of a history.
+        use_query_time: embed the time between the last event and the query as well. The model is
+            then *time-aware*: compare it with other time-aware models.
         dimensions: of the space in which people and items meet.
         tau: temperature of the softmax.
-        correct: the log-Q correction.
+        logq_correction: subtract the log-probability of each item in a batch from its score.
     """
 
-    reads: Reads = "both"
+    item_input: ItemInput = "both"
     model: str | None = None
     size: str = "nano"
     vocab_size: int = 2048
-    parts: Sequence[str] = PARTS
-    gaps: bool = True
-    now: bool = False
+    parts: Sequence[str] = ALL_PARTS
+    use_time_gaps: bool = True
+    use_query_time: bool = False
     dimensions: int = 128
     tau: float = 0.07
-    correct: bool = True
+    logq_correction: bool = True
 
 
 @dataclass(eq=False, repr=False)
-class M6RecRetriever(NextItemRecommender, RetrieverShape):
+class M6RecRetriever(SequenceRecommender, RetrieverShape):
     """Retrieval by two towers, at the price of a sequence model.
 
     The user region runs causally over events, with a target at every one; each item's text is
@@ -74,8 +72,8 @@ class M6RecRetriever(NextItemRecommender, RetrieverShape):
     for a pass over the whole text for each target. The full-text variant is the task
     ``tasks.Retrieval`` itself.
 
-    Args: as of ``RetrieverShape``, then of ``NextItemRecommender``, of which ``loss`` and what
-        belongs to negatives are not for this model: its negatives are the batch's other items.
+    Args: as of ``RetrieverShape``, then of ``SequenceRecommender``. The loss is in-batch softmax:
+        the negatives of a target are the other items of its batch.
 
     Raises:
         ValueError: on a setting out of range.
@@ -88,13 +86,9 @@ class M6RecRetriever(NextItemRecommender, RetrieverShape):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.loss != "ce":
-            raise ValueError(
-                f"M6RecRetriever has one loss, in-batch softmax: leave loss alone, got "
-                f"{self.loss!r}"
-            )
-        if self.reads not in READS:
-            raise ValueError(f"reads must be one of {', '.join(READS)}, got {self.reads!r}")
+        if self.item_input not in ITEM_INPUTS:
+            wanted = ", ".join(ITEM_INPUTS)
+            raise ValueError(f"item_input must be one of {wanted}, got {self.item_input!r}")
         for name in ("vocab_size", "dimensions"):
             setattr(self, name, check_whole(name, getattr(self, name)))
         check_in_range("tau", self.tau, 0, open_low=True)
@@ -106,13 +100,13 @@ class M6RecRetriever(NextItemRecommender, RetrieverShape):
         self, train: Interactions, *, items: pd.DataFrame | None = None, **extras: Any
     ) -> None:
         self._tokenizer, self._words = None, None
-        if self.reads != "ids" or self.model is not None:
+        if self.item_input != "ids" or self.model is not None:
             texts = self._texts(train.item_ids, items)
             if self.model is not None:
                 self._tokenizer = Tokenizer.load(self.model)
             else:
                 self._tokenizer = Tokenizer.train(dict.fromkeys(texts), self.vocab_size)
-            if self.reads != "ids":
+            if self.item_input != "ids":
                 self._words = word_shares(texts, self._tokenizer)
         self._config = None
         super()._fit(train, **extras)
@@ -147,13 +141,13 @@ class M6RecRetriever(NextItemRecommender, RetrieverShape):
             model = M6RecModel(config)
         self._config = model.config
         retrieval = Retrieval(
-            model.config.hidden_size, n_items, self.dimensions, self.tau, self.correct
+            model.config.hidden_size, n_items, self.dimensions, self.tau, self.logq_correction
         )
-        ids = self.reads != "text"
-        times = {"gaps": self.gaps, "now": self.now}
+        ids = self.item_input != "text"
+        times = {"gaps": self.use_time_gaps, "now": self.use_query_time}
         return RetrieverNetwork(model, retrieval, self._words, ids, dropout=self.dropout, **times)
 
-    def _batches(self, histories: Histories, negatives: Any) -> EventBatches:
+    def _batches(self, histories: Histories) -> EventBatches:
         network = self._network
         follows = np.flatnonzero(np.diff(histories.rows) == 0) + 1
         network.retrieval.count(histories.items[follows])
@@ -175,7 +169,7 @@ class M6RecRetriever(NextItemRecommender, RetrieverShape):
             raise DataError(f"{path / 'arrays.npz'} lacks the model's shape; save the model again")
         self._config = M6RecConfig.from_dict(json.loads(str(state["config"])))
         self._words = None
-        if self.reads != "ids":
+        if self.item_input != "ids":
             parts = tuple(weights[name].numpy() for name in ("shares", "tokens", "starts"))
             shape = len(self.item_ids), self._config.vocab_size
             self._words = sparse.csr_array(parts, shape=shape)

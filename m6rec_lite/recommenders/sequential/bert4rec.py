@@ -23,7 +23,6 @@ from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import LearnedPositions
 from m6rec_lite.nn.transformer import Transformer, TransformerConfig
 from m6rec_lite.recommenders.params import check_in_range, check_whole
-from m6rec_lite.recommenders.sequential.negatives import Negatives
 from m6rec_lite.recommenders.sequential.next_item import NextItemRecommender
 from m6rec_lite.recommenders.sequential.next_item_network import NextItemNetwork
 from m6rec_lite.recommenders.sequential.sasrec import TransformerShape
@@ -71,7 +70,7 @@ class BERT4RecNetwork(NextItemNetwork):
         """What scores the items at masked tokens, ``(n, hidden_size)`` to the same."""
         return self.turn_norm(F.gelu(self.turn(states)))
 
-    def foresee(self, items: Tensor, packing: Packing) -> Tensor:
+    def predict_state(self, items: Tensor, packing: Packing) -> Tensor:
         """``(rows, hidden_size)``: what stands at a mask put behind each row."""
         longer = Packing(packing.lengths + 1)
         asked = longer.ends
@@ -141,7 +140,7 @@ class BERT4Rec(NextItemRecommender, TransformerShape):
     def _read_length(self) -> int:
         return self.max_length - 1
 
-    def _batches(self, histories: Histories, negatives: Negatives | None) -> MaskedBatches:
+    def _batches(self, histories: Histories) -> MaskedBatches:
         return MaskedBatches(
             histories,
             mask_share=self.mask_share,
@@ -149,7 +148,7 @@ class BERT4Rec(NextItemRecommender, TransformerShape):
             batch_size=self.batch_size,
             max_length=self.max_length,
             window=self.window,
-            negatives=negatives,
+            negatives=self._draws(),
             shared=self.shared_negatives,
         )
 

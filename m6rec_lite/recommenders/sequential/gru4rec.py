@@ -1,4 +1,4 @@
-"""GRU4Rec: a recurrent network that reads a history and foresees the next item.
+"""GRU4Rec: a recurrent network that reads a history and predicts the next item.
 
 Source: Hidasi et al., *Session-based recommendations with recurrent neural networks*, 2016
 (session-parallel batches); Hidasi and Karatzoglou, *Recurrent neural networks with top-k gains for
@@ -17,7 +17,6 @@ from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.rnn import Recurrent
 from m6rec_lite.recommenders.params import check_whole
-from m6rec_lite.recommenders.sequential.negatives import Negatives
 from m6rec_lite.recommenders.sequential.next_item import NextItemRecommender
 from m6rec_lite.recommenders.sequential.next_item_network import NextItemNetwork
 from m6rec_lite.recommenders.sequential.sequences import Batch, NextItemBatches
@@ -144,16 +143,14 @@ class GRU4Rec(NextItemRecommender, RecurrentShape):
             lanes=self.batch_size if self.steps else 0,
         )
 
-    def _batches(
-        self, histories: Histories, negatives: Negatives | None
-    ) -> NextItemBatches | ParallelBatches:
+    def _batches(self, histories: Histories) -> NextItemBatches | ParallelBatches:
         if self.steps is None:
-            return super()._batches(histories, negatives)
+            return super()._batches(histories)
         return ParallelBatches(
             histories,
             lanes=self.batch_size,
             steps=self.steps,
-            negatives=negatives,
+            negatives=self._draws(),
             shared=self.shared_negatives,
         )
 

@@ -1,4 +1,4 @@
-"""A network that foresees the next item: what it is asked, and how well it answers.
+"""Networks that predict the next item: scores, and figures on validation questions.
 
 It reads packed sequences of items and gives a state for each; items are scored by the product of a
 state with their embedding. GRU4Rec, SASRec and BERT4Rec each fill in what lies between.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.evaluation.questions import Questions
-from m6rec_lite.evaluation.ranking import Places, hr, ndcg
+from m6rec_lite.evaluation.ranking import TargetRanks, hr, ndcg
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders.sequential.sequences import questions
 
@@ -42,7 +42,7 @@ class NextItemNetwork(nn.Module):
         """``(n_items,)`` added to the scores; None for none."""
         return None
 
-    def foresee(self, items: Tensor, packing: Packing) -> Tensor:
+    def predict_state(self, items: Tensor, packing: Packing) -> Tensor:
         """``(rows, hidden_size)``: the states that score what comes after each row."""
         return self(items, packing)[packing.ends]
 
@@ -61,7 +61,7 @@ class NextItemNetwork(nn.Module):
         scores = np.zeros((len(histories), histories.n_items), dtype=np.float32)
         for rows, batch in questions(histories, max_length):
             packing = Packing(batch["lengths"].to(weight.device))
-            states = self.foresee(batch["items"].to(weight.device), packing)
+            states = self.predict_state(batch["items"].to(weight.device), packing)
             found = states @ weight.t() if bias is None else states @ weight.t() + bias
             scores[rows] = found.float().cpu().numpy()
         return scores
@@ -88,7 +88,7 @@ def validator(
             batch = asked.batch(start, min(start + 2048, len(asked)))
             scores = network.score(batch.histories, max_length)
             scores[batch.out] = -np.inf
-            places = Places.from_scores(scores, batch.rows, batch.targets)
+            places = TargetRanks.from_scores(scores, batch.rows, batch.targets)
             found.append((hr(places, 10), ndcg(places, 10)))
         hits, gains = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return {"hr@10": float(hits.mean()), "ndcg@10": float(gains.mean())}

@@ -1,4 +1,4 @@
-"""SASRec: a Transformer that reads a history and foresees the next item.
+"""SASRec: a Transformer that reads a history and predicts the next item.
 
 Source: Kang and McAuley, *Self-attentive sequential recommendation*, 2018. Its loss there is
 binary cross-entropy with one negative. With cross-entropy over the whole catalogue the same network
@@ -29,7 +29,7 @@ from m6rec_lite.recommenders.sequential.next_item_network import NextItemNetwork
 class SASRecNetwork(NextItemNetwork):
     """Embeddings of items plus those of positions, then causal blocks.
 
-    Positions count from the end: 0 is the latest item, from which the next is foreseen at test.
+    Positions count from the end: 0 is the latest item, from which the next is predicted at test.
 
     Args:
         n_items: size of the catalogue.

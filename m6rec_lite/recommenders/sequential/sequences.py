@@ -1,4 +1,4 @@
-"""Histories as batches of sequences that foresee their next item.
+"""Histories as batches of sequences with next items as targets.
 
 A user's items i1, i2, ..., in are n - 1 questions at once: after i1 comes i2, after i1 and i2
 comes i3. A batch holds random users; their sequences lie end to end, from the longest to the
