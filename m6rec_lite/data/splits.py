@@ -303,7 +303,7 @@ def _one_target_each(
 
 def _ask(rows: Interactions, asked: np.ndarray, target: str, min_history: int) -> Holdout:
     """Questions about the rows at the places ``asked`` (ascending), each user asked once."""
-    offsets = np.concatenate(([0], np.cumsum(np.bincount(rows.users, minlength=rows.n_users))))
+    offsets = offsets_of(np.bincount(rows.users, minlength=rows.n_users))
     users, first, counts = np.unique(rows.users[asked], return_index=True, return_counts=True)
     if target == "last":
         first = first + counts - 1
