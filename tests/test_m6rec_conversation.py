@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from m6rec_lite.data import DataError, Dataset, bazaar
+from m6rec_lite.data import DataError, Dataset
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.corpora import dialogue_documents
 from m6rec_lite.language.text.document import Document
@@ -23,8 +23,9 @@ from m6rec_lite.m6rec.tasks.truth import Truth
 from m6rec_lite.m6rec.tasks.writing import Written
 from m6rec_lite.nn.sampling import Sampler
 from m6rec_lite.training import fit
+from tests.worlds import small
 
-DATASET = bazaar.generate(users=420, items=150, seed=3, slates=0, progress=False)
+DATASET = small()
 TOKENIZER = Tokenizer.train([*DATASET.items["title"], *DATASET.dialogues["text"]], 900)
 FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 300)
 TASK = Conversation()

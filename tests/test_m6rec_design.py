@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from m6rec_lite.data import Dataset, Histories, bazaar, leave_one_out
+from m6rec_lite.data import Dataset, Histories
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.document import Document
@@ -21,9 +21,10 @@ from m6rec_lite.m6rec.tasks.rows import people
 from m6rec_lite.m6rec.tasks.truth import Truth
 from m6rec_lite.m6rec.tasks.writing import Written
 from m6rec_lite.training import fit
+from tests.worlds import small, small_split
 
-DATASET = bazaar.generate(users=420, items=150, seed=3, slates=0, progress=False)
-SPLIT = leave_one_out(DATASET)
+DATASET = small()
+SPLIT = small_split()
 TOKENIZER = Tokenizer.train([*DATASET.items["title"], "clicked a product of category"], 700)
 FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 400)
 TASK = Design()

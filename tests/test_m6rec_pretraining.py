@@ -90,6 +90,7 @@ def test_a_finished_run_started_again_changes_nothing(
         assert torch.equal(weight, before[name]), name
 
 
+@pytest.mark.slow
 def test_a_run_that_is_told_to_end_goes_on_to_the_same_end(
     world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from m6rec_lite.data import DataError, Dataset, bazaar, leave_one_out
+from m6rec_lite.data import DataError, Dataset
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.corpora import held_out
@@ -20,9 +20,10 @@ from m6rec_lite.m6rec.tasks import Examples, TaskBatches
 from m6rec_lite.m6rec.tasks.query import PARTS, SOON, Query, baselines, judge
 from m6rec_lite.m6rec.tasks.truth import Truth
 from m6rec_lite.training import fit
+from tests.worlds import small, small_split
 
-DATASET = bazaar.generate(users=420, items=150, seed=3, slates=0, progress=False)
-SPLIT = leave_one_out(DATASET)
+DATASET = small()
+SPLIT = small_split()
 TOKENIZER = Tokenizer.train([*DATASET.items["title"], *DATASET.queries["text"]], 700)
 TASK = Query()
 TRUTH = Truth(DATASET)

@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import test_recommenders_contract as contract
 import torch
 from torch.nn import functional as F
 
-from m6rec_lite.course.exercises import exercises
-from m6rec_lite.data import DataError, Histories, Interactions, leave_one_out, load_dataset
+from m6rec_lite.course.exercises.question import load_exercise
+from m6rec_lite.data import DataError, Histories, Interactions
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
@@ -22,9 +21,11 @@ from m6rec_lite.m6rec.retriever_network import gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval, in_batch_softmax
 from m6rec_lite.m6rec.tasks.task import collate
 from m6rec_lite.recommenders import Recommender
+from tests import test_recommenders_contract as contract
+from tests.worlds import shipped, shipped_split
 
-DATASET = load_dataset("bazaar")
-SPLIT = leave_one_out(DATASET)
+DATASET = shipped()
+SPLIT = shipped_split()
 TOKENIZER = Tokenizer.train(DATASET.items["title"], 600)
 FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 200)
 HISTORIES = SPLIT.train.histories()[:5].last(3)
@@ -180,9 +181,8 @@ def test_the_sign_of_the_correction_decides_whether_popular_or_rare_items_come_f
         assert low < popularity < high
 
 
-def test_exercise_09_3_asks_for_the_loss_of_the_package_and_the_chapter() -> None:
-    wanted = exercises("09")["09.3"]
-    cases = wanted.cases()
+def test_the_exercise_asks_for_the_loss_of_the_package_and_the_chapter() -> None:
+    cases = load_exercise("in_batch_loss").all_cases()
     for case in cases:
         scores, item, q = case.args
         used, first, right = np.unique(item, return_index=True, return_inverse=True)
@@ -193,8 +193,8 @@ def test_exercise_09_3_asks_for_the_loss_of_the_package_and_the_chapter() -> Non
             tau=1.0,
             log_share=torch.tensor(np.log(q[used])),
         )
-        assert float(loss) == pytest.approx(case.wanted)
-    assert cases[1].wanted == pytest.approx(np.log(2))
+        assert float(loss) == pytest.approx(case.expected)
+    assert cases[1].expected == pytest.approx(np.log(2))
 
 
 def test_an_item_is_no_wrong_answer_to_who_else_has_it() -> None:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from m6rec_lite.data import load_dataset
 from m6rec_lite.evaluation.text import perplexity
 from m6rec_lite.language.models.causal_lm import CausalLM
 from m6rec_lite.language.text.behaviour import BehaviourText
@@ -25,8 +24,9 @@ from m6rec_lite.m6rec.tasks.writers import PlainWriter, PrefixWriter, plain_text
 from m6rec_lite.m6rec.tasks.writing import Writing, text_figures
 from m6rec_lite.nn.sampling import Sampler
 from m6rec_lite.training import fit
+from tests.worlds import shipped
 
-DATASET = load_dataset("bazaar")
+DATASET = shipped()
 TOKENIZER = Tokenizer.train(DATASET.items["title"], 500)
 FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 200)
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}

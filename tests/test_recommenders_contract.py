@@ -148,7 +148,7 @@ def model(case: str) -> Recommender:
 def test_every_exported_recommender_keeps_the_contract() -> None:
     exported = [getattr(package, name) for name in package.__all__]
     kinds = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, Recommender)}
-    elsewhere = {TitleLikelihood}  # it needs a trained GPT: tests/test_title_likelihood.py
+    elsewhere = {TitleLikelihood}  # it needs a trained GPT: see test_title_likelihood.py
     assert kinds - {Recommender} - elsewhere == {type(make()) for make in CASES.values()}
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from test_recommenders_contract import CASES
 
 from m6rec_lite.ctr.base import MeanRateCTR
 from m6rec_lite.ctr.din import DIN
@@ -20,6 +19,7 @@ from m6rec_lite.data import leave_one_out, load_dataset
 from m6rec_lite.m6rec.click_model import M6RecCTR
 from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.recommenders import Recommender
+from tests.test_recommenders_contract import CASES
 
 KINDS = ("apple", "boot")
 #: Small networks that learn which kind a user takes.

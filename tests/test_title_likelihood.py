@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import test_recommenders_contract as contract
 import torch
 
 from m6rec_lite.data import DataError, Histories, Holdout, Interactions, Split
@@ -18,6 +17,7 @@ from m6rec_lite.language.models.pretraining import Pretrained, pretrain
 from m6rec_lite.language.models.recipes import Recipe
 from m6rec_lite.recommenders import EASE, Bigram, Popularity, Recommender, TitleLikelihood
 from m6rec_lite.recommenders.title_likelihood import WEIGHTS
+from tests import test_recommenders_contract as contract
 
 TRAIN, ITEMS = contract.TRAIN, contract.ITEMS
 ASKED = contract.histories(contract.WALKS)

@@ -65,6 +65,7 @@ def run(kind: str, folder: Path, end: Path, number: int = 0) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["SASRec", "GRU4Rec", "BERT4Rec", "gpt", "bert", "m6rec"])
 def test_an_interrupted_trainer_writes_a_checkpoint_and_goes_on(kind: str, tmp_path: Path) -> None:
     whole = run(kind, tmp_path / "whole", tmp_path / "whole.pt")
@@ -97,6 +98,7 @@ def small(folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_second_run_in_one_folder_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time, pathlib\nfrom m6rec_lite.training.locks import run_lock\n"

@@ -10,7 +10,7 @@ from .beyond_accuracy import (
     self_information,
     unknown_share,
 )
-from .costs import Cost, Meter, measure_fit, peak_mib
+from .costs import Cost, Meter, measure_fit
 from .ctr import (
     auc,
     auc_by_group,
@@ -66,7 +66,6 @@ __all__ = [
     "novelty",
     "overlap",
     "paired_test",
-    "peak_mib",
     "perplexity",
     "popularity_lift",
     "precision",
