@@ -8,10 +8,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from m6rec_lite.data import bazaar
+from m6rec_lite.data import bazaar, hidden_domain, leave_one_out
 from m6rec_lite.data.bazaar.tables import items_table
 from m6rec_lite.data.holdout import Split
-from m6rec_lite.data.splits import hidden_domain, leave_one_out
 from m6rec_lite.data.tables import Dataset
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.recommenders import Bigram, ContentBased, Hybrid, ItemKNN, Popularity

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from m6rec_lite.data.csv import read_csv
-from m6rec_lite.data.movielens import ARCHIVES, load_movielens
+from m6rec_lite.data.movielens import load_movielens
+from m6rec_lite.data.movielens_archives import ARCHIVES
 from m6rec_lite.data.own import read_frame
 from m6rec_lite.data.tables import DataError, Dataset
 

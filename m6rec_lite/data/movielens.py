@@ -11,7 +11,6 @@ import io
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,108 +19,10 @@ import pandas as pd
 from m6rec_lite.data.contracts import report, validate, validate_dataset
 from m6rec_lite.data.download import ensure_archive
 from m6rec_lite.data.folders import data_folder
-from m6rec_lite.data.tables import EVENTS, Card, DataError, Dataset, Dropped
+from m6rec_lite.data.movielens_archives import ARCHIVES, Archive
+from m6rec_lite.data.tables import EVENTS, DataError, Dataset, Dropped
 
 log = logging.getLogger(__name__)
-
-_SITE = "https://files.grouplens.org/datasets/movielens"
-_NO_SHARING = (
-    "Research use with acknowledgement; no redistribution without permission, no commercial use."
-)
-_TIES = (
-    "{} of the ratings share their second with another of the same user: ties stay in file order."
-)
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A published archive, and what a complete folder of it holds.
-
-    Attributes:
-        url: of the publisher's zip file, which holds one folder of the data set's name.
-        sha256: of that file, as widely recorded.
-        files: names within the folder that the reader needs.
-        rows: number of ratings.
-        users: number of users with a rating.
-        items: number of films with a rating.
-        card: what to know.
-    """
-
-    url: str
-    sha256: str
-    files: tuple[str, ...]
-    rows: int
-    users: int
-    items: int
-    card: Card
-
-
-ARCHIVES: dict[str, Archive] = {
-    "ml-100k": Archive(
-        f"{_SITE}/ml-100k.zip",
-        "50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
-        ("u.data", "u.item", "u.genre", "u.user"),
-        rows=100_000,
-        users=943,
-        items=1_682,
-        card=Card(
-            "MovieLens 100K",
-            _NO_SHARING,
-            "GroupLens, University of Minnesota",
-            (
-                _TIES.format("76 %"),
-                "u.item is latin-1; 18 films stand in it twice, under two ids.",
-                "Film 267 is called 'unknown' and has no date.",
-                "Every user has at least 20 ratings: there are no newcomers.",
-                "Users rated in a few sittings, from lists: the order partly shows what the site "
-                "displayed, not what they watched.",
-            ),
-        ),
-    ),
-    "ml-1m": Archive(
-        f"{_SITE}/ml-1m.zip",
-        "a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
-        ("ratings.dat", "movies.dat", "users.dat"),
-        rows=1_000_209,
-        users=6_040,
-        items=3_706,
-        card=Card(
-            "MovieLens 1M",
-            _NO_SHARING,
-            "GroupLens, University of Minnesota",
-            (
-                _TIES.format("Most"),
-                "movies.dat is latin-1; fields are separated by '::'.",
-                "movies.dat lists 3,883 films, of which 3,706 were rated.",
-                "A release is known by the year in the title: 1 January stands for it.",
-                "Every user has at least 20 ratings; 63 % gave all of theirs within a day.",
-            ),
-        ),
-    ),
-    "ml-latest-small": Archive(
-        f"{_SITE}/ml-latest-small.zip",
-        "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
-        ("ratings.csv", "movies.csv", "tags.csv"),
-        rows=100_836,
-        users=610,
-        items=9_724,
-        card=Card(
-            "MovieLens latest, small (September 2018)",
-            "May be redistributed under the same terms, with acknowledgement; no commercial use.",
-            "GroupLens, University of Minnesota",
-            (
-                _TIES.format("23 %"),
-                "Its publisher calls it a development set that may change: not for published "
-                "results.",
-                "Ratings have half stars; lines end in CRLF.",
-                "Users have no attributes at all.",
-                "A release is known by the year in the title: 1 January stands for it.",
-                "The 3,683 tags that users wrote are read only with user_tags=True: some are the "
-                "test users' own words about the test items.",
-            ),
-        ),
-    ),
-}
 
 _AGES = (1, 18, 25, 35, 45, 50, 56)
 _AGE_BANDS = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56 and over")

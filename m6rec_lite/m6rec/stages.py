@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from m6rec_lite.data.files import write_text
+from m6rec_lite.data.run_config import setting_differences
 
 
 class Stages:
@@ -49,14 +50,10 @@ class Stages:
             raise ValueError(
                 f"{self.path} is damaged ({error!r}): delete it, and what is done is done again"
             ) from error
-        names = [n for n in {**settings, **self.of} if settings.get(n) != self.of.get(n)]
-        if names:
-            differ = "; ".join(
-                f"{n}: {settings.get(n)!r} there, {self.of.get(n)!r} now" for n in names
-            )
+        if changed := setting_differences(settings, self.of):
             raise ValueError(
-                f"{self.path.parent} holds work of other settings ({differ}): go on with those, "
-                "or name another folder"
+                f"{self.path.parent} holds work of other settings ({'; '.join(changed)}): go on "
+                "with those, or name another folder"
             )
         return done
 

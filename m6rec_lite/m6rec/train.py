@@ -31,11 +31,11 @@ import torch
 
 from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.data.files import new_file
-from m6rec_lite.data.run_config import check_run_config
+from m6rec_lite.data.run_config import add_config_options, check_run_config
 from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
-from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
+from m6rec_lite.m6rec.config import shape_of
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.pretraining import pretrain
 from m6rec_lite.m6rec.run_folder import read_report, tokens
@@ -227,16 +227,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.m6rec.train", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--size", default="nano", help=SIZE_HELP)
-    parser.add_argument("--data", default="bazaar", help="names or folders, joined by +")
     parser.add_argument("--out", type=Path, help="default: runs/m6rec/<size>-<data>")
-    for name in ("steps", "lines", "accumulate", "vocab_size", "seed"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="of the pretraining")
-    parser.add_argument("--lr", type=float, help="of the pretraining")
-    for name in ("tune_steps", "tune_tokens", "rows", "retrieval_epochs", "limit"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="see RunConfig")
-    for name in ("alpha", "beta", "tune_lr"):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=float, help="see RunConfig")
+    add_config_options(parser, Pretraining)
+    add_config_options(parser, RunConfig, skip=("pretraining",))
     parser.add_argument("--device")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--compile", action="store_true")
@@ -244,7 +237,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true")
     words = list(sys.argv[1:] if arguments is None else arguments)
     given = vars(parser.parse_args(words))
-    kept = {name: value for name, value in given.items() if value is not None}
     folder = re.sub(r"[^\w.+-]+", "-", f"{given['size']}-{given['data']}").strip("-")
     out = given["out"] or Path("runs") / "m6rec" / folder
     try:
@@ -253,8 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "this runs in one process. Under accelerate launch run -m m6rec_lite.m6rec."
                 f"pretraining --out {out / 'pretraining'} with the same size and data, then this"
             )
-        own = {n: kept[n] for n in Pretraining.__dataclass_fields__ if n in kept}
-        more = {n: kept[n] for n in RunConfig.__dataclass_fields__ if n in kept}
+        own = {name: given[name] for name in Pretraining.__dataclass_fields__}
+        more = {n: given[n] for n in RunConfig.__dataclass_fields__ if n != "pretraining"}
         with run_lock(out):
             run = TrainingRun(
                 RunConfig(Pretraining(**own), **more),

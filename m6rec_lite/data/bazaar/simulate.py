@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from m6rec_lite.data.bazaar.choice import Choice, draw
 from m6rec_lite.data.bazaar.world import DAY, END, World
+from m6rec_lite.data.ragged import offsets_of
 from m6rec_lite.data.tables import EVENTS
 
 STRAY = 127  #: in the hidden state: this event served no intent
@@ -154,7 +155,7 @@ def simulate(choice: Choice, rng: np.random.Generator, *, progress: bool = True)
     real = np.arange(most) < shoppers.events[:, None]
     flat = item[real]
     event = _events(items.domain[flat], bought[real], items.quality[flat].mean(axis=1), rng)
-    offsets = np.concatenate(([0], np.cumsum(shoppers.events.astype(np.int64))))
+    offsets = offsets_of(shoppers.events)
     return Trail(offsets, flat, times[real], event, hidden[real])
 
 

@@ -16,6 +16,7 @@ from scipy.special import ndtr
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.data.bazaar.dials import Dials
 from m6rec_lite.data.bazaar.latents import DOMAINS, LEVELS, LOCALES, ItemLatents
+from m6rec_lite.data.ragged import offsets_of
 
 START = 1_672_531_200  # 2023-01-01 00:00 UTC, a Sunday
 DAYS = 730
@@ -126,7 +127,7 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
 
     # Creators: about two a cell, each with a style, a level and a locale of their own.
     per_cell = np.maximum(1, np.bincount(cell, minlength=N_CELLS) // 4)
-    first = np.concatenate(([0], np.cumsum(per_cell)))
+    first = offsets_of(per_cell)
     creator = first[cell] + (rng.random(n) * per_cell[cell]).astype(np.int64)
     n_creators = first[-1]
     locale = (rng.random(n_creators) < dials.chinese)[creator].astype(np.int8)

@@ -36,7 +36,8 @@ CODE = {
     "bert": _FILL,
     "gpt2": _WRITE.format(register="", folder="{folder}", prompt="[BOS][USER]A man, 18", n=7),
     "m6rec": _WRITE.format(
-        register="\nimport m6rec_lite.m6rec  # makes the architecture known to transformers\n",
+        register='\nfrom m6rec_lite.m6rec import M6RecModel  # its import makes "m6rec" known to '
+        "transformers\n",
         folder="{folder}",
         prompt="[BOS'][USER] A user[EOS'][BOS][EVENT]clicked a product",
         n=2,

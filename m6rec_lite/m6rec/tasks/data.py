@@ -11,6 +11,7 @@ import numpy as np
 from m6rec_lite.data import Dataset, Histories, Split, leave_one_out
 from m6rec_lite.data.bazaar.oracle import OracleRecommender
 from m6rec_lite.data.holdout import Holdout
+from m6rec_lite.data.ragged import offsets_of, ranges
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.m6rec.tasks.truth import Truth
 
@@ -89,14 +90,12 @@ def first_events(
         lengths: ``(n,)`` how many of the row's events, from the oldest, had happened.
         at: ``(n,)`` unix seconds: the moment.
     """
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    starts = histories.offsets[:-1][rows]
-    take = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+    take = ranges(histories.offsets[:-1][rows], lengths)
     return replace(
         histories,
         user_ids=histories.user_ids[rows],
         at=np.asarray(at, dtype=np.int64),
-        offsets=offsets,
+        offsets=offsets_of(lengths),
         items=histories.items[take],
         events=histories.events[take],
         timestamps=histories.timestamps[take],
