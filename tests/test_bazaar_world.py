@@ -371,7 +371,7 @@ def test_stream_stopped_and_resumed_equals_one_run(tmp_path):
 
 def test_stream_refuses_another_worlds_folder(tmp_path: Path):
     generate_to_parquet(tmp_path, interactions=10, block=5, items=80, progress=False)
-    with pytest.raises(ValueError, match="other dials"):
+    with pytest.raises(ValueError, match="a stream of other settings"):
         generate_to_parquet(tmp_path, interactions=10, block=5, items=80, drift=0.0, progress=False)
     with pytest.raises(ValueError, match="users does not apply"):
         generate_to_parquet(tmp_path, interactions=10, users=5)

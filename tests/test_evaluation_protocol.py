@@ -12,8 +12,8 @@ from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.evaluation import (
     FixedScores,
-    Places,
     Questions,
+    TargetRanks,
     accuracy,
     compare,
     evaluate,
@@ -71,7 +71,7 @@ def test_it_ranks_every_unseen_item_and_nothing_else(split, scores):
         seen = history.items[history.offsets[row] : history.offsets[row + 1]]
         unseen = np.setdiff1d(np.arange(N_ITEMS), seen)
         target = np.searchsorted(unseen, split.test.targets[row])
-        places = Places.from_scores(scores[row, unseen][None], np.zeros(1, int), [target])
+        places = TargetRanks.from_scores(scores[row, unseen][None], np.zeros(1, int), [target])
         for name, values in accuracy(places, (1, 5)).items():
             assert report.per_user[name][row] == pytest.approx(values[0]), name
     assert report["hr@5"] == pytest.approx(report.per_user["hr@5"].mean())

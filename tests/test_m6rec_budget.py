@@ -18,8 +18,8 @@ from m6rec_lite.language.text.document import Document
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel, objective
 from m6rec_lite.m6rec.batches import PretrainingBatches
-from m6rec_lite.m6rec.cost import estimate_memory as memory_module
 from m6rec_lite.m6rec.cost import measured_step
+from m6rec_lite.m6rec.cost import memory as memory_module
 from m6rec_lite.m6rec.cost.budget import (
     Mix,
     Plan,

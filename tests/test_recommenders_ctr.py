@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from m6rec_lite.ctr.base import PopularityCTR
+from m6rec_lite.ctr.base import MeanRateCTR
 from m6rec_lite.ctr.din import DIN
 from m6rec_lite.ctr.encoder import Encoder
-from m6rec_lite.ctr.event_log import Timeline, histories_before
+from m6rec_lite.ctr.event_log import EventLog, histories_before
 from m6rec_lite.ctr.impressions import GROUPS, known_at, split_by_time
-from m6rec_lite.ctr.linear import LogisticCTR, MachineCTR, fit_logistic
+from m6rec_lite.ctr.linear import FactorizationMachineCTR, LogisticCTR, fit_logistic
 from m6rec_lite.data import DataError, Interactions
 from tests.contracts.clicks import START, before, fitted, world
 
@@ -35,7 +35,7 @@ questions = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 11)), min_size=
 def test_a_timeline_knows_what_came_before_and_nothing_else(log, asked, within):
     keys, moments, weights = (np.array([row[i] for row in log]) for i in range(3))
     wanted, at = (np.array(column) for column in zip(*asked, strict=True))
-    line = Timeline(keys, moments, weights)
+    line = EventLog(keys, moments, weights)
     past = [[row for row in log if row[0] == k and row[1] < t] for k, t in asked]
     assert line.count(wanted, at).tolist() == [len(rows) for rows in past]
     late = [
@@ -183,7 +183,7 @@ def test_popularity_by_hand():
             "clicked": [True, False, True, False, True, True],
         }
     )
-    model = PopularityCTR(trust=1.0)
+    model = MeanRateCTR(trust=1.0)
     dataset = replace(world(), impressions=shown)
     rates = model.fit(shown, dataset).rates_
     mean = 4 / 6
@@ -251,8 +251,8 @@ def test_an_encoder_bins_numbers_and_leaves_rare_values_out():
     [
         (lambda: LogisticCTR(l2=0), "l2 must be > 0"),
         (lambda: LogisticCTR(bins=1), "bins must be 0"),
-        (lambda: MachineCTR(factors=0), "factors must be at least 1"),
-        (lambda: PopularityCTR(trust=0), "trust must be > 0"),
+        (lambda: FactorizationMachineCTR(factors=0), "factors must be at least 1"),
+        (lambda: MeanRateCTR(trust=0), "trust must be > 0"),
         (lambda: DIN(activation="relu"), "activation must be 'dice' or 'prelu', got 'relu'"),
         (lambda: DIN(dropout=1.0), "dropout must be"),
         (lambda: DIN(max_length=0), "max_length must be at least 1"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from m6rec_lite.ctr.base import PopularityCTR
+from m6rec_lite.ctr.base import MeanRateCTR
 from m6rec_lite.ctr.din_input import Rows
 from m6rec_lite.ctr.din_network import (
     GAPS,
@@ -334,7 +334,7 @@ def test_more_shots_teach_more():
     assert mean.iloc[1] > 0.8
     assert mean.iloc[0] < mean.iloc[1] - 0.02
     blind = few_shot_curve(
-        lambda seed: PopularityCTR(label="liked"), examples, shots=(None,), seeds=(0,)
+        lambda seed: MeanRateCTR(label="liked"), examples, shots=(None,), seeds=(0,)
     )
     assert blind["auc"].item() == 0.5
     assert blind["log_loss"].item() < 0.75

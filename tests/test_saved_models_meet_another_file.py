@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from m6rec_lite.ctr.base import PopularityCTR
+from m6rec_lite.ctr.base import MeanRateCTR
 from m6rec_lite.ctr.din import DIN
-from m6rec_lite.ctr.linear import LogisticCTR, MachineCTR
+from m6rec_lite.ctr.linear import FactorizationMachineCTR, LogisticCTR
 from m6rec_lite.data import leave_one_out, load_dataset
 from m6rec_lite.m6rec.click_model import M6RecCTR
 from m6rec_lite.m6rec.retriever import M6RecRetriever
@@ -42,9 +42,9 @@ def _recommenders() -> dict[str, Recommender]:
 BY_FAME = {"Popularity", "Popularity window", "Popularity half-life at"}
 RECOMMENDERS = _recommenders()
 CLICK_MODELS = {
-    "PopularityCTR": PopularityCTR,
+    "MeanRateCTR": MeanRateCTR,
     "LogisticCTR": lambda: LogisticCTR(l2=1.0),
-    "MachineCTR": lambda: MachineCTR(epochs=5),
+    "FactorizationMachineCTR": lambda: FactorizationMachineCTR(epochs=5),
     "DIN": lambda: DIN(epochs=3, max_length=4),
     "M6RecCTR": lambda: M6RecCTR(epochs=1, vocab_size=300, max_tokens=128, told=()),
 }
@@ -110,10 +110,10 @@ for path in sorted((folder / "models").iterdir()):
     table = model.recommend(split.test.histories, k=2)
     found[path.name] = table[["user_id", "item_id"]].to_numpy().tolist()
 from m6rec_lite.m6rec.click_model import M6RecCTR
-from m6rec_lite.ctr.base import PopularityCTR
-from m6rec_lite.ctr.linear import LogisticCTR, MachineCTR
+from m6rec_lite.ctr.base import MeanRateCTR
+from m6rec_lite.ctr.linear import LogisticCTR, FactorizationMachineCTR
 from m6rec_lite.ctr.din import DIN
-for kind in (PopularityCTR, LogisticCTR, MachineCTR, DIN, M6RecCTR):
+for kind in (MeanRateCTR, LogisticCTR, FactorizationMachineCTR, DIN, M6RecCTR):
     shown = data.impressions
     chance = kind.load(folder / "clicks" / kind.__name__).predict(shown, data)
     keys = zip(shown["user_id"], shown["item_id"])

@@ -40,13 +40,14 @@ from m6rec_lite.course.places import project_root
 from m6rec_lite.course.stages import Stages
 from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.data.files import new_file
+from m6rec_lite.data.run_config import check_run_config
 from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.pretraining import pretrain
-from m6rec_lite.m6rec.run_folder import claim, read_report, tokens
+from m6rec_lite.m6rec.run_folder import read_report, tokens
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.tasks import Together
 from m6rec_lite.m6rec.token_file import TokenFile, TokenFileError
@@ -103,7 +104,7 @@ def train(
         return loaded
 
     def prepare() -> dict[str, Any]:
-        claim(folder, settings, write=True)
+        check_run_config(folder / "run.json", asdict(settings))
         _, train, held_out = tokens(settings, folder, data, progress)
         return {"tokens": len(train.tokens), "held out": len(held_out.tokens)}
 

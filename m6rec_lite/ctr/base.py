@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.ctr.event_log import Timeline
+from m6rec_lite.ctr.event_log import EventLog
 from m6rec_lite.ctr.matches import TRUST
 from m6rec_lite.data.tables import DataError, Dataset
 from m6rec_lite.recommenders.params import check_in_range
@@ -126,7 +126,7 @@ def labelled(impressions: pd.DataFrame, label: str) -> tuple[pd.DataFrame, np.nd
 
 
 @dataclass(eq=False)
-class PopularityCTR(ClickModel):
+class MeanRateCTR(ClickModel):
     """The item's click rate so far, measured against what its positions would have earned anyway.
 
     ``rate(position) * (clicks + t) / (expected clicks + t)``, where the clicks expected of an item
@@ -161,8 +161,8 @@ class PopularityCTR(ClickModel):
             return expected_here
         log, labels = labelled(dataset.impressions, self.label)
         keys, moments = log["item_id"].to_numpy(), log["timestamp"].to_numpy()
-        clicks = Timeline(keys, moments, labels).total(items, at)
-        expected = Timeline(keys, moments, self._expected(log)).total(items, at)
+        clicks = EventLog(keys, moments, labels).total(items, at)
+        expected = EventLog(keys, moments, self._expected(log)).total(items, at)
         lift = (clicks + self.trust) / (expected + self.trust)
         return np.minimum(expected_here * lift, 1.0)
 

@@ -18,6 +18,7 @@ from m6rec_lite.ctr.din_network import GAPS, Batch, Sizes
 from m6rec_lite.ctr.event_log import histories_before, places
 from m6rec_lite.ctr.impressions import known_at
 from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.data.ragged import positions_in_rows, ranges
 from m6rec_lite.data.tables import EVENTS, Dataset
 from m6rec_lite.recommenders.predictors import Predictor
 from m6rec_lite.training import Epoch, rng
@@ -66,8 +67,7 @@ class Rows:
     def batch(self, rows: np.ndarray) -> Batch:
         """The given rows as ``din.Batch``."""
         lengths = self.offsets[rows + 1] - self.offsets[rows]
-        start = np.cumsum(lengths) - lengths
-        take = np.arange(lengths.sum()) + np.repeat(self.offsets[rows] - start, lengths)
+        take = ranges(self.offsets[rows], lengths)
         batch = {key: array[rows] for key, array in self.arrays.items()}
         batch |= {"items": self.items[take], "kinds": self.kinds[take], "gaps": self.gaps[take]}
         batch["lengths"] = lengths
@@ -167,7 +167,7 @@ class DINInput(Predictor):
         row, number = long.index.to_numpy()[number > 0], number[number > 0]
         counts = np.bincount(row, minlength=len(items))
         table = np.zeros((len(items), max(int(counts.max(initial=0)), 1)), dtype=np.int64)
-        table[row, np.arange(len(row)) - (np.cumsum(counts) - counts)[row]] = number
+        table[row, positions_in_rows(counts)] = number
         return torch.from_numpy(np.stack(codes, axis=1)), torch.from_numpy(table)
 
     def rows(self, impressions: pd.DataFrame, dataset: Dataset) -> Rows:

@@ -12,10 +12,11 @@ import numpy as np
 
 from m6rec_lite.data.ids import as_ids, find_ids
 from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.data.ragged import offsets_of, ranges
 from m6rec_lite.data.tables import DataError
 
 
-class Timeline:
+class EventLog:
     """Rows of ``(key, moment, weight)``, asked how many, how much and when last before a moment.
 
     The rows are sorted once by key, then moment, so that one key's past is a run of neighbours:
@@ -117,12 +118,11 @@ def histories_before(
     if latest is not None and latest < 1:
         raise ValueError(f"latest must be at least 1 event (or None for all), got {latest!r}")
     user_ids, at = as_ids(user_ids, "user_id"), np.asarray(at, dtype=np.int64)
-    start, stop = Timeline(log.user_ids[log.users], log.timestamps).runs(user_ids, at)
+    start, stop = EventLog(log.user_ids[log.users], log.timestamps).runs(user_ids, at)
     if latest is not None:
         start = np.maximum(start, stop - latest)
     lengths = stop - start
-    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-    take = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], lengths)
+    offsets, take = offsets_of(lengths), ranges(start, lengths)
     histories = Histories(
         item_ids=log.item_ids,
         user_ids=user_ids,

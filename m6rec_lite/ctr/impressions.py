@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.ctr.event_log import Timeline, places
+from m6rec_lite.ctr.event_log import EventLog, places
 from m6rec_lite.ctr.matches import TRUST, matches, objects
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.tables import DataError, Dataset
@@ -164,8 +164,8 @@ def _of_moments(impressions: pd.DataFrame, dataset: Dataset) -> dict[str, object
 def _counts(impressions: pd.DataFrame, dataset: Dataset) -> dict[str, object]:
     users, items, at = (impressions[c].to_numpy() for c in ("user_id", "item_id", "timestamp"))
     rows = dataset.interactions
-    met = Timeline(rows["item_id"].to_numpy(), rows["timestamp"].to_numpy())
-    active = Timeline(rows["user_id"].to_numpy(), rows["timestamp"].to_numpy())
+    met = EventLog(rows["item_id"].to_numpy(), rows["timestamp"].to_numpy())
+    active = EventLog(rows["user_id"].to_numpy(), rows["timestamp"].to_numpy())
     columns: dict[str, object] = {
         "log_item_events": np.log1p(met.count(items, at)),
         "log_item_events_month": np.log1p(met.count(items, at, within=30 * DAY)),
@@ -175,7 +175,7 @@ def _counts(impressions: pd.DataFrame, dataset: Dataset) -> dict[str, object]:
     if dataset.impressions is not None:
         shown = dataset.impressions
         for name, asked in (("item", items), ("user", users)):
-            past = Timeline(
+            past = EventLog(
                 shown[f"{name}_id"].to_numpy(),
                 shown["timestamp"].to_numpy(),
                 shown["clicked"].to_numpy(),
@@ -184,7 +184,7 @@ def _counts(impressions: pd.DataFrame, dataset: Dataset) -> dict[str, object]:
     if (rows["event"] == "rate").any():
         rated = rows[rows["event"] == "rate"]
         for name, asked in (("item", items), ("user", users)):
-            past = Timeline(
+            past = EventLog(
                 rated[f"{name}_id"].to_numpy(),
                 rated["timestamp"].to_numpy(),
                 rated["value"].to_numpy(),
@@ -193,9 +193,9 @@ def _counts(impressions: pd.DataFrame, dataset: Dataset) -> dict[str, object]:
     return columns
 
 
-def _rate(past: Timeline, keys: np.ndarray, at: np.ndarray) -> np.ndarray:
+def _rate(past: EventLog, keys: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Mean weight of each key so far, drawn towards the mean of all keys so far."""
-    everything = Timeline(np.zeros(len(past)), past.timestamps, past.weights)
+    everything = EventLog(np.zeros(len(past)), past.timestamps, past.weights)
     all_of_it = np.zeros(len(at))
     known = np.maximum(everything.count(all_of_it, at), 1)
     prior = everything.total(all_of_it, at) / known

@@ -163,7 +163,7 @@ class LogisticCTR(FeatureCTR):
 
 
 @dataclass(eq=False)
-class MachineCTR(FeatureCTR):
+class FactorizationMachineCTR(FeatureCTR):
     """A factorization machine on the same features: each meets each (``factorization_machine``).
 
     Args:

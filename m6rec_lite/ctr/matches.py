@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from m6rec_lite.ctr.event_log import Timeline, histories_before
+from m6rec_lite.ctr.event_log import EventLog, histories_before
 from m6rec_lite.data.ids import find_ids
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import EVENTS
@@ -65,7 +65,7 @@ def matches(
             columns[f"{name}_{horizon}"] = np.asarray(shared, dtype=np.float64)
     who, known = find_ids(users, log.user_ids, "user_id")
     pair = log.users.astype(np.int64) * len(items) + log.items
-    met = Timeline(pair, log.timestamps).count(np.where(known, who, -1) * len(items) + what, at)
+    met = EventLog(pair, log.timestamps).count(np.where(known, who, -1) * len(items) + what, at)
     columns["log_times_met"] = np.log1p(met)
     return columns | lifts(histories, what, log)
 
@@ -102,9 +102,9 @@ def lifts(histories: Histories, what: np.ndarray, log: Interactions) -> dict[str
     neighbours = np.flatnonzero(log.users[1:] == log.users[:-1])
     before, after = log.items[neighbours].astype(np.int64), log.items[neighbours + 1]
     when = log.timestamps[neighbours + 1]
-    pairs, firsts = Timeline(before * n_items + after, when), Timeline(before, when)
-    met = Timeline(log.items, log.timestamps)
-    everything = Timeline(np.zeros(len(log)), log.timestamps)
+    pairs, firsts = EventLog(before * n_items + after, when), EventLog(before, when)
+    met = EventLog(log.items, log.timestamps)
+    everything = EventLog(np.zeros(len(log)), log.timestamps)
     at, rows = histories.at, np.arange(len(histories))
     share = (met.count(what, at) + 1.0) / (everything.count(np.zeros(len(at)), at) + n_items)
     columns: dict[str, np.ndarray] = {}

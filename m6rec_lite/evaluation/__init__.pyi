@@ -21,11 +21,10 @@ from .ctr import (
     reliability_curve,
 )
 from .ctr_compare import compare_auc
-from .lists import Lists, top_lists
-from .memory import MemoryMeter, peak_mib
+from .lists import TopKLists, top_lists
 from .protocol import FixedScores, Ranker, evaluate, fit_and_evaluate
 from .questions import Questions
-from .ranking import ACCURACY, Places, accuracy, f1, hr, mrr, ndcg, precision, recall
+from .ranking import ACCURACY, TargetRanks, accuracy, f1, hr, mrr, ndcg, precision, recall
 from .report import Report, compare, report_table
 from .significance import PairedTest, bootstrap_interval, paired_test
 from .text import bleu, distinct, perplexity, rouge
@@ -34,14 +33,13 @@ __all__ = [
     "ACCURACY",
     "Cost",
     "FixedScores",
-    "Lists",
-    "MemoryMeter",
     "Meter",
     "PairedTest",
-    "Places",
     "Questions",
     "Ranker",
     "Report",
+    "TargetRanks",
+    "TopKLists",
     "accuracy",
     "auc",
     "auc_by_group",
@@ -68,7 +66,6 @@ __all__ = [
     "novelty",
     "overlap",
     "paired_test",
-    "peak_mib",
     "perplexity",
     "popularity_lift",
     "precision",

@@ -22,7 +22,7 @@ from m6rec_lite.data.tables import NotFittedError
 from m6rec_lite.evaluation.beyond_accuracy import BeyondAccuracy
 from m6rec_lite.evaluation.costs import Cost, Meter, measure_fit
 from m6rec_lite.evaluation.questions import Questions, all_but_sample
-from m6rec_lite.evaluation.ranking import Places, accuracy, check_k, check_scores, hr, ndcg
+from m6rec_lite.evaluation.ranking import TargetRanks, accuracy, check_k, check_scores, hr, ndcg
 from m6rec_lite.evaluation.report import LABELS, Report
 from m6rec_lite.evaluation.significance import bootstrap_interval
 
@@ -156,14 +156,14 @@ def evaluate(
             if sampled_negatives is not None:
                 out = all_but_sample(batch, sampled_negatives, draws)
             scores = _rankable(scores, out, f"the scores of {name}")
-            places = Places.from_scores(scores, batch.rows, batch.targets)
+            places = TargetRanks.from_scores(scores, batch.rows, batch.targets)
             for metric, values in accuracy(places, ks).items():
                 found[metric].append(values)
             chances = None
             if oracle is not None and not isinstance(oracle, Report):
                 raw = oracle.score(batch.histories)
                 best = _rankable(raw, out, "the scores of the oracle")
-                known = Places.from_scores(best, batch.rows, batch.targets)
+                known = TargetRanks.from_scores(best, batch.rows, batch.targets)
                 for each in ks:
                     truth[f"hr@{each}"].append(hr(known, each))
                     truth[f"ndcg@{each}"].append(ndcg(known, each))

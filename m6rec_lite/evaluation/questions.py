@@ -8,6 +8,7 @@ import numpy as np
 
 from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories
+from m6rec_lite.data.ragged import offsets_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ class Questions:
                 f"before or are not candidates). With repeats as targets, pass filter_viewed=False"
             )
         targets = (kept % n_items).astype(np.int32)
-        offsets = np.concatenate(([0], np.cumsum(counts[asked]))).astype(np.int64)
+        offsets = offsets_of(counts[asked])
         self.holdout = Holdout(everyone.histories[asked], targets, offsets)
 
     def __len__(self) -> int:

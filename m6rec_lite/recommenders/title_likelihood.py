@@ -22,7 +22,7 @@ from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import EVENTS, DataError
 from m6rec_lite.evaluation.questions import Questions
-from m6rec_lite.evaluation.ranking import Places, ndcg
+from m6rec_lite.evaluation.ranking import TargetRanks, ndcg
 from m6rec_lite.language.models.next_event import NextEvent, wording
 from m6rec_lite.recommenders.base import Recommender, find_kind
 from m6rec_lite.recommenders.markov import Markov
@@ -188,7 +188,7 @@ class TitleLikelihood(Recommender):
         for weight in WEIGHTS:
             scores = self._mixed(*parts, weight)
             scores[batch.out] = -np.inf
-            found.append(ndcg(Places.from_scores(scores, batch.rows, batch.targets), 10))
+            found.append(ndcg(TargetRanks.from_scores(scores, batch.rows, batch.targets), 10))
         gains = np.stack(found)  # (weights, questions)
         self.tuning_ = gains.mean(axis=1)
         behind = gains[self.tuning_.argmax()] - gains

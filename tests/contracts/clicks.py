@@ -9,10 +9,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.ctr.base import ClickModel, PopularityCTR
+from m6rec_lite.ctr.base import ClickModel, MeanRateCTR
 from m6rec_lite.ctr.din import DIN
 from m6rec_lite.ctr.impressions import split_by_time
-from m6rec_lite.ctr.linear import LogisticCTR, MachineCTR
+from m6rec_lite.ctr.linear import FactorizationMachineCTR, LogisticCTR
 from m6rec_lite.data import Card, Dataset, validate
 from m6rec_lite.m6rec.click_model import M6RecCTR
 
@@ -86,10 +86,10 @@ def before(dataset: Dataset, moment: int) -> Dataset:
 
 
 CASES: dict[str, Callable[..., ClickModel]] = {
-    "PopularityCTR": PopularityCTR,
+    "MeanRateCTR": MeanRateCTR,
     "LogisticCTR": lambda **k: LogisticCTR(l2=3, bins=0, **k),
     "LogisticCTR bins": lambda **k: LogisticCTR(l2=3, bins=5, **k),
-    "MachineCTR": lambda **k: MachineCTR(
+    "FactorizationMachineCTR": lambda **k: FactorizationMachineCTR(
         factors=4, epochs=20, lr=0.01, regularization=0.3, batch_size=100, **k
     ),
     "DIN": lambda **k: DIN(hidden=(16,), epochs=8, lr=0.01, batch_size=128, dropout=0.0, **k),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from m6rec_lite.ctr.base import PopularityCTR
+from m6rec_lite.ctr.base import MeanRateCTR
 from m6rec_lite.ctr.din import DIN
 from m6rec_lite.ctr.impressions import split_by_time
 from m6rec_lite.data import DataError
@@ -18,7 +18,7 @@ from tests.contracts.clicks import CASES, before, fitted, parts, world
 
 #: AUC of cases that cannot know the pattern, or do not learn all of it.
 BOUNDS = {
-    "PopularityCTR": (0.5, 0.7),  # position is all that it can know here
+    "MeanRateCTR": (0.5, 0.7),  # position is all that it can know here
     "M6RecCTR": (0.65, 1.0),  # after one short epoch; its own tests train it further
 }
 SLOW = ("M6RecCTR",)
@@ -61,7 +61,7 @@ def test_a_saved_model_answers_alike(case, tmp_path):
     assert again.get_params() == model.get_params()
     np.testing.assert_array_equal(again.predict(rows, world()), model.predict(rows, world()))
     with pytest.raises(DataError, match=f"holds a {type(model).__name__}"):
-        (DIN if not isinstance(model, DIN) else PopularityCTR).load(tmp_path / "model")
+        (DIN if not isinstance(model, DIN) else MeanRateCTR).load(tmp_path / "model")
 
 
 def test_the_same_seed_gives_the_same_model(case):
@@ -115,7 +115,7 @@ def test_purchases_are_learnt_from_clicked_rows_alone(case):
         progress=False,
     )  # fmt: skip
     np.testing.assert_array_equal(same.predict(bought, world()), chance)
-    if case.startswith(("LogisticCTR", "MachineCTR")):
+    if case.startswith(("LogisticCTR", "FactorizationMachineCTR")):
         assert auc(bought["purchased"].to_numpy(), chance) > 0.75
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from m6rec_lite.language.models.bert import BERT, BERTConfig
 from m6rec_lite.language.models.hub import ModelError, load_config, load_model
-from m6rec_lite.language.models.model_folder import place
+from m6rec_lite.language.models.model_folder import save_model_files
 from m6rec_lite.language.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def write(model: BERT, folder: Path, tokenizer: Tokenizer | None = None) -> Path
     The tokenizer is kept so that ``AutoTokenizer`` puts ``[CLS] … [SEP]`` around a text, as the
     model was taught.
     """
-    return place(folder, to_transformers(model), tokenizer and with_borders(tokenizer))
+    return save_model_files(folder, to_transformers(model), tokenizer and with_borders(tokenizer))
 
 
 def read(kind: type[Kind], name: str | Path) -> Kind:

@@ -13,7 +13,9 @@ import re
 import sys
 from pathlib import Path
 
-from m6rec_lite.language.models.hub import load_config, quiet
+from m6rec_lite.data.files import write_text
+from m6rec_lite.language.models.hub import load_config
+from m6rec_lite.language.models.model_folder import quiet
 
 #: By ``model_type``: prompts whose answers have a clear first choice, so that no processor's
 #: rounding changes what is printed.
@@ -70,7 +72,7 @@ def write_example(folder: Path) -> Path:
     )
     if n != 1:
         raise ValueError(f"{card} has no section 'Use' to write the example into")
-    card.write_text(text, encoding="utf-8")
+    write_text(card, text)
     return card
 
 

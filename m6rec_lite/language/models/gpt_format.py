@@ -17,7 +17,7 @@ from torch import Tensor
 
 from m6rec_lite.language.models.gpt import GPT, GPTConfig
 from m6rec_lite.language.models.hub import ModelError, load_config, load_model
-from m6rec_lite.language.models.model_folder import place
+from m6rec_lite.language.models.model_folder import save_model_files
 
 if TYPE_CHECKING:
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -91,7 +91,7 @@ def from_transformers(theirs: GPT2LMHeadModel, kind: type[Kind] = GPT) -> Kind:
 
 def write(model: GPT, folder: Path, tokenizer: Tokenizer | None = None) -> Path:
     """Write the model, and the tokenizer's files if it is given; see ``model_folder.place``."""
-    return place(folder, to_transformers(model, tokenizer), tokenizer)
+    return save_model_files(folder, to_transformers(model, tokenizer), tokenizer)
 
 
 def read(kind: type[Kind], name: str | Path) -> Kind:

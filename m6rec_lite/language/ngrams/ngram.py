@@ -250,11 +250,6 @@ class NGram:
         stream = Stream(ids, np.arange(len(ids)))
         return float(self.estimate_.probs(self.counts_.match(stream))[-1])
 
-    def logprob(self, token: Hashable, context: Sequence[Hashable] = ()) -> float:
-        """Natural logarithm of ``prob``; ``-inf`` for what is impossible."""
-        p = self.prob(token, context)
-        return float(np.log(p)) if p > 0 else -np.inf
-
     def token_logprobs(self, sentences: Sentences, *, skip_unknown: bool = False) -> np.ndarray:
         """Natural logarithms of the probabilities of all tokens, sentence after sentence.
 

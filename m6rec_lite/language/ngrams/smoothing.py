@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from m6rec_lite.data.ragged import ranges
 from m6rec_lite.language.ngrams.counts import NONE, UNSEEN, Counts, Matches
 
 Base = Literal["uniform", "unigram"]
@@ -73,7 +74,7 @@ class Estimate:
             keys = counts.keys[k - 2]
             first = np.searchsorted(keys, context[row] * v)
             length = np.searchsorted(keys, (context[row] + 1) * v) - first  # followers of each
-            place = np.repeat(first - np.cumsum(length) + length, length) + np.arange(length.sum())
+            place = ranges(first, length)
             p[np.repeat(row, length), keys[place] % v] += alpha[place]  # they lie side by side
         return p
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from m6rec_lite.data import DataError, Dataset, Interactions, Split
 from m6rec_lite.data.ids import Id, as_ids
+from m6rec_lite.data.ragged import positions_in_rows
 from m6rec_lite.language.text.behaviour import ALL_PARTS, BehaviourText
 from m6rec_lite.language.text.document import Document, clean
 from m6rec_lite.nn.packing import Packing
@@ -229,7 +230,7 @@ class TokenBatches:
         ends = np.cumsum(sizes)
         counts = np.maximum(-(-(sizes - overlap) // window), 0)  # windows of each row
         row = np.repeat(np.arange(len(sizes)), counts)
-        number = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        number = positions_in_rows(counts)
         self._starts = (ends - sizes)[row] + number * window
         self._stops = np.minimum(self._starts + window + overlap, ends[row])
         self.n_cut, self.n_empty = int((counts > 1).sum()), int((counts == 0).sum())

@@ -11,6 +11,7 @@ import pandas as pd
 
 from m6rec_lite.data import EVENTS, DataError, Dataset, Histories, Interactions
 from m6rec_lite.data.ids import Id, as_ids, find_ids
+from m6rec_lite.data.ragged import ranges
 from m6rec_lite.language.text.document import clean
 from m6rec_lite.language.text.templates import Templates
 
@@ -170,8 +171,7 @@ class Searches:
         start = np.searchsorted(self._users, user_ids, side="left")
         stop = np.searchsorted(self._users, user_ids, side="right")
         rows = np.repeat(np.arange(len(user_ids)), stop - start)
-        ends = np.cumsum(stop - start)
-        take = np.arange(len(rows)) + np.repeat(stop - ends, stop - start)
+        take = ranges(start, stop - start)
         keep = self._times[take] <= np.asarray(limits)[rows]
         return rows[keep], self._times[take[keep]], self._words[take[keep]]
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import torch
 
 from m6rec_lite.m6rec.config import SIZES
@@ -134,10 +135,6 @@ def free_bytes(device: torch.device) -> float | None:
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     if device.type != "cpu":
-        return None
-    try:
-        import psutil
-    except ImportError:
         return None
     free = float(psutil.virtual_memory().available)
     limit, used = (CONTAINER / f"memory.{name}" for name in ("max", "current"))

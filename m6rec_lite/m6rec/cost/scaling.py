@@ -35,21 +35,6 @@ class ScalingLaw:
         n, d = np.asarray(parameters, dtype=float), np.asarray(tokens, dtype=float)
         return self.floor + self.a / n**self.alpha + self.b / d**self.beta
 
-    def best_split(self, flops: float) -> tuple[float, float]:
-        """The weights and tokens of least loss among those with ``6 N D = flops``.
-
-        Source: Hoffmann et al., 2022, equation 4.
-
-        Raises:
-            ValueError: if more weights, or more tokens, gain nothing: then there is no such split.
-        """
-        if min(self.a, self.b, self.alpha, self.beta) <= 0:
-            raise ValueError(f"one side of {self} gains nothing, so no split is best")
-        ratio = (self.alpha * self.a / (self.beta * self.b)) ** (1 / (self.alpha + self.beta))
-        share = self.beta / (self.alpha + self.beta)
-        parameters = ratio * (flops / 6) ** share
-        return parameters, flops / 6 / parameters
-
 
 def fit_law(
     parameters: ArrayLike,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.evaluation.questions import Questions
-from m6rec_lite.evaluation.ranking import Places, hr, ndcg
+from m6rec_lite.evaluation.ranking import TargetRanks, hr, ndcg
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders.sequential.sequences import questions
 
@@ -88,7 +88,7 @@ def validator(
             batch = asked.batch(start, min(start + 2048, len(asked)))
             scores = network.score(batch.histories, max_length)
             scores[batch.out] = -np.inf
-            places = Places.from_scores(scores, batch.rows, batch.targets)
+            places = TargetRanks.from_scores(scores, batch.rows, batch.targets)
             found.append((hr(places, 10), ndcg(places, 10)))
         hits, gains = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return {"hr@10": float(hits.mean()), "ndcg@10": float(gains.mean())}

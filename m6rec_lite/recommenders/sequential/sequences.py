@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from m6rec_lite.data.interactions import Histories
+from m6rec_lite.data.ragged import ranges
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.sequential.negatives import Negatives
 from m6rec_lite.training import Epoch, rng
@@ -82,7 +83,7 @@ class NextItemBatches:
             rows = rows[np.argsort(-read[rows], kind="stable")]
             lengths = read[rows]
             first = self.ends[rows] - slide[rows] - lengths - 1  # place of each row's first item
-            places = runs(first, lengths)
+            places = ranges(first, lengths)
             batch = {
                 "lengths": lengths,
                 "items": self.items[places],
@@ -163,7 +164,7 @@ class MaskedBatches(NextItemBatches):
             rows = order[i * self.batch_size : (i + 1) * self.batch_size]
             rows = rows[np.argsort(-read[rows], kind="stable")]
             lengths = read[rows]
-            items = self.items[runs(self.ends[rows] - slide[rows] - lengths, lengths)]
+            items = self.items[ranges(self.ends[rows] - slide[rows] - lengths, lengths)]
             asked = np.flatnonzero(self._masked(lengths, draws))
             targets = items[asked]
             items[asked] = self.mask
@@ -184,14 +185,8 @@ class MaskedBatches(NextItemBatches):
         row = np.repeat(np.arange(len(lengths)), lengths)
         by_chance = np.lexsort((chance, row))  # row after row, the lowest first
         masked = np.zeros(len(chance), dtype=bool)
-        masked[by_chance[runs(ends - lengths, n)]] = True
+        masked[by_chance[ranges(ends - lengths, n)]] = True
         return masked
-
-
-def runs(first: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Whole numbers counted up from each ``first``, ``lengths`` of them, end to end."""
-    start = np.cumsum(lengths) - lengths
-    return np.arange(lengths.sum()) + np.repeat(first - start, lengths)
 
 
 def n_targets(batch: Batch) -> int:
@@ -220,7 +215,7 @@ def questions(
         lengths = read[rows_of_part]
         if len(lengths) == 0:
             continue
-        places = runs(histories.offsets[1:][rows_of_part] - lengths, lengths)
+        places = ranges(histories.offsets[1:][rows_of_part] - lengths, lengths)
         batch = {"lengths": lengths, "items": histories.items[places].astype(np.int64)}
         parts.append((rows_of_part, {k: torch.from_numpy(v) for k, v in batch.items()}))
     return parts

@@ -11,8 +11,8 @@ import psutil
 import pytest
 import torch
 
-from m6rec_lite.evaluation import Meter, memory
-from m6rec_lite.evaluation.memory import MIB, MemoryMeter, peak_mib, resident_mib
+from m6rec_lite.evaluation import Meter, costs
+from m6rec_lite.evaluation.costs import MIB, peak_mib, resident_mib
 from m6rec_lite.training.metrics import peak_mib as device_peak_mib
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,8 +24,8 @@ class Readings:
     def __init__(self, monkeypatch, resident, lifetime=0.0):
         self.resident, self.lifetime = resident, lifetime
         self.seen = threading.Event()
-        monkeypatch.setattr(memory, "resident_mib", self.read)
-        monkeypatch.setattr(memory, "peak_mib", lambda process=None: self.lifetime)
+        monkeypatch.setattr(costs, "resident_mib", self.read)
+        monkeypatch.setattr(costs, "peak_mib", lambda process=None: self.lifetime)
 
     def read(self, process=None):
         self.seen.set()
@@ -96,7 +96,7 @@ def test_every_reading_is_in_mib():
 def test_children_are_measured_and_this_process_is_not():
     own = np.ones(2**22)  # this process is large before the block
     fill = "x = bytearray(b'1') * (64 * 2**20)"
-    with MemoryMeter(children=True, interval=0.005) as meter:
+    with Meter(children=True, interval=0.005) as meter:
         child = subprocess.Popen(
             [sys.executable, "-c", f"{fill}; print(len(x), flush=True); input()"],
             stdin=subprocess.PIPE,
@@ -106,16 +106,15 @@ def test_children_are_measured_and_this_process_is_not():
         meter._sample()  # while it surely lives
         child.communicate(b"\n")
     assert own.sum() > 0
-    assert meter.peak_mib > 64
-    assert meter.start_mib == 0.0
-    with MemoryMeter(children=True) as meter:
+    assert meter.cost.peak_mib > 64
+    with Meter(children=True) as meter:
         pass
-    assert meter.peak_mib == 0.0
+    assert meter.cost.peak_mib == 0.0
 
 
 def test_memory_has_one_name_and_one_meter():
     """No other module reads memory, and no figure is called MB."""
-    alone = {"m6rec_lite/evaluation/memory.py", "m6rec_lite/course/check_machine.py"}
+    alone = {"m6rec_lite/evaluation/costs.py", "m6rec_lite/course/check_machine.py"}
     meters = ("ru_maxrss", "memory_info", "VmHWM", "statm", "gc.collect")
     wrong = [
         f"{name}: {word}"
