@@ -50,6 +50,6 @@ def test_an_item_fills_a_gap_by_what_stands_on_both_sides() -> None:
 
 
 def test_batches_hold_what_the_model_reads(train: Interactions) -> None:
-    batches = BERT4Rec(**SMALL | {"max_length": 5})._batches(train.histories(), None)
+    batches = BERT4Rec(**SMALL | {"max_length": 5})._batches(train.histories())
     assert isinstance(batches, MaskedBatches)
     assert max(int(batch["lengths"].max()) for batch in batches.epoch(0, 0)) == 5

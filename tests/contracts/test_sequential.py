@@ -58,7 +58,7 @@ def test_packed_training_equals_the_dense_padded_model(
     """The same loss and the same gradients as a model of torch's own layers."""
     made = model(**SMALL, n_heads=heads, dropout=0.0)
     ours = network(made)
-    batch = made._batches(train.histories(), None).epoch(0, 0)[0]
+    batch = made._batches(train.histories()).epoch(0, 0)[0]
     lengths = batch["lengths"].tolist()
     items = padded(batch["items"], lengths)
     packed = dense(ours).scores(items)[items >= 0]
