@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from m6rec_lite.course.exercises import exercises
+from m6rec_lite.course.exercises.question import load_exercise
 from m6rec_lite.data import DataError, Histories, Interactions
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
@@ -181,9 +181,8 @@ def test_the_sign_of_the_correction_decides_whether_popular_or_rare_items_come_f
         assert low < popularity < high
 
 
-def test_exercise_09_3_asks_for_the_loss_of_the_package_and_the_chapter() -> None:
-    wanted = exercises("09")["09.3"]
-    cases = wanted.cases()
+def test_the_exercise_asks_for_the_loss_of_the_package_and_the_chapter() -> None:
+    cases = load_exercise("in_batch_loss").all_cases()
     for case in cases:
         scores, item, q = case.args
         used, first, right = np.unique(item, return_index=True, return_inverse=True)
@@ -194,8 +193,8 @@ def test_exercise_09_3_asks_for_the_loss_of_the_package_and_the_chapter() -> Non
             tau=1.0,
             log_share=torch.tensor(np.log(q[used])),
         )
-        assert float(loss) == pytest.approx(case.wanted)
-    assert cases[1].wanted == pytest.approx(np.log(2))
+        assert float(loss) == pytest.approx(case.expected)
+    assert cases[1].expected == pytest.approx(np.log(2))
 
 
 def test_an_item_is_no_wrong_answer_to_who_else_has_it() -> None:

@@ -1,6 +1,6 @@
 from .bounds import record
 from .comparison import BOTH, TEXT, as_markdown, beside, tie_caveat
-from .exercises import exercise
+from .exercises.question import exercise
 from .figures import PALETTE, ladder, ladder_alt, roadmap, show, style
 from .leaderboard import Leaderboard
 from .places import project_root

@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from m6rec_lite.data import DataError
+from m6rec_lite.data.files import write_text
 
 #: Seconds to wait for another process that holds a lock.
 PATIENCE = 120.0
@@ -88,6 +90,76 @@ def read_rows(
         fault = str(error)
     remedy = remedy or "restore it from a copy (git checkout, if it is tracked), or remove it"
     raise DataError(f"{path} is damaged: {fault}. Nothing was changed; {remedy}")
+
+
+def upsert_rows(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    key: Sequence[str],
+    *,
+    words: Iterable[str] = (),
+    order: Callable[[pd.Index], Sequence[str]] = list,
+    digits: int = 6,
+    remedy: str = "",
+) -> pd.DataFrame:
+    """Add rows to a CSV file; a row replaces the one that agrees with it in ``key``.
+
+    Args:
+        path: the file; made if there is none.
+        rows: at least one; each holds the columns of ``key``. They come last in the file.
+        key: columns that identify a row.
+        words: further columns read as text; those of the key that are not numeric always are.
+        order: returns the columns in the order in which they are written.
+        digits: significant digits of floats.
+        remedy: see ``read_rows``.
+
+    Returns:
+        The table as it now stands.
+
+    Raises:
+        ValueError: if there is no row, or one lacks a column of the key.
+        DataError: if the file that is there is damaged; it stays as it is.
+    """
+    if not rows or (lacking := [name for name in key for row in rows if name not in row]):
+        what = f"one lacks {lacking[0]!r}" if rows else "there is none"
+        raise ValueError(f"wanted rows with {', '.join(key)}; {what}")
+    table = pd.DataFrame(list(rows))
+    with locked(path):
+        if path.is_file():
+            old = read_rows(path, key, words={*words, *_texts(table, key)}, remedy=remedy)
+            replaced = set(_keys(table, key))
+            kept = old[[one not in replaced for one in _keys(old, key)]]
+            if len(kept):
+                table = pd.concat([kept, table], ignore_index=True)
+        table = table[list(order(table.columns))]
+        write_text(path, table.to_csv(index=False, float_format=f"%.{digits}g"))
+    return table
+
+
+def has_row(path: Path, row: Mapping[str, Any], key: Sequence[str]) -> bool:
+    """Return whether a CSV file has a row that agrees with ``row`` in ``key``.
+
+    Raises:
+        DataError: if the file is damaged.
+    """
+    if not path.is_file():
+        return False
+    wanted = pd.DataFrame([row])
+    rows = read_rows(path, key, words=_texts(wanted, key))
+    return _keys(wanted, key)[0] in _keys(rows, key)
+
+
+def _texts(table: pd.DataFrame, key: Sequence[str]) -> list[str]:
+    """Return the columns of a key that are not numeric."""
+    return [name for name in key if not pd.api.types.is_numeric_dtype(table[name])]
+
+
+def _keys(table: pd.DataFrame, key: Sequence[str]) -> list[tuple[str | float, ...]]:
+    """Return the key of each row; 4000 and 4000.0 are the same number."""
+    return [
+        tuple(float(v) if isinstance(v, Real) else str(v) for v in one)
+        for one in table[list(key)].itertuples(index=False)
+    ]
 
 
 def read_json(path: Path, *, remedy: str = "") -> Any:

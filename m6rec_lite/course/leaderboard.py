@@ -13,6 +13,7 @@ split, model, variant and seed, so that a chapter can be run again::
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,9 +21,9 @@ from typing import Any
 
 import pandas as pd
 
-from m6rec_lite.course.files import locked, read_rows
+from m6rec_lite.course.files import read_rows, upsert_rows
 from m6rec_lite.course.places import project_root
-from m6rec_lite.data.files import write_text
+from m6rec_lite.evaluation.rank_files import write_ranks
 
 #: A new row replaces the one that agrees in all of these.
 KEY: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "seed")
@@ -35,6 +36,12 @@ WORDS: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", 
 
 #: The name of the model that knows the truth of a simulated world.
 ORACLE = "Oracle"
+
+#: What to do about a damaged file.
+REMEDY = (
+    "take out the damaged line, or restore the file from a copy (git checkout, if it is "
+    "tracked); or remove it and run again what filled it"
+)
 
 RUN_VARIABLE = "M6REC_RUN"
 COMMAND_VARIABLE = "M6REC_COMMAND"
@@ -50,15 +57,22 @@ class Leaderboard:
     """Rows of measured models, kept as one CSV file a data set.
 
     Args:
-        folder: where the files live; the run's ``leaderboard`` folder when left out.
+        folder: where the files live; the run's ``leaderboard`` folder when left out, and then the
+            target ranks of added reports are kept in ``ranks/`` beside the rows.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = Path(folder) if folder is not None else run_folder() / "leaderboard"
+        self._keeps_ranks = folder is None
 
     def path(self, dataset: str) -> Path:
         """The file of one data set."""
         return self.folder / f"{dataset.replace('/', '-')}.csv"
+
+    def ranks_path(self, row: Mapping[str, Any]) -> Path:
+        """Return the file of a row's target ranks; it is there where a run kept them."""
+        key = "\0".join(str(row[name]) for name in KEY)
+        return self.folder / "ranks" / f"{hashlib.sha256(key.encode()).hexdigest()[:8]}.npz"
 
     def add(self, row: Mapping[str, Any] | Any, **more: Any) -> None:
         """Add one row, replacing the row with the same key; the newest row comes last.
@@ -87,16 +101,12 @@ class Leaderboard:
             if isinstance(cell, str):  # a CSV reader ends a line at a bare carriage return, too
                 cells[name] = cell.replace("\r\n", "\n").replace("\r", "\n")
         cells["command"] = cells.get("command") or os.environ.get(COMMAND_VARIABLE, "a notebook")
-        path = self.path(str(cells["dataset"]))
-        with locked(path):
-            old = _read(path)
-            new = pd.DataFrame([cells]).astype({name: str for name in KEY if name != "seed"})
-            new["seed"] = new["seed"].astype("int64")
-            if len(old):
-                same = (old[list(KEY)] == new.loc[0, list(KEY)]).all(axis=1)
-                old = old[~same]
-            rows = pd.concat([old, new], ignore_index=True) if len(old) else new
-            write_text(path, rows[_ordered(rows.columns)].to_csv(index=False, float_format="%.12g"))
+        cells |= {name: str(cells[name]) for name in KEY if name != "seed"}
+        cells["seed"] = int(cells["seed"])
+        path = self.path(cells["dataset"])
+        if self._keeps_ranks and getattr(row, "ranks", None) is not None:
+            write_ranks(self.ranks_path(cells), row)
+        upsert_rows(path, [cells], KEY, words=WORDS, order=_ordered, digits=12, remedy=REMEDY)
 
     def frame(self, dataset: str | None = None, *, scale: str | None = None) -> pd.DataFrame:
         """All rows, oldest first; of one data set or scale only where named.
@@ -151,11 +161,7 @@ def _read(path: Path) -> pd.DataFrame:
     """The rows of a file; none where there is no file."""
     if not path.exists():
         return pd.DataFrame()
-    remedy = (
-        "take out the damaged line, or restore the file from a copy (git checkout, if it is "
-        "tracked); or remove it and run again what filled it"
-    )
-    return read_rows(path, KEY, words=WORDS, remedy=remedy).fillna({"variant": ""})
+    return read_rows(path, KEY, words=WORDS, remedy=REMEDY)
 
 
 def _ordered(columns: pd.Index) -> list[str]:

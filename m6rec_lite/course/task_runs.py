@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from m6rec_lite.course.files import upsert_rows
 from m6rec_lite.course.places import project_root
-from m6rec_lite.course.records import put
 from m6rec_lite.data import (
     Dataset,
     Histories,
@@ -325,14 +325,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = " ".join(["python -m m6rec_lite.course.task_runs", *given])
     about = {"dataset": options.dataset, "seed": options.seed, "command": command}
     if options.task == "new-domain":
-        table = put(
+        table = upsert_rows(
             root / "results" / "new_domain" / f"{options.dataset}.csv",
             [about | row for row in rows],
             CURVE_KEY,
         )
     else:
         path = root / "results" / "tasks" / f"{options.dataset}.csv"
-        table = put(path, [about | {"task": options.task} | row for row in rows], KEY)
+        table = upsert_rows(path, [about | {"task": options.task} | row for row in rows], KEY)
     print(table.tail(len(rows)).drop(columns=["command"]).to_string(index=False))
     return 0
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from m6rec_lite.course.files import upsert_rows
 from m6rec_lite.course.places import project_root
-from m6rec_lite.course.records import put
 from m6rec_lite.course.task_runs import CHECKPOINT, KEY
 from m6rec_lite.data import Dataset, Split, leave_one_out, load_dataset
 from m6rec_lite.data.bazaar import words
@@ -263,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     command = " ".join(["python -m m6rec_lite.course.writing_runs", *given])
     about = {"dataset": options.dataset, "seed": options.seed, "command": command}
-    table = put(
+    table = upsert_rows(
         root / "results" / "tasks" / f"{options.dataset}.csv", [about | row for row in rows], KEY
     )
     print(table.tail(len(rows)).drop(columns=["command"]).to_string(index=False))

@@ -141,6 +141,7 @@ def evaluate(
     draws = np.random.default_rng([seed, 1])
     found: dict[str, list[np.ndarray]] = defaultdict(list)
     truth: dict[str, list[np.ndarray]] = defaultdict(list)
+    every: list[TargetRanks] = []
     predict_seconds, n_items = 0.0, len(split.item_ids)
     step = max(1, min(batch_size, _MAX_CELLS // max(n_items, 1)))
     n = len(questions)
@@ -157,6 +158,7 @@ def evaluate(
                 out = all_but_sample(batch, sampled_negatives, draws)
             scores = _rankable(scores, out, f"the scores of {name}")
             places = TargetRanks.from_scores(scores, batch.rows, batch.targets)
+            every.append(places)
             for metric, values in accuracy(places, ks).items():
                 found[metric].append(values)
             chances = None
@@ -213,6 +215,7 @@ def evaluate(
             metric: metrics[metric] / value if value > 0 else float("nan")
             for metric, value in best.items()
         },
+        ranks=TargetRanks.concatenate(every),
     )  # fmt: skip
 
 

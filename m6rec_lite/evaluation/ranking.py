@@ -125,6 +125,15 @@ class TargetRanks:
         above[never], tied[never] = n_items, n_items  # beyond every list
         return cls(rows, above, tied, n_rows, n_items)
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[TargetRanks]) -> TargetRanks:
+        """Join the rankings of several batches over one catalogue, in order."""
+        starts = np.cumsum([0, *(part.n_rows for part in parts)])
+        rows = [part.rows + start for part, start in zip(parts, starts[:-1], strict=True)]
+        above, tied = ([getattr(part, name) for part in parts] for name in ("above", "tied"))
+        joined = (np.concatenate(arrays) for arrays in (rows, above, tied))
+        return cls(*joined, int(starts[-1]), parts[0].n_items)
+
     @cached_property
     def n_targets(self) -> np.ndarray:
         """``(n_rows,)`` int64: the number of targets of each row."""

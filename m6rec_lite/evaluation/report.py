@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from m6rec_lite.evaluation.ranking import TargetRanks
 from m6rec_lite.evaluation.significance import Method, PairedTest, paired_test
 
 #: What ``Report`` calls each figure, for people.
@@ -62,6 +63,7 @@ class Report:
         oracle: the oracle's hr and ndcg under the same protocol, or None.
         oracle_share: the same metrics -> share of the oracle's value that the model reaches, or
             None.
+        ranks: the rank of every target; its rows index ``user_ids``. None where not measured.
     """
 
     model: str
@@ -85,6 +87,7 @@ class Report:
     oracle: dict[str, float] | None = None
     oracle_share: dict[str, float] | None = None
     tied_last: float = 0.0
+    ranks: TargetRanks | None = None
 
     @property
     def title(self) -> str:
