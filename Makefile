@@ -77,10 +77,10 @@ results: $(READY)
 	@echo "Measuring what results/ lacks, and writing its pages ..."
 	@$(PYTHON) -m experiments results
 
-# Started again, it goes on. OPTIONS="--device cpu --steps 100": python -m m6rec_lite.course.train_m6rec --help
+# Started again, it goes on. OPTIONS="--device cpu --steps 100": python -m m6rec_lite.m6rec.train --help
 train-m6rec: $(READY)
 	@echo "Training M6-Rec, size $(SIZE), on $(DATA) ..."
-	@$(PYTHON) -m m6rec_lite.course.train_m6rec --size $(SIZE) --data $(DATA) $(OPTIONS)
+	@$(PYTHON) -m m6rec_lite.m6rec.train --size $(SIZE) --data $(DATA) $(OPTIONS)
 
 clean:
 	@echo "Removing runs/ and caches; $(VENV) and datasets/ stay ..."

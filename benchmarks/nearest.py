@@ -2,8 +2,8 @@
 
 Vectors of unit length and 128 dimensions, people and items drawn alike; the n-th dimension spreads
 by ``n ** -decay``, since what is learnt lies mostly in some directions (``--decay 0``: in all
-alike, which is the hardest for an index). Exact search is ``tasks.Nearest``: one matrix product and
-the best 10 of each row. faiss answers by an inverted file (``ivf``, which ``tasks.Nearest`` uses
+alike, which is the hardest for an index). Exact search is ``VectorIndex``: one matrix product and
+the best 10 of each row. faiss answers by an inverted file (``ivf``, which ``VectorIndex`` uses
 too), by a graph (``hnsw``), and exactly (``flat``). Of each index the fastest of several settings
 counts that finds at least ``--recall`` of the true 10. Questions come ``--people`` at a time, and
 one at a time.
@@ -117,9 +117,9 @@ def candidates(
     """
     import faiss
 
-    from m6rec_lite.m6rec.tasks.nearest import Nearest
+    from m6rec_lite.m6rec.tasks.vector_index import VectorIndex
 
-    exact = Nearest(items)
+    exact = VectorIndex(items)
     true = exact.search(people, K)[0]
     flat = faiss.IndexFlatIP(DIMENSIONS)
     flat.add(items)

@@ -86,7 +86,11 @@ def main() -> None:
             Path(folder) / "tokens", (documents[i] for i in drawn), tokenizer, progress=False
         )
         plan = PretrainingBatches(
-            file, {"infilling": Infilling()}, tokenizer, lines=options.lines, time=time_of_line
+            file,
+            {"infilling": Infilling()},
+            tokenizer,
+            batch_size=options.lines,
+            seq_len=time_of_line,
         ).epoch(0, 0)
         n = WARM_UP + options.steps
         if len(plan) < n:
@@ -97,7 +101,7 @@ def main() -> None:
         """Each document's row again, and how long its user region is; from long to short."""
         rows = []
         for ids, document, known in zip(
-            batch["ids"], batch["document"], batch["known"], strict=True
+            batch["ids"], batch["segment_ids"], batch["is_prefix"], strict=True
         ):
             for number in document.unique()[int((document == 0).any()) :]:
                 own = document == number

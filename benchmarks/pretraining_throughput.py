@@ -188,8 +188,8 @@ class Turns:
                 file,
                 self.settings.objectives(self.tokenizer),
                 self.tokenizer,
-                lines=self.settings.lines,
-                time=self.time,
+                batch_size=self.settings.lines,
+                seq_len=self.time,
             ).epoch(0, 0)
         finally:
             module._lay = kept

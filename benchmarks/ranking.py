@@ -43,8 +43,8 @@ def main() -> None:
     from m6rec_lite.language.text.behaviour import BehaviourText
     from m6rec_lite.language.text.tokenizer import Tokenizer
     from m6rec_lite.m6rec.config import M6RecConfig
-    from m6rec_lite.m6rec.framing import Framing
     from m6rec_lite.m6rec.model import M6RecModel
+    from m6rec_lite.m6rec.prompts import PromptBuilder
     from m6rec_lite.m6rec.tasks.ranking import Ranking
 
     torch.set_num_threads(options.threads)
@@ -56,16 +56,16 @@ def main() -> None:
     model = M6RecModel(config).eval()
     dataset = load_dataset("bazaar")
     split = leave_one_out(dataset)
-    framing = Framing(BehaviourText(dataset), tokenizer, config.max_position_embeddings)
+    prompts = PromptBuilder(BehaviourText(dataset), tokenizer, config.max_position_embeddings)
     rng = np.random.default_rng(0)
     asked = split.test.histories[np.sort(rng.permutation(len(split.test))[: options.people])]
     drawn = [rng.permutation(split.item_ids)[: options.candidates] for _ in range(len(asked))]
     task = Ranking()
-    examples = task.build_examples(asked, drawn, framing)
+    examples = task.encode(asked, drawn, prompts)
     lengths = examples.lengths - 1  # [EOS] is not scored
 
     def rank_ours() -> np.ndarray:
-        return task.predict(model, examples, tokenizer=tokenizer, batch_tokens=options.batch_tokens)
+        return task.predict(model, examples, batch_tokens=options.batch_tokens)
 
     @torch.inference_mode()
     def rank_plainly() -> np.ndarray:

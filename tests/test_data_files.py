@@ -210,14 +210,22 @@ def test_sums_of_a_changed_and_a_missing_file(tmp_path: Path) -> None:
 
 BASELINES = """
 import pandas as pd
-from m6rec_lite.m6rec.tasks import conversation, design
+from m6rec_lite.m6rec.tasks import Conversation, Design
 class E:
     about = pd.DataFrame({"domain": ["shop"] * 3, "text": ["red lamp", "tea", "boots"],
                           "item_id": [2, 1, 3], "asked": ["red tea boots lamp"] * 3})
     def __len__(self): return 3
-class T:
+class D:
+    seed, dataset, text = 0, None, None
     def item(self, i, parts=None): return ["red lamp", "tea boots", "boots red", "lamp tea"][i - 1]
-print(design.baselines(E(), E()), conversation.baselines(E(), E(), T(), [1, 2, 3, 4]))
+data = D()
+data.text, data.dataset = data, D()
+data.dataset.items = pd.DataFrame({"item_id": [1, 2, 3, 4]})
+design = Design()
+for name, titles in design.baselines(E(), E(), data).items():
+    print(name, design.designs(titles))
+for name, items in Conversation().baselines(E(), E(), data).items():
+    print(name, [one.items for one in items])
 """
 
 

@@ -74,7 +74,7 @@ def test_flops_are_those_that_training_counts(tmp_path: Path) -> None:
         progress=False,
     )  # fmt: skip
     objectives = {"infilling": Infilling(), "sentence": SentenceGeneration(TOKENIZER)}
-    batches = PretrainingBatches(file, objectives, TOKENIZER, lines=4, time=64)
+    batches = PretrainingBatches(file, objectives, TOKENIZER, batch_size=4, seq_len=64)
     epoch = batches.epoch(0, 0)
     mix = Mix.of(batches, len(epoch))
     assert 0.5 < mix.filled < 1
@@ -90,7 +90,7 @@ def test_mixes_by_tokens_a_line_are_those_of_the_bazaar(tmp_path: Path) -> None:
     tokenizer, train, _ = tokens(settings, tmp_path, lambda: [load_dataset("bazaar")], False)
     for time, wanted in MIXES.items():
         batches = PretrainingBatches(
-            train, settings.objectives(tokenizer), tokenizer, lines=16, time=time
+            train, settings.objectives(tokenizer), tokenizer, batch_size=16, seq_len=time
         )
         assert astuple(Mix.of(batches, 64)) == pytest.approx(astuple(wanted), abs=0.006)
     # Chapter 11 reads a processor's peak from the recorded run, whose lines have 128 tokens.
@@ -107,7 +107,7 @@ def test_flops_are_those_that_torch_counts_where_everybody_sees_everybody() -> N
     at = torch.cat([place for place, _ in batch["targets"].values()])
     counter = FlopCounterMode(display=False)
     with counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        hidden = model.states(batch["ids"], batch["known"] | True, prefix_length=plan.time)
+        hidden = model.states(batch["ids"], batch["is_prefix"] | True, prefix_length=plan.time)
         model.head(hidden.flatten(0, 1)[at]).sum().backward()
     mix = Mix(1.0, 1.0, len(at) / batch["ids"].numel())
     wanted = flops_a_step(replace(plan, mix=mix))

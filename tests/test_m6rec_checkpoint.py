@@ -32,7 +32,7 @@ def test_a_kept_model_is_as_good_as_its_card_says(tmp_path) -> None:
     whole = sum(corpora.values(), start=Corpus([], []))
     file = TokenFile.once(tmp_path / "held-out", whole.held_out, tokenizer, of={}, progress=False)
     assert len(file.tokens) == about["tokens"]["held-out"]
-    shape = {"lines": settings.lines, "time": model.config.max_position_embeddings}
+    shape = {"batch_size": settings.lines, "seq_len": model.config.max_position_embeddings}
     batches = PretrainingBatches(file, settings.objectives(tokenizer), tokenizer, **shape)
     found = judge(model, batches, limit=64)
     card = (FOLDER / "README.md").read_text(encoding="utf-8")

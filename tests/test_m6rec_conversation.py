@@ -9,34 +9,36 @@ import pandas as pd
 import pytest
 import torch
 
-from m6rec_lite.data import DataError, Dataset
+from m6rec_lite.data import DataError, Dataset, leave_one_out
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.corpora import dialogue_documents
 from m6rec_lite.language.text.document import Document
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.framing import Framing
-from m6rec_lite.m6rec.tasks import Examples, TaskBatches
-from m6rec_lite.m6rec.tasks.conversation import Conversation, baselines, hits, judge, named
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData
+from m6rec_lite.m6rec.tasks.conversation import Conversation, named
+from m6rec_lite.m6rec.tasks.generation import Generation
 from m6rec_lite.m6rec.tasks.trie import TitleTrie
 from m6rec_lite.m6rec.tasks.truth import Truth
-from m6rec_lite.m6rec.tasks.writing import Written
 from m6rec_lite.nn.sampling import Sampler
 from m6rec_lite.training import fit
 from tests.worlds import small
 
 DATASET = small()
 TOKENIZER = Tokenizer.train([*DATASET.items["title"], *DATASET.dialogues["text"]], 900)
-FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 300)
+PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 300)
 TASK = Conversation()
 ITEMS = DATASET.items["item_id"].tolist()
-CATALOGUE = TitleTrie.of(FRAMING.text, TOKENIZER, ITEMS)
+CATALOGUE = TitleTrie.of(PROMPTS.text, TOKENIZER, ITEMS)
 SHARE = {"share": 0.2}
+DATA = TaskData(DATASET, leave_one_out(DATASET), Truth(DATASET), held_out=0.2)
+BLIND = replace(DATA, truth=None)
 
 
 def build(part: str = "train", dataset: Dataset = DATASET) -> Examples:
-    framing = Framing(BehaviourText(dataset), TOKENIZER, 600)
-    return TASK.build_examples(dataset, None, framing, part, **SHARE)
+    prompts = PromptBuilder(BehaviourText(dataset), TOKENIZER, 600)
+    return TASK.build_examples(replace(DATA, dataset=dataset), prompts, part)
 
 
 def shown(ids: np.ndarray) -> str:
@@ -55,8 +57,8 @@ def talk(*turns: tuple[str, str], item: int | None = None) -> Dataset:
 
 
 def one_row(dataset: Dataset) -> tuple[str, str, pd.Series]:
-    framing = Framing(BehaviourText(dataset), TOKENIZER, 600)
-    some = TASK.build_examples(dataset, None, framing, share=0.0)
+    prompts = PromptBuilder(BehaviourText(dataset), TOKENIZER, 600)
+    some = TASK.build_examples(replace(DATA, dataset=dataset, held_out=0.0), prompts)
     return shown(some.known[-1]), shown(some.written[-1]), some.about.iloc[-1]
 
 
@@ -73,7 +75,7 @@ def untrained(seed: int = 0) -> M6RecModel:
 
 
 def test_a_turn_knows_those_before_it_and_names_the_item_between_tokens() -> None:
-    title = FRAMING.text.title(ITEMS[0])
+    title = PROMPTS.text.title(ITEMS[0])
     turns = (("USER", "Something, please."), ("SYSTEM", f"Then try “{title}” by W."))
     known, written, about = one_row(talk(*turns, item=ITEMS[0]))
     assert known == "[BOS'][SEP]USER: Something, please.[EOS']"
@@ -110,7 +112,8 @@ def test_nobody_speaks_in_another_s_name() -> None:
     known, written, _ = one_row(talk(("USER", nasty), ("SYSTEM", nasty)))
     ids = [TOKENIZER.encode(part) for part in (known, written)]
     assert all(min(some) >= len(SPECIALS) for some in ids)  # as text, all of it is text
-    some = TASK.build_examples(talk(("USER", nasty), ("SYSTEM", nasty)), None, FRAMING, share=0.0)
+    data = replace(DATA, dataset=talk(("USER", nasty), ("SYSTEM", nasty)), held_out=0.0)
+    some = TASK.build_examples(data, PROMPTS)
     both = (some.known[0], some.written[0])
     marks = [[t for t in row.tolist() if t < len(SPECIALS)] for row in both]
     names = [[SPECIALS[t] for t in each] for each in marks]
@@ -125,8 +128,8 @@ def test_nobody_speaks_in_another_s_name() -> None:
 def test_long_talks_lose_their_oldest_turns_and_chinese_stays() -> None:
     turns = [("USER", f"number {i} " * 12) for i in range(40)]
     dataset = talk(*turns, ("SYSTEM", "那就试试吧。"))
-    some = TASK.build_examples(dataset, None, FRAMING, share=0.0)
-    assert some.lengths.max() <= FRAMING.max_tokens
+    some = TASK.build_examples(replace(DATA, dataset=dataset, held_out=0.0), PROMPTS)
+    assert some.lengths.max() <= PROMPTS.max_tokens
     assert "number 39" in shown(some.known[-1])
     assert "number 0 " not in shown(some.known[-1])
     assert shown(some.written[-1]) == "[BOS]SYSTEM: 那就试试吧。[EOS]"
@@ -138,7 +141,7 @@ def test_titles_that_are_missing_or_said_otherwise() -> None:
     dataset = replace(talk(("USER", "Hm."), ("SYSTEM", "Take it."), item=ITEMS[0]), items=items)
     assert one_row(dataset)[1] == "[BOS]SYSTEM: Take it.[EOS]"
     dataset = talk(("USER", "Hm."), ("SYSTEM", "Take it."), item=ITEMS[1])
-    title = FRAMING.text.title(ITEMS[1])
+    title = PROMPTS.text.title(ITEMS[1])
     assert one_row(dataset)[1] == f"[BOS]SYSTEM: Take it.[ITEM]{title}[SEP][EOS]"
     untitled = TitleTrie.of(BehaviourText(replace(DATASET, items=items)), TOKENIZER, ITEMS)
     assert untitled.untitled == (ITEMS[0],)
@@ -146,21 +149,20 @@ def test_titles_that_are_missing_or_said_otherwise() -> None:
 
 @pytest.mark.parametrize("how", [{}, {"sampler": Sampler(temperature=2.0)}, {"n_beams": 2}])
 def test_with_a_catalogue_even_an_untrained_model_names_what_exists(examples, how) -> None:
-    final = examples["held out"]
-    final = final[(final.about["item_id"] >= 0).to_numpy()][:6]
+    final = build("test")[:6]
     given = {"max_new_tokens": CATALOGUE.longest + 4} | how
-    free = TASK.predict(untrained(), final, TOKENIZER, **given)
-    bound = TASK.predict(untrained(), final, TOKENIZER, catalogue=CATALOGUE, **given)
-    assert judge(free, final, CATALOGUE)["exists"] == 0.0
-    found = judge(bound, final, CATALOGUE)
+    free = TASK.predict(untrained(), final, constrained=False, **given)
+    bound = TASK.predict(untrained(), final, **given)
+    assert TASK.evaluate(free, final, BLIND)["exists"] == 0.0
+    found = TASK.evaluate(bound, final, BLIND)
     assert found["exists"] == found["names"] == 1.0
-    few = TitleTrie.of(FRAMING.text, TOKENIZER, ITEMS[:2])
-    bound = TASK.predict(untrained(), final, TOKENIZER, catalogue=few, **given)
-    assert {named(one) for one in bound} <= {FRAMING.text.title(item) for item in ITEMS[:2]}
+    few = TitleTrie.of(PROMPTS.text, TOKENIZER, ITEMS[:2])
+    bound = TASK.predict(untrained(), replace(final, catalogue=few), **given)
+    assert {named(one) for one in bound} <= {PROMPTS.text.title(item) for item in ITEMS[:2]}
 
 
-def said(*pieces: tuple[str | None, str]) -> Written:
-    return Written([], Document(tuple(pieces)), True)
+def said(*pieces: tuple[str | None, str]) -> Generation:
+    return Generation([], Document(tuple(pieces)), True)
 
 
 def test_turns_are_judged_by_hand(examples) -> None:
@@ -170,14 +172,14 @@ def test_turns_are_judged_by_hand(examples) -> None:
     truth = Truth(DATASET)
     other = next(i for i in ITEMS if truth.interest(i) != truth.interest(gold[1])
                  and truth.domain(i) == truth.domain(gold[1]))  # fmt: skip
-    title = FRAMING.text.title
+    title = PROMPTS.text.title
     turns = [
         said((None, "Try “"), ("[ITEM]", title(gold[0])), ("[SEP]", "”.")),
         said((None, "Try “"), ("[ITEM]", title(other)), ("[SEP]", "”.")),
         said((None, "Try “Nothing of the Kind” by W.")),
         said((None, "What do you like?")),
     ]
-    found = judge(turns, final, CATALOGUE, truth)
+    found = TASK.evaluate(turns, final, DATA)
     assert found["names"] == 0.75
     assert found["exists"] == 0.5
     assert found["item hit"] == 0.25
@@ -190,12 +192,13 @@ def test_a_title_that_items_share_counts_in_part(examples) -> None:
     final = examples["train"]
     final = final[(final.about["item_id"] >= 0).to_numpy()][:2]
     gold = final.about["item_id"].tolist()
-    assert hits([(gold[0], -7), ()], final)["item hit"] == 0.25
-    with pytest.raises(ValueError, match="items for each of 2"):
-        hits([(1,)], final)
+    answers = [Generation.of(items=items) for items in ((gold[0], -7), ())]
+    assert TASK.evaluate(answers, final, BLIND) == {"item hit": 0.25}
+    with pytest.raises(ValueError, match="an answer for each of 2"):
+        TASK.evaluate(answers[:1], final, BLIND)
     rows = examples["train"]
-    with pytest.raises(ValueError, match="turns that name none"):
-        hits([()] * len(rows), rows)
+    with pytest.raises(ValueError, match="turns name no item"):
+        TASK.evaluate([answers[1]] * len(rows), rows, BLIND)
 
 
 def test_titles_are_found_in_quotes_too() -> None:
@@ -207,29 +210,29 @@ def test_titles_are_found_in_quotes_too() -> None:
 
 def test_baselines_name_items(examples) -> None:
     final = [e[(e.about["item_id"] >= 0).to_numpy()] for e in examples.values()]
-    found = baselines(*final, FRAMING.text, ITEMS)
-    assert {len(items) for items in found.values()} == {len(final[1])}
-    truth = Truth(DATASET)
-    by_words = hits(found["words"], final[1], truth)["interest"]
-    assert by_words > 3 * hits(found["random item"], final[1], truth)["interest"]
+    found = TASK.baselines(*final, DATA)
+    assert {len(answers) for answers in found.values()} == {len(final[1])}
+    hits = {name: TASK.evaluate(some, final[1], DATA) for name, some in found.items()}
+    assert hits["words"]["interest"] > 3 * hits["random item"]["interest"]
+    nothing = replace(DATA, dataset=replace(DATASET, items=DATASET.items[:0]))
     with pytest.raises(ValueError, match="no item to name"):
-        baselines(*final, FRAMING.text, [])
-    with pytest.raises(ValueError, match="no talk to learn from"):
-        baselines(final[0][:0], final[1], FRAMING.text, ITEMS)
+        TASK.baselines(*final, nothing)
+    with pytest.raises(ValueError, match="no examples of conversation to learn from"):
+        TASK.baselines(final[0][:0], final[1], DATA)
 
 
 def test_what_does_not_fit_is_said() -> None:
     with pytest.raises(DataError, match="has no dialogues"):
         build("train", replace(DATASET, dialogues=None))
     with pytest.raises(ValueError, match="part must be"):
-        build("test")
+        build("validation")
     with pytest.raises(DataError, match="'BOT' speaks"):
         one_row(talk(("USER", "Hm."), ("BOT", "Beep.")))
     some = build("held out")[:1]
     with pytest.raises(ValueError, match="longest title does not fit"):
-        TASK.predict(untrained(), some, TOKENIZER, catalogue=CATALOGUE, max_new_tokens=3)
+        TASK.predict(untrained(), some, max_new_tokens=3)
     with pytest.raises(ValueError, match="a trie of M6-Rec's tokens"):
-        TASK.predict(untrained(), some, catalogue=CATALOGUE)
+        TASK.predict(untrained(), replace(some, tokenizer=None))
 
 
 def test_an_item_asked_for_by_a_word_is_learnt() -> None:
@@ -238,7 +241,7 @@ def test_an_item_asked_for_by_a_word_is_learnt() -> None:
     rows = []
     for number in range(60):
         wish, item = list(wishes.items())[number % 3]
-        lines = (f"Number {number}: {wish}?", f"Try “{FRAMING.text.title(item)}”.")
+        lines = (f"Number {number}: {wish}?", f"Try “{PROMPTS.text.title(item)}”.")
         for turn, (who, text) in enumerate(zip(("USER", "SYSTEM"), lines, strict=True)):
             rows.append((number, turn, who, text, item if turn else pd.NA))
     columns = ["dialogue_id", "turn", "speaker", "text", "item_id"]
@@ -256,5 +259,5 @@ def test_an_item_asked_for_by_a_word_is_learnt() -> None:
         precision="fp32",
         progress=False,
     )
-    written = TASK.predict(model, test, TOKENIZER, catalogue=CATALOGUE)
-    assert judge(written, test, CATALOGUE)["item hit"] > 0.9
+    written = TASK.predict(model, test)
+    assert TASK.evaluate(written, test, BLIND)["item hit"] > 0.9

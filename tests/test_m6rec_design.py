@@ -14,27 +14,33 @@ from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.document import Document
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.framing import Framing
-from m6rec_lite.m6rec.tasks import Examples, TaskBatches
-from m6rec_lite.m6rec.tasks.design import Design, baselines, judge
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData
+from m6rec_lite.m6rec.tasks.design import Design
+from m6rec_lite.m6rec.tasks.generation import Generation
 from m6rec_lite.m6rec.tasks.rows import people
 from m6rec_lite.m6rec.tasks.truth import Truth
-from m6rec_lite.m6rec.tasks.writing import Written
 from m6rec_lite.training import fit
 from tests.worlds import small, small_split
 
 DATASET = small()
 SPLIT = small_split()
 TOKENIZER = Tokenizer.train([*DATASET.items["title"], "clicked a product of category"], 700)
-FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 400)
+PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 400)
 TASK = Design()
 TRUTH = Truth(DATASET)
+DATA = TaskData(DATASET, SPLIT, TRUTH)
 PARTS = ("train", "validation", "test")
 
 
 def build(part: str = "test", dataset: Dataset = DATASET, size: int = 400, **options) -> Examples:
-    framing = Framing(BehaviourText(dataset), TOKENIZER, size)
-    return TASK.build_examples(dataset, SPLIT, framing, part, **options)
+    prompts = PromptBuilder(BehaviourText(dataset), TOKENIZER, size)
+    return TASK.build_examples(replace(DATA, dataset=dataset), prompts, part, **options)
+
+
+def judge(designs, examples: Examples, data: TaskData) -> dict[str, float]:
+    answers = [written_as((None, d["category"]), ("[MASK]", d["title"])) for d in designs]
+    return TASK.evaluate(answers, examples, data)
 
 
 def shown(ids: np.ndarray) -> str:
@@ -47,7 +53,7 @@ def examples() -> dict[str, Examples]:
 
 
 def test_a_row_asks_for_what_is_blank_and_writes_it_span_after_span(examples) -> None:
-    noun = FRAMING.text.templates.noun
+    noun = PROMPTS.text.templates.noun
     for some in examples.values():
         for i in range(0, len(some), 37):
             row = some.about.iloc[i]
@@ -58,7 +64,7 @@ def test_a_row_asks_for_what_is_blank_and_writes_it_span_after_span(examples) ->
 
 def test_the_title_alone_can_be_blank() -> None:
     task = Design(blanks=("title",))
-    some = task.build_examples(DATASET, SPLIT, FRAMING, "test", limit=3)
+    some = task.build_examples(DATA, PROMPTS, "test", limit=3)
     row = some.about.iloc[0]
     assert f" of category {row['category']} named “[MASK]”[EOS']" in shown(some.known[0])
     assert shown(some.written[0]) == f"[BOS]{row['text']}[EOS]"
@@ -72,8 +78,8 @@ def test_the_title_alone_can_be_blank() -> None:
 def test_training_rows_are_training_events_with_what_came_before_them(examples) -> None:
     train = SPLIT.train.histories()
     place = {user: row for row, user in enumerate(train.user_ids.tolist())}
-    framing = Framing(BehaviourText(DATASET, queries="none"), TOKENIZER, 3000)
-    some = TASK.build_examples(DATASET, SPLIT, framing, "train", per_user=3)
+    prompts = PromptBuilder(BehaviourText(DATASET, queries="none"), TOKENIZER, 3000)
+    some = Design(per_user=3).build_examples(DATA, prompts, "train")
     assert len(some) == 3 * len(train)
     for known, row in zip(some.known, some.about.to_dict("records"), strict=True):
         mine = train[place[row["user_id"]]]
@@ -110,7 +116,9 @@ def test_limits_draw_and_missing_titles_are_left_out() -> None:
     with pytest.raises(ValueError, match="part must be"):
         build("all")
     with pytest.raises(ValueError, match="at least 1"):
-        build("train", per_user=0)
+        Design(per_user=0)
+    with pytest.raises(ValueError, match="at least 1"):
+        build("train", limit=0)
     with pytest.raises(ValueError, match=r"leaves no room|too few"):
         build("test", size=40)
 
@@ -134,15 +142,15 @@ def test_nobody_s_history_and_a_very_long_one_can_be_told() -> None:
     item = int(SPLIT.item_ids[0])
     lists = [[], [item] * 10_000]
     histories = Histories.from_lists(lists, SPLIT.item_ids, user_ids=[-5, 1], at=1_700_000_000)
-    known = people(FRAMING, histories, [Document(((None, "something"),))] * 2)
+    known = people(PROMPTS, histories, [Document(((None, "something"),))] * 2)
     assert [name for name, _ in known[0].pieces] == ["[USER]"]
     assert known[1].truncated > 9_900
     with pytest.raises(ValueError, match="leaves no room in max_tokens=400"):
-        people(FRAMING, histories, [Document(((None, "long " * 900),))])
+        people(PROMPTS, histories, [Document(((None, "long " * 900),))])
 
 
-def written_as(*pieces: tuple[str | None, str]) -> Written:
-    return Written([], Document(tuple(pieces)), True)
+def written_as(*pieces: tuple[str | None, str]) -> Generation:
+    return Generation([], Document(tuple(pieces)), True)
 
 
 def test_spans_are_read_from_what_was_written() -> None:
@@ -161,13 +169,13 @@ def test_designs_are_judged_by_hand(examples) -> None:
     users, items = some.about["user_id"].tolist(), some.about["item_id"].tolist()
     away = next(i for i in range(24) if all(i not in TRUTH.tastes(user) for user in users))
     liked = min(TRUTH.tastes(users[1]))
-    title = FRAMING.text.title(items[0])
+    title = PROMPTS.text.title(items[0])
     designs = [
         {"category": some.about["category"][0], "title": title},
         {"category": "nonsense", "title": f"A {words.INTERESTS[liked].shared[0][0]} for Two"},
         {"category": some.about["category"][2], "title": words.INTERESTS[away].label[0]},
     ]
-    found = judge(designs, some, DATASET, FRAMING.text, TRUTH)
+    found = judge(designs, some, DATA)
     assert found["exists"] == pytest.approx(1 / 3)
     assert found["category"] == pytest.approx(2 / 3)
     named = [True, liked in TRUTH.interests(items[1]), away in TRUTH.interests(items[2])]
@@ -175,35 +183,38 @@ def test_designs_are_judged_by_hand(examples) -> None:
     first = bool(TRUTH.interests(items[0]) & TRUTH.tastes(users[0]))
     assert found["taste"] == pytest.approx((first + 1) / 3)
     assert found["unique"] == 1.0
-    assert "taste" not in judge(designs, some, DATASET, FRAMING.text)
-    with pytest.raises(ValueError, match="a design for each of 3"):
-        judge(designs[:1], some, DATASET, FRAMING.text)
+    assert "taste" not in judge(designs, some, replace(DATA, truth=None))
+    with pytest.raises(ValueError, match="an answer for each of 3"):
+        judge(designs[:1], some, DATA)
 
 
 def test_baselines_are_titles_that_exist_of_the_domain_asked_for(examples) -> None:
     train, test = examples["train"], examples["test"]
-    for designs in baselines(train, test).values():
-        found = judge(designs, test, DATASET, FRAMING.text, TRUTH)
+    found = TASK.baselines(train, test, DATA)
+    titles = TASK.texts(found["most met"])
+    for answers in found.values():
+        found = TASK.evaluate(answers, test, DATA)
         assert found["exists"] == 1.0
         assert "category" not in found
     domain = dict(zip(train.about["text"], train.about["domain"], strict=True))
-    titles = [one["title"] for one in baselines(train, test)["most met"]]
     assert [domain[title] for title in titles] == test.about["domain"].tolist()
-    with pytest.raises(ValueError, match="no title to learn from"):
-        baselines(train[:0], test)
+    with pytest.raises(ValueError, match="no examples of design to learn from"):
+        TASK.baselines(train[:0], test, DATA)
 
 
 def test_a_design_that_follows_from_the_user_is_learnt() -> None:
     """Planted: what a woman and what a man are to be offered."""
     gender = DATASET.users.set_index("user_id")["gender"].astype(str)
-    framing = Framing(BehaviourText(DATASET, context=("gender",), queries="none"), TOKENIZER, 400)
-    plain = TASK.build_examples(DATASET, SPLIT, framing, "test")
+    prompts = PromptBuilder(
+        BehaviourText(DATASET, context=("gender",), queries="none"), TOKENIZER, 400
+    )
+    plain = TASK.build_examples(DATA, prompts, "test")
     titles = {"woman": "The Ridge", "man": "An Oven"}
     kept = [i for i, user in enumerate(plain.about["user_id"]) if gender[user] in titles]
     known, written, wanted = [], [], []
     for i in kept:
         who = gender[plain.about["user_id"][i]]
-        head = FRAMING.tokenizer.encode(f"A {who}.")
+        head = PROMPTS.tokenizer.encode(f"A {who}.")
         ask = plain.known[i].tolist()
         ask = ask[
             len(ask) - 1 - ask[::-1].index(TOKENIZER.id("[ITEM]")) :
@@ -213,7 +224,7 @@ def test_a_design_that_follows_from_the_user_is_learnt() -> None:
         written.append(np.array([t for n, s in text.pieces
                                  for t in (TOKENIZER.id(n), *TOKENIZER.encode(s))]))  # fmt: skip
         wanted.append(titles[who])
-    some = Examples(known, written, np.zeros(len(kept)))
+    some = Examples(known, written, np.zeros(len(kept)), tokenizer=TOKENIZER)
     torch.manual_seed(0)
     shape = {"hidden_size": 48, "num_attention_heads": 2}
     model = M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **shape))
@@ -228,6 +239,6 @@ def test_a_design_that_follows_from_the_user_is_learnt() -> None:
         precision="fp32",
         progress=False,
     )
-    designs = TASK.designs(TASK.predict(model, some[tests], TOKENIZER, max_new_tokens=20))
+    designs = TASK.designs(TASK.predict(model, some[tests], max_new_tokens=20))
     right = [one["title"] == wanted[i] for one, i in zip(designs, np.flatnonzero(tests))]  # noqa: B905
     assert np.mean(right) > 0.9

@@ -16,9 +16,10 @@ from m6rec_lite.data.bazaar.reviews import aspect_of
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.framing import Framing
-from m6rec_lite.m6rec.tasks import Examples, TaskBatches, collate
-from m6rec_lite.m6rec.tasks.explanation import Explanation, baselines, judge, reasons
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData, collate
+from m6rec_lite.m6rec.tasks.explanation import Explanation
+from m6rec_lite.m6rec.tasks.generation import Generation
 from m6rec_lite.m6rec.tasks.review_parts import PARTS, with_parts
 from m6rec_lite.m6rec.tasks.truth import Reason, Truth, interests_in, reason_in
 from m6rec_lite.training import fit
@@ -29,14 +30,25 @@ SPLIT = small_split()
 TOKENIZER = Tokenizer.train(
     [*DATASET.items["title"], *DATASET.reviews["text"], *words.ASPECTS, "others praised its"], 900
 )
-FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 600)
+PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 600)
 TASK = Explanation()
 TRUTH = Truth(DATASET)
 SHARE = {"share": 0.2}
+DATA = TaskData(DATASET, SPLIT, TRUTH, held_out=0.2)
 
 
 def build(part: str, dataset: Dataset = DATASET, task: Explanation = TASK) -> Examples:
-    return task.build_examples(dataset, SPLIT, FRAMING, part, **SHARE)
+    return task.build_examples(replace(DATA, dataset=dataset), PROMPTS, part)
+
+
+def judge(texts, examples: Examples, truth: Truth | None = None) -> dict[str, float]:
+    answers = [Generation.of((None, text)) for text in texts]
+    return TASK.evaluate(answers, examples, replace(DATA, truth=truth))
+
+
+def baselines(train: Examples, examples: Examples) -> dict[str, list[str]]:
+    found = TASK.baselines(train, examples, DATA)
+    return {name: TASK.texts(some) for name, some in found.items()}
 
 
 def with_reviews(**columns) -> Dataset:
@@ -56,8 +68,8 @@ def test_a_row_tells_who_what_and_what_others_spoke_of(examples) -> None:
     some = examples["train"]
     i = next(i for i in range(len(some)) if "others" in shown(some.known[i]))
     about, known = some.about.iloc[i], shown(some.known[i])
-    assert FRAMING.text.user(about["user_id"]) in known
-    assert FRAMING.text.item(about["item_id"]) + f", rated {about['rating']:g}[" in known
+    assert PROMPTS.text.user(about["user_id"]) in known
+    assert PROMPTS.text.item(about["item_id"]) + f", rated {about['rating']:g}[" in known
     written = shown(some.written[i])
     assert written == f"[BOS]because of its {about['aspect']}[SEP]{about['text']}[EOS]"
 
@@ -137,10 +149,12 @@ def test_nobody_forges_structure() -> None:
         with_reviews(text=nasty, aspect=None),
         items=DATASET.items.assign(title=DATASET.items["title"] + nasty),
     )
-    framing = Framing(BehaviourText(forged), TOKENIZER, 2000)
+    prompts = PromptBuilder(BehaviourText(forged), TOKENIZER, 2000)
     task = Explanation(n_own=2, n_others=2)
-    first = task.build_examples(usual, SPLIT, Framing(FRAMING.text, TOKENIZER, 2000), "test")
-    second = task.build_examples(forged, SPLIT, framing, "test")
+    first = task.build_examples(
+        TaskData(usual, SPLIT), PromptBuilder(PROMPTS.text, TOKENIZER, 2000), "test"
+    )
+    second = task.build_examples(TaskData(forged, SPLIT), prompts, "test")
     assert len(first) == len(second) > 0
     for part in ("known", "written"):
         for a, b in zip(getattr(first, part), getattr(second, part), strict=True):
@@ -156,19 +170,19 @@ def test_items_without_text_and_users_nobody_knows_are_told_as_far_as_known() ->
         items=items,
         users=DATASET.users[DATASET.users["user_id"] < 0],
     )
-    framing = Framing(BehaviourText(bare), TOKENIZER, 300)
-    some = TASK.build_examples(bare, SPLIT, framing, "test")
+    prompts = PromptBuilder(BehaviourText(bare), TOKENIZER, 300)
+    some = TASK.build_examples(TaskData(bare, SPLIT), prompts, "test")
     assert shown(some.known[0]).startswith("[BOS'][USER]")
     assert "[ITEM]an item without a title, rated" in shown(some.known[0])
 
 
 def test_long_rows_leave_out_what_others_said_first() -> None:
-    short = Framing(FRAMING.text, TOKENIZER, 230)
-    some = TASK.build_examples(DATASET, SPLIT, short, "train", **SHARE)
+    short = PromptBuilder(PROMPTS.text, TOKENIZER, 230)
+    some = TASK.build_examples(DATA, short, "train")
     assert some.lengths.max() <= 230
     assert all("[ITEM]" in shown(ids) and "[USER]" in shown(ids) for ids in some.known)
     with pytest.raises(ValueError, match="max_tokens=20"):
-        TASK.build_examples(DATASET, SPLIT, Framing(FRAMING.text, TOKENIZER, 20), "train")
+        TASK.build_examples(DATA, PromptBuilder(PROMPTS.text, TOKENIZER, 20), "train")
 
 
 def test_the_loss_gives_the_aspect_half(examples) -> None:
@@ -187,7 +201,7 @@ def test_the_loss_gives_the_aspect_half(examples) -> None:
     wanted = sum(torch.cat(half).mean() for half in halves) / 2
     torch.testing.assert_close(TASK.loss(model, collate(some, np.arange(4))), wanted)
     plain = Explanation(name_aspect=False)
-    rows = plain.build_examples(DATASET, SPLIT, FRAMING, "test")
+    rows = plain.build_examples(DATA, PROMPTS, "test")
     assert "of its" not in shown(rows.written[0])
     assert torch.isfinite(plain.loss(model, collate(rows, np.arange(2))))
 
@@ -243,7 +257,7 @@ def test_aspects_named_are_counted_by_hand(examples) -> None:
     assert found["coverage"] == 2 / 5
     assert found["diversity"] == 1.0
     assert "true" not in found
-    with pytest.raises(ValueError, match="a text for each of 2"):
+    with pytest.raises(ValueError, match="an answer for each of 2"):
         judge(texts[:1], some)
     some.about["aspect"] = ["clarity", "smell"]
     with pytest.raises(ValueError, match="must name aspects"):
@@ -273,7 +287,7 @@ def test_baselines_name_what_they_say_they_do(examples) -> None:
     assert judge(baselines(train, some)["the user's aspect"], some)["true aspect"] == 1.0
     some.about["aspect"] = ["value", "clarity"]  # 1.5 x 10 against 2.5 x 1; 0.5 x 2
     assert judge(baselines(train, some)["counts"], some)["true aspect"] == 1.0
-    with pytest.raises(ValueError, match="no review to learn from"):
+    with pytest.raises(ValueError, match="no examples of explanation to learn from"):
         baselines(train[:0], test)
 
 
@@ -309,9 +323,10 @@ def test_a_reason_that_the_item_decides_is_learnt() -> None:
         sentiment="positive",
     )
     task = Explanation(n_own=0, n_others=0)
-    framing = Framing(BehaviourText(planted, context=(), parts=("domain",)), TOKENIZER, 100)
+    prompts = PromptBuilder(BehaviourText(planted, context=(), parts=("domain",)), TOKENIZER, 100)
     train, test = (
-        task.build_examples(planted, SPLIT, framing, part, **SHARE) for part in ("train", "writers")
+        task.build_examples(replace(DATA, dataset=planted), prompts, part)
+        for part in ("train", "writers")
     )
     torch.manual_seed(0)
     shape = {"hidden_size": 48, "num_attention_heads": 2}
@@ -326,7 +341,7 @@ def test_a_reason_that_the_item_decides_is_learnt() -> None:
         precision="fp32",
         progress=False,
     )
-    texts = reasons(task.predict(model, test, TOKENIZER, max_new_tokens=20))
+    texts = task.texts(task.predict(model, test, max_new_tokens=20))
     found = judge(texts, test, TRUTH)
     guess = judge(baselines(train, test)["most frequent aspect"], test)["true aspect"]
     assert found["true aspect"] > 0.9 > guess + 0.2

@@ -245,7 +245,7 @@ def token_file(folder: Path, n: int = 60) -> TokenFile:
 
 def batches(folder: Path, **options) -> PretrainingBatches:
     both = {"infilling": Infilling(), "sentence": SentenceGeneration(TOKENIZER)}
-    given_ = {"lines": 4, "time": 96} | options
+    given_ = {"batch_size": 4, "seq_len": 96} | options
     return PretrainingBatches(token_file(folder), both, TOKENIZER, **given_)
 
 
@@ -253,7 +253,7 @@ def rows_of(batch: Batch) -> list[tuple[list[int], int]]:
     """Each document's row, and how much of it is known."""
     found = []
     for ids, document, known, place in zip(
-        batch["ids"], batch["document"], batch["known"], batch["place"], strict=True
+        batch["ids"], batch["segment_ids"], batch["is_prefix"], batch["position_ids"], strict=True
     ):
         for number in sorted(set(document.tolist()) - {0}):
             mine = document == number
@@ -265,7 +265,7 @@ def rows_of(batch: Batch) -> list[tuple[list[int], int]]:
 
 def test_a_pass_holds_every_document_once_and_long_ones_in_pieces(tmp_path: Path) -> None:
     source = batches(tmp_path / "tokens")
-    whole = PretrainingBatches(source.file, source.objectives, TOKENIZER, lines=99, time=96)
+    whole = PretrainingBatches(source.file, source.objectives, TOKENIZER, batch_size=99, seq_len=96)
     epoch = whole.epoch(0, 0)
     found = Counter()
     for i in range(len(epoch)):
@@ -296,14 +296,14 @@ def test_batches_have_one_shape_and_little_padding(tmp_path: Path) -> None:
     used = sum(one["tokens"] for one in kept) / (4 * 96 * len(kept))
     assert used > 0.8, used
     for one in kept:
-        assert one["tokens"] == (one["document"] > 0).sum()
+        assert one["tokens"] == (one["segment_ids"] > 0).sum()
         assert all(len(at) for at, _ in one["targets"].values())
 
 
 def test_targets_are_what_is_written_foretold_from_the_place_before(tmp_path: Path) -> None:
     made = batches(tmp_path / "tokens")
     batch, tokens_of = made.epoch(3, 1)[0], made.file.tokens
-    ids, known, document = (batch[name].flatten() for name in ("ids", "known", "document"))
+    ids, known, document = (batch[name].flatten() for name in ("ids", "is_prefix", "segment_ids"))
     wanted = [
         cell
         for cell in range(len(ids) - 1)
@@ -321,12 +321,16 @@ def test_targets_are_what_is_written_foretold_from_the_place_before(tmp_path: Pa
 
 
 def same(one: Batch, other: Batch) -> bool:
-    return torch.equal(one["ids"], other["ids"]) and torch.equal(one["known"], other["known"])
+    return torch.equal(one["ids"], other["ids"]) and torch.equal(
+        one["is_prefix"], other["is_prefix"]
+    )
 
 
 def test_epochs_are_fixed_by_the_seed_and_rounds_share_out_a_pass(tmp_path: Path) -> None:
     whole = batches(tmp_path / "tokens")
-    parts = PretrainingBatches(whole.file, whole.objectives, TOKENIZER, lines=4, time=96, rounds=3)
+    parts = PretrainingBatches(
+        whole.file, whole.objectives, TOKENIZER, batch_size=4, seq_len=96, rounds=3
+    )
     for number in (0, 1):
         epoch = whole.epoch(5, number)
         rounds = [parts.epoch(5, 3 * number + i) for i in range(3)]
@@ -335,11 +339,13 @@ def test_epochs_are_fixed_by_the_seed_and_rounds_share_out_a_pass(tmp_path: Path
         assert all(same(one, epoch[i]) for i, one in enumerate(together))
     assert not same(whole.epoch(5, 0)[0], whole.epoch(5, 1)[0])
     assert not same(whole.epoch(5, 0)[0], whole.epoch(6, 0)[0])
-    many = PretrainingBatches(whole.file, whole.objectives, TOKENIZER, lines=4, time=96, rounds=99)
+    many = PretrainingBatches(
+        whole.file, whole.objectives, TOKENIZER, batch_size=4, seq_len=96, rounds=99
+    )
     assert all(len(many.epoch(0, i)) == 1 for i in (0, 50, 98, 99))
 
 
-@pytest.mark.parametrize("wrong", [{"lines": 3}, {"time": 4}, {"rounds": 0}])
+@pytest.mark.parametrize("wrong", [{"batch_size": 3}, {"seq_len": 4}, {"rounds": 0}])
 def test_batches_of_no_size_are_refused(tmp_path: Path, wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least"):
         batches(tmp_path / "tokens", **wrong)
@@ -367,17 +373,17 @@ def test_the_loss_of_a_packed_batch_is_that_of_its_documents_one_by_one(tmp_path
     batch = source.epoch(0, 0)[0]
     found, logs = PretrainingLoss({"infilling": 3.0, "sentence": 1.0})(net, batch)
     losses: dict[str, list[torch.Tensor]] = {"infilling": [], "sentence": []}
-    flat = batch["document"].flatten()
+    flat = batch["segment_ids"].flatten()
     lines = torch.arange(flat.numel()) // 96
     kinds = {
         (int(lines[i]), int(flat[i])): name
         for name, (at, _) in batch["targets"].items()
         for i in at.tolist()
     }
-    for line, (ids, document) in enumerate(zip(batch["ids"], batch["document"], strict=True)):
+    for line, (ids, document) in enumerate(zip(batch["ids"], batch["segment_ids"], strict=True)):
         for number in sorted(set(document.tolist()) - {0}):
             row = ids[document == number][None]
-            known = int(batch["known"][line][document == number].sum())
+            known = int(batch["is_prefix"][line][document == number].sum())
             logits = net(row, prefix_length=known).logits[0, known:-1]
             nats = F.cross_entropy(logits, row[0, known + 1 :], reduction="none")
             losses[kinds[line, number]].append(nats)
@@ -406,9 +412,9 @@ def test_operations_are_counted_as_torch_counts_them() -> None:
     ids = torch.randint(FIRST, TOKENIZER.vocab_size, (2, time))
     batch = {
         "ids": ids,
-        "document": torch.ones_like(ids),
-        "known": torch.ones_like(ids, dtype=torch.bool),  # all see all: no pair is masked
-        "place": torch.arange(time).expand(2, -1),
+        "segment_ids": torch.ones_like(ids),
+        "is_prefix": torch.ones_like(ids, dtype=torch.bool),  # all see all: no pair is masked
+        "position_ids": torch.arange(time).expand(2, -1),
         "targets": {"infilling": (torch.arange(2 * time), ids.flatten())},
         "tokens": 2 * time,
         "pairs": 2 * time * time,

@@ -21,8 +21,8 @@ from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.infilling import Infilling
 from m6rec_lite.m6rec.objective import PretrainingLoss
 from m6rec_lite.m6rec.tasks.joint import JointBatches, JointLoss, Weights, train_jointly
+from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches, collate
-from m6rec_lite.m6rec.tasks.together import Together
 from m6rec_lite.m6rec.token_file import TokenFile
 from m6rec_lite.training import Callback, Checkpoints
 from m6rec_lite.training.batches import Epoch
@@ -44,8 +44,8 @@ class Guess(Task):
     def settings(self) -> dict[str, Any]:
         return {"hidden_size": self.hidden_size, "classes": self.classes}
 
-    def build_examples(self, n: int, seed: int = 0) -> Examples:
-        draw = np.random.default_rng(seed)
+    def random_examples(self, n: int) -> Examples:
+        draw = np.random.default_rng(0)
         known = [draw.integers(20, TOKENIZER.vocab_size, 4).astype(np.int32) for _ in range(n)]
         written = [draw.integers(20, TOKENIZER.vocab_size, 3).astype(np.int32) for _ in range(n)]
         return Examples(known, written, np.array([int(k[0]) % self.classes for k in known]))
@@ -58,17 +58,19 @@ class Guess(Task):
             batch = collate(examples, np.arange(len(examples)))
             return self.head(batch.last(batch.states(model))).numpy()
 
+    _examples = _figures = _baselines = None
 
-def together(seed: int = 0, **changes) -> Together:
+
+def together(seed: int = 0, **changes) -> MultiTaskModel:
     torch.manual_seed(seed)
     model = M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **(SHAPE | changes)))
     d = model.config.hidden_size
-    return Together(model, {"two": Guess(d, 2), "three": Guess(d, 3)})
+    return MultiTaskModel(model, {"two": Guess(d, 2), "three": Guess(d, 3)})
 
 
-def sources(both: Together, tokens: int = 60) -> dict[str, TaskBatches]:
+def sources(both: MultiTaskModel, tokens: int = 60) -> dict[str, TaskBatches]:
     sizes = {"two": 30, "three": 11}
-    return {n: TaskBatches(both.tasks[n].build_examples(k), tokens) for n, k in sizes.items()}
+    return {n: TaskBatches(both.tasks[n].random_examples(k), tokens) for n, k in sizes.items()}
 
 
 WEIGHTS = Weights(alpha=0.5, tasks={"two": 3.0, "three": 1.0}, finetune={"three": 2.0})
@@ -95,7 +97,9 @@ def test_the_pretraining_objectives_take_part_by_beta(tmp_path) -> None:
         tmp_path / "tokens", [Document(((None, t),)) for t in texts], TOKENIZER, of={},
         progress=False,
     )  # fmt: skip
-    adapt = PretrainingBatches(file, {"infilling": Infilling()}, TOKENIZER, lines=4, time=48)
+    adapt = PretrainingBatches(
+        file, {"infilling": Infilling()}, TOKENIZER, batch_size=4, seq_len=48
+    )
     loss = PretrainingLoss({"infilling": 1.0})
     weights = Weights(beta=0.25, finetune={"two": 1.0})
     given = {"two": sources(both)["two"], "adapt": adapt}
@@ -182,7 +186,7 @@ def test_no_source_or_no_batch_is_refused() -> None:
 # Training.
 
 
-def weights_of(both: Together) -> dict[str, Tensor]:
+def weights_of(both: MultiTaskModel) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in both.state_dict().items()}
 
 
@@ -220,12 +224,12 @@ def test_all_tasks_learn() -> None:
 def test_save_and_load_are_equal(tmp_path) -> None:
     both = together().eval()
     folder = both.save(tmp_path / "m6rec", TOKENIZER)
-    again, tokenizer = Together.load(folder, {"two": Guess, "three": Guess})
+    again, tokenizer = MultiTaskModel.load(folder, {"two": Guess, "three": Guess})
     assert tokenizer.fingerprint == TOKENIZER.fingerprint
     assert again.tasks["three"].classes == 3
     for name, value in weights_of(both).items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
-    asked = both.tasks["three"].build_examples(5)
+    asked = both.tasks["three"].random_examples(5)
     np.testing.assert_array_equal(
         again.tasks["three"].predict(again.model, asked),
         both.tasks["three"].predict(both.model, asked),
@@ -238,18 +242,18 @@ def test_a_checkpoint_of_another_size_or_other_tasks_is_refused(tmp_path) -> Non
     folder = both.save(tmp_path / "m6rec", TOKENIZER)
     kinds = {"two": Guess, "three": Guess}
     with pytest.raises(ModelError, match="hidden_size 16, wanted 32"):
-        Together.load(folder, kinds, size=32)
+        MultiTaskModel.load(folder, kinds, size=32)
     with pytest.raises(ModelError, match="holds the tasks"):
-        Together.load(folder, {"two": Guess})
+        MultiTaskModel.load(folder, {"two": Guess})
     with pytest.raises(ValueError, match="made for hidden_size 8 and the model has 16"):
-        Together(both.model, {"two": Guess(8)})
+        MultiTaskModel(both.model, {"two": Guess(8)})
     with pytest.raises(ValueError, match="'adapt'"):
-        Together(both.model, {"adapt": Guess(16)})
+        MultiTaskModel(both.model, {"adapt": Guess(16)})
     other = together(hidden_size=32).save(tmp_path / "other", TOKENIZER)
     (other / "tasks.safetensors").replace(folder / "tasks.safetensors")
     seal(folder, ["tasks.safetensors"])  # of another model, and not damaged
     with pytest.raises(ModelError, match="does not fit"):
-        Together.load(folder, kinds)
+        MultiTaskModel.load(folder, kinds)
     (folder / "tasks.safetensors").unlink()
     with pytest.raises(ModelError, match="without tasks"):
-        Together.load(folder, kinds)
+        MultiTaskModel.load(folder, kinds)

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.batches import sight
+from m6rec_lite.m6rec.batches import packed_prefix_mask
 from m6rec_lite.nn.cache import KeyValueCache
 
 VOCABULARY = 40
@@ -93,7 +93,7 @@ def test_each_position_of_a_packed_line_is_seen_by_its_own_document_alone(positi
     x = torch.randn(1, time, 16, dtype=torch.float64, generator=torch.manual_seed(1))
     changed, at = x.repeat(time, 1, 1), torch.arange(time)
     changed[at, at] += torch.randn(time, 16, dtype=torch.float64, generator=torch.manual_seed(2))
-    mask = sight(document[None], known[None])
+    mask = packed_prefix_mask(document[None], known[None])
     before = model.states(inputs_embeds=x, attention_mask=mask, position_ids=place[None])
     after = model.states(
         inputs_embeds=changed,
@@ -140,7 +140,7 @@ def test_a_document_in_a_packed_line_is_as_it_is_alone(shapes: list[tuple[int, i
     known = place < torch.tensor([given_ + 2 for given_, _ in shapes])[document - 1]
     packed = model(
         torch.cat(rows)[None],
-        attention_mask=sight(document[None], known[None]),
+        attention_mask=packed_prefix_mask(document[None], known[None]),
         position_ids=place[None],
     ).logits[0]
     alone = torch.cat([model(one[None]).logits[0] for one in rows])

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from m6rec_lite.m6rec.tasks.nearest import Nearest
+from m6rec_lite.m6rec.tasks.vector_index import VectorIndex
 
 
 def unit(n: int, d: int, seed: int) -> np.ndarray:
@@ -19,35 +19,35 @@ ITEMS, PEOPLE = unit(500, 16, 0), unit(20, 16, 1)
 
 
 def test_exact_search_is_the_sorted_cosines() -> None:
-    places, cosines = Nearest(ITEMS).search(PEOPLE, 7)
+    places, cosines = VectorIndex(ITEMS).search(PEOPLE, 7)
     truth = PEOPLE.astype(np.float64) @ ITEMS.T.astype(np.float64)
     assert places.tolist() == np.argsort(-truth, axis=1)[:, :7].tolist()
     np.testing.assert_allclose(cosines, -np.sort(-truth, axis=1)[:, :7], rtol=1e-5)
-    assert Nearest(ITEMS).search(PEOPLE, 1000)[0].shape == (20, 500)
-    assert Nearest(ITEMS).search(PEOPLE[:0], 3)[0].shape == (0, 3)
+    assert VectorIndex(ITEMS).search(PEOPLE, 1000)[0].shape == (20, 500)
+    assert VectorIndex(ITEMS).search(PEOPLE[:0], 3)[0].shape == (0, 3)
 
 
 @pytest.mark.extra
 def test_an_index_that_looks_everywhere_is_exact_and_one_that_does_not_finds_less() -> None:
     pytest.importorskip("faiss", reason="the extra 'ann' is not installed")
-    whole = Nearest(ITEMS, "ivf", cells=20, probes=20)
-    assert whole.search(PEOPLE, 5)[0].tolist() == Nearest(ITEMS).search(PEOPLE, 5)[0].tolist()
+    whole = VectorIndex(ITEMS, "ivf", cells=20, probes=20)
+    assert whole.search(PEOPLE, 5)[0].tolist() == VectorIndex(ITEMS).search(PEOPLE, 5)[0].tolist()
     assert whole.recall(PEOPLE) == 1
-    recalls = [Nearest(ITEMS, "ivf", cells=20, probes=n).recall(PEOPLE) for n in (1, 5, 20)]
+    recalls = [VectorIndex(ITEMS, "ivf", cells=20, probes=n).recall(PEOPLE) for n in (1, 5, 20)]
     assert recalls == sorted(recalls)
     assert recalls[0] < 0.9
-    places, cosines = Nearest(ITEMS, "ivf", cells=400, probes=1).search(PEOPLE, 50)
+    places, cosines = VectorIndex(ITEMS, "ivf", cells=400, probes=1).search(PEOPLE, 50)
     assert (places[cosines == -np.inf] == -1).all()
     assert (places == -1).any()
-    again = [Nearest(ITEMS, "ivf", probes=2, seed=3).search(PEOPLE, 9)[0] for _ in range(2)]
+    again = [VectorIndex(ITEMS, "ivf", probes=2, seed=3).search(PEOPLE, 9)[0] for _ in range(2)]
     np.testing.assert_array_equal(*again)
 
 
 def test_without_faiss_the_error_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ImportError, match=r"m6rec-lite\[ann\]"):
-        Nearest(ITEMS, "ivf")
-    assert Nearest(ITEMS).recall(PEOPLE) == 1
+        VectorIndex(ITEMS, "ivf")
+    assert VectorIndex(ITEMS).recall(PEOPLE) == 1
 
 
 def test_bad_input_is_said() -> None:
@@ -57,10 +57,10 @@ def test_bad_input_is_said() -> None:
         (ITEMS[0], "must be"),
     ):
         with pytest.raises(ValueError, match=says):
-            Nearest(wrong)
+            VectorIndex(wrong)
     with pytest.raises(ValueError, match="'exact' or 'ivf'"):
-        Nearest(ITEMS, "magic")
+        VectorIndex(ITEMS, "magic")
     with pytest.raises(ValueError, match=r"\(n, 16\)"):
-        Nearest(ITEMS).search(PEOPLE[:, :3])
+        VectorIndex(ITEMS).search(PEOPLE[:, :3])
     with pytest.raises(ValueError, match="k must be"):
-        Nearest(ITEMS).search(PEOPLE, 0)
+        VectorIndex(ITEMS).search(PEOPLE, 0)

@@ -15,9 +15,10 @@ from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.corpora import held_out
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.framing import Framing
-from m6rec_lite.m6rec.tasks import Examples, TaskBatches
-from m6rec_lite.m6rec.tasks.query import PARTS, SOON, Query, baselines, judge
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData
+from m6rec_lite.m6rec.tasks.generation import Generation
+from m6rec_lite.m6rec.tasks.query import PARTS, SOON, Query
 from m6rec_lite.m6rec.tasks.truth import Truth
 from m6rec_lite.training import fit
 from tests.worlds import small, small_split
@@ -28,11 +29,22 @@ TOKENIZER = Tokenizer.train([*DATASET.items["title"], *DATASET.queries["text"]],
 TASK = Query()
 TRUTH = Truth(DATASET)
 SHARE = {"share": 0.2}
+DATA = TaskData(DATASET, SPLIT, TRUTH, held_out=0.2)
 
 
 def build(part: str, dataset: Dataset = DATASET, size: int = 400, **options) -> Examples:
-    framing = Framing(BehaviourText(dataset, **options), TOKENIZER, size)
-    return TASK.build_examples(dataset, SPLIT, framing, part, **SHARE)
+    prompts = PromptBuilder(BehaviourText(dataset, **options), TOKENIZER, size)
+    return TASK.build_examples(replace(DATA, dataset=dataset), prompts, part)
+
+
+def judge(texts, examples: Examples, truth: Truth | None = None) -> dict[str, float]:
+    answers = [Generation.of((None, text)) for text in texts]
+    return TASK.evaluate(answers, examples, replace(DATA, truth=truth))
+
+
+def baselines(train: Examples, examples: Examples, data: TaskData = DATA) -> dict[str, list[str]]:
+    found = TASK.baselines(train, examples, data)
+    return {name: [one.text for one in some] for name, some in found.items()}
 
 
 def shown(ids: np.ndarray) -> str:
@@ -104,7 +116,7 @@ def test_people_s_own_searches_name_what_they_met(examples) -> None:
     found = judge(some.about["text"].tolist(), some, TRUTH)
     assert found["exact"] == 1.0
     assert found["target"] == 1.0  # the search says the intent that the item serves
-    guesses = baselines(examples["train"], some, Framing(BehaviourText(DATASET), TOKENIZER, 400))
+    guesses = baselines(examples["train"], some)
     judged = {name: judge(texts, some, TRUTH) for name, texts in guesses.items()}
     assert all(each["exact"] < 0.2 for each in judged.values())
 
@@ -126,7 +138,7 @@ def test_guesses_are_judged_by_hand(examples) -> None:
     assert found["target"] == 0.5
     assert found["taste"] == (0.5 if TRUTH.interest(some.about["item_id"][0])
                               in TRUTH.tastes(some.about["user_id"][0]) else 0.0)  # fmt: skip
-    with pytest.raises(ValueError, match="a text for each of 2"):
+    with pytest.raises(ValueError, match="an answer for each of 2"):
         judge(["x"], some)
 
 
@@ -151,13 +163,14 @@ def test_a_search_before_any_event_is_asked_of_the_user_alone() -> None:
     table = pd.DataFrame({"user_id": [user, 10**9], "timestamp": [first[user] - 5] * 2,
                           "text": ["早上好 trail", "nobody's"]})  # fmt: skip
     dataset = replace(DATASET, queries=table)
-    framing = Framing(BehaviourText(dataset), TOKENIZER, 400)
-    some = TASK.build_examples(dataset, SPLIT, framing, share=0.0)
+    prompts = PromptBuilder(BehaviourText(dataset), TOKENIZER, 400)
+    data = TaskData(dataset, SPLIT)
+    some = TASK.build_examples(replace(data, held_out=0.0), prompts)
     assert len(some) == 1
     assert "[EVENT]" not in shown(some.known[0])
     assert shown(some.written[0]) == "[BOS]the user now searches 早上好 trail[EOS]"
     assert some.about["last_item"][0] == -1
-    assert baselines(some, some, framing)["last item"] == ["早上好 trail"]
+    assert baselines(some, some, data)["last item"] == ["早上好 trail"]
 
 
 def test_what_is_missing_is_said(examples) -> None:
@@ -165,9 +178,8 @@ def test_what_is_missing_is_said(examples) -> None:
         build("train", replace(DATASET, queries=None))
     with pytest.raises(ValueError, match="part must be one of train"):
         build("all")
-    framing = Framing(BehaviourText(DATASET), TOKENIZER, 400)
-    with pytest.raises(ValueError, match="no search to learn from"):
-        baselines(examples["train"][:0], examples["test"], framing)
+    with pytest.raises(ValueError, match="no examples of query to learn from"):
+        baselines(examples["train"][:0], examples["test"])
 
 
 def test_a_search_that_follows_from_the_last_event_is_learnt() -> None:
@@ -184,13 +196,14 @@ def test_a_search_that_follows_from_the_last_event_is_learnt() -> None:
     pairs = zip(table["user_id"], table["timestamp"], strict=True)
     planted = table.assign(text=[last.get(pair, "gone") for pair in pairs])
     dataset = replace(DATASET, queries=planted[planted["text"] != "gone"].reset_index(drop=True))
-    framing = Framing(
+    prompts = PromptBuilder(
         BehaviourText(dataset, context=(), parts=("domain",), queries="none", times=None),
         TOKENIZER,
         40,
     )
     train, test = (
-        TASK.build_examples(dataset, SPLIT, framing, part, **SHARE) for part in ("train", "people")
+        TASK.build_examples(replace(DATA, dataset=dataset), prompts, part)
+        for part in ("train", "people")
     )
     torch.manual_seed(0)
     shape = {"hidden_size": 48, "num_attention_heads": 2}
@@ -205,6 +218,6 @@ def test_a_search_that_follows_from_the_last_event_is_learnt() -> None:
         precision="fp32",
         progress=False,
     )
-    texts = [one.text for one in TASK.predict(model, test, TOKENIZER, max_new_tokens=8)]
-    guess = judge(baselines(train, test, framing)["most frequent"], test)["exact"]
+    texts = [one.text for one in TASK.predict(model, test, max_new_tokens=8)]
+    guess = judge(baselines(train, test)["most frequent"], test)["exact"]
     assert judge(texts, test)["exact"] > max(0.8, guess + 0.2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,12 +14,12 @@ from m6rec_lite.language.models.causal_lm import CausalLM
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.generators import CausalGenerator
 from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly
+from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
 from m6rec_lite.m6rec.tasks.ranking import Ranking, templates
 from m6rec_lite.m6rec.tasks.task import TaskBatches, collate
-from m6rec_lite.m6rec.tasks.together import Together
-from m6rec_lite.m6rec.tasks.writers import PlainWriter
 from tests.worlds import shipped, shipped_split
 
 DATASET = shipped()
@@ -27,7 +29,7 @@ ITEMS = DATASET.items["item_id"].to_numpy()
 CANDIDATES = [ITEMS[[5, 9, 200]], ITEMS[[9]], ITEMS[[300, 5, 7, 8]]]
 TEXT = BehaviourText(DATASET)
 TOKENIZER = Tokenizer.train(DATASET.items["title"], 600)
-FRAMING = Framing(TEXT, TOKENIZER, 512)
+PROMPTS = PromptBuilder(TEXT, TOKENIZER, 512)
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
@@ -51,32 +53,31 @@ def by_hand(model: M6RecModel, known: np.ndarray, written: np.ndarray) -> float:
 @pytest.mark.parametrize("template", sorted(templates()))
 def test_likelihoods_over_the_cache_are_those_of_full_passes(model, template) -> None:
     task = Ranking(template)
-    examples = task.build_examples(ASKED, CANDIDATES, FRAMING)
+    examples = task.encode(ASKED, CANDIDATES, PROMPTS)
     assert examples.about["row"].tolist() == [0, 0, 0, 1, 2, 2, 2, 2]
     pairs = list(zip(examples.known, examples.written, strict=True))
     sums = np.array([by_hand(model, *pair) for pair in pairs])
     sizes = np.array([len(written) - 2 for written in examples.written])
-    asked = {"tokenizer": TOKENIZER}
-    found = task.predict(model, examples, normalise=False, **asked)
+    found = task.predict(model, examples, scoring="sum")
     np.testing.assert_allclose(found, sums, rtol=1e-9)
-    np.testing.assert_allclose(task.predict(model, examples, **asked), sums / sizes, rtol=1e-9)
+    np.testing.assert_allclose(task.predict(model, examples), sums / sizes, rtol=1e-9)
     names = ["[BOS']", "[USER]", *(["[EVENT]", "[MASK]"] * templates()[template]["asks"]), "[EOS']"]
     nobody = np.array([TOKENIZER.id(name) for name in names])
     alone = np.array([by_hand(model, nobody, written) for _, written in pairs])
-    lift = task.predict(model, examples, lift=True, **asked)
+    lift = task.predict(model, examples, scoring="mean, lift")
     np.testing.assert_allclose(lift, (sums - alone) / sizes, rtol=1e-8, atol=1e-9)
-    one_by_one = [task.predict(model, examples[[i]], **asked)[0] for i in range(len(examples))]
+    one_by_one = [task.predict(model, examples[[i]])[0] for i in range(len(examples))]
     np.testing.assert_allclose(one_by_one, sums / sizes, rtol=1e-9)
 
 
 def test_the_known_region_asks_for_the_next_event_as_pretraining_does() -> None:
-    examples = Ranking().build_examples(ASKED, CANDIDATES, FRAMING)
+    examples = Ranking().encode(ASKED, CANDIDATES, PROMPTS)
     shown = TOKENIZER.decode(examples.known[0].tolist(), specials=True)
     assert shown.startswith("[BOS'][USER]")
     assert shown.endswith("[EVENT][MASK][EOS']")
     written = TOKENIZER.decode(examples.written[0].tolist(), specials=True)
     assert written == f"[BOS]clicked {TEXT.item(int(ITEMS[5]))}[EOS]"
-    also = Ranking("also").build_examples(ASKED, CANDIDATES, FRAMING)
+    also = Ranking("also").encode(ASKED, CANDIDATES, PROMPTS)
     assert "[MASK]" not in TOKENIZER.decode(also.known[0].tolist(), specials=True)
     assert "also clicks" in TOKENIZER.decode(also.written[0].tolist())
 
@@ -84,7 +85,7 @@ def test_the_known_region_asks_for_the_next_event_as_pretraining_does() -> None:
 def test_a_long_history_leaves_room_for_the_longest_candidate() -> None:
     longest = int(SPLIT.train.histories().lengths.argmax())
     history = SPLIT.train.histories()[longest : longest + 1]
-    examples = Ranking().build_examples(history, [ITEMS[:20]], Framing(TEXT, TOKENIZER, 300))
+    examples = Ranking().encode(history, [ITEMS[:20]], PromptBuilder(TEXT, TOKENIZER, 300))
     assert examples.lengths.max() <= 300
 
 
@@ -93,13 +94,13 @@ def test_a_language_model_of_others_ranks_the_same_examples() -> None:
     theirs = GPT2Config(vocab_size=TOKENIZER.vocab_size, n_positions=1024, n_embd=32, n_layer=2,
                         n_head=2)  # fmt: skip
     network = GPT2LMHeadModel(theirs).double().eval()
-    writer = PlainWriter(CausalLM(network), _Theirs(), TOKENIZER)
+    generator = CausalGenerator(CausalLM(network), _Theirs(), TOKENIZER)
     task = Ranking("also")
-    examples = task.build_examples(ASKED, CANDIDATES, FRAMING)
-    found = task.predict(writer, examples, normalise=False)
+    examples = task.encode(ASKED, CANDIDATES, PROMPTS)
+    found = task.predict(generator, examples, scoring="sum")
     for place in (0, 4):
-        prompt = writer.prompt(examples.known[place], examples.written[place][:1])
-        ending = writer.ending(examples.written[place][1:])[:-1]
+        prompt = generator.prompt(examples.known[place], examples.written[place][:1])
+        ending = generator.ending(examples.written[place][1:])[:-1]
         with torch.no_grad():
             logits = network(torch.tensor([prompt + ending])).logits[0]
         chances = logits.log_softmax(dim=1)
@@ -116,20 +117,13 @@ class _Theirs:
         return {"input_ids": TOKENIZER.encode(text)}
 
 
-def test_ranks_are_a_person_s_own_best_first_and_ties_as_given() -> None:
-    examples = Ranking().build_examples(ASKED, CANDIDATES, FRAMING)
-    table = Ranking().ranked(examples, np.array([1.0, 3, 2, -9, 0, 0, 5, 0]))
-    assert table["item_id"].tolist() == ITEMS[[9, 200, 5, 9, 7, 300, 5, 8]].tolist()
-    assert table["rank"].tolist() == [1, 2, 3, 1, 1, 2, 3, 4]
-
-
 def test_training_on_a_sentence_makes_it_likelier_and_the_loss_is_its_nats(model) -> None:
     torch.manual_seed(0)
     learner = M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **SHAPE))
     task = Ranking()
-    examples = task.build_examples(ASKED[:1], [ITEMS[[5, 9]]], FRAMING)
+    examples = task.encode(ASKED[:1], [ITEMS[[5, 9]]], PROMPTS)
     batch = collate(examples, np.array([0, 1]))
-    nats = -task.predict(model, examples, tokenizer=TOKENIZER, normalise=False)
+    nats = -task.predict(model, examples, scoring="sum")
     ends = []
     for known, written in zip(examples.known, examples.written, strict=True):
         row = torch.from_numpy(np.concatenate([known, written]).astype(np.int64))[None]
@@ -138,16 +132,16 @@ def test_training_on_a_sentence_makes_it_likelier_and_the_loss_is_its_nats(model
     tokens = sum(len(written) - 1 for written in examples.written)
     wanted = (nats.sum() + sum(ends)) / tokens
     assert task.loss(model, batch).item() == pytest.approx(wanted, rel=1e-9)
-    before = task.predict(learner, examples, tokenizer=TOKENIZER)
+    before = task.predict(learner, examples)
     train_jointly(
-        Together(learner, {"ranking": task}),
+        MultiTaskModel(learner, {"ranking": task}),
         {"ranking": TaskBatches(examples[[0]])},
         Weights(finetune={"ranking": 1.0}),
         steps=15,
         lr=1e-2,
         progress=False,
     )
-    after = task.predict(learner, examples, tokenizer=TOKENIZER)
+    after = task.predict(learner, examples)
     assert after[0] - before[0] > 1
     assert after[0] > after[1]
 
@@ -155,17 +149,20 @@ def test_training_on_a_sentence_makes_it_likelier_and_the_loss_is_its_nats(model
 def test_bad_input_is_said() -> None:
     task = Ranking()
     with pytest.raises(DataError, match=r"row 1 .* no candidates"):
-        task.build_examples(ASKED, [ITEMS[:1], [], ITEMS[:1]], FRAMING)
+        task.encode(ASKED, [ITEMS[:1], [], ITEMS[:1]], PROMPTS)
     with pytest.raises(DataError, match="one list a history"):
-        task.build_examples(ASKED, [ITEMS[:1]], FRAMING)
+        task.encode(ASKED, [ITEMS[:1]], PROMPTS)
     with pytest.raises(DataError):
-        task.build_examples(ASKED[:1], [[-1]], FRAMING)
+        task.encode(ASKED[:1], [[-1]], PROMPTS)
     with pytest.raises(ValueError, match="template must be one of"):
         Ranking("poetry")
     with pytest.raises(ValueError, match="event must be one of"):
         Ranking(event="sniff")
     nobody = Histories.from_lists([[]], SPLIT.item_ids, user_ids=[-5], at=1_700_000_000)
-    examples = task.build_examples(nobody, [ITEMS[:2]], FRAMING)
-    with pytest.raises(ValueError, match="tokenizer"):
-        task.predict(M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **SHAPE)), examples)
-    assert task.build_examples(ASKED[:0], [], FRAMING).lengths.tolist() == []
+    examples = task.encode(nobody, [ITEMS[:2]], PROMPTS)
+    with pytest.raises(ValueError, match="have no tokenizer"):
+        task.predict(
+            M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **SHAPE)),
+            replace(examples, tokenizer=None),
+        )
+    assert task.encode(ASKED[:0], [], PROMPTS).lengths.tolist() == []

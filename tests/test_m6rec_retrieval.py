@@ -15,7 +15,7 @@ from m6rec_lite.data import DataError, Histories, Interactions
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.retriever import EventBatches, M6RecRetriever, word_shares
 from m6rec_lite.m6rec.retriever_network import gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval, in_batch_softmax
@@ -27,7 +27,7 @@ from tests.worlds import shipped, shipped_split
 DATASET = shipped()
 SPLIT = shipped_split()
 TOKENIZER = Tokenizer.train(DATASET.items["title"], 600)
-FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 200)
+PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 200)
 HISTORIES = SPLIT.train.histories()[:5].last(3)
 TARGETS = np.array([4, 7, 4, 0, 90])
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -51,7 +51,7 @@ def a_task(**settings) -> Retrieval:
 
 def test_each_tower_reads_its_region_alone(model) -> None:
     task = a_task()
-    examples = task.build_examples(HISTORIES, TARGETS, FRAMING)
+    examples = task.encode(HISTORIES, TARGETS, PROMPTS)
     batch = collate(examples, np.arange(5))
     states = task.states(model, batch)
     for row in range(5):
@@ -64,7 +64,7 @@ def test_each_tower_reads_its_region_alone(model) -> None:
 
 def test_changing_the_person_leaves_the_item_and_the_other_way(model) -> None:
     task = a_task()
-    examples = task.build_examples(HISTORIES, TARGETS, FRAMING)
+    examples = task.encode(HISTORIES, TARGETS, PROMPTS)
     batch = collate(examples, np.arange(5))
     ids = batch.ids.clone()
     ids[0, 3] = 400  # a word of the person's
@@ -83,9 +83,9 @@ def test_changing_the_person_leaves_the_item_and_the_other_way(model) -> None:
 
 def test_the_loss_is_the_softmax_over_the_batch_s_different_items(model) -> None:
     task = a_task(tau=0.1)
-    examples = task.build_examples(HISTORIES, TARGETS, FRAMING, fit=True)
+    examples = task.encode(HISTORIES, TARGETS, PROMPTS, fit=True)
     batch = collate(examples, np.array([3, 1, 0, 4, 2]))
-    people = torch.from_numpy(task.predict(model, examples)).double()
+    people = torch.from_numpy(task.user_vectors(model, examples)).double()
     items = torch.from_numpy(task.item_vectors(model, examples.written)).double()
     torch.testing.assert_close(people.norm(dim=1), torch.ones(5).double(), rtol=1e-5, atol=1e-6)
     q = {4: 2 / 5, 7: 1 / 5, 0: 1 / 5, 90: 1 / 5}
@@ -102,8 +102,8 @@ def test_the_loss_is_the_softmax_over_the_batch_s_different_items(model) -> None
 
 def test_predictions_do_not_depend_on_the_batch(model) -> None:
     task = a_task()
-    examples = task.build_examples(HISTORIES, None, FRAMING)
-    items = task.item_vectors(model, FRAMING.items(SPLIT.item_ids[:6]))
+    examples = task.encode(HISTORIES, None, PROMPTS)
+    items = task.item_vectors(model, PROMPTS.items(SPLIT.item_ids[:6]))
     whole = task.predict(model, examples, items=items)
     assert whole.shape == (5, 6)
     alone = task.predict(model, examples, items=items, tokens=1)
@@ -212,11 +212,14 @@ def test_an_item_is_no_wrong_answer_to_who_else_has_it() -> None:
 def test_bad_input_is_said() -> None:
     task = a_task()
     with pytest.raises(DataError, match="places from 0"):
-        task.build_examples(HISTORIES, np.array([0, 1, 2, 3, N]), FRAMING)
+        task.encode(HISTORIES, np.array([0, 1, 2, 3, N]), PROMPTS)
     with pytest.raises(DataError, match="as many targets"):
-        task.build_examples(HISTORIES, TARGETS[:2], FRAMING)
+        task.encode(HISTORIES, TARGETS[:2], PROMPTS)
     with pytest.raises(DataError, match="made for 3"):
-        Retrieval(32, 3).build_examples(HISTORIES, TARGETS, FRAMING)
+        Retrieval(32, 3).encode(HISTORIES, TARGETS, PROMPTS)
+    with pytest.raises(ValueError, match="needs items"):
+        task.predict(M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **SHAPE)),
+                     task.encode(HISTORIES, None, PROMPTS))  # fmt: skip
     for wrong in ({"tau": 0.0}, {"dimensions": 0}):
         with pytest.raises(ValueError, match="above 0"):
             Retrieval(32, N, **wrong)

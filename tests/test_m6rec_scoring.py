@@ -15,13 +15,13 @@ from m6rec_lite.evaluation.ctr import auc
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.click_model import M6RecCTR, mended
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.click_model import M6RecCTR
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly
-from m6rec_lite.m6rec.tasks.scoring import Scoring
+from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
+from m6rec_lite.m6rec.tasks.scoring import Scoring, correct_for_sampling
 from m6rec_lite.m6rec.tasks.task import TaskBatches, collate
-from m6rec_lite.m6rec.tasks.telling import Telling
-from m6rec_lite.m6rec.tasks.together import Together
+from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.recommenders import NotFittedError
 
 START = 1_700_000_000
@@ -68,9 +68,11 @@ DATASET = world()
 SHOWN = DATASET.impressions
 TEXT = BehaviourText(DATASET)
 TOKENIZER = Tokenizer.train(
-    [TEXT.item(int(i)) for i in DATASET.items["item_id"]] + Telling(("counts",)).examples(), 500
+    [TEXT.item(int(i)) for i in DATASET.items["item_id"]]
+    + StatisticsVerbalizer(("counts",)).examples(),
+    500,
 )
-FRAMING = Framing(TEXT, TOKENIZER, 256)
+PROMPTS = PromptBuilder(TEXT, TOKENIZER, 256)
 
 
 def a_model(**changes) -> M6RecModel:
@@ -87,7 +89,7 @@ def told(row: np.ndarray) -> str:
 
 def test_a_row_tells_the_past_the_item_and_what_was_known_of_it() -> None:
     scoring = Scoring(32, told=("context", "counts"))
-    examples = scoring.build_examples(SHOWN[:200], DATASET, FRAMING, fit=True)
+    examples = scoring.encode(SHOWN[:200], DATASET, PROMPTS, fit=True)
     known, written = told(examples.known[0]), told(examples.written[0])
     first = SHOWN.iloc[0]
     past = DATASET.interactions[
@@ -111,8 +113,8 @@ def test_nothing_of_the_impressions_own_second_or_later_is_told() -> None:
     for log in (DATASET.interactions, earlier[earlier["timestamp"] < asked["timestamp"].iloc[0]]):
         known = replace(DATASET, interactions=log, impressions=SHOWN.iloc[:-1])
         scoring = Scoring(32, told=("matches",))
-        scoring.telling.fit(known_at(SHOWN, DATASET, groups=("matches",)))
-        examples = scoring.build_examples(asked, known, FRAMING)
+        scoring.verbalizer.fit(known_at(SHOWN, DATASET, groups=("matches",)))
+        examples = scoring.encode(asked, known, PROMPTS)
         rows.append((told(examples.known[0]), told(examples.written[0])))
     # the log's own second holds clicks of others' slates; its words must be the same without them
     assert rows[0][0] == rows[1][0]
@@ -121,7 +123,7 @@ def test_nothing_of_the_impressions_own_second_or_later_is_told() -> None:
 def test_each_group_can_be_switched_off() -> None:
     for groups, wanted in (((), None), (("context",), "place"), (("matches",), "words")):
         scoring = Scoring(32, told=groups, events=0)
-        examples = scoring.build_examples(SHOWN[:50], DATASET, FRAMING, fit=True)
+        examples = scoring.encode(SHOWN[:50], DATASET, PROMPTS, fit=True)
         assert "[EVENT]" not in told(examples.known[0])
         written = told(examples.written[0])
         assert (f"[SEP]{wanted}" in written or f", {wanted}" in written) if wanted else (
@@ -133,24 +135,24 @@ def test_each_group_can_be_switched_off() -> None:
 
 def test_levels_unknown_or_of_another_kind_of_data_are_said() -> None:
     with pytest.raises(DataError, match="fit=True"):
-        Scoring(32, told=("counts",)).build_examples(SHOWN[:5], DATASET, FRAMING)
+        Scoring(32, told=("counts",)).encode(SHOWN[:5], DATASET, PROMPTS)
     scoring = Scoring(32, told=("counts",))
-    scoring.build_examples(SHOWN, DATASET, FRAMING, fit=True)
+    scoring.encode(SHOWN, DATASET, PROMPTS, fit=True)
     with pytest.raises(DataError, match="item_click_rate"):
-        scoring.build_examples(SHOWN[:5], replace(DATASET, impressions=None), FRAMING)
+        scoring.encode(SHOWN[:5], replace(DATASET, impressions=None), PROMPTS)
 
 
 def test_an_event_too_long_for_the_row_is_left_out_and_a_user_too_long_is_said() -> None:
     scoring, text = Scoring(32, told=(), events=5), BehaviourText(DATASET, context=())
-    whole = scoring.build_examples(SHOWN[:3], DATASET, Framing(text, TOKENIZER, 256))
+    whole = scoring.encode(SHOWN[:3], DATASET, PromptBuilder(text, TOKENIZER, 256))
     assert all("[EVENT]" in told(row) for row in whole.known)
     longest = int(max(len(row) for row in whole.written))
     limit = longest + -longest % 8 + 6
-    short = scoring.build_examples(SHOWN[:3], DATASET, Framing(text, TOKENIZER, limit))
+    short = scoring.encode(SHOWN[:3], DATASET, PromptBuilder(text, TOKENIZER, limit))
     assert (short.lengths <= limit).all()
     assert [told(row) for row in short.known] == ["[BOS'][USER][EOS']"] * 3
     with pytest.raises(ValueError, match=r"too few|no room"):
-        scoring.build_examples(SHOWN[:3], DATASET, Framing(text, TOKENIZER, 9))
+        scoring.encode(SHOWN[:3], DATASET, PromptBuilder(text, TOKENIZER, 9))
 
 
 # Bad labels.
@@ -159,16 +161,16 @@ def test_an_event_too_long_for_the_row_is_left_out_and_a_user_too_long_is_said()
 def test_bad_labels_are_refused() -> None:
     scoring = Scoring(32, told=())
     with pytest.raises(DataError, match="no column 'bought'"):
-        scoring.build_examples(SHOWN, DATASET, FRAMING, label="bought")
+        scoring.encode(SHOWN, DATASET, PROMPTS, label="bought")
     stars = SHOWN.assign(stars=[2, *[0] * (len(SHOWN) - 1)])
     with pytest.raises(DataError, match=r"classes 0 to 1.*got \[2\]"):
-        scoring.build_examples(stars, DATASET, FRAMING, label="stars")
+        scoring.encode(stars, DATASET, PROMPTS, label="stars")
     with pytest.raises(DataError, match=r"all .* rows have clicked = True"):
-        scoring.build_examples(SHOWN[SHOWN["clicked"]], DATASET, FRAMING, fit=True)
+        scoring.encode(SHOWN[SHOWN["clicked"]], DATASET, PROMPTS, fit=True)
     with pytest.raises(DataError, match="no rows"):
-        scoring.build_examples(SHOWN[:0], DATASET, FRAMING)
+        scoring.encode(SHOWN[:0], DATASET, PROMPTS)
     with pytest.raises(DataError, match="missing among"):
-        scoring.build_examples(SHOWN.drop(columns="user_id"), DATASET, FRAMING)
+        scoring.encode(SHOWN.drop(columns="user_id"), DATASET, PROMPTS)
     for wrong in ({"classes": 1}, {"events": -1}):
         with pytest.raises(ValueError, match="at least"):
             Scoring(32, **wrong)
@@ -181,7 +183,7 @@ def test_the_loss_is_the_cross_entropy_of_the_state_at_the_last_token() -> None:
     model = a_model().double().eval()
     scoring = Scoring(32, classes=3, told=()).double()
     graded = SHOWN.assign(grade=np.arange(len(SHOWN)) % 3)
-    examples = scoring.build_examples(graded[:6], DATASET, FRAMING, label="grade")
+    examples = scoring.encode(graded[:6], DATASET, PROMPTS, label="grade")
     value, chances = 0.0, []
     for i in range(6):
         row = np.concatenate([examples.known[i], examples.written[i]]).astype(np.int64)
@@ -199,7 +201,7 @@ def test_the_loss_is_the_cross_entropy_of_the_state_at_the_last_token() -> None:
 
 def test_two_classes_are_answered_by_the_chance_of_the_second() -> None:
     scoring, model = Scoring(32, told=()), a_model()
-    examples = scoring.build_examples(SHOWN[:4], DATASET, FRAMING, label=None)
+    examples = scoring.encode(SHOWN[:4], DATASET, PROMPTS, label=None)
     assert scoring.predict(model, examples).shape == (4,)
     assert scoring.predict(model, examples[:0]).shape == (0,)
     assert model.training
@@ -221,10 +223,10 @@ def learnt(events: int, epochs: int) -> float:
         config
     )  # far from 0 at the start, or to see that two words are equal is slow
     parts = SHOWN[:1000], SHOWN[1000:]
-    framing = Framing(text, tokenizer, 64)
-    train, test = (scoring.build_examples(part, DATASET, framing) for part in parts)
+    prompts = PromptBuilder(text, tokenizer, 64)
+    train, test = (scoring.encode(part, DATASET, prompts) for part in parts)
     train_jointly(
-        Together(model, {"scoring": scoring}),
+        MultiTaskModel(model, {"scoring": scoring}),
         {"scoring": TaskBatches(train, 2048)},
         Weights(finetune={"scoring": 1.0}),
         epochs=epochs,
@@ -268,16 +270,29 @@ def test_same_seed_same_chances() -> None:
     assert not np.array_equal(first.predict(asked, DATASET), third.predict(asked, DATASET))
 
 
-def test_chances_are_mended_for_the_rows_left_out() -> None:
+def test_probabilities_are_corrected_for_the_rows_left_out() -> None:
     # 10 clicks among 1,000: with one other of ten kept, odds of 10 : 99 stand for 10 : 990
-    assert mended(np.array([10 / 109]), 0.1)[0] == pytest.approx(10 / 1000, rel=1e-12)
+    corrected = correct_for_sampling(np.array([10 / 109]), 0.1)
+    assert corrected[0] == pytest.approx(10 / 1000, rel=1e-12)
     labels = np.array([1.0] * 10 + [0.0] * 990)
-    keep, share = M6RecCTR(negatives=3)._thinned(labels)
-    assert (keep.sum(), share) == (40, 30 / 990)
-    assert keep[:10].all()
-    keep, share = M6RecCTR(negatives=None)._thinned(labels)
-    assert keep.all()
+    kept, share = Scoring(8, negatives=3).sample_negatives(labels)
+    assert (len(kept), share) == (40, 30 / 990)
+    assert kept[:10].tolist() == list(range(10))
+    kept, share = Scoring(8, negatives=None).sample_negatives(labels)
+    assert len(kept) == 1000
     assert share == 1
+    kept, share = Scoring(8, negatives=3).sample_negatives(labels, limit=20)
+    assert labels[kept].sum() == 5
+    assert (len(kept), share) == (20, pytest.approx(15 / 990 / (5 / 10)))
+
+
+def test_weights_saved_under_the_former_name_are_read() -> None:
+    scoring = Scoring(8)
+    weights = scoring.state_dict()
+    weights["telling.edges"] = torch.ones_like(weights.pop("verbalizer.edges"))
+    other = MultiTaskModel(a_model(hidden_size=8), {"scoring": Scoring(8)})
+    other.tasks.load_state_dict({f"scoring.{key}": value for key, value in weights.items()})
+    assert (other.tasks["scoring"].verbalizer.edges == 1).all()
 
 
 def test_the_average_of_the_weights_answers_where_it_is_asked_for(clicks) -> None:

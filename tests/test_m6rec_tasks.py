@@ -16,7 +16,7 @@ from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.document import Document
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import TASKS, Examples, TaskBatches, collate
 from tests.worlds import shipped, shipped_split
 
@@ -46,24 +46,24 @@ def marks(ids: np.ndarray) -> list[str]:
 
 
 def test_regions_stand_between_their_borders() -> None:
-    framing = Framing(TEXT, TOKENIZER, 200)
+    prompts = PromptBuilder(TEXT, TOKENIZER, 200)
     item = int(DATASET.items["item_id"].iloc[3])
-    (row,) = framing.items([item])
+    (row,) = prompts.items([item])
     assert marks(row)[:2] == ["[BOS]", "[ITEM]"]
     assert marks(row)[-1] == "[EOS]"
     assert TOKENIZER.decode(row[2:-1].tolist()) == TEXT.item(item)
-    (known,) = framing.known([Document((("[USER]", "somebody"),))])
+    (known,) = prompts.known([Document((("[USER]", "somebody"),))])
     assert [marks(known)[0], marks(known)[-1]] == ["[BOS']", "[EOS']"]
-    (begun,) = framing.written([Document(((None, "because"),))], open=True)
+    (begun,) = prompts.written([Document(((None, "because"),))], open=True)
     assert marks(begun)[0] == "[BOS]"
     assert "[EOS]" not in marks(begun)
 
 
 def test_a_long_history_keeps_its_latest_events_and_leaves_room() -> None:
-    framing = Framing(TEXT, TOKENIZER, 200)
+    prompts = PromptBuilder(TEXT, TOKENIZER, 200)
     longest = int(SPLIT.train.histories().lengths.argmax())
     history = SPLIT.train.histories()[longest : longest + 1]
-    (row,) = framing.people(history, room=50)
+    (row,) = prompts.people(history, room=50)
     assert len(row) <= 150
     assert marks(row)[:2] == ["[BOS']", "[USER]"]
     assert marks(row)[-1] == "[EOS']"
@@ -72,20 +72,20 @@ def test_a_long_history_keeps_its_latest_events_and_leaves_room() -> None:
 
 
 def test_somebody_without_events_and_an_item_without_text_can_be_told() -> None:
-    framing = Framing(TEXT, TOKENIZER, 200)
+    prompts = PromptBuilder(TEXT, TOKENIZER, 200)
     nobody = Histories.from_lists([[]], SPLIT.item_ids, user_ids=[-5], at=1_700_000_000)
-    (row,) = framing.people(nobody)
+    (row,) = prompts.people(nobody)
     assert marks(row)[:2] == ["[BOS']", "[USER]"]
 
 
 def test_too_little_room_is_said() -> None:
     with pytest.raises(ValueError, match="at least 8"):
-        Framing(TEXT, TOKENIZER, 4)
+        PromptBuilder(TEXT, TOKENIZER, 4)
     history = SPLIT.train.histories()[:1]
     with pytest.raises(ValueError, match="leaves no room"):
-        Framing(TEXT, TOKENIZER, 100).people(history, room=99)
+        PromptBuilder(TEXT, TOKENIZER, 100).people(history, room=99)
     with pytest.raises(ValueError, match="too few"):
-        Framing(TEXT, TOKENIZER, 20).people(history)
+        PromptBuilder(TEXT, TOKENIZER, 20).people(history)
 
 
 def test_a_batch_answers_as_each_row_alone(model: M6RecModel) -> None:
@@ -105,8 +105,8 @@ def test_a_batch_answers_as_each_row_alone(model: M6RecModel) -> None:
 def test_what_is_foretold_is_what_is_written_after_its_first_token() -> None:
     examples = random_examples([(3, 4), (2, 1), (4, 0)])
     batch = collate(examples, np.arange(3))
-    assert batch.foretold().sum(dim=1).tolist() == [3, 0, 0]
-    nexts = batch.ids.roll(-1, dims=1)[batch.foretold()]
+    assert batch.target_mask().sum(dim=1).tolist() == [3, 0, 0]
+    nexts = batch.ids.roll(-1, dims=1)[batch.target_mask()]
     assert nexts.tolist() == examples.written[0][1:].tolist()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,30 +18,34 @@ from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.document import Document, encode_document
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, collate
 from m6rec_lite.m6rec.tasks.explanation import Explanation
+from m6rec_lite.m6rec.tasks.generation import GenerationTask, text_figures
+from m6rec_lite.m6rec.tasks.generators import (
+    CausalGenerator,
+    PrefixGenerator,
+    plain_text,
+    read_document,
+)
 from m6rec_lite.m6rec.tasks.rows import BEGUN, Row, examples_of
-from m6rec_lite.m6rec.tasks.writers import PlainWriter, PrefixWriter, plain_text, read_document
-from m6rec_lite.m6rec.tasks.writing import Writing, text_figures
 from m6rec_lite.nn.sampling import Sampler
 from m6rec_lite.training import fit
 from tests.worlds import shipped
 
 DATASET = shipped()
 TOKENIZER = Tokenizer.train(DATASET.items["title"], 500)
-FRAMING = Framing(BehaviourText(DATASET), TOKENIZER, 200)
+PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 200)
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 EOS = TOKENIZER.id("[EOS]")
 
 
-class Saying(Writing):
+class Saying(GenerationTask):
     """A task with nothing of its own."""
 
     name = "saying"
 
-    def build_examples(self, rows: list[Row]) -> Examples:
-        return examples_of(FRAMING, rows)
+    _examples = _baselines = None
 
 
 TASK = Saying()
@@ -66,8 +72,8 @@ def row(known: str, rest: str, begun: str = "because") -> Row:
 
 
 WORDS = ["trail", "saxophone and a long evening", "", "oven", "the comet, the moon and the stars"]
-EXAMPLES = TASK.build_examples([row(f"likes {w} " * (i + 1), f" of {w}") for i, w in
-                                enumerate(WORDS)])  # fmt: skip
+ROWS = [row(f"likes {w} " * (i + 1), f" of {w}") for i, w in enumerate(WORDS)]
+EXAMPLES = examples_of(PROMPTS, ROWS)
 
 
 def full_logits(model: M6RecModel, known: np.ndarray, written: list[int]) -> torch.Tensor:
@@ -78,7 +84,7 @@ def full_logits(model: M6RecModel, known: np.ndarray, written: list[int]) -> tor
 
 
 def test_a_row_is_known_begun_and_the_rest() -> None:
-    some = TASK.build_examples([row("somebody", " of it")])
+    some = examples_of(PROMPTS, [row("somebody", " of it")])
     shown = TOKENIZER.decode(np.concatenate([some.known[0], some.written[0]]), specials=True)
     assert shown == "[BOS'][USER]somebody[EOS'][BOS]because of it[EOS]"
     begun = some.about[BEGUN].iloc[0]
@@ -90,12 +96,12 @@ def test_what_may_be_spared_goes_in_its_order_until_the_row_fits() -> None:
     end = Document(()), Document(((None, "x"),))
     for gone in ((), (1,), (1, 2)):
         left = Document(tuple(piece for i, piece in enumerate(pieces) if i not in gone))
-        size = int(examples_of(FRAMING, [Row(left, *end)]).lengths[0])
+        size = int(examples_of(PROMPTS, [Row(left, *end)]).lengths[0])
         whole = Row(Document(pieces), *end, spare=(1, 2))
-        (known,) = examples_of(Framing(FRAMING.text, TOKENIZER, size), [whole]).known
+        (known,) = examples_of(PromptBuilder(PROMPTS.text, TOKENIZER, size), [whole]).known
         assert read_document(TOKENIZER, known[1:-1]) == left
     with pytest.raises(ValueError, match=r"row 0 .*more than max_tokens=8"):
-        examples_of(Framing(FRAMING.text, TOKENIZER, 8), [row("a long story " * 20, "x")])
+        examples_of(PromptBuilder(PROMPTS.text, TOKENIZER, 8), [row("a long story " * 20, "x")])
 
 
 def test_the_loss_is_the_mean_over_written_tokens(model: M6RecModel) -> None:
@@ -114,7 +120,7 @@ def test_a_batch_without_anything_written_is_refused(model: M6RecModel) -> None:
 
 
 def test_cached_writing_equals_full_passes(model: M6RecModel) -> None:
-    written = TASK.predict(model, EXAMPLES, TOKENIZER, max_new_tokens=12)
+    written = TASK.predict(model, EXAMPLES, max_new_tokens=12)
     for i, one in enumerate(written):
         begun = EXAMPLES.written[i][: EXAMPLES.about[BEGUN].iloc[i]].tolist()
         ids: list[int] = []
@@ -128,20 +134,20 @@ def test_cached_writing_equals_full_passes(model: M6RecModel) -> None:
 def test_a_batch_writes_as_each_row_alone(positions: str) -> None:
     model = make_model(positions=positions, max_position_embeddings=256).double().eval()
     drawn = {"sampler": Sampler(temperature=1.3, top_p=0.9), "seed": 5, "max_new_tokens": 10}
-    together = TASK.predict(model, EXAMPLES, TOKENIZER, **drawn)
+    together = TASK.predict(model, EXAMPLES, **drawn)
     assert len({tuple(one.ids) for one in together}) == len(together)
-    one_by_one = TASK.predict(model, EXAMPLES, TOKENIZER, batch_tokens=1, **drawn)
+    one_by_one = TASK.predict(model, EXAMPLES, batch_tokens=1, **drawn)
     assert [one.ids for one in together] == [one.ids for one in one_by_one]
-    other = TASK.predict(model, EXAMPLES, TOKENIZER, **(drawn | {"seed": 6}))
+    other = TASK.predict(model, EXAMPLES, **(drawn | {"seed": 6}))
     assert [one.ids for one in together] != [one.ids for one in other]
     beams = {"n_beams": 3, "max_new_tokens": 6}
-    together = TASK.predict(model, EXAMPLES, TOKENIZER, **beams)
-    one_by_one = TASK.predict(model, EXAMPLES, TOKENIZER, batch_tokens=1, **beams)
+    together = TASK.predict(model, EXAMPLES, **beams)
+    one_by_one = TASK.predict(model, EXAMPLES, batch_tokens=1, **beams)
     assert [one.ids for one in together] == [one.ids for one in one_by_one]
 
 
 def test_likelihood_equals_the_full_pass(model: M6RecModel) -> None:
-    nats, sizes = TASK.log_likelihood(model, EXAMPLES, TOKENIZER)
+    nats, sizes = TASK.log_likelihood(model, EXAMPLES)
     for i, (known, written) in enumerate(zip(EXAMPLES.known, EXAMPLES.written, strict=True)):
         begun = EXAMPLES.about[BEGUN].iloc[i]
         log_probs = full_logits(model, known, written.tolist()).log_softmax(1)
@@ -151,14 +157,14 @@ def test_likelihood_equals_the_full_pass(model: M6RecModel) -> None:
         )
         assert nats[i] == pytest.approx(wanted, rel=1e-9)
         assert sizes[i] == len(written) - begun
-    alone = TASK.log_likelihood(model, EXAMPLES, TOKENIZER, batch_tokens=1)
+    alone = TASK.log_likelihood(model, EXAMPLES, batch_tokens=1)
     np.testing.assert_allclose(nats, alone[0], rtol=1e-9)
     assert perplexity(nats, sizes) > 1
 
 
 def test_wide_beams_find_the_likeliest_of_all_texts(model: M6RecModel) -> None:
     some = EXAMPLES[:1]
-    (best,) = TASK.predict(model, some, TOKENIZER, n_beams=500, length_power=0.0, max_new_tokens=2)
+    (best,) = TASK.predict(model, some, n_beams=500, length_power=0.0, max_new_tokens=2)
     begun = some.written[0][: some.about[BEGUN].iloc[0]].tolist()
     first = full_logits(model, some.known[0], begun)[-1].log_softmax(0)
     likeliest = {(EOS,): float(first[EOS])}
@@ -173,7 +179,7 @@ def test_a_planted_reason_is_learnt_and_written() -> None:
     reasons = {"trail": " of the view", "oven": " of the bread", "comet": " of the night"}
     others = ["red", "blue", "small", "large", "old", "new", "quiet", "loud"]
     rows = [row(f"{o} {w} {o}", reason) for w, reason in reasons.items() for o in others]
-    examples = TASK.build_examples(rows)
+    examples = examples_of(PROMPTS, rows)
     model = make_model()
     tests = np.arange(len(rows)) % len(others) == 0  # one of each, in company never seen
     fit(
@@ -186,38 +192,36 @@ def test_a_planted_reason_is_learnt_and_written() -> None:
         precision="fp32",
         progress=False,
     )
-    texts = [one.text for one in TASK.predict(model, examples[tests], TOKENIZER)]
+    texts = [one.text for one in TASK.predict(model, examples[tests])]
     assert texts == [reason.strip() for reason in reasons.values()]
-    nats, _ = TASK.log_likelihood(model, examples[tests], TOKENIZER)
+    nats, _ = TASK.log_likelihood(model, examples[tests])
     assert (nats > -1.5).all()
 
 
 def test_dropout_is_off_while_writing_and_comes_back() -> None:
     model = make_model(dropout=0.5).train()
-    first, second = (
-        TASK.log_likelihood(model, EXAMPLES[:2], TOKENIZER)[0].tolist() for _ in range(2)
-    )
+    first, second = (TASK.log_likelihood(model, EXAMPLES[:2])[0].tolist() for _ in range(2))
     assert first == second
     assert model.training
 
 
 def test_nothing_to_write_gives_nothing(model: M6RecModel) -> None:
-    assert TASK.predict(model, EXAMPLES[:0], TOKENIZER) == []
-    assert len(TASK.log_likelihood(model, EXAMPLES[:0], TOKENIZER)[0]) == 0
+    assert TASK.predict(model, EXAMPLES[:0]) == []
+    assert len(TASK.log_likelihood(model, EXAMPLES[:0])[0]) == 0
 
 
 def test_what_does_not_fit_is_refused(model: M6RecModel) -> None:
-    with pytest.raises(ValueError, match="needs the model's tokenizer"):
-        TASK.predict(model, EXAMPLES)
+    with pytest.raises(ValueError, match="have no tokenizer"):
+        TASK.predict(model, replace(EXAMPLES, tokenizer=None))
     other = Tokenizer.train(["something else entirely"] * 3, 300)
     with pytest.raises(ValueError, match="made for the tokenizer"):
-        TASK.predict(model, EXAMPLES, other)
+        TASK.predict(model, replace(EXAMPLES, tokenizer=other))
     short = make_model(positions="learned", max_position_embeddings=16).eval()
     with pytest.raises(ValueError, match="do not fit the model's context"):
-        TASK.predict(short, EXAMPLES, TOKENIZER)
-    nothing = Examples([np.array([1, 2])], [np.array([3])], np.zeros(1))
+        TASK.predict(short, EXAMPLES)
+    nothing = Examples([np.array([1, 2])], [np.array([3])], np.zeros(1), tokenizer=TOKENIZER)
     with pytest.raises(ValueError, match="nothing written beyond"):
-        TASK.log_likelihood(model, nothing, TOKENIZER)
+        TASK.log_likelihood(model, nothing)
 
 
 def test_phrases_are_data_and_checked() -> None:
@@ -249,20 +253,20 @@ def test_plain_text_says_pieces_in_lines_and_blanks_as_lines() -> None:
 
 
 @pytest.fixture(scope="module")
-def plain() -> PlainWriter:
+def plain() -> CausalGenerator:
     """A small GPT-2 with a tokenizer of its own."""
     theirs = Tokenizer.train([*DATASET.items["title"][:300], "a\nb\nc\n"], 400)
     fast = PreTrainedTokenizerFast(tokenizer_object=theirs.backend, eos_token="[EOS]")
     torch.manual_seed(1)
     config = GPT2Config(vocab_size=400, n_positions=256, n_embd=32, n_layer=2, n_head=2)
     model = GPT2LMHeadModel(config).double().eval()
-    return PlainWriter(CausalLM(model), fast, TOKENIZER)
+    return CausalGenerator(CausalLM(model), fast, TOKENIZER)
 
 
-def test_any_causal_model_writes_by_its_text(plain: PlainWriter) -> None:
+def test_any_causal_model_writes_by_its_text(plain: CausalGenerator) -> None:
     some = EXAMPLES[:3]
     begun = some.written[0][: some.about[BEGUN].iloc[0]]
-    prompt = plain.theirs.decode(plain.prompt(some.known[0], begun))
+    prompt = plain.model_tokenizer.decode(plain.prompt(some.known[0], begun))
     assert prompt == "likes trail \nbecause"
     written = TASK.predict(plain, some, max_new_tokens=8)
     alone = TASK.predict(plain, some, max_new_tokens=8, batch_tokens=1)
@@ -271,7 +275,7 @@ def test_any_causal_model_writes_by_its_text(plain: PlainWriter) -> None:
     nats, sizes = TASK.log_likelihood(plain, some)
     ids = plain.prompt(some.known[0], begun)
     ending = plain.ending(some.written[0][len(begun) :])
-    assert plain.theirs.decode(ending) == " of trail\n"
+    assert plain.model_tokenizer.decode(ending) == " of trail\n"
     with torch.no_grad():
         logits = plain.model.model(torch.tensor([ids + ending])).logits[0].log_softmax(1)
     wanted = sum(float(logits[len(ids) - 1 + k, token]) for k, token in enumerate(ending))
@@ -280,9 +284,9 @@ def test_any_causal_model_writes_by_its_text(plain: PlainWriter) -> None:
 
 
 def test_a_writer_is_taken_as_it_is(model: M6RecModel) -> None:
-    writer = PrefixWriter(model, TOKENIZER)
+    writer = PrefixGenerator(model, TOKENIZER)
     by_writer = TASK.predict(writer, EXAMPLES[:2], max_new_tokens=4)
-    by_model = TASK.predict(model, EXAMPLES[:2], TOKENIZER, max_new_tokens=4)
+    by_model = TASK.predict(model, EXAMPLES[:2], max_new_tokens=4)
     assert [one.ids for one in by_writer] == [one.ids for one in by_model]
 
 

@@ -1,5 +1,5 @@
-from .batches import PretrainingBatches, sight
-from .click_model import M6RecCTR, mended
+from .batches import PretrainingBatches, packed_prefix_mask
+from .click_model import M6RecCTR
 from .config import SIZES, M6RecConfig
 from .cost.budget import estimate_cost
 from .cost.measured_step import kept_bytes, measure
@@ -7,67 +7,75 @@ from .cost.memory import estimate_memory, largest_size_that_fits, ways_to_fit
 from .cost.plan import MIXES, Mix, Plan, count_parameters, flops_a_token
 from .cost.scaling import ScalingLaw, fit_law, resampled_laws
 from .documents import pretraining_corpora
-from .framing import Framing
 from .infilling import Infilling, SentenceGeneration, to_rows
 from .model import M6RecModel
 from .new_domain import NewDomain
 from .objective import PretrainingLoss
 from .pretraining import pretrain
+from .prompts import PromptBuilder
 from .retriever import M6RecRetriever
 from .run_folder import tokens
 from .settings import Pretraining
 from .tasks import TASKS
 from .tasks.conversation import Conversation
+from .tasks.data import TaskData
 from .tasks.design import Design
 from .tasks.explanation import Explanation
+from .tasks.generation import Generation
+from .tasks.generators import CausalGenerator, PrefixGenerator
 from .tasks.joint import Weights, train_jointly
-from .tasks.nearest import Nearest
+from .tasks.multitask import MultiTaskModel
 from .tasks.query import Query
 from .tasks.ranking import Ranking
 from .tasks.retrieval import Retrieval, in_batch_softmax
-from .tasks.scoring import Scoring
+from .tasks.scoring import Scoring, correct_for_sampling
 from .tasks.task import Examples, Task, TaskBatches
-from .tasks.together import Together
 from .tasks.trie import TitleTrie
 from .tasks.truth import Truth
-from .tasks.writers import PlainWriter
+from .tasks.vector_index import VectorIndex
+from .tasks.verbalizer import StatisticsVerbalizer
 from .token_file import TokenFile
 
 __all__ = [
     "MIXES",
     "SIZES",
     "TASKS",
+    "CausalGenerator",
     "Conversation",
     "Design",
     "Examples",
     "Explanation",
-    "Framing",
+    "Generation",
     "Infilling",
     "M6RecCTR",
     "M6RecConfig",
     "M6RecModel",
     "M6RecRetriever",
     "Mix",
-    "Nearest",
+    "MultiTaskModel",
     "NewDomain",
-    "PlainWriter",
     "Plan",
+    "PrefixGenerator",
     "Pretraining",
     "PretrainingBatches",
     "PretrainingLoss",
+    "PromptBuilder",
     "Query",
     "Ranking",
     "Retrieval",
     "ScalingLaw",
     "Scoring",
     "SentenceGeneration",
+    "StatisticsVerbalizer",
     "Task",
     "TaskBatches",
+    "TaskData",
     "TitleTrie",
-    "Together",
     "TokenFile",
     "Truth",
+    "VectorIndex",
     "Weights",
+    "correct_for_sampling",
     "count_parameters",
     "estimate_cost",
     "estimate_memory",
@@ -77,11 +85,10 @@ __all__ = [
     "kept_bytes",
     "largest_size_that_fits",
     "measure",
-    "mended",
+    "packed_prefix_mask",
     "pretrain",
     "pretraining_corpora",
     "resampled_laws",
-    "sight",
     "to_rows",
     "tokens",
     "train_jointly",

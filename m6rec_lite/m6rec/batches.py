@@ -1,8 +1,8 @@
-"""Rows of documents laid end to end into batches of one shape, without padding to speak of.
+"""Pack rows of documents into batches of one shape, with little padding.
 
-A document's row (``infilling``) is rarely as long as the model can read. So several are laid side
-by side into one line of the batch; a mask keeps them apart, and each counts its positions from 0.
-Every batch has the same shape ``(lines, time)``, which a compiled model wants.
+A document's row (``infilling``) is rarely as long as the model can read. So several are packed
+into one sequence of the batch; a mask keeps them apart, and each counts its positions from 0.
+Every batch has the same shape ``(batch_size, seq_len)``, as a compiled model needs it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,21 @@ OPEN_LINES = 16
 Batch = dict[str, Any]
 
 
-def sight(document: Tensor, known: Tensor) -> Tensor:
-    """Who sees whom in lines that hold several documents.
+def packed_prefix_mask(segment_ids: Tensor, is_prefix: Tensor) -> Tensor:
+    """Return the attention mask of sequences that hold several documents.
 
     Args:
-        document: ``(batch, time)`` which document of its line a token is of, from 1; 0 is padding.
-        known: ``(batch, time)`` bool: whether it is of the user region.
+        segment_ids: ``(batch, time)`` which document of its sequence a token is of, from 1; 0 is
+            padding.
+        is_prefix: ``(batch, time)`` bool: whether it is of the user region.
 
     Returns:
-        ``(batch, 1, time, time)`` bool: tokens see the user region of their own document, and what
-        stands before them in it. Padding sees nothing and is not seen.
+        ``(batch, 1, time, time)`` bool: a token attends to the user region of its own document,
+        and to the tokens before it there. Padding attends to nothing and is not attended to.
     """
-    same = (document[:, :, None] == document[:, None, :]) & (document > 0)[:, None, :]
-    seen = known[:, None, :] | causal_mask(document.shape[1], device=document.device)
+    same = segment_ids[:, :, None] == segment_ids[:, None, :]
+    same &= (segment_ids > 0)[:, None, :]
+    seen = is_prefix[:, None, :] | causal_mask(segment_ids.shape[1], device=segment_ids.device)
     return (same & seen)[:, None]
 
 
@@ -50,26 +52,26 @@ class PretrainingBatches:
     """Batches for ``training.fit`` from a file of tokens, drawn anew in every pass.
 
     The documents of a pass come in random order and are dealt to the objectives in turn, so that
-    each has as many. A line holds documents of one objective; lines of all of them alternate, so
-    that every batch has some of each.
+    each has as many. A sequence holds documents of one objective; sequences of all of them
+    alternate, so that every batch has some of each.
 
-    A batch is a dict of ``ids``, ``document``, ``place`` (int64) and ``known`` (bool), each
-    ``(lines, time)``, the second and the last as ``sight`` wants them; of ``targets``, which holds
-    for each objective the positions ``(k,)`` in the flattened lines that foretell something and
-    the tokens ``(k,)`` that come; of ``source``, where in the file these tokens stand (-1: they do
-    not); and of ``tokens`` and ``pairs``, which count what is real and who sees whom.
+    A batch is a dict of ``ids``, ``segment_ids``, ``position_ids`` (int64) and ``is_prefix``
+    (bool), each ``(batch_size, seq_len)``, for ``packed_prefix_mask``; of ``targets``, which holds
+    for each objective the positions ``(k,)`` in the flattened batch that predict a token and
+    these tokens ``(k,)``; of ``source``, where in the file these tokens stand (-1: they do not);
+    and of ``tokens`` and ``pairs``, which count real tokens and pairs that attend.
 
     Args:
         file: documents; long ones are cut into windows, at special tokens where there are some.
         objectives: by the names that the logs shall use.
         tokenizer: the file's.
-        lines: of a batch; at least 2 for each objective.
-        time: tokens a line.
+        batch_size: sequences in a batch; at least 2 for each objective.
+        seq_len: tokens in a sequence.
         rounds: parts of a pass; ``training.fit`` takes each for an epoch, after which it
             validates. A pass's last batch is left out where it is not full.
 
     Raises:
-        ValueError: if a setting is out of range, or ``time`` is too short for any document.
+        ValueError: if a setting is out of range, or ``seq_len`` is too short for any document.
     """
 
     def __init__(
@@ -78,23 +80,23 @@ class PretrainingBatches:
         objectives: Mapping[str, Objective],
         tokenizer: Tokenizer,
         *,
-        lines: int,
-        time: int,
+        batch_size: int,
+        seq_len: int,
         rounds: int = 1,
     ) -> None:
         if not objectives:
             raise ValueError("there must be at least one objective")
         least = 2 * len(objectives)
-        if lines < least or rounds < 1 or time < 8:
+        if batch_size < least or rounds < 1 or seq_len < 8:
             raise ValueError(
-                f"lines must be at least {least} (2 an objective), rounds at least 1 and time at "
-                f"least 8, got {lines!r}, {rounds!r} and {time!r}"
+                f"batch_size must be at least {least} (2 an objective), rounds at least 1 and "
+                f"seq_len at least 8, got {batch_size!r}, {rounds!r} and {seq_len!r}"
             )
         self.file, self.objectives, self.tokenizer = file, dict(objectives), tokenizer
-        self.lines, self.time, self.rounds = lines, time, rounds
-        lengths = np.arange(1, time + 1)
+        self.batch_size, self.seq_len, self.rounds = batch_size, seq_len, rounds
+        lengths = np.arange(1, seq_len + 1)
         sizes = np.max([one.sizes(lengths) for one in self.objectives.values()], axis=0)
-        self.longest = int(np.searchsorted(np.maximum.accumulate(sizes), time, side="right"))
+        self.longest = int(np.searchsorted(np.maximum.accumulate(sizes), seq_len, side="right"))
         self.starts, self.lengths = _windows(file, self.longest)
         self._plan = lru_cache(maxsize=1)(self._make_plan)
 
@@ -102,7 +104,7 @@ class PretrainingBatches:
         """The batches of a round."""
         number, part = divmod(epoch, self.rounds)
         plan = self._plan(seed, number)
-        full = plan.n_lines // self.lines or 1
+        full = plan.n_lines // self.batch_size or 1
         first, last = (full * (part + i) // self.rounds for i in (0, 1))
         if full < self.rounds:  # too few for each round to have one: let rounds share them
             first, last = part % full, part % full + 1
@@ -117,7 +119,7 @@ class PretrainingBatches:
             mine = np.flatnonzero(kind == k)
             if len(mine):
                 sizes = objective.sizes(self.lengths[order[mine]])
-                line[mine], column[mine] = _lay(sizes, self.time)
+                line[mine], column[mine] = _lay(sizes, self.seq_len)
                 n_lines = int(line[mine].max()) + 1
                 line[mine] += sum(map(len, due))
                 due.append((np.arange(n_lines) + 0.5) / n_lines)
@@ -128,36 +130,37 @@ class PretrainingBatches:
         return _Plan(order[by_line], kind[by_line], line[by_line], column[by_line], firsts)
 
     def _build(self, plan: _Plan, seed: int, number: int, i: int) -> Batch:
-        lines = min(self.lines, plan.n_lines)
+        lines = min(self.batch_size, plan.n_lines)
         some = slice(plan.firsts[i * lines], plan.firsts[min((i + 1) * lines, plan.n_lines)])
         draw = rng(seed, number, i)
-        cells = lines * self.time
-        grid = {name: np.zeros(cells, dtype=np.int64) for name in ("ids", "document", "place")}
+        cells = lines * self.seq_len
+        fields = ("ids", "segment_ids", "position_ids")
+        grid = {name: np.zeros(cells, dtype=np.int64) for name in fields}
         grid["ids"][:] = self.tokenizer.pad
-        known, targets, tokens, pairs = np.zeros(cells, dtype=bool), {}, 0, 0
+        is_prefix, targets, tokens, pairs = np.zeros(cells, dtype=bool), {}, 0, 0
         source = {}
         for k, (name, objective) in enumerate(self.objectives.items()):
             mine = some.start + np.flatnonzero(plan.kind[some] == k)
             at, line = plan.window[mine], plan.line[mine] - i * lines
             ids, places = self._read(at)
-            taken = objective.take(ids, self.lengths[at], draw) if len(at) else ids > 0
-            made = to_rows(ids, self.lengths[at], taken, self.tokenizer)
-            step = positions_in_rows(made.lengths)  # place of each token in its row
-            cell = np.repeat(line * self.time + plan.column[mine], made.lengths) + step
+            masked = objective.take(ids, self.lengths[at], draw) if len(at) else ids > 0
+            made = to_rows(ids, self.lengths[at], masked, self.tokenizer)
+            step = positions_in_rows(made.lengths)  # position of each token in its row
+            cell = np.repeat(line * self.seq_len + plan.column[mine], made.lengths) + step
             before = np.repeat(made.known, made.lengths)
-            grid["ids"][cell], grid["place"][cell] = made.ids, step
-            # Any numbers do that differ within a line: the columns where the documents begin.
-            grid["document"][cell] = np.repeat(plan.column[mine] + 1, made.lengths)
-            known[cell] = step < before
-            writes = np.flatnonzero(step > before)  # what is foretold, from the place before it
+            grid["ids"][cell], grid["position_ids"][cell] = made.ids, step
+            # Any numbers do that differ within a sequence: the columns where documents begin.
+            grid["segment_ids"][cell] = np.repeat(plan.column[mine] + 1, made.lengths)
+            is_prefix[cell] = step < before
+            writes = np.flatnonzero(step > before)  # predicted, from the position before it
             targets[name] = (torch.from_numpy(cell[writes] - 1), torch.from_numpy(made.ids[writes]))
             source[name] = np.where(made.source >= 0, places[made.source], -1)[writes]
             tokens += len(made.ids)
             p, c = made.known, made.lengths - made.known
             pairs += int((p * p + p * c + c * (c + 1) // 2).sum())
         batch = {name: torch.from_numpy(values) for name, values in grid.items()}
-        batch["known"] = torch.from_numpy(known)
-        batch = {name: values.view(lines, self.time) for name, values in batch.items()}
+        batch["is_prefix"] = torch.from_numpy(is_prefix)
+        batch = {name: values.view(lines, self.seq_len) for name, values in batch.items()}
         return batch | {"targets": targets, "tokens": tokens, "pairs": pairs, "source": source}
 
     def _read(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,4 @@
-"""M6-Rec's scoring as a click model, to be fitted, asked and compared like the others.
-
-Clicks are rare, and a language model reads every row word by word. So ``negatives`` rows without
-the label are kept for each row with it, and the chances are mended for those left out (He et al.,
-*Practical lessons from predicting clicks on ads at Facebook*, 2014, section 6.3).
-"""
+"""M6-Rec's scoring task as a click model, with the methods of all click models."""
 
 from __future__ import annotations
 
@@ -23,13 +18,13 @@ from m6rec_lite.evaluation.ctr import auc, log_loss
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly
+from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
 from m6rec_lite.m6rec.tasks.scoring import TOLD, Scoring
-from m6rec_lite.m6rec.tasks.task import TaskBatches
-from m6rec_lite.m6rec.tasks.telling import Telling
-from m6rec_lite.m6rec.tasks.together import Together
+from m6rec_lite.m6rec.tasks.task import Examples, TaskBatches
+from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.training import Averaging, Callback, EarlyStopping, History
 
@@ -38,25 +33,25 @@ from m6rec_lite.training import Averaging, Callback, EarlyStopping, History
 
 @dataclass(eq=False)
 class M6RecCTR(ClickModel):
-    """The chance of a click, read from words.
+    """The probability of a click, read from words.
 
     Args:
-        model: folder of a pretrained model and its tokenizer; None begins with a fresh model of
-            ``size`` and a tokenizer made of the data set's words.
+        model: folder of a pretrained model and its tokenizer; None starts with a fresh model of
+            ``size`` and a tokenizer trained on the dataset's words.
         size: of a fresh model, see ``m6rec.config.shape_of``.
         vocab_size: of a fresh tokenizer.
         told: groups of phrases about the item, see ``tasks.scoring``.
-        events: the latest events of the user that are told; 0 for none.
+        events: the latest events of the user that are described; 0 for none.
         max_tokens: of a row; the oldest events fall out.
         negatives: rows without the label kept for each row with it; None keeps all.
         epochs: passes over the rows, at most.
         tokens: of a batch.
         lr: highest learning rate.
-        dropout: while learning.
+        dropout: in training.
         weight_decay: of matrices.
-        averaging: judge and keep the average of the weights, each step's share in it fading by
-            this factor a step (``training.Averaging``); 0 takes the weights themselves.
-        patience: with validation rows, stop after so many epochs without a better AUC, and keep
+        averaging: validate and keep the average of the weights, in which each step's share decays
+            by this factor a step (``training.Averaging``); 0 takes the weights themselves.
+        patience: with validation rows, stop after this many epochs without a better AUC, and keep
             the best epoch's weights.
         rounds: validations an epoch.
         label: see ``ClickModel``.
@@ -100,7 +95,7 @@ class M6RecCTR(ClickModel):
 
     @property
     def n_params(self) -> int:
-        """How many numbers the model and its head have learnt."""
+        """Number of weights of the model and its head."""
         self._require_fitted()
         return sum(weight.numel() for weight in self.together_.parameters())
 
@@ -114,26 +109,22 @@ class M6RecCTR(ClickModel):
         progress: bool = True,
         **extras: Any,
     ) -> None:
-        keep, share = self._thinned(labels)
         text = BehaviourText(dataset)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             model, tokenizer = self._start(text, dataset)
-            scoring = Scoring(model.config.hidden_size, 2, self.told, self.events)
-        framing = Framing(text, tokenizer, self.max_tokens)
+            scoring = self._scoring(model)
+        kept, scoring.negative_share = scoring.sample_negatives(labels, seed=self.seed)
+        prompts = PromptBuilder(text, tokenizer, self.max_tokens)
         # Labels are given as numbers: the column may be of floats, or of the few-shot examples.
         rows = rows.assign(label=labels.astype(np.int64))
-        examples = scoring.build_examples(rows[keep], dataset, framing, label="label", fit=True)
-        rate = float(labels[keep].mean())
-        with torch.no_grad():
-            scoring.head.weight.mul_(0.1)
-            scoring.head.bias.copy_(torch.tensor([0.0, np.log(rate / (1 - rate))]))
-        together = Together(model, {"scoring": scoring})
+        examples = scoring.encode(rows.iloc[kept], dataset, prompts, label="label", fit=True)
+        together = MultiTaskModel(model, {"scoring": scoring})
         callbacks: list[Callback] = [Averaging(self.averaging)] if self.averaging else []
         validate = None
         if validation is not None:
-            asked = scoring.build_examples(validation[0], dataset, framing, label=None)
-            validate = self._validator(asked, validation[1], share)
+            asked = scoring.encode(validation[0], dataset, prompts, label=None)
+            validate = _validator(asked, validation[1])
             callbacks.append(EarlyStopping("auc", mode="max", patience=self.patience))
         batches = TaskBatches(examples, self.tokens, pad=tokenizer.pad)
         steps = len(batches.epoch(self.seed, 0))
@@ -151,34 +142,21 @@ class M6RecCTR(ClickModel):
             device=self.device,
             progress=progress,
         )
-        self.together_, self.tokenizer_, self.share_ = together, tokenizer, share
-        self.n_rows_ = int(keep.sum())
+        self.together_, self.tokenizer_ = together, tokenizer
+        self.share_, self.n_rows_ = scoring.negative_share, len(kept)
 
     def _predict(self, rows: pd.DataFrame, dataset: Dataset) -> np.ndarray:
         together, scoring = self.together_, self.together_.tasks["scoring"]
-        framing = Framing(BehaviourText(dataset), self.tokenizer_, self.max_tokens)
-        examples = scoring.build_examples(rows, dataset, framing, label=None)
-        return mended(scoring.predict(together.model, examples), self.share_)
+        prompts = PromptBuilder(BehaviourText(dataset), self.tokenizer_, self.max_tokens)
+        examples = scoring.encode(rows, dataset, prompts, label=None)
+        return scoring.predict(together.model, examples)
 
-    def _validator(self, asked: Any, truth: np.ndarray, share: float) -> Callable:
-        def validate(together: Together) -> dict[str, float]:
-            chance = together.tasks["scoring"].predict(together.model, asked)
-            return {"auc": auc(truth, chance), "log_loss": log_loss(truth, mended(chance, share))}
-
-        return validate
-
-    def _thinned(self, labels: np.ndarray) -> tuple[np.ndarray, float]:
-        """Which rows are kept, ``(n,)`` bool, and the share of those without the label."""
-        others = np.flatnonzero(labels == 0)
-        wanted = len(others)
-        if self.negatives is not None:
-            wanted = min(wanted, max(1, round(self.negatives * labels.sum())))
-        keep = labels > 0
-        keep[np.random.default_rng(self.seed).permutation(others)[:wanted]] = True
-        return keep, wanted / len(others)
+    def _scoring(self, model: M6RecModel) -> Scoring:
+        """A fresh head for a model."""
+        return Scoring(model.config.hidden_size, 2, self.told, self.events, self.negatives)
 
     def _start(self, text: BehaviourText, dataset: Dataset) -> tuple[M6RecModel, Tokenizer]:
-        """The model that learning begins with."""
+        """The model that training starts with."""
         if self.model is not None:
             model = M6RecModel.from_pretrained(self.model, dropout=self.dropout)
             tokenizer = Tokenizer.load(self.model)
@@ -188,7 +166,7 @@ class M6RecCTR(ClickModel):
         told = [text.item(item) for item in ids]
         told += [text.user(user) for user in dataset.users["user_id"]]
         told += text.templates.events.values()
-        told += [", " + words for words in Telling(self.told).examples()]
+        told += [", " + words for words in StatisticsVerbalizer(self.told).examples()]
         tokenizer = Tokenizer.train(dict.fromkeys(told), self.vocab_size)
         config = M6RecConfig.of_size(self.size, tokenizer, dropout=self.dropout)
         return M6RecModel(config), tokenizer
@@ -212,8 +190,9 @@ class M6RecCTR(ClickModel):
         self.share_, self.n_rows_ = float(state["share_"]), int(state["n_rows_"])
         with torch.random.fork_rng():
             model = M6RecModel(M6RecConfig.from_dict(json.loads(str(state["config"]))))
-            scoring = Scoring(model.config.hidden_size, 2, self.told, self.events)
-        self.together_ = Together(model, {"scoring": scoring})
+            scoring = self._scoring(model)
+        scoring.negative_share = self.share_
+        self.together_ = MultiTaskModel(model, {"scoring": scoring})
         weights = {key: torch.from_numpy(value) for key, value in state["network"].items()}
         try:
             lacking, strange = self.together_.load_state_dict(weights, strict=False)
@@ -225,9 +204,9 @@ class M6RecCTR(ClickModel):
         self.together_.eval()
 
 
-def mended(chance: np.ndarray, share: float) -> np.ndarray:
-    """Chances learnt where ``share`` of the rows without the label were kept, for all rows.
+def _validator(examples: Examples, truth: np.ndarray) -> Callable:
+    def validate(together: MultiTaskModel) -> dict[str, float]:
+        probability = together.tasks["scoring"].predict(together.model, examples)
+        return {"auc": auc(truth, probability), "log_loss": log_loss(truth, probability)}
 
-    ``p / (p + (1 - p) / share)``: the odds were too high by ``1 / share``.
-    """
-    return chance / (chance + (1 - chance) / share)
+    return validate

@@ -177,48 +177,56 @@ class Rows:
 
 
 def to_rows(
-    ids: np.ndarray, lengths: Sequence[int] | np.ndarray, taken: np.ndarray, tokenizer: Tokenizer
+    ids: np.ndarray,
+    lengths: Sequence[int] | np.ndarray,
+    masked_span: np.ndarray,
+    tokenizer: Tokenizer,
 ) -> Rows:
     """Write documents as rows: what is left of each, then what was taken out of it.
 
     Args:
         ids: ``(total,)`` documents end to end.
         lengths: ``(n,)`` tokens of each, at least 1.
-        taken: ``(total,)`` bool: what is taken out; something of every document.
+        masked_span: ``(total,)`` bool: what is taken out; something of every document.
         tokenizer: for its special tokens.
 
     Raises:
         ValueError: if shapes do not fit, a document is empty or nothing is taken out of it.
     """
     lengths, ids = np.asarray(lengths, dtype=np.int64), np.asarray(ids, dtype=np.int64)
-    if lengths.sum() != len(ids) or len(taken) != len(ids) or (lengths < 1).any():
+    if lengths.sum() != len(ids) or len(masked_span) != len(ids) or (lengths < 1).any():
         raise ValueError(
-            f"wanted lengths of at least 1 that add up to the {len(ids)} tokens, and taken for "
-            f"each of these; got lengths that add up to {lengths.sum()}, and {len(taken)}"
+            f"wanted lengths of at least 1 that add up to the {len(ids)} tokens, and masked_span "
+            f"for each of these; got lengths that add up to {lengths.sum()}, and "
+            f"{len(masked_span)}"
         )
     ends = np.cumsum(lengths)
     starts, document = ends - lengths, np.repeat(np.arange(len(lengths)), lengths)
-    n_taken = np.add.reduceat(taken.astype(np.int64), starts)
-    if (n_taken == 0).any():
-        raise ValueError(f"nothing is taken out of document {int(np.argmin(n_taken))}")
-    opens = taken & ~np.append(False, taken[:-1])  # first token of each span
-    opens[starts] = taken[starts]
-    spans = np.add.reduceat(opens.astype(np.int64), starts)
-    known = lengths - n_taken + spans + 2  # [BOS'] … [EOS']
-    sizes = known + n_taken + spans + 1  # [BOS], a [MASK] between spans, [EOS]
+    n_masked = np.add.reduceat(masked_span.astype(np.int64), starts)
+    if (n_masked == 0).any():
+        raise ValueError(f"nothing is taken out of document {int(np.argmin(n_masked))}")
+    span_start = masked_span & ~np.append(False, masked_span[:-1])  # first token of each span
+    span_start[starts] = masked_span[starts]
+    spans = np.add.reduceat(span_start.astype(np.int64), starts)
+    known = lengths - n_masked + spans + 2  # [BOS'] … [EOS']
+    sizes = known + n_masked + spans + 1  # [BOS], a [MASK] between spans, [EOS]
     begin = np.cumsum(sizes) - sizes
 
     out = np.full(int(sizes.sum()), tokenizer.id("[MASK]"), dtype=np.int64)
     source = np.full(len(out), -1, dtype=np.int64)
     out[begin], out[begin + known - 1] = tokenizer.id("[BOS']"), tokenizer.id("[EOS']")
     out[begin + known], out[begin + sizes - 1] = tokenizer.id("[BOS]"), tokenizer.id("[EOS]")
-    kept = np.flatnonzero(~taken)
-    shows = (~taken | opens).cumsum()  # tokens of user regions up to here, masks included
-    shows -= np.repeat(shows[starts] - (~taken | opens)[starts], lengths)
+    kept = np.flatnonzero(~masked_span)
+    shows = (
+        ~masked_span | span_start
+    ).cumsum()  # tokens of user regions up to here, masks included
+    shows -= np.repeat(shows[starts] - (~masked_span | span_start)[starts], lengths)
     out[begin[document[kept]] + shows[kept]] = ids[kept]
-    at = np.flatnonzero(taken)
-    written = taken.cumsum() + opens.cumsum()  # tokens and their masks up to here
-    written -= np.repeat(written[starts] - taken[starts].astype(int) - opens[starts], lengths)
+    at = np.flatnonzero(masked_span)
+    written = masked_span.cumsum() + span_start.cumsum()  # tokens and their masks up to here
+    written -= np.repeat(
+        written[starts] - masked_span[starts].astype(int) - span_start[starts], lengths
+    )
     place = begin[document[at]] + known[document[at]] + written[at] - 1
     out[place], source[place] = ids[at], at
     return Rows(out, sizes, known, source)

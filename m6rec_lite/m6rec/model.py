@@ -216,7 +216,7 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
             input_ids: ``(batch, time)``; or ``inputs_embeds``.
             attention_mask: which tokens are real, ``(batch, past + time)``, 1 or 0; padding may
                 stand anywhere. Or who sees whom, bool ``(batch, 1, time, past + time)``, such as
-                ``documents.sight``'s for several documents a row: then nothing else is asked.
+                ``batches.packed_prefix_mask``: then nothing else is read.
             prefix_length: ``(batch,)`` or one number for all: so many real tokens from the row's
                 start are the user region, whatever was put before it (soft prompts, a past)
                 included. 0 is causal everywhere. None looks for ``[EOS']`` in ``input_ids``; a

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from m6rec_lite.language.ngrams.ngram import NGram
-from m6rec_lite.m6rec.batches import Batch, PretrainingBatches, sight
+from m6rec_lite.m6rec.batches import Batch, PretrainingBatches, packed_prefix_mask
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.token_file import TokenFile
@@ -60,8 +60,8 @@ class PretrainingLoss:
 
 def _states(model: M6RecModel, batch: Batch) -> Tensor:
     """``(lines * time, hidden_size)``: the state of every token of a batch."""
-    mask = sight(batch["document"], batch["known"])
-    return model.states(batch["ids"], mask, position_ids=batch["place"]).flatten(0, 1)
+    mask = packed_prefix_mask(batch["segment_ids"], batch["is_prefix"])
+    return model.states(batch["ids"], mask, position_ids=batch["position_ids"]).flatten(0, 1)
 
 
 def token_loss(model: M6RecModel, hidden: Tensor, tokens: Tensor) -> Tensor:

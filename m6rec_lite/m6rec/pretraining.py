@@ -32,6 +32,7 @@ from m6rec_lite.m6rec.cost.memory import free_bytes, largest_size_that_fits, nee
 from m6rec_lite.m6rec.cost.plan import Plan
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge, ngram_nats
+from m6rec_lite.m6rec.optimizer import make_adamw
 from m6rec_lite.m6rec.run_folder import read_report, tokens, write
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFileError
@@ -107,7 +108,7 @@ def pretrain(
             tokenizer, train, held_out = tokens(settings, out, datasets, progress)
         objectives = settings.objectives(tokenizer)
         time = shape_of(settings.size)["max_position_embeddings"]
-        shape = {"lines": settings.lines, "time": time}
+        shape = {"batch_size": settings.lines, "seq_len": time}
         batches = PretrainingBatches(train, objectives, tokenizer, **shape)
         judged = PretrainingBatches(held_out, objectives, tokenizer, **shape)
         per_step = settings.accumulate * accelerator.num_processes
@@ -131,7 +132,12 @@ def pretrain(
             model,
             batches,
             PretrainingLoss(settings.weights),
-            optimizer=_optimizer(model, settings),
+            optimizer=make_adamw(
+                model,
+                lr=settings.lr,
+                weight_decay=settings.weight_decay,
+                betas=(0.9, 0.95),
+            ),
             schedule=warm_up(warm, 0.01, then=cosine(max(1, settings.steps - warm), 0.05)),
             steps=settings.steps,
             validate=lambda model: judge(model, judged, limit=16),
@@ -196,17 +202,6 @@ def _check_memory(plan: Plan, accelerator: Accelerator, size: str) -> None:
         + ". (python -m m6rec_lite.m6rec.cost.budget shows what goes where; check_memory=False, or "
         "--ignore-memory, tries it all the same.)"
     )
-
-
-def _optimizer(model: M6RecModel, settings: Pretraining) -> torch.optim.Optimizer:
-    """AdamW that decays matrices, and neither biases nor norms."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.95), fused=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

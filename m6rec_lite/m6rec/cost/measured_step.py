@@ -67,9 +67,9 @@ def example_batch(plan: Plan, seed: int = 0) -> Batch:
     parts = {"infilling": slice(0, None, 2), "sentence": slice(1, None, 2)}
     return {
         "ids": ids,
-        "document": torch.ones_like(ids),
-        "place": place,
-        "known": known,
+        "segment_ids": torch.ones_like(ids),
+        "position_ids": place,
+        "is_prefix": known,
         "targets": {k: (at[part].clone(), follows[part].clone()) for k, part in parts.items()},
         "tokens": lines * time_,
         "pairs": round(mix.seen * lines * time_ * time_),
@@ -217,5 +217,5 @@ def kept_bytes(plan: Plan) -> int:
     mask = torch.ones(plan.lines, 1, plan.time, plan.time, dtype=torch.bool)
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, torch.autocast("cpu", KINDS[plan.precision] if half else None, enabled=half):
-        model.states(batch["ids"], mask, position_ids=batch["place"])
+        model.states(batch["ids"], mask, position_ids=batch["position_ids"])
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())

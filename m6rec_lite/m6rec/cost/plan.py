@@ -41,7 +41,7 @@ class Mix:
         tokens = sum(batch["tokens"] for batch in some)
         asked = sum(len(at) for batch in some for at, _ in batch["targets"].values())
         pairs = sum(batch["pairs"] for batch in some)
-        return cls(tokens / cells, pairs / tokens / batches.time, asked / tokens)
+        return cls(tokens / cells, pairs / tokens / batches.seq_len, asked / tokens)
 
 
 #: The bazaar's mix by tokens a line, as `Mix.of` measures it: short lines hold more padding, and a

@@ -1,11 +1,11 @@
-"""All tasks at once: one model, several heads, a weighted sum of losses, one folder.
+"""Multi-task training: one model, several heads, a weighted sum of losses.
 
     L = alpha * L_multi-task + beta * L_adapt + L_finetune
 
 ``L_multi-task`` is the weighted mean of the tasks that keep the model open-ended, ``L_adapt`` the
 pretraining objectives on the new data's texts, so that the model learns its words, and
-``L_finetune`` the task that is wanted most. Each part is logged apart. Source: M6-Rec (Cui et al.,
-2022, section 3).
+``L_finetune`` the task that matters most. Each part is logged separately.
+Source: M6-Rec (Cui et al., 2022, section 3).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from m6rec_lite.m6rec.objective import PretrainingLoss
-from m6rec_lite.m6rec.tasks.together import ADAPT, Together
+from m6rec_lite.m6rec.optimizer import make_adamw
+from m6rec_lite.m6rec.tasks.multitask import ADAPT, MultiTaskModel
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import Callback, Checkpoints, History, fit
 from m6rec_lite.training.batches import Batches, Epoch
@@ -28,7 +29,7 @@ from m6rec_lite.training.batches import Batches, Epoch
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each part counts.
+    """The weights of the parts of the loss.
 
     Attributes:
         alpha: of ``L_multi-task``.
@@ -48,12 +49,12 @@ class Weights:
             raise ValueError(f"weights must be at least 0 and finite, got {self}")
         if not sum(self.shares().values()) > 0:
             raise ValueError(
-                f"all weights are 0, so nothing would be learnt: {self}; raise beta, or alpha and "
+                f"all weights are 0, so nothing would be learned: {self}; raise beta, or alpha and "
                 "a task's weight, or a weight in finetune"
             )
 
     def shares(self) -> dict[str, float]:
-        """What each task's loss, and ``adapt``, is multiplied by in L."""
+        """Return what each task's loss, and ``adapt``, is multiplied by in L."""
         shares: dict[str, float] = {ADAPT: self.beta} if self.beta else {}
         for part, among in ((self.alpha, self.tasks), (1.0, self.finetune)):
             total = sum(among.values())
@@ -79,8 +80,10 @@ class JointLoss:
             raise ValueError("beta is above 0: give the loss of the pretraining objectives, adapt=")
         self.shares, self.adapt = weights.shares(), adapt
 
-    def __call__(self, both: Together, batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Any]]:
-        """L, and each task's own loss in nats to log, by the task's name."""
+    def __call__(
+        self, both: MultiTaskModel, batch: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Return L, and each task's own loss in nats to log, by the task's name."""
         total, logs = torch.zeros((), device=both.model.device), {}
         for name, share in self.shares.items():
             if name == ADAPT:
@@ -96,8 +99,8 @@ class JointLoss:
 class JointBatches:
     """A batch of every source in each step: a dict by the sources' names.
 
-    Each source goes through its own epochs, one after the other, whatever the length of those of
-    the others; so the smaller ones are seen more often.
+    Each source goes through its own epochs, however long those of the others are; so the smaller
+    ones are seen more often.
 
     Args:
         sources: of batches, by the names of the tasks and ``adapt``.
@@ -117,7 +120,7 @@ class JointBatches:
         self._ends: dict[tuple[int, str], list[int]] = {}
 
     def epoch(self, seed: int, epoch: int) -> Epoch[dict[str, Any]]:
-        """The steps of an epoch."""
+        """Return the batches of an epoch."""
         firsts = {name: self._end(seed, name, 0) for name in self.sources}
         steps = self.steps or max(firsts.values())
         plans: dict[tuple[str, int], Sequence[Any]] = {}
@@ -137,7 +140,7 @@ class JointBatches:
         return Epoch(steps, build)
 
     def _end(self, seed: int, name: str, turn: int) -> int:
-        """The step at which a source is through with its epoch ``turn``, counted from 0."""
+        """The step at which a source ends its epoch ``turn``, counted from 0."""
         ends = self._ends.setdefault((seed, name), [])
         while len(ends) <= turn:
             n = len(self.sources[name].epoch(seed, len(ends)))
@@ -148,7 +151,7 @@ class JointBatches:
 
 
 def train_jointly(
-    both: Together,
+    both: MultiTaskModel,
     sources: Mapping[str, Batches[Any]],
     weights: Weights,
     *,
@@ -166,7 +169,7 @@ def train_jointly(
     precision: str = "auto",
     progress: bool = True,
 ) -> History:
-    """Train a model and its tasks together; killed and called again, it goes on.
+    """Train a model and its tasks together; killed and called again, it continues.
 
     Args:
         both: model and tasks, trained in place.
@@ -174,11 +177,11 @@ def train_jointly(
         weights: of the parts.
         adapt: see ``JointLoss``.
         steps: of the optimizer; or
-        epochs: passes over the longest source, or so many times ``round_steps``.
-        round_steps: steps after which ``validate`` is asked; None is a pass over the longest.
-        lr: highest rate of AdamW; 5 % of the steps lead up to it, half a cosine down to 5 %.
+        epochs: passes over the longest source, or multiples of ``round_steps``.
+        round_steps: steps after which ``validate`` is called; None is a pass over the longest.
+        lr: highest rate of AdamW; 5 % of the steps warm up to it, half a cosine decays to 5 %.
         weight_decay: of matrices.
-        validate: asked after each epoch, with ``both``.
+        validate: called after each epoch, with ``both``.
         callbacks: see ``training.fit``; for the others too.
         checkpoint: folder of the run's checkpoints.
         seed: of the order.
@@ -203,17 +206,11 @@ def train_jointly(
     batches = JointBatches(sources, round_steps)
     total = steps or (epochs or 0) * len(batches.epoch(seed, 0))
     warm = max(1, total // 20)
-    matrices = [p for p in both.parameters() if p.ndim >= 2]
-    others = [p for p in both.parameters() if p.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
     return fit(
         both,
         batches,
         loss,
-        optimizer=torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True),
+        optimizer=make_adamw(both, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.98)),
         schedule=warm_up(warm, 0.01, then=cosine(max(1, total - warm), 0.05)),
         steps=steps,
         epochs=epochs,

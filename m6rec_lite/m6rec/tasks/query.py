@@ -1,4 +1,4 @@
-"""Search query: what somebody will type next, from what they did.
+"""Search query: what a user will type next, from what they did.
 
     known      [USER]A woman … [EVENT]clicked a product … 3 minutes ago
     written    the user now searches| canvas sketch walks
@@ -16,66 +16,49 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.data import DataError, Dataset, Histories, Split
+from m6rec_lite.data import Dataset, Histories, Split
 from m6rec_lite.data.ids import as_ids, is_id, no_id
 from m6rec_lite.language.text.corpora import held_out
 from m6rec_lite.language.text.document import Document, clean
-from m6rec_lite.m6rec.framing import Framing
-from m6rec_lite.m6rec.tasks.rows import Row, examples_of, first_events, people
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.data import TaskData, first_events
+from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask
+from m6rec_lite.m6rec.tasks.rows import Row, examples_of, people
 from m6rec_lite.m6rec.tasks.task import Examples
-from m6rec_lite.m6rec.tasks.truth import Truth, interests_in
-from m6rec_lite.m6rec.tasks.writing import Writing, text_figures
+from m6rec_lite.m6rec.tasks.truth import interests_in
 
-#: Which searches: before training rows, before the targets, and of people nobody learns from.
+#: Which searches: before training rows, before the targets, and of users held out.
 PARTS = ("train", "validation", "test", "people")
 #: A search is for what its user met within so many seconds after it.
 SOON = 60
 
 
-class Query(Writing):
-    """Searches; see ``Writing`` for the arguments."""
+class Query(GenerationTask):
+    """Searches; see ``GenerationTask`` for the arguments."""
 
     name: ClassVar[str] = "query"
+    parts: ClassVar[tuple[str, ...]] = PARTS
+    table: ClassVar[str] = "queries"
+    max_new_tokens: ClassVar[int] = 24
 
-    def build_examples(
-        self,
-        dataset: Dataset,
-        split: Split,
-        framing: Framing,
-        part: str = "train",
-        *,
-        share: float = 0.05,
-        seed: int = 0,
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
     ) -> Examples:
-        """A row for each search of a part.
+        """Return a row for each search of a part.
 
-        Args:
-            dataset: with ``queries``.
-            split: whose rows they came before.
-            framing: of words and tokens; the oldest events are left out where they do not fit.
-            part: ``"train"``, searches up to a user's latest training row; ``"validation"`` and
-                ``"test"``, those that the target follows next; ``"people"``, those of ``"train"``
-                by users held out.
-            share: of users held out; with ``seed`` as in pretraining.
-            seed: of that draw.
+        ``train`` has the searches up to a user's latest training row; ``validation`` and ``test``
+        those that the target follows next; ``people`` those of ``train`` by users held out.
 
         Returns:
-            ``about`` says ``user_id``, ``timestamp``, ``text``, ``item_id`` (what was met within
+            ``about`` has ``user_id``, ``timestamp``, ``text``, ``item_id`` (what was met within
             ``SOON`` seconds; -1: nothing in the split), ``last_item`` (-1: none) and
             ``last_search`` ("": none).
-
-        Raises:
-            DataError: without queries.
-            ValueError: on another part, or a row that does not fit.
         """
-        if part not in PARTS:
-            raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
-        if dataset.queries is None:
-            raise DataError(f"{dataset.name!r} has no queries; load_dataset('bazaar') has")
-        table = _searches(dataset)
+        split = data.split
+        table = _searches(data.dataset)
         if part in ("train", "people"):
             histories, rows, found = _before_rows(split, table)
-            away = held_out(table["user_id"].to_numpy()[found], share, seed)
+            away = held_out(table["user_id"].to_numpy()[found], data.held_out, data.seed)
             kept = away == (part == "people")
             rows, found = rows[kept], found[kept]
             follows = _follows(histories)
@@ -87,18 +70,20 @@ class Query(Writing):
                 row: (np.array([histories.at[row]]), np.array([targets[row]]))
                 for row in rows.tolist()
             }
+        some = data.draw(len(rows), limit)
+        rows, found = rows[some], found[some]
         when = table["timestamp"].to_numpy()[found]
         lengths = np.array(
             [int((_times(histories, row) < t).sum()) for row, t in zip(rows, when, strict=True)],
             dtype=np.int64,
         )
-        asked = table.iloc[found].to_dict("records")
+        searches = table.iloc[found].to_dict("records")
         cut = first_events(histories, rows, lengths, when - 1)
-        rests = [Document(((None, f" {one['said']}"),)) for one in asked]
+        rests = [Document(((None, f" {one['said']}"),)) for one in searches]
         begun = Document(((None, self.phrases["begun"]),))
-        known = people(framing, cut, [begun], rests)
+        known = people(prompts, cut, [begun], rests)
         made = []
-        for i, (row, one) in enumerate(zip(rows.tolist(), asked, strict=True)):
+        for i, (row, one) in enumerate(zip(rows.tolist(), searches, strict=True)):
             about = {key: one[key] for key in ("user_id", "timestamp", "text", "last_search")}
             times, items = follows[row]
             place = int(np.searchsorted(times, one["timestamp"]))
@@ -108,61 +93,49 @@ class Query(Writing):
             before = histories.items[histories.offsets[row] + lengths[i] - 1] if lengths[i] else 0
             about["last_item"] = ids[before].item() if lengths[i] else nothing
             made.append(Row(known[i], begun, rests[i], about=about))
-        return examples_of(framing, made)
+        return examples_of(prompts, made)
 
+    def per_example(
+        self, outputs: Sequence[Generation], examples: Examples, data: TaskData
+    ) -> dict[str, np.ndarray]:
+        """Return ``exact``; with the truth ``target`` and ``taste``.
 
-def judge(texts: Sequence[str], examples: Examples, truth: Truth | None = None) -> dict[str, float]:
-    """How good guesses at searches are.
-
-    Args:
-        texts: ``n`` guesses.
-        examples: their rows.
-        truth: what is true; only the bazaar has that.
-
-    Returns:
-        ``exact``, the share typed so, but for case and spaces; those of ``text_figures``; and with
-        ``truth``: ``target``, the share that names an interest of what was met next (of rows
-        where that is known), and ``taste``, the share that names an interest of the user's
+        ``exact`` is whether it was typed so, but for case and spaces; ``target``, whether it names
+        an interest of what was met next, where that is known; ``taste``, one of the user's
         (``Truth.tastes``).
+        """
+        about, texts = examples.about, self.texts(outputs)
+        pairs = zip(texts, about["text"], strict=True)
+        found = {"exact": np.array([_plain(text) == _plain(gold) for text, gold in pairs], float)}
+        if data.truth is not None:
+            named = [interests_in(text) for text in texts]
+            items = zip(named, about["item_id"].tolist(), strict=True)
+            users = zip(named, about["user_id"].tolist(), strict=True)
+            found["target"] = np.array([bool(data.truth.interests(item) & some)
+                                        if is_id(item) else np.nan
+                                        for some, item in items], float)  # fmt: skip
+            found["taste"] = np.array([bool(some & data.truth.tastes(u)) for some, u in users],
+                                      float)  # fmt: skip
+        return found
 
-    Raises:
-        ValueError: on no texts, or unequal numbers.
-    """
-    about = examples.about
-    if len(texts) != len(examples) or not len(texts):
-        raise ValueError(f"wanted a text for each of {len(examples)} examples, got {len(texts)}")
-    pairs = zip(texts, about["text"], strict=True)
-    found = {"exact": float(np.mean([_plain(text) == _plain(gold) for text, gold in pairs]))}
-    if truth is not None:
-        named = [interests_in(text) for text in texts]
-        items = zip(named, about["item_id"].tolist(), strict=True)
-        right = [bool(truth.interests(item) & some) for some, item in items if is_id(item)]
-        found["target"] = float(np.mean(right)) if right else float("nan")
-        users = zip(named, about["user_id"].tolist(), strict=True)
-        found["taste"] = float(np.mean([bool(some & truth.tastes(user)) for some, user in users]))
-    return found | text_figures(texts, about["text"].tolist())
+    def _baselines(
+        self, train: Examples, examples: Examples, data: TaskData
+    ) -> dict[str, list[Generation]]:
+        """Return searches that need no model.
 
-
-def baselines(train: Examples, examples: Examples, framing: Framing) -> dict[str, list[str]]:
-    """Guesses that cost no model.
-
-    Returns:
-        ``most frequent`` of the searches to learn from; ``last item``, its title; ``last search``
-        of the same user. Where there is none, the most frequent.
-
-    Raises:
-        ValueError: if there is nothing to learn from.
-    """
-    if not len(train):
-        raise ValueError("there is no search to learn from")
-    most = str(train.about["text"].mode()[0])
-    items = examples.about["last_item"].tolist()
-    titles = [framing.text.title(item).lower() if is_id(item) else "" for item in items]
-    return {
-        "most frequent": [most] * len(examples),
-        "last item": [title or most for title in titles],
-        "last search": [text or most for text in examples.about["last_search"]],
-    }
+        Returns:
+            ``most frequent`` of the training searches; ``last item``, its title; ``last search``
+            of the same user. Where there is none, the most frequent.
+        """
+        most = str(train.about["text"].mode()[0])
+        items = examples.about["last_item"].tolist()
+        titles = [data.text.title(item).lower() if is_id(item) else "" for item in items]
+        found = {
+            "most frequent": [most] * len(examples),
+            "last item": [title or most for title in titles],
+            "last search": [text or most for text in examples.about["last_search"]],
+        }
+        return {name: [Generation.of((None, t)) for t in some] for name, some in found.items()}
 
 
 def _plain(text: str) -> str:
@@ -188,11 +161,11 @@ def _next_at(dataset: Dataset, table: pd.DataFrame) -> np.ndarray:
     both = as_ids(pd.concat([rows["user_id"], table["user_id"]]), "user_id")
     user = np.unique(both, return_inverse=True)[1] * (1 << 40)
     events = np.sort(user[: len(rows)] + rows["timestamp"].to_numpy())
-    asked = user[len(rows) :] + table["timestamp"].to_numpy()
-    place = np.searchsorted(events, asked)
+    typed = user[len(rows) :] + table["timestamp"].to_numpy()
+    place = np.searchsorted(events, typed)
     there = events[np.minimum(place, len(events) - 1)]
-    soon = (place < len(events)) & (there - asked <= SOON)  # another user's lie years away
-    return np.where(soon, table["timestamp"].to_numpy() + there - asked, -1)
+    soon = (place < len(events)) & (there - typed <= SOON)  # another user's lie years away
+    return np.where(soon, table["timestamp"].to_numpy() + there - typed, -1)
 
 
 def _times(histories: Histories, row: int) -> np.ndarray:
@@ -212,7 +185,7 @@ def _before_rows(split: Split, table: pd.DataFrame) -> tuple[Histories, np.ndarr
     histories = split.train.histories()
     row_of = {user: row for row, user in enumerate(histories.user_ids.tolist())}
     rows = np.array([row_of.get(user, -1) for user in table["user_id"]], dtype=np.int64)
-    latest = np.full(len(histories) + 1, np.iinfo(np.int64).min)  # the last one is nobody's
+    latest = np.full(len(histories) + 1, np.iinfo(np.int64).min)  # the last one is of no user
     np.maximum.at(latest, histories.rows, histories.timestamps)
     found = np.flatnonzero((rows >= 0) & (table["timestamp"].to_numpy() <= latest[rows]))
     return histories, rows[found], found

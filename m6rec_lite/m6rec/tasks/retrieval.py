@@ -1,11 +1,11 @@
-"""Retrieval: people and items meet in one space, and the nearest items are recommended.
+"""Retrieval: users and items are vectors of one space, and the nearest items are recommended.
 
-    person   [BOS'] who, the day, the events [EOS']   -> state at [EOS'] -> linear -> unit length
-    item     [BOS] [ITEM] the item [EOS]              -> state at [EOS]  -> linear -> unit length
+    user   [BOS'] the user, the day, the events [EOS']   -> state at [EOS'] -> linear -> unit length
+    item   [BOS] [ITEM] the item [EOS]                   -> state at [EOS]  -> linear -> unit length
 
-Two towers out of one model: an item's text is read alone, so that a catalogue is read once and then
-searched. A batch's items are each other's wrong answers (in-batch softmax). Popular items are wrong
-answers more often than rare ones; the log-Q correction takes that out. Source: M6-Rec (Cui et al.,
+Two towers of one model: an item's text is read alone, so that a catalogue is encoded once and then
+searched. A batch's items are each other's negatives (in-batch softmax). Popular items are negatives
+more often than rare ones; the log-Q correction accounts for that. Source: M6-Rec (Cui et al.,
 2022, section 3): 128 dimensions, temperature 0.07; Yi et al., *Sampling-bias-corrected neural
 modeling for large corpus item recommendations*, 2019.
 """
@@ -13,7 +13,8 @@ modeling for large corpus item recommendations*, 2019.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m6rec_lite.data import DataError, Histories
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.data import TaskData
+from m6rec_lite.m6rec.tasks.full_ranking import popularity, ranking_figures, ranking_report
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
 from m6rec_lite.nn.decoding import reading
 from m6rec_lite.nn.losses import linear_cross_entropy
@@ -104,8 +107,13 @@ class Retrieval(Task):
         self.item = nn.Linear(hidden_size, dimensions)
         self.register_buffer("log_share", torch.full((n_items,), -math.log(n_items)))
 
+    @classmethod
+    def create(cls, data: TaskData, hidden_size: int, **settings: Any) -> Self:
+        """Return a fresh task for the dataset's catalogue and a model of this hidden size."""
+        return cls(hidden_size, len(data.split.item_ids), **settings)
+
     def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         names = ("hidden_size", "n_items", "dimensions", "tau", "correct")
         return {name: getattr(self, name) for name in names}
 
@@ -114,31 +122,49 @@ class Retrieval(Task):
         often = np.bincount(targets, minlength=self.n_items).clip(1)
         self.log_share.copy_(torch.from_numpy(np.log(often / max(1, often.sum()))))
 
-    def build_examples(
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
+    ) -> Examples:
+        """Return each user's history and next item.
+
+        For ``train`` that is the last training event. The catalogue of the others is the written
+        region of every item. Rows of one's own are encoded by ``encode``.
+        """
+        if part == "train":
+            histories, targets = data.last_events(limit)
+            return self.encode(histories, targets, prompts, fit=fit)
+        holdout = data.questions(part, limit)
+        examples = self.encode(
+            holdout.histories[holdout.target_rows], holdout.targets, prompts, fit=fit
+        )
+        return replace(examples, catalogue=prompts.items(data.split.item_ids))
+
+    def encode(
         self,
         histories: Histories,
         targets: np.ndarray | None,
-        framing: Framing,
+        prompts: PromptBuilder,
         *,
         fit: bool = False,
     ) -> Examples:
-        """An example a row of histories.
+        """Return an example for each of some histories.
 
         Args:
-            histories: what was known of each person; their ``item_ids`` are the catalogue.
-            targets: ``(n,)`` places of what each met next; None for questions without answers,
-                which have no written region.
-            framing: puts people and items into words; each region may be of its ``max_tokens``.
+            histories: what was known of each user; their ``item_ids`` are the catalogue.
+            targets: ``(n,)`` index of the item that each met next; None where it is not known:
+                such rows have no written region.
+            prompts: turns users and items into words; each region may have its ``max_tokens``.
             fit: these are training rows: ``count`` them.
 
         Raises:
             DataError: on a target that is not in the catalogue.
         """
-        known = framing.people(histories)
+        known = prompts.people(histories)
         about = pd.DataFrame({"user_id": histories.user_ids})
         if targets is None:
             nothing = [np.zeros(0, dtype=np.int32)] * len(known)
-            return Examples(known, nothing, np.zeros(len(known), dtype=np.int64), about)
+            target = np.zeros(len(known), dtype=np.int64)
+            return Examples(known, nothing, target, about, prompts.tokenizer)
         targets = np.asarray(targets, dtype=np.int64)
         if len(histories.item_ids) != self.n_items:
             raise DataError(
@@ -155,9 +181,9 @@ class Retrieval(Task):
         if fit:
             self.count(targets)
         used, place = np.unique(targets, return_inverse=True)
-        texts = framing.items(histories.item_ids[used])
+        texts = prompts.items(histories.item_ids[used])
         about["item_id"] = histories.item_ids[targets]
-        return Examples(known, [texts[i] for i in place], targets, about)
+        return Examples(known, [texts[i] for i in place], targets, about, prompts.tokenizer)
 
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         """In-batch softmax over the batch's different items, in nats."""
@@ -193,10 +219,18 @@ class Retrieval(Task):
     def item_vectors(
         self, model: M6RecModel, written: list[np.ndarray], *, tokens: int = 16384
     ) -> np.ndarray:
-        """Written regions, such as ``framing.items`` gives, as ``(n, dimensions)`` float32."""
-        nobody = [np.zeros(0, dtype=np.int32)] * len(written)
+        """Encode written regions, such as ``prompts.items``, as ``(n, dimensions)`` float32."""
+        nothing = [np.zeros(0, dtype=np.int32)] * len(written)
         target = np.zeros(len(written), dtype=np.int64)
-        return self._vectors(model, Examples(nobody, written, target), self.items, tokens)
+        return self._vectors(model, Examples(nothing, written, target), self.items, tokens)
+
+    def user_vectors(
+        self, model: M6RecModel, examples: Examples, *, tokens: int = 16384
+    ) -> np.ndarray:
+        """Encode the known regions of examples as ``(n, dimensions)`` float32."""
+        nothing = [np.zeros(0, dtype=np.int32)] * len(examples)
+        known = Examples(examples.known, nothing, examples.target)
+        return self._vectors(model, known, self.people, tokens)
 
     def predict(
         self,
@@ -205,24 +239,38 @@ class Retrieval(Task):
         *,
         items: np.ndarray | None = None,
         tokens: int = 16384,
-        **options: Any,
     ) -> np.ndarray:
-        """Where people stand, or how near each item is to them.
+        """Return the cosine of each user with each item.
 
         Args:
-            model: asked in ``eval`` mode.
+            model: read in ``eval`` mode.
             examples: ``n``; their written regions are not read.
-            items: ``(m, dimensions)`` from ``item_vectors``.
+            items: ``(m, dimensions)`` from ``item_vectors``; None encodes ``examples.catalogue``.
             tokens: that run at a time.
-            options: none.
 
         Returns:
-            ``(n, dimensions)`` float32; with ``items`` ``(n, m)`` cosines.
+            ``(n, m)`` float32.
+
+        Raises:
+            ValueError: without items or a catalogue.
         """
-        nothing = [np.zeros(0, dtype=np.int32)] * len(examples)
-        asked = Examples(examples.known, nothing, examples.target)
-        people = self._vectors(model, asked, self.people, tokens)
-        return people if items is None else people @ items.T
+        if items is None and examples.catalogue is None:
+            raise ValueError("retrieval needs items to compare users with: pass items=, from "
+                             "item_vectors, or build the examples of a part")  # fmt: skip
+        if items is None:
+            items = self.item_vectors(model, examples.catalogue, tokens=tokens)
+        return self.user_vectors(model, examples, tokens=tokens) @ items.T
+
+    def _figures(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
+        """Return HR and NDCG of the full ranking; see ``ranking_figures``."""
+        users = examples.about["user_id"].to_numpy()
+        return ranking_figures(ranking_report(outputs, users, data, examples.part, oracle=True))
+
+    def _baselines(
+        self, train: Examples, examples: Examples, data: TaskData
+    ) -> dict[str, np.ndarray]:
+        """Return the popularity of every item, for every user."""
+        return {"popularity": np.tile(popularity(data), (len(examples), 1))}
 
     def _vectors(
         self, model: M6RecModel, examples: Examples, tower: Any, tokens: int

@@ -1,4 +1,4 @@
-"""Which reviews may be learnt from, which may be shown, and which are asked about."""
+"""Which reviews may be learned from, which may be shown, and which are to be written."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from m6rec_lite.data import Split
 from m6rec_lite.language.text.corpora import held_out
 from m6rec_lite.language.text.document import clean
 
-#: Which reviews: to learn from; of the split's targets; and of writers nobody learns from.
+#: Which reviews: to learn from; of the split's targets; and of writers held out.
 PARTS = ("train", "validation", "test", "writers")
 
 
 def with_parts(
     reviews: pd.DataFrame, split: Split, share: float, seed: int
 ) -> list[dict[str, Any]]:
-    """The reviews in the order in which their writers met the items, each with its part.
+    """Return the reviews in the order in which their writers met the items, each with its part.
 
     Args:
         reviews: the table; without ``aspect`` or ``sentiment``, these are None.
@@ -64,7 +64,7 @@ def with_parts(
 def shown(
     records: Sequence[dict[str, Any]],
 ) -> tuple[dict[int, list[dict[str, Any]]], dict[int, list[dict[str, Any]]]]:
-    """Those that may stand in a known region: by user what they wrote, by item what was written.
+    """Return what may stand in a known region: by user what they wrote, by item what was written.
 
     Of training rows only. Writers held out are shown for themselves, and not among others.
     """

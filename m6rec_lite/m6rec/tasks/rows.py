@@ -1,9 +1,9 @@
-"""Rows of tasks that write, from documents to tokens: what is known, what is begun, the rest."""
+"""Rows of generation tasks, from documents to tokens: known region, begun part, rest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from m6rec_lite.data import Histories
 from m6rec_lite.language.text.document import Document, Piece, encode_documents
-from m6rec_lite.m6rec.framing import Framing
+from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.task import Examples
 
 #: Column of ``Examples.about``: tokens of the written region that are given, ``[BOS]`` included.
@@ -20,14 +20,14 @@ BEGUN = "begun"
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a writing task, before it is tokens.
+    """A row of a generation task, as documents.
 
     Attributes:
-        known: what is known; the borders of the region come of themselves.
-        begun: how the written region begins.
-        rest: how it goes on; nothing, where nobody has written it yet.
-        spare: pieces of ``known`` that may be left out where the row is too long, by their places,
-            the first to go first. What goes on with a piece (``None``) must be in it.
+        known: the known region, without the tokens that enclose it.
+        begun: the given beginning of the written region.
+        rest: how it continues; empty where the continuation is not known.
+        spare: indices of the pieces of ``known`` that may be left out where the row is too long,
+            in the order in which they go, with the pieces (``None``) that continue them.
         about: what the row is about, for ``Examples.about``.
     """
 
@@ -38,17 +38,17 @@ class Row:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def examples_of(framing: Framing, rows: Sequence[Row]) -> Examples:
-    """Rows as tokens.
+def examples_of(prompts: PromptBuilder, rows: Sequence[Row]) -> Examples:
+    """Encode rows as tokens.
 
     Args:
-        framing: the tokenizer, and how many tokens a row may have.
+        prompts: the tokenizer, and how many tokens a row may have.
         rows: any number.
 
     Raises:
-        ValueError: if a row is too long without all that may be left out.
+        ValueError: if a row is too long even without all that may be left out.
     """
-    tokenizer = framing.tokenizer
+    tokenizer = prompts.tokenizer
     regions = [one for row in rows for one in (row.known, row.begun, row.rest)]
     texts = list(dict.fromkeys(text for one in regions for _, text in one.pieces))
     size = dict(zip(texts, map(len, tokenizer.encode_batch(texts)), strict=True))
@@ -56,76 +56,54 @@ def examples_of(framing: Framing, rows: Sequence[Row]) -> Examples:
     def length(pieces: Sequence[Piece]) -> int:
         return sum(size[text] + (name is not None) for name, text in pieces)
 
-    # As much for every row as the longest needs: nobody shall know from what is left out how long
-    # the answer is.
+    # Every row leaves the room that the longest answer needs, or what is left out would give away
+    # the length of its answer.
     room = max((2 + length(row.begun.pieces) + length(row.rest.pieces) for row in rows), default=0)
     known = []
     for number, row in enumerate(rows):
         pieces, gone = row.known.pieces, set()
         total = 2 + room + length(pieces)
         for place in row.spare:
-            if total <= framing.max_tokens:
+            if total <= prompts.max_tokens:
                 break
             gone.add(place)
             total -= length([pieces[place]])
-        if total > framing.max_tokens:
+        if total > prompts.max_tokens:
             raise ValueError(
                 f"row {number} ({dict(row.about)!r:.80}) makes {total} tokens, more than "
-                f"max_tokens={framing.max_tokens}: allow more, or let the text say less (fewer "
+                f"max_tokens={prompts.max_tokens}: allow more, or let the text say less (fewer "
                 "parts= or context=, a smaller max_chars=)"
             )
         known.append(Document(tuple(one for i, one in enumerate(pieces) if i not in gone)))
-    starts = framing.written([row.begun for row in rows], open=True)
+    starts = prompts.written([row.begun for row in rows], open=True)
     ends = encode_documents(tokenizer, [row.rest.wrapped(None, "[EOS]") for row in rows])
     table = pd.DataFrame([dict(row.about) for row in rows], index=range(len(rows)))
     table[BEGUN] = np.array([len(start) for start in starts], dtype=np.int64)
     written = [np.concatenate(pair) for pair in zip(starts, ends, strict=True)]
-    return Examples(framing.known(known), written, np.zeros(len(rows), dtype=np.int64), table)
+    target = np.zeros(len(rows), dtype=np.int64)
+    return Examples(prompts.known(known), written, target, table, tokenizer)
 
 
-def people(framing: Framing, histories: Histories, *beside: Sequence[Document]) -> list[Document]:
-    """Who each row is and their latest events, as many as leave room for all else.
+def people(
+    prompts: PromptBuilder, histories: Histories, *beside: Sequence[Document]
+) -> list[Document]:
+    """Describe each row's user and latest events, as many as leave room for the rest of the row.
 
     Args:
-        framing: of words and tokens.
-        histories: ``n`` rows; one without events is told by its user alone.
+        prompts: of words and tokens.
+        histories: ``n`` rows; of one without events only the user is described.
         beside: what else a row holds, ``n`` documents of each kind. Every row leaves the room that
-            the longest of a kind needs: nobody shall know from it how long the answer is.
+            the longest of a kind needs, so that the room does not give away the answer's length.
 
     Raises:
         ValueError: if there is no room for a user and the latest event.
     """
-    kinds = (encode_documents(framing.tokenizer, documents) for documents in beside)
+    kinds = (encode_documents(prompts.tokenizer, documents) for documents in beside)
     taken = 4 + sum(max(map(len, rows), default=0) for rows in kinds)
-    room = framing.max_tokens - taken
+    room = prompts.max_tokens - taken
     if room < 1:
         raise ValueError(
             f"what stands beside the user takes up to {taken} tokens, which leaves no room in "
-            f"max_tokens={framing.max_tokens}: allow more"
+            f"max_tokens={prompts.max_tokens}: allow more"
         )
-    return framing.text.documents(histories, tokenizer=framing.tokenizer, max_tokens=room)
-
-
-def first_events(
-    histories: Histories, rows: np.ndarray, lengths: np.ndarray, at: np.ndarray
-) -> Histories:
-    """Some rows as they were at earlier moments.
-
-    Args:
-        histories: where from.
-        rows: ``(n,)`` places, repeats allowed.
-        lengths: ``(n,)`` how many of the row's events, from the oldest, had happened.
-        at: ``(n,)`` unix seconds: the moment.
-    """
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    starts = histories.offsets[:-1][rows]
-    take = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-    return replace(
-        histories,
-        user_ids=histories.user_ids[rows],
-        at=np.asarray(at, dtype=np.int64),
-        offsets=offsets,
-        items=histories.items[take],
-        events=histories.events[take],
-        timestamps=histories.timestamps[take],
-    )
+    return prompts.text.documents(histories, tokenizer=prompts.tokenizer, max_tokens=room)

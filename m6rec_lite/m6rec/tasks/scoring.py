@@ -1,17 +1,21 @@
-"""Scoring: will somebody click, buy or like what is shown? A softmax over classes at ``[EOS]``.
+"""Scoring: the probability of a click, purchase or rating, by a softmax over classes at ``[EOS]``.
 
-    [BOS'] who, the day, the latest events [EOS'] [BOS] [ITEM] the item [SEP] what was known [EOS]
+    [BOS'] the user, the day, the latest events [EOS'] [BOS] [ITEM] the item [SEP] statistics [EOS]
 
 The known region is what had happened before the impression's second; the written one is the shown
-item, and in words what click models read as numbers: its place in the slate, how often it was met
-and clicked, what it has in common with the user's past (``telling``). Source: M6-Rec (Cui et al.,
-2022, section 3), click-through and conversion rates.
+item, and in words what click models read as numbers: its position in the slate, how often it was
+met and clicked, what it has in common with the user's past (``verbalizer``). Source: M6-Rec (Cui et
+al., 2022, section 3), click-through and conversion rates.
+
+Clicks are rare, and a language model reads every row word by word. So ``negatives`` rows without
+the label are kept for each row with it, and probabilities are corrected for those left out (He et
+al., *Practical lessons from predicting clicks on ads at Facebook*, 2014, section 6.3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -20,16 +24,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m6rec_lite.ctr.event_log import histories_before
-from m6rec_lite.ctr.impressions import known_at
+from m6rec_lite.ctr.impressions import known_at, split_by_time
 from m6rec_lite.data import DataError, Dataset, Histories, Interactions
+from m6rec_lite.evaluation.ctr import ctr_metrics
 from m6rec_lite.language.text.document import Document
-from m6rec_lite.m6rec.framing import Framing
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
-from m6rec_lite.m6rec.tasks.telling import Telling
+from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.nn.decoding import reading
 
-#: What is told of a shown item besides its text; see ``scoring.json``.
+#: What is said of a shown item besides its text; see ``scoring.json``.
 TOLD = ("context", "item", "counts", "matches")
 
 
@@ -40,16 +46,27 @@ class Scoring(Task):
         hidden_size: of the model.
         classes: how many; a label is one of 0, 1, … (False and True count as 0 and 1).
         told: groups of phrases about the item besides its own words; () for none.
-        events: the latest events of the user that are told; 0 for none.
+        events: the latest events of the user that are described; 0 for none.
+        negatives: rows without the label kept for each row with it; None keeps all.
+        negative_share: share of the rows without the label that were kept, by which ``predict``
+            corrects the probabilities of two classes; learned by ``sample_negatives``.
 
     Raises:
         ValueError: if a setting is out of range.
     """
 
     name: ClassVar[str] = "scoring"
+    table: ClassVar[str] = "impressions"
+    test_factor: ClassVar[int] = 100
 
     def __init__(
-        self, hidden_size: int, classes: int = 2, told: Sequence[str] = TOLD, events: int = 5
+        self,
+        hidden_size: int,
+        classes: int = 2,
+        told: Sequence[str] = TOLD,
+        events: int = 5,
+        negatives: float | None = 8.0,
+        negative_share: float = 1.0,
     ) -> None:
         super().__init__()
         if hidden_size < 1 or classes < 2 or events < 0:
@@ -58,79 +75,129 @@ class Scoring(Task):
                 f"{hidden_size!r}, {classes!r} and {events!r}"
             )
         self.hidden_size, self.classes, self.events = hidden_size, classes, events
-        self.telling = Telling(told)
+        self.negatives, self.negative_share = negatives, negative_share
+        self.verbalizer = StatisticsVerbalizer(told)
         self.head = nn.Linear(hidden_size, classes)
+        self.register_load_state_dict_pre_hook(_rename_weights)
+
+    @classmethod
+    def create(cls, data: TaskData, hidden_size: int, **settings: Any) -> Self:
+        """Return a fresh task for a model of this hidden size."""
+        return cls(hidden_size, **settings)
 
     def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "hidden_size": self.hidden_size,
-            "classes": self.classes,
-            "told": list(self.telling.groups),
-            "events": self.events,
-        }
+        """Return the constructor's arguments."""
+        names = ("hidden_size", "classes", "events", "negatives", "negative_share")
+        found = {name: getattr(self, name) for name in names}
+        return found | {"told": list(self.verbalizer.groups)}
 
-    def build_examples(
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
+    ) -> Examples:
+        """Return an example for each impression: the earliest 80 % train, then 10 % each.
+
+        Of the training rows ``negatives`` are kept for each clicked one.
+        """
+        rows = dict(zip(self.parts, split_by_time(data.dataset.impressions), strict=True))[part]
+        if part != "train":
+            rows = rows.iloc[data.draw(len(rows), limit)]
+        else:
+            labels = rows["clicked"].to_numpy(np.float64)
+            kept, share = self.sample_negatives(labels, limit=limit, seed=data.seed)
+            rows = rows.iloc[kept]
+            if fit:
+                self.negative_share = share
+        return self.encode(rows, data.dataset, prompts, fit=fit)
+
+    def sample_negatives(
+        self, labels: np.ndarray, *, limit: int | None = None, seed: int = 0
+    ) -> tuple[np.ndarray, float]:
+        """Draw the rows to learn from: those with the label, and ``negatives`` others for each.
+
+        Args:
+            labels: ``(n,)`` 0 or 1.
+            limit: rows at most; None keeps all rows with the label.
+            seed: of the draw.
+
+        Returns:
+            Sorted indices of the rows kept, and the share of rows without the label that are kept,
+            as a multiple of that of rows with it.
+        """
+        draw = np.random.default_rng(seed)
+        positive, n_positive = np.flatnonzero(labels > 0), max(1, int((labels > 0).sum()))
+        if limit is not None:
+            most = limit if self.negatives is None else limit / (self.negatives + 1)
+            positive = draw.permutation(positive)[: max(1, int(most))]
+        negative = draw.permutation(np.flatnonzero(labels == 0))
+        wanted = len(negative)
+        if self.negatives is not None:
+            wanted = min(wanted, max(1, round(self.negatives * len(positive))))
+        if limit is not None:
+            wanted = min(wanted, limit)
+        share = wanted / max(1, len(negative)) / (max(1, len(positive)) / n_positive)
+        return np.sort(np.concatenate([positive, negative[:wanted]])), share
+
+    def encode(
         self,
         impressions: pd.DataFrame,
         dataset: Dataset,
-        framing: Framing,
+        prompts: PromptBuilder,
         *,
         label: str | None = "clicked",
         fit: bool = False,
     ) -> Examples:
-        """An example an impression.
+        """Return an example for each of some impressions.
 
         Args:
             impressions: ``n`` rows with ``user_id item_id timestamp``, ``position`` where there
                 are slates, and the label.
-            dataset: the log; what it has at an impression's second or later is not looked at.
-            framing: its text puts people and items into words; its limit holds for a whole row,
-                and the oldest events fall out where it is too low.
-            label: column of classes; None for questions whose answer is not known.
-            fit: these are training rows: learn from them which numbers are high (once, before
-                any other rows are built).
+            dataset: the log; nothing of an impression's second or later is read.
+            prompts: turns users and items into words; its limit holds for a whole row, and the
+                oldest events are left out where it is too low.
+            label: column of classes; None for rows whose class is not known.
+            fit: these are training rows: learn from them the levels of numbers, and start the
+                head at their rate.
 
         Raises:
             DataError: on a missing column, an unknown user or item, a label outside the classes,
                 or training rows that are all of one class.
-            ValueError: if a row does not fit the framing's limit.
+            ValueError: if a row does not fit the prompts' limit.
         """
         target = np.zeros(len(impressions), dtype=np.int64)
         if label is not None:
             target = self._targets(impressions, label, training=fit)
-        known = self._known(impressions, dataset, framing)
+        known = self._known(impressions, dataset)
         words = [""] * len(impressions)
-        if self.telling.groups:
-            table = known_at(impressions, dataset, groups=self.telling.reads)
+        if self.verbalizer.groups:
+            table = known_at(impressions, dataset, groups=self.verbalizer.reads)
             if fit:
-                self.telling.fit(table)
-            words = self.telling.tell(table)
-        items = [framing.text.item(item) for item in impressions["item_id"]]
+                self.verbalizer.fit(table)
+            words = self.verbalizer.tell(table)
+        if fit and label is not None:
+            self._start_at(target)
+        items = [prompts.text.item(item) for item in impressions["item_id"]]
         pairs = zip(items, words, strict=True)
-        written = framing.written(
+        written = prompts.written(
             Document((("[ITEM]", item), *((("[SEP]", more),) if more else ())))
             for item, more in pairs
         )
-        columns = [c for c in ("user_id", "item_id", "timestamp", "slate_id") if c in impressions]
-        about = impressions[columns].reset_index(drop=True)
-        return Examples(self._people(known, written, framing), written, target, about)
+        names = ("user_id", "item_id", "timestamp", "slate_id", "position")
+        about = impressions[[c for c in names if c in impressions]].reset_index(drop=True)
+        region = self._regions(known, written, prompts)
+        return Examples(region, written, target, about, prompts.tokenizer)
 
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
-        """Cross-entropy of the right classes."""
+        """Return the cross-entropy of the true classes."""
         return F.cross_entropy(self._logits(model, batch), batch.target)
 
     @torch.no_grad()
-    def predict(
-        self, model: M6RecModel, examples: Examples, *, tokens: int = 16384, **options: Any
-    ) -> np.ndarray:
-        """The chance of class 1, ``(n,)``; of more than two classes each one's, ``(n, classes)``.
+    def predict(self, model: M6RecModel, examples: Examples, *, tokens: int = 16384) -> np.ndarray:
+        """Return the probability of class 1, ``(n,)``; of more classes each, ``(n, classes)``.
 
         Args:
-            model: any mode; it is asked in ``eval`` mode.
+            model: in any mode; it is read in ``eval`` mode.
             examples: ``n``.
             tokens: that run at a time.
-            options: none.
         """
         found = np.zeros((len(examples), self.classes))
         if len(examples):
@@ -139,26 +206,58 @@ class Scoring(Task):
                 for batch in TaskBatches(examples, tokens, shuffle=False).epoch(0, 0):
                     logits = self._logits(model, batch.to(device))
                     found[batch.rows.numpy()] = logits.double().softmax(dim=1).cpu().numpy()
-        return found[:, 1] if self.classes == 2 else found
+        if self.classes > 2:
+            return found
+        return correct_for_sampling(found[:, 1], self.negative_share)
+
+    def _figures(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
+        """Return AUC, log loss and the like; with an oracle its AUC."""
+        truth, users = examples.target, examples.about["user_id"].to_numpy()
+        if self.classes > 2:
+            return {"accuracy": float(np.mean(outputs.argmax(axis=1) == truth))}
+        found = {"clicked": float(truth.mean())} | ctr_metrics(truth, outputs, users)
+        names = ("user_id", "item_id", "timestamp", "position")
+        if data.dataset.oracle is not None and set(names) <= set(examples.about):
+            columns = (examples.about[name].to_numpy() for name in names)
+            best = data.dataset.oracle.click_probability(*columns)
+            found["auc of the oracle"] = ctr_metrics(truth, best, users)["auc"]
+        return found
+
+    def _baselines(
+        self, train: Examples, examples: Examples, data: TaskData
+    ) -> dict[str, np.ndarray]:
+        """Return the training rows' rate for every example."""
+        rates = np.bincount(train.target, minlength=self.classes) / len(train)
+        if self.classes > 2:
+            return {"mean rate": np.tile(rates, (len(examples), 1))}
+        rate = correct_for_sampling(rates[1:], self.negative_share)
+        return {"mean rate": np.repeat(rate, len(examples))}
 
     def _logits(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         """``(batch, classes)``."""
         return self.head(batch.last(batch.states(model)))
 
-    def _people(
-        self, known: Histories, written: list[np.ndarray], framing: Framing
+    @torch.no_grad()
+    def _start_at(self, target: np.ndarray) -> None:
+        """Start the head near the log-odds of the classes, so that no step is spent on them."""
+        rates = np.bincount(target, minlength=self.classes).clip(1) / len(target)
+        self.head.weight.mul_(0.1)
+        self.head.bias.copy_(torch.from_numpy(np.log(rates / rates[0])))
+
+    def _regions(
+        self, known: Histories, written: list[np.ndarray], prompts: PromptBuilder
     ) -> list[np.ndarray]:
         """The known regions, each with as many events as its written region leaves room for."""
         people: list[np.ndarray] = [np.zeros(0, dtype=np.int32)] * len(written)
         rooms = np.array([len(row) for row in written], dtype=np.int64)
-        rooms += -rooms % 8  # rows of about one size are told together
+        rooms += -rooms % 8  # rows of about one size are encoded together
         for room in np.unique(rooms).tolist():
             rows = np.flatnonzero(rooms == room)
             try:
-                told = framing.people(known[rows], room=room)
-            except ValueError:  # somewhere not even the latest event fits
-                told = [_person(known[[row]], framing, room) for row in rows.tolist()]
-            for row, region in zip(rows.tolist(), told, strict=True):
+                regions = prompts.people(known[rows], room=room)
+            except ValueError:  # in some row not even the latest event fits
+                regions = [_region(known[[row]], prompts, room) for row in rows.tolist()]
+            for row, region in zip(rows.tolist(), regions, strict=True):
                 people[row] = region
         return people
 
@@ -182,7 +281,7 @@ class Scoring(Task):
             )
         return target
 
-    def _known(self, impressions: pd.DataFrame, dataset: Dataset, framing: Framing) -> Histories:
+    def _known(self, impressions: pd.DataFrame, dataset: Dataset) -> Histories:
         """What each impression's user had done before its second."""
         if missing := {"user_id", "item_id", "timestamp"} - set(impressions):
             raise DataError(
@@ -196,9 +295,27 @@ class Scoring(Task):
         return histories_before(log, users, at, latest=self.events or None)[0]
 
 
-def _person(known: Histories, framing: Framing, room: int) -> np.ndarray:
+def correct_for_sampling(probability: np.ndarray, share: float) -> np.ndarray:
+    """Correct probabilities learned where only a share of the rows without the label was kept.
+
+    ``p / (p + (1 - p) / share)``: the odds were too high by ``1 / share``.
+
+    Args:
+        probability: ``(n,)``.
+        share: of the rows without the label that were kept.
+    """
+    return probability / (probability + (1 - probability) / share)
+
+
+def _rename_weights(task: Scoring, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Read the weights of older files, in which the verbalizer has another name."""
+    if (edges := state.pop(f"{prefix}telling.edges", None)) is not None:
+        state[f"{prefix}verbalizer.edges"] = edges
+
+
+def _region(known: Histories, prompts: PromptBuilder, room: int) -> np.ndarray:
     """One known region; without events where not even the latest one fits."""
     try:
-        return framing.people(known, room=room)[0]
+        return prompts.people(known, room=room)[0]
     except ValueError:
-        return framing.people(known.last(0), room=room)[0]
+        return prompts.people(known.last(0), room=room)[0]

@@ -1,27 +1,31 @@
-"""What every task of M6-Rec is: rows of one form, and three verbs.
+"""The contract of M6-Rec's tasks: examples of one form, and five methods of one signature.
 
-``build_examples`` turns data into rows of tokens, ``loss`` says how wrong the one model is about a
-batch of them, ``predict`` answers. What a task needs beside the model (a matrix to classes, or to a
-space where people and items meet) are its own weights: a task is a ``torch`` module, trained
-together with the model and the other tasks (``joint``).
+``build_examples`` turns data into rows of tokens, ``loss`` trains on a batch of them, ``predict``
+answers, ``evaluate`` measures answers, and ``baselines`` answers without a model. What a task needs
+beside the model (a matrix to classes, or to the space that users and items share) are its own
+weights: a task is a ``torch`` module, trained together with the model and other tasks (``joint``).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from m6rec_lite.data import DataError
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.training.batches import Epoch, rng
 
-#: Rows of like length are looked for among so many times a batch's tokens.
+#: Rows of similar length are grouped within a pool of this many batches' tokens.
 POOL = 32
 
 
@@ -32,15 +36,21 @@ class Examples:
     Attributes:
         known: ``n`` arrays of tokens, ``[BOS'] … [EOS']``.
         written: ``n`` arrays of tokens, ``[BOS] … [EOS]``; empty where nothing is written.
-        target: ``(n,)`` int64: what is right, as the task counts it (a class, an item's place); 0
-            where the written tokens are themselves what is right.
-        about: ``n`` rows that say what each example is about (``user_id``, ``item_id``, …).
+        target: ``(n,)`` int64: the answer as the task counts it (a class, an item's index); 0
+            where the written tokens are themselves the answer.
+        about: ``n`` rows that describe the examples (``user_id``, ``item_id``, …).
+        tokenizer: of the tokens; needed to write text.
+        catalogue: what answers are chosen from, as the task keeps it.
+        part: of the data; "" for rows of one's own.
     """
 
     known: list[np.ndarray]
     written: list[np.ndarray]
     target: np.ndarray
     about: pd.DataFrame = field(default_factory=pd.DataFrame)
+    tokenizer: Tokenizer | None = None
+    catalogue: Any = None
+    part: str = ""
 
     def __post_init__(self) -> None:
         sizes = {len(self.known), len(self.written), len(self.target)}
@@ -56,11 +66,17 @@ class Examples:
         return len(self.known)
 
     def __getitem__(self, rows: Sequence[int] | np.ndarray | slice) -> Examples:
-        """Some of them: a slice, ``(k,)`` places, or ``(n,)`` bools."""
-        places = np.arange(len(self))[rows]
-        about = self.about.iloc[places] if self.about.shape[1] else self.about
-        known, written = ([each[i] for i in places] for each in (self.known, self.written))
-        return Examples(known, written, self.target[places], about.reset_index(drop=True))
+        """Return some of them: a slice, ``(k,)`` indices, or ``(n,)`` bools."""
+        index = np.arange(len(self))[rows]
+        about = self.about.iloc[index] if self.about.shape[1] else self.about
+        known, written = ([each[i] for i in index] for each in (self.known, self.written))
+        return replace(
+            self,
+            known=known,
+            written=written,
+            target=self.target[index],
+            about=about.reset_index(drop=True),
+        )
 
     @property
     def lengths(self) -> np.ndarray:
@@ -105,7 +121,7 @@ class TaskBatch:
         """``(batch, hidden_size)``: the state at each row's last token."""
         return states[torch.arange(len(states), device=states.device), self.lengths - 1]
 
-    def foretold(self) -> Tensor:
+    def target_mask(self) -> Tensor:
         """``(batch, time)`` bool: the places whose next token is a written one, after ``[BOS]``."""
         place = torch.arange(self.ids.shape[1], device=self.ids.device)
         return (place >= self.prefix[:, None]) & (place < self.lengths[:, None] - 1)
@@ -174,26 +190,128 @@ class TaskBatches:
 
 
 class Task(nn.Module, ABC):
-    """One thing to ask the model, with weights of its own where it needs some.
+    """A task of the model, with weights of its own where it needs some.
 
     Attributes:
         name: of the task, by which weights and files know it.
+        table: of the dataset, that the examples are made of.
+        parts: of the data that examples can be built of; every task has ``train`` and ``test``.
+        test_factor: examples that are answered in the time of one of a task that writes.
     """
 
     name: ClassVar[str]
+    table: ClassVar[str] = "interactions"
+    parts: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
+    test_factor: ClassVar[int] = 1
 
-    @abstractmethod
-    def build_examples(self, *args: Any, **options: Any) -> Examples:
-        """Rows of tokens from data; each task says from which."""
+    @classmethod
+    def create(cls, data: TaskData, hidden_size: int, **settings: Any) -> Self:
+        """Return a fresh task for a dataset and a model of this hidden size."""
+        return cls(**settings)
+
+    @classmethod
+    def supports(cls, data: TaskData) -> bool:
+        """Return whether the dataset has the table that the task reads."""
+        return getattr(data.dataset, cls.table) is not None
+
+    def build_examples(
+        self,
+        data: TaskData,
+        prompts: PromptBuilder,
+        part: str = "train",
+        *,
+        limit: int | None = None,
+        fit: bool = False,
+    ) -> Examples:
+        """Return the examples of a part of the data, as rows of tokens.
+
+        Args:
+            data: the dataset, its split and the seed of the draws.
+            prompts: turns people and items into words, and words into tokens. Events and other
+                details are left out, the oldest first, where a row would be too long.
+            part: one of ``parts``. Nothing of ``validation`` or ``test`` is in ``train``.
+            limit: examples at most, drawn; None takes all.
+            fit: learn from these rows what the task itself needs (levels of numbers, rates,
+                popularity). Do so once, with the training rows, before any other rows are built.
+
+        Raises:
+            DataError: if the dataset lacks a table, or a table is not what it must be.
+            ValueError: on an unknown part, a limit below 1, or a row that is too long.
+        """
+        if part not in self.parts:
+            raise ValueError(f"part must be one of {', '.join(self.parts)}, got {part!r}")
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit must be at least 1 or None, got {limit!r}")
+        if getattr(data.dataset, self.table) is None:
+            raise DataError(
+                f"{data.dataset.name!r} has no {self.table}; load_dataset('bazaar') has"
+            )
+        return replace(self._examples(data, prompts, part, limit, fit), part=part)
 
     @abstractmethod
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
-        """A scalar: how wrong the model is about a batch, a mean in nats."""
+        """Return the mean loss of a batch, a scalar in nats."""
 
     @abstractmethod
     def predict(self, model: M6RecModel, examples: Examples, **options: Any) -> Any:
-        """What the model answers to each example, without gradients."""
+        """Return the model's answer to each example, without gradients."""
+
+    def evaluate(self, outputs: Any, examples: Examples, data: TaskData) -> dict[str, float]:
+        """Measure answers; the class says by which figures.
+
+        Args:
+            outputs: of ``predict``, or one of ``baselines``.
+            examples: what they answer.
+            data: the examples'.
+
+        Raises:
+            ValueError: on no answers, or not one for each example.
+        """
+        if len(outputs) != len(examples) or not len(examples):
+            raise ValueError(
+                f"wanted an answer for each of {len(examples)} examples, got {len(outputs)}"
+            )
+        return self._figures(outputs, examples, data)
+
+    def baselines(self, train: Examples, examples: Examples, data: TaskData) -> Mapping[str, Any]:
+        """Return answers that need no model, by name, in the form of ``predict``'s.
+
+        Args:
+            train: examples to learn from.
+            examples: what is to be answered.
+            data: both examples'.
+
+        Raises:
+            ValueError: if there is nothing to learn from.
+        """
+        if not len(train):
+            raise ValueError(f"there are no examples of {self.name} to learn from")
+        return self._baselines(train, examples, data)
+
+    def choose(
+        self, model: M6RecModel, data: TaskData, prompts: PromptBuilder, limit: int
+    ) -> dict[str, Any]:
+        """Choose on at most ``limit`` validation examples what training leaves open.
+
+        Returns:
+            What was chosen, to be reported; by default nothing is.
+        """
+        return {}
 
     def settings(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON can hold them."""
+        """Return the constructor's arguments, as JSON can hold them."""
         return {}
+
+    @abstractmethod
+    def _examples(
+        self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
+    ) -> Examples:
+        """Build the examples of a part."""
+
+    @abstractmethod
+    def _figures(self, outputs: Any, examples: Examples, data: TaskData) -> dict[str, float]:
+        """Measure as many answers as there are examples, at least one."""
+
+    @abstractmethod
+    def _baselines(self, train: Examples, examples: Examples, data: TaskData) -> Mapping[str, Any]:
+        """Answer from at least one training example."""

@@ -1,8 +1,8 @@
 """A catalogue as a trie of titles: what may come next, so that a title that exists comes out.
 
-A language model that recommends by writing can name what nobody sells. A *trie* holds all titles as
-paths of tokens from one root; generation that only ever takes an edge of it ends in a title of the
-catalogue, and no title is out of reach (De Cao et al., *Autoregressive entity retrieval*, 2021,
+A language model that recommends by writing can name what does not exist. A *trie* holds all titles
+as paths of tokens from one root; generation that only takes its edges ends in a title of the
+catalogue, and can reach every title (De Cao et al., *Autoregressive entity retrieval*, 2021,
 section 3.2)::
 
     root ── The ── Fuller ── Range ── |end        "The Fuller Range"
@@ -103,7 +103,7 @@ class Naming:
     """What may be written in a turn that names an item: free text, one title, free text.
 
     A special token opens the title, and the trie's ``end`` closes it. This is the ``allowed`` of
-    ``nn.sampling.generate``: it is asked before each token.
+    ``nn.sampling.generate``: it is called before each token.
 
     Args:
         trie: the titles.

@@ -1,6 +1,6 @@
 """What is true in the bazaar, for judging what a model writes about it.
 
-Whether a reason that somebody gives is *true* cannot be told from data of people: nobody knows how
+Whether a given reason is *true* cannot be decided from data of users: they do not say how
 good the workmanship of a boot is. The simulator does. It drew for each item how good it is in each
 aspect, q from -1 to 1, for each shopper how much each aspect matters, c (adding up to 1), and
 words for each interest; and the aspect with the largest ``|c q|`` is what a review names

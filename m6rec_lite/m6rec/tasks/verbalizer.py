@@ -1,7 +1,7 @@
-"""What was known of a shown item, in words: the statistics that a click model reads as numbers.
+"""Statistics of a shown item in words, which a click model reads as numbers.
 
-M6-Rec verbalises statistics (Cui et al., 2022, section 3): a language model has no other entrance.
-The phrases lie in ``scoring.json``; a number is said by its level among the training rows, which
+M6-Rec verbalises statistics (Cui et al., 2022, section 3), since a language model reads text alone.
+The phrases lie in ``scoring.json``; a number is given by its level among the training rows, which
 needs one token and means the same in every column.
 """
 
@@ -24,21 +24,21 @@ from m6rec_lite.data.tables import DataError
 
 @cache
 def phrases() -> dict[str, Any]:
-    """``scoring.json``: ``levels``, ``groups`` of phrases, and what some of these read."""
+    """Return ``scoring.json``: ``levels``, ``groups`` of phrases, and what some of these read."""
     text = resources.files(__package__).joinpath("scoring.json").read_text(encoding="utf-8")
     return json.loads(text)
 
 
-class Telling(nn.Module):
-    """Says rows of ``recommenders.impressions.known_at`` in phrases.
+class StatisticsVerbalizer(nn.Module):
+    """Describes rows of ``recommenders.impressions.known_at`` in phrases.
 
-    It is a module so that the bounds of its levels are kept and saved with a model's weights.
+    It is a module so that the bounds of its levels are saved with a model's weights.
 
     Args:
-        groups: of phrases, in the order in which they are said.
+        groups: of phrases, in the order in which they appear.
 
     Attributes:
-        columns: that some phrase speaks of.
+        columns: that some phrase reads.
         reads: the groups of ``known_at`` that hold them.
         edges: ``(n_columns, n_levels - 1)`` float64: a number's level is how many of them are at
             most as high. NaN until ``fit``.
@@ -64,7 +64,7 @@ class Telling(nn.Module):
         self.register_buffer("edges", torch.full(shape, torch.nan, dtype=torch.float64))
 
     def fit(self, table: pd.DataFrame) -> None:
-        """Learn the bounds of the levels: 0 is a column's lowest value, the rest are quantiles."""
+        """Learn the bounds of the levels: 0 is a column's lowest value, others are quantiles."""
         edges = np.full(tuple(self.edges.shape), np.nan)
         for row, name in enumerate(self.columns):
             if name in table and table[name].dtype.kind in "fiub":
@@ -75,7 +75,7 @@ class Telling(nn.Module):
         self.edges.copy_(torch.from_numpy(edges))
 
     def examples(self) -> list[str]:
-        """Each phrase with each level in all of its places: words for a tokenizer to learn."""
+        """Return each phrase with each level in all of its fields, to train a tokenizer on."""
         return [
             phrase.format(**dict.fromkeys(_names(phrase), level))
             for phrase in self.phrases
@@ -83,13 +83,13 @@ class Telling(nn.Module):
         ]
 
     def tell(self, table: pd.DataFrame) -> list[str]:
-        """Each row's phrases, joined by commas; "" where there is nothing to say.
+        """Return each row's phrases, joined by commas; "" where there are none.
 
         Args:
             table: ``n`` rows of ``known_at``. What was a number in ``fit`` must be one.
 
         Raises:
-            DataError: if a column of numbers is there that was not in ``fit``, or the other way.
+            DataError: if a column has numbers here and had none in ``fit``, or the reverse.
         """
         edges, said = self.edges.cpu().numpy(), {}
         words = np.array(self.levels, dtype=object)
@@ -100,7 +100,7 @@ class Telling(nn.Module):
             if fitted != number:
                 raise DataError(
                     f"the feature {name!r} is {'' if number else 'not '}a number here, and was "
-                    f"{'' if fitted else 'not '}one when levels were learnt: build training "
+                    f"{'' if fitted else 'not '}one when levels were learned: build training "
                     "examples first (fit=True), from the same tables of the data set"
                 )
             if number:
@@ -121,5 +121,5 @@ class Telling(nn.Module):
 
 @cache
 def _names(phrase: str) -> tuple[str, ...]:
-    """The columns that a phrase speaks of."""
+    """The columns that a phrase reads."""
     return tuple(name for _, name, _, _ in string.Formatter().parse(phrase) if name)

@@ -1,9 +1,9 @@
-"""The items nearest to a person: exactly, or by an index that looks at some of them only.
+"""Nearest-neighbour search: exact, or by an approximate index.
 
-At serving, people and items are vectors of unit length and a recommendation is the items of the
-highest cosine (M6-Rec, Cui et al., 2022, section 3). Among thousands of items all cosines are a
-matrix product. Among millions an approximate index (``faiss``) gives most of the true neighbours in
-a fraction of the time; ``recall`` says how many.
+At serving, users and items are vectors of unit length, and the items of the highest cosine are
+recommended (M6-Rec, Cui et al., 2022, section 3). Among thousands of items all cosines are a matrix
+product. Among millions an approximate index (``faiss``) finds most of the true neighbours in a
+fraction of the time; ``recall`` measures how many.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from m6rec_lite.recommenders.ranking import top_k
 Method = Literal["exact", "ivf"]
 
 
-class Nearest:
-    """Finds the items nearest to people.
+class VectorIndex:
+    """Finds the items nearest to users.
 
     Args:
         items: ``(m, d)`` of unit length.
         method: ``exact``; or ``ivf``, a faiss index that sorts the items into cells around
-            centres (k-means) and looks into the ``probes`` cells nearest to a person.
-        cells: of ``ivf``; None is the square root of the number of items, which makes looking for
-            a cell as dear as looking into one.
-        probes: cells that are looked into.
+            centres (k-means) and searches the ``probes`` cells nearest to a user.
+        cells: of ``ivf``; None is the square root of the number of items, which makes finding a
+            cell as expensive as searching it.
+        probes: cells that are searched.
         seed: of the centres.
 
     Raises:
@@ -75,22 +75,22 @@ class Nearest:
         d = self.items.shape[1]
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, cells, faiss.METRIC_INNER_PRODUCT)
         index.cp.seed = seed
-        index.cp.min_points_per_centroid = 1  # it would warn of small catalogues
+        index.cp.min_points_per_centroid = 1  # no warning for small catalogues
         index.train(self.items)
         index.add(self.items)
         index.nprobe = min(probes, cells)
         return index
 
     def search(self, people: np.ndarray, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
-        """The ``k`` nearest items of each person, the nearest first.
+        """Return the ``k`` nearest items of each user, the nearest first.
 
         Args:
             people: ``(n, d)`` of unit length.
-            k: how many; at most all items come back.
+            k: how many; at most all items are returned.
 
         Returns:
-            ``(n, k)`` int64 places and ``(n, k)`` float32 cosines. Where an index found fewer, the
-            places are -1 and the cosines -inf.
+            ``(n, k)`` int64 indices and ``(n, k)`` float32 cosines. Where an index found fewer, the
+            indices are -1 and the cosines -inf.
 
         Raises:
             ValueError: if the vectors are not of the items' dimensions, or ``k`` is below 1.
@@ -109,8 +109,8 @@ class Nearest:
         return places.astype(np.int64), np.where(places < 0, -np.inf, cosines).astype(np.float32)
 
     def recall(self, people: np.ndarray, k: int = 10) -> float:
-        """Share of the true ``k`` nearest items that ``search`` finds, from 0 to 1."""
-        found, _ = self.search(people, k)
-        true, _ = Nearest(self.items).search(people, k)
-        shared = [len(set(a) & set(b)) for a, b in zip(found, true, strict=True)]
+        """Return the share of the true ``k`` nearest items that ``search`` finds, from 0 to 1."""
+        nearest, _ = self.search(people, k)
+        true, _ = VectorIndex(self.items).search(people, k)
+        shared = [len(set(a) & set(b)) for a, b in zip(nearest, true, strict=True)]
         return float(np.mean(shared)) / min(k, len(self.items))

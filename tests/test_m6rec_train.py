@@ -8,26 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from m6rec_lite.course import m6rec_tuning
-from m6rec_lite.course import train_m6rec as command
-from m6rec_lite.course.m6rec_tuning import NEGATIVES, Work, World, kinds_of, named_tasks
-from m6rec_lite.course.stages import Stages
-from m6rec_lite.course.train_m6rec import main, train
+from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.ctr.impressions import split_by_time
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.bazaar import generate
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecModel
+from m6rec_lite.m6rec import train as command
 from m6rec_lite.m6rec.settings import Pretraining
-from m6rec_lite.m6rec.tasks import Ranking, Scoring, Together
+from m6rec_lite.m6rec.stages import Stages
+from m6rec_lite.m6rec.tasks import MultiTaskModel, Ranking, Scoring
+from m6rec_lite.m6rec.train import TrainingRun, main
+from m6rec_lite.m6rec.tuning import TUNING, RunConfig, TuningData, kinds_of, named_tasks
 from m6rec_lite.training.signals import Interrupted
 
 PRETRAINING = {"steps": 40, "lines": 4, "vocab_size": 1500, "validations": 1}
-WORK = Work(
+CONFIG = RunConfig(
     Pretraining(**PRETRAINING), tune_steps=4, tune_tokens=500, rows=45, retrieval_epochs=1, limit=2
 )
 STAGES = ["tokens", "pretraining", "tuning", "retrieval", "zero-shot", "scoring", "explanation"]
@@ -39,9 +38,9 @@ def world() -> Dataset:
     return generate(users=120, items=100, seed=3)
 
 
-def run(out: Path, world: Dataset, work: Work = WORK, **more: Any) -> dict[str, Any]:
+def run(out: Path, world: Dataset, config: RunConfig = CONFIG) -> dict[str, Any]:
     given = {"datasets": [world], "device": "cpu", "command": "make it", "progress": False}
-    return train(work, out, **given | more)
+    return TrainingRun(config, out, **given).train()
 
 
 def broken(*_: Any, **__: Any) -> Any:
@@ -64,12 +63,12 @@ def finished(
             run(out, world)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(command, "pretrain", forbidden)
-        patched.setattr(command, "judge_scoring", broken)
+        patched.setattr(Scoring, "predict", broken)
         with pytest.raises(KeyboardInterrupt):
             run(out, world)
         assert list(json.loads((out / "stages.json").read_text())["done"]) == STAGES[:5]
     with pytest.MonkeyPatch.context() as patched:
-        for name in ("pretrain", "tune", "judge_retrieval"):
+        for name in ("pretrain", "tune", "evaluate_retriever"):
             patched.setattr(command, name, forbidden)
         return out, run(out, world)
 
@@ -91,10 +90,11 @@ def test_every_stage_is_done_once_and_found_something(
     assert 0.5 < found["scoring"]["auc of the oracle"] <= 1
     assert found["scoring"]["auc"] < found["scoring"]["auc of the oracle"]
     assert found["scoring"]["rows"] == 200
-    assert 0 < found["scoring"]["log_loss"] < 0.3  # clicks are few, and chances are mended
+    assert 0 < found["scoring"]["log_loss"] < 0.3  # clicks are few, and probabilities are corrected
     assert found["conversation"]["exists"] == 1.0  # its catalogue lets nothing else be named
-    for name in ("explanation", "query", "design"):
+    for name in STAGES[-4:]:
         assert found[name]["rows"] == 2
+    for name in STAGES[-6:]:
         assert found[name]["beside"], name
 
 
@@ -108,7 +108,7 @@ def test_all_of_it_is_written(finished: tuple[Path, dict[str, Any]], world: Data
     assert 0 < speed["median mfu"] < 1
     for name in ("curves.png", "tuning.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
-    row = pd.read_csv(out / "leaderboard" / "bazaar.csv").iloc[0]
+    row = Leaderboard(out / "leaderboard").frame("bazaar").iloc[0]
     assert row["model"] == "M6RecRetriever"
     assert row["split_hash"] == leave_one_out(world).hash
     assert row["ndcg@10"] == pytest.approx(found["retrieval"]["ndcg@10"])
@@ -123,7 +123,7 @@ def test_all_of_it_is_written(finished: tuple[Path, dict[str, Any]], world: Data
 
 def test_the_tuned_model_is_kept_with_its_heads(finished: tuple[Path, dict[str, Any]]) -> None:
     out, found = finished
-    both, tokenizer = Together.load(out / "model", kinds_of(found["tuning"]["tasks"]))
+    both, tokenizer = MultiTaskModel.load(out / "model", kinds_of(found["tuning"]["tasks"]))
     both.model.config.check_tokenizer(tokenizer)
     before = M6RecModel.from_pretrained(out / "pretraining" / "model")
     assert not torch.equal(both.model.embedding.weight, before.embedding.weight)
@@ -133,15 +133,14 @@ def test_started_again_nothing_is_done(
     finished: tuple[Path, dict[str, Any]], world: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, found = finished
-    for name in ("tokens", "pretrain", "tune", "judge_retrieval", "judge_likelihood",
-                 "judge_scoring", "judge_writing"):  # fmt: skip
+    for name in ("tokens", "pretrain", "tune", "evaluate_retriever", "evaluate_task"):
         monkeypatch.setattr(command, name, forbidden)
     assert run(out, world) == found
     with pytest.raises(ValueError, match=r"holds work of other settings \(beta: 0.25 there, 0.5"):
-        run(out, world, replace(WORK, beta=0.5))
+        run(out, world, replace(CONFIG, beta=0.5))
 
 
-def test_a_signal_is_told_and_the_stage_is_not_done(
+def test_a_signal_is_passed_on_and_the_stage_is_not_done(
     finished: tuple[Path, dict[str, Any]],
     world: Dataset,
     tmp_path: Path,
@@ -168,7 +167,7 @@ def test_a_signal_is_told_and_the_stage_is_not_done(
         (["--data", "no-such-set"], "no-such-set"),
     ],
 )
-def test_bad_words_are_told(
+def test_bad_arguments_are_reported(
     words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -177,7 +176,7 @@ def test_bad_words_are_told(
     assert said in capsys.readouterr().err
 
 
-def test_several_processes_are_told_what_to_do(
+def test_several_processes_are_refused_with_advice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
@@ -190,31 +189,35 @@ def test_several_processes_are_told_what_to_do(
 
 
 @pytest.fixture(scope="module")
-def small(world: Dataset, finished: tuple[Path, dict[str, Any]]) -> World:
-    return World(world, Tokenizer.load(finished[0] / "model"), rows=90)
+def small(world: Dataset, finished: tuple[Path, dict[str, Any]]) -> TuningData:
+    return TuningData.of(world, Tokenizer.load(finished[0] / "model"), 384)
 
 
-def test_clicks_are_the_earliest_and_mended_by_their_share(small: World) -> None:
+def bare(one: TuningData, name: str) -> TuningData:
+    """A dataset that has interactions and items alone."""
+    dataset = replace(one.data.dataset, name=name, impressions=None, reviews=None, queries=None,
+                      dialogues=None)  # fmt: skip
+    return one._replace(data=replace(one.data, dataset=dataset))
+
+
+def test_clicks_are_the_earliest_and_corrected_by_their_share(small: TuningData) -> None:
     torch.manual_seed(0)
     task = Scoring(96, events=3)
-    examples, about = small.examples(task)
-    train, _, _ = split_by_time(small.dataset.impressions)
+    examples = task.build_examples(*small, limit=90, fit=True)
+    train, _, _ = split_by_time(small.data.dataset.impressions)
     assert examples.about["timestamp"].max() <= train["timestamp"].max()
     clicks = int(examples.target.sum())
-    assert about["rows"] == len(examples) == clicks * (NEGATIVES + 1)
+    assert len(examples) == clicks * (task.negatives + 1)
     clicked = train["clicked"].to_numpy(dtype=bool)
-    odds = clicked.sum() / (~clicked).sum()
-    assert about["kept"] == pytest.approx(odds * NEGATIVES)  # learnt odds times it are the true
+    odds = clicked.sum() / (~clicked).sum()  # learned odds times the share are the true ones
+    assert task.negative_share == pytest.approx(odds * task.negatives)
 
 
-def test_sentences_to_rank_by_are_of_training_rows(small: World) -> None:
-    bare = replace(small.dataset, impressions=None, reviews=None, queries=None, dialogues=None)
-    other = replace(small, dataset=bare)
+def test_sentences_to_rank_by_are_of_training_rows(small: TuningData) -> None:
+    other = bare(small, "bazaar")
     assert other.kinds == ["design", "ranking"]
-    examples, about = other.examples(Ranking())
-    assert about == {"rows": len(examples)}
-    train = other.split.train
-    histories = train.histories()
+    examples = Ranking().build_examples(*other, limit=90)
+    histories = other.data.split.train.histories()
     last = {
         int(user): int(histories.item_ids[histories.items[end - 1]])
         for user, end in zip(histories.user_ids, histories.offsets[1:], strict=True)
@@ -224,22 +227,19 @@ def test_sentences_to_rank_by_are_of_training_rows(small: World) -> None:
     assert len(targets) == min(90, np.count_nonzero(histories.lengths >= 2))
 
 
-def test_tasks_of_several_data_sets_have_names_of_their_own(small: World) -> None:
-    bare = replace(small.dataset, name="ml-1m", impressions=None, reviews=None, queries=None,
-                   dialogues=None)  # fmt: skip
-    worlds = [small, replace(small, dataset=bare)]
-    names = named_tasks(worlds, 96)
+def test_tasks_of_several_datasets_have_names_of_their_own(small: TuningData) -> None:
+    names = named_tasks([small, bare(small, "ml-1m")], 96)
     assert "scoring bazaar" in names
     assert "ranking ml-1m" in names
     assert "scoring ml-1m" not in names
     assert kinds_of(list(names))["scoring bazaar"] is Scoring
-    assert World(replace(bare, name="bazaar(drift=0.5)"), small.tokenizer).tag == "bazaar-drift-0-5"
+    assert bare(small, "bazaar(drift=0.5)").tag == "bazaar-drift-0-5"
 
 
 def test_alpha_or_beta_may_be_nothing_but_not_both() -> None:
-    assert Work(Pretraining(), beta=0.0).tune_steps == m6rec_tuning.TUNING["nano"]["tune_steps"]
+    assert RunConfig(Pretraining(), beta=0.0).tune_steps == TUNING["nano"]["tune_steps"]
     with pytest.raises(ValueError, match="alpha or beta must be above 0"):
-        Work(Pretraining(), alpha=0.0, beta=0.0)
+        RunConfig(Pretraining(), alpha=0.0, beta=0.0)
 
 
 # Stages.

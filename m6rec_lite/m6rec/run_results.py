@@ -1,4 +1,4 @@
-"""What a whole run of M6-Rec came to: every figure in one file, the speed, and the model's card."""
+"""The results of a whole run of M6-Rec: all figures in one file, the speed, the model's card."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def write_results(
     """Write ``metrics.json``, ``throughput.json``, ``curves.png`` and ``model/README.md``.
 
     Args:
-        out: of the run.
-        found: by stage.
+        out: folder of the run.
+        found: the results of each stage.
         settings: of the pretraining.
-        command: what makes it again.
+        command: that repeats the run.
     """
     folder = out / "pretraining"
     report = read_report(folder)
@@ -60,7 +60,7 @@ def throughput(path: Path) -> dict[str, float]:
 
 
 def _card(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """The part of the card that tells of tuning and of what was measured."""
+    """The part of the card on tuning and on what was measured."""
     tuning = found["tuning"]
     yield "## Tuned on\n"
     yield "| task | rows |"
@@ -70,8 +70,8 @@ def _card(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield f"\nAll at once, in {in_words(tuning['seconds'] / 60)}.\n"
     yield "## Measured on test\n"
     yield (
-        "Retrieval is fitted from the pretrained model, and ranking by likelihood (zero-shot) asks "
-        "it as it was pretrained; all others ask the tuned one.\n"
+        "Retrieval is fitted from the pretrained model, and ranking by likelihood (zero-shot) uses "
+        "it as it was pretrained; all others use the tuned one.\n"
     )
     yield "| stage | figure | value |"
     yield "|---|---|---|"

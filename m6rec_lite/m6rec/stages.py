@@ -1,8 +1,8 @@
-"""Work in stages, each done once: killed at any moment and started again, it goes on.
+"""A run in stages, each done once: killed at any moment and started again, it continues.
 
-``stages.json`` says what the work is of and which stages are done, with what they found. It is
-written anew, whole, after each stage; a stage that was cut off is begun again, or goes on from what
-it has kept itself (training has checkpoints).
+``stages.json`` holds the settings of the run and the results of the stages that are done. It is
+written again, whole, after each stage; a stage that was cut off starts again, or continues from
+what it has saved itself (training has checkpoints).
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from m6rec_lite.course.files import locked
+from filelock import FileLock
+
 from m6rec_lite.data.files import write_text
 
 
 class Stages:
-    """The stages of one piece of work.
+    """The stages of a run.
 
     Args:
         path: of ``stages.json``.
-        of: what makes the work what it is, as JSON holds it.
-        say: told what is begun, done, and done before.
+        of: the settings of the run, as JSON holds them.
+        say: called with a line for each stage that starts, ends, or was done before.
 
     Raises:
-        ValueError: if the file is of other work, or damaged.
+        ValueError: if the file is of other settings, or damaged.
     """
 
     def __init__(
@@ -43,15 +44,15 @@ class Stages:
             return {}
         try:
             kept = json.loads(self.path.read_text(encoding="utf-8"))
-            theirs, done = dict(kept["of"]), dict(kept["done"])
+            settings, done = dict(kept["of"]), dict(kept["done"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{self.path} is damaged ({error!r}): delete it, and what is done is done again"
             ) from error
-        names = [n for n in {**theirs, **self.of} if theirs.get(n) != self.of.get(n)]
+        names = [n for n in {**settings, **self.of} if settings.get(n) != self.of.get(n)]
         if names:
             differ = "; ".join(
-                f"{n}: {theirs.get(n)!r} there, {self.of.get(n)!r} now" for n in names
+                f"{n}: {settings.get(n)!r} there, {self.of.get(n)!r} now" for n in names
             )
             raise ValueError(
                 f"{self.path.parent} holds work of other settings ({differ}): go on with those, "
@@ -64,10 +65,10 @@ class Stages:
 
         Args:
             name: of the stage.
-            work: what is to be done; gives what was found, as JSON holds it.
+            work: does it, and returns its results, as JSON holds them.
 
         Returns:
-            What was found, now or before.
+            Its results, of now or of before.
         """
         if name in self.done:
             self.say(f"{name}: done before")
@@ -75,8 +76,11 @@ class Stages:
         self.say(f"{name} ...")
         clock = time.perf_counter()
         found = _plain(dict(work()))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         seconds = round(time.perf_counter() - clock, 2)
-        with locked(self.path):  # another process may have added stages meanwhile
+        with FileLock(
+            self.path.with_name(f".{self.path.name}.lock")
+        ):  # another process may have added stages meanwhile
             self.done = {**self.done, **self._kept(), name: {"seconds": seconds, "found": found}}
             kept = {"of": self.of, "done": self.done}
             write_text(self.path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""The one model and its tasks, together: trained together, kept in one folder."""
+"""The model and its tasks as one module: trained together, saved in one folder."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
 
-#: By this name the pretraining objectives take part.
+#: The name of the pretraining objectives among the tasks.
 ADAPT = "adapt"
 #: The heads' files in a folder, beside the model's own.
 _HEADS, _TASKS = "tasks.safetensors", "tasks.json"
 
 
-class Together(nn.Module):
-    """The model and its tasks as one module, to be trained and kept together.
+class MultiTaskModel(nn.Module):
+    """The model and its tasks, to be trained and saved together.
 
     Args:
-        model: the one that all tasks ask.
+        model: that all tasks share.
         tasks: by any names but ``adapt``.
 
     Raises:
@@ -54,7 +54,7 @@ class Together(nn.Module):
         self.model, self.tasks = model, nn.ModuleDict(dict(tasks))
 
     def save(self, folder: str | Path, tokenizer: Tokenizer) -> Path:
-        """Write model, tokenizer and heads into a folder; ``load`` reads it."""
+        """Save model, tokenizer and heads into a folder; ``load`` reads it."""
         self.model.config.check_tokenizer(tokenizer)
         folder = save_model_files(Path(folder), self.model, tokenizer)
         heads = {key: value.contiguous() for key, value in self.tasks.state_dict().items()}
@@ -68,16 +68,17 @@ class Together(nn.Module):
     @classmethod
     def load(
         cls, folder: str | Path, kinds: Mapping[str, type[Task]], *, size: int | None = None
-    ) -> tuple[Together, Tokenizer]:
-        """Read what ``save`` wrote.
+    ) -> tuple[MultiTaskModel, Tokenizer]:
+        """Load what ``save`` wrote.
 
         Args:
             folder: of the checkpoint.
             kinds: the class of each task in it, by its name there.
-            size: the ``hidden_size`` that is wanted; None takes what is there.
+            size: the expected ``hidden_size``; None accepts any.
 
         Raises:
-            ModelError: if the folder is none of these, lacks a class, or is of another size.
+            ModelError: if the folder is damaged or of another kind, a class is missing, or the
+                size is another.
         """
         folder = check_folder(Path(folder))
         if not (folder / _TASKS).is_file() or not (folder / _HEADS).is_file():

@@ -1,9 +1,9 @@
-"""Who writes: M6-Rec by its tokens, or any causal language model by plain text.
+"""Text generation for a task: by M6-Rec from its tokens, by any causal model from plain text.
 
-``nn.sampling`` asks a model for one thing, ``step``: read these tokens, and say what comes next.
-Here are the two that answer for a task. ``PrefixWriter`` hands M6-Rec the known region at once, so
-that it sees itself both ways, and what is written token after token, with a cache.
-``PlainWriter`` tells a model that knows nothing of our tokens the same rows in lines of text.
+``nn.sampling`` needs one method of a model, ``step``: read these tokens, and score the next one.
+``PrefixGenerator`` passes M6-Rec the known region at once, so that it attends to itself both ways,
+and the written region token by token, with a cache. ``CausalGenerator`` gives the same rows, as
+lines of text, to a model with another tokenizer.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from m6rec_lite.nn.cache import KeyValueCache
 
 
 def read_document(tokenizer: Tokenizer, ids: Sequence[int] | np.ndarray) -> Document:
-    """The document whose tokens these are: a piece at each special token (``encode_document``).
+    """Decode tokens to a document: a piece for each special token (``encode_document``).
 
-    Pieces that went on with the one before are one with it: tokens do not tell them apart.
+    A piece that continued the one before is joined to it: tokens do not distinguish them.
     """
     pieces: list[tuple[str | None, list[int]]] = []
     for token in map(int, ids):
@@ -40,7 +40,7 @@ def read_document(tokenizer: Tokenizer, ids: Sequence[int] | np.ndarray) -> Docu
 
 
 def plain_text(document: Document) -> str:
-    """A document for a reader who knows none of our tokens: a line a piece, ``___`` for a blank."""
+    """Return a document without special tokens: a line for each piece, ``___`` for a blank."""
     lines: list[str] = []
     for name, text in document.pieces:
         if name == "[MASK]" and lines:
@@ -52,26 +52,30 @@ def plain_text(document: Document) -> str:
     return "\n".join(lines)
 
 
-class Writer(nn.Module, ABC):
-    """A model that goes on from the rows of a task.
+class TextGenerator(nn.Module, ABC):
+    """A model that continues the rows of a task.
 
     Attributes:
+        model: that is read.
+        tokenizer: of the rows.
         stop: tokens that end a text.
     """
 
+    model: M6RecModel | CausalLM
+    tokenizer: Tokenizer
     stop: tuple[int, ...]
 
     @abstractmethod
     def prompt(self, known: np.ndarray, begun: np.ndarray) -> list[int]:
-        """What it reads: a known region, and how the written one begins (``[BOS]`` at least)."""
+        """Return the prompt: a known region and the begun part of the written one."""
 
     @abstractmethod
     def ending(self, rest: np.ndarray) -> list[int]:
-        """The tokens of the rest of a written region, its ``[EOS]`` included."""
+        """Return the tokens of the rest of a written region, its ``[EOS]`` included."""
 
     @abstractmethod
     def document(self, ids: Sequence[int]) -> Document:
-        """What was written, without the token that ended it."""
+        """Return what was written, without the token that ended it."""
 
     @abstractmethod
     def step(
@@ -83,25 +87,25 @@ class Writer(nn.Module, ABC):
         positions: Tensor | None = None,
         last: bool = True,
     ) -> Tensor:
-        """Read on and say what comes next; see ``nn.decoding.Step``."""
+        """Read tokens and score the next one; see ``nn.decoding.Step``."""
 
     @abstractmethod
     def new_cache(self) -> Any:
-        """An empty cache."""
+        """Return an empty cache."""
 
     @property
-    @abstractmethod
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The model's device."""
+        return self.model.device
 
     @property
     @abstractmethod
     def context(self) -> int | None:
-        """Tokens that can be read at most; None if there is no such bound."""
+        """Tokens that can be read at most; None if there is no limit."""
 
 
-class PrefixWriter(Writer):
-    """M6-Rec as a writer.
+class PrefixGenerator(TextGenerator):
+    """M6-Rec as a generator.
 
     Args:
         model: the one model.
@@ -118,15 +122,15 @@ class PrefixWriter(Writer):
         self.stop = (tokenizer.id("[EOS]"),)
 
     def prompt(self, known: np.ndarray, begun: np.ndarray) -> list[int]:
-        """Both, one after the other."""
+        """Return both, one after the other."""
         return [*known.tolist(), *begun.tolist()]
 
     def ending(self, rest: np.ndarray) -> list[int]:
-        """As it is."""
+        """Return it unchanged."""
         return rest.tolist()
 
     def document(self, ids: Sequence[int]) -> Document:
-        """A piece at each special token."""
+        """Return a piece for each special token."""
         ids = ids[:-1] if len(ids) and ids[-1] in self.stop else ids
         return read_document(self.tokenizer, ids)
 
@@ -147,82 +151,85 @@ class PrefixWriter(Writer):
         return self.model.get_output_embeddings()(hidden[:, -1] if last else hidden)
 
     def new_cache(self) -> KeyValueCache:
-        """An empty cache."""
+        """Return an empty cache."""
         return KeyValueCache()
 
     @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.model.get_output_embeddings().weight.device
-
-    @property
     def context(self) -> int | None:
-        """Learned positions end somewhere; rotary ones do not."""
+        """The number of learned positions; None for rotary ones."""
         config = self.model.config
         return config.max_position_embeddings if config.positions == "learned" else None
 
 
-class PlainWriter(Writer):
-    """Any causal language model as a writer of the same tasks, by their text.
+class CausalGenerator(TextGenerator):
+    """Any causal language model as a generator for the same tasks, from their text.
 
     Each piece of a known region becomes a line; what is written ends with its line.
 
     Args:
         model: such as ``CausalLM.from_pretrained(name)``.
-        theirs: its tokenizer (``language.hub.load_tokenizer(name)``).
-        tokenizer: ours, that the examples were made with.
+        model_tokenizer: its tokenizer (``language.hub.load_tokenizer(name)``).
+        tokenizer: of the examples.
     """
 
-    def __init__(self, model: CausalLM, theirs: Any, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: CausalLM, model_tokenizer: Any, tokenizer: Tokenizer) -> None:
         super().__init__()
-        self.model, self.theirs, self.tokenizer = model, theirs, tokenizer
+        self.model, self.model_tokenizer, self.tokenizer = model, model_tokenizer, tokenizer
         self._newline = self._encode("a\n")[len(self._encode("a")) :]
-        ends = {theirs.eos_token_id, *self._newline[:1]} - {None}
+        ends = {model_tokenizer.eos_token_id, *self._newline[:1]} - {None}
         self.stop = tuple(sorted(ends))
         if not self.stop:
             raise ValueError("the model's tokenizer has no token for the end of a text or a line")
 
     def _encode(self, text: str) -> list[int]:
-        return list(self.theirs(text, add_special_tokens=False)["input_ids"])
+        return list(self.model_tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prompt(self, known: np.ndarray, begun: np.ndarray) -> list[int]:
-        """The known region in lines, and the line that was begun."""
+        """Return the known region in lines, and the line that was begun."""
         lines = (plain_text(read_document(self.tokenizer, part)) for part in (known, begun))
         before, line = lines
-        ids = list(self.theirs(f"{before}\n{line}")["input_ids"])
+        ids = list(self.model_tokenizer(f"{before}\n{line}")["input_ids"])
         return ids or [self.stop[0]]
 
     def ending(self, rest: np.ndarray) -> list[int]:
-        """The rest of the line, and its end."""
+        """Return the rest of the line, and its end."""
         text = plain_text(read_document(self.tokenizer, rest[:-1])).replace("\n", " ")
-        end = self._newline[:1] or [self.theirs.eos_token_id]
+        end = self._newline[:1] or [self.model_tokenizer.eos_token_id]
         return [*self._encode(text), *end]
 
     def document(self, ids: Sequence[int]) -> Document:
-        """One piece: the line."""
-        text = self.theirs.decode([i for i in ids if i not in self.stop], skip_special_tokens=True)
+        """Return one piece, the line."""
+        text = self.model_tokenizer.decode(
+            [i for i in ids if i not in self.stop], skip_special_tokens=True
+        )
         piece: Piece = (None, text.split("\n")[0])
         return Document((piece,))
 
     def step(self, ids: Tensor, cache: Any, **options: Any) -> Tensor:
-        """The model's own."""
+        """See the model's."""
         return self.model.step(ids, cache, **options)
 
     def new_cache(self) -> Any:
-        """The model's own."""
+        """See the model's."""
         return self.model.new_cache()
 
     @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return self.model.device
-
-    @property
     def context(self) -> int | None:
-        """What the model says."""
+        """See the model's."""
         return self.model.context
 
 
-def writer_of(model: M6RecModel | Writer, tokenizer: Tokenizer) -> Writer:
-    """A writer, whatever is given."""
-    return model if isinstance(model, Writer) else PrefixWriter(model, tokenizer)
+def as_generator(model: M6RecModel | TextGenerator, tokenizer: Tokenizer | None) -> TextGenerator:
+    """Return the model itself if it is a generator, or M6-Rec as one.
+
+    Raises:
+        ValueError: if M6-Rec comes without a tokenizer.
+    """
+    if isinstance(model, TextGenerator):
+        return model
+    if tokenizer is None:
+        raise ValueError(
+            "these examples have no tokenizer, and M6-Rec reads and writes tokens: build them with "
+            "a PromptBuilder, or give Examples(…, tokenizer=)"
+        )
+    return PrefixGenerator(model, tokenizer)

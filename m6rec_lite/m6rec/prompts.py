@@ -1,9 +1,9 @@
-"""Texts in the two regions of a row: what is known, and what is written.
+"""Prompts: the two regions of a row, what is known and what is written, as tokens.
 
     [BOS'] [USER]A woman, 25 to 34 … [EVENT]clicked … [EOS'] [BOS] a product named … [EOS]
 
-Every task of M6-Rec is such a row. The known region is read both ways; the written one is read, or
-generated, from left to right (``model``).
+Every task of M6-Rec is such a row. The known region attends to itself both ways; the written one is
+read, or generated, from left to right (``model``).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from m6rec_lite.language.text.document import Document, encode_documents
 from m6rec_lite.language.text.tokenizer import Tokenizer
 
 
-class Framing:
-    """What turns people, items and sentences into regions of tokens.
+class PromptBuilder:
+    """Builds regions of tokens from users, items and sentences.
 
     Args:
-        text: puts people and items into words.
+        text: describes users and items in words.
         tokenizer: the model's.
         max_tokens: of a whole row, both regions together, such as the model's
             ``max_position_embeddings``.
@@ -38,20 +38,20 @@ class Framing:
         self.text, self.tokenizer, self.max_tokens = text, tokenizer, max_tokens
 
     def known(self, documents: Iterable[Document]) -> list[np.ndarray]:
-        """``[BOS'] … [EOS']`` around each document: ``(tokens,)`` int32 each."""
+        """Encode documents as known regions, ``[BOS'] … [EOS']``: ``(tokens,)`` int32 each."""
         wrapped = (document.wrapped("[BOS']", "[EOS']") for document in documents)
         return encode_documents(self.tokenizer, wrapped)
 
     def written(self, documents: Iterable[Document], *, open: bool = False) -> list[np.ndarray]:
-        """``[BOS] … [EOS]`` around each document; ``open`` leaves ``[EOS]`` out, to be gone on."""
+        """Encode documents as written regions, ``[BOS] … [EOS]``; ``open`` leaves ``[EOS]`` out."""
         wrapped = (document.wrapped("[BOS]", None if open else "[EOS]") for document in documents)
         return encode_documents(self.tokenizer, wrapped)
 
     def people(self, histories: Histories, *, room: int = 0) -> list[np.ndarray]:
-        """Each row of histories as a known region: who it is, and the latest events that fit.
+        """Encode histories as known regions: the user, and the latest events that fit.
 
         Args:
-            histories: ``n`` rows; one without events is told by its user alone.
+            histories: ``n`` rows; of one without events only the user is described.
             room: tokens to leave free for the written region.
 
         Raises:
@@ -61,7 +61,7 @@ class Framing:
         if limit < 1:
             raise ValueError(
                 f"a written region of {room} tokens leaves no room for the user in "
-                f"max_tokens={self.max_tokens}: allow more, or say less of the item"
+                f"max_tokens={self.max_tokens}: allow more, or describe the item in fewer parts"
             )
         return self.known(
             self.text.documents(histories, tokenizer=self.tokenizer, max_tokens=limit)
@@ -70,11 +70,11 @@ class Framing:
     def items(
         self, item_ids: Sequence[Id] | np.ndarray, *, parts: Sequence[str] | None = None
     ) -> list[np.ndarray]:
-        """Each item as a written region: ``[BOS] [ITEM] a product named … [EOS]``.
+        """Encode items as written regions: ``[BOS] [ITEM] a product named … [EOS]``.
 
         Args:
-            item_ids: ``(n,)``; of an item without text its kind alone is said.
-            parts: what is said, of ``behaviour.ALL_PARTS``; by default what events say.
+            item_ids: ``(n,)``; of an item without text only its kind is given.
+            parts: of the text, of ``behaviour.ALL_PARTS``; by default those of events.
 
         Raises:
             DataError: if there is no such item.

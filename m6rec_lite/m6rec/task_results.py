@@ -1,0 +1,100 @@
+"""What a pretrained and tuned M6-Rec reaches on a dataset, task by task."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from m6rec_lite.data.files import write_text
+from m6rec_lite.evaluation import Cost, compare, evaluate, fit_and_evaluate
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.retriever import M6RecRetriever
+from m6rec_lite.m6rec.tasks import Task
+from m6rec_lite.m6rec.tasks.full_ranking import ranking_figures
+from m6rec_lite.m6rec.tuning import TuningData
+from m6rec_lite.recommenders import Bigram
+
+
+def evaluate_task(
+    task: Task, model: M6RecModel, one: TuningData, *, limit: int, rows: int
+) -> dict[str, Any]:
+    """Measure a task on test examples, beside answers that need no model.
+
+    Args:
+        task: tuned, or one that needs no tuning.
+        model: answers.
+        one: the dataset.
+        limit: test examples at most, times the task's ``test_factor``.
+        rows: training examples at most, for the baselines.
+
+    Returns:
+        ``rows``, what was chosen on validation, the task's figures, and ``beside`` those of each
+        baseline.
+    """
+    data, prompts = one
+    examples = task.build_examples(data, prompts, "test", limit=limit * task.test_factor)
+    if not len(examples):
+        return {"rows": 0}
+    chosen = task.choose(model, data, prompts, max(1, limit // 4))
+    figures = task.evaluate(task.predict(model, examples), examples, data)
+    train = task.build_examples(data, prompts, limit=rows)
+    beside = {
+        name: task.evaluate(outputs, examples, data)
+        for name, outputs in task.baselines(train, examples, data).items()
+    }
+    return {"rows": len(examples)} | chosen | figures | {"beside": beside}
+
+
+def evaluate_retriever(
+    one: TuningData,
+    folder: Path,
+    out: Path,
+    *,
+    variant: str,
+    command: str,
+    scale: str,
+    epochs: int,
+    device: str | None,
+    progress: bool,
+) -> dict[str, float]:
+    """Fit the retriever from the pretrained folder, evaluate it, and write its leaderboard row.
+
+    Args:
+        one: the dataset.
+        folder: of the pretrained model.
+        out: of the run: checkpoints and ``leaderboard/`` are written there.
+        variant: its name in the leaderboard; and so on.
+        epochs: at most; it stops on validation.
+
+    Returns:
+        Its figures on test, and the bigram's on the same questions.
+    """
+    data, seed = one.data, one.data.seed
+    model = M6RecRetriever(model=str(folder), epochs=epochs, seed=seed, device=device)
+    model.fit(
+        data.split.train,
+        validation=data.split.validation,
+        items=data.dataset.items,
+        checkpoint=out / "retrieval" / one.tag,
+        progress=progress,
+    )
+    cost = Cost(float(sum(model.history["seconds"])), math.nan)
+    report = evaluate(model, data.split, fit_cost=cost, oracle=data.oracle, progress=progress)
+    row = report.to_row(scale=scale, seed=seed, command=command) | {"variant": variant}
+    table = pd.DataFrame([row]).to_csv(index=False, float_format="%.12g")
+    path = out / "leaderboard" / f"{report.dataset.replace('/', '-')}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, table)
+    bigram = fit_and_evaluate(Bigram(), data.split, progress=False)
+    difference = compare(report, bigram)
+    return ranking_figures(report) | {
+        "epochs": len(model.history),
+        "seconds": cost.seconds,
+        "bigram ndcg@10": bigram["ndcg@10"],
+        "ndcg@10 - bigram": difference.mean_difference,
+        "ndcg@10 - bigram, low": difference.low,
+        "ndcg@10 - bigram, high": difference.high,
+    }

@@ -1,0 +1,279 @@
+"""M6-Rec from a dataset to an evaluated model, by one command.
+
+    make train-m6rec SIZE=nano DATA=bazaar
+    python -m m6rec_lite.m6rec.train --size small --data bazaar+ml-1m
+
+prepares the tokens, pretrains, tunes on every task that the datasets' tables allow, and evaluates:
+retrieval under the default protocol, clicks, ranking by likelihood, and generated text. Results go
+to ``runs/m6rec/<size>-<data>/``: ``model/`` (the tuned model, its heads, its card),
+``metrics.json`` (every figure), ``throughput.json``, ``curves.png``, ``tuning.png``,
+``leaderboard/``, and ``pretraining/``, the run of ``m6rec.pretraining``. Killed at any moment and
+started again, it continues: a stage that is done is not done again (``stages.json``), training
+continues from its checkpoint.
+
+On several devices, pretrain under ``accelerate launch`` into that ``pretraining/`` first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from m6rec_lite.data import Dataset, load_dataset
+from m6rec_lite.data.files import new_file
+from m6rec_lite.data.run_config import check_run_config
+from m6rec_lite.language.models.model_folder import ModelError
+from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.m6rec.batches import PretrainingBatches
+from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.pretraining import pretrain
+from m6rec_lite.m6rec.run_folder import read_report, tokens
+from m6rec_lite.m6rec.run_results import write_results
+from m6rec_lite.m6rec.settings import Pretraining
+from m6rec_lite.m6rec.stages import Stages
+from m6rec_lite.m6rec.task_results import evaluate_retriever, evaluate_task
+from m6rec_lite.m6rec.tasks import MultiTaskModel, Ranking
+from m6rec_lite.m6rec.token_file import TokenFile, TokenFileError
+from m6rec_lite.m6rec.tuning import RunConfig, TuningData, kinds_of, tune
+from m6rec_lite.training import CheckpointError, DiskFullError, OutOfMemoryError
+from m6rec_lite.training.locks import run_lock
+from m6rec_lite.training.plots import png
+
+#: Tokens of a task's row, where the model did not read more in pretraining: rotary positions have
+#: no end, and shorter rows cost no more for it.
+LONGEST = 384
+
+#: The same for rows whose likelihood the pretrained model gives.
+SHORTEST = 192
+
+
+class TrainingRun:
+    """One run of the command: its folder, its stages, and what they share.
+
+    Args:
+        config: of the run.
+        out: its folder.
+        datasets: instead of loading those named in ``config.pretraining.data``.
+        device: see ``training.devices``; and so on, see ``m6rec.pretraining.pretrain``.
+        command: that repeats the run, for the cards.
+        progress: show bars, and print a line for each stage.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        out: Path,
+        *,
+        datasets: Sequence[Dataset] | None = None,
+        device: str | None = None,
+        precision: str = "auto",
+        compiled: bool = False,
+        recompute: bool = False,
+        command: str = "",
+        progress: bool = True,
+    ) -> None:
+        self.config, self.out, self.folder = config, out, out / "pretraining"
+        self.settings, self.command, self.progress = config.pretraining, command, progress
+        self.training = {"device": device, "precision": precision, "progress": progress}
+        self.memory = {"compiled": compiled, "recompute": recompute}
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._datasets: list[Dataset] = list(datasets or ())
+        self._models: dict[str, Any] = {}
+
+    @property
+    def context(self) -> int:
+        """Tokens that the size reads in pretraining."""
+        return shape_of(self.settings.size)["max_position_embeddings"]
+
+    def datasets(self) -> list[Dataset]:
+        """The datasets, loaded when they are first needed."""
+        if not self._datasets:
+            self._datasets += [load_dataset(name) for name in self.settings.names]
+        return self._datasets
+
+    def sets(self, longest: int) -> list[TuningData]:
+        """The datasets as the tasks read them, in rows of at most this many tokens."""
+        tokenizer = Tokenizer.load(self.folder / "model")
+        size = max(longest, self.context)
+        seed = self.settings.seed
+        sets = [TuningData.of(one, tokenizer, size, seed) for one in self.datasets()]
+        if len({one.tag for one in sets}) < len(sets):
+            raise ValueError(f"{self.settings.data} names a data set twice: name each once")
+        return sets
+
+    def prepare(self) -> dict[str, Any]:
+        """Write the tokens to learn from and those held out."""
+        check_run_config(self.folder / "run.json", asdict(self.settings))
+        _, train, held_out = tokens(self.settings, self.folder, self.datasets, self.progress)
+        return {"tokens": len(train.tokens), "held out": len(held_out.tokens)}
+
+    def pretrain(self) -> dict[str, Any]:
+        """Pretrain, unless ``m6rec.pretraining`` has done so into this folder."""
+        if not (self.folder / "report.json").is_file():
+            more = self.training | self.memory
+            pretrain(self.settings, self.folder, command=self.command, **more)
+        report = read_report(self.folder)
+        return {key: report[key] for key in ("parameters", "seconds", "device", "held out")}
+
+    def tune(self, sets: Sequence[TuningData]) -> dict[str, Any]:
+        """Tune on all tasks, and save model and heads."""
+        tokenizer, objectives = sets[0].prompts.tokenizer, self.settings.weights
+        parts = self.settings.objectives(tokenizer)
+        shape = {"batch_size": self.settings.lines, "seq_len": self.context}
+        train, held_out = (
+            PretrainingBatches(
+                TokenFile(self.folder / "tokens" / part, tokenizer), parts, tokenizer, **shape
+            )
+            for part in ("train", "held-out")
+        )
+        both, history, about = tune(
+            M6RecModel.from_pretrained(self.folder / "model"),
+            sets,
+            (train, held_out),
+            objectives,
+            self.config,
+            checkpoint=self.out / "tuning",
+            **self.training,
+        )
+        both.save(self.out / "model", tokenizer)
+        names = [*about, "infilling nats", "sentence nats"]
+        picture = png({n: history[n] for n in names if n in history.records[0]})
+        if picture is not None:
+            with new_file(self.out / "tuning.png") as file:
+                file.write(picture)
+        return {"tasks": about, "seconds": sum(history["seconds"]), "records": history.records}
+
+    def pretrained(self) -> M6RecModel:
+        """The model as it was pretrained."""
+        if "pretrained" not in self._models:
+            model = M6RecModel.from_pretrained(self.folder / "model")
+            self._models["pretrained"] = model.to(self.device).eval()
+        return self._models["pretrained"]
+
+    def tuned(self, names: Sequence[str]) -> MultiTaskModel:
+        """The tuned model with the heads of these tasks."""
+        if "tuned" not in self._models:
+            both, _ = MultiTaskModel.load(self.out / "model", kinds_of(names))
+            self._models["tuned"] = both.to(self.device)
+        return self._models["tuned"]
+
+    def retrieve(self, one: TuningData) -> dict[str, Any]:
+        """Fit the retriever from the pretrained model, and evaluate it."""
+        return evaluate_retriever(
+            one,
+            self.folder / "model",
+            self.out,
+            variant=f"pretrained {self.settings.size} on {self.settings.data}",
+            command=self.command,
+            scale="laptop" if self.device == "cpu" else "gpu",
+            epochs=self.config.retrieval_epochs,
+            device=self.training["device"],
+            progress=self.progress,
+        )
+
+    def rank_zero_shot(self, one: TuningData) -> dict[str, Any]:
+        """Evaluate ranking by likelihood with the pretrained model."""
+        limits = {"limit": self.config.limit, "rows": self.config.rows}
+        return evaluate_task(Ranking(), self.pretrained(), one, **limits)
+
+    def evaluate(self, one: TuningData, name: str, names: Sequence[str]) -> dict[str, Any]:
+        """Evaluate a tuned task."""
+        both = self.tuned(names)
+        limits = {"limit": self.config.limit, "rows": self.config.rows}
+        return evaluate_task(both.tasks[name], both.model, one, **limits)
+
+    def train(self) -> dict[str, Any]:
+        """Run all stages that are not done yet.
+
+        Returns:
+            The results of each stage, by its name.
+
+        Raises:
+            CheckpointError: if another run is using the folder.
+            Interrupted: if a signal ended the training of a stage; start it again to continue.
+            ValueError: if the folder holds a run of other settings.
+        """
+        say = print if self.progress else lambda line: None
+        stages = Stages(self.out / "stages.json", asdict(self.config), say)
+        found = {"tokens": stages.run("tokens", self.prepare)}
+        found["pretraining"] = stages.run("pretraining", self.pretrain)
+        sets, short = self.sets(LONGEST), self.sets(SHORTEST)
+        found["tuning"] = stages.run("tuning", partial(self.tune, sets))
+        names = list(found["tuning"]["tasks"])
+        for one, brief in zip(sets, short, strict=True):
+            tail = "" if len(sets) == 1 else f" {one.tag}"
+            work = {"retrieval": partial(self.retrieve, one)}
+            work["zero-shot"] = partial(self.rank_zero_shot, brief)
+            work |= {kind: partial(self.evaluate, one, kind + tail, names) for kind in one.kinds}
+            for kind, do in work.items():
+                found[kind + tail] = stages.run(kind + tail, do)
+        write_results(self.out, found, self.settings, self.command)
+        return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; see the module. Returns 0; exits with 2 on bad input, 130 or 143 on a signal."""
+    parser = argparse.ArgumentParser(
+        prog="python -m m6rec_lite.m6rec.train", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--size", default="nano", help=SIZE_HELP)
+    parser.add_argument("--data", default="bazaar", help="names or folders, joined by +")
+    parser.add_argument("--out", type=Path, help="default: runs/m6rec/<size>-<data>")
+    for name in ("steps", "lines", "accumulate", "vocab_size", "seed"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="of the pretraining")
+    parser.add_argument("--lr", type=float, help="of the pretraining")
+    for name in ("tune_steps", "tune_tokens", "rows", "retrieval_epochs", "limit"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="see RunConfig")
+    for name in ("alpha", "beta", "tune_lr"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, help="see RunConfig")
+    parser.add_argument("--device")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--recompute", action="store_true")
+    parser.add_argument("--quiet", action="store_true")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    given = vars(parser.parse_args(words))
+    kept = {name: value for name, value in given.items() if value is not None}
+    folder = re.sub(r"[^\w.+-]+", "-", f"{given['size']}-{given['data']}").strip("-")
+    out = given["out"] or Path("runs") / "m6rec" / folder
+    try:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ValueError(
+                "this runs in one process. Under accelerate launch run -m m6rec_lite.m6rec."
+                f"pretraining --out {out / 'pretraining'} with the same size and data, then this"
+            )
+        own = {n: kept[n] for n in Pretraining.__dataclass_fields__ if n in kept}
+        more = {n: kept[n] for n in RunConfig.__dataclass_fields__ if n in kept}
+        with run_lock(out):
+            run = TrainingRun(
+                RunConfig(Pretraining(**own), **more),
+                out,
+                device=given["device"],
+                precision=given["precision"],
+                compiled=given["compile"],
+                recompute=given["recompute"],
+                command=f"{parser.prog} {shlex.join(words)}".strip(),
+                progress=not given["quiet"],
+            )
+            run.train()
+    except (
+        CheckpointError, DiskFullError, ModelError, OutOfMemoryError, TokenFileError, ValueError,
+    ) as error:  # fmt: skip
+        parser.exit(2, f"{parser.prog}: {error}\n")
+    print(f"written to {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

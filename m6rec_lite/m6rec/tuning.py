@@ -1,0 +1,196 @@
+"""Multi-task tuning: one pretrained model, all tasks that the datasets allow, at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from m6rec_lite.data import Dataset
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.m6rec.batches import PretrainingBatches
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.objective import PretrainingLoss, judge
+from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.settings import Pretraining
+from m6rec_lite.m6rec.tasks import (
+    TASKS,
+    MultiTaskModel,
+    Task,
+    TaskBatches,
+    TaskData,
+    Weights,
+    train_jointly,
+)
+from m6rec_lite.m6rec.tasks.multitask import ADAPT
+from m6rec_lite.training import Callback, History
+
+#: Steps and rate of tuning, tokens of a task's batch, epochs of the retriever, by size.
+TUNING: dict[str, dict[str, Any]] = {
+    "nano": {"tune_steps": 200, "tune_lr": 1e-3, "tune_tokens": 2048, "retrieval_epochs": 10},
+    "tiny": {"tune_steps": 2000, "tune_lr": 7e-4, "tune_tokens": 4096, "retrieval_epochs": 20},
+    "small": {"tune_steps": 4000, "tune_lr": 3e-4, "tune_tokens": 8192, "retrieval_epochs": 40},
+    "base": {"tune_steps": 8000, "tune_lr": 1e-4, "tune_tokens": 16384, "retrieval_epochs": 40},
+}
+#: Test examples of each task, by size.
+QUESTIONS = {"nano": 40, "tiny": 100, "small": 300, "base": 300}
+#: The tasks that are tuned, and their settings; ranking only where there are no impressions.
+#: Retrieval is not among them: the retriever is a model of its own (``recommender``).
+TUNED: dict[str, dict[str, Any]] = {
+    "scoring": {"events": 3},
+    "explanation": {},
+    "query": {},
+    "conversation": {},
+    "design": {},
+    "ranking": {},
+}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What fixes a whole run; ``None`` takes the value of ``TUNING`` for the size.
+
+    Attributes:
+        pretraining: settings of that part; its seed is the seed of all others.
+        alpha: weight of ``L_multi-task`` in tuning.
+        beta: weight of ``L_adapt``, the pretraining objectives on the same texts.
+        tune_steps: of the optimizer.
+        tune_lr: highest rate of tuning.
+        tune_tokens: of a task's batch.
+        rows: training examples of a task, at most.
+        retrieval_epochs: at most.
+        limit: test examples of each task that answers slowly; a hundred times as many clicks.
+    """
+
+    pretraining: Pretraining
+    alpha: float = 1.0
+    beta: float = 0.25
+    tune_steps: int | None = None
+    tune_lr: float | None = None
+    tune_tokens: int | None = None
+    rows: int = 20_000
+    retrieval_epochs: int | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        size = self.pretraining.size
+        for name, value in (TUNING[size] | {"limit": QUESTIONS[size]}).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        counts = ("tune_steps", "tune_tokens", "rows", "retrieval_epochs", "limit")
+        if min(getattr(self, name) for name in counts) < 1:
+            raise ValueError(f"{', '.join(counts)} must be at least 1, got {self}")
+        if not self.alpha + self.beta > 0 or min(self.alpha, self.beta) < 0:
+            raise ValueError(
+                f"alpha or beta must be above 0, and none below, got {self.alpha!r}, {self.beta!r}"
+            )
+
+
+class TuningData(NamedTuple):
+    """A dataset of a run, and the prompts that describe it to the model."""
+
+    data: TaskData
+    prompts: PromptBuilder
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, tokenizer: Tokenizer, max_tokens: int, seed: int = 0
+    ) -> TuningData:
+        """Return a dataset split by leave-one-out, for rows of at most ``max_tokens``."""
+        prompts = PromptBuilder(BehaviourText(dataset), tokenizer, max_tokens)
+        return cls(TaskData.of(dataset, seed=seed), prompts)
+
+    @property
+    def tag(self) -> str:
+        """The dataset's name as files and modules may have it."""
+        return re.sub(r"[^\w-]+", "-", self.data.dataset.name).strip("-")
+
+    @property
+    def kinds(self) -> list[str]:
+        """The tuned tasks that the dataset's tables allow."""
+        kinds = [kind for kind in TUNED if TASKS[kind].supports(self.data)]
+        return [kind for kind in kinds if kind != "ranking" or "scoring" not in kinds]
+
+
+def named_tasks(sets: Sequence[TuningData], hidden_size: int) -> dict[str, tuple[TuningData, Task]]:
+    """Return a fresh task for each kind of each dataset, by its name in the model's folder."""
+    return {
+        kind if len(sets) == 1 else f"{kind} {one.tag}": (
+            one,
+            TASKS[kind].create(one.data, hidden_size, **TUNED[kind]),
+        )
+        for one in sets
+        for kind in one.kinds
+    }
+
+
+def kinds_of(names: Sequence[str]) -> dict[str, type[Task]]:
+    """Return the class of each of these tasks, for ``MultiTaskModel.load``."""
+    return {name: TASKS[name.partition(" ")[0]] for name in names}
+
+
+def tune(
+    model: M6RecModel,
+    sets: Sequence[TuningData],
+    adapt: tuple[PretrainingBatches, PretrainingBatches],
+    objectives: Mapping[str, float],
+    config: RunConfig,
+    *,
+    checkpoint: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    device: str | None = None,
+    precision: str = "auto",
+    progress: bool = True,
+) -> tuple[MultiTaskModel, History, dict[str, dict[str, float]]]:
+    """Train a pretrained model on every task of every dataset at once, and on their texts.
+
+    Args:
+        model: as it was pretrained.
+        sets: the datasets.
+        adapt: batches of the texts to learn from and of those held out.
+        objectives: weights of the pretraining objectives within ``L_adapt``.
+        config: of the run. All tasks weigh alike in ``L_multi-task``.
+        checkpoint: folder, see ``train_jointly``; and so on.
+
+    Returns:
+        Model and tasks; the history, in which ``infilling nats`` and ``sentence nats`` are the
+        held-out losses of the pretraining objectives; and the number of each task's rows.
+    """
+    seed = config.pretraining.seed
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        named = named_tasks(sets, model.config.hidden_size)
+    sources: dict[str, Any] = {}
+    about: dict[str, dict[str, float]] = {}
+    for name, (one, task) in named.items():
+        examples = task.build_examples(one.data, one.prompts, limit=config.rows, fit=True)
+        about[name] = {"rows": len(examples)}
+        sources[name] = TaskBatches(examples, config.tune_tokens, pad=one.prompts.tokenizer.pad)
+    weights = Weights(config.alpha, config.beta, tasks=dict.fromkeys(sources, 1.0))
+    sources = {name: source for name, source in sources.items() if name in weights.shares()}
+    loss = None
+    if config.beta:
+        sources[ADAPT], loss = adapt[0], PretrainingLoss(objectives)
+    both = MultiTaskModel(model, {name: task for name, (_, task) in named.items()})
+    history = train_jointly(
+        both,
+        sources,
+        weights,
+        adapt=loss,
+        steps=config.tune_steps,
+        round_steps=max(1, config.tune_steps // 5),
+        lr=config.tune_lr,
+        validate=lambda both: judge(both.model, adapt[1], limit=8),
+        callbacks=callbacks,
+        checkpoint=checkpoint,
+        seed=seed,
+        device=device,
+        precision=precision,
+        progress=progress,
+    )
+    return both, history, about
