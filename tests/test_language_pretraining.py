@@ -136,7 +136,7 @@ def test_cut_off_and_started_again_it_ends_the_same(bazaar, bazaar_split, tmp_pa
 
     saves = Checkpoints(tmp_path / "saves", steps=3)
     with monkeypatch.context() as patched:
-        patched.setattr(pretraining, "judge", cut_off)  # asked at the first epoch's end
+        patched.setattr(pretraining, "evaluate_lm", cut_off)  # asked at the first epoch's end
         with pytest.raises(KeyboardInterrupt):
             pretrain(recipe, bazaar, bazaar_split, checkpoint=saves, progress=False)
     saves = Checkpoints(tmp_path / "saves", steps=3)
