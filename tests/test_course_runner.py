@@ -262,6 +262,7 @@ def test_memory_is_that_of_the_kernel_and_its_children(root):
     assert peak[2] > peak[0] + 150
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_starts_again(root):
     write(root / "notebooks" / "00_a.ipynb", ROW, "open('00.txt', 'a').write('x')")
     write(

@@ -43,7 +43,8 @@ def prose() -> str:
         for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
     ]
-    return re.sub(r"[\s*`_]+", " ", " ".join(cells)).casefold()
+    used = re.sub(r"^(from|import) .*$", "", "\n".join(cells), flags=re.MULTILINE)
+    return re.sub(r"[\s*`_]+", " ", used).casefold()
 
 
 def forms(term: str) -> list[str]:

@@ -50,3 +50,12 @@ def test_every_file_with_tests_is_collected() -> None:
     for path in (ROOT / "tests").rglob("*.py"):
         holds = re.search(r"^def test_", path.read_text(encoding="utf-8"), re.MULTILINE)
         assert bool(holds) == path.name.startswith("test_"), path
+
+
+def test_folders_of_tests_are_those_of_the_package() -> None:
+    """``contracts`` and the experiments apart; ``exercises`` holds answers, not tests."""
+    folders = {
+        path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")
+    }
+    for folder in folders - {Path("."), Path("contracts"), Path("experiments")}:
+        assert (ROOT / "m6rec_lite" / folder).is_dir(), folder
