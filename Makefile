@@ -4,7 +4,7 @@
 #   make course SCALE=laptop DATASET=ml-100k       at another scale, on another data set
 #   make course CHAPTERS=00,01                     some of them
 #   make train-m6rec SIZE=nano DATA=bazaar+ml-100k M6-Rec from data to a judged model, see OPTIONS
-#   make test | lab | exercises | data | results | clean
+#   make test | test-slow | lab | exercises | data | results | clean
 
 SCALE    ?= $(or $(M6REC_SCALE),smoke)
 DATASET  ?= bazaar
@@ -19,7 +19,7 @@ VENV    ?= .venv
 PYTHON  := $(VENV)/bin/python
 READY   := $(VENV)/.installed
 
-.PHONY: help course test lab exercises data results train-m6rec clean
+.PHONY: help course test test-slow lab exercises data results train-m6rec clean
 .DELETE_ON_ERROR:
 
 help:
@@ -54,7 +54,12 @@ test: $(READY)
 	@echo "Checking form (ruff), then behaviour (pytest, two workers; chapters and solutions at smoke scale) ..."
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m ruff format --quiet --check .
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup
+	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m "not slow"
+
+test-slow: export OMP_NUM_THREADS = 1
+test-slow: $(READY)
+	@echo "Running the slow tests (real data, browser, killed and resumed runs, extras; two workers) ..."
+	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m slow
 
 lab: $(READY)
 	@echo "Opening JupyterLab; begin with notebooks/00. Stop it with Ctrl-C."

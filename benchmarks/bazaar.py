@@ -34,7 +34,7 @@ from m6rec_lite.data.bazaar.world import draw_shoppers, draw_world
 CHILD = """
 import sys, time
 from m6rec_lite.data.bazaar.stream import generate_to_parquet
-from m6rec_lite.evaluation.memory import peak_mib
+from m6rec_lite.evaluation.costs import peak_mib
 start = time.process_time()
 rows = generate_to_parquet(sys.argv[1], interactions=int(sys.argv[2]), progress=False).interactions
 seconds = time.process_time() - start

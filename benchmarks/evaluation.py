@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data import Holdout, Interactions, Split, leave_one_out, load_dataset
-from m6rec_lite.evaluation import ACCURACY, FixedScores, Places, Questions, evaluate
+from m6rec_lite.evaluation import ACCURACY, FixedScores, Questions, TargetRanks, evaluate
 
 N_USERS, N_ITEMS, DEPTH, K = 6040, 3416, 100, 10
 RANX = {
@@ -141,7 +141,7 @@ def main() -> None:
     names = [f"{name}@{K}" for name in RANX.values()]
 
     def ours() -> dict[str, float]:
-        places = Places.from_scores(table, batch.rows, column)
+        places = TargetRanks.from_scores(table, batch.rows, column)
         return {RANX[name]: float(metric(places, K).mean()) for name, metric in ACCURACY.items()}
 
     def peer() -> dict[str, float]:

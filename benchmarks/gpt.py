@@ -44,8 +44,8 @@ def main() -> None:
     import torch
     from transformers.utils import logging
 
-    from m6rec_lite.language.gpt import GPT, GPTConfig
-    from m6rec_lite.language.gpt_format import to_transformers
+    from m6rec_lite.language.models.gpt import GPT, GPTConfig
+    from m6rec_lite.language.models.gpt_format import to_transformers
     from m6rec_lite.nn.packing import Packing
 
     torch.set_num_threads(options.threads)

@@ -47,8 +47,8 @@ def main() -> None:
     from transformers.utils import logging
 
     from m6rec_lite.data import leave_one_out, load_dataset
-    from m6rec_lite.language.hub import find_model
-    from m6rec_lite.language.tokenizer import Tokenizer
+    from m6rec_lite.language.models.hub import find_model
+    from m6rec_lite.language.text.tokenizer import Tokenizer
     from m6rec_lite.m6rec.batches import Batch, PretrainingBatches
     from m6rec_lite.m6rec.config import M6RecConfig
     from m6rec_lite.m6rec.documents import pretraining_corpora
@@ -225,8 +225,8 @@ def copy_weights(ours: object, theirs: object) -> None:
             for mine, turned in (
                 (block.attention.qkv, layer.attn.c_attn),
                 (block.attention.out, layer.attn.c_proj),
-                (block.expand, layer.mlp.c_fc),
-                (block.shrink, layer.mlp.c_proj),
+                (block.up_proj, layer.mlp.c_fc),
+                (block.down_proj, layer.mlp.c_proj),
             ):
                 turned.weight.copy_(mine.weight.t())
                 turned.bias.copy_(mine.bias)

@@ -39,9 +39,9 @@ def main() -> None:
     from transformers.utils import logging
 
     from m6rec_lite.data import leave_one_out, load_dataset
-    from m6rec_lite.language.behaviour import BehaviourText
-    from m6rec_lite.language.hub import find_model
-    from m6rec_lite.language.tokenizer import Tokenizer
+    from m6rec_lite.language.models.hub import find_model
+    from m6rec_lite.language.text.behaviour import BehaviourText
+    from m6rec_lite.language.text.tokenizer import Tokenizer
     from m6rec_lite.m6rec.config import M6RecConfig
     from m6rec_lite.m6rec.model import M6RecModel
     from m6rec_lite.m6rec.prompts import PromptBuilder

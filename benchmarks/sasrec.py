@@ -52,7 +52,7 @@ class Turns:
 
         from m6rec_lite.data import leave_one_out, load_dataset
         from m6rec_lite.recommenders import SASRec
-        from m6rec_lite.recommenders.sequences import NextItemBatches
+        from m6rec_lite.recommenders.sequential.sequences import NextItemBatches
 
         self.train = leave_one_out(load_dataset("ml-1m")).train
         self.model = SASRec(HIDDEN_SIZE, max_length=MAX_LENGTH, batch_size=BATCH_SIZE)
@@ -107,8 +107,8 @@ class Turns:
                 layer.self_attn.in_proj_bias.copy_(block.attention.qkv.bias)
                 for theirs, mine in (
                     (layer.self_attn.out_proj, block.attention.out),
-                    (layer.linear1, block.expand),
-                    (layer.linear2, block.shrink),
+                    (layer.linear1, block.up_proj),
+                    (layer.linear2, block.down_proj),
                     (layer.norm1, block.norm_attention),
                     (layer.norm2, block.norm_ffn),
                 ):

@@ -21,8 +21,8 @@ from experiments.tasks import CHECKPOINT, KEY, record
 from m6rec_lite.data import load_dataset
 from m6rec_lite.evaluation.significance import bootstrap_interval
 from m6rec_lite.evaluation.text import perplexity
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import (

@@ -27,13 +27,13 @@ import numpy as np
 from m6rec_lite.course.files import upsert_rows
 from m6rec_lite.data import Dataset, Split, cold_item, hidden_domain, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Report, compare, evaluate
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.new_domain import NewDomain, closed
 from m6rec_lite.m6rec.pretraining import pretrain
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.recommender import M6RecRetriever
+from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.tasks import Ranking, TaskData
 from m6rec_lite.m6rec.tasks.full_ranking import ranking_report
@@ -167,7 +167,7 @@ def cold_items(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, 
         "Popularity": Popularity(),
         "ContentBased": ContentBased(),
         "SASRec": SASRec(max_length=50, epochs=EPOCHS, lr=3e-3, seed=options.seed),
-        "M6RecRetriever, text": M6RecRetriever(reads="text", epochs=EPOCHS, seed=options.seed),
+        "M6RecRetriever, text": M6RecRetriever(item_input="text", epochs=EPOCHS, seed=options.seed),
         "M6RecRetriever, text and ids": M6RecRetriever(epochs=EPOCHS, seed=options.seed),
     }
     rows, reports = [], {}
@@ -218,7 +218,7 @@ def new_domain(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, 
         "ItemKNN": lambda: ItemKNN(decay=0.8),
         "EASE": lambda: EASE(decay=0.8),
         "SASRec": lambda: SASRec(max_length=50, epochs=EPOCHS, lr=3e-3, seed=seed),
-        "M6RecRetriever": lambda: M6RecRetriever(reads="text", epochs=EPOCHS, seed=seed),
+        "M6RecRetriever": lambda: M6RecRetriever(item_input="text", epochs=EPOCHS, seed=seed),
     }
     rows = []
     for domain in options.domains or sorted(dataset.items["domain"].dropna().unique()):
@@ -227,7 +227,7 @@ def new_domain(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, 
         folder = pretrained_folder(options, domain) / "model"
         if folder.is_dir():  # what ``closed-domain`` has pretrained
             makes[PRETRAINED] = partial(
-                M6RecRetriever, reads="text", model=str(folder), epochs=EPOCHS // 2
+                M6RecRetriever, item_input="text", model=str(folder), epochs=EPOCHS // 2
             )
         else:
             makes.pop(PRETRAINED, None)

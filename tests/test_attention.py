@@ -10,10 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from m6rec_lite.nn.attention import MultiHeadAttention, attention, fused_attention
+from m6rec_lite.nn.attention import (
+    AttentionContext,
+    MultiHeadAttention,
+    fused_attention,
+    scaled_dot_product_attention,
+)
 from m6rec_lite.nn.dropout import Dropout, dropout
 from m6rec_lite.nn.masks import causal_mask, padding_mask, prefix_mask
 from m6rec_lite.nn.packing import Packing
+
+CAUSAL = AttentionContext(causal=True)
 
 
 def randn(*shape: int, seed: int = 0, grad: bool = False) -> Tensor:
@@ -35,7 +42,7 @@ def test_attention_on_numbers_that_fit_on_paper() -> None:
     q = torch.tensor([[0.0, math.sqrt(2) * math.log(3)]])  # scores 0 and ln 3: weights 1/4, 3/4
     k = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     v = torch.tensor([[8.0, 0.0], [0.0, 4.0]])
-    out, weights = attention(q, k, v)
+    out, weights = scaled_dot_product_attention(q, k, v)
     torch.testing.assert_close(weights, torch.tensor([[0.25, 0.75]]))
     torch.testing.assert_close(out, torch.tensor([[2.0, 3.0]]))
 
@@ -62,7 +69,9 @@ def test_the_fused_one_equals_the_clear_one(
     if masked:  # some queries may see nothing at all
         mask = randn(batch, 1, queries, keys, seed=seed + 4) > 0
     seen = causal_mask(queries, past=keys - queries) if causal else torch.ones(1, 1).bool()
-    clear, _ = attention(q, k, v, seen if mask is None else mask & seen, bias=bias)
+    clear, _ = scaled_dot_product_attention(
+        q, k, v, seen if mask is None else mask & seen, bias=bias
+    )
     fused = fused_attention(q, k, v, mask, bias=bias, causal=causal)
     same((fused,), (clear,))
     inputs = [q, k, v] + ([bias] if biased else [])
@@ -81,7 +90,7 @@ def test_many_heads_equal_torch_on_the_same_weights(fused: bool, causal: bool) -
     ours.out.load_state_dict(theirs.out_proj.state_dict())
     x, lengths = randn(4, 6, 12, grad=True), torch.tensor([6, 1, 4, 3])
     pad = padding_mask(lengths, 6)
-    out = ours(x, pad, causal=causal)
+    out = ours(x, AttentionContext(pad, causal))
     wanted, weights = theirs(
         x, x, x,
         key_padding_mask=~pad[:, 0, 0],
@@ -93,7 +102,7 @@ def test_many_heads_equal_torch_on_the_same_weights(fused: bool, causal: bool) -
     ours_by = gradients(out[real], x, ours.qkv.weight, ours.out.weight)
     same(ours_by, gradients(wanted[real], x, theirs.in_proj_weight, theirs.out_proj.weight))
     seen = pad & causal_mask(6) if causal else pad
-    same((ours.weights(x, seen),), (weights,))
+    same((ours.weights(x, AttentionContext(seen)),), (weights,))
 
 
 def test_what_lies_ahead_does_not_change_what_came_before() -> None:
@@ -101,7 +110,7 @@ def test_what_lies_ahead_does_not_change_what_came_before() -> None:
     x = randn(1, 5, 8)
     changed = x.clone()
     changed[0, 3:] += 1
-    before, after = net(x, causal=True), net(changed, causal=True)
+    before, after = net(x, CAUSAL), net(changed, CAUSAL)
     torch.testing.assert_close(before[:, :3], after[:, :3], rtol=0, atol=0)
     assert (before[:, 3:] - after[:, 3:]).abs().amax(dim=2).min() > 1e-3
     leak = net(x) - net(changed)  # without the mask the past knows
@@ -111,18 +120,20 @@ def test_what_lies_ahead_does_not_change_what_came_before() -> None:
 def test_padding_is_not_read() -> None:
     net = MultiHeadAttention(8, 2).double().eval()
     x = randn(2, 5, 8)
-    mask = padding_mask(torch.tensor([3, 5]), 5)
+    context = AttentionContext(padding_mask(torch.tensor([3, 5]), 5))
     noisy = x.clone()
     noisy[0, 3:] = 1e6
-    torch.testing.assert_close(net(x, mask)[0, :3], net(noisy, mask)[0, :3])
-    torch.testing.assert_close(net(x[:1, :3])[0], net(noisy, mask)[0, :3])
+    torch.testing.assert_close(net(x, context)[0, :3], net(noisy, context)[0, :3])
+    torch.testing.assert_close(net(x[:1, :3])[0], net(noisy, context)[0, :3])
 
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_a_row_of_nothing_but_padding_gives_zeros_and_finite_gradients(fused: bool) -> None:
     x = randn(2, 1, 4, 3, grad=True)
     mask = padding_mask(torch.tensor([0, 4]), 4)
-    out = fused_attention(x, x, x, mask) if fused else attention(x, x, x, mask)[0]
+    out = (
+        fused_attention(x, x, x, mask) if fused else scaled_dot_product_attention(x, x, x, mask)[0]
+    )
     assert (out[0] == 0).all()
     assert out[1].abs().sum() > 0
     (g,) = gradients(out, x)
@@ -145,7 +156,7 @@ def test_a_cache_shifts_the_causal_mask() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_scores_beyond_float16_do_not_overflow(dtype: torch.dtype) -> None:
     x = torch.full((1, 1, 3, 64), 200.0, dtype=dtype)  # x . x = 2,560,000; float16 ends at 65,504
-    out, weights = attention(x, x, x, causal_mask(3))
+    out, weights = scaled_dot_product_attention(x, x, x, causal_mask(3))
     assert torch.isfinite(weights).all()
     assert torch.isfinite(out).all()
     assert out.dtype == dtype
@@ -158,8 +169,10 @@ def test_packed_rows_equal_rows_alone(lengths: list[int], waste: float) -> None:
     for causal in (True, False):
         net = MultiHeadAttention(8, 2).double()
         x = randn(sum(lengths), 8, grad=True)
-        packed = net(x, causal=causal, packing=Packing(torch.tensor(lengths), waste=waste))
-        alone = torch.cat([net(row[None], causal=causal)[0] for row in x.split(lengths)])
+        packing = Packing(torch.tensor(lengths), waste=waste)
+        packed = net(x, AttentionContext(causal=causal, packing=packing))
+        context = AttentionContext(causal=causal)
+        alone = torch.cat([net(row[None], context)[0] for row in x.split(lengths)])
         same((packed,), (alone,))
         weights = (x, *net.parameters())
         same(gradients(packed, *weights), gradients(alone, *weights))
@@ -218,7 +231,7 @@ def test_bad_input_is_refused_with_a_reason() -> None:
     with pytest.raises(ValueError, match=r"10 cannot be split among 3 heads.*\[1, 2, 5, 10\]"):
         MultiHeadAttention(10, 3)
     x = randn(1, 1, 2, 2)
-    for call in (attention, fused_attention):
+    for call in (scaled_dot_product_attention, fused_attention):
         with pytest.raises(TypeError, match=r"must be bool.*float64"):
             call(x, x, x, torch.ones(2, 2, dtype=torch.float64))
     with pytest.raises(ValueError, match="lengths must be from 0 to time=4, got 2 to 5"):
@@ -229,9 +242,7 @@ def test_bad_input_is_refused_with_a_reason() -> None:
         with pytest.raises(ValueError, match="must fall from the first row to the last"):
             Packing(torch.tensor(wrong, dtype=torch.long))
     with pytest.raises(ValueError, match="give no mask"):
-        MultiHeadAttention(2)(
-            randn(3, 2).float(), causal_mask(3), packing=Packing(torch.tensor([3]))
-        )
+        AttentionContext(causal_mask(3), packing=Packing(torch.tensor([3])))
     for p in (-0.1, 1.0):
         with pytest.raises(ValueError, match="dropout must be"):
             Dropout(p)

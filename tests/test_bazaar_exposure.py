@@ -117,6 +117,7 @@ def test_without_position_bias_clicks_are_flat(dataset):
     assert (log.examination == 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turned", [{"near": 1.0, "settled": 0.1}, {"near": 25.0, "settled": 0.8}])
 def test_weighting_by_propensity_foretells_another_policys_clicks(dataset, turned):
     """Off-policy estimate from the log against live answers to the other policy's pages."""

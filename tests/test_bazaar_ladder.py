@@ -16,6 +16,8 @@ from m6rec_lite.data.tables import Dataset
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.recommenders import Bigram, ContentBased, Hybrid, ItemKNN, Popularity
 
+pytestmark = pytest.mark.slow  # six worlds of the shipped size
+
 SEEDS = (0, 1, 2)
 RUNGS = ("Popularity", "ContentBased", "Bigram", "Oracle")
 

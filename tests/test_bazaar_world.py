@@ -19,11 +19,7 @@ from m6rec_lite.data.bazaar.stream import generate_to_parquet
 from m6rec_lite.data.bazaar.world import DAY, DAYS, END, N_INTERESTS, START
 from m6rec_lite.data.splits import leave_one_out
 from m6rec_lite.data.tables import DataError, Dataset
-
-
-@cache
-def shipped() -> Dataset:
-    return load_dataset("bazaar")
+from tests.worlds import shipped
 
 
 @cache
@@ -64,6 +60,7 @@ def test_shipped_tables_have_the_recorded_hash():
     assert about["world_version"] == bazaar.WORLD_VERSION == shipped().card.version
 
 
+@pytest.mark.slow
 def test_rebuilding_gives_the_shipped_tables():
     """The same dials and seed, the same decoded tables (under the pinned versions)."""
     about = json.loads((storage.HOME / "world.json").read_text(encoding="utf-8"))
@@ -374,7 +371,7 @@ def test_stream_stopped_and_resumed_equals_one_run(tmp_path):
 
 def test_stream_refuses_another_worlds_folder(tmp_path: Path):
     generate_to_parquet(tmp_path, interactions=10, block=5, items=80, progress=False)
-    with pytest.raises(ValueError, match="other dials"):
+    with pytest.raises(ValueError, match="a stream of other settings"):
         generate_to_parquet(tmp_path, interactions=10, block=5, items=80, drift=0.0, progress=False)
     with pytest.raises(ValueError, match="users does not apply"):
         generate_to_parquet(tmp_path, interactions=10, users=5)

@@ -11,10 +11,10 @@ import pytest
 
 from m6rec_lite.course import click_runs
 from m6rec_lite.course.click_runs import RIVALS, ClickRuns, against, main
+from m6rec_lite.ctr.base import MeanRateCTR
+from m6rec_lite.ctr.linear import LogisticCTR
 from m6rec_lite.data import Dataset, bazaar
 from m6rec_lite.evaluation.ctr import auc
-from m6rec_lite.recommenders.ctr import PopularityCTR
-from m6rec_lite.recommenders.ctr_features import LogisticCTR
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +42,12 @@ def table(runs: ClickRuns) -> pd.DataFrame:
 
 
 def test_a_run_writes_its_row_beside_the_rivals(runs: ClickRuns) -> None:
-    runs.fit(PopularityCTR(), "", command="by hand", progress=False)
+    runs.fit(MeanRateCTR(), "", command="by hand", progress=False)
     found = table(runs).set_index("model")
-    assert sorted(found.index) == ["DIN", "LogisticCTR", "PopularityCTR"]
-    mine = PopularityCTR().fit(runs.train, runs.dataset)
+    assert sorted(found.index) == ["DIN", "LogisticCTR", "MeanRateCTR"]
+    mine = MeanRateCTR().fit(runs.train, runs.dataset)
     chances = mine.predict(runs.asked, runs.dataset)
-    row = found.loc["PopularityCTR"]
+    row = found.loc["MeanRateCTR"]
     assert row["auc"] == pytest.approx(auc(runs.truth, chances), abs=1e-5)
     for rival in ("LogisticCTR", "DIN"):
         gap = row["auc"] - found.loc[rival, "auc"]
@@ -60,10 +60,10 @@ def test_a_run_writes_its_row_beside_the_rivals(runs: ClickRuns) -> None:
 
 def test_a_row_written_again_is_replaced_and_other_settings_stand_beside_it(runs) -> None:
     for _ in range(2):
-        runs.fit(PopularityCTR(), "", command="one", progress=False)
-    runs.fit(PopularityCTR(), "label=clicked", command="other", progress=False)
+        runs.fit(MeanRateCTR(), "", command="one", progress=False)
+    runs.fit(MeanRateCTR(), "label=clicked", command="other", progress=False)
     found = table(runs)
-    assert found["model"].tolist().count("PopularityCTR") == 2
+    assert found["model"].tolist().count("MeanRateCTR") == 2
     assert not found.duplicated(["model", "variant", "seed"]).any()
 
 
@@ -91,12 +91,15 @@ def test_buying_is_judged_on_clicked_rows_alone(dataset: Dataset, tmp_path: Path
 def test_the_command_writes_and_refuses(dataset, runs, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(click_runs, "load_dataset", lambda name: dataset)
     monkeypatch.setattr(click_runs, "project_root", lambda: tmp_path)
-    assert main(["PopularityCTR", "MachineCTR", "--seeds", "0", "1", "--label", "clicked"]) == 0
+    assert (
+        main(["MeanRateCTR", "FactorizationMachineCTR", "--seeds", "0", "1", "--label", "clicked"])
+        == 0
+    )
     found = pd.read_csv(tmp_path / "results" / "clicks" / f"{dataset.name}.csv")
     rows = found.groupby("model")["seed"].apply(sorted).to_dict()
-    assert rows["MachineCTR"] == [0, 1]
-    assert rows["PopularityCTR"] == [0]
-    assert "click_runs MachineCTR --dataset" in found["command"].str.cat()
+    assert rows["FactorizationMachineCTR"] == [0, 1]
+    assert rows["MeanRateCTR"] == [0]
+    assert "click_runs FactorizationMachineCTR --dataset" in found["command"].str.cat()
     assert str(tmp_path) not in found["command"].str.cat()
     assert main(["DIN", "--set", "epochs=none"]) == 2
     assert "epochs" in capsys.readouterr().err

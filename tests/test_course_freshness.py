@@ -32,7 +32,8 @@ FILES = {
     ),
     "course/figures.py": "def show():\n    return 1\n",
     "course/ask.py": "def exercise(number):\n    return number\n",
-    "course/checks/ch01.py": "EXERCISES = ()\n",
+    "course/exercises/f.py": "from m6rec_lite.course.ask import exercise\n",
+    "course/exercises/g.py": "G = 1\n",
 }
 
 
@@ -48,9 +49,9 @@ def root(tmp_path):
     return tmp_path
 
 
-def names(code, root, notebook="01_x.ipynb"):
+def names(code, root):
     base = root / "m6rec_lite"
-    return {path.relative_to(base).as_posix() for path in used_modules(code, notebook, root)}
+    return {path.relative_to(base).as_posix() for path in used_modules(code, root)}
 
 
 @pytest.mark.parametrize(
@@ -74,8 +75,8 @@ def names(code, root, notebook="01_x.ipynb"):
             {"data/tables.py"},
         ),
         (
-            "from m6rec_lite import course\ncourse.exercise('01.1')",
-            {"course/ask.py", "course/checks/ch01.py"},
+            "from m6rec_lite import course\ncourse.exercise('f')",
+            {"course/ask.py", "course/exercises/f.py"},
         ),
     ],
 )
@@ -96,7 +97,7 @@ def test_a_package_used_bare_is_taken_whole(root):
 def hashed(root, *sources, prose="# One"):
     cells = [nbformat.v4.new_code_cell(source, id=f"c{i}") for i, source in enumerate(sources)]
     cells.insert(0, nbformat.v4.new_markdown_cell(prose, id="t"))
-    return freshness(nbformat.v4.new_notebook(cells=cells), "01_x.ipynb", root)
+    return freshness(nbformat.v4.new_notebook(cells=cells), root)
 
 
 USE = "from m6rec_lite.models import EASE\nEASE.l2"
@@ -151,6 +152,6 @@ def test_torch_is_seen_through_the_modules(root):
         cell = nbformat.v4.new_code_cell(source)
         return nbformat.v4.new_notebook(cells=[cell])
 
-    assert uses_torch(page("from m6rec_lite.models import Bigram"), "01_x.ipynb", root)
-    assert uses_torch(page("%time 1\nimport torch.nn as nn"), "01_x.ipynb", root)
-    assert not uses_torch(page("from m6rec_lite.models import EASE"), "01_x.ipynb", root)
+    assert uses_torch(page("from m6rec_lite.models import Bigram"), root)
+    assert uses_torch(page("%time 1\nimport torch.nn as nn"), root)
+    assert not uses_torch(page("from m6rec_lite.models import EASE"), root)

@@ -20,7 +20,7 @@ from m6rec_lite.course.files import locked
 from m6rec_lite.course.leaderboard import KEY, Leaderboard
 from m6rec_lite.data import DataError
 from m6rec_lite.data.files import write_text
-from m6rec_lite.language.model_folder import ModelError
+from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.m6rec.run_folder import read_report
 
 mpl.use("agg")

@@ -183,7 +183,7 @@ def test_retrieval_stands_against_the_best_network_and_a_figure_from_elsewhere(t
         board("ml-100k", model, value)
     board("ml-100k", "M6RecRetriever", 0.3)  # reads ids too: another claim
     for seed in (0, 1):
-        board("ml-100k", "M6RecRetriever", 0.11 + seed, seed=seed, variant="reads=text")
+        board("ml-100k", "M6RecRetriever", 0.11 + seed, seed=seed, variant="item_input=text")
     ours = read(tmp_path, "by text alone")
     elsewhere = "T5-small that writes item ids as text (OpenP5), published"
     assert says(ours) == {
@@ -202,7 +202,7 @@ def test_retrieval_stands_against_the_best_network_and_a_figure_from_elsewhere(t
 
 def test_time_aware_rows_stand_against_no_time_blind_ones(tmp_path, board):
     board("ml-1m", "SASRec", 0.17)
-    board("ml-1m", "M6RecRetriever", 0.5, variant="now=True")
+    board("ml-1m", "M6RecRetriever", 0.5, variant="use_query_time=True")
     assert verdict(read(tmp_path, "over all films")) == NOT_TRIED
     board("ml-1m", "M6RecRetriever", 0.2)
     ours = read(tmp_path, "over all films")
@@ -214,22 +214,25 @@ def test_time_aware_rows_stand_against_no_time_blind_ones(tmp_path, board):
 
 def test_a_retriever_of_ids_alone_is_not_one_of_text_and_ids(tmp_path, board):
     board("bazaar", "SASRec", 0.1)
-    board("bazaar", "M6RecRetriever", 0.3, variant="reads=ids")
+    board("bazaar", "M6RecRetriever", 0.3, variant="item_input=ids")
     assert verdict(read(tmp_path, "text and ids")) == NOT_TRIED
     board("bazaar", "M6RecRetriever", 0.2)
-    board("bazaar", "M6RecRetriever", 0.4, variant="reads=ids epochs=2")  # run last
+    board("bazaar", "M6RecRetriever", 0.4, variant="item_input=ids epochs=2")  # run last
     assert "M6RecRetriever 0.2000" in read(tmp_path, "text and ids").figures[0]
 
 
 def test_a_report_s_paired_interval_goes_before_two_apart(tmp_path, board):
     board("ml-100k", "Bigram", 0.1)
-    board("ml-100k", "M6RecRetriever", 0.11, variant="reads=text")
+    board("ml-100k", "M6RecRetriever", 0.11, variant="item_input=text")
     assert says(read(tmp_path, "by text alone"))["Bigram", 0] == "not told apart"
     folder = tmp_path / "m6recretriever" / "it"
     folder.mkdir(parents=True)
     found = {"mean": 0.01, "low": 0.002, "high": 0.018}
     (folder / "report.json").write_text(json.dumps({"more than the bigram, paired": found}))
-    for command, told in (("another", "not told apart"), ("M6RecRetriever reads=text 0", "above")):
+    for command, told in (
+        ("another", "not told apart"),
+        ("M6RecRetriever item_input=text 0", "above"),
+    ):
         (folder / "config.json").write_text(json.dumps({"command": command}))
         assert says(read(tmp_path, "by text alone"))["Bigram", 0] == told
 

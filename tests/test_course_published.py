@@ -144,8 +144,8 @@ def test_without_a_validation_figure_the_tuned_settings_stay_and_else_all(tmp_pa
 def test_seeds_are_averaged_and_reading_and_query_time_are_told_apart(tmp_path: Path) -> None:
     for seed in range(3):
         add(tmp_path, "M6RecRetriever", 0.19 + 0.01 * seed, seed=seed, variant="epochs=3")
-    add(tmp_path, "M6RecRetriever", 0.22, variant="now=True epochs=3")
-    add(tmp_path, "M6RecRetriever", 0.15, variant="reads=text")
+    add(tmp_path, "M6RecRetriever", 0.22, variant="use_query_time=True epochs=3")
+    add(tmp_path, "M6RecRetriever", 0.15, variant="item_input=text")
     add(tmp_path, "Popularity", 0.03, variant="half_life_days=30 relative_to=at")
     add(tmp_path, "ItemKNN", 0.5)
     rows = ours(tmp_path)

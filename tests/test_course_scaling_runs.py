@@ -14,7 +14,7 @@ from m6rec_lite.course.scaling_runs import main, said, settings_of
 from m6rec_lite.data.bazaar import generate
 from m6rec_lite.m6rec import pretraining
 from m6rec_lite.m6rec.config import shape_of
-from m6rec_lite.m6rec.scaling import ScalingLaw
+from m6rec_lite.m6rec.cost.scaling import ScalingLaw
 from m6rec_lite.training.signals import Interrupted
 
 GRID = [

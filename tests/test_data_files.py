@@ -16,10 +16,10 @@ import pytest
 
 from m6rec_lite.data import DataError, bazaar, leave_one_out, load_dataset
 from m6rec_lite.data.files import SUMS, damage, disk_advice, new_file, new_folder, seal, settle
-from m6rec_lite.language.gpt import GPT
-from m6rec_lite.language.hub import load_tokenizer
-from m6rec_lite.language.model_folder import ModelError
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.gpt import GPT
+from m6rec_lite.language.models.hub import load_tokenizer
+from m6rec_lite.language.models.model_folder import ModelError
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecModel
 from m6rec_lite.recommenders import ItemKNN, Popularity, Recommender
 
@@ -134,6 +134,7 @@ def kill(code: str, *arguments: Path, seconds: float) -> None:
     process.communicate()
 
 
+@pytest.mark.slow
 @posix
 def test_generation_killed_leaves_a_whole_world_and_the_next_save_cleans_up(
     world: Path, tmp_path: Path
@@ -148,6 +149,7 @@ def test_generation_killed_leaves_a_whole_world_and_the_next_save_cleans_up(
     assert [path.name for path in tmp_path.iterdir()] == ["w"]
 
 
+@pytest.mark.slow
 @posix
 def test_left_overs_of_killed_model_saves_are_removed(tmp_path: Path) -> None:
     from m6rec_lite.recommenders.storage import read_model, write_model
@@ -227,6 +229,7 @@ for name, items in Conversation().baselines(E(), E(), data).items():
 """
 
 
+@pytest.mark.slow
 def test_baselines_do_not_depend_on_the_hash_seed() -> None:
     found = {
         subprocess.run(

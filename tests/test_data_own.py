@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from m6rec_lite.ctr.linear import LogisticCTR
 from m6rec_lite.data import (
     DataError,
     Histories,
@@ -21,9 +22,8 @@ from m6rec_lite.data import (
     random_split,
 )
 from m6rec_lite.evaluation import evaluate
-from m6rec_lite.language.behaviour import BehaviourText
+from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.recommenders import EASE, Bigram, ItemKNN, Markov, NotFittedError, Popularity
-from m6rec_lite.recommenders.ctr_features import LogisticCTR
 from m6rec_lite.recommenders.factorization import ExplicitMF
 
 

@@ -23,7 +23,7 @@ from m6rec_lite.evaluation.beyond_accuracy import (
     self_information,
     unknown_share,
 )
-from m6rec_lite.evaluation.lists import Lists, top_lists
+from m6rec_lite.evaluation.lists import TopKLists, top_lists
 
 FEATURES = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 2], [0, 0, 0], [3, 0, 1]], float)
 COUNTS = np.array([9, 5, 3, 2, 1, 0])
@@ -114,18 +114,18 @@ def test_overlap_is_the_mean_jaccard_of_all_pairs():
     plain = [[0, 1, 2], [1, 2, 3], [4, 5], [0, 1, 2], []]
     pairs = itertools.combinations([set(each) for each in plain if each], 2)
     wanted = np.mean([len(a & b) / len(a | b) for a, b in pairs])
-    assert overlap(Lists.from_lists(plain, 6)) == pytest.approx(wanted)
+    assert overlap(TopKLists.from_lists(plain, 6)) == pytest.approx(wanted)
 
 
 def test_overlap_knows_equal_and_disjoint_lists():
-    assert overlap(Lists.from_lists([[0, 1]] * 4, 4)) == 1.0
-    assert overlap(Lists.from_lists([[0], [1], [2]], 4)) == 0.0
-    assert np.isnan(overlap(Lists.from_lists([[0], []], 4)))
+    assert overlap(TopKLists.from_lists([[0, 1]] * 4, 4)) == 1.0
+    assert overlap(TopKLists.from_lists([[0], [1], [2]], 4)) == 0.0
+    assert np.isnan(overlap(TopKLists.from_lists([[0], []], 4)))
 
 
 def test_overlap_of_drawn_pairs_estimates_that_of_all():
     rng = np.random.default_rng(1)
-    lists = Lists.from_lists([rng.choice(20, 5, replace=False) for _ in range(200)], 20)
+    lists = TopKLists.from_lists([rng.choice(20, 5, replace=False) for _ in range(200)], 20)
     exact = overlap(lists)
     assert overlap(lists, max_pairs=5000, seed=3) == pytest.approx(exact, abs=0.01)
     assert overlap(lists, max_pairs=500, seed=3) == overlap(lists, max_pairs=500, seed=3)
@@ -134,19 +134,19 @@ def test_overlap_of_drawn_pairs_estimates_that_of_all():
 def test_novelty_counts_bits():
     information = self_information(np.array([8, 4, 1, 0]), 8)
     np.testing.assert_allclose(information, [0, 1, 3, 3])
-    lists = Lists.from_lists([[0, 1], [2, 3], []], 4)
+    lists = TopKLists.from_lists([[0, 1], [2, 3], []], 4)
     np.testing.assert_allclose(novelty(lists, information), [0.5, 3.0, np.nan])
 
 
 def test_popularity_lift_is_the_relative_gap_of_group_averages():
     popularity = np.array([0.8, 0.4, 0.2, 0.1])
     profile = np.array([0.2, 0.4, np.nan])
-    lists = Lists.from_lists([[0, 1], [2, 3], [0]], 4)
+    lists = TopKLists.from_lists([[0, 1], [2, 3], [0]], 4)
     lift = popularity_lift(lists, popularity, profile)
     lists_gap, profiles_gap = (0.6 + 0.15) / 2, 0.3
     assert np.nanmean(lift) == pytest.approx((lists_gap - profiles_gap) / profiles_gap)
     assert np.isnan(lift[2])
-    same = popularity_lift(Lists.from_lists([[1], [3]], 4), popularity, np.array([0.4, 0.1]))
+    same = popularity_lift(TopKLists.from_lists([[1], [3]], 4), popularity, np.array([0.4, 0.1]))
     np.testing.assert_allclose(same, 0.0, atol=1e-12)
 
 
@@ -160,7 +160,7 @@ def test_unlike_items_are_diverse_and_like_ones_are_not():
         }
     )
     features = item_features(table, np.array([3, 5, 7, 9]))
-    lists = Lists.from_lists([[0, 2], [0, 1], [1, 3]], 4)
+    lists = TopKLists.from_lists([[0, 2], [0, 1], [1, 3]], 4)
     same, other, part = diversity(lists, features)
     assert same == pytest.approx(0.0, abs=1e-12)
     assert other == pytest.approx(1.0)
@@ -176,7 +176,7 @@ def test_item_features_say_what_is_missing():
 
 
 def test_diversity_wants_one_of_features_and_similarity():
-    lists = Lists.from_lists([[0, 1]], 2)
+    lists = TopKLists.from_lists([[0, 1]], 2)
     with pytest.raises(ValueError, match="either"):
         diversity(lists)
     with pytest.raises(ValueError, match="either"):

@@ -12,8 +12,8 @@ from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.evaluation import (
     FixedScores,
-    Places,
     Questions,
+    TargetRanks,
     accuracy,
     compare,
     evaluate,
@@ -71,7 +71,7 @@ def test_it_ranks_every_unseen_item_and_nothing_else(split, scores):
         seen = history.items[history.offsets[row] : history.offsets[row + 1]]
         unseen = np.setdiff1d(np.arange(N_ITEMS), seen)
         target = np.searchsorted(unseen, split.test.targets[row])
-        places = Places.from_scores(scores[row, unseen][None], np.zeros(1, int), [target])
+        places = TargetRanks.from_scores(scores[row, unseen][None], np.zeros(1, int), [target])
         for name, values in accuracy(places, (1, 5)).items():
             assert report.per_user[name][row] == pytest.approx(values[0]), name
     assert report["hr@5"] == pytest.approx(report.per_user["hr@5"].mean())
@@ -81,7 +81,7 @@ def test_it_ranks_every_unseen_item_and_nothing_else(split, scores):
 def test_seen_items_may_be_ranked_on_demand(split, scores):
     history = split.test.histories
     scores[history.rows, history.items] = 99.0
-    report = evaluate(fixed(split, scores), split, k=5, exclude_seen=False, bootstrap=0)
+    report = evaluate(fixed(split, scores), split, k=5, filter_viewed=False, bootstrap=0)
     lengths = np.minimum(history.lengths, 5)
     np.testing.assert_allclose(report.per_user["unknown@5"], 1 - lengths / 5)
     assert evaluate(fixed(split, scores), split, k=5, bootstrap=0)["unknown@5"] == 1.0
@@ -144,7 +144,7 @@ def test_targets_that_no_model_may_rank_are_left_out_and_counted():
     assert (report.n_users, report.n_skipped, report.n_targets_out) == (1, 2, 2)
     assert report["recall@2"] == 1.0
     assert "2 users without a target" in str(report)
-    again = evaluate(fixed(split, matrix), split, k=2, exclude_seen=False)
+    again = evaluate(fixed(split, matrix), split, k=2, filter_viewed=False)
     assert (again.n_users, again.n_skipped, again.n_targets_out) == (2, 1, 0)
 
 
@@ -160,7 +160,7 @@ def test_several_targets_count_as_several():
 
 def test_nothing_to_ask_raises():
     split = make_split([[0], [1]], [[0], []], np.arange(3))
-    with pytest.raises(ValueError, match=r"nothing to ask.*exclude_seen=False"):
+    with pytest.raises(ValueError, match=r"nothing to ask.*filter_viewed=False"):
         evaluate(fixed(split, np.zeros((2, 3))), split)
 
 
@@ -298,7 +298,7 @@ def test_an_oracle_asked_otherwise_is_refused(split, scores):
     with pytest.raises(ValueError, match="other questions"):
         evaluate(fixed(split, scores), split, k=10, oracle=judged)
     with pytest.raises(ValueError, match="other questions"):
-        evaluate(fixed(split, scores), split, k=5, exclude_seen=False, oracle=judged)
+        evaluate(fixed(split, scores), split, k=5, filter_viewed=False, oracle=judged)
 
 
 # Reports -------------------------------------------------------------------------------------

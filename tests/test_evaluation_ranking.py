@@ -11,7 +11,7 @@ from sklearn.metrics import ndcg_score
 
 from m6rec_lite.evaluation.ranking import (
     ACCURACY,
-    Places,
+    TargetRanks,
     accuracy,
     check_k,
     check_scores,
@@ -23,10 +23,10 @@ from m6rec_lite.evaluation.ranking import (
 )
 
 
-def places_of(scores: np.ndarray, targets: list[list[int]]) -> Places:
+def places_of(scores: np.ndarray, targets: list[list[int]]) -> TargetRanks:
     rows = np.repeat(np.arange(len(targets)), [len(each) for each in targets])
     flat = np.array([item for each in targets for item in each], dtype=np.int64)
-    return Places.from_scores(np.atleast_2d(scores), rows, flat)
+    return TargetRanks.from_scores(np.atleast_2d(scores), rows, flat)
 
 
 def in_order(ranked: list[int], targets: set[int], k: int) -> dict[str, float]:

@@ -14,7 +14,6 @@ from m6rec_lite.evaluation.explanations import (
     feature_diversity,
     feature_matching,
     features_in,
-    unique_share,
 )
 from m6rec_lite.evaluation.text import (
     bleu,
@@ -167,7 +166,6 @@ def test_feature_scores_by_hand():
     # pairs: 12 share price, 24 share quality; six pairs in all
     assert feature_diversity(named) == pytest.approx(2 / 6)
     assert math.isnan(feature_diversity(named[:1]))
-    assert unique_share([["a"], ["a"], ["b"], []]) == 0.75
 
 
 def test_one_reason_for_everybody_matches_as_often_as_it_is_true_and_covers_one():

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,29 @@ import matplotlib as mpl
 import nbformat
 import pytest
 
-from m6rec_lite.course.checks.bottlenecks import PROFILES, Row
-from m6rec_lite.course.exercises import CORRECT, INCORRECT, NOT_ATTEMPTED, Exercise, exercises
+from m6rec_lite.course.exercise_stubs import answer_cells, stub
+from m6rec_lite.course.exercises.engine import CORRECT, INCORRECT, NOT_ATTEMPTED, Exercise
+from m6rec_lite.course.exercises.find_bottleneck import PROFILES, Row
+from m6rec_lite.course.exercises.question import exercise_names, load_exercise
 from m6rec_lite.course.places import chapters
-from m6rec_lite.course.regions import answer_cells, stub
-from m6rec_lite.language.byte_pairs import apply_merges, learn_merges
+from m6rec_lite.language.text.byte_pairs import apply_merges, learn_merges
 
 ROOT = Path(__file__).resolve().parents[1]
-SOLUTIONS = {path.name[:2]: path for path in chapters(ROOT / "solutions")}
-CHECKS = sorted((ROOT / "m6rec_lite" / "course" / "checks").glob("ch[0-9][0-9].py"))
+ANSWERS = ROOT / "tests" / "exercises"
 
+#: The solution notebook of each exercise.
+SOLUTIONS = {
+    name: path
+    for path in chapters(ROOT / "solutions")
+    for name in answer_cells(nbformat.read(path, as_version=4))
+}
+
+#: Those of one notebook stay in one process, which runs the notebook once.
 DECLARED = [
-    pytest.param(declared, id=number, marks=pytest.mark.xdist_group(f"exercises-{path.stem[2:]}"))
-    for path in CHECKS
-    for number, declared in exercises(path.stem[2:]).items()
+    pytest.param(
+        load_exercise(name), id=name, marks=pytest.mark.xdist_group(f"exercises-{path.stem[:2]}")
+    )
+    for name, path in SOLUTIONS.items()
 ]
 
 
@@ -35,7 +45,7 @@ def _plain(source: str) -> str:
 
 @functools.cache
 def _answers(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """By exercise: the names known once its cells have run, and the sources of these cells.
+    """By exercise, the names known once its cells have run, and the sources of these cells.
 
     The notebook runs here at smoke scale, from the top to the last cell that answers something.
     """
@@ -66,18 +76,15 @@ def smoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _solution(declared: Exercise) -> tuple[dict[str, Any], list[str]]:
-    path = SOLUTIONS.get(declared.id[:2])
-    assert path is not None, f"no solutions/{declared.id[:2]}_….ipynb"
-    known, sources = _answers(path)
-    assert declared.id in known, f"{path.name} has no cell '# exercise {declared.id}'"
-    assert declared.answer in known[declared.id], f"that cell does not define {declared.answer}"
+    known, sources = _answers(SOLUTIONS[declared.id])
+    assert declared.id in known[declared.id], f"that cell does not define {declared.id}"
     return known[declared.id], sources[declared.id]
 
 
 @pytest.mark.parametrize("declared", DECLARED)
 def test_the_shipped_solution_passes(declared: Exercise) -> None:
     names, _ = _solution(declared)
-    verdict = declared.grade(names[declared.answer])
+    verdict = declared.grade(names[declared.id])
     assert verdict.outcome == CORRECT, str(verdict)
 
 
@@ -85,32 +92,40 @@ def test_the_shipped_solution_passes(declared: Exercise) -> None:
 def test_the_untouched_stub_is_not_attempted(declared: Exercise) -> None:
     names, sources = _solution(declared)
     namespace = dict(names)
-    del namespace[declared.answer]
+    del namespace[declared.id]
     with contextlib.redirect_stdout(io.StringIO()):
         for source in sources:
             stubbed = stub(source)
             assert stubbed != source or len(sources) > 1, "nothing is left for the learner to write"
             exec(compile(_plain(stubbed), "exercise", "exec"), namespace)
-    verdict = declared.grade(namespace[declared.answer])
+    verdict = declared.grade(namespace[declared.id])
     assert verdict.outcome == NOT_ATTEMPTED, str(verdict)
+
+
+def _written_for_tests(declared: Exercise) -> dict[str, Any]:
+    """What ``tests/exercises/NAME.py`` defines: CORRECT, and WRONG where there is any."""
+    return runpy.run_path(str(ANSWERS / f"{declared.id}.py"))
 
 
 @pytest.mark.parametrize("declared", DECLARED)
 def test_known_mistakes_fail_each_with_its_own_message(declared: Exercise) -> None:
-    assert len(declared.known_wrong) >= 3
-    messages = [known.because for known in declared.known_wrong]
+    mistakes = [(known.answer, known.message) for known in declared.known_wrong]
+    mistakes += _written_for_tests(declared).get("WRONG", ())
+    messages = [message for _, message in mistakes if message]
+    assert len(messages) >= 3
     assert len(set(messages)) == len(messages)
     assert all(len(message) > 20 for message in messages)
-    for known in declared.known_wrong:
-        verdict = declared.grade(known.answer)
-        assert verdict.outcome == INCORRECT, f"passes: {known.because}"
-        assert known.because in verdict.because, f"wanted {known.because!r}\n{verdict}"
+    for answer, message in mistakes:
+        verdict = declared.grade(answer)
+        assert verdict.outcome == INCORRECT, f"passes: {message}"
+        assert message in verdict.message, f"expected {message!r}\n{verdict}"
 
 
 @pytest.mark.parametrize("declared", DECLARED)
 def test_right_answers_written_otherwise_pass(declared: Exercise) -> None:
-    assert declared.correct_alternatives
-    for answer in declared.correct_alternatives:
+    answers = _written_for_tests(declared)["CORRECT"]
+    assert answers
+    for answer in answers:
         verdict = declared.grade(answer)
         assert verdict.outcome == CORRECT, str(verdict)
 
@@ -122,15 +137,22 @@ def test_it_says_what_a_learner_needs(declared: Exercise) -> None:
     assert declared.hints
 
 
-@pytest.mark.parametrize("path", CHECKS, ids=lambda path: path.stem)
-def test_a_chapter_has_three_exercises_or_more_with_numbers_of_their_own(path: Path) -> None:
-    import importlib
+def test_every_exercise_has_one_solution_and_answers_to_test() -> None:
+    names = exercise_names()
+    assert sorted(SOLUTIONS) == names
+    assert sorted(path.stem for path in ANSWERS.glob("*.py")) == names
+    cells = [
+        name
+        for path in chapters(ROOT / "solutions")
+        for name in answer_cells(nbformat.read(path, as_version=4))
+    ]
+    assert len(cells) == len(set(cells))
+    assert all(load_exercise(name).id == name for name in names)
 
-    module = importlib.import_module(f"m6rec_lite.course.checks.{path.stem}")
-    numbers = [declared.id for declared in module.EXERCISES]
-    assert len(numbers) >= 3
-    assert len(set(numbers)) == len(numbers)
-    assert all(number.startswith(f"{path.stem[2:]}.") for number in numbers)
+
+@pytest.mark.parametrize("path", sorted(set(SOLUTIONS.values())), ids=lambda path: path.stem)
+def test_a_lesson_has_three_exercises_or_more(path: Path) -> None:
+    assert sum(other == path for other in SOLUTIONS.values()) >= 3
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -152,21 +174,20 @@ def _popped(person, nobody):
 
 
 @pytest.mark.parametrize(
-    ("number", "answer"),
-    [("11.5", _stacked_in_place), ("09.1", _popped)],
-    ids=["11.5", "09.1"],
+    ("name", "answer"),
+    [("accumulate_gradients", _stacked_in_place), ("lift_scores", _popped)],
 )
-def test_an_answer_that_overwrites_its_input_is_not_correct(number, answer) -> None:
-    verdict = exercises(number[:2])[number].grade(answer)
+def test_an_answer_that_overwrites_its_input_is_not_correct(name, answer) -> None:
+    verdict = load_exercise(name).grade(answer)
     assert verdict.outcome == INCORRECT
-    assert "changes its input" in verdict.because
+    assert "changes its input" in verdict.message
 
 
-def test_exercise_06_1_and_the_chapter_have_one_rule_for_ties() -> None:
+def test_bpe_merge_and_the_package_have_one_rule_for_ties() -> None:
     """Where only letters tie, the older symbols are the first in alphabetical order."""
-    for case in exercises("06")["06.1"].cases():
+    for case in load_exercise("bpe_merge").all_cases():
         (words,) = case.args
         if all(len(symbol) == 1 for word in words for symbol in word):
             [pair] = learn_merges({"".join(word): n for word, n in words.items()}, 1)
             joined = {"".join(word): apply_merges("".join(word), [pair]) for word in words}
-            assert [list(word) for word in case.wanted] == list(joined.values())
+            assert [list(word) for word in case.expected] == list(joined.values())

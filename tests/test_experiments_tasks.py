@@ -14,8 +14,8 @@ from experiments.__main__ import main
 from experiments.tasks import likelihoods, ranked, sample_questions, with_prior
 from m6rec_lite.data import bazaar, leave_one_out
 from m6rec_lite.evaluation import FixedScores, evaluate
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m6rec_lite.data import DataError, Dataset, Histories, Interactions, load_dataset
+from m6rec_lite.data import DataError, Dataset, Histories, Interactions, Split, load_dataset
 from m6rec_lite.data.splits import leave_one_out
 from m6rec_lite.data.tables import Card
-from m6rec_lite.language.behaviour import (
+from m6rec_lite.language.text.behaviour import (
     ALL_PARTS,
     BehaviourText,
     Document,
@@ -24,8 +24,8 @@ from m6rec_lite.language.behaviour import (
     encode_document,
     encode_documents,
 )
-from m6rec_lite.language.document import clean, keep_latest
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.text.document import clean, keep_latest
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 
 NOW = 1_710_000_000  # Saturday, 9 March 2024, 16:00 UTC
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -88,18 +88,13 @@ def rows_of(dataset: Dataset, at: int = NOW) -> Histories:
 
 
 @pytest.fixture(scope="module")
-def bazaar() -> Dataset:
-    return load_dataset("bazaar")
-
-
-@pytest.fixture(scope="module")
 def text(bazaar: Dataset) -> BehaviourText:
     return BehaviourText(bazaar)
 
 
 @pytest.fixture(scope="module")
-def histories(bazaar: Dataset) -> Histories:
-    return leave_one_out(bazaar).test.histories[:120]
+def histories(bazaar_split: Split) -> Histories:
+    return bazaar_split.test.histories[:120]
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from m6rec_lite.data import DataError, Dataset, Split, load_dataset
-from m6rec_lite.data.splits import leave_one_out
-from m6rec_lite.language.behaviour import BehaviourText, Document
-from m6rec_lite.language.corpora import (
+from m6rec_lite.data import DataError, Dataset, Split
+from m6rec_lite.language.text.behaviour import BehaviourText, Document
+from m6rec_lite.language.text.corpora import (
     Corpus,
     TokenBatch,
     TokenBatches,
@@ -31,36 +30,26 @@ from m6rec_lite.training import fit
 
 
 @pytest.fixture(scope="module")
-def bazaar() -> Dataset:
-    return load_dataset("bazaar")
-
-
-@pytest.fixture(scope="module")
-def split(bazaar: Dataset) -> Split:
-    return leave_one_out(bazaar)
-
-
-@pytest.fixture(scope="module")
 def text(bazaar: Dataset) -> BehaviourText:
     return BehaviourText(bazaar, "terse", times=None)
 
 
 @pytest.fixture(scope="module")
-def corpus(split: Split, text: BehaviourText) -> Corpus:
-    return behaviour_documents(split, text, share=0)
+def corpus(bazaar_split: Split, text: BehaviourText) -> Corpus:
+    return behaviour_documents(bazaar_split, text, share=0)
 
 
 # What the documents hold
 
 
 def test_no_target_and_no_search_for_one_is_in_the_documents(
-    bazaar: Dataset, split: Split, text: BehaviourText, corpus: Corpus
+    bazaar: Dataset, bazaar_split: Split, text: BehaviourText, corpus: Corpus
 ) -> None:
     """Every event is counted against the training rows; every search against the last of them."""
-    train = split.train
-    assert len(corpus.train) == train.n_users == len(split.test)
+    train = bazaar_split.train
+    assert len(corpus.train) == train.n_users == len(bazaar_split.test)
     assert corpus.held_out == []
-    titles = {item: text.title(item) for item in split.item_ids}
+    titles = {item: text.title(item) for item in bazaar_split.item_ids}
     assert len(set(titles.values())) == len(titles)  # so that a title names its item
     ends = np.cumsum(np.bincount(train.users, minlength=train.n_users))
     last = dict(zip(train.user_ids.tolist(), train.timestamps[ends - 1].tolist(), strict=True))
@@ -68,8 +57,8 @@ def test_no_target_and_no_search_for_one_is_in_the_documents(
     early = asked[asked["timestamp"] <= asked["user_id"].map(last)]["user_id"].value_counts()
     names = [titles[item] for item in train.item_ids[train.items]]
     targets = [
-        [titles[item] for item in split.item_ids[part.targets]]
-        for part in (split.validation, split.test)
+        [titles[item] for item in bazaar_split.item_ids[part.targets]]
+        for part in (bazaar_split.validation, bazaar_split.test)
     ]
     start = 0
     for row, (document, end) in enumerate(zip(corpus.train, ends, strict=True)):
@@ -87,25 +76,27 @@ def test_a_whole_data_set_is_refused(bazaar: Dataset, text: BehaviourText) -> No
         behaviour_documents(bazaar, text)
 
 
-def test_rows_of_ones_own_are_welcome(split: Split, text: BehaviourText, corpus: Corpus) -> None:
-    few = split.train.select(np.arange(len(split.train)) < 60)
+def test_rows_of_ones_own_are_welcome(
+    bazaar_split: Split, text: BehaviourText, corpus: Corpus
+) -> None:
+    few = bazaar_split.train.select(np.arange(len(bazaar_split.train)) < 60)
     mine = behaviour_documents(few, text, share=0).train
     assert 0 < len(mine) < 20  # users without a row have no document
     assert mine[0] == corpus.train[0]
 
 
 def test_users_are_held_out_of_every_corpus_alike(
-    bazaar: Dataset, split: Split, text: BehaviourText, corpus: Corpus
+    bazaar: Dataset, bazaar_split: Split, text: BehaviourText, corpus: Corpus
 ) -> None:
-    divided = behaviour_documents(split, text, share=0.2, seed=3)
-    out = held_out(split.train.user_ids, 0.2, 3)
+    divided = behaviour_documents(bazaar_split, text, share=0.2, seed=3)
+    out = held_out(bazaar_split.train.user_ids, 0.2, 3)
     assert divided.held_out == [d for d, away in zip(corpus.train, out, strict=True) if away]
     assert divided.train == [d for d, away in zip(corpus.train, out, strict=True) if not away]
-    reviews = review_documents(bazaar, split, text, share=0.2, seed=3)
-    rows = split.train
+    reviews = review_documents(bazaar, bazaar_split, text, share=0.2, seed=3)
+    rows = bazaar_split.train
     users, items = rows.user_ids[rows.users].tolist(), rows.item_ids[rows.items].tolist()
     met = set(zip(users, items, strict=True))
-    away = set(split.train.user_ids[out].tolist())
+    away = set(bazaar_split.train.user_ids[out].tolist())
     wanted = {True: Counter(), False: Counter()}
     for user, item, said in bazaar.reviews[["user_id", "item_id", "text"]].itertuples(index=False):
         if (user, item) in met:
@@ -134,12 +125,12 @@ def test_items_and_dialogues_are_documents_too(bazaar: Dataset, text: BehaviourT
     assert repr(both) == f"Corpus({len(both.train):,} documents, {len(both.held_out):,} held out)"
 
 
-def test_tables_that_are_not_there_are_named(bazaar: Dataset, split: Split) -> None:
+def test_tables_that_are_not_there_are_named(bazaar: Dataset, bazaar_split: Split) -> None:
     bare = replace(bazaar, reviews=None, dialogues=None)
     with pytest.raises(DataError, match="has no dialogues"):
         dialogue_documents(bare)
     with pytest.raises(DataError, match="has no reviews"):
-        review_documents(bare, split, BehaviourText(bare))
+        review_documents(bare, bazaar_split, BehaviourText(bare))
 
 
 def test_distinct_texts_come_once_in_order() -> None:
@@ -227,20 +218,6 @@ def test_windows_without_overlap_hold_every_token_once() -> None:
     assert windows == [[0, 1, 2], [3, 4, 5], [6], [70], [100, 101, 102], [103]]
     assert batches.n_tokens == 12
     assert (batches.n_cut, batches.n_empty) == (2, 1)
-
-
-def test_an_epoch_depends_on_its_numbers_alone() -> None:
-    rows = [list(range(100 * n, 100 * n + 5)) for n in range(30)]
-    batches = TokenBatches(rows, tokens=20)
-    first, again = batches.epoch(1, 0), batches.epoch(1, 0)
-    backwards = [rows_of(first[i]) for i in reversed(range(len(first)))][::-1]
-    assert backwards == [rows_of(batch) for batch in again]
-    others = [batches.epoch(1, 1), batches.epoch(2, 0)]
-    assert all(rows_of(other[0]) != rows_of(first[0]) for other in others)
-    straight = TokenBatches(rows, tokens=20, shuffle=False).epoch(1, 0)
-    assert [row[0][0] for batch in straight for row in rows_of(batch)] == [
-        100 * n for n in range(30)
-    ]
 
 
 def test_a_batch_of_ones_own_is_given_a_generator_of_its_own() -> None:

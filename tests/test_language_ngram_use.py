@@ -5,7 +5,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from test_language_ngram import CAT, SETTINGS, drawn_text
 
 from m6rec_lite.language import (
     AddK,
@@ -15,7 +14,8 @@ from m6rec_lite.language import (
     NGram,
     WittenBell,
 )
-from m6rec_lite.language.pruning import gains, prune
+from m6rec_lite.language.ngrams.pruning import gains, prune
+from tests.test_language_ngram import CAT, SETTINGS, drawn_text
 
 # Generation
 
@@ -72,7 +72,7 @@ def test_a_pruned_ngram_gains_what_it_was_said_to_gain():
     text = drawn_text(7, n=30, words=6)
     model = NGram(2, "witten-bell", edges=None).fit(text)
     pairs = [["w1", word] for word in model.vocabulary if model.count(["w1", word]) > 0]
-    before = {tuple(pair): model.logprob(pair[1], pair[:1]) for pair in pairs}
+    before = {tuple(pair): np.log(model.prob(pair[1], pair[:1])) for pair in pairs}
     bare = NGram(2, "witten-bell", edges=None).fit(text)
     gain, words = gains(model.counts_, model.estimate_, 2), model.counts_.words(2)
     for row, pair in enumerate(words):
@@ -82,7 +82,7 @@ def test_a_pruned_ngram_gains_what_it_was_said_to_gain():
         keep = np.ones(len(words), dtype=bool)
         keep[row] = False
         bare.counts_, bare.estimate_ = prune(model.counts_, model.estimate_, [keep])
-        without = bare.logprob(named[1], named[:1])
+        without = np.log(bare.prob(named[1], named[:1]))
         wanted = model.count(named) * (before[tuple(named)] - without)
         assert gain[row] == pytest.approx(wanted)
 

@@ -9,63 +9,59 @@ import numpy as np
 import pytest
 import torch
 
-from m6rec_lite.data import Dataset, Split, leave_one_out, load_dataset
+from m6rec_lite.data import leave_one_out
 from m6rec_lite.data.bazaar import generate
-from m6rec_lite.language import pretraining
-from m6rec_lite.language.bert import IGNORED
-from m6rec_lite.language.document import encode_documents
-from m6rec_lite.language.hub import ModelError, checkpoints
-from m6rec_lite.language.pretraining import ABOUT, Pretrained, judge, load, main, pretrain
-from m6rec_lite.language.recipes import Recipe, batches_of, documents
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.models import pretraining
+from m6rec_lite.language.models.bert import IGNORED
+from m6rec_lite.language.models.hub import ModelError, checkpoints
+from m6rec_lite.language.models.pretraining import ABOUT, Pretrained, evaluate_lm, main, pretrain
+from m6rec_lite.language.models.recipes import Recipe, batches_of, documents
+from m6rec_lite.language.text.document import encode_documents
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.training.checkpoints import CheckpointError, Checkpoints
 
 TINY = {"vocab_size": 600, "window": 64, "hidden_size": 16, "n_layers": 1, "n_heads": 2}
 TINY |= {"epochs": 2, "batch_tokens": 512, "users": 12, "items": False, "share": 0.3}
 
 
-@pytest.fixture(scope="module")
-def bazaar() -> Dataset:
-    return load_dataset("bazaar")
-
-
-@pytest.fixture(scope="module")
-def split(bazaar: Dataset) -> Split:
-    return leave_one_out(bazaar)
-
-
 @pytest.fixture(scope="module", params=["gpt", "bert"])
-def made(request, bazaar, split, tmp_path_factory) -> tuple[Pretrained, object]:
+def made(request, bazaar, bazaar_split, tmp_path_factory) -> tuple[Pretrained, object]:
     folder = tmp_path_factory.mktemp(request.param) / f"tiny-{request.param}"
     recipe = Recipe(kind=request.param, **TINY)
-    return pretrain(recipe, bazaar, split, out=folder, command="a command", progress=False), folder
+    return pretrain(
+        recipe, bazaar, bazaar_split, out=folder, command="a command", progress=False
+    ), folder
 
 
-def test_texts_hold_the_training_rows_of_each_user_and_nothing_else(bazaar, split):
+def test_texts_hold_the_training_rows_of_each_user_and_nothing_else(bazaar, bazaar_split):
     recipe = Recipe(**TINY)
-    corpus = documents(recipe, bazaar, split)["behaviour"]
+    corpus = documents(recipe, bazaar, bazaar_split)["behaviour"]
     told = sum(name == "[EVENT]" for d in corpus.train + corpus.held_out for name, _ in d.pieces)
-    assert told == int((split.train.users < 12).sum())
+    assert told == int((bazaar_split.train.users < 12).sum())
     assert len(corpus.train) + len(corpus.held_out) == 12
     assert corpus.held_out, "nobody is kept back"
     titles = dict(zip(bazaar.items["item_id"], bazaar.items["title"], strict=True))
     text = recipe.text(bazaar)
-    for holdout in (split.validation, split.test):
+    for holdout in (bazaar_split.validation, bazaar_split.test):
         for row in range(12):
             (target,) = holdout.targets[holdout.target_offsets[row] :][:1]
-            words = titles[split.item_ids[target]]
-            user = split.test.histories.user_ids[row]
-            mine = text.documents(split.train.histories()[split.train.user_ids == user])[0]
+            words = titles[bazaar_split.item_ids[target]]
+            user = bazaar_split.test.histories.user_ids[row]
+            mine = text.documents(
+                bazaar_split.train.histories()[bazaar_split.train.user_ids == user]
+            )[0]
             assert words not in mine.text
 
 
-def test_judge_is_the_sum_of_the_log_probabilities(bazaar, split):
+def test_judge_is_the_sum_of_the_log_probabilities(bazaar, bazaar_split):
     recipe = Recipe(**TINY)
-    corpus = documents(recipe, bazaar, split)["behaviour"]
+    corpus = documents(recipe, bazaar, bazaar_split)["behaviour"]
     tokenizer = Tokenizer.train([d.text for d in corpus.train], 600)
     torch.manual_seed(1)
     model = pretraining.build(recipe, tokenizer).double().eval()
-    found = judge(model, tokenizer, batches_of(recipe, tokenizer, corpus.held_out, shuffle=False))
+    found = evaluate_lm(
+        model, tokenizer, batches_of(recipe, tokenizer, corpus.held_out, shuffle=False)
+    )
     nats = tokens = 0.0
     for row in encode_documents(tokenizer, corpus.held_out):
         for start in range(0, len(row) - 1, recipe.window):  # windows, as TokenBatches cuts them
@@ -95,7 +91,7 @@ def test_the_folder_opens_here_and_in_transformers(made):
     kind = AutoModelForCausalLM if model.recipe.kind == "gpt" else AutoModelForMaskedLM
     ids = torch.arange(20, 40)[None]
     theirs = kind.from_pretrained(folder).eval()
-    again = load(folder)
+    again = Pretrained.load(folder)
     with torch.no_grad():
         ours = model.model.logits(model.model(ids))
         torch.testing.assert_close(theirs(ids).logits, ours, atol=1e-4, rtol=1e-4)
@@ -108,12 +104,12 @@ def test_the_folder_opens_here_and_in_transformers(made):
     assert again.metrics == model.metrics
 
 
-def test_the_reported_figures_are_found_again_from_the_folder(made, bazaar, split):
+def test_the_reported_figures_are_found_again_from_the_folder(made, bazaar, bazaar_split):
     _, folder = made
-    again = load(folder)
-    corpus = documents(again.recipe, bazaar, split)["behaviour"]
+    again = Pretrained.load(folder)
+    corpus = documents(again.recipe, bazaar, bazaar_split)["behaviour"]
     asked = batches_of(again.recipe, again.tokenizer, corpus.held_out, shuffle=False)
-    found = judge(again.model, again.tokenizer, asked)
+    found = evaluate_lm(again.model, again.tokenizer, asked)
     assert found == pytest.approx(again.metrics["behaviour"], rel=1e-6)
 
 
@@ -131,9 +127,9 @@ def test_the_card_says_what_a_reader_needs(made):
     assert "MovieLens forbids" in other
 
 
-def test_cut_off_and_started_again_it_ends_the_same(bazaar, split, tmp_path, monkeypatch):
+def test_cut_off_and_started_again_it_ends_the_same(bazaar, bazaar_split, tmp_path, monkeypatch):
     recipe = Recipe(**TINY)
-    whole = pretrain(recipe, bazaar, split, progress=False)
+    whole = pretrain(recipe, bazaar, bazaar_split, progress=False)
 
     def cut_off(*_, **__):
         raise KeyboardInterrupt
@@ -142,20 +138,20 @@ def test_cut_off_and_started_again_it_ends_the_same(bazaar, split, tmp_path, mon
     with monkeypatch.context() as patched:
         patched.setattr(pretraining, "judge", cut_off)  # asked at the first epoch's end
         with pytest.raises(KeyboardInterrupt):
-            pretrain(recipe, bazaar, split, checkpoint=saves, progress=False)
+            pretrain(recipe, bazaar, bazaar_split, checkpoint=saves, progress=False)
     saves = Checkpoints(tmp_path / "saves", steps=3)
     assert saves.paths(), "nothing was saved before the end of the first epoch"
-    again = pretrain(recipe, bazaar, split, checkpoint=saves, progress=False)
+    again = pretrain(recipe, bazaar, bazaar_split, checkpoint=saves, progress=False)
     for name, weight in whole.model.state_dict().items():
         torch.testing.assert_close(again.model.state_dict()[name], weight, rtol=0, atol=0)
     other = replace(recipe, lr=1e-3)
     with pytest.raises(CheckpointError, match="lr"):
-        pretrain(other, bazaar, split, checkpoint=tmp_path / "saves", progress=False)
+        pretrain(other, bazaar, bazaar_split, checkpoint=tmp_path / "saves", progress=False)
 
 
-def test_hidden_tokens_are_drawn_anew_each_epoch_and_are_never_special(bazaar, split):
+def test_hidden_tokens_are_drawn_anew_each_epoch_and_are_never_special(bazaar, bazaar_split):
     recipe = Recipe(**TINY | {"kind": "bert", "users": 60, "batch_tokens": 4096})
-    corpus = documents(recipe, bazaar, split)["behaviour"]
+    corpus = documents(recipe, bazaar, bazaar_split)["behaviour"]
     tokenizer = Tokenizer.train([d.text for d in corpus.train], 600)
     batches = batches_of(recipe, tokenizer, corpus.train)
     assert batches.overlap == 0
@@ -173,9 +169,9 @@ def test_hidden_tokens_are_drawn_anew_each_epoch_and_are_never_special(bazaar, s
     assert first[0][0].shape != first[2][0].shape or not torch.equal(first[0][0], first[2][0])
 
 
-def test_a_tiny_batch_still_asks_for_something(bazaar, split):
+def test_a_tiny_batch_still_asks_for_something(bazaar, bazaar_split):
     recipe = Recipe(**TINY | {"kind": "bert", "batch_tokens": 1, "window": 2, "masking": 0.01})
-    corpus = documents(recipe, bazaar, split)["behaviour"]
+    corpus = documents(recipe, bazaar, bazaar_split)["behaviour"]
     tokenizer = Tokenizer.train([d.text for d in corpus.train], 600)
     some = batches_of(recipe, tokenizer, corpus.train[:1]).epoch(0, 0)
     asked = [int((some[i].targets != IGNORED).sum()) for i in range(min(40, len(some)))]
@@ -189,11 +185,11 @@ def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
     options += ["--parts", "title", "--share", "0.3", "--checkpoint", str(tmp_path / "saves")]
     main(["gpt", "--dataset", "bazaar", "--out", str(tmp_path / "mine"), *options])
     told = json.loads(capsys.readouterr().out)
-    made = load(tmp_path / "mine")
+    made = Pretrained.load(tmp_path / "mine")
     assert made.recipe.parts == ("title",)
     assert told["behaviour"] == made.metrics["behaviour"]
     card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
-    assert "python -m m6rec_lite.language.pretraining gpt --dataset bazaar" in card
+    assert "python -m m6rec_lite.language.models.pretraining gpt --dataset bazaar" in card
 
 
 def test_the_command_reads_another_bazaar(tmp_path, monkeypatch, capsys):
@@ -228,25 +224,25 @@ def test_load_refuses_what_was_not_made_here(made, tmp_path):
     model, _ = made
     model.model.save_pretrained(tmp_path / "bare", model.tokenizer)
     with pytest.raises(ModelError, match="pretraining"):
-        load(tmp_path / "bare")
+        Pretrained.load(tmp_path / "bare")
 
 
 @pytest.mark.parametrize("name", ["bazaar-gpt", "bazaar-bert"])
-def test_a_kept_checkpoint_is_as_good_as_its_card_says(name, bazaar, split):
+def test_a_kept_checkpoint_is_as_good_as_its_card_says(name, bazaar, bazaar_split):
     if name not in checkpoints():
         pytest.skip(f"checkpoints/{name} is not here")
-    kept = load(name)
+    kept = Pretrained.load(name)
     about = json.loads((checkpoints()[name] / ABOUT).read_text(encoding="utf-8"))
     dials = dict(re.findall(r"(\w+)=(\d+)", about["dataset"]))
     if dials:  # it was trained on another bazaar
         bazaar = generate(**{key: int(value) for key, value in dials.items()}, progress=False)
-        split = leave_one_out(bazaar)
-    assert about["split"] == f"{split.name}, hash {split.hash}"
-    corpora = documents(kept.recipe, bazaar, split)
+        bazaar_split = leave_one_out(bazaar)
+    assert about["split"] == f"{bazaar_split.name}, hash {bazaar_split.hash}"
+    corpora = documents(kept.recipe, bazaar, bazaar_split)
     sizes = {"items": None, "behaviour": 30}  # all the items, some of the people
     for kind, n in sizes.items():
         asked = batches_of(kept.recipe, kept.tokenizer, corpora[kind].held_out[:n], shuffle=False)
-        found = judge(kept.model, kept.tokenizer, asked)
+        found = evaluate_lm(kept.model, kept.tokenizer, asked)
         near = 1e-4 if n is None else 0.1
         for figure in ("nats_a_token", "bits_a_byte"):
             assert found[figure] == pytest.approx(kept.metrics[kind][figure], rel=near), kind

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from m6rec_lite.language.document import Document, encode_document
-from m6rec_lite.language.gpt import GPT, GPTConfig
-from m6rec_lite.language.probing import (
+from m6rec_lite.language.models.gpt import GPT, GPTConfig
+from m6rec_lite.language.models.probing import (
     attention_probe,
     linear_probe,
     token_states,
     typical_words,
 )
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.document import Document, encode_document
+from m6rec_lite.language.text.tokenizer import Tokenizer
 
 
 def test_token_states_are_those_of_each_document_alone():

@@ -8,13 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from m6rec_lite.data import DataError, Dataset, load_dataset
-from m6rec_lite.language.reviews import ReviewSource
-
-
-@pytest.fixture(scope="module")
-def bazaar() -> Dataset:
-    return load_dataset("bazaar")
+from m6rec_lite.data import DataError, Dataset
+from m6rec_lite.language.text.reviews import ReviewSource
 
 
 @pytest.fixture(scope="module", params=["en", "zh"])

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from tokenizers import models, trainers
 from transformers import AutoTokenizer
 
-from m6rec_lite.language.hub import load_tokenizer
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer, apply_merges, learn_merges
+from m6rec_lite.language.models.hub import load_tokenizer
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer, apply_merges, learn_merges
 
 TEXTS = [
     "a product of category hiking boot named “Alpine Trek Boots” priced 129.50",
@@ -89,7 +89,7 @@ def test_special_tokens_have_fixed_numbers(tokenizer: Tokenizer) -> None:
 
 def test_training_is_the_same_in_another_process(tokenizer: Tokenizer) -> None:
     program = (
-        "import json, sys; from m6rec_lite.language.tokenizer import Tokenizer;"
+        "import json, sys; from m6rec_lite.language.text.tokenizer import Tokenizer;"
         "print(Tokenizer.train(json.load(sys.stdin), 390).fingerprint)"
     )
     found = subprocess.run(

@@ -14,27 +14,27 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from m6rec_lite.data import load_dataset
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.tokenizer import Tokenizer
-from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel, measured_step, objective
-from m6rec_lite.m6rec import memory as memory_module
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel, objective
 from m6rec_lite.m6rec.batches import PretrainingBatches
-from m6rec_lite.m6rec.budget import (
+from m6rec_lite.m6rec.cost import measured_step
+from m6rec_lite.m6rec.cost import memory as memory_module
+from m6rec_lite.m6rec.cost.budget import (
     Mix,
     Plan,
-    cost,
+    count_parameters,
+    estimate_cost,
+    estimate_memory,
     flops_a_step,
     flops_a_token,
     largest_size_that_fits,
     main,
-    memory,
     needs,
-    parameters,
     table,
     ways_to_fit,
 )
-from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
-from m6rec_lite.m6rec.measured_step import (
+from m6rec_lite.m6rec.cost.measured_step import (
     LiveTensors,
     example_batch,
     kept_bytes,
@@ -42,9 +42,10 @@ from m6rec_lite.m6rec.measured_step import (
     peak_bytes,
     prepared_step,
 )
-from m6rec_lite.m6rec.memory import free_bytes
+from m6rec_lite.m6rec.cost.memory import free_bytes
+from m6rec_lite.m6rec.cost.plan import MIXES
+from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
 from m6rec_lite.m6rec.objective import batch_flops
-from m6rec_lite.m6rec.plan import MIXES
 from m6rec_lite.m6rec.run_folder import tokens
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFile
@@ -61,9 +62,9 @@ def test_parameters_are_those_of_the_built_model(size: str, positions: str) -> N
     config = M6RecConfig(vocab_size=5000, positions=positions, **SIZES[size])
     with torch.device("meta"):  # shapes without memory: base is built in no time
         model = M6RecModel(config)
-    assert sum(parameters(config).values()) == model.num_parameters()
+    assert sum(count_parameters(config).values()) == model.num_parameters()
     matrices = sum(w.numel() for n, w in model.named_parameters() if "blocks" in n and w.ndim == 2)
-    assert parameters(config)["matrices of the blocks"] == matrices
+    assert count_parameters(config)["matrices of the blocks"] == matrices
 
 
 def test_flops_are_those_that_training_counts(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_flops_are_those_that_torch_counts_where_everybody_sees_everybody() -> N
 
 def test_six_n_and_attention_are_what_the_papers_say() -> None:
     plan = Plan.of_size("base", mix=Mix(1.0, 1.0, 1.0))
-    parts, n = flops_a_token(plan), parameters(plan.config)
+    parts, n = flops_a_token(plan), count_parameters(plan.config)
     weights = n["matrices of the blocks"] + n["embedding, shared with the head"]
     assert parts["matrices"] + parts["head"] == 6 * weights
     assert parts["attention"] == 12 * 24 * 1024 * 1024  # 12 L H Q T of PaLM's appendix B
@@ -140,7 +141,7 @@ KINDS = [
 def counted(plan: Plan) -> float:
     """The formulas' share of what ``peak_bytes`` counts."""
     apart = ("weights", "moments of AdamW", "batch")
-    return sum(n for part, n in memory(plan).items() if part not in apart)
+    return sum(n for part, n in estimate_memory(plan).items() if part not in apart)
 
 
 def allocated_bytes(plan: Plan) -> int:
@@ -215,7 +216,7 @@ def test_activations_are_the_bytes_that_are_kept(
 ) -> None:
     config = M6RecConfig(vocab_size=300, positions=positions, **SIZES[size])
     plan = Plan(config, lines=lines, precision=precision, chunk=256, accumulate=2)
-    found = memory(plan)
+    found = estimate_memory(plan)
     kept = found["activations"] + found.get("weights in 16 bits", 0.0)
     ids = 8 * lines * plan.time * (1 + (positions == "learned"))
     assert kept_bytes(plan) == pytest.approx(kept + ids, rel=0.002)
@@ -232,7 +233,7 @@ def test_activations_are_the_bytes_that_are_kept(
 def test_more_costs_more(size: str, lines: int, precision: str, again: bool, times: int) -> None:
     given_ = {"precision": precision, "recompute": again, "accumulate": times, "chunk": 256}
     plan = Plan.of_size(size, lines=lines, **given_)
-    assert needs(plan) > 12 * sum(parameters(plan.config).values())
+    assert needs(plan) > 12 * sum(count_parameters(plan.config).values())
     assert needs(replace(plan, lines=2 * lines)) > needs(plan)
     assert needs(replace(plan, recompute=False)) >= needs(replace(plan, recompute=True))
     assert needs(replace(plan, accumulate=times + 1)) >= needs(plan)
@@ -288,15 +289,15 @@ def test_what_is_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_time_energy_and_money_by_hand() -> None:
     plan = Plan.of_size("tiny", lines=4, steps=100, accumulate=2, processes=3)
-    found = cost(plan, step_seconds=3.6, watts=500, price_an_hour=2.5)
+    found = estimate_cost(plan, step_seconds=3.6, watts=500, price_an_hour=2.5)
     assert found.seconds == pytest.approx(360)
     assert found.kilowatt_hours == pytest.approx(3 * 0.1 * 0.5)  # three devices, a tenth of an hour
     assert found.price == pytest.approx(3 * 0.1 * 2.5)
     assert found.tokens == pytest.approx(100 * 4 * 256 * 0.97 * 6)
-    guessed = cost(plan, teraflops=2.0, utilisation=0.5)
+    guessed = estimate_cost(plan, teraflops=2.0, utilisation=0.5)
     assert guessed.seconds == pytest.approx(guessed.flops / 3 / 1e12)
     assert guessed.price is None
-    again = cost(replace(plan, recompute=True), teraflops=2.0, utilisation=0.5)
+    again = estimate_cost(replace(plan, recompute=True), teraflops=2.0, utilisation=0.5)
     assert 1.2 < again.seconds / guessed.seconds < 4 / 3
     assert again.flops == guessed.flops  # what is computed anew is no use
 
@@ -327,9 +328,9 @@ def test_a_cost_without_a_speed_is_refused() -> None:
     plan = Plan.of_size("nano")
     for wrong in ({}, {"teraflops": 1.0, "step_seconds": 1.0}):
         with pytest.raises(ValueError, match="give step_seconds"):
-            cost(plan, **wrong)
+            estimate_cost(plan, **wrong)
     with pytest.raises(ValueError, match="utilisation must be"):
-        cost(plan, teraflops=1.0, utilisation=0.0)
+        estimate_cost(plan, teraflops=1.0, utilisation=0.0)
     with pytest.raises(ValueError, match="seen must be"):
         Mix(seen=0.0)
 

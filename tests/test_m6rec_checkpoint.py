@@ -8,8 +8,8 @@ import pytest
 
 from m6rec_lite.course.places import project_root
 from m6rec_lite.data import leave_one_out, load_dataset
-from m6rec_lite.language.corpora import Corpus
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.corpora import Corpus
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.documents import pretraining_corpora
 from m6rec_lite.m6rec.model import M6RecModel

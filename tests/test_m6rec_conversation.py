@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from m6rec_lite.data import DataError, Dataset, bazaar, leave_one_out
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.corpora import dialogue_documents
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.data import DataError, Dataset, leave_one_out
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.corpora import dialogue_documents
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData
@@ -23,8 +23,9 @@ from m6rec_lite.m6rec.tasks.trie import TitleTrie
 from m6rec_lite.m6rec.tasks.truth import Truth
 from m6rec_lite.nn.sampling import Sampler
 from m6rec_lite.training import fit
+from tests.worlds import small
 
-DATASET = bazaar.generate(users=420, items=150, seed=3, slates=0, progress=False)
+DATASET = small()
 TOKENIZER = Tokenizer.train([*DATASET.items["title"], *DATASET.dialogues["text"]], 900)
 PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 300)
 TASK = Conversation()
@@ -230,7 +231,7 @@ def test_what_does_not_fit_is_said() -> None:
     some = build("held out")[:1]
     with pytest.raises(ValueError, match="longest title does not fit"):
         TASK.predict(untrained(), some, max_new_tokens=3)
-    with pytest.raises(ValueError, match="a trie of M6-Rec's tokens"):
+    with pytest.raises(ValueError, match="have no tokenizer"):
         TASK.predict(untrained(), replace(some, tokenizer=None))
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from m6rec_lite.data import Dataset, Histories, bazaar, leave_one_out
+from m6rec_lite.data import Dataset, Histories
 from m6rec_lite.data.bazaar import words
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData
@@ -21,9 +21,10 @@ from m6rec_lite.m6rec.tasks.generation import Generation
 from m6rec_lite.m6rec.tasks.rows import people
 from m6rec_lite.m6rec.tasks.truth import Truth
 from m6rec_lite.training import fit
+from tests.worlds import small, small_split
 
-DATASET = bazaar.generate(users=420, items=150, seed=3, slates=0, progress=False)
-SPLIT = leave_one_out(DATASET)
+DATASET = small()
+SPLIT = small_split()
 TOKENIZER = Tokenizer.train([*DATASET.items["title"], "clicked a product of category"], 700)
 PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 400)
 TASK = Design()

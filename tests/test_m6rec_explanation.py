@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from m6rec_lite.data import DataError, Dataset, bazaar, leave_one_out
+from m6rec_lite.data import DataError, Dataset, bazaar
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.data.bazaar.reviews import aspect_of
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData, collate
@@ -23,9 +23,10 @@ from m6rec_lite.m6rec.tasks.generation import Generation
 from m6rec_lite.m6rec.tasks.review_parts import PARTS, with_parts
 from m6rec_lite.m6rec.tasks.truth import Reason, Truth, interests_in, reason_in
 from m6rec_lite.training import fit
+from tests.worlds import small, small_split
 
-DATASET = bazaar.generate(users=420, items=150, seed=3, slates=0, progress=False)
-SPLIT = leave_one_out(DATASET)
+DATASET = small()
+SPLIT = small_split()
 TOKENIZER = Tokenizer.train(
     [*DATASET.items["title"], *DATASET.reviews["text"], *words.ASPECTS, "others praised its"], 900
 )

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.batches import Batch, PretrainingBatches
-from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration, rows
+from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration, to_rows
 from m6rec_lite.m6rec.objective import PretrainingLoss, batch_flops, judge, ngram_nats
 from m6rec_lite.m6rec.token_file import TokenFile
 
@@ -156,9 +156,9 @@ def test_sentence_generation_takes_one_run_of_text_from_each_document(
         lambda: Infilling(1.0),
         lambda: Infilling(mean_span=0.5),
         lambda: SentenceGeneration(TOKENIZER, 1.5),
-        lambda: rows(np.array([20, 21]), [2], np.array([False, False]), TOKENIZER),
-        lambda: rows(np.array([20, 21]), [1], np.array([True, True]), TOKENIZER),
-        lambda: rows(np.array([20, 21]), [2, 0], np.array([True, True]), TOKENIZER),
+        lambda: to_rows(np.array([20, 21]), [2], np.array([False, False]), TOKENIZER),
+        lambda: to_rows(np.array([20, 21]), [1], np.array([True, True]), TOKENIZER),
+        lambda: to_rows(np.array([20, 21]), [2, 0], np.array([True, True]), TOKENIZER),
         lambda: PretrainingLoss({"infilling": 0.0, "sentence": 0.0}),
         lambda: PretrainingLoss({"infilling": -1.0, "sentence": 2.0}),
         lambda: PretrainingLoss({}),
@@ -193,7 +193,7 @@ def test_a_row_holds_its_document_whole(lengths: list[int], rate: float, seed: i
     rng, ids = np.random.default_rng(seed), documents(lengths, seed)
     taken = rng.random(len(ids)) < rate
     taken[np.cumsum(lengths) - 1] |= [not one.any() for one in split(taken, lengths)]
-    made = rows(ids, lengths, taken, TOKENIZER)
+    made = to_rows(ids, lengths, taken, TOKENIZER)
     parts = zip(
         split(ids, lengths),
         split(made.ids, made.lengths),
@@ -211,7 +211,7 @@ def test_a_row_holds_its_document_whole(lengths: list[int], rate: float, seed: i
 def test_the_example_of_the_module_comes_out_as_written() -> None:
     ids = np.arange(20, 30)
     taken = np.isin(ids, [22, 23, 27, 28])
-    made = rows(ids, [10], taken, TOKENIZER)
+    made = to_rows(ids, [10], taken, TOKENIZER)
     wanted = [USER_START, 20, 21, MASK, 24, 25, 26, MASK, 29, USER_END]
     wanted += [START, 22, 23, MASK, 27, 28, END]
     assert made.ids.tolist() == wanted
@@ -224,7 +224,7 @@ def test_the_example_of_the_module_comes_out_as_written() -> None:
 def test_rows_are_as_long_as_the_objectives_said_beforehand(lengths: list[int], seed: int) -> None:
     ids, sizes = documents(lengths, seed), np.array(lengths)
     for way in (Infilling(0.3, 3.0), SentenceGeneration(TOKENIZER)):
-        made = rows(ids, sizes, way.take(ids, sizes, np.random.default_rng(seed)), TOKENIZER)
+        made = to_rows(ids, sizes, way.take(ids, sizes, np.random.default_rng(seed)), TOKENIZER)
         assert made.lengths.tolist() == way.sizes(sizes).tolist()
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from m6rec_lite.data.files import seal
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.model_folder import ModelError
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.model_folder import ModelError
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.infilling import Infilling

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from m6rec_lite.language.model_folder import ModelError
+from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.batches import packed_prefix_mask
 from m6rec_lite.nn.cache import KeyValueCache
@@ -281,10 +281,10 @@ def test_the_start_is_as_published() -> None:
     torch.manual_seed(0)
     model = M6RecModel(config)
     block = model.blocks[3]
-    assert block.expand.weight.std() == pytest.approx(0.02, rel=0.05)
-    assert block.shrink.weight.std() == pytest.approx(0.02 / 4, rel=0.05)
+    assert block.up_proj.weight.std() == pytest.approx(0.02, rel=0.05)
+    assert block.down_proj.weight.std() == pytest.approx(0.02 / 4, rel=0.05)
     assert block.attention.out.weight.std() == pytest.approx(0.02 / 4, rel=0.05)
-    assert not block.expand.bias.any()
+    assert not block.up_proj.bias.any()
     ids = torch.randint(500, (4, 30))
     assert model(ids, labels=ids, prefix_length=0).loss == pytest.approx(math.log(500), rel=0.02)
 
@@ -370,7 +370,7 @@ def test_lora_trains_its_own_weights_alone(tmp_path: Path) -> None:
     with torch.no_grad():
         before = model(ids).logits
     frozen = {name: p.detach().clone() for name, p in model.named_parameters()}
-    lora = peft.LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["qkv", "out", "expand"])
+    lora = peft.LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["qkv", "out", "up_proj"])
     adapted = peft.get_peft_model(model, lora)
     torch.testing.assert_close(adapted(ids).logits, before)  # an adapter starts as nothing
     optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=2e-2)

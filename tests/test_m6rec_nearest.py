@@ -27,6 +27,7 @@ def test_exact_search_is_the_sorted_cosines() -> None:
     assert VectorIndex(ITEMS).search(PEOPLE[:0], 3)[0].shape == (0, 3)
 
 
+@pytest.mark.extra
 def test_an_index_that_looks_everywhere_is_exact_and_one_that_does_not_finds_less() -> None:
     pytest.importorskip("faiss", reason="the extra 'ann' is not installed")
     whole = VectorIndex(ITEMS, "ivf", cells=20, probes=20)

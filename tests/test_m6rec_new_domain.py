@@ -11,7 +11,7 @@ from m6rec_lite.data import DataError, bazaar, hidden_domain, leave_one_out
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.m6rec.documents import pretraining_corpora
 from m6rec_lite.m6rec.new_domain import NewDomain, closed
-from m6rec_lite.m6rec.recommender import M6RecRetriever
+from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.recommenders import Popularity, SASRec
 from m6rec_lite.recommenders.base import NotFittedError
 
@@ -85,7 +85,7 @@ def test_a_curve_fits_counts_anew_and_adapts_networks_from_one_beginning() -> No
 
 def test_adapting_learns_what_the_further_rows_say() -> None:
     rows = OPENED.examples(OPENED.n_examples)
-    model = M6RecRetriever(reads="text", epochs=2, dropout=0.0, device="cpu")
+    model = M6RecRetriever(item_input="text", epochs=2, dropout=0.0, device="cpu")
     model.fit(OPENED.elsewhere(), items=DATASET.items, progress=False)
     before = evaluate(model, SPLIT, progress=False)["ndcg@10"]
     epochs, popularity = model.epochs, model.popularity_.copy()

@@ -13,13 +13,14 @@ import torch
 
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.bazaar import generate
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.data.run_config import RunConfigError
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecModel
 from m6rec_lite.m6rec import pretraining as command
 from m6rec_lite.m6rec.documents import pretraining_corpora
 from m6rec_lite.m6rec.pretraining import Pretraining, main, pretrain
 from m6rec_lite.m6rec.token_file import TokenFile, TokenFileError
-from m6rec_lite.training import CheckpointError, History
+from m6rec_lite.training import History
 from m6rec_lite.training.metrics import Metrics, read_metrics
 
 SETTINGS: dict[str, Any] = {"size": "nano", "steps": 250, "lines": 4, "vocab_size": 600, "lr": 6e-3}
@@ -89,6 +90,7 @@ def test_a_finished_run_started_again_changes_nothing(
         assert torch.equal(weight, before[name]), name
 
 
+@pytest.mark.slow
 def test_a_run_that_is_told_to_end_goes_on_to_the_same_end(
     world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +119,7 @@ def test_a_folder_of_another_run_is_refused(
     finished: tuple[Path, History], world: Dataset, tmp_path: Path
 ) -> None:
     folder, _ = finished
-    with pytest.raises(CheckpointError, match=r"lr: 0.006 there, 0.001 now"):
+    with pytest.raises(RunConfigError, match=r"lr: 0.006 there, 0.001 now"):
         run(folder, world, lr=1e-3)
     Tokenizer.train(["words of another kind"], 300).save(tmp_path / "other")
     (folder / "run.json").rename(tmp_path / "run.json")

@@ -14,7 +14,7 @@ import torch
 
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.bazaar import generate
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecModel
 from m6rec_lite.m6rec import pretraining as command
 from m6rec_lite.m6rec.documents import pretraining_corpora

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
-from m6rec_lite.data import DataError, Dataset, bazaar, leave_one_out
+from m6rec_lite.data import DataError, Dataset
 from m6rec_lite.data.bazaar import words
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.corpora import held_out
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.corpora import held_out
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, TaskData
@@ -21,9 +21,10 @@ from m6rec_lite.m6rec.tasks.generation import Generation
 from m6rec_lite.m6rec.tasks.query import PARTS, SOON, Query
 from m6rec_lite.m6rec.tasks.truth import Truth
 from m6rec_lite.training import fit
+from tests.worlds import small, small_split
 
-DATASET = bazaar.generate(users=420, items=150, seed=3, slates=0, progress=False)
-SPLIT = leave_one_out(DATASET)
+DATASET = small()
+SPLIT = small_split()
 TOKENIZER = Tokenizer.train([*DATASET.items["title"], *DATASET.queries["text"]], 700)
 TASK = Query()
 TRUTH = Truth(DATASET)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from m6rec_lite.data import DataError, Histories, leave_one_out, load_dataset
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.causal_lm import CausalLM
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.data import DataError, Histories
+from m6rec_lite.language.models.causal_lm import CausalLM
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.generators import CausalGenerator
@@ -20,9 +20,10 @@ from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly
 from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
 from m6rec_lite.m6rec.tasks.ranking import Ranking, templates
 from m6rec_lite.m6rec.tasks.task import TaskBatches, collate
+from tests.worlds import shipped, shipped_split
 
-DATASET = load_dataset("bazaar")
-SPLIT = leave_one_out(DATASET)
+DATASET = shipped()
+SPLIT = shipped_split()
 ASKED = SPLIT.train.histories()[:3].last(4)
 ITEMS = DATASET.items["item_id"].to_numpy()
 CANDIDATES = [ITEMS[[5, 9, 200]], ITEMS[[9]], ITEMS[[300, 5, 7, 8]]]

@@ -7,24 +7,25 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import test_recommenders_contract as contract
 import torch
 from torch.nn import functional as F
 
-from m6rec_lite.course.exercises import exercises
-from m6rec_lite.data import DataError, Histories, Interactions, leave_one_out, load_dataset
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.course.exercises.question import load_exercise
+from m6rec_lite.data import DataError, Histories, Interactions
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.recommender import EventBatches, M6RecRetriever, word_shares
+from m6rec_lite.m6rec.retriever import EventBatches, M6RecRetriever, word_shares
 from m6rec_lite.m6rec.retriever_network import gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval, in_batch_softmax
 from m6rec_lite.m6rec.tasks.task import collate
 from m6rec_lite.recommenders import Recommender
+from tests import test_recommenders_contract as contract
+from tests.worlds import shipped, shipped_split
 
-DATASET = load_dataset("bazaar")
-SPLIT = leave_one_out(DATASET)
+DATASET = shipped()
+SPLIT = shipped_split()
 TOKENIZER = Tokenizer.train(DATASET.items["title"], 600)
 PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 200)
 HISTORIES = SPLIT.train.histories()[:5].last(3)
@@ -180,9 +181,8 @@ def test_the_sign_of_the_correction_decides_whether_popular_or_rare_items_come_f
         assert low < popularity < high
 
 
-def test_exercise_09_3_asks_for_the_loss_of_the_package_and_the_chapter() -> None:
-    wanted = exercises("09")["09.3"]
-    cases = wanted.cases()
+def test_the_exercise_asks_for_the_loss_of_the_package_and_the_chapter() -> None:
+    cases = load_exercise("in_batch_loss").all_cases()
     for case in cases:
         scores, item, q = case.args
         used, first, right = np.unique(item, return_index=True, return_inverse=True)
@@ -193,8 +193,8 @@ def test_exercise_09_3_asks_for_the_loss_of_the_package_and_the_chapter() -> Non
             tau=1.0,
             log_share=torch.tensor(np.log(q[used])),
         )
-        assert float(loss) == pytest.approx(case.wanted)
-    assert cases[1].wanted == pytest.approx(np.log(2))
+        assert float(loss) == pytest.approx(case.expected)
+    assert cases[1].expected == pytest.approx(np.log(2))
 
 
 def test_an_item_is_no_wrong_answer_to_who_else_has_it() -> None:
@@ -228,11 +228,11 @@ def test_bad_input_is_said() -> None:
         M6RecRetriever().fit(train, progress=False)
     with pytest.raises(DataError, match="lacks 1 of the items"):
         M6RecRetriever().fit(train, items=contract.ITEMS.iloc[1:], progress=False)
-    for wrong in ({"reads": "tea"}, {"loss": "bce"}, {"parts": ("smell",)}, {"tau": 0}):
+    for wrong in ({"item_input": "tea"}, {"parts": ("smell",)}, {"tau": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             M6RecRetriever(**wrong)
     with pytest.raises(ValueError, match="size must be one of"):
-        M6RecRetriever(reads="ids", size="huge").fit(train, progress=False)
+        M6RecRetriever(item_input="ids", size="huge").fit(train, progress=False)
 
 
 # The recommender.
@@ -243,7 +243,7 @@ SMALL = {"max_length": 8, "lr": 3e-3, "batch_size": 32, "epochs": 12, "vocab_siz
 
 @pytest.fixture(scope="module", params=["both", "text", "ids"])
 def fitted(request) -> M6RecRetriever:
-    return M6RecRetriever(**SMALL, reads=request.param).fit(
+    return M6RecRetriever(**SMALL, item_input=request.param).fit(
         contract.TRAIN, items=contract.ITEMS, progress=False
     )
 
@@ -316,7 +316,7 @@ def test_an_item_without_training_rows_is_recommended_for_its_words() -> None:
     train = Interactions.from_frame(frame, item_ids=ids.ravel())
     asked = Histories.from_lists([row[:7].tolist() for row in ids], train.item_ids)
     for reads, wanted in (("text", True), ("both", True), ("ids", False)):
-        given = SMALL | {"reads": reads, "epochs": 8, "gaps": False}
+        given = SMALL | {"item_input": reads, "epochs": 8, "use_time_gaps": False}
         model = M6RecRetriever(**given).fit(train, items=items, progress=False)
         best = model.recommend(asked, k=1)["item_id"].to_numpy()
         assert (np.mean(best == cold) > 0.8) == wanted, (reads, best)
@@ -325,7 +325,7 @@ def test_an_item_without_training_rows_is_recommended_for_its_words() -> None:
 @pytest.mark.parametrize(("gaps", "now"), [(False, False), (True, False), (False, True)])
 def test_only_a_model_told_the_moment_reads_it(gaps, now) -> None:
     """What a split calls now is the target's own timestamp: a time-blind model must not see it."""
-    model = M6RecRetriever(**SMALL | {"epochs": 1}, gaps=gaps, now=now)
+    model = M6RecRetriever(**SMALL | {"epochs": 1}, use_time_gaps=gaps, use_query_time=now)
     model.fit(contract.TRAIN, items=contract.ITEMS, progress=False)
     asked = contract.histories(contract.WALKS)
     lasts = asked.offsets[1:] - 1

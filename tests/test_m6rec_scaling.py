@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m6rec_lite.m6rec.scaling import ScalingLaw, fit_law, resampled_laws
+from m6rec_lite.m6rec.cost.scaling import ScalingLaw, fit_law, resampled_laws
 
 N, D = (grid.ravel() for grid in np.meshgrid([1.5e5, 3e5, 6e5, 1.2e6], [7.5e5, 1.5e6, 3e6, 6e6]))
 PLANTED = ScalingLaw(floor=0.3, a=40.0, alpha=0.35, b=300.0, beta=0.4)
@@ -41,20 +41,10 @@ def test_noise_moves_a_law_little_and_one_wild_run_hardly() -> None:
     st.floats(0.01, 2), st.floats(1, 100), st.floats(0.1, 0.9), st.floats(1, 1000),
     st.floats(0.1, 0.9),
 )  # fmt: skip
-def test_more_of_either_never_hurts_and_the_best_split_is_the_best(floor, a, alpha, b, beta):
+def test_more_of_either_never_hurts(floor, a, alpha, b, beta):
     law = ScalingLaw(floor, a, alpha, b, beta)
     assert law.loss(2e6, 1e7) <= law.loss(1e6, 1e7)
     assert law.loss(1e6, 2e7) <= law.loss(1e6, 1e7)
-    flops = 1e15
-    n, d = law.best_split(flops)
-    assert 6 * n * d == pytest.approx(flops)
-    others = n * np.array([0.5, 0.9, 1.1, 2.0])
-    assert (law.loss(others, flops / 6 / others) >= law.loss(n, d)).all()
-
-
-def test_where_one_side_gains_nothing_there_is_no_best_split() -> None:
-    with pytest.raises(ValueError, match="gains nothing"):
-        ScalingLaw(0.3, 0.0, 0.5, 1.0, 0.5).best_split(1e15)
 
 
 @settings(max_examples=3, deadline=None)

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
+from m6rec_lite.ctr.impressions import known_at
 from m6rec_lite.data import Card, DataError, Dataset, validate
 from m6rec_lite.evaluation.ctr import auc
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.click_model import M6RecCTR
 from m6rec_lite.m6rec.prompts import PromptBuilder
@@ -22,7 +23,6 @@ from m6rec_lite.m6rec.tasks.scoring import Scoring, correct_for_sampling
 from m6rec_lite.m6rec.tasks.task import TaskBatches, collate
 from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.recommenders import NotFittedError
-from m6rec_lite.recommenders.impressions import known_at
 
 START = 1_700_000_000
 WORDS = ["boots", "jazz", "bread", "chess"]

@@ -11,16 +11,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m6rec_lite.data import Histories, leave_one_out, load_dataset
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.data import Histories
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import TASKS, Examples, TaskBatches, collate
+from tests.worlds import shipped, shipped_split
 
-DATASET = load_dataset("bazaar")
-SPLIT = leave_one_out(DATASET)
+DATASET = shipped()
+SPLIT = shipped_split()
 TOKENIZER = Tokenizer.train(DATASET.items["title"], 600)
 TEXT = BehaviourText(DATASET)
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from m6rec_lite.ctr.impressions import GROUPS, known_at
 from m6rec_lite.data import load_dataset
 from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer, phrases
-from m6rec_lite.recommenders.impressions import GROUPS, known_at
 
 DATASET = load_dataset("bazaar")
 

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from m6rec_lite.course.leaderboard import Leaderboard
+from m6rec_lite.ctr.impressions import split_by_time
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.bazaar import generate
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecModel
 from m6rec_lite.m6rec import train as command
 from m6rec_lite.m6rec.settings import Pretraining
@@ -22,7 +23,6 @@ from m6rec_lite.m6rec.stages import Stages
 from m6rec_lite.m6rec.tasks import MultiTaskModel, Ranking, Scoring
 from m6rec_lite.m6rec.train import TrainingRun, main
 from m6rec_lite.m6rec.tuning import TUNING, RunConfig, TuningData, kinds_of, named_tasks
-from m6rec_lite.recommenders.impressions import split_by_time
 from m6rec_lite.training.signals import Interrupted
 
 PRETRAINING = {"steps": 40, "lines": 4, "vocab_size": 1500, "validations": 1}

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.data import DataError, load_dataset
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec.tasks.trie import Naming, TitleTrie
 from m6rec_lite.nn.sampling import GREEDY, Sampler, beam_search, generate
 

@@ -25,6 +25,7 @@ def loss_curve(folder: Path) -> dict[int, float]:
     return {line["step"]: line["loss"] for line in lines if "loss" in line}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the launcher's processes want POSIX")
 def test_one_process_and_two_have_the_same_loss_curve(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from m6rec_lite.data import load_dataset
 from m6rec_lite.evaluation.text import perplexity
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.causal_lm import CausalLM
-from m6rec_lite.language.document import Document, encode_document
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.models.causal_lm import CausalLM
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.document import Document, encode_document
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import Examples, TaskBatches, collate
@@ -32,8 +31,9 @@ from m6rec_lite.m6rec.tasks.generators import (
 from m6rec_lite.m6rec.tasks.rows import BEGUN, Row, examples_of
 from m6rec_lite.nn.sampling import Sampler
 from m6rec_lite.training import fit
+from tests.worlds import shipped
 
-DATASET = load_dataset("bazaar")
+DATASET = shipped()
 TOKENIZER = Tokenizer.train(DATASET.items["title"], 500)
 PROMPTS = PromptBuilder(BehaviourText(DATASET), TOKENIZER, 200)
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}

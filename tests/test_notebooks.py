@@ -8,13 +8,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from m6rec_lite.course import exercises as exercises_module
 from m6rec_lite.course import notebooks
-from m6rec_lite.course.exercises import Exercise, KnownWrong
+from m6rec_lite.course.exercise_stubs import generate
 from m6rec_lite.course.freshness import METADATA, freshness
 from m6rec_lite.course.notebooks import faults, stored_notebooks
 from m6rec_lite.course.places import chapters
-from m6rec_lite.course.regions import generate
 from m6rec_lite.course.store import facts_line
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,8 +70,9 @@ def good_notebook():
     cells = [
         new_prose(
             "# One\n\nSee [below](#Where-it-fails), [two](02_b.ipynb#Two), [readme](../README.md),"
-            " [web](https://x.org/nothing) and the [exercises](../exercises/01_a.ipynb): 01.1, "
-            "01.2 and 01.3.\n\n![A cat](cat.png)\n\n`[not](a link)`\n\n```\n[nor](this)\n```",
+            " [web](https://x.org/nothing) and the [exercises](../exercises/01_a.ipynb): "
+            "`bm25`, `recall` and `rrf`.\n\n"
+            "![A cat](cat.png)\n\n`[not](a link)`\n\n```\n[nor](this)\n```",
             id="title",
         ),
         new_prose(facts_line(FACTS), id="facts", metadata={"tags": ["facts"]}),
@@ -108,22 +107,19 @@ def root(tmp_path, monkeypatch):
     (tmp_path / "exercises" / "01_a.ipynb").touch()
     second = nbformat.v4.new_notebook(cells=[new_prose("# Two")])
     nbformat.write(second, tmp_path / "notebooks" / "02_b.ipynb")
-    declared = {
-        f"01.{i}": Exercise(
-            id=f"01.{i}", title="t", answer="a", notice="n", hints=("h",), wanted=1,
-            known_wrong=(KnownWrong(2, "no"),), correct_alternatives=(1.0,),
-        )
-        for i in (1, 2, 3, 12)
-    }  # fmt: skip
-    monkeypatch.setattr(exercises_module, "exercises", lambda chapter: declared)
-    monkeypatch.setattr(notebooks, "exercises", lambda chapter: declared)
+    names = ["bm25", "cosine", "recall", "rrf"]
+    answers = nbformat.v4.new_notebook(
+        cells=[new_code(f"# exercise {name}\na = 1", id=name) for name in names]
+    )
+    nbformat.write(answers, tmp_path / "solutions" / "01_a.ipynb")
+    monkeypatch.setattr(notebooks, "exercise_names", lambda: names)
     return tmp_path
 
 
 def stored(notebook, root, folder="notebooks", *, fresh=True, facts=True):
     path = root / folder / "01_a.ipynb"
     if fresh:
-        metadata = {"freshness": freshness(notebook, path.name, root)}
+        metadata = {"freshness": freshness(notebook, root)}
         notebook.metadata[METADATA] = metadata | ({"facts": FACTS} if facts else {})
     nbformat.write(notebook, path)
     return path
@@ -238,7 +234,7 @@ def no_exercise_link(nb):
 
 
 def two_exercises(nb):
-    cell(nb, "title").source = cell(nb, "title").source.replace("01.3", "01.7")
+    cell(nb, "title").source = cell(nb, "title").source.replace("`rrf`", "`ndcg`")
 
 
 def grow(nb):
@@ -270,7 +266,7 @@ FAULTS = [
     (break_markdown_anchor, "README.md#hello"),
     (change_facts, "not what the runner measured"),
     (no_exercise_link, "no link to ../exercises/01_a.ipynb"),
-    (two_exercises, "2 exercises are named (01.1, 01.2)"),
+    (two_exercises, "2 exercises are named (bm25, recall)"),
     (grow, "stay below 1.5 MB"),
 ]
 
@@ -305,13 +301,15 @@ def test_a_notebook_that_was_never_stored_is_told(root):
     assert len(found) == 2  # neither hash nor facts
 
 
-def test_a_solution_needs_an_answer_to_every_exercise_and_no_facts(root):
+def test_a_solution_answers_what_it_checks_and_has_no_facts(root):
     notebook = good_notebook()
     cell(notebook, "title").source = "# Solutions"
-    for number in ("01.1", "01.2", "01.3"):
-        cell(notebook, f"c{number[-1]}").source = f"# exercise {number}\na = 1"
-    (found,) = faults(stored(notebook, root, "solutions", facts=False), root)
-    assert "'# exercise 01.12'" in found
+    cell(notebook, "c0").source = "# exercise bm25\na = 1"
+    cell(notebook, "c1").source = "# exercise bm52\na = 1"
+    cell(notebook, "c2").source = "course.exercise('bm25'); course.exercise('recall')"
+    first, second = faults(stored(notebook, root, "solutions", facts=False), root)
+    assert first == "no cell begins with '# exercise recall'"
+    assert second == "there is no m6rec_lite/course/exercises/bm52.py"
 
 
 def test_a_torn_file_is_told(root):

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -83,6 +84,15 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
+def test_the_citation_names_this_version():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)  # what cff 1.2.0 requires
+    assert cited["cff-version"] == "1.2.0"
+    assert cited["version"] == project()["version"]
+    assert cited["license"] == project()["license"]
+    assert not {"doi", "url", "repository"} & set(cited)
+
+
 def test_no_file_names_a_package_index_or_a_path_of_one_machine():
     told = []
     for path in tracked():
@@ -90,7 +100,9 @@ def test_no_file_names_a_package_index_or_a_path_of_one_machine():
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         told += [f"{path.relative_to(ROOT)}: {host}" for host in INDEX_HOSTS if host in text]
-        if path.parent != ROOT / "tests":  # the tests of the rule hold such paths themselves
+        if (
+            path.relative_to(ROOT).parts[0] != "tests"
+        ):  # the tests of the rule hold such paths themselves
             told += [f"{path.relative_to(ROOT)}: {m[0]}" for m in MACHINE_PATH.finditer(text)]
     assert told == []
 

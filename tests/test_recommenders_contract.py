@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 import m6rec_lite.recommenders as package
 from m6rec_lite.data import DataError, Histories, Interactions
@@ -146,7 +148,7 @@ def model(case: str) -> Recommender:
 def test_every_exported_recommender_keeps_the_contract() -> None:
     exported = [getattr(package, name) for name in package.__all__]
     kinds = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, Recommender)}
-    elsewhere = {TitleLikelihood}  # it needs a trained GPT: tests/test_title_likelihood.py
+    elsewhere = {TitleLikelihood}  # it needs a trained GPT: see test_title_likelihood.py
     assert kinds - {Recommender} - elsewhere == {type(make()) for make in CASES.values()}
 
 
@@ -173,7 +175,7 @@ def test_seen_items_are_excluded_and_ranks_have_no_gap(model: Recommender) -> No
 
 
 def test_seen_items_come_back_on_demand(model: Recommender) -> None:
-    table = model.recommend(histories([WALKS[0]]), k=1000, exclude_seen=False)
+    table = model.recommend(histories([WALKS[0]]), k=1000, filter_viewed=False)
     assert sorted(table["item_id"]) == sorted(ITEM_IDS)
 
 
@@ -231,7 +233,8 @@ def test_asking_changes_nothing(model: Recommender) -> None:
 
 def test_save_and_load_are_equal(case: str, model: Recommender, tmp_path) -> None:
     path = model.save(tmp_path / "some" / "model")
-    assert {file.name for file in path.iterdir()} == {"config.json", "arrays.npz", "SHA256SUMS"}
+    files = {file.name for file in path.iterdir()} - {"network.safetensors"}
+    assert files == {"config.json", "arrays.npz", "SHA256SUMS"}
     model.save(path)  # saving again replaces
     assert [file.name for file in path.parent.iterdir()] == ["model"]
     asked = histories([*WALKS, []])
@@ -324,9 +327,24 @@ def test_items_without_a_training_row_can_be_ranked(case: str) -> None:
 
 
 def test_params_make_a_copy(case: str, model: Recommender) -> None:
-    copy = type(model)(**CASES[case]().get_params()).fit(TRAIN, items=ITEMS, progress=False)
+    copy = type(model)(**CASES[case]().get_params(deep=False)).fit(
+        TRAIN, items=ITEMS, progress=False
+    )
     assert repr(copy) == repr(model)
     np.testing.assert_array_equal(copy.score(histories(WALKS)), model.score(histories(WALKS)))
+
+
+def test_parameters_as_scikit_learn_has_them(case: str, model: Recommender) -> None:
+    copy = clone(model)
+    assert type(copy) is type(model)
+    assert not copy.is_fitted
+    assert repr(copy) == repr(model)
+    params = copy.get_params(deep=False)
+    assert list(params) == list(inspect.signature(type(model)).parameters)
+    assert copy.set_params(**params) is copy
+    assert repr(copy) == repr(model)
+    with pytest.raises(ValueError, match=f"{copy.name} has no parameter 'colour'; it has"):
+        copy.set_params(colour="red")
 
 
 def test_fitting_leaves_the_data_alone(case: str) -> None:

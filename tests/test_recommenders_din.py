@@ -10,12 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from m6rec_lite.data import Card, DataError, Dataset, Interactions, validate
-from m6rec_lite.data.tables import EVENTS
-from m6rec_lite.recommenders.ctr import PopularityCTR
-from m6rec_lite.recommenders.ctr_features import LogisticCTR
-from m6rec_lite.recommenders.din_input import Rows
-from m6rec_lite.recommenders.din_network import (
+from m6rec_lite.ctr.base import MeanRateCTR
+from m6rec_lite.ctr.din_input import Rows
+from m6rec_lite.ctr.din_network import (
     GAPS,
     N_KINDS,
     Dice,
@@ -24,8 +21,11 @@ from m6rec_lite.recommenders.din_network import (
     Sizes,
     layers,
 )
-from m6rec_lite.recommenders.likes import few_shot_curve, like_examples
-from m6rec_lite.recommenders.past import histories_before
+from m6rec_lite.ctr.event_log import histories_before
+from m6rec_lite.ctr.likes import few_shot_curve, like_examples
+from m6rec_lite.ctr.linear import LogisticCTR
+from m6rec_lite.data import Card, DataError, Dataset, Interactions, validate
+from m6rec_lite.data.tables import EVENTS
 
 SIZES = Sizes(fields=(9, 4), tags=5, profile=(3, 6), numbers=2, id_width=4, field_width=3)
 N_ITEMS = 8
@@ -334,7 +334,7 @@ def test_more_shots_teach_more():
     assert mean.iloc[1] > 0.8
     assert mean.iloc[0] < mean.iloc[1] - 0.02
     blind = few_shot_curve(
-        lambda seed: PopularityCTR(label="liked"), examples, shots=(None,), seeds=(0,)
+        lambda seed: MeanRateCTR(label="liked"), examples, shots=(None,), seeds=(0,)
     )
     assert blind["auc"].item() == 0.5
     assert blind["log_loss"].item() < 0.75

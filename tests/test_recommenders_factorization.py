@@ -83,6 +83,7 @@ def test_solvers_equal_the_normal_equations(
     assert (x[3] == 0).all()
 
 
+@pytest.mark.extra
 @given(st.integers(0, 10**6), st.integers(1, 5))
 @settings(max_examples=15, deadline=None)
 def test_compiled_solver_equals_numpy(seed: int, steps: int) -> None:

@@ -113,12 +113,12 @@ def by_formula(rows: list[list[int]], train: Interactions, asked: list[int], mod
     )
     scores = []
     for j in items:
-        score = follows.logprob(j)
+        score = np.log(follows.prob(j))
         for s, i in enumerate(reversed(asked), 1):
             if s == 1:
-                score += follows.logprob(j, [i]) - follows.logprob(j)
+                score += np.log(follows.prob(j, [i])) - np.log(follows.prob(j))
             else:
-                lift = skipped.logprob(j, [i]) - skipped.logprob(j)
+                lift = np.log(skipped.prob(j, [i])) - np.log(skipped.prob(j))
                 score += model.weight * model.decay ** (s - 2) * lift
         scores.append(score)
     return np.array(scores) - logsumexp(scores)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.data import DataError, Histories, Interactions
-from m6rec_lite.language.bert import BERT, BERTConfig
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.bert import BERT, BERTConfig
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.recommenders import ContentBased, ItemVectors, Recommender, TextVectors
 from m6rec_lite.recommenders.content import tf_idf, words
 

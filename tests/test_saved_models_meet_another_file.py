@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from test_recommenders_contract import CASES
 
+from m6rec_lite.ctr.base import MeanRateCTR
+from m6rec_lite.ctr.din import DIN
+from m6rec_lite.ctr.linear import FactorizationMachineCTR, LogisticCTR
 from m6rec_lite.data import leave_one_out, load_dataset
 from m6rec_lite.m6rec.click_model import M6RecCTR
-from m6rec_lite.m6rec.recommender import M6RecRetriever
+from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.recommenders import Recommender
-from m6rec_lite.recommenders.ctr import PopularityCTR
-from m6rec_lite.recommenders.ctr_features import LogisticCTR, MachineCTR
-from m6rec_lite.recommenders.din import DIN
+from tests.test_recommenders_contract import CASES
 
 KINDS = ("apple", "boot")
 #: Small networks that learn which kind a user takes.
@@ -33,8 +33,8 @@ def _recommenders() -> dict[str, Recommender]:
         if "hidden_size" in model.get_params():
             made[name] = type(model)(**(model.get_params() | NETWORK))
     made["M6RecRetriever both"] = M6RecRetriever(**RETRIEVER)
-    made["M6RecRetriever text"] = M6RecRetriever(**RETRIEVER, reads="text")
-    made["M6RecRetriever ids"] = M6RecRetriever(**RETRIEVER, reads="ids")
+    made["M6RecRetriever text"] = M6RecRetriever(**RETRIEVER, item_input="text")
+    made["M6RecRetriever ids"] = M6RecRetriever(**RETRIEVER, item_input="ids")
     return made
 
 
@@ -42,9 +42,9 @@ def _recommenders() -> dict[str, Recommender]:
 BY_FAME = {"Popularity", "Popularity window", "Popularity half-life at"}
 RECOMMENDERS = _recommenders()
 CLICK_MODELS = {
-    "PopularityCTR": PopularityCTR,
+    "MeanRateCTR": MeanRateCTR,
     "LogisticCTR": lambda: LogisticCTR(l2=1.0),
-    "MachineCTR": lambda: MachineCTR(epochs=5),
+    "FactorizationMachineCTR": lambda: FactorizationMachineCTR(epochs=5),
     "DIN": lambda: DIN(epochs=3, max_length=4),
     "M6RecCTR": lambda: M6RecCTR(epochs=1, vocab_size=300, max_tokens=128, told=()),
 }
@@ -110,10 +110,10 @@ for path in sorted((folder / "models").iterdir()):
     table = model.recommend(split.test.histories, k=2)
     found[path.name] = table[["user_id", "item_id"]].to_numpy().tolist()
 from m6rec_lite.m6rec.click_model import M6RecCTR
-from m6rec_lite.recommenders.ctr import PopularityCTR
-from m6rec_lite.recommenders.ctr_features import LogisticCTR, MachineCTR
-from m6rec_lite.recommenders.din import DIN
-for kind in (PopularityCTR, LogisticCTR, MachineCTR, DIN, M6RecCTR):
+from m6rec_lite.ctr.base import MeanRateCTR
+from m6rec_lite.ctr.linear import LogisticCTR, FactorizationMachineCTR
+from m6rec_lite.ctr.din import DIN
+for kind in (MeanRateCTR, LogisticCTR, FactorizationMachineCTR, DIN, M6RecCTR):
     shown = data.impressions
     chance = kind.load(folder / "clicks" / kind.__name__).predict(shown, data)
     keys = zip(shown["user_id"], shown["item_id"])

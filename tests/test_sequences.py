@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.data import Histories
-from m6rec_lite.recommenders.negatives import Negatives
-from m6rec_lite.recommenders.parallel import ParallelBatches
-from m6rec_lite.recommenders.sequences import (
+from m6rec_lite.recommenders.sequential.negatives import Negatives
+from m6rec_lite.recommenders.sequential.sequences import (
     Batch,
     MaskedBatches,
     NextItemBatches,
     n_targets,
     questions,
 )
+from m6rec_lite.recommenders.sequential.session_parallel import ParallelBatches
 
 LISTS = st.lists(st.lists(st.integers(0, 9), max_size=12), min_size=1, max_size=12)
 
@@ -56,23 +56,6 @@ def test_every_next_item_of_the_latest_window_is_asked_once(
         assert 1 <= len(batch["lengths"]) <= size
         assert (batch["lengths"].diff() <= 0).all()
         assert int(batch["lengths"].max()) <= length
-
-
-def test_epochs_differ_and_batches_are_built_alone() -> None:
-    lists = [[int(i) for i in np.random.default_rng(u).integers(0, 10, 6)] for u in range(40)]
-    draws = Negatives(np.arange(10), 3, 1.0)
-    batches = NextItemBatches(
-        histories(lists), batch_size=4, max_length=3, window="random", negatives=draws
-    )
-    first = list(batches.epoch(1, 0))
-    again = batches.epoch(1, 0)[3]  # without building those before it
-    assert again.keys() == first[3].keys()
-    assert all(torch.equal(again[key], first[3][key]) for key in again)
-    for other in (batches.epoch(1, 1), batches.epoch(2, 0)):
-        assert not all(torch.equal(other[i]["items"], first[i]["items"])
-                       for i in range(len(first))
-                       if len(other[i]["items"]) == len(first[i]["items"]))  # fmt: skip
-    assert not torch.equal(batches.epoch(1, 1)[3]["negatives"], first[3]["negatives"])
 
 
 def test_random_windows_reach_every_part_of_a_long_history() -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from m6rec_lite.data import DataError, Split, TiedOrderWarning, leave_one_out, load_dataset
-from m6rec_lite.language.pretraining import _another_bazaar
+from m6rec_lite.language.models.pretraining import _another_bazaar
 
 ROOT = Path(__file__).parents[1]
 #: Data set → the former hash and today's of its leave-one-out split.

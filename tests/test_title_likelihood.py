@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import test_recommenders_contract as contract
 import torch
 
 from m6rec_lite.data import DataError, Histories, Holdout, Interactions, Split
 from m6rec_lite.data.tables import Card, Dataset
-from m6rec_lite.language.hub import ModelError
-from m6rec_lite.language.next_event import NextEvent, wording
-from m6rec_lite.language.pretraining import load, pretrain
-from m6rec_lite.language.recipes import Recipe
+from m6rec_lite.language.models.hub import ModelError
+from m6rec_lite.language.models.next_event import NextEvent, wording
+from m6rec_lite.language.models.pretraining import Pretrained, pretrain
+from m6rec_lite.language.models.recipes import Recipe
 from m6rec_lite.recommenders import EASE, Bigram, Popularity, Recommender, TitleLikelihood
 from m6rec_lite.recommenders.title_likelihood import WEIGHTS
+from tests import test_recommenders_contract as contract
 
 TRAIN, ITEMS = contract.TRAIN, contract.ITEMS
 ASKED = contract.histories(contract.WALKS)
@@ -70,7 +70,7 @@ def test_the_likelihood_is_the_sum_of_the_tokens(asker: NextEvent, folder: Path)
     found = asker.log_likelihood(ASKED, places)
     assert np.isnan(found[:, 1]).all()
     assert found.shape == places.shape
-    gpt = load(folder).model.double()
+    gpt = Pretrained.load(folder).model.double()
     prompts = asker.prompts(ASKED)
     say = asker.text.templates.events["click"].format
     for row in (0, 3):

@@ -13,14 +13,17 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-import training_program
-from training_program import shared_out
 
 from m6rec_lite.training import CheckpointError
+from tests import training_program
+from tests.training_program import shared_out
 
 PROGRAM = Path(training_program.__file__)
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL and fork are POSIX's")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL and fork are POSIX's"),
+]
 
 
 def environment() -> dict[str, str]:

@@ -44,8 +44,8 @@ if kind in ("SASRec", "GRU4Rec", "BERT4Rec"):
     weights = getattr(model, "network", None) or model._network
     weights = weights.state_dict()
 elif kind in ("gpt", "bert"):
-    from m6rec_lite.language.pretraining import pretrain
-    from m6rec_lite.language.recipes import Recipe
+    from m6rec_lite.language.models.pretraining import pretrain
+    from m6rec_lite.language.models.recipes import Recipe
     recipe = Recipe(kind, n_layers=1, hidden_size=16, n_heads=2, vocab_size=300, epochs=1)
     weights = pretrain(recipe, data, checkpoint=folder, progress=False).model.state_dict()
 else:
@@ -65,6 +65,7 @@ def run(kind: str, folder: Path, end: Path, number: int = 0) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["SASRec", "GRU4Rec", "BERT4Rec", "gpt", "bert", "m6rec"])
 def test_an_interrupted_trainer_writes_a_checkpoint_and_goes_on(kind: str, tmp_path: Path) -> None:
     whole = run(kind, tmp_path / "whole", tmp_path / "whole.pt")
@@ -97,6 +98,7 @@ def small(folder: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_second_run_in_one_folder_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time, pathlib\nfrom m6rec_lite.training.locks import run_lock\n"

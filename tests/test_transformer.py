@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from m6rec_lite.nn.attention import AttentionContext
 from m6rec_lite.nn.masks import causal_mask, padding_mask
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import (
@@ -49,7 +50,7 @@ def test_a_block_equals_torchs_layer(norm_first: bool, activation: str, fused: b
     x, lengths = randn(3, 5, 12, grad=True), torch.tensor([5, 2, 4])
     pad = padding_mask(lengths, 5)
     real = pad[:, 0, 0]
-    ours = block(x, pad, causal=True)[real]
+    ours = block(x, AttentionContext(pad, causal=True))[real]
     theirs = layer(x, src_mask=~causal_mask(5), src_key_padding_mask=~real)[real]
     torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
     pull = randn(*ours.shape, seed=5)

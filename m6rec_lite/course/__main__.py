@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _exercises(_: argparse.Namespace) -> int:
-    from m6rec_lite.course.regions import generate
+    from m6rec_lite.course.exercise_stubs import generate
     from m6rec_lite.data.files import write_text
 
     root = project_root()

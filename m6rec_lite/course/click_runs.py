@@ -27,17 +27,18 @@ import pandas as pd
 from m6rec_lite.course.long_runs import settings
 from m6rec_lite.course.places import project_root
 from m6rec_lite.course.records import put
+from m6rec_lite.ctr.base import ClickModel, MeanRateCTR, labelled
+from m6rec_lite.ctr.din import DIN
+from m6rec_lite.ctr.impressions import split_by_time
+from m6rec_lite.ctr.linear import FactorizationMachineCTR, LogisticCTR
 from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.evaluation.ctr import ctr_metrics
 from m6rec_lite.evaluation.ctr_compare import compare_auc
 from m6rec_lite.m6rec.click_model import M6RecCTR
-from m6rec_lite.recommenders.ctr import ClickModel, PopularityCTR, labelled
-from m6rec_lite.recommenders.ctr_features import LogisticCTR, MachineCTR
-from m6rec_lite.recommenders.din import DIN
-from m6rec_lite.recommenders.impressions import split_by_time
 
 MODELS: dict[str, type[ClickModel]] = {
-    kind.__name__: kind for kind in (PopularityCTR, LogisticCTR, MachineCTR, DIN, M6RecCTR)
+    kind.__name__: kind
+    for kind in (MeanRateCTR, LogisticCTR, FactorizationMachineCTR, DIN, M6RecCTR)
 }
 #: What every model is held against: variant, and settings, by name.
 RIVALS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -39,12 +39,12 @@ def named(model: str, variant: str) -> str:
     """The name of one of our models in tables: the retriever's says what it reads."""
     if model != RETRIEVER:
         return model
-    return TEXT if "reads=text" in variant else IDS if "reads=ids" in variant else BOTH
+    return TEXT if "item_input=text" in variant else IDS if "item_input=ids" in variant else BOTH
 
 
 def known(variant: str) -> str:
     """Whether one of our models reads the time of the question, from its settings."""
-    time_aware = "now=True" in variant or "relative_to=at" in variant
+    time_aware = "use_query_time=True" in variant or "relative_to=at" in variant
     return QUERY_TIME if time_aware else NOTHING
 
 

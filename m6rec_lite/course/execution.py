@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from tqdm.auto import tqdm  # noqa: F401 - read before TQDM_DISABLE is set for t
 from m6rec_lite.course.files import read_notebook
 from m6rec_lite.data import DataError
 from m6rec_lite.data.files import write_text
-from m6rec_lite.evaluation.memory import MemoryMeter
+from m6rec_lite.evaluation import Meter
 
 #: Set for every kernel. No progress bars in stored outputs: tqdm's widgets ignore ``TQDM_DISABLE``,
 #: and any name that begins with SPYDER makes tqdm write text, which heeds it, or else is scrubbed.
@@ -106,9 +105,8 @@ def execute(
     logging.getLogger("papermill").setLevel(logging.ERROR)
     bar = {"desc": path.stem, "position": line, "leave": False} if progress else False
     notebook, errors = None, []
-    started = time.perf_counter()
     set_here = environment(KERNEL_ENVIRONMENT | dict(variables or {}))
-    with set_here, MemoryMeter(children=True, interval=0.05) as memory:
+    with set_here, Meter(children=True, interval=0.05) as meter:
         try:
             read_notebook(path)
             with (
@@ -133,14 +131,13 @@ def execute(
                             notebook = scrub(read_notebook(executed))
         except Exception as failure:  # whatever one notebook does, the others still run
             errors.append(_reason(failure, notebook))
-    seconds = time.perf_counter() - started
     if notebook is not None:
         try:
             write_notebook(notebook, target)
         except OSError as failure:
             errors.append(f"OSError: {failure}")
     error = " ".join("; ".join(errors).split())[:500]
-    return Execution(notebook, seconds, memory.peak_mib, error)
+    return Execution(notebook, meter.cost.seconds, meter.cost.peak_mib, error)
 
 
 def _reason(failure: Exception, notebook: Any) -> str:

@@ -37,7 +37,6 @@ PALETTE: dict[str, str] = {
     "black": "#000000",
     "yellow": "#F0E442",
 }
-GREY = "#767676"
 LINES: tuple[str, ...] = ("-", "--", "-.", ":", "-", "--", "-.", ":")
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X", "*")
 DPI = 100

@@ -23,20 +23,22 @@ PACKAGE = "m6rec_lite"
 #: Hashes of a notebook are kept under this key of its metadata.
 METADATA = "m6rec"
 
+#: How a notebook calls an exercise: by a name written out.
+EXERCISE_CALL = re.compile(r"\bexercise\(\s*[\"'](\w+)[\"']")
 
-def freshness(notebook: Any, name: str, root: Path) -> str:
+
+def freshness(notebook: Any, root: Path) -> str:
     """Sixteen hex digits for all that a notebook's outputs depend on.
 
     Args:
         notebook: an ``nbformat`` notebook.
-        name: its file name; the number in it names the module that checks its exercises.
         root: the project's folder, which holds ``m6rec_lite`` and ``datasets``.
     """
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     digest = hashlib.sha256()
     for source in sources:
         digest.update(b"\0cell\0" + _bare(source).encode())
-    modules = used_modules("\n".join(map(_no_magics, sources)), name, root)
+    modules = used_modules("\n".join(map(_no_magics, sources)), root)
     for module in modules:
         digest.update(f"\0{module.relative_to(root).as_posix()}\0".encode())
         digest.update(_bare(module.read_text(encoding="utf-8")).encode())
@@ -46,15 +48,18 @@ def freshness(notebook: Any, name: str, root: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def used_modules(code: str, name: str, root: Path) -> list[Path]:
-    """Files of the package that some code uses, those included that these use; sorted."""
+def used_modules(code: str, root: Path) -> list[Path]:
+    """Files of the package that some code uses, those included that these use; sorted.
+
+    Of the exercises, those whose names the code calls.
+    """
     if not code.strip():
         return []
     seen: set[Path] = set()
     waiting = _imported(ast.parse(code), None, root)
-    checks = root / PACKAGE / "course" / "checks" / f"ch{name[:2]}.py"
-    if re.search(r"\bexercise\(", code) and checks.exists():
-        waiting.add(checks)
+    folder = root / PACKAGE / "course" / "exercises"
+    called = {folder / f"{name}.py" for name in EXERCISE_CALL.findall(code)}
+    waiting |= {path for path in called if path.is_file()}
     while waiting:
         path = waiting.pop()
         seen.add(path)
@@ -114,12 +119,13 @@ def _behind(module: str, name: str, used: set[str] | None, root: Path) -> set[Pa
     if path is None:
         return set()
     if path.name == "__init__.py":
-        # also under ``if TYPE_CHECKING``, where stands what is imported on first use
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        exports = path.with_suffix(".pyi")  # lazy exports are declared there
+        exports = exports if exports.is_file() else path
+        for node in ast.walk(ast.parse(exports.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     if (alias.asname or alias.name) == name:
-                        source = _absolute(node, path, root)
+                        source = _absolute(node, exports, root)
                         return _behind(source, alias.name, None, root) if source else set()
     return {path}
 

@@ -27,9 +27,9 @@ from m6rec_lite.course.leaderboard import Leaderboard, write_text
 from m6rec_lite.course.places import project_root
 from m6rec_lite.data import Split, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
-from m6rec_lite.m6rec.recommender import M6RecRetriever
+from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.recommenders import BERT4Rec, Bigram, GRU4Rec, SASRec
-from m6rec_lite.recommenders.next_item import NextItemRecommender
+from m6rec_lite.recommenders.sequential.next_item import NextItemRecommender
 from m6rec_lite.training import Callback, Run
 
 MODELS: dict[str, type[NextItemRecommender]] = {

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from m6rec_lite.course.exercises import exercises
+from m6rec_lite.course.exercise_stubs import answer_cells, tags
+from m6rec_lite.course.exercises.question import exercise_names
 from m6rec_lite.course.files import read_notebook
-from m6rec_lite.course.freshness import METADATA, freshness
+from m6rec_lite.course.freshness import EXERCISE_CALL, METADATA, freshness
 from m6rec_lite.course.places import chapters
-from m6rec_lite.course.regions import answer_cells, tags
 from m6rec_lite.course.store import FACTS, facts_line
 from m6rec_lite.data import DataError
 
@@ -57,11 +57,6 @@ class Page:
     def is_chapter(self) -> bool:
         """Whether it lies in ``notebooks/``."""
         return self.path.parent.name == "notebooks"
-
-    @property
-    def number(self) -> str:
-        """The chapter's number, such as ``01``."""
-        return self.path.name[:2]
 
     def code(self) -> Iterator[tuple[int, Any]]:
         """Place (from 1) and cell of the code cells that hold something."""
@@ -201,7 +196,7 @@ def checked_cells(page: Page) -> Iterator[str]:
 def fresh_outputs(page: Page) -> Iterator[str]:
     """The stored outputs belong to today's code and data."""
     stored = page.notebook.metadata.get(METADATA, {}).get("freshness")
-    if stored != freshness(page.notebook, page.path.name, page.root):
+    if stored != freshness(page.notebook, page.root):
         place = f"{page.path.parent.name}/{page.path.name}"
         yield (
             "the stored outputs belong to other code or data; "
@@ -249,22 +244,27 @@ def _anchors(path: Path) -> set[str]:
 
 
 def exercises_linked(page: Page) -> Iterator[str]:
-    """A chapter sends its reader to three exercises or more; a solution answers them all."""
-    declared = exercises(page.number)
+    """Require three exercises by name in a lesson, and in a solution what its checks ask for."""
     if not page.is_chapter:
-        missing = [name for name in declared if name not in answer_cells(page.notebook)]
-        for name in missing:
+        answered = answer_cells(page.notebook)
+        called = {
+            name for _, cell in page.code() for name in EXERCISE_CALL.findall(cell.source)
+        }  # fmt: skip
+        for name in sorted(called - set(answered)):
             yield f"no cell begins with '# exercise {name}'"
+        for name in sorted(set(answered) - set(exercise_names())):
+            yield f"there is no m6rec_lite/course/exercises/{name}.py"
         return
-    text = "\n".join(text for _, text in page.prose())
+    text = "\n".join(cell.source for cell in page.notebook.cells if cell.cell_type == "markdown")
     if f"../exercises/{page.path.name}" not in text:
         yield f"no link to ../exercises/{page.path.name}"
-    mentioned = set(re.findall(rf"(?<![\d.]){page.number}\.\d+(?!\.?\d)", text))
-    real = mentioned & set(declared)
-    if len(real) < LEAST_EXERCISES:
+    solution = page.root / "solutions" / page.path.name
+    answered = answer_cells(read_notebook(solution)) if solution.is_file() else {}
+    named = [name for name in answered if f"`{name}`" in text]
+    if len(named) < LEAST_EXERCISES:
         yield (
-            f"{len(real)} exercises are named ({', '.join(sorted(real)) or 'none'}); "
-            f"wanted {LEAST_EXERCISES}"
+            f"{len(named)} exercises are named ({', '.join(sorted(named)) or 'none'}); "
+            f"wanted {LEAST_EXERCISES}, each as `name`"
         )
 
 

@@ -40,7 +40,7 @@ stand beside ours to show the direction of a difference, not its size.
 A history in words says how long ago each event was, counted from the time of the question, as a
 service knows it. So whatever ranks by such words (zero-shot, and the domain of which no history
 was seen) knows the *query time*, and popularity, TF-IDF and the bigram do not. The retriever's rows
-know nothing of it unless their settings say `now=True`.
+know nothing of it unless their settings say `use_query_time=True`.
 
 The retriever is *M6-Rec blocks over item vectors*: it pools the text of each item into one vector,
 starts from random weights, and is no pretrained language model. No row of this page compares a

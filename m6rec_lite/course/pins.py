@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from m6rec_lite.data.files import write_text
+
 #: ``name==version`` and nothing else: no address, no path, no build tag.
 PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\d[A-Za-z0-9.]*)")
 
@@ -60,5 +62,5 @@ def write_environment(root: Path) -> Path:
     """Write ``environment.yml`` from ``constraints.txt``; returns its path."""
     pins = read_pins((root / "constraints.txt").read_text(encoding="utf-8"))
     path = root / "environment.yml"
-    path.write_text(environment_text(pins), encoding="utf-8", newline="\n")
+    write_text(path, environment_text(pins))
     return path

@@ -172,7 +172,7 @@ def _fault(step: Callable[..., object], *args: Any, **options: Any) -> str:
 def _code(path: Path, root: Path) -> str:
     """The hash of the chapter's code and data; "" where the file is no notebook."""
     try:
-        return freshness(read_notebook(path), path.name, root)
+        return freshness(read_notebook(path), root)
     except (ValueError, SyntaxError):  # executing it says why
         return ""
 

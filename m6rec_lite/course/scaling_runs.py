@@ -26,10 +26,10 @@ from m6rec_lite.course.places import project_root
 from m6rec_lite.course.records import put
 from m6rec_lite.data.files import new_folder
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
-from m6rec_lite.m6rec.plan import Plan, parameters
+from m6rec_lite.m6rec.cost.plan import Plan, count_parameters
+from m6rec_lite.m6rec.cost.scaling import fit_law, resampled_laws
 from m6rec_lite.m6rec.pretraining import pretrain
 from m6rec_lite.m6rec.run_folder import read_report
-from m6rec_lite.m6rec.scaling import fit_law, resampled_laws
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.training import CheckpointError, DiskFullError, OutOfMemoryError
 
@@ -129,7 +129,7 @@ def said(table: pd.DataFrame, base: str = "base", samples: int = 100) -> list[st
         smaller = fit_law(n[~largest], d[~largest], y[~largest])
         off = smaller.loss(n[largest], d[largest]) / y[largest] - 1
         lines.append(f"without the largest size: off by {off.min():+.1%} to {off.max():+.1%} there")
-    size = sum(parameters(Plan.of_size(base).config).values())
+    size = sum(count_parameters(Plan.of_size(base).config).values())
     there = [one.loss(size, 20 * size) for one in resampled_laws(n, d, y, n=samples)]
     low, high = np.quantile(there, [0.025, 0.975])
     lines.append(

@@ -16,10 +16,10 @@ import nbformat
 
 from m6rec_lite.course.bounds import STRICT_VARIABLE
 from m6rec_lite.course.execution import Execution, execute, scrub, write_notebook
+from m6rec_lite.course.exercise_stubs import tags
 from m6rec_lite.course.files import read_notebook
 from m6rec_lite.course.freshness import METADATA, freshness, used_modules
 from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE
-from m6rec_lite.course.regions import tags
 from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES
 
 FACTS = "facts"
@@ -36,7 +36,7 @@ def is_fresh(path: Path, root: Path) -> bool:
     """Whether the stored outputs belong to today's code and data."""
     notebook = read_notebook(path)
     stored = notebook.metadata.get(METADATA, {}).get("freshness")
-    return stored == freshness(notebook, path.name, root)
+    return stored == freshness(notebook, root)
 
 
 def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = True) -> dict:
@@ -83,10 +83,10 @@ def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = Tru
         facts["peak_mib"][each] = round(result.peak_mib / 10) * 10
     notebook = scrub(result.notebook)
     facts["minutes"] = reading_minutes(notebook)
-    facts["gpu"] = uses_torch(notebook, path.name, root)
+    facts["gpu"] = uses_torch(notebook, root)
     _write_facts(notebook, facts)
     notebook.metadata[METADATA] = {
-        "freshness": freshness(notebook, path.name, root),
+        "freshness": freshness(notebook, root),
         "scale": scale,
         FACTS: facts,
     }
@@ -118,12 +118,12 @@ def reading_minutes(notebook: Any) -> int:
     return max(1, round(words / WORDS_A_MINUTE + lines / LINES_A_MINUTE))
 
 
-def uses_torch(notebook: Any, name: str, root: Path) -> bool:
+def uses_torch(notebook: Any, root: Path) -> bool:
     """Whether the notebook, or a module of the package that it uses, imports torch."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     pattern = re.compile(r"^\s*(?:import|from)\s+torch\b", re.MULTILINE)
     plain = re.sub(r"^\s*[%!?].*$", "", code, flags=re.MULTILINE)
-    modules = used_modules(plain, name, root)
+    modules = used_modules(plain, root)
     return bool(
         pattern.search(plain)
         or any(pattern.search(module.read_text(encoding="utf-8")) for module in modules)

@@ -1,4 +1,4 @@
-"""Downloads that cannot leave anything that looks like data but is not.
+"""Download files and archives; nothing incomplete is ever left under the final name.
 
 ``fetch`` gets one file: it resumes what an earlier try began, retries what a network breaks,
 checks the checksum, and only then gives the file its name. ``ensure_archive`` unpacks a zip file
@@ -8,8 +8,6 @@ beside its destination and renames the finished folder into place.
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import http.client
 import logging
 import os
@@ -23,9 +21,10 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from filelock import FileLock
 from tqdm.auto import tqdm
 
-from m6rec_lite.data.files import scratch_folder
+from m6rec_lite.data.files import NO_ROOM, file_hash, scratch_folder
 from m6rec_lite.data.folders import VARIABLE
 from m6rec_lite.data.tables import DataError
 
@@ -36,11 +35,11 @@ _MAX_UNPACKED = 1 << 31
 
 
 class DownloadError(DataError):
-    """A file that could not be had; the message says what to do by hand."""
+    """A file could not be downloaded; the message says what to do by hand."""
 
 
 class _Broken(Exception):
-    """One try failed in a way that another may mend."""
+    """One try failed, and another may succeed."""
 
 
 def fetch(
@@ -81,7 +80,7 @@ def fetch(
     part = destination.with_name(destination.name + ".part")
     with _writing(destination), _alone(part):
         if destination.exists():
-            if sha256 is not None and _digest(destination) != sha256:
+            if sha256 is not None and file_hash(destination) != sha256:
                 raise DownloadError(
                     f"{destination} exists but its checksum is not that of {url}; remove it"
                 )
@@ -97,12 +96,12 @@ def fetch(
             except _Broken as error:
                 last = error
                 continue
-            found = _digest(part)
-            if sha256 is None or found == sha256:
+            digest = file_hash(part)
+            if sha256 is None or digest == sha256:
                 os.replace(part, destination)
                 return destination
             part.unlink()
-            last = _Broken(f"checksum is {found[:12]}…, wanted {sha256[:12]}…")
+            last = _Broken(f"checksum is {digest[:12]}…, wanted {sha256[:12]}…")
             if restarted:  # twice whole and twice wrong: another try would bring the same
                 break
             restarted = True
@@ -120,7 +119,7 @@ def ensure_archive(
     sha256: str | None = None,
     **options: float | bool,
 ) -> Path:
-    """The folder ``root/name``; if it lacks ``files`` it is downloaded and unpacked.
+    """Return the folder ``root/name``; download and unpack it if it lacks ``files``.
 
     Args:
         name: of the folder, at the top of the archive and below ``root``.
@@ -146,7 +145,7 @@ def ensure_archive(
         with _writing(folder), _alone(folder):
             if all((folder / file).is_file() for file in files):  # another process was faster
                 return folder
-            ours = not archive.exists()  # or somebody put it there by hand
+            ours = not archive.exists()  # or it was put there by hand
             fetch(url, archive, sha256=sha256, **options)  # type: ignore[arg-type]
             try:
                 _unpack(archive, folder, files)
@@ -163,7 +162,7 @@ def ensure_archive(
 
 
 def _try(url: str, part: Path, timeout: float, max_bytes: int, progress: bool) -> None:
-    """One try: add to ``part`` until it is complete. Raises ``_Broken`` if another may help."""
+    """Add to ``part`` until it is complete; raise ``_Broken`` if another try may succeed."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "m6rec-lite"})
     if have:
@@ -192,7 +191,7 @@ def _try(url: str, part: Path, timeout: float, max_bytes: int, progress: bool) -
 
 
 def _plan(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """From which byte the answer goes on, and how many the whole file has (None: unsaid)."""
+    """Return the byte at which the answer starts, and the size of the whole file (or None)."""
     length = response.headers.get("Content-Length", "")
     if response.status == 206:
         # "bytes 100-999/1000"
@@ -245,7 +244,7 @@ def _check_room(part: Path, total: int, missing: int, max_bytes: int) -> None:
 
 @contextlib.contextmanager
 def _writing(destination: Path) -> Iterator[None]:
-    """Make the folder, and turn what the disk refuses into errors that say what to do."""
+    """Make the folder; turn errors of the disk into ones that say what to do."""
     part = destination.with_name(destination.name + ".part")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -253,7 +252,7 @@ def _writing(destination: Path) -> Iterator[None]:
     except DataError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in NO_ROOM:
             if part.is_file() or part.is_symlink():
                 part.unlink()
             raise DownloadError(
@@ -268,30 +267,14 @@ def _writing(destination: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process is at the same path (on systems with ``flock``)."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two downloads at once fail on the checksum, and are retried
-        yield
-        return
+    """Wait until no other process works at the same path."""
     lock = path.with_name(f".{path.name}.lock")
-    while True:
-        file = lock.open("w")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                break
-        file.close()  # whoever held the lock removed it: queue at the new one
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-        file.close()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with FileLock(lock):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows removes it on release
+                lock.unlink()
 
 
 def _unpack(archive: Path, folder: Path, files: Sequence[str]) -> None:

@@ -57,8 +57,10 @@ def disk_advice(path: Path, advice: str = "What was there before is unchanged") 
             full = full.__cause__ or full.__context__
         if full is None:
             raise
-        said = f"{os.strerror(full.errno)}: {path} could not be written, and nothing half is left"
-        raise DiskFullError(full.errno, f"{said}. {advice}: free some room there") from error
+        message = (
+            f"{os.strerror(full.errno)}: {path} could not be written, and nothing half is left"
+        )
+        raise DiskFullError(full.errno, f"{message}. {advice}: free some room there") from error
 
 
 @contextmanager
@@ -253,7 +255,7 @@ def _read_sums(folder: Path) -> dict[str, str] | None:
         return {}
     except UnicodeDecodeError:
         return None
-    found = [_SUM.fullmatch(line) for line in lines[1:-1]]
-    if lines[-1] or lines[0] != f"# {len(found)} files" or not all(found):
+    matches = [_SUM.fullmatch(line) for line in lines[1:-1]]
+    if lines[-1] or lines[0] != f"# {len(matches)} files" or not all(matches):
         return None
-    return {match[2]: match[1] for match in found if match}
+    return {match[2]: match[1] for match in matches if match}

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from m6rec_lite.data.interactions import Histories, Interactions, positions
+from m6rec_lite.data.ragged import offsets_of, ranges
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,10 +44,8 @@ class Holdout:
         """Some of the questions: a slice, a mask, places, or one place."""
         rows = positions(rows, len(self))
         lengths = np.diff(self.target_offsets)[rows]
-        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        starts = self.target_offsets[:-1][rows] - offsets[:-1]
-        take = np.arange(offsets[-1]) + np.repeat(starts, lengths)
-        return type(self)(self.histories[rows], self.targets[take], offsets)
+        take = ranges(self.target_offsets[:-1][rows], lengths)
+        return type(self)(self.histories[rows], self.targets[take], offsets_of(lengths))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

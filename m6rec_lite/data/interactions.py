@@ -20,6 +20,7 @@ from scipy import sparse
 
 from m6rec_lite.data.columns import read_times
 from m6rec_lite.data.ids import Id, as_ids, find_ids, index_of_ids, unique_ids
+from m6rec_lite.data.ragged import offsets_of, positions_in_rows, ranges
 from m6rec_lite.data.tables import EVENTS, DataError
 
 log = logging.getLogger(__name__)
@@ -169,7 +170,7 @@ class Interactions:
         Without ``at`` now is the second after the user's last event (0 where there is none).
         """
         counts = np.bincount(self.users, minlength=self.n_users)
-        offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        offsets = offsets_of(counts)
         if at is None:
             at = np.zeros(self.n_users, dtype=np.int64)
             filled = counts > 0
@@ -237,10 +238,10 @@ class Histories:
             raise ValueError(f"event must be one of {EVENTS}, not {event!r}")
         item_ids = as_ids(item_ids, "item_id")
         lengths = np.array([len(row) for row in lists], dtype=np.int64)
-        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        offsets = offsets_of(lengths)
         flat = as_ids([i for row in lists for i in row], "item_id")
         if timestamps is None:
-            times = np.arange(len(flat), dtype=np.int64) - np.repeat(offsets[:-1], lengths)
+            times = positions_in_rows(lengths)
         else:
             if [len(row) for row in timestamps] != lengths.tolist():
                 raise DataError("timestamps and lists must have the same lengths, row by row")
@@ -271,13 +272,12 @@ class Histories:
         """Some of the rows: a slice, a mask, places, or one place."""
         rows = positions(rows, len(self))
         lengths = self.lengths[rows]
-        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        take = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
+        take = ranges(self.offsets[:-1][rows], lengths)
         return replace(
             self,
             user_ids=self.user_ids[rows],
             at=self.at[rows],
-            offsets=offsets,
+            offsets=offsets_of(lengths),
             items=self.items[take],
             events=self.events[take],
             timestamps=self.timestamps[take],
@@ -320,7 +320,7 @@ class Histories:
         lengths = np.minimum(self.lengths, n)
         return replace(
             self,
-            offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+            offsets=offsets_of(lengths),
             items=self.items[keep],
             events=self.events[keep],
             timestamps=self.timestamps[keep],
@@ -350,7 +350,7 @@ class Histories:
         return replace(
             self,
             item_ids=item_ids,
-            offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+            offsets=offsets_of(lengths),
             items=index_of_ids(met[keep], item_ids, "item_id").astype(np.int32),
             events=self.events[keep],
             timestamps=self.timestamps[keep],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,42 +20,97 @@ NAMES: tuple[str, ...] = ("bazaar", *ARCHIVES)
 
 
 def load_dataset(
-    source: str | Path | pd.DataFrame, *, on_bad_rows: str = "raise", **options: Any
+    source: str | Path | pd.DataFrame,
+    *,
+    columns: Mapping[str, Any] | None = None,
+    items: pd.DataFrame | None = None,
+    users: pd.DataFrame | None = None,
+    events: Mapping[str, str] | None = None,
+    event: str | None = None,
+    timestamp: str | None = None,
+    timestamp_unit: str | None = None,
+    text_ids: bool | None = None,
+    on_bad_rows: str = "raise",
+    name: str | None = None,
+    domain: str | None = None,
+    sep: str | None = None,
+    encoding: str | None = None,
+    folder: str | Path | None = None,
+    download: bool | None = None,
+    user_tags: bool | None = None,
+    progress: bool = True,
 ) -> Dataset:
-    """Load a data set by name, or the user's own from a DataFrame, a CSV file or a folder of them.
+    """Load a data set by name, or your own from a DataFrame, a CSV file or a folder of them.
 
     Args:
         source: ``bazaar`` (embedded), ``ml-100k``, ``ml-1m``, ``ml-latest-small`` (downloaded on
             first use); a DataFrame of interactions; or a path: of a CSV file, of a folder of them,
-            or of a bazaar that ``python -m m6rec_lite.data.bazaar --out`` wrote, which is called
-            as its folder is.
+            or of a bazaar that ``python -m m6rec_lite.data.bazaar --out`` wrote, which is named
+            after its folder.
+        columns: our column name → yours, such as ``{"user_id": "customer"}``; for several tables
+            ``{"interactions": {…}, "items": {…}}``.
+        items: for a DataFrame: a table of items with ``item_id``, and texts where there are any.
+        users: for a DataFrame: a table of users with ``user_id``.
+        events: your event names → ours (``EVENTS``), such as ``{"buy": "purchase"}``.
+        event: the event of every row where there is no such column; by default ``rate`` if there
+            is a ``value``, else ``click``.
+        timestamp: ``"column"`` (default); ``"row"`` where there are no times and rows are in the
+            order in which they happened.
+        timestamp_unit: ``s`` (default), ``ms``, ``us``, ``ns`` since 1970, ``iso`` for dates as
+            text, or a format such as ``%Y%m%d``.
+        text_ids: keep ids as text even where all are whole numbers, to match another file whose
+            ids are not.
         on_bad_rows: ``raise`` a ``DataError`` on the first fault, or ``drop`` faulty rows, log
             them, and list them in ``Dataset.dropped``.
-        **options: of the reader: ``read_csv`` (``columns=``, ``sep=``, ``encoding=``,
-            ``timestamp_unit=`` …), ``read_frame`` (``columns=``, ``items=``, ``users=`` …),
-            ``load_movielens`` (``folder=``, ``download=``), or ``m6rec_lite.data.bazaar.load``
-            (``folder=``).
+        name: of the data set; by default the file's.
+        domain: of all items, where no table names domains.
+        sep: separator of a CSV file; by default the one of ``,;|`` and tab that suits the header.
+        encoding: of a CSV file; UTF-8 by default.
+        folder: for a data set known by name: where its files are.
+        download: for MovieLens: whether to fetch what is missing (default), or to raise.
+        user_tags: for ``ml-latest-small``: add the words that users attached to ``tags``.
+        progress: show a bar where reading takes long.
 
     Returns:
-        the data set: rows as they are in the files, no threshold applied (splits do that).
+        The data set: rows as they are in the files, no threshold applied (splits do that).
 
     Raises:
         DataError: if the name is unknown, or the data break their contract.
+        ValueError: if an argument does not belong to this kind of source, or is out of range.
     """
     if on_bad_rows not in ("raise", "drop"):
         raise ValueError(f"on_bad_rows must be 'raise' or 'drop', not {on_bad_rows!r}")
-    if isinstance(source, pd.DataFrame):
-        return read_frame(source, on_bad_rows=on_bad_rows, **options)
-    if not isinstance(source, (str, Path)):
+    if not isinstance(source, (str, Path, pd.DataFrame)):
         raise DataError(
             f"source must be a name of {list(NAMES)}, a path, or a DataFrame of interactions; got "
             f"{type(source).__name__}"
         )
+    tables = {"items": items, "users": users}
+    reading = {"columns": columns, "events": events, "event": event, "timestamp": timestamp}
+    reading |= {"timestamp_unit": timestamp_unit, "text_ids": text_ids}
+    reading |= {"name": name, "domain": domain}
+    text, where = {"sep": sep, "encoding": encoding}, {"folder": folder}
+    archive = {"download": download, "user_tags": user_tags}
+    options = {**tables, **reading, **text, **where, **archive}
+    options = {key: value for key, value in options.items() if value is not None}
+
+    def only(kind: str, *groups: dict[str, Any]) -> dict[str, Any]:
+        """The arguments that were given, all of which must be of these groups."""
+        known = {key for group in groups for key in group}
+        if foreign := [key for key in options if key not in known]:
+            wanted = ", ".join(sorted(known)) or "no such argument"
+            raise ValueError(f"{kind} takes no {foreign[0]}=; it takes {wanted}")
+        return options
+
+    if isinstance(source, pd.DataFrame):
+        given = only("a DataFrame", tables, reading)
+        return read_frame(source, on_bad_rows=on_bad_rows, **given)
     bazaar = importlib.import_module("m6rec_lite.data.bazaar")
     if source == "bazaar":
-        return bazaar.load(**options)
+        return bazaar.load(**only("the bazaar", where))
     if source in ARCHIVES:
-        return load_movielens(str(source), on_bad_rows=on_bad_rows, **options)
+        given = only(str(source), where, archive)
+        return load_movielens(str(source), on_bad_rows=on_bad_rows, progress=progress, **given)
     path = Path(source).expanduser()
     if not path.exists():
         raise DataError(
@@ -62,5 +118,7 @@ def load_dataset(
             f"path of a CSV file or of a folder of them ({path.absolute()} does not exist)"
         )
     if (path / "world.json").is_file():
-        return replace(bazaar.load(path, **options), name=path.resolve().name)
-    return read_csv(path, on_bad_rows=on_bad_rows, **options)
+        only("a bazaar's folder")
+        return replace(bazaar.load(path), name=path.resolve().name)
+    given = only("a CSV file", reading, text)
+    return read_csv(path, on_bad_rows=on_bad_rows, progress=progress, **given)

@@ -21,6 +21,7 @@ import numpy as np
 from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.prepare import HINT, collapse, prepare, reindex, rows_of
+from m6rec_lite.data.ragged import offsets_of, ranges
 from m6rec_lite.data.tables import DataError, Dataset
 
 #: Share of users with a tied last row above which ``leave_one_out`` warns.
@@ -313,8 +314,8 @@ def _ask(rows: Interactions, asked: np.ndarray, target: str, min_history: int) -
     histories = _ragged(rows, users, offsets[users], start, rows.timestamps[start])
     return Holdout(
         histories,
-        rows.items[_ranges(start, n_targets)],
-        np.concatenate(([0], np.cumsum(n_targets))).astype(np.int64),
+        rows.items[ranges(start, n_targets)],
+        offsets_of(n_targets),
     )
 
 
@@ -336,7 +337,7 @@ def _last_hidden(
     limit[users] = target
     train = rows.select(~hidden & (np.arange(len(rows)) < limit[rows.users]))
     counts = np.bincount(train.users, minlength=rows.n_users)
-    offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    offsets = offsets_of(counts)
     holdouts = []
     for which, part in ((1, "validation"), (2, "test")):
         asked = (kind[target] == which) & (counts[users] >= min_history)
@@ -357,23 +358,17 @@ def _ragged(
     rows: Interactions, users: np.ndarray, start: np.ndarray, stop: np.ndarray, at: np.ndarray
 ) -> Histories:
     """Histories of the given users: their rows from ``start`` up to ``stop`` (places in rows)."""
-    take = _ranges(start, stop - start)
+    take = ranges(start, stop - start)
     return Histories(
         item_ids=rows.item_ids,
         user_ids=rows.user_ids[users],
         at=at.astype(np.int64),
-        offsets=np.concatenate(([0], np.cumsum(stop - start))).astype(np.int64),
+        offsets=offsets_of(stop - start),
         items=rows.items[take],
         events=rows.events[take],
         timestamps=rows.timestamps[take],
         has_time=rows.has_time,
     )
-
-
-def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The places ``start, start + 1, …`` of every range, one after another."""
-    ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths)
 
 
 def _day(timestamp: int) -> str:

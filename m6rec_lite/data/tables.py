@@ -216,6 +216,21 @@ class Dataset:
     dropped: tuple[Dropped, ...] = ()
 
     @property
+    def has_text(self) -> bool:
+        """Whether some item has a title."""
+        return "title" in self.items and bool(self.items["title"].notna().any())
+
+    @property
+    def has_users(self) -> bool:
+        """Whether something is known of the users beside their ids."""
+        return bool(self.users.drop(columns="user_id").notna().to_numpy().any())
+
+    @property
+    def has_oracle(self) -> bool:
+        """Whether the truth behind the log is known, as only a simulator knows it."""
+        return self.oracle is not None
+
+    @property
     def tables(self) -> dict[str, pd.DataFrame]:
         """The tables that this data set has, by name."""
         found = {name: getattr(self, name) for name in TABLES}

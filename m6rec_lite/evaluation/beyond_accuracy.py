@@ -17,7 +17,7 @@ from scipy import sparse
 
 from m6rec_lite.data.holdout import Split
 from m6rec_lite.evaluation.ctr import log_loss
-from m6rec_lite.evaluation.lists import Lists, incidence, ratio, top_lists
+from m6rec_lite.evaluation.lists import TopKLists, incidence, ratio, top_lists
 from m6rec_lite.evaluation.questions import Batch, Questions
 
 
@@ -34,12 +34,12 @@ def self_information(counts: np.ndarray, n_users: int) -> np.ndarray:
     return -np.log2(np.clip(counts, 1, None) / max(n_users, 1))
 
 
-def novelty(lists: Lists, information: np.ndarray) -> np.ndarray:
+def novelty(lists: TopKLists, information: np.ndarray) -> np.ndarray:
     """``(n,)`` mean self-information, in bits, of the items of each list."""
     return lists.mean(information)
 
 
-def unknown_share(lists: Lists, seen: sparse.csr_array) -> np.ndarray:
+def unknown_share(lists: TopKLists, seen: sparse.csr_array) -> np.ndarray:
     """``(n,)`` the share of each list that its user has not met; 1 where seen items are excluded.
 
     Args:
@@ -50,20 +50,20 @@ def unknown_share(lists: Lists, seen: sparse.csr_array) -> np.ndarray:
     return ratio(lists.lengths - known, lists.lengths)
 
 
-def coverage(lists: Lists | Sequence[Lists]) -> float:
+def coverage(lists: TopKLists | Sequence[TopKLists]) -> float:
     """The expected share of the catalogue that stands in at least one user's list.
 
     An item is missed by all with probability prod over users of (1 - its chance to be in the
-    user's list). Several ``Lists`` (batches of users) count as one.
+    user's list). Several ``TopKLists`` (batches of users) count as one.
     """
-    batches = [lists] if isinstance(lists, Lists) else list(lists)
+    batches = [lists] if isinstance(lists, TopKLists) else list(lists)
     missed = np.zeros(batches[0].sure.shape[1])
     for batch in batches:
         missed += log_missed(batch)
     return float(1.0 - np.exp(missed).mean())
 
 
-def log_missed(lists: Lists) -> np.ndarray:
+def log_missed(lists: TopKLists) -> np.ndarray:
     """``(n_items,)`` log of the probability that no list of the batch holds the item."""
     chance = lists.inclusion.tocoo()
     with np.errstate(divide="ignore"):
@@ -112,7 +112,7 @@ def unit_rows(features: np.ndarray | sparse.sparray) -> sparse.csr_array:
 
 
 def diversity(
-    lists: Lists,
+    lists: TopKLists,
     features: np.ndarray | sparse.sparray | None = None,
     *,
     similarity: np.ndarray | None = None,
@@ -155,7 +155,7 @@ def diversity(
     return 1.0 - ratio(alike, lists.lengths * (lists.lengths - 1) / 2)
 
 
-def overlap(lists: Lists, *, max_pairs: int = 50_000, seed: int = 0) -> float:
+def overlap(lists: TopKLists, *, max_pairs: int = 50_000, seed: int = 0) -> float:
     """Jaccard overlap |A and B| / |A or B| of two users' lists, mean over pairs of users.
 
     All pairs where there are at most ``max_pairs``, else that many drawn with replacement; ties at
@@ -182,7 +182,7 @@ def overlap(lists: Lists, *, max_pairs: int = 50_000, seed: int = 0) -> float:
 
 
 def popularity_lift(
-    lists: Lists, popularity: np.ndarray, profile: np.ndarray, mean_profile: float | None = None
+    lists: TopKLists, popularity: np.ndarray, profile: np.ndarray, mean_profile: float | None = None
 ) -> np.ndarray:
     """How much more popular the lists are than what their users chose themselves.
 
@@ -225,7 +225,7 @@ def satisfaction(accepted: np.ndarray, probability: np.ndarray, *, eps: float = 
     return -log_loss(accepted, probability, eps=eps)
 
 
-def expected_satisfaction(lists: Lists, probability: np.ndarray) -> np.ndarray:
+def expected_satisfaction(lists: TopKLists, probability: np.ndarray) -> np.ndarray:
     """The chance that a user finds what they wanted in the list: the sum of its true probabilities.
 
     Needs the truth, which only a simulated world has; there it is what HR estimates, without the
@@ -283,7 +283,7 @@ class BeyondAccuracy:
                     f"its order; got {self.features.shape[0]} rows"
                 )
         self.missed = {k: np.zeros(n_items) for k in ks}
-        self.kept: dict[int, list[Lists]] = {k: [] for k in ks}
+        self.kept: dict[int, list[TopKLists]] = {k: [] for k in ks}
         self.rng = np.random.default_rng([seed, 2])
 
     def measure(
@@ -319,7 +319,7 @@ class BeyondAccuracy:
         for k in self.ks:
             found[f"coverage@{k}"] = float(1.0 - np.exp(self.missed[k]).mean())
             sure = sparse.vstack([each.sure for each in self.kept[k]], format="csr")
-            lists = Lists(sure, sparse.csr_array(sure.shape), np.zeros(sure.shape[0]))
+            lists = TopKLists(sure, sparse.csr_array(sure.shape), np.zeros(sure.shape[0]))
             pairs = int(np.clip(4_000_000 // k, 1000, 50_000))
             found[f"overlap@{k}"] = overlap(lists, max_pairs=pairs, seed=self.seed)
         return found

@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from m6rec_lite.data.ragged import positions_in_rows
+
 Binning = Literal["quantile", "uniform"]
 
 
@@ -103,7 +105,7 @@ def _grouped_auc(
     order = np.lexsort((score, codes))
     labels, score, codes = labels[order], score[order], codes[order]
     size = np.bincount(codes, minlength=n)
-    place = np.arange(len(codes)) - (np.cumsum(size) - size)[codes]
+    place = positions_in_rows(size)
     new = np.ones(len(codes), dtype=bool)
     new[1:] = (codes[1:] != codes[:-1]) | (score[1:] != score[:-1])
     starts = np.flatnonzero(new)

@@ -80,13 +80,3 @@ def feature_diversity(named: Sequence[Collection[str]]) -> float:
     counts = Counter(feature for some in named for feature in set(some))
     shared = sum(m * (m - 1) / 2 for m in counts.values())
     return shared / (n * (n - 1) / 2) if n > 1 else float("nan")
-
-
-def unique_share(texts: Sequence[Tokens]) -> float:
-    """USR: the share of different texts among all texts.
-
-    Raises:
-        ValueError: if there is no text.
-    """
-    check_pairs(texts, texts)
-    return len({tuple(text) for text in texts}) / len(texts)

@@ -14,11 +14,12 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from m6rec_lite.data.ragged import positions_in_rows
 from m6rec_lite.evaluation.ranking import check_k
 
 
 @dataclass(frozen=True, eq=False)
-class Lists:
+class TopKLists:
     """The first ``k`` places of ``n`` rankings over ``n_items`` items.
 
     Attributes:
@@ -32,7 +33,7 @@ class Lists:
     slots: np.ndarray
 
     @classmethod
-    def from_lists(cls, lists: Sequence[Sequence[int]], n_items: int) -> Lists:
+    def from_lists(cls, lists: Sequence[Sequence[int]], n_items: int) -> TopKLists:
         """Lists that are already decided: the places (not ids) of the items of each user."""
         rows = np.repeat(np.arange(len(lists)), [len(each) for each in lists])
         items = np.array([item for each in lists for item in each], dtype=np.int64)
@@ -71,17 +72,17 @@ class Lists:
             total = total + self.share * (self.tied @ values)
         return ratio(total, self.lengths)
 
-    def draw(self, rng: np.random.Generator) -> Lists:
+    def draw(self, rng: np.random.Generator) -> TopKLists:
         """The same lists with the ties at the edge settled at random."""
         if not self.tied.nnz:
             return self
         rows = np.repeat(np.arange(len(self.slots)), self.n_tied)
         order = np.lexsort((rng.random(len(rows)), rows))
-        place = np.arange(len(rows)) - np.repeat(self.tied.indptr[:-1], self.n_tied)
+        place = positions_in_rows(self.n_tied)
         chosen = order[place < self.slots[rows]]
         drawn = incidence(rows[chosen], self.tied.indices[chosen], self.tied.shape)
         empty = sparse.csr_array(self.tied.shape)
-        return Lists((self.sure + drawn).tocsr(), empty, np.zeros(len(self.slots)))
+        return TopKLists((self.sure + drawn).tocsr(), empty, np.zeros(len(self.slots)))
 
 
 def incidence(rows: np.ndarray, items: np.ndarray, shape: tuple[int, int]) -> sparse.csr_array:
@@ -94,7 +95,7 @@ def ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
     return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
 
 
-def top_lists(scores: np.ndarray, k: int | Sequence[int]) -> dict[int, Lists]:
+def top_lists(scores: np.ndarray, k: int | Sequence[int]) -> dict[int, TopKLists]:
     """The first ``k`` places of every row, for each ``k``, ties at the edge left open.
 
     Only the ``max(k) + 1`` best of a row are ordered. A row whose ties reach beyond those is the
@@ -125,7 +126,7 @@ def top_lists(scores: np.ndarray, k: int | Sequence[int]) -> dict[int, Lists]:
         shape, which = (n, n_items), np.flatnonzero(open_rows)
         at, items = np.nonzero(scores[which] == edge[which])
         slots = np.where(open_rows, cut - sure.sum(axis=1), 0).astype(np.float64)
-        found[each] = Lists(
+        found[each] = TopKLists(
             incidence(row_of[sure], best[sure], shape),
             incidence(which[at], items, shape),
             slots,

@@ -22,7 +22,7 @@ from m6rec_lite.data.tables import NotFittedError
 from m6rec_lite.evaluation.beyond_accuracy import BeyondAccuracy
 from m6rec_lite.evaluation.costs import Cost, Meter, measure_fit
 from m6rec_lite.evaluation.questions import Questions, all_but_sample
-from m6rec_lite.evaluation.ranking import Places, accuracy, check_k, check_scores, hr, ndcg
+from m6rec_lite.evaluation.ranking import TargetRanks, accuracy, check_k, check_scores, hr, ndcg
 from m6rec_lite.evaluation.report import LABELS, Report
 from m6rec_lite.evaluation.significance import bootstrap_interval
 
@@ -76,7 +76,7 @@ def evaluate(
     items: pd.DataFrame | np.ndarray | sparse.sparray | None = None,
     oracle: Ranker | Report | None = None,
     sampled_negatives: int | None = None,
-    exclude_seen: bool = True,
+    filter_viewed: bool = True,
     batch_size: int = 1024,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -103,7 +103,7 @@ def evaluate(
         sampled_negatives: rank the targets among so many items drawn from the others instead of
             all. Only to show what that distorts: the figures are far higher, and can put models in
             another order. Beyond-accuracy figures are then left out.
-        exclude_seen: take the items of the history out of the ranking.
+        filter_viewed: take the items of the history out of the ranking.
         batch_size: histories scored at once, at most; fewer where the catalogue is large.
         bootstrap: draws for the 95 % intervals; 0 for none.
         seed: of bootstrap, sampled negatives and the pairs of users behind ``overlap``.
@@ -134,14 +134,14 @@ def evaluate(
     for ranker in (model, oracle):
         if ranker is not None and not isinstance(ranker, Report):
             _check_ranker(ranker, split)
-    questions = Questions(split, on, exclude_seen)
+    questions = Questions(split, on, filter_viewed)
     beyond = None
     if sampled_negatives is None:
         beyond = BeyondAccuracy(split, questions, items, ks, seed)
     draws = np.random.default_rng([seed, 1])
     found: dict[str, list[np.ndarray]] = defaultdict(list)
     truth: dict[str, list[np.ndarray]] = defaultdict(list)
-    every: list[Places] = []
+    every: list[TargetRanks] = []
     predict_seconds, n_items = 0.0, len(split.item_ids)
     step = max(1, min(batch_size, _MAX_CELLS // max(n_items, 1)))
     n = len(questions)
@@ -157,7 +157,7 @@ def evaluate(
             if sampled_negatives is not None:
                 out = all_but_sample(batch, sampled_negatives, draws)
             scores = _rankable(scores, out, f"the scores of {name}")
-            places = Places.from_scores(scores, batch.rows, batch.targets)
+            places = TargetRanks.from_scores(scores, batch.rows, batch.targets)
             every.append(places)
             for metric, values in accuracy(places, ks).items():
                 found[metric].append(values)
@@ -165,7 +165,7 @@ def evaluate(
             if oracle is not None and not isinstance(oracle, Report):
                 raw = oracle.score(batch.histories)
                 best = _rankable(raw, out, "the scores of the oracle")
-                known = Places.from_scores(best, batch.rows, batch.targets)
+                known = TargetRanks.from_scores(best, batch.rows, batch.targets)
                 for each in ks:
                     truth[f"hr@{each}"].append(hr(known, each))
                     truth[f"ndcg@{each}"].append(ndcg(known, each))
@@ -182,7 +182,7 @@ def evaluate(
         metrics |= beyond.overall()
     best = {metric: _mean(np.concatenate(parts)) for metric, parts in truth.items()} or None
     if isinstance(oracle, Report):
-        best = _oracle_figures(oracle, split, on, sampled_negatives, exclude_seen, ks)
+        best = _oracle_figures(oracle, split, on, sampled_negatives, filter_viewed, ks)
     fit = fit_cost or Cost(float("nan"), float("nan"))
     costs = {
         "fit_seconds": fit.seconds,
@@ -199,7 +199,7 @@ def evaluate(
         split_hash=split.hash,
         on=on,
         ranking="full" if sampled_negatives is None else f"sampled:{sampled_negatives}",
-        exclude_seen=exclude_seen,
+        filter_viewed=filter_viewed,
         k=ks,
         n_users=n,
         n_skipped=questions.n_skipped,
@@ -215,7 +215,7 @@ def evaluate(
             metric: metrics[metric] / value if value > 0 else float("nan")
             for metric, value in best.items()
         },
-        ranks=Places.concatenate(every),
+        ranks=TargetRanks.concatenate(every),
     )  # fmt: skip
 
 
@@ -223,23 +223,44 @@ def fit_and_evaluate(
     model: Any,
     split: Split,
     *,
+    k: int | tuple[int, ...] = (5, 10, 20),
+    on: Literal["test", "validation"] = "test",
     items: pd.DataFrame | None = None,
     users: pd.DataFrame | None = None,
+    oracle: Ranker | Report | None = None,
+    sampled_negatives: int | None = None,
+    filter_viewed: bool = True,
+    batch_size: int = 1024,
+    bootstrap: int = 1000,
+    seed: int = 0,
     progress: bool = True,
-    **options: Any,
 ) -> Report:
     """Fit a recommender on the split's training rows, measuring its cost, then ``evaluate`` it.
 
     Args:
         model: a recommender; it is fitted in place.
-        split: what to learn from and the questions.
+        split: training rows and questions.
         items: the items table, for the model and for diversity.
         users: the users table, for the model.
-        progress: show a bar where fitting or evaluating takes long.
-        options: further ones of ``evaluate``.
+
+    The other arguments are those of ``evaluate``.
     """
     cost = measure_fit(model, split, items=items, users=users, progress=progress)
-    return evaluate(model, split, items=items, progress=progress, fit_cost=cost, **options)
+    return evaluate(
+        model,
+        split,
+        k=k,
+        on=on,
+        items=items,
+        oracle=oracle,
+        sampled_negatives=sampled_negatives,
+        filter_viewed=filter_viewed,
+        batch_size=batch_size,
+        bootstrap=bootstrap,
+        seed=seed,
+        progress=progress,
+        fit_cost=cost,
+    )
 
 
 def _check_ranker(model: Ranker, split: Split) -> None:
@@ -313,17 +334,17 @@ def _oracle_figures(
     split: Split,
     on: str,
     sampled_negatives: int | None,
-    exclude_seen: bool,
+    filter_viewed: bool,
     ks: tuple[int, ...],
 ) -> dict[str, float]:
     """hr and ndcg of an oracle's report, which must answer the same questions."""
     ranking = "full" if sampled_negatives is None else f"sampled:{sampled_negatives}"
-    wanted = (split.hash, on, ranking, exclude_seen)
-    given = (oracle.split_hash, oracle.on, oracle.ranking, oracle.exclude_seen)
+    wanted = (split.hash, on, ranking, filter_viewed)
+    given = (oracle.split_hash, oracle.on, oracle.ranking, oracle.filter_viewed)
     names = [f"{base}@{k}" for k in ks for base in ("hr", "ndcg")]
     if wanted != given or any(name not in oracle.metrics for name in names):
         raise ValueError(
             f"the oracle's report answers other questions: it has {given} at k {oracle.k}, wanted "
-            f"{wanted} at k {ks} (split_hash, on, ranking, exclude_seen)"
+            f"{wanted} at k {ks} (split_hash, on, ranking, filter_viewed)"
         )
     return {name: oracle.metrics[name] for name in names}

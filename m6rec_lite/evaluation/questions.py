@@ -8,6 +8,7 @@ import numpy as np
 
 from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories
+from m6rec_lite.data.ragged import offsets_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class Questions:
     Args:
         split: whose questions.
         on: ``test`` or ``validation``.
-        exclude_seen: whether items of the history may be ranked.
+        filter_viewed: whether items of the history may be ranked.
 
     Attributes:
         holdout: the questions that are asked.
@@ -48,12 +49,12 @@ class Questions:
         ValueError: on another ``on``, candidates of the wrong length, or if nothing is left to ask.
     """
 
-    def __init__(self, split: Split, on: str = "test", exclude_seen: bool = True) -> None:
+    def __init__(self, split: Split, on: str = "test", filter_viewed: bool = True) -> None:
         if on not in ("test", "validation"):
             raise ValueError(f"on must be 'test' or 'validation'; got {on!r}")
         everyone: Holdout = getattr(split, on)
         n_items = len(split.item_ids)
-        self.exclude_seen = exclude_seen
+        self.filter_viewed = filter_viewed
         self.candidates = split.candidates
         if self.candidates is not None and np.shape(self.candidates) != (n_items,):
             raise ValueError(
@@ -64,7 +65,7 @@ class Questions:
         allowed = np.ones(len(pairs), dtype=bool)
         if self.candidates is not None:
             allowed = np.asarray(self.candidates, dtype=bool)[pairs % max(n_items, 1)]
-        if exclude_seen:
+        if filter_viewed:
             history = everyone.histories
             seen = history.rows * n_items + history.items
             padded = np.append(pairs, -1)
@@ -79,10 +80,10 @@ class Questions:
             raise ValueError(
                 f"nothing to ask on {on} of split {split.name!r}: none of its {len(everyone)} "
                 f"users has a target that may be ranked ({self.n_targets_out} targets were seen "
-                f"before or are not candidates). With repeats as targets, pass exclude_seen=False"
+                f"before or are not candidates). With repeats as targets, pass filter_viewed=False"
             )
         targets = (kept % n_items).astype(np.int32)
-        offsets = np.concatenate(([0], np.cumsum(counts[asked]))).astype(np.int64)
+        offsets = offsets_of(counts[asked])
         self.holdout = Holdout(everyone.histories[asked], targets, offsets)
 
     def __len__(self) -> int:
@@ -96,7 +97,7 @@ class Questions:
             out = np.zeros((len(part), histories.n_items), dtype=bool)
         else:
             out = np.tile(~np.asarray(self.candidates, dtype=bool), (len(part), 1))
-        if self.exclude_seen:
+        if self.filter_viewed:
             out[histories.rows, histories.items] = True
         return Batch(histories, part.target_rows, part.targets, out)
 

@@ -5,7 +5,7 @@ first, the average rank) can be gamed: with 19 items tied on top the target's av
 and HR@10 would be 1 though the list shows it about half the time. Here every metric is its exact
 expectation over all orders of the tied items, each order equally likely.
 
-All that a metric needs of a target is its ``Places``: how many items stand strictly above it
+All that a metric needs of a target is its ``TargetRanks``: how many items stand strictly above it
 (``above``) and how many share its score, itself included (``tied``). Its rank is then uniform over
 ``above + 1 … above + tied``. No row is ever sorted to find one target's place: counting is enough.
 
@@ -73,7 +73,7 @@ def check_scores(scores: np.ndarray, shape: tuple[int, int], source: str = "scor
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class TargetRanks:
     """Where the targets of ``n_rows`` rankings stand, ties left open.
 
     Attributes:
@@ -93,7 +93,7 @@ class Places:
     n_items: int
 
     @classmethod
-    def from_scores(cls, scores: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> Places:
+    def from_scores(cls, scores: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> TargetRanks:
         """Count for each target the items above it and beside it.
 
         Rows with one target are counted through in two passes; rows with several are sorted once.
@@ -126,7 +126,7 @@ class Places:
         return cls(rows, above, tied, n_rows, n_items)
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Places]) -> Places:
+    def concatenate(cls, parts: Sequence[TargetRanks]) -> TargetRanks:
         """Join the rankings of several batches over one catalogue, in order."""
         starts = np.cumsum([0, *(part.n_rows for part in parts)])
         rows = [part.rows + start for part, start in zip(parts, starts[:-1], strict=True)]
@@ -187,7 +187,7 @@ class Groups:
     first: np.ndarray
 
 
-def _shown(places: Places, k: int) -> np.ndarray:
+def _shown(places: TargetRanks, k: int) -> np.ndarray:
     """``(total,)`` probability that each target is among the first ``k``."""
     return np.clip(places.cut(k) - places.above, 0, places.tied) / places.tied
 
@@ -198,7 +198,7 @@ def _gain(above: np.ndarray, tied: np.ndarray, k: int, discount: np.ndarray) -> 
     return total[np.minimum(above + tied, k)] - total[np.minimum(above, k)]
 
 
-def hr(places: Places, k: int) -> np.ndarray:
+def hr(places: TargetRanks, k: int) -> np.ndarray:
     """Hit rate: the probability that the first ``k`` hold at least one target.
 
     Only the best group (g above, t tied, r of them targets) matters: its s = clip(k - g, 0, t)
@@ -218,12 +218,12 @@ def hr(places: Places, k: int) -> np.ndarray:
     return places.per_row(1.0 - miss, groups.rows[groups.first])
 
 
-def recall(places: Places, k: int) -> np.ndarray:
+def recall(places: TargetRanks, k: int) -> np.ndarray:
     """The share of the row's targets among the first ``k``; ``(n_rows,)``, NaN without targets."""
     return places.per_row(_shown(places, k)) / np.maximum(places.n_targets, 1)
 
 
-def precision(places: Places, k: int) -> np.ndarray:
+def precision(places: TargetRanks, k: int) -> np.ndarray:
     """The share of the first ``k`` places that hold a target; ``(n_rows,)``, NaN without targets.
 
     A list cut short (too few items to fill it) is still divided by ``k``.
@@ -231,7 +231,7 @@ def precision(places: Places, k: int) -> np.ndarray:
     return places.per_row(_shown(places, k)) / places.cut(k)
 
 
-def f1(places: Places, k: int) -> np.ndarray:
+def f1(places: TargetRanks, k: int) -> np.ndarray:
     """Harmonic mean of precision and recall at ``k``; ``(n_rows,)``, NaN without targets.
 
     With H hits, P = H / k and R = H / m, so 2PR / (P + R) = 2H / (k + m): linear in H, therefore
@@ -241,7 +241,7 @@ def f1(places: Places, k: int) -> np.ndarray:
     return 2 * hits / (places.cut(k) + places.n_targets)
 
 
-def ndcg(places: Places, k: int) -> np.ndarray:
+def ndcg(places: TargetRanks, k: int) -> np.ndarray:
     """Discounted gain 1 / log2(rank + 1) of the targets in the first ``k``, over the best possible.
 
     Järvelin and Kekäläinen (2002), binary gains; the ideal list holds min(m, k) targets on top.
@@ -256,7 +256,7 @@ def ndcg(places: Places, k: int) -> np.ndarray:
     return gain / ideal
 
 
-def mrr(places: Places, k: int) -> np.ndarray:
+def mrr(places: TargetRanks, k: int) -> np.ndarray:
     """Reciprocal rank of the first target, 0 where it lies beyond ``k``.
 
     In the best group (g above, t tied, r targets) the first target is at place i of the group with
@@ -282,7 +282,7 @@ def mrr(places: Places, k: int) -> np.ndarray:
     return places.per_row(value, groups.rows[groups.first])
 
 
-def map(places: Places, k: int) -> np.ndarray:
+def map(places: TargetRanks, k: int) -> np.ndarray:
     """Mean over the row's m targets of the precision at their rank, 0 beyond ``k``.
 
     Divided by m, as trec_eval and ranx do (some divide by min(m, k)). In a group with g items
@@ -303,7 +303,7 @@ def map(places: Places, k: int) -> np.ndarray:
 
 
 #: The accuracy metrics by the names that reports and leaderboards use.
-ACCURACY: dict[str, Callable[[Places, int], np.ndarray]] = {
+ACCURACY: dict[str, Callable[[TargetRanks, int], np.ndarray]] = {
     "hr": hr,
     "recall": recall,
     "precision": precision,
@@ -314,7 +314,7 @@ ACCURACY: dict[str, Callable[[Places, int], np.ndarray]] = {
 }
 
 
-def accuracy(places: Places, k: int | Sequence[int] = (5, 10, 20)) -> dict[str, np.ndarray]:
+def accuracy(places: TargetRanks, k: int | Sequence[int] = (5, 10, 20)) -> dict[str, np.ndarray]:
     """Every accuracy metric at every ``k``: ``{"hr@10": (n_rows,) array, …}``."""
     ks = check_k(k)
     return {f"{name}@{each}": metric(places, each)

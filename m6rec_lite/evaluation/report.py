@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.evaluation.ranking import Places
+from m6rec_lite.evaluation.ranking import TargetRanks
 from m6rec_lite.evaluation.significance import Method, PairedTest, paired_test
 
 #: What ``Report`` calls each figure, for people.
@@ -45,7 +45,7 @@ class Report:
         split_hash: names the test questions; figures with another hash are not comparable.
         on: ``test`` or ``validation``.
         ranking: ``full``, or ``sampled:n`` where only n negatives were ranked (never publish it).
-        exclude_seen: whether items of the history were left out of the ranking.
+        filter_viewed: whether items of the history were left out of the ranking.
         k: the list lengths.
         n_users: users that count.
         n_skipped: users left out because no target of theirs can be ranked.
@@ -74,7 +74,7 @@ class Report:
     split_hash: str
     on: str
     ranking: str
-    exclude_seen: bool
+    filter_viewed: bool
     k: tuple[int, ...]
     n_users: int
     n_skipped: int
@@ -87,7 +87,7 @@ class Report:
     oracle: dict[str, float] | None = None
     oracle_share: dict[str, float] | None = None
     tied_last: float = 0.0
-    ranks: Places | None = None
+    ranks: TargetRanks | None = None
 
     @property
     def title(self) -> str:
@@ -127,7 +127,7 @@ class Report:
 
     def _lines(self) -> tuple[str, str]:
         """What was asked, and what it cost: a line each."""
-        full = "every unseen item" if self.exclude_seen else "every item"
+        full = "every unseen item" if self.filter_viewed else "every item"
         what = full if self.ranking == "full" else f"a sample of items ({self.ranking})"
         head = (
             f"{self.title} on {self.dataset}, {self.split} {self.on} ({self.split_hash}): "
@@ -234,7 +234,7 @@ def compare(
     Raises:
         ValueError: if the two were not asked the same, or lack the metric given a user.
     """
-    for what in ("split_hash", "on", "ranking", "exclude_seen"):
+    for what in ("split_hash", "on", "ranking", "filter_viewed"):
         one, other = getattr(first, what), getattr(second, what)
         if one != other:
             raise ValueError(
@@ -273,11 +273,11 @@ def report_table(reports: Iterable[Report], metrics: Iterable[str] | None = None
     reports = list(reports)
     if not reports:
         raise ValueError("report_table needs at least one report")
-    asked = {(each.split_hash, each.on, each.ranking, each.exclude_seen) for each in reports}
+    asked = {(each.split_hash, each.on, each.ranking, each.filter_viewed) for each in reports}
     if len(asked) > 1:
         raise ValueError(
             f"these reports answer different questions and do not belong in one table: "
-            f"{sorted(map(str, asked))} (split_hash, on, ranking, exclude_seen)"
+            f"{sorted(map(str, asked))} (split_hash, on, ranking, filter_viewed)"
         )
     k = 10 if 10 in reports[0].k else reports[0].k[0]
     if metrics is None:

@@ -1,37 +1,5 @@
-"""Language models over any tokens: words of a sentence, items of a history."""
+"""Language models: n-grams, text for language models, GPT and BERT, and pretrained models."""
 
-from m6rec_lite.language.counts import Counts, Stream, count_ngrams
-from m6rec_lite.language.discounting import (
-    SMOOTHINGS,
-    AbsoluteDiscounting,
-    KneserNey,
-    ModifiedKneserNey,
-)
-from m6rec_lite.language.ngram import NGram
-from m6rec_lite.language.smoothing import (
-    AddK,
-    Estimate,
-    JelinekMercer,
-    MaximumLikelihood,
-    Smoothing,
-    WittenBell,
-)
-from m6rec_lite.language.vocabulary import Vocabulary
+import lazy_loader
 
-__all__ = [
-    "SMOOTHINGS",
-    "AbsoluteDiscounting",
-    "AddK",
-    "Counts",
-    "Estimate",
-    "JelinekMercer",
-    "KneserNey",
-    "MaximumLikelihood",
-    "ModifiedKneserNey",
-    "NGram",
-    "Smoothing",
-    "Stream",
-    "Vocabulary",
-    "WittenBell",
-    "count_ngrams",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,6 +1,5 @@
-"""M6-Rec: behaviour as plain text, one prefix language model, every task."""
+"""M6-Rec: behaviour as plain text, one prefix language model, every task (arXiv 2205.08084)."""
 
-from m6rec_lite.m6rec.config import SIZES, M6RecConfig
-from m6rec_lite.m6rec.model import M6RecModel
+import lazy_loader
 
-__all__ = ["SIZES", "M6RecConfig", "M6RecModel"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

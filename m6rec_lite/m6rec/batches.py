@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
-from m6rec_lite.m6rec.infilling import Objective, rows
+from m6rec_lite.data.ragged import positions_in_rows
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.m6rec.infilling import Objective, to_rows
 from m6rec_lite.m6rec.token_file import TokenFile
 from m6rec_lite.nn.masks import causal_mask
 from m6rec_lite.training.batches import Epoch, rng
@@ -143,8 +144,8 @@ class PretrainingBatches:
             at, line = plan.window[mine], plan.line[mine] - i * lines
             ids, places = self._read(at)
             masked = objective.take(ids, self.lengths[at], draw) if len(at) else ids > 0
-            made = rows(ids, self.lengths[at], masked, self.tokenizer)
-            step = _count(made.lengths)  # position of each token in its row
+            made = to_rows(ids, self.lengths[at], masked, self.tokenizer)
+            step = positions_in_rows(made.lengths)  # position of each token in its row
             cell = np.repeat(line * self.seq_len + plan.column[mine], made.lengths) + step
             before = np.repeat(made.known, made.lengths)
             grid["ids"][cell], grid["position_ids"][cell] = made.ids, step
@@ -165,7 +166,7 @@ class PretrainingBatches:
     def _read(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The tokens of some windows end to end, and where in the file each stands."""
         lengths = self.lengths[windows]
-        places = np.repeat(self.starts[windows], lengths) + _count(lengths)
+        places = np.repeat(self.starts[windows], lengths) + positions_in_rows(lengths)
         parts = [
             self.file.tokens[start : start + n]
             for start, n in zip(self.starts[windows].tolist(), lengths.tolist(), strict=True)
@@ -230,8 +231,3 @@ def _windows(file: TokenFile, longest: int) -> tuple[np.ndarray, np.ndarray]:
         np.concatenate([starts[short], np.array(extra_starts, dtype=np.int64)]),
         np.concatenate([lengths[short], np.array(extra_lengths, dtype=np.int64)]),
     )
-
-
-def _count(lengths: np.ndarray) -> np.ndarray:
-    """0, 1, 2, … within each of several rows laid end to end."""
-    return np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from m6rec_lite.language.model_card import DATA, of_data
+from m6rec_lite.language.models.model_card import DATA, of_data
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.training.guard import in_words
 
@@ -57,7 +57,7 @@ def model_card(report: Mapping[str, Any], config: M6RecConfig) -> str:
         "same bytes from what stands before them. Users and items kept back are whole; titles of "
         "items kept back occur in other users' behaviour.",
         "\n## Use\n",
-        "```python\nfrom m6rec_lite.language.tokenizer import Tokenizer\n"
+        "```python\nfrom m6rec_lite.language.text.tokenizer import Tokenizer\n"
         "from m6rec_lite.m6rec import M6RecModel\n\n"
         'model = M6RecModel.from_pretrained("model")  # this folder\n'
         'tokenizer = Tokenizer.load("model")\n```\n',

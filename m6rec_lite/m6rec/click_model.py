@@ -12,10 +12,11 @@ import pandas as pd
 import tokenizers
 import torch
 
+from m6rec_lite.ctr.base import ClickModel
 from m6rec_lite.data.tables import DataError, Dataset
 from m6rec_lite.evaluation.ctr import auc, log_loss
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
@@ -24,12 +25,10 @@ from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
 from m6rec_lite.m6rec.tasks.scoring import TOLD, Scoring
 from m6rec_lite.m6rec.tasks.task import Examples, TaskBatches
 from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
-from m6rec_lite.recommenders.base import check_in_range, check_whole
-from m6rec_lite.recommenders.ctr import ClickModel
+from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.training import Averaging, Callback, EarlyStopping, History
 
 #: In a saved model the weights are named so.
-_WEIGHTS = "together/"
 
 
 @dataclass(eq=False)
@@ -174,7 +173,7 @@ class M6RecCTR(ClickModel):
 
     def _state(self) -> dict[str, Any]:
         weights = {
-            _WEIGHTS + key.replace(".", "/"): value.detach().cpu().numpy()
+            key: value.cpu().numpy()
             for key, value in self.together_.state_dict().items()
             if not key.endswith("head.weight") or "tasks" in key  # tied to the embedding
         }
@@ -184,7 +183,7 @@ class M6RecCTR(ClickModel):
             "share_": np.array(self.share_),
             "n_rows_": np.array(self.n_rows_),
         }
-        return kept | weights
+        return kept | {"network": weights}
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.tokenizer_ = Tokenizer(tokenizers.Tokenizer.from_str(str(state["tokenizer"])))
@@ -194,13 +193,9 @@ class M6RecCTR(ClickModel):
             scoring = self._scoring(model)
         scoring.negative_share = self.share_
         self.together_ = MultiTaskModel(model, {"scoring": scoring})
-        given = {
-            key.removeprefix(_WEIGHTS).replace("/", "."): torch.from_numpy(value)
-            for key, value in state.items()
-            if key.startswith(_WEIGHTS)
-        }
+        weights = {key: torch.from_numpy(value) for key, value in state["network"].items()}
         try:
-            lacking, strange = self.together_.load_state_dict(given, strict=False)
+            lacking, strange = self.together_.load_state_dict(weights, strict=False)
         except RuntimeError as error:
             raise DataError(f"the saved weights do not fit the saved settings: {error}") from error
         if strange or set(lacking) - {"model.head.weight"}:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from transformers import PreTrainedConfig
 
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.nn.transformer import TransformerConfig
 
 #: Shapes by name.

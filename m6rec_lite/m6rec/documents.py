@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from m6rec_lite.data import Dataset, Split
 from m6rec_lite.data.ids import Id
-from m6rec_lite.language.behaviour import ALL_PARTS, BehaviourText
-from m6rec_lite.language.corpora import (
+from m6rec_lite.language.text.behaviour import ALL_PARTS, BehaviourText
+from m6rec_lite.language.text.corpora import (
     Corpus,
     behaviour_documents,
     dialogue_documents,
     item_documents,
     review_documents,
 )
-from m6rec_lite.language.document import Document
+from m6rec_lite.language.text.document import Document
 
 
 def pretraining_corpora(

@@ -21,7 +21,8 @@ from typing import Protocol
 
 import numpy as np
 
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.data.ragged import positions_in_rows
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 
 #: Marks that end a sentence, if a space follows or the mark is Chinese. (A mark that the tokenizer
 #: writes in several tokens, byte by byte, is not seen; in a language it was trained on it has one.)
@@ -175,7 +176,7 @@ class Rows:
     source: np.ndarray
 
 
-def rows(
+def to_rows(
     ids: np.ndarray,
     lengths: Sequence[int] | np.ndarray,
     masked_span: np.ndarray,
@@ -243,7 +244,7 @@ def _compose(totals: np.ndarray, parts: np.ndarray, rng: np.random.Generator) ->
     draw[ends - 1] = 1.0  # behind all others: the last part ends there anyhow
     order = np.argsort(row + draw * 0.999_999, kind="stable")
     rank = np.empty(len(row), dtype=np.int64)
-    rank[order] = np.arange(len(row)) - np.repeat(ends - totals, totals)
+    rank[order] = positions_in_rows(totals)
     cut = rank < np.repeat(parts - 1, totals)
     cut[ends - 1] = True
     return np.diff(np.flatnonzero(cut), prepend=-1)

@@ -23,8 +23,9 @@ from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from m6rec_lite.data.files import seal
-from m6rec_lite.language.model_folder import ModelError, check_folder, check_sums
+from m6rec_lite.language.models.model_folder import ModelError, check_folder, check_sums
 from m6rec_lite.m6rec.config import M6RecConfig
+from m6rec_lite.nn.attention import AttentionContext
 from m6rec_lite.nn.cache import Cache
 from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.masks import causal_mask
@@ -57,7 +58,7 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         self.dropout = Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(config.num_hidden_layers))
         for block in self.blocks:
-            block.attention.out.adds_to_stream = block.shrink.adds_to_stream = True
+            block.attention.out.adds_to_stream = block.down_proj.adds_to_stream = True
         self.norm = nn.LayerNorm(d, shape.norm_eps)
         self.head = nn.Linear(d, config.vocab_size, bias=False)
         self.loss_type = "ForCausalLM"
@@ -257,9 +258,11 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
             if layers is not None:
                 layers.append(x)
             if self.gradient_checkpointing and self.training:
-                x = self._gradient_checkpointing_func(block.__call__, x, mask, rotary=rotary)
+                context = AttentionContext(mask, rotary=rotary)
+                x = self._gradient_checkpointing_func(block.__call__, x, context)
             else:
-                x = block(x, mask, rotary=rotary, cache=past_key_values, layer=i)
+                context = AttentionContext(mask, rotary=rotary, cache=past_key_values, layer=i)
+                x = block(x, context)
         x = self.norm(x)
         if layers is not None:
             layers.append(x)

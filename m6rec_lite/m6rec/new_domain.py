@@ -22,7 +22,7 @@ import pandas as pd
 from m6rec_lite.data import DataError, Dataset, Interactions, Split
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.recommenders.base import Recommender
-from m6rec_lite.recommenders.next_item import NextItemRecommender
+from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceRecommender
 
 #: Of an adaptation: passes over the examples, and the rates that are tried.
 EPOCHS, RATES = 10, (1e-4, 3e-4, 1e-3, 3e-3)
@@ -111,10 +111,10 @@ class NewDomain:
             raise ValueError("no rate to adapt at: give one at least, such as 3e-4")
         for k in examples:
             self._drawn(k)  # refuses before anything is fitted
-        pretrained: NextItemRecommender | None = None
+        pretrained: SequenceRecommender | None = None
         for k in examples:
             model = make()
-            if not isinstance(model, NextItemRecommender):
+            if not isinstance(model, SequenceRecommender):
                 yield k, model.fit(self.known(k), items=items, progress=progress)
                 continue
             if pretrained is None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from m6rec_lite.language.ngram import NGram
+from m6rec_lite.language.ngrams.ngram import NGram
 from m6rec_lite.m6rec.batches import Batch, PretrainingBatches, packed_prefix_mask
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.model import M6RecModel

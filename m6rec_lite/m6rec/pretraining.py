@@ -24,15 +24,16 @@ import torch
 from accelerate import Accelerator, PartialState
 
 from m6rec_lite.data import Dataset, load_dataset
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.data.run_config import add_config_options, check_run_config
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import M6RecConfig, shape_of
-from m6rec_lite.m6rec.memory import free_bytes, largest_size_that_fits, needs, ways_to_fit
+from m6rec_lite.m6rec.cost.memory import free_bytes, largest_size_that_fits, needs, ways_to_fit
+from m6rec_lite.m6rec.cost.plan import Plan
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge, ngram_nats
 from m6rec_lite.m6rec.optimizer import make_adamw
-from m6rec_lite.m6rec.plan import Plan
-from m6rec_lite.m6rec.run_folder import claim, read_report, tokens, write
+from m6rec_lite.m6rec.run_folder import read_report, tokens, write
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFileError
 from m6rec_lite.nn.losses import CHUNK
@@ -85,10 +86,11 @@ def pretrain(
         The model, its tokenizer and the history.
 
     Raises:
-        CheckpointError: if ``out`` holds a run of other settings, or another run is using it.
+        CheckpointError: if another run is using ``out``.
         Interrupted: if a signal ended it; nothing is judged or saved but the checkpoint.
         DiskFullError: if there is no room for a checkpoint; those before it stay.
         OutOfMemoryError: if it would not fit; says what would.
+        RunConfigError: if ``out`` holds a run of other settings.
         TokenFileError: if its tokens are of another tokenizer or of other documents.
         ValueError: if the device is not there, or a setting is out of range.
     """
@@ -102,7 +104,7 @@ def pretrain(
         _check_memory(plan_of(settings, accelerator, recompute), accelerator, settings.size)
     with run_lock_of_all(out, accelerator.is_main_process):
         with accelerator.main_process_first():  # the others find what it has written
-            claim(out, settings, accelerator.is_main_process)
+            check_run_config(out / "run.json", asdict(settings), write=accelerator.is_main_process)
             tokenizer, train, held_out = tokens(settings, out, datasets, progress)
         objectives = settings.objectives(tokenizer)
         time = shape_of(settings.size)["max_position_embeddings"]
@@ -197,7 +199,7 @@ def _check_memory(plan: Plan, accelerator: Accelerator, size: str) -> None:
         f"about {needs(plan) / 1e9:.3g} GB, and {device} has {free / 1e9:.3g} GB free. The largest "
         f"size that fits so is {fits or 'none'}. "
         + (f"What would fit: {'; '.join(ways)}" if ways else "Free some, or use another machine")
-        + ". (python -m m6rec_lite.m6rec.budget shows what goes where; check_memory=False, or "
+        + ". (python -m m6rec_lite.m6rec.cost.budget shows what goes where; check_memory=False, or "
         "--ignore-memory, tries it all the same.)"
     )
 
@@ -209,15 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Pretrain M6-Rec; started again with the same words, it goes on.",
     )
     parser.add_argument("--out", required=True, help="folder of the run")
-    for one in fields(Pretraining):
-        kind = {"int | None": int, "float | None": float, "str | None": str}.get(one.type)
-        kind = kind or {"int": int, "float": float, "str": str}[one.type]
-        said = one.metadata["help"] + (
-            f" (default {one.default})" if one.default is not None else ""
-        )
-        parser.add_argument(
-            f"--{one.name.replace('_', '-')}", type=kind, default=one.default, help=said
-        )
+    add_config_options(parser, Pretraining)
     parser.add_argument("--device", help="cpu, cuda, …; by default the best there is")
     parser.add_argument("--precision", default="auto", help="fp32, bf16, fp16 or auto")
     parser.add_argument("--compile", action="store_true", help="compile the blocks")

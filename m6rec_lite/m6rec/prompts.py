@@ -14,9 +14,9 @@ import numpy as np
 
 from m6rec_lite.data import Histories
 from m6rec_lite.data.ids import Id
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.document import Document, encode_documents
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.document import Document, encode_documents
+from m6rec_lite.language.text.tokenizer import Tokenizer
 
 
 class PromptBuilder:

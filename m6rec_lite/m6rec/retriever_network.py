@@ -19,10 +19,11 @@ from torch.nn import functional as F
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval
+from m6rec_lite.nn.attention import AttentionContext
 from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotary_angles
-from m6rec_lite.recommenders.sequences import Batch, questions
+from m6rec_lite.recommenders.sequential.sequences import Batch, questions
 
 #: Ends of what lies between events, in seconds. Who ticks off a list leaves nothing between, and
 #: that tells more of what comes next than whether a pause was of days or weeks.
@@ -110,8 +111,9 @@ class RetrieverNetwork(nn.Module):
             head = model.config.blocks().head_dim
             rotary = rotary_angles(-back, head, base=model.config.rotary_base)
         x = self.dropout(x)
+        context = AttentionContext(causal=True, rotary=rotary, packing=packing)
         for block in model.blocks:
-            x = block(x, causal=True, rotary=rotary, packing=packing)
+            x = block(x, context)
         return model.norm(x)
 
     def loss(self, batch: Batch) -> Tensor:

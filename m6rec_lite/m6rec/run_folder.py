@@ -1,4 +1,4 @@
-"""What lies in the folder of a pretraining run: whose it is, its tokens, and what came of it."""
+"""What lies in the folder of a pretraining run: its tokens, and its results."""
 
 from __future__ import annotations
 
@@ -13,44 +13,18 @@ import torch
 
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.files import new_file, new_folder, settle, write_text
-from m6rec_lite.language.corpora import Corpus, distinct_texts
-from m6rec_lite.language.model_folder import ModelError, read_json
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.models.model_folder import read_json
+from m6rec_lite.language.text.corpora import Corpus, distinct_texts
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.card import model_card
 from m6rec_lite.m6rec.documents import pretraining_corpora
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFile
-from m6rec_lite.training import CheckpointError, History
+from m6rec_lite.training import History
 from m6rec_lite.training.plots import png
 
 log = logging.getLogger(__name__)
-
-
-def claim(out: Path, settings: Pretraining, write: bool) -> None:
-    """Say in the folder what run it is of, or refuse it.
-
-    Raises:
-        CheckpointError: if it holds a run of other settings, or its ``run.json`` is damaged.
-        DiskFullError: if there is no room.
-    """
-    path, mine = out / "run.json", asdict(settings)
-    if path.is_file():
-        try:
-            theirs = read_json(path, "delete it to go on with the settings of this command")
-        except ModelError as error:
-            raise CheckpointError(str(error)) from error
-        names = sorted(mine.keys() | theirs.keys())
-        other = [f"{n}: {theirs.get(n)!r} there, {mine.get(n)!r} now" for n in names]
-        other = [line for line, n in zip(other, names, strict=True) if theirs.get(n) != mine.get(n)]
-        if other:
-            raise CheckpointError(
-                f"{out} holds a run of other settings ({'; '.join(other)}): go on with those, or "
-                "name another folder"
-            )
-    elif write:
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(mine, indent=1) + "\n")
 
 
 def tokens(
@@ -117,10 +91,8 @@ def write(
     model.save_pretrained(out / "model")
     tokenizer.save(out / "model")
     names = [*(name for name in settings.weights if name in history.records[0]), "tokens/s"]
-    picture = png({name: history[name] for name in names})
-    if picture is not None:
-        with new_file(out / "curves.png") as file:
-            file.write(picture)
+    with new_file(out / "curves.png") as file:
+        file.write(png({name: history[name] for name in names}))
     device = next(model.parameters()).device
     of = files[0].about.get("of", {})
     report: dict[str, Any] = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.infilling import Infilling, Objective, SentenceGeneration
 from m6rec_lite.m6rec.objective import PretrainingLoss

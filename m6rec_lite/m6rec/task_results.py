@@ -11,7 +11,7 @@ import pandas as pd
 from m6rec_lite.data.files import write_text
 from m6rec_lite.evaluation import Cost, compare, evaluate, fit_and_evaluate
 from m6rec_lite.m6rec.model import M6RecModel
-from m6rec_lite.m6rec.recommender import M6RecRetriever
+from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.m6rec.tasks import Task
 from m6rec_lite.m6rec.tasks.full_ranking import ranking_figures
 from m6rec_lite.m6rec.tuning import TuningData

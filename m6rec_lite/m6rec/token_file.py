@@ -17,8 +17,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from m6rec_lite.data.files import new_folder
-from m6rec_lite.language.document import Document, encode_documents
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.data.run_config import setting_differences
+from m6rec_lite.language.text.document import Document, encode_documents
+from m6rec_lite.language.text.tokenizer import Tokenizer
 
 FORMAT = "m6rec_lite tokens 1"
 
@@ -69,10 +70,10 @@ class TokenFile(Sequence[np.ndarray]):
             )
         for (name, kind), count in zip(shapes, counts, strict=True):
             path, size = self.folder / f"{name}.bin", count * np.dtype(kind).itemsize
-            found = path.stat().st_size if path.is_file() else 0
-            if found != size:
+            size_now = path.stat().st_size if path.is_file() else 0
+            if size_now != size:
                 raise TokenFileError(
-                    f"{path} has {found:,} bytes where {size:,} were written (cut off?): delete "
+                    f"{path} has {size_now:,} bytes where {size:,} were written (cut off?): delete "
                     f"{folder} and write it anew"
                 )
             setattr(self, name, np.memmap(path, dtype=kind, mode="r", shape=(count,)))
@@ -163,14 +164,13 @@ class TokenFile(Sequence[np.ndarray]):
         """
         if not Path(folder).exists():
             return cls.write(folder, documents, tokenizer, of=of, progress=progress)
-        found = cls(folder, tokenizer)
-        wanted = json.loads(json.dumps(dict(of)))
-        if found.about["of"] != wanted:
+        file = cls(folder, tokenizer)
+        if changed := setting_differences(file.about["of"], json.loads(json.dumps(dict(of)))):
             raise TokenFileError(
-                f"{folder} holds the tokens of {found.about['of']}, wanted were those of {wanted}: "
-                "name another folder, or delete it to write it anew"
+                f"{folder} holds the tokens of other documents ({'; '.join(changed)}): name "
+                "another folder, or delete it to write it anew"
             )
-        return found
+        return file
 
 
 def _encoded(

@@ -31,13 +31,14 @@ import torch
 
 from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.data.files import new_file
-from m6rec_lite.language.model_folder import ModelError
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.data.run_config import check_run_config
+from m6rec_lite.language.models.model_folder import ModelError
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.pretraining import pretrain
-from m6rec_lite.m6rec.run_folder import claim, read_report, tokens
+from m6rec_lite.m6rec.run_folder import read_report, tokens
 from m6rec_lite.m6rec.run_results import write_results
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.stages import Stages
@@ -113,7 +114,7 @@ class TrainingRun:
 
     def prepare(self) -> dict[str, Any]:
         """Write the tokens to learn from and those held out."""
-        claim(self.folder, self.settings, write=True)
+        check_run_config(self.folder / "run.json", asdict(self.settings))
         _, train, held_out = tokens(self.settings, self.folder, self.datasets, self.progress)
         return {"tokens": len(train.tokens), "held out": len(held_out.tokens)}
 

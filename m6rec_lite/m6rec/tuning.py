@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 
 from m6rec_lite.data import Dataset
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge
@@ -122,7 +122,7 @@ def named_tasks(sets: Sequence[TuningData], hidden_size: int) -> dict[str, tuple
     return {
         kind if len(sets) == 1 else f"{kind} {one.tag}": (
             one,
-            TASKS[kind].create(one.data, hidden_size, **TUNED[kind]),
+            TASKS[kind].create(one.data, hidden_size, TUNED[kind]),
         )
         for one in sets
         for kind in one.kinds

@@ -1,15 +1,17 @@
-"""Attention: every position looks at others and takes a weighted mean of what they hold.
+"""Attention: each position computes a weighted mean of the values of other positions.
 
-``attention`` is the formula, written to be read; ``fused_attention`` is the same in torch's one
-kernel, which never keeps the ``(time, time)`` matrix where it can be avoided. A test holds the two
-equal, forward and backward. Source: Vaswani et al., *Attention is all you need*, 2017, section 3.2.
+``scaled_dot_product_attention`` is the formula, written to be read; ``fused_attention`` computes
+the same in one kernel of torch, which avoids the ``(time, time)`` matrix where it can. A test
+compares the two, forward and backward. Source: Vaswani et al., *Attention is all you need*, 2017,
+section 3.2.
 
-Masks are bool and say what may be looked at (``nn.masks``).
+Masks are boolean; True marks a position that may be attended to (``nn.masks``).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,7 @@ from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotate
 
 
-def attention(
+def scaled_dot_product_attention(
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -75,16 +77,16 @@ def fused_attention(
     causal: bool = False,
     dropout: float = 0.0,
 ) -> Tensor:
-    """As ``attention``, by torch's ``scaled_dot_product_attention``; the weights are not kept.
+    """The same by ``torch.nn.functional.scaled_dot_product_attention``; weights are not returned.
 
     Args:
         q: ``(batch, heads, queries, d)``.
         k: ``(batch, heads, keys, d)``.
         v: ``(batch, heads, keys, d_v)``.
-        mask: as in ``attention``.
-        bias: as in ``attention``.
+        mask: as in ``scaled_dot_product_attention``.
+        bias: as in ``scaled_dot_product_attention``.
         causal: look at no later position; faster than the mask that says the same.
-        dropout: as in ``attention``.
+        dropout: as in ``scaled_dot_product_attention``.
 
     Returns:
         ``(batch, heads, queries, d_v)``.
@@ -136,6 +138,41 @@ def _check_mask(mask: Tensor | None) -> None:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class AttentionContext:
+    """What restricts and shifts the attention of a layer, handed through the blocks as one value.
+
+    Attributes:
+        mask: bool, True where a query may attend, ``(batch, 1, time, time)`` or what broadcasts
+            to it; with a cache ``(batch, 1, time, past + time)``.
+        causal: attend to no later position.
+        bias: added to the scores, ``(batch, heads, time, time)`` or what broadcasts to it.
+        rotary: ``(..., time, head_dim / 2)`` angles, one row per position (``nn.positions``).
+        packing: how rows of different lengths lie in x; each row then attends to itself alone.
+        cache: keys and values of earlier tokens, to which those of x are added.
+        layer: index of the layer in the cache.
+    """
+
+    mask: Tensor | None = None
+    causal: bool = False
+    bias: Tensor | None = None
+    rotary: Tensor | None = None
+    packing: Packing | None = None
+    cache: Cache | None = None
+    layer: int = 0
+
+    def __post_init__(self) -> None:
+        inside = (self.mask, self.bias, self.cache)
+        if self.packing is not None and any(part is not None for part in inside):
+            raise ValueError(
+                "a packing says who sees whom: give no mask, no bias and no cache with it"
+            )
+
+
+#: Every position attends to every other.
+FULL = AttentionContext()
+
+
 class MultiHeadAttention(nn.Module):
     """Several attentions side by side, each on its own ``hidden_size / n_heads`` dimensions.
 
@@ -144,7 +181,7 @@ class MultiHeadAttention(nn.Module):
         n_heads: must divide ``hidden_size``.
         dropout: share of the attention weights set to 0 while training.
         bias: whether the linear maps add one.
-        fused: use ``fused_attention``; else ``attention``.
+        fused: use ``fused_attention``; else ``scaled_dot_product_attention``.
 
     Raises:
         ValueError: if ``n_heads`` does not divide ``hidden_size``.
@@ -173,48 +210,25 @@ class MultiHeadAttention(nn.Module):
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size, bias=bias)
         self.out = nn.Linear(hidden_size, hidden_size, bias=bias)
 
-    def forward(
-        self,
-        x: Tensor,
-        mask: Tensor | None = None,
-        *,
-        causal: bool = False,
-        bias: Tensor | None = None,
-        rotary: Tensor | None = None,
-        packing: Packing | None = None,
-        cache: Cache | None = None,
-        layer: int = 0,
-    ) -> Tensor:
-        """Let every position look at the others.
+    def forward(self, x: Tensor, context: AttentionContext = FULL) -> Tensor:
+        """Mix each position with the positions it attends to.
 
         Args:
             x: ``(batch, time, hidden_size)``, or ``(tokens, hidden_size)`` with a packing.
-            mask: True where a query may look, ``(batch, 1, time, time)`` or what broadcasts to it.
-            causal: look at no later position.
-            bias: added to the scores, ``(batch, heads, time, time)`` or what broadcasts to it.
-            rotary: ``(..., time, head_dim / 2)`` angles, one row a position (``nn.positions``).
-            packing: how ragged rows lie in x; then rows look at nothing but themselves.
-            cache: what was read before x, which x is added to: x looks at both, and a mask is of
-                ``(batch, 1, time, past + time)``.
-            layer: whose keys and values these are in the cache.
+            context: masks, biases, positions, cache.
 
         Returns:
             The shape of x.
-
-        Raises:
-            ValueError: if a mask, a bias or a cache is given with a packing.
         """
-        qkv = self.split(x, rotary)  # (..., time, 3, heads, head_dim)
+        qkv = self.split(x, context.rotary)  # (..., time, 3, heads, head_dim)
+        packing = context.packing
         if packing is None:
-            return self.out(self._attend(qkv, mask, causal, bias, cache, layer).flatten(-2))
-        if mask is not None or bias is not None or cache is not None:
-            raise ValueError(
-                "a packing says who sees whom: give no mask, no bias and no cache with it"
-            )
+            return self.out(self._attend(qkv, context).flatten(-2))
         parts = []
         for group, padded in zip(packing.groups, packing.pad(qkv), strict=True):
-            seen = None if causal or group.full else padding_mask(group.lengths, group.time)
-            parts.append(self._attend(padded, seen, causal, None))
+            full = context.causal or group.full
+            mask = None if full else padding_mask(group.lengths, group.time)
+            parts.append(self._attend(padded, AttentionContext(mask, context.causal)))
         return self.out(packing.unpad(parts).flatten(-2))
 
     def split(self, x: Tensor, rotary: Tensor | None = None) -> Tensor:
@@ -226,38 +240,32 @@ class MultiHeadAttention(nn.Module):
         q, k, v = qkv.unbind(dim=-3)
         return torch.stack([rotate(q, rotary), rotate(k, rotary), v], dim=-3)
 
-    def weights(
-        self,
-        x: Tensor,
-        mask: Tensor | None = None,
-        *,
-        bias: Tensor | None = None,
-        rotary: Tensor | None = None,
-    ) -> Tensor:
+    def weights(self, x: Tensor, context: AttentionContext = FULL) -> Tensor:
         """The attention map, ``(batch, heads, time, time)``: for pictures, never for training."""
-        q, k, v = (part.transpose(1, 2) for part in self.split(x, rotary).unbind(dim=-3))
-        return attention(q, k, v, mask, bias=bias)[1]
+        q, k, v = (part.transpose(1, 2) for part in self.split(x, context.rotary).unbind(dim=-3))
+        mask = _with_causal(context, q, k)
+        return scaled_dot_product_attention(q, k, v, mask, bias=context.bias)[1]
 
-    def _attend(
-        self,
-        qkv: Tensor,
-        mask: Tensor | None,
-        causal: bool,
-        bias: Tensor | None,
-        cache: Cache | None = None,
-        layer: int = 0,
-    ) -> Tensor:
+    def _attend(self, qkv: Tensor, context: AttentionContext) -> Tensor:
         """``(batch, time, 3, heads, head_dim)`` to ``(batch, time, heads, head_dim)``."""
         q, k, v = (part.transpose(1, 2) for part in qkv.unbind(dim=2))  # (batch, heads, time, …)
-        if cache is not None:
-            k, v = cache.update(k, v, layer)  # (batch, heads, past + time, …)
-        p = self.dropout if self.training else 0.0
+        if context.cache is not None:
+            k, v = context.cache.update(k, v, context.layer)  # (batch, heads, past + time, …)
+        bias, p = context.bias, self.dropout if self.training else 0.0
         if self.fused:
-            out = fused_attention(q, k, v, mask, bias=bias, causal=causal, dropout=p)
+            out = fused_attention(
+                q, k, v, context.mask, bias=bias, causal=context.causal, dropout=p
+            )
         else:
-            if causal:
-                past = k.shape[-2] - q.shape[-2]
-                seen = causal_mask(q.shape[-2], past=past, device=q.device)
-                mask = seen if mask is None else mask & seen
-            out = attention(q, k, v, mask, bias=bias, dropout=p)[0]
+            mask = _with_causal(context, q, k)
+            out = scaled_dot_product_attention(q, k, v, mask, bias=bias, dropout=p)[0]
         return out.transpose(1, 2)
+
+
+def _with_causal(context: AttentionContext, q: Tensor, k: Tensor) -> Tensor | None:
+    """The mask of a context, with that of a causal one in it."""
+    if not context.causal:
+        return context.mask
+    queries, keys = q.shape[-2], k.shape[-2]
+    causal = causal_mask(queries, past=keys - queries, device=q.device)
+    return causal if context.mask is None else context.mask & causal

@@ -256,8 +256,3 @@ def _softmax_of_negatives(negative: Tensor) -> tuple[Tensor, Tensor]:
     floor = negative.masked_fill(hit, torch.finfo(negative.dtype).min)  # a row of hits stays finite
     w = torch.softmax(floor, dim=1).masked_fill(hit, 0.0)
     return w, negative.masked_fill(hit, 0.0)
-
-
-def uniform_loss(n_items: int) -> float:
-    """The cross-entropy of knowing nothing, ``ln V``: what a loss curve should start near."""
-    return math.log(n_items)

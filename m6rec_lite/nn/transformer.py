@@ -8,7 +8,7 @@ branch, "pre-norm", which trains without warm-up).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from m6rec_lite.nn.attention import MultiHeadAttention
+from m6rec_lite.nn.attention import FULL, AttentionContext, MultiHeadAttention
 from m6rec_lite.nn.cache import Cache
 from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.packing import Packing
@@ -99,38 +99,27 @@ class Block(nn.Module):
         self.attention = MultiHeadAttention(
             d, config.n_heads, dropout=config.dropout, bias=config.bias, fused=config.fused
         )
-        self.expand = nn.Linear(d, inside, bias=config.bias)
-        self.shrink = nn.Linear(inside, d, bias=config.bias)
+        self.up_proj = nn.Linear(d, inside, bias=config.bias)
+        self.down_proj = nn.Linear(inside, d, bias=config.bias)
         self.norm_attention = nn.LayerNorm(d, config.norm_eps, bias=config.bias)
         self.norm_ffn = nn.LayerNorm(d, config.norm_eps, bias=config.bias)
         self.dropout = Dropout(config.dropout)
         inner = config.dropout if config.ffn_dropout is None else config.ffn_dropout
         self.dropout_ffn = Dropout(inner)
 
-    def forward(
-        self,
-        x: Tensor,
-        mask: Tensor | None = None,
-        *,
-        causal: bool = False,
-        bias: Tensor | None = None,
-        rotary: Tensor | None = None,
-        packing: Packing | None = None,
-        cache: Cache | None = None,
-        layer: int = 0,
-    ) -> Tensor:
+    def forward(self, x: Tensor, context: AttentionContext = FULL) -> Tensor:
         """``(batch, time, hidden_size)`` to the same; arguments as of ``MultiHeadAttention``."""
-        sight = {"causal": causal, "bias": bias, "rotary": rotary, "packing": packing}
-        sight |= {"cache": cache, "layer": layer}
         if self.config.norm_first:
-            x = x + self.dropout(self.attention(self.norm_attention(x), mask, **sight))
+            x = x + self.dropout(self.attention(self.norm_attention(x), context))
             return x + self.dropout(self.ffn(self.norm_ffn(x)))
-        x = self.norm_attention(x + self.dropout(self.attention(x, mask, **sight)))
+        x = self.norm_attention(x + self.dropout(self.attention(x, context)))
         return self.norm_ffn(x + self.dropout(self.ffn(x)))
 
     def ffn(self, x: Tensor) -> Tensor:
-        """The feed-forward net: out to ``ffn_size``, bent, and back; each position alone."""
-        return self.shrink(self.dropout_ffn(ACTIVATIONS[self.config.activation](self.expand(x))))
+        """The feed-forward net: up to ``ffn_size``, activation, down; each position by itself."""
+        return self.down_proj(
+            self.dropout_ffn(ACTIVATIONS[self.config.activation](self.up_proj(x)))
+        )
 
     @torch.no_grad()
     def load_torch(self, layer: nn.TransformerEncoderLayer) -> Block:
@@ -142,8 +131,8 @@ class Block(nn.Module):
             (self.attention.out.bias, layer.self_attn.out_proj.bias),
         ]
         for ours, theirs in (
-            (self.expand, layer.linear1),
-            (self.shrink, layer.linear2),
+            (self.up_proj, layer.linear1),
+            (self.down_proj, layer.linear2),
             (self.norm_attention, layer.norm1),
             (self.norm_ffn, layer.norm2),
         ):
@@ -215,7 +204,7 @@ class Transformer(nn.Module):
                 past = 0 if cache is None else cache.get_seq_length()
                 positions = torch.arange(past, past + x.shape[-2], device=x.device)
             rotary = rotary_angles(positions, self.config.head_dim, base=self.config.rotary_base)
-        sight = {"causal": causal, "bias": bias, "rotary": rotary, "packing": packing}
-        for i, block in enumerate(self.blocks):
-            x = block(x, mask, **sight, cache=cache, layer=i)
+        context = AttentionContext(mask, causal, bias, rotary, packing, cache)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, replace(context, layer=layer))
         return self.norm(x)

@@ -12,7 +12,6 @@ To write a recommender: set the constructor's arguments as attributes of the sam
 from __future__ import annotations
 
 import inspect
-import operator
 from abc import ABC, abstractmethod
 from importlib import import_module
 from pathlib import Path
@@ -25,33 +24,12 @@ from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.ids import Id, index_of_ids
 from m6rec_lite.data.interactions import Histories, Interactions, Unknown
 from m6rec_lite.data.tables import DataError, Dataset, NotFittedError
+from m6rec_lite.recommenders.params import Params, check_whole
+from m6rec_lite.recommenders.ranking import top_k
 from m6rec_lite.recommenders.storage import read_model, write_model
 
 #: Scores that ``recommend`` holds at a time: a batch of rows times the catalogue (64 MB).
 SCORES_IN_MEMORY = 8_000_000
-
-
-def top_k(scores: np.ndarray, k: int) -> np.ndarray:
-    """Places of the ``k`` highest scores of each row, best first; equal scores in item order.
-
-    A partition finds the k-th best value in linear time, so that only k entries a row are sorted.
-
-    Args:
-        scores: ``(n, n_items)``, without NaN.
-        k: how many; at most ``n_items`` come back.
-
-    Returns:
-        ``(n, min(k, n_items))`` int64.
-    """
-    n, n_items = scores.shape
-    k = min(k, n_items)
-    threshold = np.partition(scores, n_items - k, axis=1)[:, n_items - k, None]  # (n, 1)
-    above, tied = scores > threshold, scores == threshold
-    room = k - above.sum(axis=1, keepdims=True)  # places left for the entries at the threshold
-    keep = above | (tied & (np.cumsum(tied, axis=1) <= room))
-    places = np.nonzero(keep)[1].reshape(n, k)
-    best_first = np.argsort(-np.take_along_axis(scores, places, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(places, best_first, axis=1)
 
 
 def recency_weights(histories: Histories, decay: float) -> np.ndarray | None:
@@ -68,28 +46,7 @@ def recency_weights(histories: Histories, decay: float) -> np.ndarray | None:
     return None if decay == 1.0 else decay ** histories.steps_back.astype(np.float64)
 
 
-def check_in_range(
-    name: str, value: float, low: float, high: float = np.inf, *, open_low: bool = False
-) -> None:
-    """Raise ``ValueError`` unless ``low <= value <= high`` (``low < value`` if ``open_low``)."""
-    if not (low < value if open_low else low <= value) or not value <= high:
-        bounds = f"{'>' if open_low else '>='} {low:g}"
-        bounds += f" and <= {high:g}" if np.isfinite(high) else ""
-        raise ValueError(f"{name} must be {bounds}, got {value!r}")
-
-
-def check_whole(name: str, value: int) -> int:
-    """``value`` as an int of at least 1, or a ``ValueError`` that names it."""
-    try:
-        number = operator.index(value)
-    except TypeError as error:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}") from error
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}")
-    return number
-
-
-class Recommender(ABC):
+class Recommender(Params, ABC):
     """Base of every recommender; subclasses write ``_fit`` and ``_score``.
 
     Attributes:
@@ -109,21 +66,6 @@ class Recommender(ABC):
     def name(self) -> str:
         """The class's name, which the leaderboard uses."""
         return type(self).__name__
-
-    @property
-    def variant(self) -> str:
-        """The settings that differ from the defaults, such as ``k=50 decay=0.7``; may be empty."""
-        defaults = inspect.signature(type(self)).parameters
-        given = {k: v for k, v in self.get_params().items() if v != defaults[k].default}
-        return " ".join(f"{key}={getattr(v, '__name__', v)}" for key, v in given.items())
-
-    def get_params(self) -> dict[str, Any]:
-        """The constructor's arguments and their values: a copy is ``type(m)(**m.get_params())``."""
-        return {key: getattr(self, key) for key in inspect.signature(type(self)).parameters}
-
-    def __repr__(self) -> str:
-        params = ", ".join(f"{key}={value!r}" for key, value in self.get_params().items())
-        return f"{self.name}({params})"
 
     @property
     def is_fitted(self) -> bool:
@@ -198,8 +140,8 @@ class Recommender(ABC):
         self,
         histories: Histories,
         k: int = 10,
-        exclude_seen: bool = True,
         *,
+        filter_viewed: bool = True,
         unknown: Unknown = "raise",
     ) -> pd.DataFrame:
         """Return the ``k`` best items for each history, by their original ids.
@@ -209,7 +151,7 @@ class Recommender(ABC):
         Args:
             histories: ``n`` rows.
             k: how many items a row; fewer come back where fewer can be recommended.
-            exclude_seen: leave out the items of the history.
+            filter_viewed: leave out the items of the history.
             unknown: what to do with events of items that were not fitted on: ``"raise"``, or
                 ``"drop"`` them and log which.
 
@@ -232,7 +174,7 @@ class Recommender(ABC):
             scores = self.score(batch)
             if np.isnan(scores).any():
                 raise FloatingPointError(f"{self!r} gave scores that are not numbers (NaN)")
-            if exclude_seen:
+            if filter_viewed:
                 scores[batch.rows, batch.items] = -np.inf
             places = top_k(scores, k)  # (batch, k)
             best = np.take_along_axis(scores, places, axis=1)
@@ -316,7 +258,7 @@ class Recommender(ABC):
 
     def _settings(self) -> dict[str, Any]:
         """What ``config.json`` holds: the constructor's arguments."""
-        return self.get_params()
+        return self.get_params(deep=False)
 
     def _state(self) -> dict[str, Any]:
         """What ``arrays.npz`` holds: ``item_ids`` and each attribute that ends in ``_``."""
@@ -359,7 +301,7 @@ class Recommender(ABC):
 _BOOKKEEPING = {"item_ids", "popularity_"}
 
 #: Recommenders that live above this package, for ``Recommender.load``.
-_ELSEWHERE = {"M6RecRetriever": "m6rec_lite.m6rec.recommender"}
+_ELSEWHERE = {"M6RecRetriever": "m6rec_lite.m6rec.retriever"}
 
 
 def check_interactions(train: object, call: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from m6rec_lite.recommenders.base import check_in_range, check_whole
+from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.sampled import SampledFactors, Sampler
 
 

@@ -18,12 +18,8 @@ from scipy import sparse
 
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
-from m6rec_lite.recommenders.base import (
-    Recommender,
-    check_in_range,
-    check_whole,
-    recency_weights,
-)
+from m6rec_lite.recommenders.base import Recommender, recency_weights
+from m6rec_lite.recommenders.params import check_in_range, check_whole
 
 #: Letters of the scripts that put no spaces between words: Chinese characters and Japanese kana.
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"

@@ -20,8 +20,9 @@ from m6rec_lite.data.ids import Id, as_ids, find_ids
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.nn import optim
-from m6rec_lite.recommenders.base import check_in_range, check_interactions, check_whole
+from m6rec_lite.recommenders.base import check_interactions
 from m6rec_lite.recommenders.least_squares import solve_exact
+from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.predictors import Predictor
 from m6rec_lite.recommenders.rating_loss import rating_objective
 

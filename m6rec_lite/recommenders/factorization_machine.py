@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.nn.optim import Adam, DivergenceError, Objective
-from m6rec_lite.recommenders.base import check_in_range, check_whole
+from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.predictors import Predictor
 
 

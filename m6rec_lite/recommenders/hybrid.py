@@ -11,7 +11,8 @@ from scipy.stats import rankdata
 
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
-from m6rec_lite.recommenders.base import Recommender, check_in_range, find_kind
+from m6rec_lite.recommenders.base import Recommender, find_kind
+from m6rec_lite.recommenders.params import check_in_range
 
 
 class Hybrid(Recommender):
@@ -43,14 +44,13 @@ class Hybrid(Recommender):
         fusion: Literal["sum", "product", "rank"] = "sum",
         rank_constant: float = 60.0,
     ) -> None:
-        self.recommenders = list(recommenders)
-        if not self.recommenders or not all(isinstance(r, Recommender) for r in self.recommenders):
+        self.recommenders = recommenders
+        if not len(recommenders) or not all(isinstance(r, Recommender) for r in recommenders):
             raise ValueError(f"recommenders must be a list of recommenders, got {recommenders!r}")
         if weights is not None:
-            weights = [float(weight) for weight in weights]
-            if len(weights) != len(self.recommenders):
+            if len(weights) != len(recommenders):
                 raise ValueError(
-                    f"{len(weights)} weights for {len(self.recommenders)} parts: give each one"
+                    f"{len(weights)} weights for {len(recommenders)} parts: give each one"
                 )
             for weight in weights:
                 check_in_range("each weight", weight, 0)
@@ -70,7 +70,8 @@ class Hybrid(Recommender):
         parts = "+".join(
             f"{p.name}({p.variant})" if p.variant else p.name for p in self.recommenders
         )
-        rest = {"weights": self.weights, "fusion": self.fusion, "rank_constant": self.rank_constant}
+        weights = None if self.weights is None else list(map(float, self.weights))
+        rest = {"weights": weights, "fusion": self.fusion, "rank_constant": self.rank_constant}
         usual = {"weights": None, "fusion": "sum", "rank_constant": 60.0}
         return " ".join([parts, *(f"{k}={v}" for k, v in rest.items() if v != usual[k])])
 
@@ -85,7 +86,7 @@ class Hybrid(Recommender):
                 )
 
     def _score(self, histories: Histories) -> np.ndarray:
-        weights = self.weights or [1.0] * len(self.recommenders)
+        weights = [1.0] * len(self.recommenders) if self.weights is None else self.weights
         fused = np.zeros((len(histories), histories.n_items))
         for part, weight in zip(self.recommenders, weights, strict=True):
             if weight > 0:
@@ -110,7 +111,8 @@ class Hybrid(Recommender):
 
     def _settings(self) -> dict[str, Any]:
         parts = [{"class": p.name, "settings": p._settings()} for p in self.recommenders]
-        return self.get_params() | {"recommenders": parts}
+        weights = None if self.weights is None else list(map(float, self.weights))
+        return self.get_params(deep=False) | {"recommenders": parts, "weights": weights}
 
     def _state(self) -> dict[str, Any]:
         state = super()._state()

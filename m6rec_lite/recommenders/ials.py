@@ -18,8 +18,9 @@ from tqdm.auto import tqdm
 
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import EVENTS
-from m6rec_lite.recommenders.base import Recommender, check_in_range, check_whole, recency_weights
+from m6rec_lite.recommenders.base import Recommender, recency_weights
 from m6rec_lite.recommenders.least_squares import solve_cg, solve_exact
+from m6rec_lite.recommenders.params import check_in_range, check_whole
 
 #: Entries x factors x iterations from which ``backend="auto"`` takes numba, whose compiler wants
 #: some seconds the first time; numpy needs about two seconds for as much.
@@ -105,7 +106,6 @@ class IALS(Recommender):
                 raise ValueError(f"event_weights names {event!r}; the events are {EVENTS}")
             if not (weight >= 0 and math.isfinite(weight)):
                 raise ValueError(f"event_weights[{event!r}] must be 0 or more, got {weight!r}")
-        self.event_weights = dict(self.event_weights) if self.event_weights else None
 
     def _fit(self, train: Interactions, *, progress: bool = True, **extras: Any) -> None:
         by_user = self._extra(train)  # (n_users, n_items) c - 1

@@ -10,7 +10,8 @@ from scipy.special import logsumexp
 
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.language import AbsoluteDiscounting, KneserNey, NGram, Smoothing, WittenBell
-from m6rec_lite.recommenders.base import Recommender, check_in_range, check_whole
+from m6rec_lite.recommenders.base import Recommender
+from m6rec_lite.recommenders.params import check_in_range, check_whole
 
 
 class Bigram(Recommender):

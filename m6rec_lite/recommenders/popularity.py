@@ -8,7 +8,8 @@ import numpy as np
 
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
-from m6rec_lite.recommenders.base import Recommender, check_in_range
+from m6rec_lite.recommenders.base import Recommender
+from m6rec_lite.recommenders.params import check_in_range
 
 DAY = 86_400  # seconds
 

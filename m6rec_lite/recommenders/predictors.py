@@ -6,16 +6,16 @@ alike: a folder with ``config.json`` and ``arrays.npz``, written all or nothing.
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.recommenders.base import NotFittedError
+from m6rec_lite.recommenders.params import Params
 from m6rec_lite.recommenders.storage import read_model, write_model
 
 
-class Predictor:
+class Predictor(Params):
     """Base: the constructor's arguments are attributes; what is learnt ends in an underscore.
 
     Attributes:
@@ -23,10 +23,6 @@ class Predictor:
     """
 
     fit_call: ClassVar[str] = "fit(train)"
-
-    def get_params(self) -> dict[str, Any]:
-        """The constructor's arguments and their values: a copy is ``type(m)(**m.get_params())``."""
-        return {key: getattr(self, key) for key in inspect.signature(type(self)).parameters}
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted model to a folder, all or nothing.
@@ -36,7 +32,9 @@ class Predictor:
             FileExistsError: if ``path`` exists and is not a saved model.
         """
         self._require_fitted()
-        return write_model(Path(path), type(self).__name__, self.get_params(), self._state())
+        return write_model(
+            Path(path), type(self).__name__, self.get_params(deep=False), self._state()
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -22,7 +22,8 @@ from tqdm.auto import tqdm
 
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.nn.optim import DivergenceError
-from m6rec_lite.recommenders.base import Recommender, check_in_range, check_whole, recency_weights
+from m6rec_lite.recommenders.base import Recommender, recency_weights
+from m6rec_lite.recommenders.params import check_in_range, check_whole
 
 
 class Sampler:

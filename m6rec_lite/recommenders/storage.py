@@ -1,7 +1,8 @@
 """Models on disk: a folder with ``config.json`` and ``arrays.npz``, written all or nothing.
 
-``SHA256SUMS`` beside them tells a damaged file from a whole one.
-No pickle: reading a model never runs code, and the files open with any zip and JSON reader.
+The weights of a network lie beside them in a file of safetensors, under the names of its
+``state_dict``. ``SHA256SUMS`` tells a damaged file from a whole one. No pickle: reading a model
+never runs code.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
 from m6rec_lite.data.files import damage, new_folder, seal, settle
 from m6rec_lite.data.tables import DataError
 
-FORMAT = "m6rec_lite recommender 1"
+FORMAT = "m6rec_lite recommender 2"
 _SPARSE = ("data", "indices", "indptr", "shape")
 
 
@@ -31,7 +34,8 @@ def write_model(path: Path, name: str, settings: dict[str, Any], state: dict[str
         path: the folder; replaced if it holds a saved model.
         name: of the class.
         settings: what JSON can hold.
-        state: arrays, dense or sparse, by name.
+        state: by name arrays, dense or sparse; or the weights of a network, a dict of arrays,
+            which become a file ``NAME.safetensors``.
 
     Raises:
         DiskFullError: if there is no room; a model saved there before stays.
@@ -40,13 +44,17 @@ def write_model(path: Path, name: str, settings: dict[str, Any], state: dict[str
     """
     if path.exists() and not (path / "config.json").is_file():
         raise FileExistsError(f"{path} exists and is not a saved model; choose another name")
-    arrays = _flatten(state)
-    config = {"format": FORMAT, "class": name, "settings": settings, "arrays": sorted(arrays)}
+    weights = {key: value for key, value in state.items() if isinstance(value, dict)}
+    arrays = _flatten({key: value for key, value in state.items() if key not in weights})
+    config = {"format": FORMAT, "class": name, "settings": settings}
+    config |= {"arrays": sorted(arrays), "weights": sorted(weights)}
     text = json.dumps(config, indent=2, ensure_ascii=False, default=_plain)
     with new_folder(path) as fresh:
         np.savez(fresh / "arrays.npz", allow_pickle=False, **arrays)
+        for key, value in weights.items():
+            save_file({k: np.ascontiguousarray(v) for k, v in value.items()}, _file(fresh, key))
         (fresh / "config.json").write_text(text + "\n", encoding="utf-8")
-        seal(fresh, ["config.json", "arrays.npz"])
+        seal(fresh, [file.name for file in fresh.iterdir()])
     return path
 
 
@@ -54,7 +62,7 @@ def read_model(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Read what ``write_model`` wrote.
 
     Returns:
-        The class name, the settings, and the arrays by name.
+        The class name, the settings, and the state as ``write_model`` took it.
 
     Raises:
         FileNotFoundError: if there is no folder.
@@ -81,7 +89,25 @@ def read_model(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
         raise DataError(f"{path / 'arrays.npz'} is damaged ({error}); save again") from error
     if sorted(arrays) != config.get("arrays"):
         raise DataError(f"{path}: config.json and arrays.npz are of different models; save again")
-    return config["class"], config["settings"], _unflatten(arrays)
+    return config["class"], config["settings"], _unflatten(arrays) | _weights(path, config)
+
+
+def _file(path: Path, name: str) -> Path:
+    return path / f"{name}.safetensors"
+
+
+def _weights(path: Path, config: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """Weights of each network of a saved model, by its name."""
+    weights = {}
+    for name in config["weights"]:
+        file = _file(path, name)
+        if not file.is_file():
+            raise DataError(f"{path} is not a whole saved model: {file.name} is missing")
+        try:
+            weights[name] = load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise DataError(f"{file} is damaged ({error}); save again") from error
+    return weights
 
 
 def _flatten(state: dict[str, Any]) -> dict[str, np.ndarray]:

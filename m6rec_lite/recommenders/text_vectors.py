@@ -17,9 +17,10 @@ import pandas as pd
 
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
-from m6rec_lite.language.features import POOLINGS, Pooling, TextEncoder
-from m6rec_lite.recommenders.base import Recommender, check_in_range, recency_weights
+from m6rec_lite.language.models.features import POOLINGS, Pooling, TextEncoder
+from m6rec_lite.recommenders.base import Recommender, recency_weights
 from m6rec_lite.recommenders.content import item_texts
+from m6rec_lite.recommenders.params import check_in_range
 
 #: Of a cosine. Items of the same text tie: the last bits of a product, which depend on the size of
 #: the batch, must not order them.
@@ -155,7 +156,7 @@ class TextVectors(ItemVectors):
 
     def _settings(self) -> dict[str, Any]:
         name = getattr(self.encoder, "__name__", str(self.encoder))
-        return self.get_params() | {"encoder": name}
+        return self.get_params(deep=False) | {"encoder": name}
 
 
 def _unit_rows(matrix: np.ndarray) -> np.ndarray:

@@ -22,10 +22,12 @@ from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import EVENTS, DataError
 from m6rec_lite.evaluation.questions import Questions
-from m6rec_lite.evaluation.ranking import Places, ndcg
-from m6rec_lite.language.next_event import NextEvent, wording
-from m6rec_lite.recommenders.base import Recommender, check_in_range, check_whole, find_kind, top_k
+from m6rec_lite.evaluation.ranking import TargetRanks, ndcg
+from m6rec_lite.language.models.next_event import NextEvent, wording
+from m6rec_lite.recommenders.base import Recommender, find_kind
 from m6rec_lite.recommenders.markov import Markov
+from m6rec_lite.recommenders.params import check_in_range, check_whole
+from m6rec_lite.recommenders.ranking import top_k
 
 #: Mixing weights that validation chooses among.
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -186,7 +188,7 @@ class TitleLikelihood(Recommender):
         for weight in WEIGHTS:
             scores = self._mixed(*parts, weight)
             scores[batch.out] = -np.inf
-            found.append(ndcg(Places.from_scores(scores, batch.rows, batch.targets), 10))
+            found.append(ndcg(TargetRanks.from_scores(scores, batch.rows, batch.targets), 10))
         gains = np.stack(found)  # (weights, questions)
         self.tuning_ = gains.mean(axis=1)
         behind = gains[self.tuning_.argmax()] - gains
@@ -242,7 +244,9 @@ class TitleLikelihood(Recommender):
 
     def _settings(self) -> dict[str, Any]:
         part = self.retriever
-        return self.get_params() | {"retriever": {"class": part.name, "settings": part._settings()}}
+        return self.get_params(deep=False) | {
+            "retriever": {"class": part.name, "settings": part._settings()}
+        }
 
     def _state(self) -> dict[str, Any]:
         state = super()._state()

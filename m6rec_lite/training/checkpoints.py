@@ -21,8 +21,8 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
 from m6rec_lite.data.files import damage, file_hash, new_folder, seal
+from m6rec_lite.data.run_config import setting_differences
 from m6rec_lite.training.callbacks import Callback, with_state
-from m6rec_lite.training.configuration import differences
 from m6rec_lite.training.errors import CheckpointError, check_weights, disk_advice
 from m6rec_lite.training.randomness import random_state, set_random_state
 from m6rec_lite.training.run import History, Run
@@ -141,7 +141,9 @@ class Checkpoints:
         run.saved, self._written_step = str(path), run.step
 
     def _compare(self, path: Path, about: Mapping[str, Any]) -> None:
-        found = differences(about["configuration"], self.configuration)
+        found = setting_differences(
+            about["configuration"], self.configuration, where="in the checkpoint"
+        )
         if found:
             shown = "".join(f"\n  {line}" for line in found[:12])
             more = f"\n  … and {len(found) - 12} more" if len(found) > 12 else ""

@@ -1,4 +1,4 @@
-"""What makes a run what it is, as plain values, and how two runs differ.
+"""What makes a run what it is, as plain values.
 
 A checkpoint goes on exactly only where nothing that shapes the weights has changed. So it carries
 a configuration: the model's shapes, the optimizer and its settings, the schedule (by its values),
@@ -9,7 +9,7 @@ settings and whatever else the caller names. How long to train is not part of it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ def describe(
     for group, rate in zip(optimizer.param_groups, run.base_rates, strict=True):
         kept = {key: _plain(value) for key, value in group.items() if key != "params"}
         groups.append(kept | {"lr": rate, "parameters": len(group["params"])})
-    found = {
+    config = {
         "model": {name: _shape(value) for name, value in run.model.state_dict().items()},
         "optimizer": {"class": type(optimizer).__name__, "groups": groups},
         "schedule": [round(schedule(step), 12) for step in LOOKED_AT] if schedule else None,
@@ -65,38 +65,12 @@ def describe(
         "config": dict(own),
     }
     try:
-        return json.loads(json.dumps(found))
+        return json.loads(json.dumps(config))
     except TypeError as error:
         raise TypeError(
             "config must hold numbers, texts, lists and dicts of them, so that it can be compared "
             f"with a checkpoint's: {error}"
         ) from error
-
-
-def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """One line a field that differs: its name, the value in the checkpoint, the value now."""
-    before, after = dict(_flat(stored)), dict(_flat(now))
-    names = [*before, *(name for name in after if name not in before)]
-    return [
-        f"{name}: {_said(before, name)} in the checkpoint, {_said(after, name)} now"
-        for name in names
-        if before.get(name, ...) != after.get(name, ...)
-    ]
-
-
-def _said(values: Mapping[str, Any], name: str) -> str:
-    return repr(values[name]) if name in values else "absent"
-
-
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested dicts, and of lists of dicts, by dotted names."""
-    if isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
-        value = {str(place): entry for place, entry in enumerate(value)}
-    if not isinstance(value, Mapping):
-        yield name, value
-        return
-    for key, entry in value.items():
-        yield from _flat(entry, f"{name}.{key}" if name else key)
 
 
 def _shape(value: Any) -> str:

@@ -8,14 +8,14 @@ several processes, and adds gradients up between them. ::
     ACCELERATE_USE_CPU=true \
     accelerate launch --multi_gpu --num_processes 2 train.py         # two processes on CPU cores
 
-(The last line is no slip: ``--cpu`` in place of the variable starts a single process.)
+(The last line is meant as written: ``--cpu`` instead of the variable starts a single process.)
 """
 
 from __future__ import annotations
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState, PartialState
+from accelerate.state import AcceleratorState, PartialState, is_initialized
 from accelerate.utils import get_int_from_env, parse_flag_from_env, patch_environment
 
 #: Precisions by our name and by accelerate's.
@@ -23,10 +23,10 @@ PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 def make_accelerator(device: str | None = None, precision: str = "auto") -> Accelerator:
-    """The accelerator of a run.
+    """Return the accelerator of a run.
 
     Accelerate keeps device and precision once for the whole process. Here each run may choose:
-    where they differ from the last run's, that record is cleared first.
+    where they differ from those of the last run, the record is cleared first.
 
     Args:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"`` …, or None for the best there is.
@@ -47,10 +47,10 @@ def make_accelerator(device: str | None = None, precision: str = "auto") -> Acce
         _check_device(device)
     where = _device(device, launched)
     chosen = _precision(precision, where)
-    known = PartialState._shared_state | AcceleratorState._shared_state
-    if known and (known["device"] != where or known.get("_mixed_precision") != PRECISIONS[chosen]):
+    last = AcceleratorState() if is_initialized() else None
+    if last is None or (last.device, last.mixed_precision) != (where, PRECISIONS[chosen]):
+        # The one private call: accelerate offers no other way to change its process-wide state.
         AcceleratorState._reset_state(reset_partial_state=not launched)
-        GradientState._reset_state()
     with patch_environment(**({} if launched else {"accelerate_torch_device": str(where)})):
         return Accelerator(cpu=where.type == "cpu", mixed_precision=PRECISIONS[chosen])
 
@@ -72,12 +72,12 @@ def _device(device: str | None, launched: bool) -> torch.device:
         if device is not None or only_cpu:
             return torch.device(device or "cpu")
         return PartialState().default_device
-    given = PartialState(cpu=only_cpu).device  # also joins the other processes, the first time
-    if device is not None and torch.device(device).type != given.type:
+    assigned = PartialState(cpu=only_cpu).device  # also joins the other processes, the first time
+    if device is not None and torch.device(device).type != assigned.type:
         raise ValueError(
-            f"device={device!r}, but the launcher gave this process {given}; leave device out"
+            f"device={device!r}, but the launcher gave this process {assigned}; leave device out"
         )
-    return given
+    return assigned
 
 
 def _precision(precision: str, device: torch.device) -> str:

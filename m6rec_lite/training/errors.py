@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from m6rec_lite.data.files import DiskFullError as DiskFullError
 from m6rec_lite.data.files import disk_advice as plain_disk_advice
 from m6rec_lite.nn.optim import DivergenceError
 from m6rec_lite.training.batches import arrays

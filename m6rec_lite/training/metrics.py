@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from m6rec_lite.data.files import write_text
-from m6rec_lite.evaluation import memory
+from m6rec_lite.evaluation import costs
 from m6rec_lite.training.callbacks import Callback
 from m6rec_lite.training.run import Run
 
@@ -108,8 +108,8 @@ def read_metrics(path: str | Path) -> list[dict]:
 def peak_mib(device: torch.device) -> float:
     """Return the most memory this process has held, in MiB: of a GPU, else of the machine."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / memory.MIB
-    return memory.peak_mib()
+        return torch.cuda.max_memory_allocated(device) / costs.MIB
+    return costs.peak_mib()
 
 
 #: Dense bf16 and fp16 products a second, in 10^12, by part of a GPU's name (makers' data sheets).

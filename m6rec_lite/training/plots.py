@@ -69,8 +69,8 @@ class LivePlot(Callback):
         text = f"epoch {record['epoch']}: " + "   ".join(
             f"{name} {values[-1]:.4g} {sparkline(values)}" for name, values in curves.items()
         )
-        if in_notebook() and (picture := png(curves)) is not None:
-            self._show(picture, f"Learning curves after {text}")
+        if in_notebook():
+            self._show(png(curves), f"Learning curves after {text}")
         else:
             self.say(text)
 
@@ -86,13 +86,11 @@ class LivePlot(Callback):
             self._display.update(data, raw=True, metadata=metadata)
 
 
-def png(curves: Mapping[str, Sequence[float]]) -> bytes | None:
-    """A panel a curve, over the epochs, as a PNG; None without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError:
-        return None
+def png(curves: Mapping[str, Sequence[float]]) -> bytes:
+    """Return a PNG with a panel for each curve, over the epochs."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     figure = Figure(figsize=(3.5 * len(curves), 2.6), layout="constrained")
     for ax, (name, values) in zip(
         figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 from m6rec_lite.data.bazaar import Dials, generate, save
+from m6rec_lite.data.run_config import add_config_options
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Generate, write, and say what was written."""
     parser = argparse.ArgumentParser(prog="python -m m6rec_lite.data.bazaar", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("datasets/bazaar"), help="folder to write")
-    for dial in fields(Dials):
-        kind = int if isinstance(dial.default, int) else float
-        parser.add_argument(
-            f"--{dial.name.replace('_', '-')}", type=kind, default=dial.default,
-            help=f"a dial (default {dial.default})",
-        )  # fmt: skip
+    add_config_options(parser, Dials)
     given = vars(parser.parse_args(arguments))
     out = given.pop("out")
     try:

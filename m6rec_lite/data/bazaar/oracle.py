@@ -16,6 +16,7 @@ from m6rec_lite.data.bazaar.latents import ItemLatents
 from m6rec_lite.data.bazaar.simulate import BASKET, Trail
 from m6rec_lite.data.bazaar.world import World
 from m6rec_lite.data.interactions import Histories
+from m6rec_lite.data.ragged import ranges
 from m6rec_lite.data.tables import EVENTS, DataError
 
 FIRST_ITEM = 10_001  #: id of the item in place 0; a shopper's id is the place plus 1
@@ -233,7 +234,7 @@ class Oracle:
         seen = np.zeros((n, choice.n_items), dtype=bool)
         length = now - first
         rows = np.repeat(np.arange(n), length)
-        events = np.arange(length.sum()) + np.repeat(first - np.cumsum(length) + length, length)
+        events = ranges(first, length)
         seen[rows, trail.item[events]] = True
 
         odds = choice.likes(who, at, all_items, seen)

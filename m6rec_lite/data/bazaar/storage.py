@@ -26,6 +26,7 @@ from m6rec_lite.data.bazaar.simulate import Trail
 from m6rec_lite.data.bazaar.world import CITIES, DAYS, Shoppers, Weather, World
 from m6rec_lite.data.contracts import validate
 from m6rec_lite.data.files import file_hash, new_folder, settle
+from m6rec_lite.data.ragged import offsets_of
 from m6rec_lite.data.tables import EVENTS, TABLES, Card, DataError, Dataset
 
 HOME = Path(__file__).resolve().parents[3] / "datasets" / "bazaar"
@@ -310,7 +311,7 @@ def _trail(interactions: pd.DataFrame, hidden: np.ndarray, n_shoppers: int) -> T
     counts = np.bincount(shopper, minlength=n_shoppers)
     codes = pd.Categorical(interactions["event"], categories=list(EVENTS)).codes
     return Trail(
-        np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        offsets_of(counts),
         (interactions["item_id"].to_numpy(np.int64) - FIRST_ITEM).astype(np.int32),
         interactions["timestamp"].to_numpy(np.int64),
         codes.astype(np.int8),

@@ -7,7 +7,6 @@ stopped goes on where it stopped, and ends in the same files as one that was not
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from m6rec_lite.data.bazaar.dials import WORLD_VERSION, Dials
 from m6rec_lite.data.bazaar.simulate import simulate
 from m6rec_lite.data.bazaar.tables import interactions_table
 from m6rec_lite.data.bazaar.world import World, draw_shoppers, draw_world
-from m6rec_lite.data.files import new_file, write_text
-from m6rec_lite.data.tables import DataError
+from m6rec_lite.data.files import new_file
+from m6rec_lite.data.run_config import check_run_config
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ def generate_to_parquet(
         the files and their counts.
 
     Raises:
-        ValueError: on an unknown dial, or if the folder holds a stream of other dials.
+        RunConfigError: if the folder holds a stream of other dials.
+        ValueError: on an unknown dial.
     """
     if interactions < 1 or block < 1:
         raise ValueError(
@@ -78,8 +78,12 @@ def generate_to_parquet(
         raise ValueError("users does not apply to a stream: interactions says how much is wanted")
     turned = Dials.of(**dials, users=block)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    _agree(folder, {"world_version": WORLD_VERSION, "dials": turned.as_dict()})
+    check_run_config(
+        folder / "stream.json",
+        {"world_version": WORLD_VERSION, "dials": turned.as_dict()},
+        kind="a stream",
+        advice="go on with those (users is the size of a block), or name another folder",
+    )
 
     world = draw_world(replace(turned, users=1))
     world = replace(world, dials=turned)
@@ -110,24 +114,3 @@ def _write_block(world: World, number: int, path: Path) -> None:
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     with new_file(path) as file:
         pq.write_table(arrow, file, compression="zstd", compression_level=3)
-
-
-def _agree(folder: Path, about: dict[str, Any]) -> None:
-    """Write what the stream is made of, or hold it against what an earlier run wrote."""
-    path = folder / "stream.json"
-    if not path.exists():
-        write_text(path, json.dumps(about, indent=2) + "\n")
-        return
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(
-            f"{path} is damaged ({error}): delete {folder} and generate the stream again"
-        ) from error
-    if there != about:
-        old, new = there.get("dials", {}), about["dials"]
-        other = [f"{key}={old.get(key)}" for key in new if old.get(key) != new[key]]
-        raise ValueError(
-            f"{folder} holds a stream of other dials ({', '.join(other) or 'another world version'}"
-            f"; users is the size of a block); take another folder, or the same dials"
-        )

@@ -93,10 +93,8 @@ LEVEL_PEOPLE: tuple[tuple[Word, ...], ...] = tuple(
 )
 #: What a rating may turn on.
 ASPECTS: tuple[str, ...] = tuple(_DATA["aspects"])
-ASPECT_LABELS: tuple[Word, ...] = _pairs(_DATA["aspects"])
 #: Names of the weather.
 CONDITIONS: tuple[str, ...] = tuple(_DATA["conditions"])
-CONDITION_LABELS: tuple[Word, ...] = _pairs(_DATA["conditions"])
 CITIES: tuple[City, ...] = tuple(
     City(
         name=entry["name"],

@@ -11,7 +11,7 @@ import numpy as np
 from m6rec_lite.data import Dataset, Histories, Split, leave_one_out
 from m6rec_lite.data.bazaar.oracle import OracleRecommender
 from m6rec_lite.data.holdout import Holdout
-from m6rec_lite.language.behaviour import BehaviourText
+from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.m6rec.tasks.truth import Truth
 
 

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from m6rec_lite.data.ids import no_id
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.document import Document, Piece
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.document import Document, Piece
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.data import TaskData, first_events
 from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask

@@ -33,8 +33,8 @@ from m6rec_lite.evaluation.explanations import (
     features_in,
 )
 from m6rec_lite.evaluation.text import tokens
-from m6rec_lite.language.document import Document, Piece, clean
-from m6rec_lite.language.tokenizer import SPECIALS
+from m6rec_lite.language.text.document import Document, Piece, clean
+from m6rec_lite.language.text.tokenizer import SPECIALS
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import token_loss
 from m6rec_lite.m6rec.prompts import PromptBuilder

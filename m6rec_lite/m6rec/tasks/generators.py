@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from m6rec_lite.language.causal_lm import CausalLM
-from m6rec_lite.language.document import Document, Piece
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.models.causal_lm import CausalLM
+from m6rec_lite.language.text.document import Document, Piece
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.nn.cache import KeyValueCache
 
@@ -205,9 +205,17 @@ class CausalGenerator(TextGenerator):
         piece: Piece = (None, text.split("\n")[0])
         return Document((piece,))
 
-    def step(self, ids: Tensor, cache: Any, **options: Any) -> Tensor:
+    def step(
+        self,
+        ids: Tensor,
+        cache: Any,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        last: bool = True,
+    ) -> Tensor:
         """See the model's."""
-        return self.model.step(ids, cache, **options)
+        return self.model.step(ids, cache, mask=mask, positions=positions, last=last)
 
     def new_cache(self) -> Any:
         """See the model's."""

@@ -11,14 +11,14 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from m6rec_lite.data.files import new_file, seal, write_text
-from m6rec_lite.language.model_folder import (
+from m6rec_lite.language.models.model_folder import (
     ModelError,
     check_folder,
     check_sums,
-    place,
     read_json,
+    save_model_files,
 )
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
 
@@ -56,7 +56,7 @@ class MultiTaskModel(nn.Module):
     def save(self, folder: str | Path, tokenizer: Tokenizer) -> Path:
         """Save model, tokenizer and heads into a folder; ``load`` reads it."""
         self.model.config.check_tokenizer(tokenizer)
-        folder = place(Path(folder), self.model, tokenizer)
+        folder = save_model_files(Path(folder), self.model, tokenizer)
         heads = {key: value.contiguous() for key, value in self.tasks.state_dict().items()}
         with new_file(folder / _HEADS) as file:
             file.write(save(heads))

@@ -18,8 +18,8 @@ import pandas as pd
 
 from m6rec_lite.data import Dataset, Histories, Split
 from m6rec_lite.data.ids import as_ids, is_id, no_id
-from m6rec_lite.language.corpora import held_out
-from m6rec_lite.language.document import Document, clean
+from m6rec_lite.language.text.corpora import held_out
+from m6rec_lite.language.text.document import Document, clean
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.data import TaskData, first_events
 from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask

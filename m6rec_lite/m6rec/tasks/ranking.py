@@ -23,8 +23,8 @@ from torch import Tensor
 
 from m6rec_lite.data import EVENTS, DataError, Histories
 from m6rec_lite.data.ids import Id, as_ids
-from m6rec_lite.language.document import Document
-from m6rec_lite.language.tokenizer import Tokenizer
+from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import token_loss
 from m6rec_lite.m6rec.prompts import PromptBuilder

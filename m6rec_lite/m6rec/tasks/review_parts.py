@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from m6rec_lite.data import Split
-from m6rec_lite.language.corpora import held_out
-from m6rec_lite.language.document import clean
+from m6rec_lite.language.text.corpora import held_out
+from m6rec_lite.language.text.document import clean
 
 #: Which reviews: to learn from; of the split's targets; and of writers held out.
 PARTS = ("train", "validation", "test", "writers")

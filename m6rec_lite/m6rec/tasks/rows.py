@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data import Histories
-from m6rec_lite.language.document import Document, Piece, encode_documents
+from m6rec_lite.language.text.document import Document, Piece, encode_documents
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.task import Examples
 

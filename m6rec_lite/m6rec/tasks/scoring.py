@@ -14,7 +14,7 @@ al., *Practical lessons from predicting clicks on ads at Facebook*, 2014, sectio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,17 +23,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from m6rec_lite.ctr.event_log import histories_before
+from m6rec_lite.ctr.impressions import known_at, split_by_time
 from m6rec_lite.data import DataError, Dataset, Histories, Interactions
 from m6rec_lite.evaluation.ctr import ctr_metrics
-from m6rec_lite.language.document import Document
+from m6rec_lite.language.text.document import Document
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
 from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.nn.decoding import reading
-from m6rec_lite.recommenders.impressions import known_at, split_by_time
-from m6rec_lite.recommenders.past import histories_before
 
 #: What is said of a shown item besides its text; see ``scoring.json``.
 TOLD = ("context", "item", "counts", "matches")
@@ -81,9 +81,11 @@ class Scoring(Task):
         self.register_load_state_dict_pre_hook(_rename_weights)
 
     @classmethod
-    def create(cls, data: TaskData, hidden_size: int, **settings: Any) -> Self:
-        """Return a fresh task for a model of this hidden size."""
-        return cls(hidden_size, **settings)
+    def create(
+        cls, data: TaskData, hidden_size: int, settings: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return a fresh task of these settings for a model's hidden size."""
+        return cls(hidden_size, **settings or {})
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

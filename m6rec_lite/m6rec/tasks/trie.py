@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from m6rec_lite.data.ids import Id, as_ids
-from m6rec_lite.language.behaviour import BehaviourText
-from m6rec_lite.language.tokenizer import SPECIALS, Tokenizer
+from m6rec_lite.language.text.behaviour import BehaviourText
+from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 
 
 class TitleTrie:

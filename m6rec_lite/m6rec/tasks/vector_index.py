@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from m6rec_lite.recommenders.base import check_whole, top_k
+from m6rec_lite.recommenders.params import check_whole
+from m6rec_lite.recommenders.ranking import top_k
 
 #: ``exact`` compares with every item, ``ivf`` with those of the nearest cells.
 Method = Literal["exact", "ivf"]

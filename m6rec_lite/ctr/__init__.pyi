@@ -1,0 +1,17 @@
+from .base import ClickModel, MeanRateCTR
+from .din import DIN
+from .impressions import split_by_time
+from .likes import LikeExamples, few_shot_curve, like_examples
+from .linear import FactorizationMachineCTR, LogisticCTR
+
+__all__ = [
+    "DIN",
+    "ClickModel",
+    "FactorizationMachineCTR",
+    "LikeExamples",
+    "LogisticCTR",
+    "MeanRateCTR",
+    "few_shot_curve",
+    "like_examples",
+    "split_by_time",
+]

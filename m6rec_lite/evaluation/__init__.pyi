@@ -1,0 +1,80 @@
+from .beyond_accuracy import (
+    coverage,
+    diversity,
+    expected_satisfaction,
+    item_features,
+    novelty,
+    overlap,
+    popularity_lift,
+    satisfaction,
+    self_information,
+    unknown_share,
+)
+from .costs import Cost, Meter, measure_fit
+from .ctr import (
+    auc,
+    auc_by_group,
+    calibration_error,
+    ctr_metrics,
+    gauc,
+    log_loss,
+    reliability_curve,
+)
+from .ctr_compare import compare_auc
+from .lists import TopKLists, top_lists
+from .protocol import FixedScores, Ranker, evaluate, fit_and_evaluate
+from .questions import Questions
+from .ranking import ACCURACY, TargetRanks, accuracy, f1, hr, mrr, ndcg, precision, recall
+from .report import Report, compare, report_table
+from .significance import PairedTest, bootstrap_interval, paired_test
+from .text import bleu, distinct, perplexity, rouge
+
+__all__ = [
+    "ACCURACY",
+    "Cost",
+    "FixedScores",
+    "Meter",
+    "PairedTest",
+    "Questions",
+    "Ranker",
+    "Report",
+    "TargetRanks",
+    "TopKLists",
+    "accuracy",
+    "auc",
+    "auc_by_group",
+    "bleu",
+    "bootstrap_interval",
+    "calibration_error",
+    "compare",
+    "compare_auc",
+    "coverage",
+    "ctr_metrics",
+    "distinct",
+    "diversity",
+    "evaluate",
+    "expected_satisfaction",
+    "f1",
+    "fit_and_evaluate",
+    "gauc",
+    "hr",
+    "item_features",
+    "log_loss",
+    "measure_fit",
+    "mrr",
+    "ndcg",
+    "novelty",
+    "overlap",
+    "paired_test",
+    "perplexity",
+    "popularity_lift",
+    "precision",
+    "recall",
+    "reliability_curve",
+    "report_table",
+    "rouge",
+    "satisfaction",
+    "self_information",
+    "top_lists",
+    "unknown_share",
+]

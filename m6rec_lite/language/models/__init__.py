@@ -1,0 +1,1 @@
+"""GPT, BERT and models of ``transformers``: loading, pretraining, features of texts."""

@@ -1,0 +1,198 @@
+"""Models on disk: folders in the format of ``transformers``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from m6rec_lite.data.files import SUMS, damage, disk_advice, scratch_folder, seal
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from m6rec_lite.language.text.tokenizer import Tokenizer
+
+#: Any of these holds a model's weights, or says which files do.
+WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+class ModelError(ValueError):
+    """A pretrained model could not be found or read; the message says what was tried."""
+
+
+def check_folder(folder: Path) -> Path:
+    """Return the folder if it holds a model in the format of ``transformers``.
+
+    Raises:
+        ModelError: if it does not; says what is missing.
+    """
+    files = sorted(path.name for path in folder.iterdir() if path.name != SUMS)
+    holds = (
+        f"it holds {', '.join(files[:8])}{', ...' * (len(files) > 8)}" if files else "it is empty"
+    )
+    wanted = "a model's folder has config.json, model.safetensors and, for most, tokenizer.json"
+    if "config.json" not in files:
+        raise ModelError(f"{folder} is not a model: no config.json ({holds}); {wanted}")
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{folder / 'config.json'} is damaged ({error}): copy it again") from error
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise ModelError(
+            f"{folder} is not a language model: its config.json names no model_type ({holds}); "
+            "recommenders that this package saved are read by Recommender.load"
+        )
+    if not any(file in files for file in WEIGHTS):
+        raise ModelError(f"{folder} has no weights, such as model.safetensors ({holds}); {wanted}")
+    return folder
+
+
+def check_sums(folder: Path, names: Collection[str] | None = None) -> None:
+    """Compare the files of a model's folder with its ``SHA256SUMS``, where it has one.
+
+    Args:
+        folder: the folder.
+        names: compare only these.
+
+    Raises:
+        ModelError: if one is missing, damaged or was changed.
+    """
+    if fault := damage(folder, names):
+        raise ModelError(
+            f"{fault}: copy the folder again, or save the model again. After a change on purpose "
+            f"by another program delete {folder / SUMS}"
+        )
+
+
+def read_json(path: Path, advice: str) -> dict[str, Any]:
+    """Read a JSON object that belongs to a model or to the run that made it.
+
+    Args:
+        path: the file.
+        advice: what to do where it is damaged.
+
+    Raises:
+        ModelError: if it is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} is missing or damaged ({error}): {advice}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is damaged: it holds no JSON object; {advice}")
+    return content
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence progress bars and reports of ``transformers`` while a model is read or written."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def save_model_files(
+    folder: Path, model: PreTrainedModel, tokenizer: Tokenizer | None = None
+) -> Path:
+    """Write ``config.json``, ``model.safetensors`` and, where one is passed, a tokenizer's files.
+
+    Each file replaces an older one as a whole; the sums of ``SHA256SUMS`` come last.
+
+    Args:
+        folder: made if it is not there; other files in it stay.
+        model: as ``transformers`` has it; its dtype is kept.
+        tokenizer: the one whose ids the model reads.
+
+    Raises:
+        DiskFullError: if there is no room.
+        NotADirectoryError: if there is a file of that name.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: name a folder to save the model in")
+    folder.mkdir(parents=True, exist_ok=True)
+    with disk_advice(folder), scratch_folder(folder / "model") as fresh:
+        with quiet():
+            model.save_pretrained(fresh)
+        if tokenizer is not None:
+            tokenizer.save(fresh)
+        paths = [path for path in sorted(fresh.iterdir()) if path.name != SUMS]
+        for path in sorted(paths, key=lambda path: path.name == "config.json"):
+            os.replace(path, folder / path.name)  # what says that a model is here comes last
+    seal(folder, [path.name for path in paths])
+    return folder
+
+
+class ModelOnDisk:
+    """Base class of GPT and BERT: written and read in the format of ``transformers``.
+
+    Attributes:
+        format: the module whose ``write`` and ``read`` know which weight is which.
+        config: has a ``vocab_size`` and the fingerprint of a ``tokenizer``, or None.
+    """
+
+    format: ClassVar[str]
+    config: Any
+
+    def check_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Refuse a tokenizer whose ids mean something else to this model.
+
+        Raises:
+            ValueError: if the model was trained with another, or lacks some of its tokens.
+        """
+        own = self.config.tokenizer
+        if own is not None and own != tokenizer.fingerprint:
+            raise ValueError(
+                f"the model was trained with the tokenizer {own}, and this is "
+                f"{tokenizer.fingerprint}: give the one that was saved with the model"
+            )
+        if tokenizer.vocab_size > self.config.vocab_size:
+            raise ValueError(
+                f"the tokenizer has {tokenizer.vocab_size} tokens and the model knows "
+                f"{self.config.vocab_size}: they do not belong together"
+            )
+
+    def to_transformers(self) -> PreTrainedModel:
+        """Return the same model as the class of ``transformers`` whose format it is saved in."""
+        return import_module(self.format).to_transformers(self)
+
+    def save_pretrained(self, folder: str | Path, tokenizer: Tokenizer | None = None) -> Path:
+        """Write a folder that ``from_pretrained`` opens, here and in ``transformers``.
+
+        Args:
+            folder: made if it is missing; a model in it is replaced, other files stay.
+            tokenizer: saved beside the model, so that ``AutoTokenizer`` opens the folder too.
+
+        Raises:
+            NotADirectoryError: if there is a file of that name.
+            ValueError: if the tokenizer is not the model's.
+        """
+        if tokenizer is not None:
+            self.check_tokenizer(tokenizer)
+        return import_module(self.format).write(self, Path(folder), tokenizer)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path) -> Self:
+        """Read a model from a folder or by any of its names (``hub.find_model``), dropout off.
+
+        Raises:
+            ModelError: if there is no such model, or it is not one that this class can be.
+        """
+        return import_module(cls.format).read(cls, name)

@@ -1,0 +1,99 @@
+from .batches import PretrainingBatches, packed_prefix_mask
+from .click_model import M6RecCTR
+from .config import SIZES, M6RecConfig
+from .cost.budget import estimate_cost
+from .cost.measured_step import kept_bytes, measure
+from .cost.memory import estimate_memory, largest_size_that_fits, ways_to_fit
+from .cost.plan import MIXES, Mix, Plan, count_parameters, flops_a_token
+from .cost.scaling import ScalingLaw, fit_law, resampled_laws
+from .documents import pretraining_corpora
+from .infilling import Infilling, SentenceGeneration, to_rows
+from .model import M6RecModel
+from .new_domain import NewDomain
+from .objective import PretrainingLoss
+from .pretraining import pretrain
+from .prompts import PromptBuilder
+from .retriever import M6RecRetriever
+from .run_folder import tokens
+from .settings import Pretraining
+from .tasks import TASKS
+from .tasks.conversation import Conversation
+from .tasks.data import TaskData
+from .tasks.design import Design
+from .tasks.explanation import Explanation
+from .tasks.generation import Generation, GenerationTask
+from .tasks.generators import CausalGenerator, PrefixGenerator
+from .tasks.joint import Weights, train_jointly
+from .tasks.multitask import MultiTaskModel
+from .tasks.query import Query
+from .tasks.ranking import Ranking
+from .tasks.retrieval import Retrieval, in_batch_softmax
+from .tasks.scoring import Scoring, correct_for_sampling
+from .tasks.task import Examples, Task, TaskBatches
+from .tasks.trie import TitleTrie
+from .tasks.truth import Truth
+from .tasks.vector_index import VectorIndex
+from .token_file import TokenFile
+from .train import TrainingRun
+from .tuning import RunConfig
+
+__all__ = [
+    "MIXES",
+    "SIZES",
+    "TASKS",
+    "CausalGenerator",
+    "Conversation",
+    "Design",
+    "Examples",
+    "Explanation",
+    "Generation",
+    "GenerationTask",
+    "Infilling",
+    "M6RecCTR",
+    "M6RecConfig",
+    "M6RecModel",
+    "M6RecRetriever",
+    "Mix",
+    "MultiTaskModel",
+    "NewDomain",
+    "Plan",
+    "PrefixGenerator",
+    "Pretraining",
+    "PretrainingBatches",
+    "PretrainingLoss",
+    "PromptBuilder",
+    "Query",
+    "Ranking",
+    "Retrieval",
+    "RunConfig",
+    "ScalingLaw",
+    "Scoring",
+    "SentenceGeneration",
+    "Task",
+    "TaskBatches",
+    "TaskData",
+    "TitleTrie",
+    "TokenFile",
+    "TrainingRun",
+    "Truth",
+    "VectorIndex",
+    "Weights",
+    "correct_for_sampling",
+    "count_parameters",
+    "estimate_cost",
+    "estimate_memory",
+    "fit_law",
+    "flops_a_token",
+    "in_batch_softmax",
+    "kept_bytes",
+    "largest_size_that_fits",
+    "measure",
+    "packed_prefix_mask",
+    "pretrain",
+    "pretraining_corpora",
+    "resampled_laws",
+    "to_rows",
+    "tokens",
+    "train_jointly",
+    "ways_to_fit",
+]

@@ -1,0 +1,1 @@
+"""Networks that read a history as a sequence and predict its next item."""

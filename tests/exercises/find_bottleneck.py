@@ -1,0 +1,22 @@
+"""Right answers to ``find_bottleneck``, written in other ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from m6rec_lite.course.exercises.find_bottleneck import Row, _largest
+
+
+def _bottleneck(rows: Sequence[tuple]) -> str:
+    """The right answer."""
+    return _largest(rows, lambda row: row.own - row.hidden)
+
+
+def _bottleneck_by_table(rows: Sequence[tuple]) -> str:
+    import pandas as pd
+
+    table = pd.DataFrame(rows, columns=Row._fields)
+    return (table["own"] - table["hidden"]).groupby(table["kind"]).sum().idxmax()
+
+
+CORRECT = (_bottleneck, _bottleneck_by_table)

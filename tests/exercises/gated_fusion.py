@@ -1,0 +1,19 @@
+"""Right answers to ``gated_fusion``, written in other ways."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit
+
+from m6rec_lite.course.exercises.gated_fusion import _gated
+
+
+def _row_by_row(title, description, there, W, c) -> np.ndarray:
+    rows = []
+    for t, d, has in zip(title, description, there, strict=True):
+        g = expit(np.hstack([t, d]) @ W + c) if has else 1.0
+        rows.append(g * t + (1 - g) * d if has else t)
+    return np.stack(rows)
+
+
+CORRECT = (_gated, _row_by_row)

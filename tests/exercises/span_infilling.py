@@ -1,0 +1,20 @@
+"""Right answers to ``span_infilling``, written in other ways."""
+
+from __future__ import annotations
+
+from m6rec_lite.course.exercises.span_infilling import Spans, _taken_out
+
+
+def _by_places(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
+    starts = {start for start, _ in spans}
+    gone = {place for start, stop in spans for place in range(start, stop)}
+    reads, writes = [], []
+    for place, token in enumerate(tokens):
+        if place in starts:
+            reads.append("[MASK]")
+            writes += ["[MASK]"] if writes else []
+        (writes if place in gone else reads).append(token)
+    return ["[BOS']", *reads, "[EOS']"], ["[BOS]", *writes, "[EOS]"]
+
+
+CORRECT = (_taken_out, _by_places)
