@@ -74,8 +74,8 @@ data: $(READY)
 	@$(PYTHON) -m m6rec_lite.data $(DATASETS)
 
 results: $(READY)
-	@echo "Measuring the tables of results/ ..."
-	@$(PYTHON) -m m6rec_lite.course results
+	@echo "Measuring what results/ lacks, and writing its pages ..."
+	@$(PYTHON) -m experiments results
 
 # Started again, it goes on. OPTIONS="--device cpu --steps 100": python -m m6rec_lite.m6rec.train --help
 train-m6rec: $(READY)

@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import platform
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -23,8 +24,9 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.course.files import locked, read_json
-from m6rec_lite.data.files import new_file, write_text
+from m6rec_lite.data.files import write_text
 from m6rec_lite.evaluation import Report
+from m6rec_lite.evaluation.rank_files import write_ranks
 
 CONFIG, REPORT, METRICS, RANKS = "config.json", "report.json", "metrics.jsonl", "ranks.npz"
 
@@ -52,7 +54,7 @@ class RunKey:
 
     @property
     def id(self) -> str:
-        """Eight hex digits of the SHA-256 of the fields, as JSON."""
+        """Return eight hex digits of the SHA-256 of the fields, as JSON."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -105,21 +107,23 @@ class Records:
         report: Mapping[str, Any],
         *,
         history: pd.DataFrame | None = None,
-        ranks: Report | None = None,
+        ranks: Report | Path | None = None,
     ) -> None:
         """Write what came out, and the index.
 
         Args:
             key: of a run that was started.
-            report: as JSON holds it; ``metrics`` (name to value) or ``headline`` (name to value)
-                supply the figures of the index.
+            report: as JSON holds it; ``metrics`` (name to value) and ``headline`` (name to
+                value or text) supply the figures of the index.
             history: one row an epoch or step.
-            ranks: an evaluation whose target ranks are kept.
+            ranks: an evaluation whose target ranks are kept, or a file of them.
         """
         folder = self.folder(key)
         if history is not None:
             write_history(folder / METRICS, history)
-        if ranks is not None:
+        if isinstance(ranks, Path):
+            shutil.copyfile(ranks, folder / RANKS)
+        elif ranks is not None:
             write_ranks(folder / RANKS, ranks)
         _write_json(folder / REPORT, report)
         self.write_index()
@@ -131,7 +135,10 @@ class Records:
             config, report = read_json(path.with_name(CONFIG)), read_json(path)
             metrics = report.get("metrics", {})
             key = RunKey(**{field.name: config[field.name] for field in fields(RunKey)})
-            headline = (f"{name} {value:.4g}" for name, value in report.get("headline", {}).items())
+            headline = (
+                f"{name} {value}" if isinstance(value, str) else f"{name} {value:.4g}"
+                for name, value in report.get("headline", {}).items()
+            )
             rows.append(
                 {"id": path.parent.name}
                 | asdict(key)
@@ -196,31 +203,12 @@ def read_history(path: Path) -> pd.DataFrame:
     return pd.read_json(path, lines=True)
 
 
-def write_ranks(path: Path, report: Report) -> None:
-    """Write the original user id and the rank of every test target.
-
-    The file holds ``user_ids``, ``above`` (items scored strictly above the target), ``tied``
-    (items of the target's score, itself included) and ``n_items``; the expected rank is
-    ``above + (tied + 1) / 2``.
-    """
-    ranks = report.ranks
-    users = np.asarray(report.user_ids)[ranks.rows]
-    with new_file(path) as file:
-        np.savez_compressed(
-            file,
-            user_ids=users.astype(str) if users.dtype == object else users,
-            above=ranks.above.astype(np.int32),
-            tied=ranks.tied.astype(np.int32),
-            n_items=np.int32(ranks.n_items),
-        )
-
-
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON holds it; a number that is not finite becomes null."""
+    """Return a value as JSON holds it: not finite becomes null, another object its repr."""
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -229,4 +217,4 @@ def _plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    return value if isinstance(value, str | int | float | None) else repr(value)

@@ -38,7 +38,7 @@ def test_table_aligns_escapes_and_leaves_gaps_empty():
     frame = pd.DataFrame({"model": ["a|b", "c"], "hr": [0.5, float("nan")]})
     assert table(frame).splitlines() == [
         "| model | hr |",
-        "| --- | ---: |",
+        "|:---|---:|",
         "| a\\|b | 0.5 |",
-        "| c |  |",
+        "| c | |",
     ]

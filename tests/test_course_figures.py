@@ -3,8 +3,9 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from m6rec_lite.course.figures import STEPS, png, roadmap
+from m6rec_lite.course.figures import STEPS, roadmap
 from m6rec_lite.course.places import project_root
+from m6rec_lite.data.files import png_bytes
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,6 @@ def test_a_chapter_that_is_not_there_is_told(here):
 
 
 def test_the_same_figure_gives_the_same_bytes_and_another_step_others():
-    first, again, other = (png(roadmap(here)[0]) for here in ("05", "04", "00"))
+    first, again, other = (png_bytes(roadmap(here)[0]) for here in ("05", "04", "00"))
     assert first == again
     assert first != other

@@ -14,14 +14,17 @@ import pandas as pd
 import pytest
 
 from m6rec_lite import course
-from m6rec_lite.course import figures
 from m6rec_lite.course.bounds import MIMETYPE, BoundError
 from m6rec_lite.course.files import locked
-from m6rec_lite.course.leaderboard import KEY, Leaderboard
-from m6rec_lite.data import DataError
-from m6rec_lite.data.files import write_text
+from m6rec_lite.course.leaderboard import KEY, RUN_VARIABLE, Leaderboard
+from m6rec_lite.data import DataError, Dataset, leave_one_out
+from m6rec_lite.data.files import png_bytes, write_text
+from m6rec_lite.evaluation import evaluate
+from m6rec_lite.evaluation.rank_files import read_ranks
+from m6rec_lite.evaluation.ranking import hr
 from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.m6rec.run_folder import read_report
+from m6rec_lite.recommenders import Popularity
 
 mpl.use("agg")
 
@@ -324,7 +327,7 @@ def test_lines_differ_by_more_than_colour():
 def test_the_same_figure_gives_the_same_bytes():
     def draw():
         fig = course.ladder(pd.DataFrame([row(), row("Oracle", 0.3)]))
-        picture = figures.png(fig)
+        picture = png_bytes(fig)
         plt.close(fig)
         return base64.b64encode(picture)
 
@@ -372,3 +375,18 @@ def test_rows_that_cannot_be_compared_are_not_drawn_together():
         course.ladder(pd.DataFrame())
     with pytest.raises(ValueError, match="no metric 'auc'"):
         course.ladder(pd.DataFrame([row()]), metric="auc")
+
+
+def test_a_run_keeps_the_ranks_of_the_reports_it_adds(tmp_path, monkeypatch):
+    rows = [(user, (user + 3 * t) % 20, t) for user in range(40) for t in range(5)]
+    frame = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+    split = leave_one_out(Dataset("walks", frame, items=None, users=None, card={}))
+    report = evaluate(Popularity().fit(split.train), split, bootstrap=0, progress=False)
+    monkeypatch.setenv(RUN_VARIABLE, str(tmp_path / "run"))
+    for board, kept in ((Leaderboard(), True), (Leaderboard(tmp_path / "results"), False)):
+        board.add(report, scale="smoke", seed=0)
+        (row,) = board.frame("walks").to_dict("records")
+        assert board.ranks_path(row).is_file() == kept
+    users, ranks = read_ranks(Leaderboard().ranks_path(row))
+    assert users.tolist() == list(range(40))
+    assert hr(ranks, 10).mean() == report["hr@10"]

@@ -48,15 +48,15 @@ def add(
         row | {"fit_seconds": 60 * (seed + 1)}, command=command
     )
     if validation is not None:
-        folder = results / model.lower() / f"{dataset}-{variant}-{seed}"
+        folder = results / "runs" / f"{dataset}-{model}-{variant}-{seed}"
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"command": command}))
         (folder / "report.json").write_text(json.dumps({"validation ndcg@10": validation}))
 
 
 def tuned(results: Path, rows: dict[str, str], dataset: str = "ml-1m") -> None:
-    """Write the table of ``anchors``: entry -> settings that validation chose."""
-    folder = results / "anchors"
+    """Write the table of ``reference/``: entry -> settings that validation chose."""
+    folder = results / "reference"
     folder.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame({"entry": list(rows), "settings": list(rows.values())})
     frame.to_csv(folder / f"{dataset}.csv", index=False)
@@ -187,9 +187,9 @@ def test_what_was_not_run_has_no_figure_and_a_chapter_adds_its_rows(tmp_path: Pa
 
 def test_the_caveat_says_what_ties_alone_do(tmp_path: Path) -> None:
     assert "other questions" in tie_caveat(tmp_path, "ml-1m")
-    (tmp_path / "anchors").mkdir()
+    (tmp_path / "reference").mkdir()
     rows = {"entry": ["Bigram", "Bigram", "EASE"], "ndcg@10": [0.11, 0.13, 0.5]}
-    pd.DataFrame(rows).to_csv(tmp_path / "anchors" / "ml-1m-ties.csv", index=False)
+    pd.DataFrame(rows).to_csv(tmp_path / "reference" / "ml-1m-ties.csv", index=False)
     assert "between 0.1100 and 0.1300" in tie_caveat(tmp_path, "ml-1m")
 
 
@@ -208,8 +208,11 @@ def test_our_sasrec_of_movielens_1m_has_the_best_validation_figure() -> None:
     assert (board["model"] == "SASRec").sum() > 1
     row = chosen_on_validation(RESULTS, "ml-1m", ["SASRec"])
     assert len(row) == 1
-    reports = [json.loads(p.read_text()) for p in (RESULTS / "sasrec").glob("ml-1m*/report.json")]
-    assert row["validation"].iloc[0] == max(one["validation ndcg@10"] for one in reports)
+    index = pd.read_csv(RESULTS / "runs.csv")
+    same = (index["model"] == "SASRec") & (index["dataset"] == "ml-1m")
+    reports = [RESULTS / "runs" / name / "report.json" for name in index["id"][same]]
+    figures = [json.loads(path.read_text())["validation ndcg@10"] for path in reports]
+    assert row["validation"].iloc[0] == max(figures)
 
 
 @pytest.mark.parametrize("dataset", sorted(ITEMS))
@@ -217,16 +220,6 @@ def test_the_number_of_items_is_the_catalogue_of_our_split(dataset: str) -> None
     board = Leaderboard(RESULTS / "leaderboard").latest(dataset, scale="laptop")
     plain = board[(board["model"] == "Popularity") & (board["variant"] == "")]
     assert plain["n_params"].iloc[0] == ITEMS[dataset]  # one count an item
-
-
-def test_the_readme_shows_the_table_that_the_files_give() -> None:
-    from m6rec_lite.course.documents import region
-    from m6rec_lite.course.results import real_table
-
-    page = region(project_root() / "README.md", "real")
-    assert page == real_table(RESULTS)
-    assert "17.8 %" in page
-    assert "HSTU-large | nothing" not in page
 
 
 def test_chapters_choose_no_settings_by_their_test_figure() -> None:

@@ -118,7 +118,8 @@ def test_memory_has_one_name_and_one_meter():
     meters = ("ru_maxrss", "memory_info", "VmHWM", "statm", "gc.collect")
     wrong = [
         f"{name}: {word}"
-        for path in [*ROOT.glob("m6rec_lite/**/*.py"), *ROOT.glob("benchmarks/*.py")]
+        for folder in ("m6rec_lite", "benchmarks", "experiments")
+        for path in ROOT.glob(f"{folder}/**/*.py")
         if (name := path.relative_to(ROOT).as_posix()) not in alone
         for word in (*meters, "peak_" + "mb")
         if word in path.read_text(encoding="utf-8")

@@ -33,7 +33,6 @@ def main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("check", help="tell what is wrong with notebooks")
     check.add_argument("paths", nargs="*", type=Path, help="(default: chapters and solutions)")
 
-    commands.add_parser("results", help="measure the tables of results/ and of the README")
     commands.add_parser("environment", help="write environment.yml anew from constraints.txt")
     commands.add_parser("check-machine", help="tell what a bug report needs")
 
@@ -108,12 +107,6 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if total else 0
 
 
-def _results(_: argparse.Namespace) -> int:
-    from m6rec_lite.course.results import write_results
-
-    return write_results(project_root())
-
-
 def _environment(_: argparse.Namespace) -> int:
     from m6rec_lite.course.pins import write_environment
 
@@ -132,7 +125,6 @@ COMMANDS = {
     "exercises": _exercises,
     "store": _store,
     "check": _check,
-    "results": _results,
     "environment": _environment,
     "check-machine": _check_machine,
 }

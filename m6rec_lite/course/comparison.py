@@ -53,10 +53,11 @@ def chosen_on_validation(results: Path, dataset: str, models: Iterable[str] = ()
 
     Settings compete within one model, what it reads and whether it knows the query time. If all
     of them have a validation NDCG@10 in a ``report.json``, those with the highest mean over seeds
-    stay; else those that ``anchors`` tuned on validation, with a decay and without; else all.
+    stay; else those that ``reference/`` lists as tuned on validation, with a decay and without;
+    else all.
 
     Args:
-        results: folder with ``leaderboard/``, ``anchors/`` and the reports of long runs.
+        results: folder with ``leaderboard/``, ``reference/`` and ``runs/``.
         dataset: whose board.
         models: which models; all if empty.
 
@@ -155,8 +156,8 @@ def as_markdown(rows: pd.DataFrame) -> str:
 
 
 def tie_caveat(results: Path, dataset: str, entry: str = "Bigram") -> str:
-    """A sentence on what the order of ties alone does, from ``anchors/<dataset>-ties.csv``."""
-    path = results / "anchors" / f"{dataset}-ties.csv"
+    """A sentence on what the order of ties alone does, from ``reference/<dataset>-ties.csv``."""
+    path = results / "reference" / f"{dataset}-ties.csv"
     text = (
         "Rows of another *knows*, *ties* or *items* answer other questions and are not to be "
         "compared digit by digit"
@@ -213,9 +214,9 @@ def _span(low: float, high: float) -> str:
 
 
 def _recorded(results: Path) -> dict[str, float]:
-    """The best validation NDCG@10 of each long run, by the command that made it."""
+    """Return the best validation NDCG@10 of each recorded run, by the command that made it."""
     values = {}
-    for path in sorted(results.glob("*/*/report.json")):
+    for path in sorted(results.glob("runs/*/report.json")):
         config = path.with_name("config.json")
         report = read_json(path)
         if "validation ndcg@10" in report and config.is_file():
@@ -225,8 +226,8 @@ def _recorded(results: Path) -> dict[str, float]:
 
 
 def _tuned(results: Path, dataset: str) -> set[tuple[str, str]]:
-    """Model and settings of each entry that ``anchors`` tuned on validation."""
-    path = results / "anchors" / f"{dataset}.csv"
+    """Return model and settings of each entry of ``reference/``, tuned on validation."""
+    path = results / "reference" / f"{dataset}.csv"
     if not path.is_file():
         return set()
     rows = pd.read_csv(path, dtype={"settings": str}).fillna({"settings": ""})

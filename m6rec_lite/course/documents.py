@@ -1,4 +1,4 @@
-"""Pages that people read and code keeps true: marked regions of README and the data cards.
+"""Pages with marked regions that code fills, and Markdown tables.
 
 A region stands between two comments that a page shows nowhere::
 
@@ -11,6 +11,7 @@ A region stands between two comments that a page shows nowhere::
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -52,7 +53,7 @@ def fill(path: Path, region: str, text: str) -> bool:
 
 
 def region(path: Path, name: str) -> str:
-    """What a region holds now, stripped; see ``fill``."""
+    """Return what a region holds, stripped; see ``fill``."""
     page = path.read_text("utf-8")
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     if begin not in page or end not in page:
@@ -61,11 +62,10 @@ def region(path: Path, name: str) -> str:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """A data frame as a Markdown table; text to the left, numbers to the right, "" for missing."""
+    """Return a Markdown table; text to the left, numbers to the right, "" for missing."""
     numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
     cells = frame.astype(object).where(frame.notna(), "")
-    rows = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row]
-            for row in cells.itertuples(index=False)]  # fmt: skip
-    head = " | ".join(map(str, frame.columns))
-    rule = " | ".join("---:" if right else "---" for right in numeric)
-    return "\n".join(f"| {line} |" for line in [head, rule, *map(" | ".join, rows)])
+    cells = cells.map(lambda cell: str(cell).replace("|", "\\|").replace("\n", " "))
+    align = ["right" if right else "left" for right in numeric]
+    text = cells.to_markdown(index=False, disable_numparse=True, colalign=align)
+    return re.sub(" {2,}", " ", re.sub("-{3,}", "---", text))  # without padding

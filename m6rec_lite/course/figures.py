@@ -14,7 +14,6 @@ Write English inside figures: the default font has no Chinese glyphs.
 
 from __future__ import annotations
 
-import io
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ import pandas as pd
 from cycler import cycler
 
 from m6rec_lite.course.leaderboard import ORACLE, _need
+from m6rec_lite.data.files import png_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,13 +83,6 @@ def style() -> None:
     )
 
 
-def png(fig: Figure) -> bytes:
-    """The figure as a PNG of 100 dots an inch that is the same each time it is drawn."""
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
-
-
 def show(fig: Figure, *, alt: str) -> None:
     """Show a figure in the notebook, with a text for those who cannot see it, and close it.
 
@@ -110,7 +103,7 @@ def show(fig: Figure, *, alt: str) -> None:
             f"alt={alt!r} does not say what the figure shows; write the sentence that you would "
             "say to somebody on the telephone"
         )
-    picture = png(fig)
+    picture = png_bytes(fig)
     plt.close(fig)
     display(
         {"image/png": picture, "text/plain": alt}, raw=True, metadata={"image/png": {"alt": alt}}

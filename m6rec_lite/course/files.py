@@ -126,8 +126,7 @@ def upsert_rows(
     table = pd.DataFrame(list(rows))
     with locked(path):
         if path.is_file():
-            texts = [name for name in key if not pd.api.types.is_numeric_dtype(table[name])]
-            old = read_rows(path, key, words=dict.fromkeys([*words, *texts]), remedy=remedy)
+            old = read_rows(path, key, words={*words, *_texts(table, key)}, remedy=remedy)
             replaced = set(_keys(table, key))
             kept = old[[one not in replaced for one in _keys(old, key)]]
             if len(kept):
@@ -135,6 +134,24 @@ def upsert_rows(
         table = table[list(order(table.columns))]
         write_text(path, table.to_csv(index=False, float_format=f"%.{digits}g"))
     return table
+
+
+def has_row(path: Path, row: Mapping[str, Any], key: Sequence[str]) -> bool:
+    """Return whether a CSV file has a row that agrees with ``row`` in ``key``.
+
+    Raises:
+        DataError: if the file is damaged.
+    """
+    if not path.is_file():
+        return False
+    wanted = pd.DataFrame([row])
+    rows = read_rows(path, key, words=_texts(wanted, key))
+    return _keys(wanted, key)[0] in _keys(rows, key)
+
+
+def _texts(table: pd.DataFrame, key: Sequence[str]) -> list[str]:
+    """Return the columns of a key that are not numeric."""
+    return [name for name in key if not pd.api.types.is_numeric_dtype(table[name])]
 
 
 def _keys(table: pd.DataFrame, key: Sequence[str]) -> list[tuple[str | float, ...]]:

@@ -13,6 +13,7 @@ split, model, variant and seed, so that a chapter can be run again::
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ import pandas as pd
 
 from m6rec_lite.course.files import read_rows, upsert_rows
 from m6rec_lite.course.places import project_root
+from m6rec_lite.evaluation.rank_files import write_ranks
 
 #: A new row replaces the one that agrees in all of these.
 KEY: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "seed")
@@ -55,15 +57,22 @@ class Leaderboard:
     """Rows of measured models, kept as one CSV file a data set.
 
     Args:
-        folder: where the files live; the run's ``leaderboard`` folder when left out.
+        folder: where the files live; the run's ``leaderboard`` folder when left out, and then the
+            target ranks of added reports are kept in ``ranks/`` beside the rows.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = Path(folder) if folder is not None else run_folder() / "leaderboard"
+        self._keeps_ranks = folder is None
 
     def path(self, dataset: str) -> Path:
         """The file of one data set."""
         return self.folder / f"{dataset.replace('/', '-')}.csv"
+
+    def ranks_path(self, row: Mapping[str, Any]) -> Path:
+        """Return the file of a row's target ranks; it is there where a run kept them."""
+        key = "\0".join(str(row[name]) for name in KEY)
+        return self.folder / "ranks" / f"{hashlib.sha256(key.encode()).hexdigest()[:8]}.npz"
 
     def add(self, row: Mapping[str, Any] | Any, **more: Any) -> None:
         """Add one row, replacing the row with the same key; the newest row comes last.
@@ -95,6 +104,8 @@ class Leaderboard:
         cells |= {name: str(cells[name]) for name in KEY if name != "seed"}
         cells["seed"] = int(cells["seed"])
         path = self.path(cells["dataset"])
+        if self._keeps_ranks and getattr(row, "ranks", None) is not None:
+            write_ranks(self.ranks_path(cells), row)
         upsert_rows(path, [cells], KEY, words=WORDS, order=_ordered, digits=12, remedy=REMEDY)
 
     def frame(self, dataset: str | None = None, *, scale: str | None = None) -> pd.DataFrame:

@@ -14,8 +14,8 @@ from urllib.parse import quote
 import nbformat
 import pandas as pd
 
-from m6rec_lite.course.figures import ladder, ladder_alt, png, style
-from m6rec_lite.data.files import write_text
+from m6rec_lite.course.figures import ladder, ladder_alt, style
+from m6rec_lite.data.files import png_bytes, write_text
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -158,7 +158,7 @@ def _ladder(board: pd.DataFrame, own: pd.DataFrame | None = None) -> str:
         mpl.use("agg")
         style()
         figure = ladder(board, own=own)
-        picture = base64.b64encode(png(figure)).decode()
+        picture = base64.b64encode(png_bytes(figure)).decode()
         plt.close(figure)
     alt = escape(ladder_alt(board, own=own))
     return f'<img alt="{alt}" src="data:image/png;base64,{picture}">'

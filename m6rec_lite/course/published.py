@@ -64,7 +64,7 @@ class Figure:
 
 _EARLIER = "measured for this project before it began, with public packages"
 
-#: Simple models, by data set and by the name of our entry in ``anchors``.
+#: Simple models, by data set and by the name of our entry in ``results/reference``.
 SIMPLE: dict[str, dict[str, Figure]] = {
     "ml-100k": {
         "Popularity": Figure("popularity", 0.0870, 0.0445, _EARLIER),

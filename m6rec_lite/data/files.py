@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import platform
 import re
@@ -21,7 +22,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 #: The file of checksums in a folder.
 SUMS = "SHA256SUMS"
@@ -84,6 +85,13 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file whole or not at all; see ``new_file``."""
     with new_file(path) as file:
         file.write(text.encode())
+
+
+def png_bytes(figure: Any) -> bytes:
+    """Return a Matplotlib figure as a PNG of 100 dots per inch; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 @contextmanager

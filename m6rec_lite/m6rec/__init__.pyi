@@ -33,6 +33,7 @@ from .tasks.task import Examples, Task, TaskBatches
 from .tasks.trie import TitleTrie
 from .tasks.truth import Truth
 from .tasks.vector_index import VectorIndex
+from .tasks.verbalizer import StatisticsVerbalizer
 from .token_file import TokenFile
 from .train import TrainingRun
 from .tuning import RunConfig
@@ -69,6 +70,7 @@ __all__ = [
     "ScalingLaw",
     "Scoring",
     "SentenceGeneration",
+    "StatisticsVerbalizer",
     "Task",
     "TaskBatches",
     "TaskData",

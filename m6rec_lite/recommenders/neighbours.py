@@ -19,8 +19,9 @@ from scipy import sparse
 from tqdm.auto import tqdm
 
 from m6rec_lite.data.interactions import Histories, Interactions
-from m6rec_lite.recommenders.base import SCORES_IN_MEMORY, Recommender, recency_weights, top_k
+from m6rec_lite.recommenders.base import SCORES_IN_MEMORY, Recommender, recency_weights
 from m6rec_lite.recommenders.params import check_in_range, check_whole
+from m6rec_lite.recommenders.ranking import top_k
 
 
 class ItemKNN(Recommender):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tqdm import tqdm
 
+from m6rec_lite.data.files import png_bytes
 from m6rec_lite.training.callbacks import Callback
 from m6rec_lite.training.progress import in_notebook
 from m6rec_lite.training.run import Run
@@ -99,6 +99,4 @@ def png(curves: Mapping[str, Sequence[float]]) -> bytes:
         ax.set(xlabel="epoch", ylabel=name)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(alpha=0.3)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-    return buffer.getvalue()
+    return png_bytes(figure)

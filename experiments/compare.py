@@ -1,0 +1,51 @@
+"""Compare two recorded runs user by user, from their kept ranks.
+
+    python -m experiments compare 078b4b8d a75e5b0c --metric ndcg@10
+
+prints the mean difference (first minus second), its 95 % interval and the p-value. Both runs must
+be of one data set, split and set of users. ``results/runs.csv`` says which runs have ranks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+import numpy as np
+
+from experiments.records import CONFIG, RANKS, Records
+from m6rec_lite.course.files import read_json
+from m6rec_lite.evaluation.rank_files import read_ranks
+from m6rec_lite.evaluation.ranking import accuracy
+from m6rec_lite.evaluation.significance import paired_test
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this experiment."""
+    parser.add_argument("ids", nargs=2, metavar="ID", help="folders of results/runs")
+    parser.add_argument("--metric", default="ndcg@10")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the paired test of two runs."""
+    records = Records(options.root / "results")
+    k = int(options.metric.partition("@")[2] or 10)
+    names, splits, users, values = [], [], [], []
+    for run_id in options.ids:
+        folder = records.runs / run_id
+        if not (folder / RANKS).is_file():
+            raise ValueError(f"run {run_id!r} has no {RANKS}: see the column ranks of runs.csv")
+        config = read_json(folder / CONFIG)
+        names.append(f"{config['model']} ({config['variant']})".removesuffix(" ()"))
+        splits.append((config["dataset"], config["split_hash"]))
+        ids, ranks = read_ranks(folder / RANKS)
+        figures = accuracy(ranks, (k,))
+        if options.metric not in figures:
+            raise ValueError(f"no metric {options.metric!r}; there are {', '.join(figures)}")
+        users.append(ids)
+        values.append(figures[options.metric])
+    if splits[0] != splits[1] or not np.array_equal(*users):
+        raise ValueError(f"the runs have other test questions: {splits[0]} and {splits[1]}")
+    what = f"{options.metric}: {' - '.join(names)}"
+    print(f"{values[0].mean():.4f} and {values[1].mean():.4f}")
+    print(replace(paired_test(*values), what=what))

@@ -1,0 +1,147 @@
+"""Train one sequential recommender for as long as it takes, and judge it on test.
+
+    python -m experiments long_runs SASRec --dataset ml-1m --set epochs=200 patience=20
+
+fits the model with its defaults and the settings named, stops on validation, judges on test beside
+the plain bigram, and records the run (``experiments.records``). The row also enters
+``results/leaderboard/``. Checkpoints lie in ``runs/long`` and are not committed: the same command
+continues from the last one. The seconds of the history count only what was run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.arguments import add_settings_argument, read_settings
+from experiments.records import METRICS, Records, RunKey, summary, write_history
+from m6rec_lite.course.leaderboard import Leaderboard
+from m6rec_lite.data import Split, leave_one_out, load_dataset
+from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
+from m6rec_lite.m6rec.retriever import M6RecRetriever
+from m6rec_lite.recommenders import BERT4Rec, Bigram, GRU4Rec, SASRec
+from m6rec_lite.recommenders.sequential.next_item import NextItemRecommender
+from m6rec_lite.training import Callback, Run
+
+MODELS: dict[str, type[NextItemRecommender]] = {
+    "BERT4Rec": BERT4Rec,
+    "GRU4Rec": GRU4Rec,
+    "M6RecRetriever": M6RecRetriever,
+    "SASRec": SASRec,
+}
+
+
+class HistoryFile(Callback):
+    """Write the history of a run to a file after each epoch.
+
+    Args:
+        path: the file; rewritten as a whole each time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def epoch(self, run: Run, record: dict[str, float]) -> None:
+        """Write the epochs so far; of several processes the first one writes."""
+        if run.accelerator.is_main_process:
+            write_history(self.path, run.history.frame())
+
+
+def key_of(model: NextItemRecommender, dataset: str) -> RunKey:
+    """Return the key of a model's run; the seed is left out of its variant."""
+    variant = " ".join(re.sub(rf"\bseed={model.seed}\b", "", model.variant).split())
+    return RunKey("long_runs", dataset, model.name, variant, model.seed)
+
+
+def long_run(
+    model: NextItemRecommender,
+    split: Split,
+    root: Path,
+    *,
+    command: str,
+    items: pd.DataFrame | None = None,
+    progress: bool = True,
+) -> Report:
+    """Fit a model, or continue fitting it, judge it on test, and record the run.
+
+    Args:
+        model: not fitted yet.
+        split: training rows, and the questions of validation and test.
+        root: the project's folder.
+        command: repeats this run.
+        items: the data set's items, for a model that reads them.
+        progress: show bars.
+
+    Returns:
+        The report on test.
+    """
+    key, records = key_of(model, split.dataset), Records(root / "results")
+    folder = records.start(key, command=command, settings=model.get_params(), split_hash=split.hash)
+    model.fit(
+        split.train,
+        validation=split.validation,
+        items=items,
+        checkpoint=root / "runs" / "long" / key.id,
+        callbacks=[HistoryFile(folder / METRICS)],
+        progress=progress,
+    )
+    history = model.history.frame()
+    cost = Cost(float(history["seconds"].sum()), float("nan"))
+    report = evaluate(model, split, fit_cost=cost, progress=progress)
+    plain = fit_and_evaluate(Bigram(), split, progress=False)
+    records.finish(
+        key, summary(report) | beside_bigram(report, plain, history), history=history, ranks=report
+    )
+    board = Leaderboard(root / "results" / "leaderboard")
+    board.add(report, scale="laptop", seed=key.seed, variant=key.variant, command=command)
+    return report
+
+
+def beside_bigram(report: Report, plain: Report, history: pd.DataFrame) -> dict[str, Any]:
+    """Return the best epoch of a run and its comparison with the plain bigram."""
+    against = compare(report, plain)
+    best = history.loc[history["ndcg@10"].idxmax()]
+    return {
+        "epochs": len(history),
+        "best_epoch": int(best["epoch"]),
+        "validation ndcg@10": round(float(best["ndcg@10"]), 6),
+        "median seconds an epoch": round(float(history["seconds"].median()), 3),
+        "bigram ndcg@10": round(plain["ndcg@10"], 6),
+        "times the bigram's ndcg@10": round(report["ndcg@10"] / plain["ndcg@10"], 4),
+        "more than the bigram, paired": {
+            "mean": round(against.mean_difference, 6),
+            "low": round(against.low, 6),
+            "high": round(against.high, 6),
+        },
+    }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this experiment."""
+    parser.add_argument("model", choices=sorted(MODELS))
+    parser.add_argument("--dataset", default="ml-1m")
+    parser.add_argument("--seed", type=int, default=0)
+    add_settings_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train and judge one model, unless the run is recorded already."""
+    model = MODELS[options.model](**read_settings(options.set), seed=options.seed)
+    key = key_of(model, options.dataset)
+    if not options.again and Records(options.root / "results").stands(key):
+        print(f"recorded before: results/runs/{key.id} (--again repeats it)")
+        return
+    dataset = load_dataset(options.dataset)
+    report = long_run(
+        model,
+        leave_one_out(dataset),
+        options.root,
+        command=options.command,
+        items=dataset.items,
+        progress=not options.quiet,
+    )
+    print(report)

@@ -1,0 +1,190 @@
+"""The page ``docs/results.md``, and the lines of the README that are measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.pages import paper, reference_results
+from experiments.pages.paper_readers import NETWORKS
+from experiments.pages.paper_rule import FAILS, HOLDS, NOT_TRIED, verdict
+from m6rec_lite.course.comparison import BOTH, OURS, RETRIEVER, as_markdown, beside, tie_caveat
+from m6rec_lite.course.documents import fill, table
+from m6rec_lite.course.figures import ladder, ladder_alt, style
+from m6rec_lite.course.files import read_notebook
+from m6rec_lite.course.freshness import METADATA
+from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
+from m6rec_lite.course.places import chapters
+from m6rec_lite.course.published import NOTHING, QUERY_TIME, best_published
+from m6rec_lite.course.store import FACTS
+from m6rec_lite.data.files import png_bytes, write_text
+
+PAGE = Path("docs") / "results.md"
+LADDER = Path("results") / "ladder.png"
+SCALE = "laptop"
+
+_INTRODUCTION = """# Results
+
+The tables of this page are written by code (`python -m experiments results --only pages`) from the
+files of `results/`, whose rows name the command that made them.
+
+## The bazaar
+
+The simulated data set: one test item for each user, ranked among all items that the user has not
+seen. The oracle knows the shopper and the time of the question: a bound for models that know less.
+*Seconds to fit* leave out the pretraining of a checkpoint, each on one core: 2,105 s for
+`bazaar-gpt` (used by TitleLikelihood), 1,396 s for `bazaar-bert` (used by both fusions of
+ItemVectors), 1,479 s for `bazaar-m6rec` (used by the M6RecRetriever whose variant names it).
+"""
+
+_REAL = """
+## MovieLens-1M
+
+Leave-one-out with every unseen item ranked: ours beside published networks. A model that knows the
+*query time*, which in this split is the target's own timestamp, is compared with models that know
+it too. Time-blind rows stand first, then time-aware ones, then two whose order of ties leaks the
+target; ours are at the settings that validation chose.
+"""
+
+_FILES = """
+## Where results come from
+
+- [runs.csv](../results/runs.csv) lists every recorded run; `results/runs/<id>/` holds its settings
+  (`config.json`), its figures with intervals (`report.json`), its history (`metrics.jsonl`) and the
+  rank of each test target (`ranks.npz`). Rows whose column `ranks` says *not kept* were measured
+  before ranks were kept, and have none until they are run again. Any two runs of one data set that
+  have ranks are compared by `python -m experiments compare ID ID`, without training.
+- `results/leaderboard/` holds one row for each model, with the hash of its test questions.
+- [reference_results.md](../results/reference_results.md) holds published and independently measured
+  rows of MovieLens beside ours, with the reason for each difference.
+- [paper_against_ours.md](../results/paper_against_ours.md) holds the claims of M6-Rec beside what
+  was measured here, and a verdict by one rule.
+- `results/clicks/`, `tasks/`, `new_domain/` and `scaling/` hold tables of M6-Rec's tasks, click
+  models and pretraining runs, beside their baselines.
+- `python -m experiments --list` lists the experiments. `make results` measures what is missing,
+  skips what is recorded, and writes the pages.
+"""
+
+
+def write_page(root: Path) -> Path:
+    """Draw the ladder and write ``docs/results.md``.
+
+    Returns:
+        its path.
+    """
+    rows = Leaderboard(root / "results" / "leaderboard").latest("bazaar", scale=SCALE)
+    style()
+    (root / LADDER).write_bytes(png_bytes(ladder(rows, title="The bazaar")))
+    picture = f"![{ladder_alt(rows)}](../{LADDER.as_posix()})\n"
+    real = real_table(root / "results")
+    parts = [_INTRODUCTION, picture, table(ladder_table(rows)), _REAL, real, _FILES]
+    path = root / PAGE
+    path.parent.mkdir(exist_ok=True)
+    write_text(path, "\n".join(parts))
+    return path
+
+
+def ladder_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the leaderboard of the bazaar, best first, with the share of the oracle."""
+    columns = ["model", "variant", "hr@10", "ndcg@10", "fit_seconds"]
+    best = rows.sort_values("ndcg@10", ascending=False)[columns]
+    top = float(best.loc[best["model"] == ORACLE, "ndcg@10"].iloc[0])
+    best["share of the oracle"] = (best["ndcg@10"] / top).map("{:.0%}".format)
+    best = best.rename(columns={"fit_seconds": "seconds to fit"})
+    return best.round({"hr@10": 3, "ndcg@10": 3, "seconds to fit": 1})
+
+
+def real_table(results: Path) -> str:
+    """Return ours beside the published networks on MovieLens-1M, grouped by protocol."""
+    rows = beside(results, "ml-1m")
+    shown = as_markdown(rows[rows["NDCG@10"].notna()])
+    notes = [reference_results.INTERPOLATED, exact_note(results), reference_results.NO_RANKS]
+    return "\n\n".join([shown, tie_caveat(results, "ml-1m"), " ".join(filter(None, notes))])
+
+
+def exact_note(results: Path) -> str:
+    """Return a sentence on the time-aware simple model by users with exact timestamps."""
+    rows = reference_results.exact_users(results)
+    if not len(rows):
+        return ""
+    aware = rows[rows["knows"] == QUERY_TIME]
+    figures = [
+        f"{row['ndcg@10']:.4f} over {row['n_users']:,} users ({row['users']})"
+        for _, row in aware.iterrows()
+    ]
+    return (
+        f"NDCG@10 of popularity that knows the {QUERY_TIME}: {', '.join(figures)} "
+        f"([more models](../results/{reference_results.PAGE}))."
+    )
+
+
+def lessons_report(seconds: Mapping[str, float | None]) -> dict[str, Any]:
+    """Return the report of a run of the lessons, from the seconds of each, None if not known."""
+    known = [each for each in seconds.values() if each is not None]
+    minutes = {"minutes": sum(known) / 60} if len(known) == len(seconds) else {}
+    headline = {"lessons": f"{len(seconds)} finished"} | minutes
+    return {"headline": headline, "lessons": dict(seconds)}
+
+
+def fill_readme(root: Path) -> None:
+    """Fill the regions ``headline`` and ``chapters`` of the README."""
+    fill(root / "README.md", "headline", headline(root))
+    fill(root / "README.md", "chapters", table(chapter_table(root)))
+
+
+def headline(root: Path) -> str:
+    """Return the few measured lines that the README shows."""
+    results = root / "results"
+    board = Leaderboard(results / "leaderboard").latest("bazaar", scale=SCALE)
+    board = board.sort_values("ndcg@10", ascending=False)
+    top, models = board[board["model"] == ORACLE], board[board["model"] != ORACLE]
+    best, plain = models.iloc[0], models[models["model"] == "Popularity"].iloc[0]
+    share = best["ndcg@10"] / top["ndcg@10"].iloc[0]
+    real = beside(results, "ml-1m")
+    ours = real[(real["source"] == OURS) & (real["knows"] == NOTHING)].set_index("model")
+    rows = Leaderboard(results / "leaderboard").latest("ml-1m", scale=SCALE)
+    simple = rows[~rows["model"].isin([*NETWORKS, RETRIEVER])]
+    simple = simple.loc[simple["ndcg@10"].idxmax()]
+    other = best_published("ml-1m")
+    verdicts = Counter(verdict(claim.read(results)) for claim in paper.CLAIMS)
+    held = f"{verdicts[HOLDS]} hold{'s' if verdicts[HOLDS] == 1 else ''}"
+    counts = f"{held}, {verdicts[FAILS]} do not, {verdicts[NOT_TRIED]} not tried"
+    return "\n".join(
+        [
+            f"- **Bazaar**, NDCG@10: popularity {plain['ndcg@10']:.3f}, the best model so far "
+            f"({best['model']} {best['variant']}) {best['ndcg@10']:.3f}, the oracle "
+            f"{top['ndcg@10'].iloc[0]:.3f}: {share:.0%} of it.",
+            f"- **MovieLens-1M**, NDCG@10, full ranking, without the time of the question: the "
+            f"best simple model ({simple['model']}) {simple['ndcg@10']:.4f}, SASRec "
+            f"{ours.loc['SASRec', 'NDCG@10']:.4f}, {BOTH} {ours.loc[BOTH, 'NDCG@10']:.4f}; the "
+            "best published network that we know of, with ties of time in another order, "
+            f"{other.ndcg:.4f}.",
+            f"- **The paper's {len(paper.CLAIMS)} claims**, by one rule: {counts} "
+            f"([each with its evidence](results/{paper.PAGE})).",
+            f"- All tables, and the command of every row: [{PAGE.as_posix()}]({PAGE.as_posix()}).",
+        ]
+    )
+
+
+def chapter_table(root: Path) -> pd.DataFrame:
+    """Return the lessons: title, minutes to read, seconds to run, memory, as stored in them."""
+    rows = []
+    for path in chapters(root / "notebooks"):
+        notebook = read_notebook(path)
+        facts = notebook.metadata[METADATA][FACTS]
+        title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
+        rows.append(
+            {
+                "chapter": f"[{title}](notebooks/{path.name})",
+                "minutes to read": facts["minutes"],
+                "seconds at smoke scale": facts["seconds"]["smoke"],
+                "seconds at laptop scale": facts["seconds"][SCALE],
+                "peak MiB": max(facts["peak_mib"].values()),
+                "exercises": f"[exercises](exercises/{path.name})",
+            }
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,172 @@
+"""Measure everything that the project claims, and write it where it is claimed (``make results``).
+
+    python -m experiments results
+    python -m experiments results --only pages
+
+Steps: the lessons at laptop scale, whose leaderboard rows are kept; simple models on the bazaar,
+and on MovieLens beside figures from elsewhere; the bazaar's data card; the smoke run that the
+README prints; and the pages (``experiments.pages``). A step skips what is recorded, so the command
+may be killed and started again; what cannot be measured here, for want of data, is left as it is.
+Long runs and M6-Rec's tasks have commands of their own; their pages are written here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from experiments import reference_results, simple_models
+from experiments.pages import bazaar_card, paper, results_page
+from experiments.pages import reference_results as reference_page
+from experiments.records import RANKING_FIGURES, Records, RunKey
+from m6rec_lite.course import runner
+from m6rec_lite.course.documents import fill, region
+from m6rec_lite.course.files import read_json
+from m6rec_lite.course.leaderboard import Leaderboard
+from m6rec_lite.course.places import chapters
+from m6rec_lite.data import DataError, leave_one_out, load_dataset
+
+SCALE = "laptop"
+#: Lessons whose rows are kept, by data set; None for all.
+LESSONS: dict[str, str | None] = {"bazaar": None, "ml-100k": "01,02,03,04,05"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this experiment."""
+    parser.add_argument("--only", nargs="+", choices=STEPS, default=list(STEPS), metavar="STEP")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do the steps in order; return 1 if a lesson failed, and then its rows are not kept."""
+    failed = 0
+    for i, name in enumerate(options.only, 1):
+        print(f"step {i} of {len(options.only)}: {name} ...", flush=True)
+        clock = time.perf_counter()
+        failed |= STEPS[name](options) or 0
+        print(f"  {name}: {time.perf_counter() - clock:.0f} s", flush=True)
+    return failed
+
+
+def run_lessons(options: argparse.Namespace) -> int:
+    """Run the lessons that are not recorded, and keep their leaderboard rows."""
+    failed = 0
+    records = Records(options.root / "results")
+    for dataset, numbers in LESSONS.items():
+        key = RunKey("results", dataset, "lessons", SCALE)
+        report = records.folder(key) / "report.json"
+        kept = read_json(report)["lessons"] if report.is_file() and not options.again else {}
+        names = [path.stem for path in chapters(options.root / "notebooks", numbers)]
+        missing = [name for name in names if name not in kept]
+        if not missing or not _present(dataset):
+            print(f"  {dataset}: {len(kept)} lessons recorded before")
+            continue
+        out = options.root / "runs" / f"results-{dataset}"
+        code = runner.run(
+            scale=SCALE,
+            dataset=dataset,
+            numbers=",".join(name[:2] for name in missing),
+            out=out,
+            resume=not options.again,
+            root=options.root,
+            progress=not options.quiet,
+        )
+        failed |= code
+        if code == 0:
+            keep_rows(Leaderboard(out / "leaderboard"), dataset, options.root / "results")
+            seconds = pd.read_csv(out / "chapters.csv").set_index("chapter")["seconds"]
+            kept |= {name: seconds[name] for name in missing if name in seconds}
+            records.start(key, command=options.command)
+            records.finish(key, results_page.lessons_report(kept))
+    return failed
+
+
+def keep_rows(lessons: Leaderboard, dataset: str, results: Path) -> None:
+    """Copy the rows of a run of the lessons to the leaderboard, and record those with ranks."""
+    board, records = Leaderboard(results / "leaderboard"), Records(results)
+    for row in lessons.frame(dataset, scale=SCALE).to_dict("records"):
+        board.add(row)
+        ranks = lessons.ranks_path(row)
+        if ranks.is_file():
+            key = RunKey("lessons", dataset, row["model"], row["variant"], row["seed"])
+            records.start(key, command=row["command"], split_hash=row["split_hash"])
+            metrics = {name: row[name] for name in RANKING_FIGURES}
+            ends = {name: [row[f"{name}_low"], row[f"{name}_high"]] for name in metrics}
+            records.finish(key, {"metrics": metrics, "intervals": ends}, ranks=ranks)
+
+
+def run_reference_results(options: argparse.Namespace) -> None:
+    """Measure the simple models on each MovieLens set that is here."""
+    for dataset in reference_results.DATASETS:
+        if _present(dataset):
+            command = f"python -m experiments reference_results --dataset {dataset}"
+            values = vars(options) | {"dataset": dataset, "seed": 0, "command": command}
+            reference_results.run(argparse.Namespace(**values))
+
+
+def run_simple_models(options: argparse.Namespace) -> None:
+    """Record the simple models on the bazaar, with the ranks of their targets."""
+    command = "python -m experiments simple_models --dataset bazaar"
+    values = vars(options) | {"dataset": "bazaar", "seed": 0, "command": command}
+    simple_models.run(argparse.Namespace(**values))
+
+
+def run_data_card(options: argparse.Namespace) -> None:
+    """Measure the bazaar and write its card, unless the card is of this world already."""
+    bazaar, page = load_dataset("bazaar"), options.root / "datasets" / "README.md"
+    text = region(page, "bazaar card")
+    facts = (f"World version {bazaar.card.version};", f"`{leave_one_out(bazaar).hash}`")
+    if options.again or not all(fact in text for fact in facts):
+        bazaar_card.write_card(bazaar, page, progress=not options.quiet)
+    else:
+        print("  the card is of this world already")
+
+
+def run_smoke(options: argparse.Namespace) -> None:
+    """Run all lessons at smoke scale for the README, unless it prints these lessons already."""
+    page = options.root / "README.md"
+    text, names = region(page, "run"), [path.stem for path in chapters(options.root / "notebooks")]
+    if not options.again and all(name in text for name in names):
+        print("  the README prints these lessons already")
+        return
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        runner.run(scale="smoke", quick_models=True, root=options.root, resume=not options.again)
+    fill(page, "run", f"```\n{printed.getvalue().strip()}\n```")
+
+
+def write_pages(options: argparse.Namespace) -> None:
+    """Write every page from the records."""
+    results = options.root / "results"
+    for old, new in Records(results).rekey().items():
+        print(f"  results/runs/{old} is {new} now: its config changed")
+    reference_page.write_page(results)
+    paper.write_page(results)
+    results_page.write_page(options.root)
+    results_page.fill_readme(options.root)
+
+
+STEPS: dict[str, Callable[[argparse.Namespace], int | None]] = {
+    "lessons": run_lessons,
+    "simple_models": run_simple_models,
+    "reference_results": run_reference_results,
+    "data_card": run_data_card,
+    "smoke_run": run_smoke,
+    "pages": write_pages,
+}
+
+
+def _present(name: str) -> bool:
+    """Return whether a data set can be read without a download."""
+    try:
+        load_dataset(name, **({"download": False} if name in reference_results.DATASETS else {}))
+    except DataError as error:
+        sys.stderr.write(f"{name} is left out: {error}\n")
+        return False
+    return True

@@ -1,0 +1,42 @@
+"""Files of target ranks: all that a paired test of two models needs, without either model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from m6rec_lite.data.files import new_file
+from m6rec_lite.evaluation.ranking import TargetRanks
+from m6rec_lite.evaluation.report import Report
+
+
+def write_ranks(path: Path, report: Report) -> None:
+    """Write the original user id and the rank of every test target.
+
+    The file holds ``user_ids``, ``above`` (items scored strictly above the target), ``tied``
+    (items of the target's score, itself included) and ``n_items``; the expected rank is
+    ``above + (tied + 1) / 2``.
+
+    Args:
+        path: of the ``.npz`` file.
+        report: an evaluation that has ``ranks``.
+    """
+    ranks = report.ranks
+    users = np.asarray(report.user_ids)[ranks.rows]
+    with new_file(path) as file:
+        np.savez_compressed(
+            file,
+            user_ids=users.astype(str) if users.dtype == object else users,
+            above=ranks.above.astype(np.int32),
+            tied=ranks.tied.astype(np.int32),
+            n_items=np.int32(ranks.n_items),
+        )
+
+
+def read_ranks(path: Path) -> tuple[np.ndarray, TargetRanks]:
+    """Return the users, one a row, and the ranks of their targets, from ``write_ranks``."""
+    with np.load(path) as file:
+        users, rows = np.unique(file["user_ids"], return_inverse=True)
+        above, tied = (file[name].astype(np.int64) for name in ("above", "tied"))
+        return users, TargetRanks(rows, above, tied, len(users), int(file["n_items"]))
