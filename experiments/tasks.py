@@ -167,7 +167,7 @@ def cold_items(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, 
         "Popularity": Popularity(),
         "ContentBased": ContentBased(),
         "SASRec": SASRec(max_length=50, epochs=EPOCHS, lr=3e-3, seed=options.seed),
-        "M6RecRetriever, text": M6RecRetriever(reads="text", epochs=EPOCHS, seed=options.seed),
+        "M6RecRetriever, text": M6RecRetriever(item_input="text", epochs=EPOCHS, seed=options.seed),
         "M6RecRetriever, text and ids": M6RecRetriever(epochs=EPOCHS, seed=options.seed),
     }
     rows, reports = [], {}
@@ -218,7 +218,7 @@ def new_domain(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, 
         "ItemKNN": lambda: ItemKNN(decay=0.8),
         "EASE": lambda: EASE(decay=0.8),
         "SASRec": lambda: SASRec(max_length=50, epochs=EPOCHS, lr=3e-3, seed=seed),
-        "M6RecRetriever": lambda: M6RecRetriever(reads="text", epochs=EPOCHS, seed=seed),
+        "M6RecRetriever": lambda: M6RecRetriever(item_input="text", epochs=EPOCHS, seed=seed),
     }
     rows = []
     for domain in options.domains or sorted(dataset.items["domain"].dropna().unique()):
@@ -227,7 +227,7 @@ def new_domain(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, 
         folder = pretrained_folder(options, domain) / "model"
         if folder.is_dir():  # what ``closed-domain`` has pretrained
             makes[PRETRAINED] = partial(
-                M6RecRetriever, reads="text", model=str(folder), epochs=EPOCHS // 2
+                M6RecRetriever, item_input="text", model=str(folder), epochs=EPOCHS // 2
             )
         else:
             makes.pop(PRETRAINED, None)

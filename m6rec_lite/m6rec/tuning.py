@@ -122,7 +122,7 @@ def named_tasks(sets: Sequence[TuningData], hidden_size: int) -> dict[str, tuple
     return {
         kind if len(sets) == 1 else f"{kind} {one.tag}": (
             one,
-            TASKS[kind].create(one.data, hidden_size, **TUNED[kind]),
+            TASKS[kind].create(one.data, hidden_size, TUNED[kind]),
         )
         for one in sets
         for kind in one.kinds

@@ -63,8 +63,8 @@ def test_every_task_has_the_methods_of_the_contract_in_one_signature(name: str) 
     first, second, third, *options = inspect.signature(kind.predict).parameters.values()
     assert [first.name, second.name, third.name] == ["self", "model", "examples"]
     for one in options:
-        assert one.kind in (one.KEYWORD_ONLY, one.VAR_KEYWORD), one
-        assert one.default is not one.empty or one.kind is one.VAR_KEYWORD, one
+        assert one.kind is one.KEYWORD_ONLY, one
+        assert one.default is not one.empty, one
     assert {"train", "test"} <= set(kind.parts)
 
 

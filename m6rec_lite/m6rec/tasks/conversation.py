@@ -26,7 +26,6 @@ from m6rec_lite.evaluation.text import tokens
 from m6rec_lite.language.text.behaviour import ALL_PARTS, BehaviourText
 from m6rec_lite.language.text.corpora import held_out
 from m6rec_lite.language.text.document import Document, Piece, clean
-from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask
@@ -34,6 +33,7 @@ from m6rec_lite.m6rec.tasks.generators import CausalGenerator, TextGenerator
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of
 from m6rec_lite.m6rec.tasks.task import Examples
 from m6rec_lite.m6rec.tasks.trie import Naming, TitleTrie
+from m6rec_lite.nn.decoding import Allowed
 
 #: A title in a text without special tokens.
 _QUOTED = re.compile("“([^“”]+)”|《([^《》]+)》")
@@ -103,40 +103,17 @@ class Conversation(GenerationTask):
         trie = TitleTrie.of(data.text, prompts.tokenizer, known) if titled else None
         return replace(examples, catalogue=trie)
 
-    def predict(
-        self,
-        model: M6RecModel | TextGenerator,
-        examples: Examples,
-        *,
-        constrained: bool = True,
-        must_name: bool = True,
-        max_new_tokens: int | None = None,
-        **options: Any,
-    ) -> list[Generation]:
-        """Write each turn; see ``GenerationTask.predict``.
-
-        Args:
-            model: see there.
-            examples: see there.
-            constrained: only titles of ``examples.catalogue`` may be named, once a turn.
-            must_name: if constrained, an item must be named before the turn ends.
-            max_new_tokens: where a turn is cut; the longest title must fit.
-            options: see there.
-
-        Raises:
-            ValueError: if constrained with a model of other tokens, or a title does not fit.
-        """
-        longest = self.max_new_tokens if max_new_tokens is None else max_new_tokens
-        if constrained and examples.catalogue is not None:
-            if isinstance(model, CausalGenerator) or examples.tokenizer is None:
-                raise ValueError(
-                    "the catalogue is a trie of M6-Rec's tokens: give M6-Rec and examples with a "
-                    "tokenizer, or constrained=False"
-                )
-            options["allowed"] = Naming(
-                examples.catalogue, examples.tokenizer, longest, must=must_name
+    def _constraint(
+        self, generator: TextGenerator, examples: Examples, max_new_tokens: int
+    ) -> Allowed | None:
+        """Let each turn name a title of the catalogue, once, and not end before it does."""
+        if examples.catalogue is None:
+            return None
+        if isinstance(generator, CausalGenerator):
+            raise ValueError(
+                "the catalogue is a trie of M6-Rec's tokens: give M6-Rec, or constrained=False"
             )
-        return super().predict(model, examples, max_new_tokens=longest, **options)
+        return Naming(examples.catalogue, generator.tokenizer, max_new_tokens)
 
     def per_example(
         self, outputs: Sequence[Generation], examples: Examples, data: TaskData

@@ -125,6 +125,7 @@ class GenerationTask(Task):
         length_power: float = 1.0,
         max_new_tokens: int | None = None,
         allowed: Allowed | None = None,
+        constrained: bool = True,
         seed: int = 0,
         batch_tokens: int = 16_384,
     ) -> list[Generation]:
@@ -137,7 +138,8 @@ class GenerationTask(Task):
             n_beams: above 1, beam search in place of the sampler.
             length_power: see ``beam_search``.
             max_new_tokens: where a text that does not end is cut; None takes the task's own.
-            allowed: see ``nn.sampling.generate``.
+            allowed: see ``nn.sampling.generate``; None takes the task's own constraint.
+            constrained: apply that constraint, where the task has one.
             seed: of the draws. Each row has its own, by its index: a batch is as one by one.
             batch_tokens: positions, beams included, that run at a time; bounds the memory.
 
@@ -146,6 +148,8 @@ class GenerationTask(Task):
         """
         generator = as_generator(model, examples.tokenizer)
         longest = self.max_new_tokens if max_new_tokens is None else max_new_tokens
+        if allowed is None and constrained:
+            allowed = self._constraint(generator, examples, longest)
         prompts = [generator.prompt(known, begun) for known, begun, _ in _rows(examples)]
         order = np.argsort([len(prompt) for prompt in prompts], kind="stable").tolist()
         answers: list[Generation | None] = [None] * len(prompts)
@@ -209,6 +213,12 @@ class GenerationTask(Task):
         nats = log_likelihood(generator, prompts, endings, batch_tokens=batch_tokens)
         sizes = np.array([len(one[0]) for one in endings], dtype=np.int64)
         return torch.cat(nats).numpy(), sizes
+
+    def _constraint(
+        self, generator: TextGenerator, examples: Examples, max_new_tokens: int
+    ) -> Allowed | None:
+        """What may be written; None: anything."""
+        return None
 
     def texts(self, outputs: Sequence[Generation]) -> list[str]:
         """Return the texts that are compared with those of users."""

@@ -205,9 +205,17 @@ class CausalGenerator(TextGenerator):
         piece: Piece = (None, text.split("\n")[0])
         return Document((piece,))
 
-    def step(self, ids: Tensor, cache: Any, **options: Any) -> Tensor:
+    def step(
+        self,
+        ids: Tensor,
+        cache: Any,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        last: bool = True,
+    ) -> Tensor:
         """See the model's."""
-        return self.model.step(ids, cache, **options)
+        return self.model.step(ids, cache, mask=mask, positions=positions, last=last)
 
     def new_cache(self) -> Any:
         """See the model's."""

@@ -13,6 +13,7 @@ modeling for large corpus item recommendations*, 2019.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -108,9 +109,11 @@ class Retrieval(Task):
         self.register_buffer("log_share", torch.full((n_items,), -math.log(n_items)))
 
     @classmethod
-    def create(cls, data: TaskData, hidden_size: int, **settings: Any) -> Self:
-        """Return a fresh task for the dataset's catalogue and a model of this hidden size."""
-        return cls(hidden_size, len(data.split.item_ids), **settings)
+    def create(
+        cls, data: TaskData, hidden_size: int, settings: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return a fresh task of these settings for a dataset's catalogue and a hidden size."""
+        return cls(hidden_size, len(data.split.item_ids), **settings or {})
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

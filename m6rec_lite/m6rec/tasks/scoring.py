@@ -14,7 +14,7 @@ al., *Practical lessons from predicting clicks on ads at Facebook*, 2014, sectio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -81,9 +81,11 @@ class Scoring(Task):
         self.register_load_state_dict_pre_hook(_rename_weights)
 
     @classmethod
-    def create(cls, data: TaskData, hidden_size: int, **settings: Any) -> Self:
-        """Return a fresh task for a model of this hidden size."""
-        return cls(hidden_size, **settings)
+    def create(
+        cls, data: TaskData, hidden_size: int, settings: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return a fresh task of these settings for a model's hidden size."""
+        return cls(hidden_size, **settings or {})
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

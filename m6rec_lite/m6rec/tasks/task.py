@@ -204,10 +204,15 @@ class Task(nn.Module, ABC):
     parts: ClassVar[tuple[str, ...]] = ("train", "validation", "test")
     test_factor: ClassVar[int] = 1
 
+    def __init__(self) -> None:
+        super().__init__()
+
     @classmethod
-    def create(cls, data: TaskData, hidden_size: int, **settings: Any) -> Self:
-        """Return a fresh task for a dataset and a model of this hidden size."""
-        return cls(**settings)
+    def create(
+        cls, data: TaskData, hidden_size: int, settings: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Return a fresh task of these settings for a dataset and a model's hidden size."""
+        return cls(**settings or {})
 
     @classmethod
     def supports(cls, data: TaskData) -> bool:
@@ -253,8 +258,11 @@ class Task(nn.Module, ABC):
         """Return the mean loss of a batch, a scalar in nats."""
 
     @abstractmethod
-    def predict(self, model: M6RecModel, examples: Examples, **options: Any) -> Any:
-        """Return the model's answer to each example, without gradients."""
+    def predict(self, model: M6RecModel, examples: Examples) -> Any:
+        """Return the model's answer to each example, without gradients.
+
+        Tasks have further options, all with defaults.
+        """
 
     def evaluate(self, outputs: Any, examples: Examples, data: TaskData) -> dict[str, float]:
         """Measure answers; the class says by which figures.
