@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from m6rec_lite.course.places import project_root
+from m6rec_lite.course.paths import project_root
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ from m6rec_lite.course import runner
 from m6rec_lite.course.documents import fill, region
 from m6rec_lite.course.files import read_json
 from m6rec_lite.course.leaderboard import Leaderboard
-from m6rec_lite.course.places import chapters
+from m6rec_lite.course.paths import chapters
 from m6rec_lite.data import DataError, leave_one_out, load_dataset
 
 SCALE = "laptop"

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from m6rec_lite.course.figures import STEPS, roadmap
-from m6rec_lite.course.places import project_root
+from m6rec_lite.course.paths import project_root
 from m6rec_lite.data.files import png_bytes
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from m6rec_lite import course
-from m6rec_lite.course.bounds import MIMETYPE, BoundError
+from m6rec_lite.course.asserted_metrics import MIMETYPE, BoundError
 from m6rec_lite.course.files import locked
 from m6rec_lite.course.leaderboard import KEY, RUN_VARIABLE, Leaderboard
 from m6rec_lite.data import DataError, Dataset, leave_one_out

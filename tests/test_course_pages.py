@@ -11,7 +11,7 @@ from nbconvert.filters.markdown_mistune import MarkdownWithMath
 from m6rec_lite.course import quick_models
 from m6rec_lite.course.export import MathRenderer, mathml
 from m6rec_lite.course.leaderboard import Leaderboard
-from m6rec_lite.course.notebooks import stored_notebooks
+from m6rec_lite.course.notebook_lint import stored_notebooks
 from m6rec_lite.course.pages import write_index, write_page
 from m6rec_lite.data import leave_one_out
 from m6rec_lite.data.bazaar import generate

@@ -22,7 +22,7 @@ from m6rec_lite.course.comparison import (
     tie_caveat,
 )
 from m6rec_lite.course.leaderboard import Leaderboard
-from m6rec_lite.course.places import project_root
+from m6rec_lite.course.paths import project_root
 from m6rec_lite.course.published import (
     LEAKING,
     NOTHING,

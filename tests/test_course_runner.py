@@ -14,10 +14,10 @@ import pytest
 
 from m6rec_lite.course import execution, runner
 from m6rec_lite.course.__main__ import main
+from m6rec_lite.course.execute_in_place import StoreError, is_fresh, store
 from m6rec_lite.course.needs import lacking
-from m6rec_lite.course.notebooks import faults
+from m6rec_lite.course.notebook_lint import faults
 from m6rec_lite.course.runner import run
-from m6rec_lite.course.store import StoreError, is_fresh, store
 from m6rec_lite.data import DataError
 
 pytestmark = pytest.mark.notebook

@@ -16,7 +16,7 @@ from m6rec_lite.course.exercise_stubs import answer_cells, stub
 from m6rec_lite.course.exercises.engine import CORRECT, INCORRECT, NOT_ATTEMPTED, Exercise
 from m6rec_lite.course.exercises.find_bottleneck import PROFILES, Row
 from m6rec_lite.course.exercises.question import exercise_names, load_exercise
-from m6rec_lite.course.places import chapters
+from m6rec_lite.course.paths import chapters
 from m6rec_lite.language.text.byte_pairs import apply_merges, learn_merges
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -97,7 +97,7 @@ def test_poolings_equal_a_loop_over_rows(rows: list, seed: int, filling: float) 
     states = clean.masked_fill(~mask[:, :, None], filling)
     torch.manual_seed(seed)
     attend = AttentionPooling(3, 5).double()
-    nn.init.normal_(attend.ask.weight)
+    nn.init.normal_(attend.query.weight)
     mean, last = mean_pooling(states, mask), last_pooling(states, mask)
     learnt, weights = attend(states, mask), attend.weights(clean, mask)
     for i in range(len(rows)):
@@ -108,7 +108,7 @@ def test_poolings_equal_a_loop_over_rows(rows: list, seed: int, filling: float) 
             continue
         torch.testing.assert_close(mean[i], real.mean(dim=0))
         assert torch.equal(last[i], real[-1])
-        scores = attend.ask(torch.tanh(attend.look(real)))[:, 0]
+        scores = attend.query(torch.tanh(attend.proj(real)))[:, 0]
         torch.testing.assert_close(learnt[i], torch.softmax(scores, dim=0) @ real)
         torch.testing.assert_close(weights[i][mask[i]], torch.softmax(scores, dim=0))
 
@@ -232,7 +232,7 @@ def test_states_serve_poolings_of_ones_own(encoder: TextEncoder) -> None:
     np.testing.assert_allclose(mean_pooling(states, mask), mean, rtol=1e-4, atol=1e-5)
     pool = AttentionPooling(12)
     pool(states, mask).sum().backward()
-    assert pool.look.weight.grad is not None
+    assert pool.proj.weight.grad is not None
     none, nothing = encoder.states([], progress=False)
     assert none.shape[0] == 0
     assert nothing.shape[0] == 0

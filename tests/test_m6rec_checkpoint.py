@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from m6rec_lite.course.places import project_root
+from m6rec_lite.course.paths import project_root
 from m6rec_lite.data import leave_one_out, load_dataset
 from m6rec_lite.language.text.corpora import Corpus
 from m6rec_lite.language.text.tokenizer import Tokenizer

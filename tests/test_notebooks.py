@@ -8,12 +8,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from m6rec_lite.course import notebooks
+from m6rec_lite.course import notebook_lint as notebooks
+from m6rec_lite.course.execute_in_place import facts_line
 from m6rec_lite.course.exercise_stubs import generate
-from m6rec_lite.course.freshness import METADATA, freshness
-from m6rec_lite.course.notebooks import faults, stored_notebooks
-from m6rec_lite.course.places import chapters
-from m6rec_lite.course.store import facts_line
+from m6rec_lite.course.notebook_lint import faults, stored_notebooks
+from m6rec_lite.course.paths import chapters
+from m6rec_lite.course.staleness import METADATA, freshness
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = stored_notebooks(ROOT)

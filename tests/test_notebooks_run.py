@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from m6rec_lite.course.execution import KERNEL_ENVIRONMENT
-from m6rec_lite.course.notebooks import stored_notebooks
+from m6rec_lite.course.notebook_lint import stored_notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = [

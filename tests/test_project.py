@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from m6rec_lite.course.check_machine import Finding, check_machine, look
-from m6rec_lite.course.notebooks import MACHINE_PATH
+from m6rec_lite.course.notebook_lint import MACHINE_PATH
 from m6rec_lite.course.pins import environment_text, read_pins
 
 ROOT = Path(__file__).resolve().parents[1]

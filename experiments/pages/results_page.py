@@ -14,13 +14,13 @@ from experiments.pages.paper_readers import NETWORKS
 from experiments.pages.paper_rule import FAILS, HOLDS, NOT_TRIED, verdict
 from m6rec_lite.course.comparison import BOTH, OURS, RETRIEVER, as_markdown, beside, tie_caveat
 from m6rec_lite.course.documents import fill, table
+from m6rec_lite.course.execute_in_place import FACTS
 from m6rec_lite.course.figures import ladder, ladder_alt, style
 from m6rec_lite.course.files import read_notebook
-from m6rec_lite.course.freshness import METADATA
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
-from m6rec_lite.course.places import chapters
+from m6rec_lite.course.paths import chapters
 from m6rec_lite.course.published import NOTHING, QUERY_TIME, best_published
-from m6rec_lite.course.store import FACTS
+from m6rec_lite.course.staleness import METADATA
 from m6rec_lite.data.files import png_bytes, write_text
 
 PAGE = Path("docs") / "results.md"

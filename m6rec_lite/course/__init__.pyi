@@ -1,9 +1,9 @@
-from .bounds import record
+from .asserted_metrics import record
 from .comparison import BOTH, TEXT, as_markdown, beside, tie_caveat
 from .exercises.question import exercise
 from .figures import PALETTE, ladder, ladder_alt, roadmap, show, style
 from .leaderboard import Leaderboard
-from .places import project_root
+from .paths import project_root
 from .published import NOTHING, QUERY_TIME, best_published
 from .scale import default_scale, sizes
 

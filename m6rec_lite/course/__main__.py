@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from m6rec_lite.course.places import chapters, project_root
+from m6rec_lite.course.paths import chapters, project_root
 from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES, check_scale, default_scale
 
 
@@ -81,7 +81,7 @@ def _notebooks(paths: list[Path], root: Path) -> list[Path]:
 
 
 def _store(options: argparse.Namespace) -> int:
-    from m6rec_lite.course.store import facts_line, is_fresh, store
+    from m6rec_lite.course.execute_in_place import facts_line, is_fresh, store
 
     root = project_root()
     for path in _notebooks(options.paths, root):
@@ -94,7 +94,7 @@ def _store(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from m6rec_lite.course.notebooks import faults
+    from m6rec_lite.course.notebook_lint import faults
 
     root = project_root()
     total = 0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from m6rec_lite.course.places import project_root
+from m6rec_lite.course.paths import project_root
 
 #: Packages whose versions explain most trouble, and what to do where one is missing.
 PACKAGES: tuple[str, ...] = (

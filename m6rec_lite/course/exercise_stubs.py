@@ -17,7 +17,7 @@ from typing import Any
 import nbformat
 
 from m6rec_lite.course.files import read_notebook
-from m6rec_lite.course.places import chapters, project_root
+from m6rec_lite.course.paths import chapters, project_root
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 

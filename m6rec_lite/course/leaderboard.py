@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from m6rec_lite.course.files import read_rows, upsert_rows
-from m6rec_lite.course.places import project_root
+from m6rec_lite.course.paths import project_root
 from m6rec_lite.evaluation.rank_files import write_ranks
 
 #: A new row replaces the one that agrees in all of these.

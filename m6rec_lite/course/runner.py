@@ -23,16 +23,16 @@ from typing import Any
 import pandas as pd
 from tqdm.auto import tqdm
 
-from m6rec_lite.course.bounds import recorded
+from m6rec_lite.course.asserted_metrics import recorded
 from m6rec_lite.course.execution import execute
 from m6rec_lite.course.files import locked, read_notebook, read_rows
-from m6rec_lite.course.freshness import freshness
 from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE, Leaderboard
 from m6rec_lite.course.needs import lacking
 from m6rec_lite.course.pages import bounds_held, write_index, write_page
-from m6rec_lite.course.places import chapters, project_root
+from m6rec_lite.course.paths import chapters, project_root
 from m6rec_lite.course.quick_models import measure_quick_models
 from m6rec_lite.course.scale import SCALE_VARIABLE
+from m6rec_lite.course.staleness import freshness
 from m6rec_lite.data import DataError
 from m6rec_lite.data.files import write_text
 

@@ -21,7 +21,7 @@ from .tasks.conversation import Conversation
 from .tasks.data import TaskData
 from .tasks.design import Design
 from .tasks.explanation import Explanation
-from .tasks.generation import Generation, GenerationTask
+from .tasks.generation import Generation
 from .tasks.generators import CausalGenerator, PrefixGenerator
 from .tasks.joint import Weights, train_jointly
 from .tasks.multitask import MultiTaskModel
@@ -35,8 +35,6 @@ from .tasks.truth import Truth
 from .tasks.vector_index import VectorIndex
 from .tasks.verbalizer import StatisticsVerbalizer
 from .token_file import TokenFile
-from .train import TrainingRun
-from .tuning import RunConfig
 
 __all__ = [
     "MIXES",
@@ -48,7 +46,6 @@ __all__ = [
     "Examples",
     "Explanation",
     "Generation",
-    "GenerationTask",
     "Infilling",
     "M6RecCTR",
     "M6RecConfig",
@@ -66,7 +63,6 @@ __all__ = [
     "Query",
     "Ranking",
     "Retrieval",
-    "RunConfig",
     "ScalingLaw",
     "Scoring",
     "SentenceGeneration",
@@ -76,7 +72,6 @@ __all__ = [
     "TaskData",
     "TitleTrie",
     "TokenFile",
-    "TrainingRun",
     "Truth",
     "VectorIndex",
     "Weights",

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from m6rec_lite.nn.decoding import Allowed, Reader, only, reading
+from m6rec_lite.nn.decoding import Allowed, DecodingState, inference_mode, keep_allowed
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def beam_search(
     searches = [
         _Search(n_beams, length_power, max_new_tokens, frozenset(stop), allowed) for _ in prompts
     ]
-    with reading(model):
-        reader = Reader(model, prompts, max_new_tokens - 1)
+    with inference_mode(model):
+        reader = DecodingState(model, prompts, max_new_tokens - 1)
         logits, active = reader.logits, searches
         while True:
             log_probs = torch.log_softmax(logits.double(), dim=1)  # (rows, vocab_size)
@@ -130,7 +130,7 @@ class _Search:
             for beam, ids in zip(self.alive, choice, strict=True):
                 if not ids:
                     self._keep(beam)
-            log_probs = only(log_probs, choice)
+            log_probs = keep_allowed(log_probs, choice)
         so_far = torch.tensor([beam.log_prob for beam in self.alive], dtype=torch.float64)
         total = log_probs + so_far[:, None].to(log_probs.device)  # (alive, vocab_size)
         length = len(self.alive[0].ids) + 1

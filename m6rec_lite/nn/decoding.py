@@ -1,7 +1,7 @@
 """Reading on from a text, row by row, with a cache: what writing and judging text have in common.
 
 A language model takes part by one function, ``step``: it is given the tokens that are new and a
-cache of what it has read, and answers with logits of the token that comes next. ``Reader`` keeps
+cache of what it has read, and answers with logits of the token that comes next. ``DecodingState`` keeps
 the books of a batch of prompts: prompts of different lengths are padded on the left, so that all
 rows go on at the same column.
 """
@@ -49,7 +49,7 @@ class Step(Protocol):
 
 
 @contextmanager
-def reading(model: Any) -> Iterator[None]:
+def inference_mode(model: Any) -> Iterator[None]:
     """Dropout and gradients off; afterwards the model is as it was."""
     model = getattr(model, "__self__", model)  # of a method, the object
     modules = model.modules() if isinstance(model, torch.nn.Module) else ()
@@ -64,7 +64,7 @@ def reading(model: Any) -> Iterator[None]:
             module.training = True
 
 
-class Reader:
+class DecodingState:
     """A batch of texts that a model is reading.
 
     Args:
@@ -163,7 +163,7 @@ def check_prompts(prompts: Sequence[Sequence[int]]) -> list[int]:
     return lengths
 
 
-def only(logits: Tensor, allowed: Sequence[Collection[int]]) -> Tensor:
+def keep_allowed(logits: Tensor, allowed: Sequence[Collection[int]]) -> Tensor:
     """Forbid all but the allowed tokens.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from m6rec_lite.nn.decoding import Reader, check_prompts, reading
+from m6rec_lite.nn.decoding import DecodingState, check_prompts, inference_mode
 
 #: Logits held at a time: rows times tokens times the vocabulary (64 MB of float32).
 LOGITS_IN_MEMORY = 16_000_000
@@ -57,7 +57,7 @@ def log_likelihood(
     # Those of about the same size run together, and those of one prompt stay side by side.
     jobs.sort(key=lambda job: (lengths[job[0]], job[0], len(continuations[job[0]][job[1]])))
     found = [torch.empty(len(given), dtype=torch.float64) for given in continuations]
-    with reading(model):
+    with inference_mode(model):
         while jobs:
             batch = _fitting(jobs, lengths, continuations, batch_tokens)
             jobs = jobs[len(batch) :]
@@ -87,7 +87,7 @@ def _of_batch(
     read = list(dict.fromkeys(p for p, _ in pairs))  # each prompt once
     endings = [list(ids) for _, ids in pairs]
     time = max(map(len, endings))
-    reader = Reader(model, [prompts[p] for p in read], time - 1)
+    reader = DecodingState(model, [prompts[p] for p in read], time - 1)
     device = reader.logits.device
     rows = torch.tensor([read.index(p) for p, _ in pairs], device=device)
     ids = torch.tensor([ids + [0] * (time - len(ids)) for ids in endings], device=device)

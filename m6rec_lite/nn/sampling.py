@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from m6rec_lite.nn.beams import Beam, beam_search
-from m6rec_lite.nn.decoding import Allowed, Reader, only, reading
+from m6rec_lite.nn.decoding import Allowed, DecodingState, inference_mode, keep_allowed
 from m6rec_lite.nn.likelihood import log_likelihood
 from m6rec_lite.nn.repetition import no_repeat, repetition_penalty
 
@@ -219,8 +219,8 @@ def generate(
         )
     stop = frozenset(stop)
     written: list[list[int]] = [[] for _ in prompts]
-    with reading(model):
-        reader = Reader(model, prompts, max_new_tokens - 1)
+    with inference_mode(model):
+        reader = DecodingState(model, prompts, max_new_tokens - 1)
         rows, logits = list(range(len(prompts))), reader.logits  # rows: those still being written
         for left in range(max_new_tokens - 1, -1, -1):
             if allowed is not None:
@@ -230,7 +230,7 @@ def generate(
                     raise ValueError("allowed lets no text begin: it gave no id for an empty list")
                 if not rows:
                     break
-                logits = only(logits, [ids for ids in choice if len(ids)])
+                logits = keep_allowed(logits, [ids for ids in choice if len(ids)])
             uniform = None
             if sampler.temperature != 0:
                 uniform = _uniform(generator, len(prompts))[rows].to(logits.device)
@@ -246,7 +246,7 @@ def generate(
 
 
 def _go_on(
-    reader: Reader, rows: list[int], values: Tensor, goes_on: list[bool]
+    reader: DecodingState, rows: list[int], values: Tensor, goes_on: list[bool]
 ) -> tuple[list[int], Tensor]:
     """Drop the rows that are done, from the reader, the list and ``(rows, ...)`` values."""
     if all(goes_on):

@@ -22,7 +22,7 @@ from experiments.pages.paper_rule import (
     verdict,
 )
 from m6rec_lite.course.leaderboard import Leaderboard
-from m6rec_lite.course.places import project_root
+from m6rec_lite.course.paths import project_root
 
 RESULTS = project_root() / "results"
 

@@ -13,7 +13,7 @@ import pytest
 
 from experiments.__main__ import experiments, main
 from experiments.records import RANKS, Records, RunKey, read_history, summary
-from m6rec_lite.course.places import project_root
+from m6rec_lite.course.paths import project_root
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.evaluation import Report, compare, evaluate
 from m6rec_lite.evaluation.rank_files import read_ranks

@@ -16,7 +16,7 @@ from experiments.arguments import read_settings
 from experiments.pages import reference_results as page
 from experiments.records import RANKS, Records, RunKey
 from m6rec_lite.course.leaderboard import Leaderboard
-from m6rec_lite.course.places import project_root
+from m6rec_lite.course.paths import project_root
 from m6rec_lite.course.published import Figure
 from m6rec_lite.data import Card, Dataset, Split, leave_one_out
 from m6rec_lite.evaluation import evaluate

@@ -13,7 +13,7 @@ from experiments.pages import results_page
 from experiments.records import Records
 from m6rec_lite.course.documents import region, table
 from m6rec_lite.course.leaderboard import Leaderboard
-from m6rec_lite.course.places import project_root
+from m6rec_lite.course.paths import project_root
 
 ROOT = project_root()
 

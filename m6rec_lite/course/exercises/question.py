@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from m6rec_lite.course.bounds import strict
+from m6rec_lite.course.asserted_metrics import strict
 from m6rec_lite.course.exercises.engine import CORRECT, Exercise
 
 

@@ -158,15 +158,15 @@ class AttentionFusion(Fusion):
     def __init__(self, sizes: Mapping[str, int], out_size: int) -> None:
         super().__init__(sizes, out_size)
         self.maps = nn.ModuleList(nn.Linear(n, out_size) for n in sizes.values())
-        self.look = nn.Linear(out_size, out_size)
-        self.ask = nn.Linear(out_size, 1, bias=False)
+        self.proj = nn.Linear(out_size, out_size)
+        self.query = nn.Linear(out_size, 1, bias=False)
 
     def _fuse(self, parts: list[Tensor], present: Tensor) -> Tensor:
         states = _mapped(self.maps, parts)
         return torch.einsum("nk,nkd->nd", self._weights(states, present), states)
 
     def _weights(self, states: Tensor, present: Tensor) -> Tensor:
-        return _softmax(self.ask(self.look(states).tanh())[:, :, 0], present)
+        return _softmax(self.query(self.proj(states).tanh())[:, :, 0], present)
 
     def weights(self, parts: Parts, present: Parts | None = None) -> Tensor:
         """How much each part counts: ``(n, parts)``; they add up to 1, or to 0 without parts."""

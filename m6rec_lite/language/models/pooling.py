@@ -54,9 +54,9 @@ class AttentionPooling(nn.Module):
 
     def __init__(self, hidden_size: int, inside: int | None = None) -> None:
         super().__init__()
-        self.look = nn.Linear(hidden_size, inside or hidden_size)
-        self.ask = nn.Linear(inside or hidden_size, 1, bias=False)
-        nn.init.normal_(self.ask.weight, std=0.02)
+        self.proj = nn.Linear(hidden_size, inside or hidden_size)
+        self.query = nn.Linear(inside or hidden_size, 1, bias=False)
+        nn.init.normal_(self.query.weight, std=0.02)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Arguments and result as of ``mean_pooling``."""
@@ -65,6 +65,6 @@ class AttentionPooling(nn.Module):
 
     def weights(self, states: Tensor, mask: Tensor) -> Tensor:
         """``(n, time)``; a row's weights add up to 1, or to 0 where there is no token."""
-        scores = self.ask(torch.tanh(self.look(states)))[:, :, 0]
+        scores = self.query(torch.tanh(self.proj(states)))[:, :, 0]
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
         return torch.softmax(scores, dim=1).masked_fill(~mask, 0.0)

@@ -29,7 +29,7 @@ from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.full_ranking import popularity, ranking_figures, ranking_report
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
-from m6rec_lite.nn.decoding import reading
+from m6rec_lite.nn.decoding import inference_mode
 from m6rec_lite.nn.losses import linear_cross_entropy
 from m6rec_lite.nn.masks import causal_mask
 
@@ -280,7 +280,7 @@ class Retrieval(Task):
     ) -> np.ndarray:
         found = np.zeros((len(examples), self.dimensions), dtype=np.float32)
         if len(examples):
-            with reading(model):
+            with inference_mode(model):
                 device = self.item.weight.device
                 for batch in TaskBatches(examples, tokens, shuffle=False).epoch(0, 0):
                     vectors = tower(batch.last(self.states(model, batch.to(device))))

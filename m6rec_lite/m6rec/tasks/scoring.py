@@ -33,7 +33,7 @@ from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
 from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
-from m6rec_lite.nn.decoding import reading
+from m6rec_lite.nn.decoding import inference_mode
 
 #: What is said of a shown item besides its text; see ``scoring.json``.
 TOLD = ("context", "item", "counts", "matches")
@@ -203,7 +203,7 @@ class Scoring(Task):
         """
         found = np.zeros((len(examples), self.classes))
         if len(examples):
-            with reading(model):
+            with inference_mode(model):
                 device = self.head.weight.device
                 for batch in TaskBatches(examples, tokens, shuffle=False).epoch(0, 0):
                     logits = self._logits(model, batch.to(device))

@@ -14,13 +14,13 @@ from typing import Any
 
 import nbformat
 
-from m6rec_lite.course.bounds import STRICT_VARIABLE
+from m6rec_lite.course.asserted_metrics import STRICT_VARIABLE
 from m6rec_lite.course.execution import Execution, execute, scrub, write_notebook
 from m6rec_lite.course.exercise_stubs import tags
 from m6rec_lite.course.files import read_notebook
-from m6rec_lite.course.freshness import METADATA, freshness, used_modules
 from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE
 from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES
+from m6rec_lite.course.staleness import METADATA, freshness, used_modules
 
 FACTS = "facts"
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from m6rec_lite.course.execute_in_place import FACTS, facts_line
 from m6rec_lite.course.exercise_stubs import answer_cells, tags
 from m6rec_lite.course.exercises.question import exercise_names
 from m6rec_lite.course.files import read_notebook
-from m6rec_lite.course.freshness import EXERCISE_CALL, METADATA, freshness
-from m6rec_lite.course.places import chapters
-from m6rec_lite.course.store import FACTS, facts_line
+from m6rec_lite.course.paths import chapters
+from m6rec_lite.course.staleness import EXERCISE_CALL, METADATA, freshness
 from m6rec_lite.data import DataError
 
 #: A file must stay below this, outputs included.
