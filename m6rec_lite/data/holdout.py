@@ -10,8 +10,8 @@ from typing import Self
 
 import numpy as np
 
-from m6rec_lite.data.interactions import Histories, Interactions, positions
-from m6rec_lite.data.ragged import offsets_of, ranges
+from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.data.ragged import offsets_of, ranges, row_indices
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,7 +42,7 @@ class Holdout:
 
     def __getitem__(self, rows: slice | int | np.ndarray | Sequence[int]) -> Self:
         """Some of the questions: a slice, a mask, places, or one place."""
-        rows = positions(rows, len(self))
+        rows = row_indices(rows, len(self))
         lengths = np.diff(self.target_offsets)[rows]
         take = ranges(self.target_offsets[:-1][rows], lengths)
         return type(self)(self.histories[rows], self.targets[take], offsets_of(lengths))

@@ -7,6 +7,7 @@ an index into the sorted ``item_ids``; that index never leaves the model.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data.tables import DataError
+
+log = logging.getLogger(__name__)
 
 #: One id: a whole number or a text.
 Id = int | str
@@ -137,6 +140,18 @@ def index_of_ids(ids: Any, known: np.ndarray, name: str) -> np.ndarray:
             "on data that has them"
         )
     return index
+
+
+def known_ids(ids: np.ndarray, known: np.ndarray, name: str) -> np.ndarray:
+    """Return which ids are known, and log the others as dropped; see ``find_ids``."""
+    _, there = find_ids(ids, known, name)
+    if not there.all():
+        strange = np.unique(ids[~there])
+        log.warning(
+            "dropped %d rows of %d unknown %ss, such as %s",
+            int((~there).sum()), len(strange), name, strange[:5].tolist(),
+        )  # fmt: skip
+    return there
 
 
 def no_id(ids: np.ndarray) -> Id:

@@ -1,14 +1,12 @@
-"""Arrays that models read: interactions, histories, and splits of them.
+"""Arrays that models read: interactions and histories.
 
 Tables are for people; models want indices. ``Interactions`` holds rows as index arrays in the one
 order of this project: by user, then time, ties in file order (a stable sort). ``Histories`` holds
-what is known of some users at some moment, as ragged arrays. ``Split`` is one way to cut a data
-set into what a model may learn from and what it is asked.
+what is known of some users at some moment, as ragged arrays.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,22 +17,12 @@ import pandas as pd
 from scipy import sparse
 
 from m6rec_lite.data.columns import read_times
-from m6rec_lite.data.ids import Id, as_ids, find_ids, index_of_ids, unique_ids
-from m6rec_lite.data.ragged import offsets_of, positions_in_rows, ranges
+from m6rec_lite.data.ids import Id, as_ids, index_of_ids, known_ids, unique_ids
+from m6rec_lite.data.ragged import offsets_of, positions_in_rows, ranges, row_indices
 from m6rec_lite.data.tables import EVENTS, DataError
-
-log = logging.getLogger(__name__)
 
 #: What to do with ids that are not among those wanted.
 Unknown = Literal["raise", "drop"]
-
-
-def positions(rows: slice | int | np.ndarray | Sequence[int], n: int) -> np.ndarray:
-    """Return the positions of some of ``n`` rows; an empty list is no row."""
-    if not isinstance(rows, slice):
-        rows = np.asarray(rows)
-        rows = rows.astype(np.int64) if rows.size == 0 and rows.dtype != bool else rows
-    return np.atleast_1d(np.arange(n)[rows])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,8 +92,8 @@ class Interactions:
         item_ids = np.unique(raw_items) if item_ids is None else unique_ids(item_ids, "item_id")
         timestamps = read_times(frame["timestamp"], "timestamp")
         if unknown == "drop":
-            known = _known_rows(raw_users, user_ids, "user_id")
-            known &= _known_rows(raw_items, item_ids, "item_id")
+            known = known_ids(raw_users, user_ids, "user_id")
+            known &= known_ids(raw_items, item_ids, "item_id")
             frame, timestamps = frame[known], timestamps[known]
             raw_users, raw_items = raw_users[known], raw_items[known]
         users = index_of_ids(raw_users, user_ids, "user_id").astype(np.int32)
@@ -270,7 +258,7 @@ class Histories:
 
     def __getitem__(self, rows: slice | int | np.ndarray | Sequence[int]) -> Self:
         """Some of the rows: a slice, a mask, places, or one place."""
-        rows = positions(rows, len(self))
+        rows = row_indices(rows, len(self))
         lengths = self.lengths[rows]
         take = ranges(self.offsets[:-1][rows], lengths)
         return replace(
@@ -345,7 +333,7 @@ class Histories:
         met = self.item_ids[self.items]
         keep = np.ones(len(met), dtype=bool)
         if unknown == "drop":
-            keep = _known_rows(met, item_ids, "item_id")
+            keep = known_ids(met, item_ids, "item_id")
         lengths = np.bincount(self.rows[keep], minlength=len(self))
         return replace(
             self,
@@ -360,15 +348,3 @@ class Histories:
 def _check_unknown(unknown: str) -> None:
     if unknown not in ("raise", "drop"):
         raise ValueError(f"unknown must be 'raise' or 'drop', not {unknown!r}")
-
-
-def _known_rows(ids: np.ndarray, known: np.ndarray, name: str) -> np.ndarray:
-    """Return which ids are known, and log the others."""
-    _, there = find_ids(ids, known, name)
-    if not there.all():
-        strange = np.unique(ids[~there])
-        log.warning(
-            "dropped %d rows of %d unknown %ss, such as %s",
-            int((~there).sum()), len(strange), name, strange[:5].tolist(),
-        )  # fmt: skip
-    return there

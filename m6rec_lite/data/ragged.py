@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -27,3 +29,11 @@ def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 def positions_in_rows(lengths: np.ndarray) -> np.ndarray:
     """Return ``0, 1, …, length - 1`` of each row, one row after another."""
     return ranges(np.zeros_like(lengths), lengths)
+
+
+def row_indices(rows: slice | int | np.ndarray | Sequence[int], n: int) -> np.ndarray:
+    """Return the indices of some of ``n`` rows: a slice, a mask, indices, or one index."""
+    if not isinstance(rows, slice):
+        rows = np.asarray(rows)
+        rows = rows.astype(np.int64) if rows.size == 0 and rows.dtype != bool else rows
+    return np.atleast_1d(np.arange(n)[rows])
