@@ -67,7 +67,7 @@ def documents(folder: Path) -> TokenFile:
 def pretraining(folder: Path, rounds: int = 1) -> PretrainingBatches:
     objectives = {"infilling": Infilling(), "sentence": SentenceGeneration(TOKENIZER)}
     return PretrainingBatches(
-        documents(folder), objectives, TOKENIZER, lines=4, time=64, rounds=rounds
+        documents(folder), objectives, TOKENIZER, batch_size=4, seq_len=64, rounds=rounds
     )
 
 
