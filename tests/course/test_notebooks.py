@@ -15,7 +15,7 @@ from m6rec_lite.course.notebooks import faults, stored_notebooks
 from m6rec_lite.course.places import chapters
 from m6rec_lite.course.store import facts_line
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STORED = stored_notebooks(ROOT)
 
 
