@@ -216,7 +216,7 @@ def test_real_counts(name):
     if tied:
         assert data.counts()["tied_rows"] == tied
     assert data.dropped == ()
-    page = (Path(__file__).parents[1] / "datasets" / "README.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "datasets" / "README.md").read_text("utf-8")
     assert f"| `{name}` | {users:,} | {items:,} | {rows:,} | `{split.hash}` |" in page
     assert data.items["title"].notna().all()
     if name == "ml-100k":

@@ -15,7 +15,7 @@ from m6rec_lite.evaluation import Meter, costs
 from m6rec_lite.evaluation.costs import MIB, peak_mib, resident_mib
 from m6rec_lite.training.metrics import peak_mib as device_peak_mib
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Readings:

@@ -15,7 +15,7 @@ import pytest
 from m6rec_lite.course.execution import KERNEL_ENVIRONMENT
 from m6rec_lite.course.notebook_lint import stored_notebooks
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STORED = [
     pytest.param(path, id=f"{path.parent.name}/{path.stem}",
                  marks=pytest.mark.xdist_group(f"run-{path.parent.name}-{path.stem}"))

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from m6rec_lite.training import CheckpointError
-from tests import training_program
-from tests.training_program import shared_out
+from tests.training import training_program
+from tests.training.training_program import shared_out
 
 PROGRAM = Path(training_program.__file__)
 

@@ -14,7 +14,7 @@ import pytest
 from m6rec_lite.data import DataError, Split, TiedOrderWarning, leave_one_out, load_dataset
 from m6rec_lite.language.models.pretraining import _another_bazaar
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 #: Data set → the former hash and today's of its leave-one-out split.
 HASHES = {
     "bazaar": ("e18cd2d807f6", "d4520f47cf4b"),

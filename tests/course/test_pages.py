@@ -16,7 +16,7 @@ from m6rec_lite.course.pages import write_index, write_page
 from m6rec_lite.data import leave_one_out
 from m6rec_lite.data.bazaar import generate
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def board_row(model, split_hash, ndcg, scale="smoke", n_users=10):

@@ -17,7 +17,7 @@ from m6rec_lite.language.models.pretraining import Pretrained, pretrain
 from m6rec_lite.language.models.recipes import Recipe
 from m6rec_lite.recommenders import EASE, Bigram, Popularity, Recommender, TitleLikelihood
 from m6rec_lite.recommenders.title_likelihood import WEIGHTS
-from tests import test_recommenders_contract as contract
+from tests.contracts import test_recommenders as contract
 
 TRAIN, ITEMS = contract.TRAIN, contract.ITEMS
 ASKED = contract.histories(contract.WALKS)

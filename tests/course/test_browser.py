@@ -19,7 +19,7 @@ import pytest
 
 from m6rec_lite.course.notebook_lint import stored_notebooks
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = [path for path in stored_notebooks(ROOT) if path.parent.name == "notebooks"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)

@@ -15,7 +15,7 @@ from m6rec_lite.language import (
     WittenBell,
 )
 from m6rec_lite.language.ngrams.pruning import gains, prune
-from tests.test_language_ngram import CAT, SETTINGS, drawn_text
+from tests.language.test_ngram import CAT, SETTINGS, drawn_text
 
 # Generation
 

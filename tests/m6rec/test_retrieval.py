@@ -21,7 +21,7 @@ from m6rec_lite.m6rec.retriever_network import gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval, in_batch_softmax
 from m6rec_lite.m6rec.tasks.task import collate
 from m6rec_lite.recommenders import Recommender
-from tests import test_recommenders_contract as contract
+from tests.contracts import test_recommenders as contract
 from tests.worlds import shipped, shipped_split
 
 DATASET = shipped()

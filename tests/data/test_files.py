@@ -23,7 +23,7 @@ from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecModel
 from m6rec_lite.recommenders import ItemKNN, Popularity, Recommender
 
-CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
+CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 posix = pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
 
 

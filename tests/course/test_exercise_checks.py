@@ -19,7 +19,7 @@ from m6rec_lite.course.exercises.question import exercise_names, load_exercise
 from m6rec_lite.course.paths import chapters
 from m6rec_lite.language.text.byte_pairs import apply_merges, learn_merges
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ANSWERS = ROOT / "tests" / "exercises"
 
 #: The solution notebook of each exercise.

@@ -19,7 +19,7 @@ from m6rec_lite.data import leave_one_out, load_dataset
 from m6rec_lite.m6rec.click_model import M6RecCTR
 from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.recommenders import Recommender
-from tests.test_recommenders_contract import CASES
+from tests.contracts.test_recommenders import CASES
 
 KINDS = ("apple", "boot")
 #: Small networks that learn which kind a user takes.

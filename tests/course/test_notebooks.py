@@ -15,7 +15,7 @@ from m6rec_lite.course.notebook_lint import faults, stored_notebooks
 from m6rec_lite.course.paths import chapters
 from m6rec_lite.course.staleness import METADATA, freshness
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 STORED = stored_notebooks(ROOT)
 
 

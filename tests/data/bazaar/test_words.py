@@ -95,7 +95,7 @@ def test_creators_have_names_of_their_own():
 
 def test_the_words_are_packaged():
     project = tomllib.loads(
-        (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+        (Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8")
     )
     globs = project["tool"]["setuptools"]["package-data"]["m6rec_lite.data.bazaar"]
     folder = Path(words.__file__).parent
