@@ -1,9 +1,9 @@
-"""Reading on from a text, row by row, with a cache: what writing and judging text have in common.
+"""Decoding with a cache, row by row: what generating and scoring text have in common.
 
-A language model takes part by one function, ``step``: it is given the tokens that are new and a
-cache of what it has read, and answers with logits of the token that comes next. ``DecodingState`` keeps
-the books of a batch of prompts: prompts of different lengths are padded on the left, so that all
-rows go on at the same column.
+A language model takes part by one function, ``step``: it is given the new tokens and a cache of the
+tokens before them, and returns logits of the next token. ``DecodingState`` keeps track of a batch
+of prompts: prompts of different lengths are padded on the left, so that all rows continue at the
+same column.
 """
 
 from __future__ import annotations
