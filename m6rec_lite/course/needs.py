@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from m6rec_lite.data import Dataset, load_dataset
+from m6rec_lite.course.lesson_data import load
+from m6rec_lite.data import Dataset
 from m6rec_lite.data.load import NAMES
 
 #: What a data set may lack: how to say it, and how to see that it is there.
 FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "time": ("timestamps", lambda data: data.has_time),
-    "title": ("titles of items", lambda data: bool(data.items["title"].notna().any())),
+    "title": ("titles of items", lambda data: data.has_text),
     "tags": ("tags of items", lambda data: bool(data.items["tags"].map(len).any())),
     "ratings": (
         "ratings (a value that differs between events)",
@@ -45,7 +46,7 @@ def lacking(dataset: str, numbers: list[str]) -> dict[str, list[str]]:
     """
     if dataset in NAMES or (Path(dataset) / "world.json").is_file():
         return {}
-    data = load_dataset(dataset)
+    data = load(dataset)
     there = {name: holds(data) for name, (_, holds) in FEATURES.items()}
     found = {
         number: [FEATURES[need][0] for need in NEEDS.get(number, ()) if not there[need]]
