@@ -24,13 +24,13 @@ FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
 NEEDS: dict[str, tuple[str, ...]] = {
     "00": ("time", "tags"),
     "01": ("time", "title"),
-    "03": ("ratings",),
-    "05": ("title",),
-    "06": ("title",),
-    "07": ("title",),
-    "08": ("title",),
-    "09": ("title",),
-    "11": ("title",),
+    "06": ("ratings",),
+    "10": ("title",),
+    "12": ("title",),
+    "14": ("title",),
+    "16": ("title",),
+    "17": ("title",),
+    "22": ("title",),
 }
 
 

@@ -4,7 +4,7 @@
 
 No head, no training: the model was pretrained to write such sentences. A sentence's score is the
 log-likelihood of its tokens, divided by their number, and, as *lift*, less the log-likelihood of
-the sentence when nothing is known of the user. Whether either helps depends on the data: chapter 09
+the sentence when nothing is known of the user. Whether either helps depends on the data: chapter 17
 measures it. Source: M6-Rec (Cui et al., 2022, section 3), "a user who clicks X also clicks Y"; the
 templates lie in ``ranking.json``.
 """
