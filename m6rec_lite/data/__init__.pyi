@@ -5,6 +5,7 @@ from .contracts import validate
 from .holdout import Holdout, Split
 from .interactions import Histories, Interactions
 from .load import load_dataset
+from .run_config import RunConfigError
 from .splits import TiedOrderWarning, global_time, leave_one_out, random_split
 from .tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped, NotFittedError
 
@@ -21,6 +22,7 @@ __all__ = [
     "Interactions",
     "NotFittedError",
     "Oracle",
+    "RunConfigError",
     "Split",
     "TiedOrderWarning",
     "cold_item",
