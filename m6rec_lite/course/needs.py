@@ -13,6 +13,10 @@ from m6rec_lite.data.load import NAMES
 FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "time": ("timestamps", lambda data: data.has_time),
     "title": ("titles of items", lambda data: data.has_text),
+    "category": (
+        "categories of items",
+        lambda data: "category" in data.items and bool(data.items["category"].notna().any()),
+    ),
     "tags": ("tags of items", lambda data: bool(data.items["tags"].map(len).any())),
     "ratings": (
         "ratings (a value that differs between events)",
@@ -29,7 +33,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "12": ("title",),
     "14": ("title",),
     "16": ("title",),
-    "17": ("title",),
+    "17": ("title", "category"),
     "22": ("title",),
 }
 
