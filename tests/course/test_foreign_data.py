@@ -1,4 +1,4 @@
-"""Every lesson on files that the course has never seen: it finishes, or says what the file lacks."""
+"""Every lesson on files that the course has never seen: it finishes, or names what is missing."""
 
 from __future__ import annotations
 
