@@ -22,7 +22,7 @@ from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly
 from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
-from m6rec_lite.m6rec.tasks.scoring import TOLD, Scoring
+from m6rec_lite.m6rec.tasks.scoring import FEATURE_GROUPS, Scoring
 from m6rec_lite.m6rec.tasks.task import Examples, TaskBatches
 from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.recommenders.params import check_in_range, check_whole
@@ -40,7 +40,7 @@ class M6RecCTR(ClickModel):
             ``size`` and a tokenizer trained on the dataset's words.
         size: of a fresh model, see ``m6rec.config.shape_of``.
         vocab_size: of a fresh tokenizer.
-        told: groups of phrases about the item, see ``tasks.scoring``.
+        feature_groups: groups of phrases about the item, see ``tasks.scoring``.
         events: the latest events of the user that are described; 0 for none.
         max_tokens: of a row; the oldest events fall out.
         negatives: rows without the label kept for each row with it; None keeps all.
@@ -65,7 +65,7 @@ class M6RecCTR(ClickModel):
     model: str | None = None
     size: str = "nano"
     vocab_size: int = 2048
-    told: Sequence[str] = TOLD
+    feature_groups: Sequence[str] = FEATURE_GROUPS
     events: int = 3
     max_tokens: int = 256
     negatives: float | None = 8.0
@@ -84,7 +84,7 @@ class M6RecCTR(ClickModel):
     def __post_init__(self) -> None:
         for name in ("vocab_size", "epochs", "tokens", "rounds", "max_tokens"):
             setattr(self, name, check_whole(name, getattr(self, name)))
-        self.told = tuple(self.told)
+        self.feature_groups = tuple(self.feature_groups)
         if self.negatives is not None:
             check_in_range("negatives", self.negatives, 0, open_low=True)
         for name in ("lr", "weight_decay", "patience", "events"):
@@ -153,7 +153,9 @@ class M6RecCTR(ClickModel):
 
     def _scoring(self, model: M6RecModel) -> Scoring:
         """A fresh head for a model."""
-        return Scoring(model.config.hidden_size, 2, self.told, self.events, self.negatives)
+        return Scoring(
+            model.config.hidden_size, 2, self.feature_groups, self.events, self.negatives
+        )
 
     def _start(self, text: BehaviourText, dataset: Dataset) -> tuple[M6RecModel, Tokenizer]:
         """The model that training starts with."""
@@ -163,11 +165,11 @@ class M6RecCTR(ClickModel):
             model.config.check_tokenizer(tokenizer)
             return model, tokenizer
         ids = dataset.items["item_id"].tolist()
-        told = [text.item(item) for item in ids]
-        told += [text.user(user) for user in dataset.users["user_id"]]
-        told += text.templates.events.values()
-        told += [", " + words for words in StatisticsVerbalizer(self.told).examples()]
-        tokenizer = Tokenizer.train(dict.fromkeys(told), self.vocab_size)
+        texts = [text.item(item) for item in ids]
+        texts += [text.user(user) for user in dataset.users["user_id"]]
+        texts += text.templates.events.values()
+        texts += [", " + words for words in StatisticsVerbalizer(self.feature_groups).examples()]
+        tokenizer = Tokenizer.train(dict.fromkeys(texts), self.vocab_size)
         config = M6RecConfig.of_size(self.size, tokenizer, dropout=self.dropout)
         return M6RecModel(config), tokenizer
 

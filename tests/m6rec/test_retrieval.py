@@ -211,7 +211,7 @@ def test_an_item_is_no_wrong_answer_to_who_else_has_it() -> None:
 
 def test_bad_input_is_said() -> None:
     task = a_task()
-    with pytest.raises(DataError, match="places from 0"):
+    with pytest.raises(DataError, match="indices from 0"):
         task.encode(HISTORIES, np.array([0, 1, 2, 3, N]), PROMPTS)
     with pytest.raises(DataError, match="as many targets"):
         task.encode(HISTORIES, TARGETS[:2], PROMPTS)

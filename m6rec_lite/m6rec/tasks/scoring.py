@@ -36,7 +36,7 @@ from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.nn.decoding import inference_mode
 
 #: What is said of a shown item besides its text; see ``scoring.json``.
-TOLD = ("context", "item", "counts", "matches")
+FEATURE_GROUPS = ("context", "item", "counts", "matches")
 
 
 class Scoring(Task):
@@ -45,7 +45,7 @@ class Scoring(Task):
     Args:
         hidden_size: of the model.
         classes: how many; a label is one of 0, 1, … (False and True count as 0 and 1).
-        told: groups of phrases about the item besides its own words; () for none.
+        feature_groups: groups of phrases about the item besides its own words; () for none.
         events: the latest events of the user that are described; 0 for none.
         negatives: rows without the label kept for each row with it; None keeps all.
         negative_share: share of the rows without the label that were kept, by which ``predict``
@@ -63,7 +63,7 @@ class Scoring(Task):
         self,
         hidden_size: int,
         classes: int = 2,
-        told: Sequence[str] = TOLD,
+        feature_groups: Sequence[str] = FEATURE_GROUPS,
         events: int = 5,
         negatives: float | None = 8.0,
         negative_share: float = 1.0,
@@ -76,7 +76,7 @@ class Scoring(Task):
             )
         self.hidden_size, self.classes, self.events = hidden_size, classes, events
         self.negatives, self.negative_share = negatives, negative_share
-        self.verbalizer = StatisticsVerbalizer(told)
+        self.verbalizer = StatisticsVerbalizer(feature_groups)
         self.head = nn.Linear(hidden_size, classes)
         self.register_load_state_dict_pre_hook(_rename_weights)
 
@@ -91,7 +91,7 @@ class Scoring(Task):
         """Return the constructor's arguments."""
         names = ("hidden_size", "classes", "events", "negatives", "negative_share")
         found = {name: getattr(self, name) for name in names}
-        return found | {"told": list(self.verbalizer.groups)}
+        return found | {"feature_groups": list(self.verbalizer.groups)}
 
     def _examples(
         self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
