@@ -4,9 +4,9 @@
     item   [BOS] [ITEM] the item [EOS]                   -> state at [EOS]  -> linear -> unit length
 
 Two towers of one model: an item's text is encoded alone, so that a catalogue is encoded once and
-then searched. A batch's items are each other's negatives (in-batch softmax). Popular items are negatives
-more often than rare ones; the log-Q correction accounts for that. Source: M6-Rec (Cui et al.,
-2022, section 3): 128 dimensions, temperature 0.07; Yi et al., *Sampling-bias-corrected neural
+then searched. A batch's items are each other's negatives (in-batch softmax). Popular items are
+negatives more often than rare ones; the log-Q correction accounts for that. Source: M6-Rec (Cui et
+al., 2022, section 3): 128 dimensions, temperature 0.07; Yi et al., *Sampling-bias-corrected neural
 modeling for large corpus item recommendations*, 2019.
 """
 
