@@ -23,9 +23,9 @@ from m6rec_lite.training.metrics import TERAFLOP, TOKENS
 class PretrainingLoss:
     """``sum of w L / sum of w`` over the objectives, for ``training.fit``.
 
-    Each L is the mean over the objective's tokens in the batch, so that the shares of the objectives
-    depend on the weights only, and not on their numbers of tokens. Each L is logged separately, in
-    nats a token (NaN if a batch has no token of the objective).
+    Each L is the mean over the objective's tokens in the batch, so that the shares of the
+    objectives depend on the weights only, and not on their numbers of tokens. Each L is logged
+    separately, in nats a token (NaN if a batch has no token of the objective).
 
     Args:
         weights: w, by the objectives' names; at least 0, not all 0.
@@ -52,7 +52,8 @@ class PretrainingLoss:
         shared = {name: self.weights[name] for name in losses if self.weights[name]}
         if not shared:
             raise ValueError("a batch has no token of an objective whose weight is above 0")
-        total = sum(weight * losses[name] for name, weight in shared.items())
+        terms = [weight * losses[name] for name, weight in shared.items()]
+        total = sum(terms[1:], start=terms[0])
         logs: dict[str, Any] = {name: losses.get(name, math.nan) for name in batch["targets"]}
         logs[TOKENS], logs[TERAFLOP] = batch["tokens"], batch_flops(model.config, batch) / 1e12
         return total / sum(shared.values()), logs

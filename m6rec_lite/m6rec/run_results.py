@@ -1,4 +1,4 @@
-"""The results of a whole run of M6-Rec: all figures in one file, the speed, the model's card."""
+"""Write the results of a whole run of M6-Rec: metrics, speed, and the model's card."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_results(
 
     Args:
         out: folder of the run.
-        found: the results of each stage.
+        found: results of each stage.
         settings: of the pretraining.
         command: that repeats the run.
     """
@@ -41,26 +41,26 @@ def write_results(
         shutil.copyfile(folder / "curves.png", out / "curves.png")
     config = M6RecConfig.from_pretrained(folder / "model")
     about = "".join(f"{line}\n" for line in _card(found))
-    whole = model_card(report | {"command": command or report["command"]}, config)
-    card, _, rest = whole.partition("## Use\n")
-    write_text(out / "model" / "README.md", f"{card}{about}\n## Use\n{rest}")
+    text = model_card(report | {"command": command or report["command"]}, config)
+    card, _, use = text.partition("## Use\n")
+    write_text(out / "model" / "README.md", f"{card}{about}\n## Use\n{use}")
 
 
 def throughput(path: Path) -> dict[str, float]:
-    """The median speed of a run's metrics, its first line left out, which warms up."""
+    """Return the median speed in a run's metrics, without the first line (warm-up)."""
     lines = [line for line in read_metrics(path) if "record" not in line][1:]
-    found = {}
+    speed = {}
     for name in ("tokens/s", "mfu", "peak_mib"):
         values = [line[name] for line in lines if name in line]
         if values:
-            found[f"median {name}" if name != "peak_mib" else name] = (
+            speed[f"median {name}" if name != "peak_mib" else name] = (
                 statistics.median(values) if name != "peak_mib" else max(values)
             )
-    return found
+    return speed
 
 
 def _card(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """The part of the card on tuning and on what was measured."""
+    """Yield the lines of the card on tuning and on test metrics."""
     tuning = found["tuning"]
     yield "## Tuned on\n"
     yield "| task | rows |"
