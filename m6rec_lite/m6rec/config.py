@@ -176,7 +176,7 @@ class M6RecConfig(PreTrainedConfig):
             changes: values of other fields.
 
         Raises:
-            ValueError: if there is no such size.
+            ValueError: on an unknown size.
         """
         fields: dict[str, Any] = {
             **shape_of(size),

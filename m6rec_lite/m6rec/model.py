@@ -63,7 +63,7 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         blocks = [Block(shape) for _ in range(config.num_hidden_layers)]
         for linear in (part for block in blocks for part in (block.attention.out, block.down_proj)):
             # torch's stub allows tensors and modules alone
-            linear.adds_to_stream = True  # type: ignore[assignment]
+            linear.adds_to_residual = True  # type: ignore[assignment]
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(d, shape.norm_eps)
         self.head = nn.Linear(d, config.vocab_size, bias=False)
@@ -83,7 +83,7 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
             options: see ``transformers``.
 
         Raises:
-            ModelError: if there is no such model, or it is damaged.
+            ModelError: if the model does not exist, or is damaged.
         """
         folder = Path(name)
         if folder.is_dir():
@@ -118,7 +118,7 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         std = self.config.initializer_range
         # transformers calls this for modules with weights of their own, so not for a Block
         if isinstance(module, nn.Linear) and getattr(
-            module, "adds_to_stream", False
+            module, "adds_to_residual", False
         ):  # two per block: variances add up
             depth = 2 * self.config.num_hidden_layers
             init.normal_(module.weight, mean=0.0, std=std / math.sqrt(depth))
@@ -289,12 +289,12 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
 
     def _real(self, attention_mask: Tensor | None, x: Tensor, past: int) -> Tensor:
         """Return which tokens are no padding, ``(batch, past + time)`` bool."""
-        wanted = (x.shape[0], past + x.shape[1])
+        shape = (x.shape[0], past + x.shape[1])
         if attention_mask is None:
-            return torch.ones(wanted, dtype=torch.bool, device=x.device)
-        if tuple(attention_mask.shape) != wanted:
+            return torch.ones(shape, dtype=torch.bool, device=x.device)
+        if tuple(attention_mask.shape) != shape:
             raise ValueError(
-                f"attention_mask is {tuple(attention_mask.shape)}, wanted {wanted}: one number for "
+                f"attention_mask is {tuple(attention_mask.shape)}, wanted {shape}: one number for "
                 f"each token, the {past} that the cache holds included"
             )
         return attention_mask != 0

@@ -86,11 +86,11 @@ class NewDomain:
         rates: Sequence[float] = RATES,
         progress: bool = True,
     ) -> Iterator[tuple[int, Recommender]]:
-        """A model after each number of examples.
+        """Yield a model fitted with each number of examples.
 
-        A network is pretrained once and adapted from there each time, at each rate; the validation
-        questions choose among them and the network as it was. Any other model is fitted anew, which
-        costs it nothing and gives it all rows at once.
+        A network is pretrained once, and adapted to each number of examples at each rate; the best
+        of these and the pretrained network on the validation queries is yielded. Other models are
+        fitted again on all rows.
 
         Args:
             make: returns a new model.

@@ -2,8 +2,8 @@
 
     [BOS'] [USER]A woman, 25 to 34 … [EVENT]clicked … [EOS'] [BOS] a product named … [EOS]
 
-Every task of M6-Rec has such rows. Attention is bidirectional in the known region, and causal in the
-written one (``model``).
+Every task of M6-Rec has such rows. Attention is bidirectional in the known region, and causal in
+the written one (``model``).
 """
 
 from __future__ import annotations

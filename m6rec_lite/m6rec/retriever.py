@@ -87,14 +87,14 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.item_input not in ITEM_INPUTS:
-            wanted = ", ".join(ITEM_INPUTS)
-            raise ValueError(f"item_input must be one of {wanted}, got {self.item_input!r}")
+            options = ", ".join(ITEM_INPUTS)
+            raise ValueError(f"item_input must be one of {options}, got {self.item_input!r}")
         for name in ("vocab_size", "dimensions"):
             setattr(self, name, check_whole(name, getattr(self, name)))
         check_in_range("tau", self.tau, 0, open_low=True)
         self.parts = tuple(self.parts)
-        if strange := [part for part in self.parts if part not in ALL_PARTS]:
-            raise ValueError(f"parts must be of {', '.join(ALL_PARTS)}, got {strange[0]!r}")
+        if unknown := [part for part in self.parts if part not in ALL_PARTS]:
+            raise ValueError(f"parts must be of {', '.join(ALL_PARTS)}, got {unknown[0]!r}")
 
     def _fit(
         self, train: Interactions, *, items: pd.DataFrame | None = None, **extras: Any
@@ -116,11 +116,11 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
         """Return the text of each item of the catalogue."""
         if items is None:
             raise DataError(f"{self.name} reads items: call fit(train, items=dataset.items)")
-        lacking = np.setdiff1d(item_ids, items["item_id"])
-        if len(lacking):
+        missing = np.setdiff1d(item_ids, items["item_id"])
+        if len(missing):
             raise DataError(
-                f"the items table lacks {len(lacking)} of the items of train, such as "
-                f"{lacking[:5].tolist()}: give the table of the data set that train comes from"
+                f"the items table lacks {len(missing)} of the items of train, such as "
+                f"{missing[:5].tolist()}: give the table of the data set that train comes from"
             )
         used = items[items["item_id"].isin(item_ids)].drop_duplicates("item_id")
         text = BehaviourText(_as_dataset(used))

@@ -136,5 +136,5 @@ def _complete_tokenizer(folder: Path) -> Tokenizer | None:
     try:
         return Tokenizer.load(folder)
     except (FileNotFoundError, ValueError) as error:
-        log.warning("%s is not whole and is written anew (%s)", folder, error)
+        log.warning("%s is not complete and is written again (%s)", folder, error)
         return None

@@ -19,19 +19,19 @@ from m6rec_lite.training.metrics import read_metrics
 
 
 def write_results(
-    out: Path, found: Mapping[str, Mapping[str, Any]], settings: Pretraining, command: str
+    out: Path, results: Mapping[str, Mapping[str, Any]], settings: Pretraining, command: str
 ) -> None:
     """Write ``metrics.json``, ``throughput.json``, ``curves.png`` and ``model/README.md``.
 
     Args:
         out: folder of the run.
-        found: results of each stage.
+        results: results of each stage.
         settings: of the pretraining.
         command: that repeats the run.
     """
     folder = out / "pretraining"
     report = read_report(folder)
-    text = json.dumps({"command": command, **found}, indent=1, ensure_ascii=False)
+    text = json.dumps({"command": command, **results}, indent=1, ensure_ascii=False)
     write_text(out / "metrics.json", text + "\n")
     speed = throughput(folder / "metrics.jsonl") | {
         key: report[key] for key in ("device", "threads", "torch", "seconds")
@@ -40,7 +40,7 @@ def write_results(
     if (folder / "curves.png").is_file():
         shutil.copyfile(folder / "curves.png", out / "curves.png")
     config = M6RecConfig.from_pretrained(folder / "model")
-    about = "".join(f"{line}\n" for line in _card(found))
+    about = "".join(f"{line}\n" for line in _card(results))
     text = model_card(report | {"command": command or report["command"]}, config)
     card, _, use = text.partition("## Use\n")
     write_text(out / "model" / "README.md", f"{card}{about}\n## Use\n{use}")
@@ -59,9 +59,9 @@ def throughput(path: Path) -> dict[str, float]:
     return speed
 
 
-def _card(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _card(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield the lines of the card on tuning and on test metrics."""
-    tuning = found["tuning"]
+    tuning = results["tuning"]
     yield "## Tuned on\n"
     yield "| task | rows |"
     yield "|---|---|"
@@ -75,7 +75,7 @@ def _card(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     )
     yield "| stage | figure | value |"
     yield "|---|---|---|"
-    for stage, figures in found.items():
+    for stage, figures in results.items():
         if stage in ("tokens", "pretraining", "tuning"):
             continue
         for name, value in figures.items():

@@ -59,14 +59,16 @@ class TokenFile(Sequence[np.ndarray]):
             shapes = [("tokens", self.about["dtype"]), ("ends", "int64")]
             counts = [self.about["tokens"], self.about["documents"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TokenFileError(f"{folder} holds no whole file of tokens ({error!r})") from error
+            raise TokenFileError(
+                f"{folder} holds no complete file of tokens ({error!r})"
+            ) from error
         if not is_known:
-            raise TokenFileError(f"{folder} is not of the format {FORMAT!r}: write it anew")
+            raise TokenFileError(f"{folder} is not of the format {FORMAT!r}: write it again")
         if self.about["tokenizer"] != tokenizer.fingerprint:
             raise TokenFileError(
                 f"{folder} was written with the tokenizer {self.about['tokenizer']}, and this one "
                 f"is {tokenizer.fingerprint}: its numbers mean other words. Pass the tokenizer "
-                "that wrote it, or delete the folder and write it anew"
+                "that wrote it, or delete the folder and write it again"
             )
         for (name, kind), count in zip(shapes, counts, strict=True):
             path, size = self.folder / f"{name}.bin", count * np.dtype(kind).itemsize
@@ -74,7 +76,7 @@ class TokenFile(Sequence[np.ndarray]):
             if size_now != size:
                 raise TokenFileError(
                     f"{path} has {size_now:,} bytes where {size:,} were written (cut off?): delete "
-                    f"{folder} and write it anew"
+                    f"{folder} and write it again"
                 )
             setattr(self, name, np.memmap(path, dtype=kind, mode="r", shape=(count,)))
 
@@ -122,7 +124,7 @@ class TokenFile(Sequence[np.ndarray]):
         if folder.exists():
             raise FileExistsError(
                 f"{folder} is there already: read it with TokenFile(folder, tokenizer), or delete "
-                "it to write it anew"
+                "it to write it again"
             )
         dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32)
         n_tokens, n_documents = 0, 0
@@ -172,7 +174,7 @@ class TokenFile(Sequence[np.ndarray]):
         if changed := setting_differences(file.about["of"], json.loads(json.dumps(dict(of)))):
             raise TokenFileError(
                 f"{folder} holds the tokens of other documents ({'; '.join(changed)}): name "
-                "another folder, or delete it to write it anew"
+                "another folder, or delete it to write it again"
             )
         return file
 

@@ -106,7 +106,7 @@ def test_predictions_do_not_depend_on_the_batch(model) -> None:
     items = task.item_vectors(model, PROMPTS.items(SPLIT.item_ids[:6]))
     whole = task.predict(model, examples, items=items)
     assert whole.shape == (5, 6)
-    alone = task.predict(model, examples, items=items, tokens=1)
+    alone = task.predict(model, examples, items=items, batch_tokens=1)
     np.testing.assert_allclose(alone, whole, rtol=1e-5, atol=1e-6)
     assert (np.abs(whole) <= 1 + 1e-5).all()
 

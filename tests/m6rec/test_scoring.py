@@ -195,7 +195,7 @@ def test_the_loss_is_the_cross_entropy_of_the_state_at_the_last_token() -> None:
     assert found.item() == pytest.approx(value, rel=1e-10)
     np.testing.assert_allclose(scoring.predict(model, examples), np.stack(chances), rtol=1e-9)
     np.testing.assert_allclose(  # one at a time
-        scoring.predict(model, examples, tokens=1), np.stack(chances), rtol=1e-9
+        scoring.predict(model, examples, batch_tokens=1), np.stack(chances), rtol=1e-9
     )
 
 

@@ -53,7 +53,7 @@ class TaskData:
         return None if oracle is None else oracle.recommender(self.split.item_ids)
 
     def draw(self, n: int, limit: int | None) -> np.ndarray:
-        """Return ``limit`` sorted indices below ``n``, drawn at random; all if ``limit`` is None."""
+        """Return ``limit`` sorted indices below ``n``, drawn at random; None returns all."""
         if limit is None or n <= limit:
             return np.arange(n)
         return np.sort(np.random.default_rng(self.seed).permutation(n)[:limit])

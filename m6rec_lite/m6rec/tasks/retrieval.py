@@ -223,20 +223,20 @@ class Retrieval(Task):
         return F.normalize(self.item(states), dim=-1)
 
     def item_vectors(
-        self, model: M6RecModel, written: list[np.ndarray], *, tokens: int = 16384
+        self, model: M6RecModel, written: list[np.ndarray], *, batch_tokens: int = 16_384
     ) -> np.ndarray:
         """Encode written regions, such as ``prompts.items``, as ``(n, dimensions)`` float32."""
         empty = [np.zeros(0, dtype=np.int32)] * len(written)
         target = np.zeros(len(written), dtype=np.int64)
-        return self._vectors(model, Examples(empty, written, target), self.items, tokens)
+        return self._vectors(model, Examples(empty, written, target), self.items, batch_tokens)
 
     def user_vectors(
-        self, model: M6RecModel, examples: Examples, *, tokens: int = 16384
+        self, model: M6RecModel, examples: Examples, *, batch_tokens: int = 16_384
     ) -> np.ndarray:
         """Encode the known regions of examples as ``(n, dimensions)`` float32."""
         empty = [np.zeros(0, dtype=np.int32)] * len(examples)
         known = Examples(examples.known, empty, examples.target)
-        return self._vectors(model, known, self.people, tokens)
+        return self._vectors(model, known, self.people, batch_tokens)
 
     def predict(
         self,
@@ -244,7 +244,7 @@ class Retrieval(Task):
         examples: Examples,
         *,
         items: np.ndarray | None = None,
-        tokens: int = 16384,
+        batch_tokens: int = 16_384,
     ) -> np.ndarray:
         """Return the cosine of each user with each item.
 
@@ -252,7 +252,7 @@ class Retrieval(Task):
             model: used in ``eval`` mode.
             examples: ``n``; their written regions are ignored.
             items: ``(m, dimensions)`` from ``item_vectors``; None encodes ``examples.catalogue``.
-            tokens: of a forward pass, at most.
+            batch_tokens: of a forward pass, at most.
 
         Returns:
             ``(n, m)`` float32.
@@ -264,8 +264,8 @@ class Retrieval(Task):
             raise ValueError("retrieval needs items to compare users with: pass items=, from "
                              "item_vectors, or build the examples of a part")  # fmt: skip
         if items is None:
-            items = self.item_vectors(model, examples.catalogue, tokens=tokens)
-        return self.user_vectors(model, examples, tokens=tokens) @ items.T
+            items = self.item_vectors(model, examples.catalogue, batch_tokens=batch_tokens)
+        return self.user_vectors(model, examples, batch_tokens=batch_tokens) @ items.T
 
     def _figures(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
         """Return HR and NDCG of the full ranking; see ``ranking_figures``."""
@@ -279,13 +279,17 @@ class Retrieval(Task):
         return {"popularity": np.tile(popularity(data), (len(examples), 1))}
 
     def _vectors(
-        self, model: M6RecModel, examples: Examples, tower: Callable[[Tensor], Tensor], tokens: int
+        self,
+        model: M6RecModel,
+        examples: Examples,
+        tower: Callable[[Tensor], Tensor],
+        batch_tokens: int,
     ) -> np.ndarray:
         vectors = np.zeros((len(examples), self.dimensions), dtype=np.float32)
         if len(examples):
             with inference_mode(model):
                 device = self.item.weight.device
-                for batch in TaskBatches(examples, tokens, shuffle=False).epoch(0, 0):
+                for batch in TaskBatches(examples, batch_tokens, shuffle=False).epoch(0, 0):
                     encoded = tower(batch.last(self.states(model, batch.to(device))))
                     vectors[batch.rows.numpy()] = encoded.float().cpu().numpy()
         return vectors

@@ -84,7 +84,7 @@ class Scoring(Task):
     def create(
         cls, data: TaskData, hidden_size: int, settings: Mapping[str, Any] | None = None
     ) -> Self:
-        """Return a fresh task of these settings for a model's hidden size."""
+        """Return a new task of these settings for a model's hidden size."""
         return cls(hidden_size, **settings or {})
 
     def settings(self) -> dict[str, Any]:
@@ -192,19 +192,21 @@ class Scoring(Task):
         return F.cross_entropy(self._logits(model, batch), batch.target)
 
     @torch.no_grad()
-    def predict(self, model: M6RecModel, examples: Examples, *, tokens: int = 16384) -> np.ndarray:
+    def predict(
+        self, model: M6RecModel, examples: Examples, *, batch_tokens: int = 16_384
+    ) -> np.ndarray:
         """Return the probability of class 1, ``(n,)``; with more classes, ``(n, classes)``.
 
         Args:
             model: in any mode; it is used in ``eval`` mode.
             examples: ``n``.
-            tokens: of a forward pass, at most.
+            batch_tokens: of a forward pass, at most.
         """
         probabilities = np.zeros((len(examples), self.classes))
         if len(examples):
             with inference_mode(model):
                 device = self.head.weight.device
-                for batch in TaskBatches(examples, tokens, shuffle=False).epoch(0, 0):
+                for batch in TaskBatches(examples, batch_tokens, shuffle=False).epoch(0, 0):
                     logits = self._logits(model, batch.to(device))
                     probabilities[batch.rows.numpy()] = logits.double().softmax(dim=1).cpu().numpy()
         if self.classes > 2:

@@ -261,10 +261,13 @@ class Task(nn.Module, ABC):
         """Return the mean loss of a batch, a scalar in nats."""
 
     @abstractmethod
-    def predict(self, model: M6RecModel, examples: Examples) -> Any:
+    def predict(self, model: M6RecModel, examples: Examples, *, batch_tokens: int = 16_384) -> Any:
         """Return the model's answer to each example, without gradients.
 
-        Subclasses have further keyword arguments, all with defaults.
+        Args:
+            model: in any mode; it is used in ``eval`` mode.
+            examples: ``n``. Subclasses have further keyword arguments, all with defaults.
+            batch_tokens: of a forward pass, at most.
         """
 
     def evaluate(self, outputs: Any, examples: Examples, data: TaskData) -> dict[str, float]:

@@ -54,8 +54,8 @@ class VectorIndex:
         if not np.allclose(length, 1, atol=1e-3):
             worst = int(np.argmax(np.abs(length - 1)))
             raise ValueError(
-                f"items must be of unit length, item {worst} is {length[worst]:.3g} long: take them "
-                "from Retrieval.item_vectors"
+                f"items must be of unit length, item {worst} is {length[worst]:.3g} long: take "
+                "them from Retrieval.item_vectors"
             )
         if method not in ("exact", "ivf"):
             raise ValueError(f"method must be 'exact' or 'ivf', got {method!r}")
