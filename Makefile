@@ -3,6 +3,7 @@
 #   make course                                    run all chapters at smoke scale
 #   make course SCALE=laptop DATASET=ml-100k       at another scale, on another data set
 #   make course CHAPTERS=00,01                     some of them
+#   make course DATASET=orders.csv COLUMNS="user_id=customer item_id=sku timestamp=day"
 #   make train-m6rec SIZE=nano DATA=bazaar+ml-100k M6-Rec from data to a judged model, see OPTIONS
 #   make test | test-slow | lab | exercises | data | results | clean
 
@@ -46,7 +47,7 @@ $(READY): pyproject.toml constraints.txt
 
 course: $(READY)
 	@echo "Running the course at $(SCALE) scale on $(DATASET) ..."
-	@$(PYTHON) -m m6rec_lite.course run --scale $(SCALE) --dataset $(DATASET) $(if $(CHAPTERS),--chapters $(CHAPTERS))
+	@$(PYTHON) -m m6rec_lite.course run --scale $(SCALE) --dataset $(DATASET) $(if $(CHAPTERS),--chapters $(CHAPTERS)) $(if $(findstring =,$(COLUMNS)),--columns "$(COLUMNS)")
 
 # One thread a process: two workers share two cores.
 test: export OMP_NUM_THREADS = 1

@@ -4,17 +4,15 @@
     python -m experiments results --only pages
 
 Steps: the lessons at laptop scale, whose leaderboard rows are kept; simple models on the bazaar,
-and on MovieLens beside figures from elsewhere; the bazaar's data card; the smoke run that the
-README prints; and the pages (``experiments.pages``). A step skips what is recorded, so the command
-may be killed and started again; what cannot be measured here, for want of data, is left as it is.
-Long runs and M6-Rec's tasks have commands of their own; their pages are written here.
+and on MovieLens beside figures from elsewhere; the bazaar's data card; and the pages
+(``experiments.pages``). A step skips what is recorded, so the command may be killed and started
+again; what cannot be measured here, for want of data, is left as it is. Long runs and M6-Rec's
+tasks have commands of their own; their pages are written here.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import sys
 import time
 from collections.abc import Callable
@@ -23,11 +21,11 @@ from pathlib import Path
 import pandas as pd
 
 from experiments import reference_results, simple_models
-from experiments.pages import bazaar_card, paper, results_page
+from experiments.pages import architecture, bazaar_card, paper, results_page
 from experiments.pages import reference_results as reference_page
 from experiments.records import RANKING_FIGURES, Records, RunKey
 from m6rec_lite.course import runner
-from m6rec_lite.course.documents import fill, region
+from m6rec_lite.course.documents import region
 from m6rec_lite.course.files import read_json
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.paths import chapters
@@ -35,7 +33,7 @@ from m6rec_lite.data import DataError, leave_one_out, load_dataset
 
 SCALE = "laptop"
 #: Lessons whose rows are kept, by data set; None for all.
-LESSONS: dict[str, str | None] = {"bazaar": None, "ml-100k": "01,02,03,04,05"}
+LESSONS: dict[str, str | None] = {"bazaar": None, "ml-100k": "01,04,06,08,10"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,19 +126,6 @@ def run_data_card(options: argparse.Namespace) -> None:
         print("  the card is of this world already")
 
 
-def run_smoke(options: argparse.Namespace) -> None:
-    """Run all lessons at smoke scale for the README, unless it prints these lessons already."""
-    page = options.root / "README.md"
-    text, names = region(page, "run"), [path.stem for path in chapters(options.root / "notebooks")]
-    if not options.again and all(name in text for name in names):
-        print("  the README prints these lessons already")
-        return
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        runner.run(scale="smoke", quick_models=True, root=options.root, resume=not options.again)
-    fill(page, "run", f"```\n{printed.getvalue().strip()}\n```")
-
-
 def write_pages(options: argparse.Namespace) -> None:
     """Write every page from the records."""
     results = options.root / "results"
@@ -150,6 +135,7 @@ def write_pages(options: argparse.Namespace) -> None:
     paper.write_page(results)
     results_page.write_page(options.root)
     results_page.fill_readme(options.root)
+    architecture.write_architecture(options.root)
 
 
 STEPS: dict[str, Callable[[argparse.Namespace], int | None]] = {
@@ -157,7 +143,6 @@ STEPS: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "simple_models": run_simple_models,
     "reference_results": run_reference_results,
     "data_card": run_data_card,
-    "smoke_run": run_smoke,
     "pages": write_pages,
 }
 

@@ -54,7 +54,7 @@ CHECKPOINT = "checkpoints/bazaar-m6rec"
 #: Weights of the lift beside popularity, and the name of both together.
 TRUST = (0.05, 0.1, 0.2, 0.4, 0.8)
 PRIOR = "M6-Rec and popularity"
-#: Of both retrievers, about the seconds of chapter 05's SASRec.
+#: Of both retrievers, about the seconds of chapter 10's SASRec.
 EPOCHS = 12
 #: Examples of a new domain, before all there are.
 EXAMPLES = (0, 10, 30, 100, 300, 1000, 3000)
@@ -101,7 +101,7 @@ def likelihoods(model: M6RecModel, data: TaskData, prompts: PromptBuilder) -> Sc
 def with_prior(scores: Scores, popularity: np.ndarray) -> Scores:
     """Add a weighted lift to ``ln P(item)``, counted, by Bayes' rule.
 
-    An overconfident model needs a weight below 1 (chapter 06).
+    An overconfident model needs a weight below 1 (chapter 12).
 
     Args:
         scores: from ``likelihoods``.

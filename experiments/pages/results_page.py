@@ -179,12 +179,11 @@ def chapter_table(root: Path) -> pd.DataFrame:
         title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
         rows.append(
             {
-                "chapter": f"[{title}](notebooks/{path.name})",
+                "lesson": f"[{title}](notebooks/{path.name})",
                 "minutes to read": facts["minutes"],
-                "seconds at smoke scale": facts["seconds"]["smoke"],
-                "seconds at laptop scale": facts["seconds"][SCALE],
+                "seconds, smoke": facts["seconds"]["smoke"],
+                "seconds, laptop": facts["seconds"][SCALE],
                 "peak MiB": max(facts["peak_mib"].values()),
-                "exercises": f"[exercises](exercises/{path.name})",
             }
         )
     return pd.DataFrame(rows)

@@ -3,6 +3,7 @@
 A lesson needs only the line ``from m6rec_lite import course`` and these names:
 
 - ``course.default_scale()``, ``course.sizes(SCALE, smoke={…}, laptop={…})``;
+- ``course.load(DATASET, users=size.users)``, the only door to data;
 - ``course.style()``, ``course.show(fig, alt="…")``, ``course.ladder(rows)``,
   ``course.roadmap(here)``;
 - ``course.Leaderboard()`` with ``add``, ``show``, ``latest``;

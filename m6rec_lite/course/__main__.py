@@ -19,6 +19,11 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run", help="execute chapters and report on them")
     run.add_argument("--scale", help=f"one of {', '.join(SCALES)} (default: {SCALE_VARIABLE})")
     run.add_argument("--dataset", default="bazaar", help="bazaar, ml-100k, ml-1m, … or a folder")
+    run.add_argument(
+        "--columns",
+        help='our names and yours of a file of your own: "user_id=customer item_id=sku"; further '
+        "options go into course.toml beside the file",
+    )
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--chapters", help="numbers such as 00,01 (default: all)")
     run.add_argument("--out", type=Path, help="folder to write (default: runs/DATASET-SCALE)")
@@ -45,8 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from m6rec_lite.course.lesson_data import COLUMNS_VARIABLE, parse_columns
     from m6rec_lite.course.runner import run
 
+    if options.columns:
+        parse_columns(options.columns)  # refuse here what no lesson could read
+        os.environ[COLUMNS_VARIABLE] = options.columns
     scale = check_scale(options.scale, source="--scale") if options.scale else default_scale()
     return run(
         scale=scale,

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from m6rec_lite.data import Dataset, load_dataset
+from m6rec_lite.course.lesson_data import load
+from m6rec_lite.data import Dataset
 from m6rec_lite.data.load import NAMES
 
 #: What a data set may lack: how to say it, and how to see that it is there.
 FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "time": ("timestamps", lambda data: data.has_time),
-    "title": ("titles of items", lambda data: bool(data.items["title"].notna().any())),
+    "title": ("titles of items", lambda data: data.has_text),
+    "category": (
+        "categories of items",
+        lambda data: "category" in data.items and bool(data.items["category"].notna().any()),
+    ),
     "tags": ("tags of items", lambda data: bool(data.items["tags"].map(len).any())),
     "ratings": (
         "ratings (a value that differs between events)",
@@ -23,13 +28,13 @@ FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
 NEEDS: dict[str, tuple[str, ...]] = {
     "00": ("time", "tags"),
     "01": ("time", "title"),
-    "03": ("ratings",),
-    "05": ("title",),
-    "06": ("title",),
-    "07": ("title",),
-    "08": ("title",),
-    "09": ("title",),
-    "11": ("title",),
+    "06": ("ratings",),
+    "10": ("title",),
+    "12": ("title",),
+    "14": ("title",),
+    "16": ("title",),
+    "17": ("title", "category"),
+    "22": ("title",),
 }
 
 
@@ -45,7 +50,7 @@ def lacking(dataset: str, numbers: list[str]) -> dict[str, list[str]]:
     """
     if dataset in NAMES or (Path(dataset) / "world.json").is_file():
         return {}
-    data = load_dataset(dataset)
+    data = load(dataset)
     there = {name: holds(data) for name, (_, holds) in FEATURES.items()}
     found = {
         number: [FEATURES[need][0] for need in NEEDS.get(number, ()) if not there[need]]

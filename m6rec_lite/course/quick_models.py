@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from m6rec_lite.course.leaderboard import Leaderboard
-from m6rec_lite.data import leave_one_out, load_dataset
+from m6rec_lite.course.lesson_data import load
+from m6rec_lite.data import leave_one_out
 
 #: Draws of the bootstrap: enough for the whiskers of a figure.
 DRAWS = 200
@@ -62,7 +63,7 @@ def measure_quick_models(
     A model that does not suit the data (no item texts, say) is left out and named.
 
     Args:
-        dataset: as ``load_dataset`` takes it.
+        dataset: as ``course.load`` takes it.
         board: where the rows go.
         scale: written into the rows.
         seed: of the models and the bootstrap.
@@ -74,7 +75,7 @@ def measure_quick_models(
     """
     from m6rec_lite.evaluation import evaluate, fit_and_evaluate
 
-    world = load_dataset(dataset)
+    world = load(dataset)
     split = leave_one_out(world)
     options = {"items": world.items, "k": 10, "bootstrap": DRAWS, "seed": seed, "progress": False}
     reports, ceiling = [], None

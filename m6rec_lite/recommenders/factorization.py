@@ -45,7 +45,7 @@ class ExplicitMF(Predictor):
     """Predicts ratings; ``Interactions.values`` are what it learns from.
 
     It ranks nothing: what somebody rates and what they choose to watch next are two questions,
-    and chapter 03 shows how badly an answer to the first serves the second.
+    and chapter 06 shows how badly an answer to the first serves the second.
 
     Args:
         factors: length of u and v; more than there are items is allowed.

@@ -39,7 +39,7 @@ class TitleLikelihood(Recommender):
     With h the history's text and ``w_1 … w_m`` the tokens of the sentence that says that item j was
     met, the language model's score is ``sum of ln P(w_t | h, w_1 … w_{t-1})``, or its mean over
     the m tokens. Likely sentences are likely for everybody; the *lift* takes that out, subtracting
-    ``ln P(sentence)`` with no history before it (chapter 02's Markov does so by counts). Over a
+    ``ln P(sentence)`` with no history before it (chapter 04's Markov does so by counts). Over a
     row's candidates this score and the retriever's are each brought to mean 0
     and deviation 1 and mixed: ``weight`` times the first plus ``1 - weight`` times the second. All
     other items stand below the candidates, in the retriever's order.

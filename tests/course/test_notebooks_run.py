@@ -74,9 +74,9 @@ def test_a_notebook_that_is_wrong_does_not_pass(source, stored, passes, tmp_path
 
 @pytest.mark.notebook
 @pytest.mark.parametrize("left_out", ["infilling", "sentence"])
-def test_chapter_08_runs_without_one_of_its_objectives(left_out, tmp_path):
+def test_chapter_16_runs_without_one_of_its_objectives(left_out, tmp_path):
     """Its exercises ask the learner to give the sentences a weight of 0."""
-    [source] = (ROOT / "notebooks").glob("08_*.ipynb")
+    [source] = (ROOT / "notebooks").glob("16_*.ipynb")
     notebook = nbformat.read(source, as_version=4)
     [cell] = [cell for cell in notebook.cells if cell.get("id") == "pretrain-code"]
     assert cell.source.count(f'"{left_out}": 1.0') == 1

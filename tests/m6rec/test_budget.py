@@ -93,7 +93,7 @@ def test_mixes_by_tokens_a_line_are_those_of_the_bazaar(tmp_path: Path) -> None:
             train, settings.objectives(tokenizer), tokenizer, batch_size=16, seq_len=time
         )
         assert astuple(Mix.of(batches, 64)) == pytest.approx(astuple(wanted), abs=0.006)
-    # Chapter 11 reads a processor's peak from the recorded run, whose lines have 128 tokens.
+    # Chapter 22 reads a processor's peak from the recorded run, whose lines have 128 tokens.
     plan = Plan.of_size("nano", mix=MIXES[128])
     assert sum(flops_a_token(plan).values()) == pytest.approx(2.22e6, rel=0.005)
 

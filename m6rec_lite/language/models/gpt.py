@@ -1,6 +1,6 @@
 """GPT: a Transformer that reads a text from left to right and foresees each next token.
 
-It is chapter 05's Transformer, causal, over tokens instead of items. Here it is GPT-2 to the
+It is chapter 10's Transformer, causal, over tokens instead of items. Here it is GPT-2 to the
 letter: norms before each branch, learned positions, GELU in its tanh form, and one table of
 embeddings that is read at the entry and scored with at the exit. So it can take over the weights of
 any GPT-2, and ``transformers`` opens what was trained here (``gpt_format``).

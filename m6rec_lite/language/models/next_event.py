@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data import Histories
+from m6rec_lite.data.ids import as_ids
 from m6rec_lite.data.tables import Card, Dataset
 from m6rec_lite.language.models.hub import ModelError
 from m6rec_lite.language.models.pretraining import Pretrained
@@ -34,7 +35,7 @@ def wording(table: pd.DataFrame, key: str) -> dict[str, np.ndarray]:
         key: ``item`` or ``user``.
     """
     columns = ITEM_COLUMNS if key == "item" else USER_COLUMNS
-    found = {f"{key}_id": table[f"{key}_id"].to_numpy(np.int64)}
+    found = {f"{key}_id": as_ids(table[f"{key}_id"], f"{key}_id")}
     for column in columns:
         if column in table:
             texts = table[column].astype(object).where(table[column].notna(), "")

@@ -4,7 +4,7 @@
 
 There is no head and no training: the model was pretrained to write such sentences. A sentence's
 score is the log-likelihood of its tokens; optionally their mean (*mean*) and minus that of the
-sentence without a user (*lift*). Whether either helps depends on the data: chapter 09 measures it.
+sentence without a user (*lift*). Whether either helps depends on the data: chapter 17 measures it.
 Source: M6-Rec (Cui et al., 2022, section 3), "a user who clicks X also clicks Y"; the templates are
 in ``ranking.json``.
 """

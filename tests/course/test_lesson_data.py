@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from m6rec_lite.course.load import (
+from m6rec_lite.course.lesson_data import (
     COLUMNS_VARIABLE,
     dense_sample,
     load,
