@@ -1,8 +1,9 @@
 """Pack rows of documents into batches of one shape, with little padding.
 
-A document's row (``infilling``) is rarely as long as the model can read. So several are packed
-into one sequence of the batch; a mask keeps them apart, and each counts its positions from 0.
-Every batch has the same shape ``(batch_size, seq_len)``, as a compiled model needs it.
+A document's row (``infilling``) is usually shorter than the model's sequence length, so several
+rows are packed into one sequence of the batch. An attention mask separates them, and the positions
+of each start at 0. All batches have the same shape ``(batch_size, seq_len)``, which a compiled
+model needs.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from m6rec_lite.m6rec.token_file import TokenFile
 from m6rec_lite.nn.masks import causal_mask
 from m6rec_lite.training.batches import Epoch, rng
 
-#: Lines that are filled side by side: a document goes where it leaves the least room.
+#: Number of sequences that are filled at a time; a row goes where the least space remains.
 OPEN_LINES = 16
 
-#: What a batch is: tensors by name, see ``PretrainingBatches``.
+#: A batch: tensors and other values by name, see ``PretrainingBatches``.
 Batch = dict[str, Any]
 
 
@@ -34,9 +35,9 @@ def packed_prefix_mask(segment_ids: Tensor, is_prefix: Tensor) -> Tensor:
     """Return the attention mask of sequences that hold several documents.
 
     Args:
-        segment_ids: ``(batch, time)`` which document of its sequence a token is of, from 1; 0 is
+        segment_ids: ``(batch, time)`` number of a token's document, unique in the sequence; 0 is
             padding.
-        is_prefix: ``(batch, time)`` bool: whether it is of the user region.
+        is_prefix: ``(batch, time)`` bool: whether a token is in the user region.
 
     Returns:
         ``(batch, 1, time, time)`` bool: a token attends to the user region of its own document,
@@ -44,31 +45,31 @@ def packed_prefix_mask(segment_ids: Tensor, is_prefix: Tensor) -> Tensor:
     """
     same = segment_ids[:, :, None] == segment_ids[:, None, :]
     same &= (segment_ids > 0)[:, None, :]
-    seen = is_prefix[:, None, :] | causal_mask(segment_ids.shape[1], device=segment_ids.device)
-    return (same & seen)[:, None]
+    visible = is_prefix[:, None, :] | causal_mask(segment_ids.shape[1], device=segment_ids.device)
+    return (same & visible)[:, None]
 
 
 class PretrainingBatches:
-    """Batches for ``training.fit`` from a file of tokens, drawn anew in every pass.
+    """Batches for ``training.fit`` from a file of tokens, drawn again in every pass.
 
-    The documents of a pass come in random order and are dealt to the objectives in turn, so that
-    each has as many. A sequence holds documents of one objective; sequences of all of them
-    alternate, so that every batch has some of each.
+    The documents of a pass are shuffled and assigned to the objectives in turn, in equal numbers.
+    A sequence holds documents of one objective; sequences of the objectives alternate, so that
+    every batch has some of each.
 
     A batch is a dict of ``ids``, ``segment_ids``, ``position_ids`` (int64) and ``is_prefix``
     (bool), each ``(batch_size, seq_len)``, for ``packed_prefix_mask``; of ``targets``, which holds
     for each objective the positions ``(k,)`` in the flattened batch that predict a token and
-    these tokens ``(k,)``; of ``source``, where in the file these tokens stand (-1: they do not);
-    and of ``tokens`` and ``pairs``, which count real tokens and pairs that attend.
+    these tokens ``(k,)``; of ``source``, the indices of these tokens in the file (-1: none); and
+    of ``tokens`` and ``pairs``, the numbers of real tokens and of pairs that attend.
 
     Args:
-        file: documents; long ones are cut into windows, at special tokens where there are some.
-        objectives: by the names that the logs shall use.
-        tokenizer: the file's.
+        file: documents; long ones are split into windows, at special tokens where possible.
+        objectives: by their names in the logs.
+        tokenizer: of the file.
         batch_size: sequences in a batch; at least 2 for each objective.
         seq_len: tokens in a sequence.
-        rounds: parts of a pass; ``training.fit`` takes each for an epoch, after which it
-            validates. A pass's last batch is left out where it is not full.
+        rounds: parts of a pass; ``training.fit`` treats each as an epoch, after which it
+            validates. A pass's last batch is dropped if it is not full.
 
     Raises:
         ValueError: if a setting is out of range, or ``seq_len`` is too short for any document.
@@ -95,33 +96,33 @@ class PretrainingBatches:
         self.file, self.objectives, self.tokenizer = file, dict(objectives), tokenizer
         self.batch_size, self.seq_len, self.rounds = batch_size, seq_len, rounds
         lengths = np.arange(1, seq_len + 1)
-        sizes = np.max([one.sizes(lengths) for one in self.objectives.values()], axis=0)
+        sizes = np.max([each.sizes(lengths) for each in self.objectives.values()], axis=0)
         self.longest = int(np.searchsorted(np.maximum.accumulate(sizes), seq_len, side="right"))
         self.starts, self.lengths = _windows(file, self.longest)
         self._plan = lru_cache(maxsize=1)(self._make_plan)
 
     def epoch(self, seed: int, epoch: int) -> Epoch[Batch]:
-        """The batches of a round."""
+        """Return the batches of a round."""
         number, part = divmod(epoch, self.rounds)
         plan = self._plan(seed, number)
         full = plan.n_lines // self.batch_size or 1
         first, last = (full * (part + i) // self.rounds for i in (0, 1))
-        if full < self.rounds:  # too few for each round to have one: let rounds share them
+        if full < self.rounds:  # fewer batches than rounds: rounds share them
             first, last = part % full, part % full + 1
         return Epoch(last - first, lambda i: self._build(plan, seed, number, first + i))
 
     def _make_plan(self, seed: int, number: int) -> _Plan:
         order = rng(seed, number).permutation(len(self.starts))
-        kind = (np.arange(len(order)) + number) % len(self.objectives)  # each in its turn
+        kind = (np.arange(len(order)) + number) % len(self.objectives)  # in turn
         line, column = np.empty_like(order), np.empty_like(order)
-        due: list[np.ndarray] = []  # each line's place in the pass, from 0 to 1
+        due: list[np.ndarray] = []  # position of each line in the pass, from 0 to 1
         for k, objective in enumerate(self.objectives.values()):
-            mine = np.flatnonzero(kind == k)
-            if len(mine):
-                sizes = objective.sizes(self.lengths[order[mine]])
-                line[mine], column[mine] = _lay(sizes, self.seq_len)
-                n_lines = int(line[mine].max()) + 1
-                line[mine] += sum(map(len, due))
+            rows = np.flatnonzero(kind == k)
+            if len(rows):
+                sizes = objective.sizes(self.lengths[order[rows]])
+                line[rows], column[rows] = _pack(sizes, self.seq_len)
+                n_lines = int(line[rows].max()) + 1
+                line[rows] += sum(map(len, due))
                 due.append((np.arange(n_lines) + 0.5) / n_lines)
         line = np.argsort(np.argsort(np.concatenate(due), kind="stable"))[line]
         by_line = np.argsort(line, kind="stable")
@@ -131,7 +132,7 @@ class PretrainingBatches:
 
     def _build(self, plan: _Plan, seed: int, number: int, i: int) -> Batch:
         lines = min(self.batch_size, plan.n_lines)
-        some = slice(plan.firsts[i * lines], plan.firsts[min((i + 1) * lines, plan.n_lines)])
+        window = slice(plan.firsts[i * lines], plan.firsts[min((i + 1) * lines, plan.n_lines)])
         draw = rng(seed, number, i)
         cells = lines * self.seq_len
         fields = ("ids", "segment_ids", "position_ids")
@@ -140,23 +141,26 @@ class PretrainingBatches:
         is_prefix, targets, tokens, pairs = np.zeros(cells, dtype=bool), {}, 0, 0
         source = {}
         for k, (name, objective) in enumerate(self.objectives.items()):
-            mine = some.start + np.flatnonzero(plan.kind[some] == k)
-            at, line = plan.window[mine], plan.line[mine] - i * lines
-            ids, places = self._read(at)
+            rows = window.start + np.flatnonzero(plan.kind[window] == k)
+            at, line = plan.window[rows], plan.line[rows] - i * lines
+            ids, indices = self._read(at)
             masked = objective.take(ids, self.lengths[at], draw) if len(at) else ids > 0
-            made = to_rows(ids, self.lengths[at], masked, self.tokenizer)
-            step = positions_in_rows(made.lengths)  # position of each token in its row
-            cell = np.repeat(line * self.seq_len + plan.column[mine], made.lengths) + step
-            before = np.repeat(made.known, made.lengths)
-            grid["ids"][cell], grid["position_ids"][cell] = made.ids, step
-            # Any numbers do that differ within a sequence: the columns where documents begin.
-            grid["segment_ids"][cell] = np.repeat(plan.column[mine] + 1, made.lengths)
+            packed = to_rows(ids, self.lengths[at], masked, self.tokenizer)
+            step = positions_in_rows(packed.lengths)  # position of each token in its row
+            cell = np.repeat(line * self.seq_len + plan.column[rows], packed.lengths) + step
+            before = np.repeat(packed.known, packed.lengths)
+            grid["ids"][cell], grid["position_ids"][cell] = packed.ids, step
+            # Numbers that are unique within a sequence: the columns where documents begin.
+            grid["segment_ids"][cell] = np.repeat(plan.column[rows] + 1, packed.lengths)
             is_prefix[cell] = step < before
             writes = np.flatnonzero(step > before)  # predicted, from the position before it
-            targets[name] = (torch.from_numpy(cell[writes] - 1), torch.from_numpy(made.ids[writes]))
-            source[name] = np.where(made.source >= 0, places[made.source], -1)[writes]
-            tokens += len(made.ids)
-            p, c = made.known, made.lengths - made.known
+            targets[name] = (
+                torch.from_numpy(cell[writes] - 1),
+                torch.from_numpy(packed.ids[writes]),
+            )
+            source[name] = np.where(packed.source >= 0, indices[packed.source], -1)[writes]
+            tokens += len(packed.ids)
+            p, c = packed.known, packed.lengths - packed.known
             pairs += int((p * p + p * c + c * (c + 1) // 2).sum())
         batch = {name: torch.from_numpy(values) for name, values in grid.items()}
         batch["is_prefix"] = torch.from_numpy(is_prefix)
@@ -164,34 +168,34 @@ class PretrainingBatches:
         return batch | {"targets": targets, "tokens": tokens, "pairs": pairs, "source": source}
 
     def _read(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The tokens of some windows end to end, and where in the file each stands."""
+        """Return the concatenated tokens of windows, and their indices in the file."""
         lengths = self.lengths[windows]
-        places = np.repeat(self.starts[windows], lengths) + positions_in_rows(lengths)
+        indices = np.repeat(self.starts[windows], lengths) + positions_in_rows(lengths)
         parts = [
             self.file.tokens[start : start + n]
             for start, n in zip(self.starts[windows].tolist(), lengths.tolist(), strict=True)
         ]
         ids = np.concatenate(parts) if parts else np.zeros(0)
-        return ids.astype(np.int64), places
+        return ids.astype(np.int64), indices
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where each window of a pass lies; all ``(n_windows,)``, line after line."""
+    """The position of each window of a pass; all ``(n_windows,)``, in the order of lines."""
 
     window: np.ndarray
-    kind: np.ndarray  # place of its objective
+    kind: np.ndarray  # index of its objective
     line: np.ndarray
     column: np.ndarray  # of its first token
-    firsts: np.ndarray  # (n_lines + 1,) where each line's windows begin
+    firsts: np.ndarray  # (n_lines + 1,) index of each line's first window
 
     @property
     def n_lines(self) -> int:
         return len(self.firsts) - 1
 
 
-def _lay(sizes: np.ndarray, time: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lay rows of these sizes into lines of ``time`` tokens, in about the order in which they come.
+def _pack(sizes: np.ndarray, time: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pack rows of these sizes into lines of ``time`` tokens, roughly in order.
 
     Returns:
         ``(n,)`` line and ``(n,)`` column of each.
@@ -199,7 +203,7 @@ def _lay(sizes: np.ndarray, time: int) -> tuple[np.ndarray, np.ndarray]:
     open_lines: list[list[int]] = []  # free tokens, number of the line
     line, column, n_lines = np.empty(len(sizes), np.int64), np.empty(len(sizes), np.int64), 0
     for i, size in enumerate(sizes.tolist()):
-        best = min((one for one in open_lines if one[0] >= size), default=None)
+        best = min((free for free in open_lines if free[0] >= size), default=None)
         if best is None:
             if len(open_lines) == OPEN_LINES:
                 open_lines.remove(min(open_lines))
@@ -212,7 +216,7 @@ def _lay(sizes: np.ndarray, time: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _windows(file: TokenFile, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and lengths of pieces of the documents with at most ``longest`` tokens each."""
+    """Return starts and lengths of windows of the documents, of at most ``longest`` tokens."""
     lengths = np.asarray(file.lengths)
     starts = np.asarray(file.ends) - lengths
     short = lengths <= longest

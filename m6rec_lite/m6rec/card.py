@@ -1,4 +1,4 @@
-"""The card of a pretrained M6-Rec: what it is, what it read, what it cost, how good it is."""
+"""The model card of a pretrained M6-Rec: its data, training and evaluation."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from m6rec_lite.training.guard import in_words
 
 
 def model_card(report: Mapping[str, Any], config: M6RecConfig) -> str:
-    """The text of ``README.md`` beside the model.
+    """Return the text of the model's ``README.md``.
 
     Args:
-        report: what ``report.json`` of the run holds.
-        config: the model's.
+        report: contents of the run's ``report.json``.
+        config: of the model.
     """
     settings, names = report["settings"], report["data"].split("+")
     free = all(name.partition("(")[0] in DATA for name in names)
@@ -69,14 +69,14 @@ def model_card(report: Mapping[str, Any], config: M6RecConfig) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _held_out(found: Mapping[str, float]) -> list[str]:
-    """A table of an objective a row; what an n-gram model gives the same bytes stands beside."""
-    objectives = [key.removesuffix(" nats") for key in found if key.endswith(" nats")]
-    others = dict.fromkeys(key.partition(" bits, ")[2] for key in found if " bits, " in key)
+def _held_out(metrics: Mapping[str, float]) -> list[str]:
+    """Return a table of the objectives, with the bits of n-gram models for the same bytes."""
+    objectives = [key.removesuffix(" nats") for key in metrics if key.endswith(" nats")]
+    others = dict.fromkeys(key.partition(" bits, ")[2] for key in metrics if " bits, " in key)
     head = ["objective", "nats a token", "bits a byte", *(f"bits of a {name}" for name in others)]
     rows = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name in objectives:
-        cells = [found[f"{name} nats"], found[f"{name} bits"]]
-        cells += [found[f"{name} bits, {other}"] for other in others]
+        cells = [metrics[f"{name} nats"], metrics[f"{name} bits"]]
+        cells += [metrics[f"{name} bits, {other}"] for other in others]
         rows.append(f"| {name} | {' | '.join(f'{cell:.4f}' for cell in cells)} |")
     return rows

@@ -1,22 +1,32 @@
-"""What fixes an M6-Rec model: its shape, its special tokens, and the tokenizer it was made for.
+"""The configuration of an M6-Rec model: its shape, its special tokens and its tokenizer.
 
-Four sizes have names. ``nano`` is for automatic checks on a processor, ``tiny`` for a laptop,
-``small`` for one GPU and some minutes, ``base`` has the published shape (24 layers, 16 heads,
-1,024 dimensions; Cui et al., *M6-Rec*, 2022).
+Four sizes have names. ``nano`` is for automatic checks on a CPU, ``tiny`` for a laptop, ``small``
+for some minutes on one GPU, ``base`` has the published shape (24 layers, 16 heads, 1,024
+dimensions; Cui et al., *M6-Rec*, 2022).
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypedDict
 
 from transformers import PreTrainedConfig
 
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.nn.transformer import TransformerConfig
 
+
+class Shape(TypedDict):
+    """The fields of ``M6RecConfig`` that a size determines."""
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    max_position_embeddings: int
+
+
 #: Shapes by name.
-SIZES: dict[str, dict[str, int]] = {
+SIZES: dict[str, Shape] = {
     "nano": {
         "hidden_size": 96,
         "num_hidden_layers": 2,
@@ -43,35 +53,31 @@ SIZES: dict[str, dict[str, int]] = {
     },
 }
 
-#: Of sizes given as layers x width: dimensions of a head, and tokens read at once.
+#: Of sizes given as layers x width: dimensions of a head, and maximum length of a sequence.
 HEAD, LINE = 32, 128
-#: What a command says of its ``--size``.
+#: Help text of ``--size`` in commands.
 SIZE_HELP = f"one of {', '.join(SIZES)}, or layers x width, such as 3x64"
 
 
-def shape_of(size: str) -> dict[str, int]:
-    """The shape of a named size, or of one given as layers x width, such as ``3x64``.
+def shape_of(size: str) -> Shape:
+    """Return the shape of a named size, or of one given as layers x width, such as ``3x64``.
 
     Args:
-        size: a name of ``SIZES``, or two whole numbers; the width is a multiple of ``HEAD``, and
-            ``LINE`` tokens are read at once.
-
-    Returns:
-        ``hidden_size``, ``num_hidden_layers``, ``num_attention_heads`` and
-        ``max_position_embeddings``.
+        size: a name of ``SIZES``, or two whole numbers, the width being a multiple of ``HEAD``;
+            sequences then have at most ``LINE`` tokens.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: if ``size`` is neither.
     """
     if size in SIZES:
-        return dict(SIZES[size])
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
-    if found is None or int(found[2]) % HEAD:
+        return SIZES[size].copy()
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
+    if match is None or int(match[2]) % HEAD:
         raise ValueError(
             f"size must be one of {', '.join(SIZES)}, or layers x width with a width in multiples "
             f"of {HEAD}, such as 3x64; got {size!r}"
         )
-    layers, width = int(found[1]), int(found[2])
+    layers, width = int(match[1]), int(match[2])
     return {
         "hidden_size": width,
         "num_hidden_layers": layers,
@@ -81,34 +87,33 @@ def shape_of(size: str) -> dict[str, int]:
 
 
 class M6RecConfig(PreTrainedConfig):
-    """Everything that fixes the model; ``M6RecConfig.of_size`` fills it in from a name.
+    """The configuration of the model; ``M6RecConfig.of_size`` creates one from a size.
 
-    The fields carry the names that ``transformers`` and ``peft`` know them by.
+    The fields have the names that ``transformers`` and ``peft`` use.
 
     Args:
         vocab_size: number of tokens.
-        hidden_size: of the vector of each position.
-        num_hidden_layers: blocks.
-        num_attention_heads: attentions side by side; must divide ``hidden_size``.
-        intermediate_size: inside the feed-forward nets; None is 4 * ``hidden_size``.
-        max_position_embeddings: tokens that pretraining reads at once. Learned positions end
-            there; rotary ones do not, but nothing beyond was practised.
-        positions: ``"rotary"`` (queries and keys are turned) or ``"learned"`` (a vector each).
-            Which of the two the paper uses is not known.
+        hidden_size: dimensions of the hidden states.
+        num_hidden_layers: number of blocks.
+        num_attention_heads: must divide ``hidden_size``.
+        intermediate_size: of the feed-forward networks; None is 4 * ``hidden_size``.
+        max_position_embeddings: maximum length of a sequence in pretraining. Learned positions
+            end there; rotary ones do not, but longer sequences were not trained on.
+        positions: ``"rotary"`` or ``"learned"``. Which of the two the paper uses is not known.
         rotary_base: of rotary positions.
-        dropout: share set to 0 while training. Pretraining sees little text twice and needs none.
-        activation: of the feed-forward nets, see ``TransformerConfig``.
-        initializer_range: standard deviation of the weights at the start.
-        pad_token_id: ``[PAD]``, which fills up rows.
-        user_start_token_id: ``[BOS']``, which opens the user region.
-        user_end_token_id: ``[EOS']``, which closes it.
-        bos_token_id: ``[BOS]``, which opens the region that is written.
-        eos_token_id: ``[EOS]``, which closes it: ``generate`` stops there.
-        mask_token_id: ``[MASK]``, which stands for what was taken out.
-        tokenizer: fingerprint of the tokenizer; another one is refused (``check_tokenizer``).
+        dropout: rate of dropout in training. Pretraining repeats little text and needs none.
+        activation: of the feed-forward networks, see ``TransformerConfig``.
+        initializer_range: standard deviation of the initial weights.
+        pad_token_id: ``[PAD]``, the padding token.
+        user_start_token_id: ``[BOS']``, the first token of the user region.
+        user_end_token_id: ``[EOS']``, the last token of the user region.
+        bos_token_id: ``[BOS]``, the first token of the written region.
+        eos_token_id: ``[EOS]``, the last token of the written region, at which ``generate`` stops.
+        mask_token_id: ``[MASK]``, which replaces a masked span.
+        tokenizer: fingerprint of the tokenizer; others are refused (``check_tokenizer``).
 
     Raises:
-        ValueError: on a shape that does not fit together; each says what would do.
+        ValueError: on an inconsistent shape.
     """
 
     model_type = "m6rec"
@@ -123,7 +128,7 @@ class M6RecConfig(PreTrainedConfig):
     positions: str = "rotary"
     rotary_base: float = 10_000.0
     dropout: float = 0.0
-    activation: str = "gelu"
+    activation: Literal["relu", "gelu", "gelu_tanh"] = "gelu"
     initializer_range: float = 0.02
     use_cache: bool = True
     tie_word_embeddings: bool = True
@@ -146,10 +151,10 @@ class M6RecConfig(PreTrainedConfig):
             raise ValueError(f"positions must be 'rotary' or 'learned', got {self.positions!r}")
         if not self.tie_word_embeddings:
             raise ValueError("M6-Rec reads and writes with the same embeddings: leave them tied")
-        self.blocks()  # refuses a shape that does not fit together
+        self.blocks()  # refuses an inconsistent shape
 
     def blocks(self) -> TransformerConfig:
-        """The shape of the blocks, as ``nn.transformer`` wants it."""
+        """Return the configuration of the blocks, for ``nn.transformer``."""
         return TransformerConfig(
             hidden_size=self.hidden_size,
             n_layers=self.num_hidden_layers,
@@ -163,17 +168,18 @@ class M6RecConfig(PreTrainedConfig):
 
     @classmethod
     def of_size(cls, size: str, tokenizer: Tokenizer, **changes: Any) -> M6RecConfig:
-        """The configuration of a named size for a tokenizer.
+        """Return the configuration of a size for a tokenizer.
 
         Args:
             size: see ``shape_of``.
-            tokenizer: its vocabulary, special tokens and fingerprint enter.
-            changes: fields that shall differ.
+            tokenizer: supplies the vocabulary size, special tokens and fingerprint.
+            changes: values of other fields.
 
         Raises:
-            ValueError: if there is no such size.
+            ValueError: on an unknown size.
         """
-        given = {
+        fields: dict[str, Any] = {
+            **shape_of(size),
             "vocab_size": tokenizer.vocab_size,
             "pad_token_id": tokenizer.id("[PAD]"),
             "user_start_token_id": tokenizer.id("[BOS']"),
@@ -183,7 +189,7 @@ class M6RecConfig(PreTrainedConfig):
             "mask_token_id": tokenizer.id("[MASK]"),
             "tokenizer": tokenizer.fingerprint,
         }
-        return cls(**(shape_of(size) | given | changes))
+        return cls(**fields | changes)
 
     def check_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Refuse a tokenizer that the model was not made for.

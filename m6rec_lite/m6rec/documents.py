@@ -1,7 +1,7 @@
-"""What M6-Rec is pretrained on: all that a data set says in words, of all its domains.
+"""The pretraining documents of M6-Rec: all texts of a data set, of all its domains.
 
-Behaviour, items with how they stand among all, reviews and dialogues, each where the data set has
-it. Every document comes from a split's training rows, so that no target is in any of them.
+These are behaviour, items with their statistics, reviews and dialogues, as far as the data set has
+them. All documents come from a split's training rows, so that no target is in them.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ def pretraining_corpora(
     share: float = 0.05,
     seed: int = 0,
 ) -> dict[str, Corpus]:
-    """The documents to learn from and those held out, by kind.
+    """Return the training and the held-out documents, by kind.
 
     Args:
-        dataset: its texts.
-        split: its training rows say what may be told.
-        text: how behaviour is put into words; by default events are told from now
-            (``times="ago"``), as they are when a question is asked.
-        share: of users, items, writers of reviews and dialogues, held out.
+        dataset: supplies the texts.
+        split: its training rows are verbalized.
+        text: how behaviour is verbalized; by default with times relative to the present
+            (``times="ago"``), as in the prompts of queries.
+        share: of held-out users, items, writers of reviews, and dialogues.
         seed: of the draw of these.
 
     Returns:
-        ``behaviour`` and ``items``; ``statistics``, items with how often they are clicked among
-        all; and ``reviews`` and ``dialogues`` where there are some.
+        ``behaviour`` and ``items``; ``statistics``, items with their click statistics; and
+        ``reviews`` and ``dialogues`` if there are some.
     """
     text = BehaviourText(dataset, train=split.train) if text is None else text
-    found = {
+    corpora = {
         "behaviour": behaviour_documents(split, text, share=share, seed=seed),
         "items": item_documents(text, share=share, seed=seed),
-        "statistics": Corpus([_standing(text, i) for i in split.train.item_ids], []),
+        "statistics": Corpus([_item_statistics(text, i) for i in split.train.item_ids], []),
     }
     if dataset.reviews is not None:
-        found["reviews"] = review_documents(dataset, split, text, share=share, seed=seed)
+        corpora["reviews"] = review_documents(dataset, split, text, share=share, seed=seed)
     if dataset.dialogues is not None:
-        found["dialogues"] = dialogue_documents(dataset, share=share, seed=seed)
-    return found
+        corpora["dialogues"] = dialogue_documents(dataset, share=share, seed=seed)
+    return corpora
 
 
-def _standing(text: BehaviourText, item_id: Id) -> Document:
-    """An item, and how it stands among all."""
+def _item_statistics(text: BehaviourText, item_id: Id) -> Document:
+    """Return an item with its statistics."""
     about = text.item(item_id, parts=ALL_PARTS[:3])
     return Document((("[ITEM]", about), ("[SEP]", text.statistics(item_id))))

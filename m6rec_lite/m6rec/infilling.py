@@ -1,16 +1,16 @@
-"""The two objectives of pretraining, which are one: take something out, and write it again.
+"""The two objectives of pretraining: predict masked spans of a document.
 
-*Text infilling* takes out short spans all over a document; *sentence generation* takes out one
-whole sentence (Cui et al., *M6-Rec*, 2022, section 3). What is left is the user region, with one
-``[MASK]`` for each span; what was taken is written behind it, span after span::
+*Text infilling* masks short spans all over a document; *sentence generation* masks one whole
+sentence (Cui et al., *M6-Rec*, 2022, section 3). The unmasked text is the user region, with one
+``[MASK]`` for each span; the masked spans follow in the written region, in order::
 
-    taken out    A woman, Oslo. clicked a product named Alpine Trek Boots
+    masked       A woman, Oslo. clicked a product named Alpine Trek Boots
                        ^^^^^                            ^^^^^^^^^^
     one row      [BOS'] A woman [MASK] clicked a product named [MASK] Boots [EOS']
                  [BOS] , Oslo. [MASK] Alpine Trek [EOS]
 
-The ``[MASK]`` between two spans says "that was the first, now the second". It, the share of tokens
-taken out and the length of spans are choices of this project; the paper's are not known to us.
+In the written region a ``[MASK]`` separates the spans. The separator, the share of masked tokens
+and the length of spans are choices of this project; the paper does not state its own.
 """
 
 from __future__ import annotations
@@ -25,28 +25,29 @@ from m6rec_lite.data.ragged import positions_in_rows
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 
 #: Marks that end a sentence, if a space follows or the mark is Chinese. (A mark that the tokenizer
-#: writes in several tokens, byte by byte, is not seen; in a language it was trained on it has one.)
+#: splits into several byte tokens is not recognized; marks of its training languages have one.)
 _ENDS = (".", "!", "?", "。", "！", "？")
 _CHINESE_ENDS = ("。", "！", "？")
 
 
 class Objective(Protocol):
-    """A way to take something out of documents."""
+    """A way to mask tokens of documents."""
 
     def sizes(self, lengths: np.ndarray) -> np.ndarray:
-        """``(n,)`` tokens of the rows that documents of these lengths make."""
+        """Return the number of tokens of each document's row, ``(n,)``."""
 
     def take(self, ids: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """``(total,)`` bool: what is taken out."""
+        """Return the mask of the tokens to predict, ``(total,)`` bool."""
 
 
 @dataclass(frozen=True)
 class Infilling:
-    """How text infilling draws its spans.
+    """Text infilling: mask random spans.
 
-    Spans share out ``rate`` of the document's tokens, ``mean_span`` each on average: their number
-    is fixed by the document's length, their lengths and places are uniform over all ways to place
-    them (Raffel et al., *T5*, 2020, section 3.1.4; the paper of M6-Rec does not say how it draws).
+    Spans cover a share ``rate`` of the document's tokens, with ``mean_span`` tokens on average. The
+    number of spans depends only on the document's length; their lengths and positions are uniform
+    over all possibilities (Raffel et al., *T5*, 2020, section 3.1.4; the paper of M6-Rec does not
+    state its distribution).
 
     Raises:
         ValueError: on a value out of range.
@@ -62,51 +63,51 @@ class Infilling:
             raise ValueError(f"mean_span must be at least 1, got {self.mean_span!r}")
 
     def counts(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``(n,)`` tokens taken, and ``(n,)`` spans, of documents of these lengths."""
-        taken = np.clip(np.rint(self.rate * lengths).astype(np.int64), 1, lengths)
-        spans = np.clip(np.rint(taken / self.mean_span).astype(np.int64), 1, taken)
-        return taken, np.minimum(spans, lengths - taken + 1)
+        """Return the numbers of masked tokens and of spans for documents of these lengths."""
+        n_masked = np.clip(np.rint(self.rate * lengths).astype(np.int64), 1, lengths)
+        spans = np.clip(np.rint(n_masked / self.mean_span).astype(np.int64), 1, n_masked)
+        return n_masked, np.minimum(spans, lengths - n_masked + 1)
 
     def sizes(self, lengths: np.ndarray) -> np.ndarray:
-        """``(n,)`` tokens of the rows that documents of these lengths (at least 1) make."""
+        """Return the number of tokens of each document's row; lengths are at least 1."""
         return lengths + 2 * self.counts(lengths)[1] + 3
 
     def take(self, ids: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the spans.
 
         Args:
-            ids: ``(total,)`` documents end to end; what they say plays no part.
+            ids: ``(total,)`` tokens of the concatenated documents; their values do not matter.
             lengths: ``(n,)`` tokens of each, at least 1.
-            rng: where from.
+            rng: source of randomness.
 
         Returns:
-            ``(total,)`` bool: what is taken out.
+            ``(total,)`` bool: the masked tokens.
         """
-        taken, spans = self.counts(lengths)
-        # Spans and what is left alternate: left, span, left, ..., span, left. Only the first and
-        # the last stretch that is left may be empty, so both get a token more, taken back later.
-        left = _compose(lengths - taken + 2, spans + 1, rng)
+        n_masked, spans = self.counts(lengths)
+        # Gaps and spans alternate: gap, span, gap, ..., span, gap. Only the first and the last gap
+        # may be empty, so both are drawn with one token more, which is subtracted afterwards.
+        gaps = _compose(lengths - n_masked + 2, spans + 1, rng)
         ends = np.cumsum(spans + 1)
-        left[ends - 1] -= 1
-        left[ends - spans - 1] -= 1
-        stretches = np.zeros(len(left) + int(spans.sum()), dtype=np.int64)
-        is_span = np.ones(len(stretches), dtype=bool)
-        is_span[np.arange(len(left)) * 2 - np.repeat(np.arange(len(spans)), spans + 1)] = False
-        stretches[~is_span], stretches[is_span] = left, _compose(taken, spans, rng)
-        return np.repeat(is_span, stretches)
+        gaps[ends - 1] -= 1
+        gaps[ends - spans - 1] -= 1
+        sizes = np.zeros(len(gaps) + int(spans.sum()), dtype=np.int64)
+        is_span = np.ones(len(sizes), dtype=bool)
+        is_span[np.arange(len(gaps)) * 2 - np.repeat(np.arange(len(spans)), spans + 1)] = False
+        sizes[~is_span], sizes[is_span] = gaps, _compose(n_masked, spans, rng)
+        return np.repeat(is_span, sizes)
 
 
 class SentenceGeneration:
-    """How sentence generation chooses its sentence.
+    """Sentence generation: mask one sentence.
 
     A sentence ends at a full stop, or where a special token such as ``[EVENT]`` opens a new piece;
-    that token stays, and says what kind of sentence is wanted. Of a document of one sentence
-    nothing is left, and the model learns to write such a document from nothing.
+    that token is not masked, and shows the kind of the sentence. A document of a single sentence is
+    masked completely, so that the model learns to generate such documents unconditionally.
 
     Args:
-        tokenizer: what its tokens look like is looked up once.
-        last: share of documents of which the last sentence is taken: then nothing later is seen,
-            as when the next event is to be foretold. Of the others any sentence is.
+        tokenizer: of the documents.
+        last: share of documents whose last sentence is masked, as in predicting the next event; in
+            the others any sentence may be.
 
     Raises:
         ValueError: on a value out of range.
@@ -116,57 +117,57 @@ class SentenceGeneration:
         if not 0 <= last <= 1:
             raise ValueError(f"last must be from 0 to 1, got {last!r}")
         self.last = last
-        shown = tokenizer.tokens(range(tokenizer.vocab_size))
-        text = np.arange(len(shown)) >= len(SPECIALS)
+        tokens = tokenizer.tokens(range(tokenizer.vocab_size))
+        text = np.arange(len(tokens)) >= len(SPECIALS)
         self._text = text
-        self._ends = text & [token.endswith(_ENDS) for token in shown]
-        self._ends_anyhow = text & [token.endswith(_CHINESE_ENDS) for token in shown]
-        self._spaced = text & [token[:1].isspace() for token in shown]
+        self._ends = text & [token.endswith(_ENDS) for token in tokens]
+        self._chinese_ends = text & [token.endswith(_CHINESE_ENDS) for token in tokens]
+        self._spaced = text & [token[:1].isspace() for token in tokens]
 
     def sizes(self, lengths: np.ndarray) -> np.ndarray:
-        """``(n,)`` tokens of the rows that documents of these lengths (at least 1) make."""
+        """Return the number of tokens of each document's row; lengths are at least 1."""
         return lengths + 5
 
     def begins(self, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """``(sum of lengths,)`` bool: the first token of every sentence, special ones left out."""
+        """Return the mask of the first token of every sentence, special tokens excluded."""
         before, here, starts = ids[:-1], ids[1:], np.cumsum(lengths) - lengths
-        ended = (self._ends[before] & self._spaced[here]) | self._ends_anyhow[before]
+        ended = (self._ends[before] & self._spaced[here]) | self._chinese_ends[before]
         begins = np.append(False, (ended | ~self._text[before]) & self._text[here])
         begins[starts] = self._text[ids[starts]]
         return begins
 
     def take(self, ids: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draw the sentences; of a document without text its last token is taken.
+        """Draw the sentences; of a document without text the last token is masked.
 
         Args:
-            ids: ``(total,)`` documents end to end.
+            ids: ``(total,)`` tokens of the concatenated documents.
             lengths: ``(n,)`` tokens of each, at least 1.
-            rng: where from.
+            rng: source of randomness.
 
         Returns:
-            ``(total,)`` bool: what is taken out.
+            ``(total,)`` bool: the masked tokens.
         """
         begins = self.begins(ids, lengths)
-        ends, number = np.cumsum(lengths), np.cumsum(begins)  # of the sentence, over all documents
+        ends, number = np.cumsum(lengths), np.cumsum(begins)  # of sentences, over all documents
         before = number[ends - lengths] - begins[ends - lengths]  # sentences before each document
         last = number[ends - 1]
         drawn = before + 1 + (rng.random(len(lengths)) * (last - before)).astype(np.int64)
         drawn = np.where(rng.random(len(lengths)) < self.last, last, np.minimum(drawn, last))
-        taken = self._text[ids] & (number == np.repeat(drawn, lengths))
-        nothing = np.add.reduceat(taken.astype(np.int64), ends - lengths) == 0
-        taken[ends[nothing] - 1] = True
-        return taken
+        masked = self._text[ids] & (number == np.repeat(drawn, lengths))
+        without = np.add.reduceat(masked.astype(np.int64), ends - lengths) == 0
+        masked[ends[without] - 1] = True
+        return masked
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Documents with something taken out, as rows of one sequence each, end to end.
+    """Masked documents as concatenated rows of tokens.
 
     Attributes:
-        ids: ``(total,)`` int64: user region, then what is to be written.
+        ids: ``(total,)`` int64: user region, then written region, of each row.
         lengths: ``(n,)`` tokens of each row.
-        known: ``(n,)`` tokens of its user region, ``[BOS']`` and ``[EOS']`` included.
-        source: ``(total,)`` where in the documents each written token comes from; -1 for all
+        known: ``(n,)`` tokens of each user region, with ``[BOS']`` and ``[EOS']``.
+        source: ``(total,)`` index in the documents of each token of a masked span; -1 for all
             other tokens.
     """
 
@@ -182,16 +183,16 @@ def to_rows(
     masked_span: np.ndarray,
     tokenizer: Tokenizer,
 ) -> Rows:
-    """Write documents as rows: what is left of each, then what was taken out of it.
+    """Convert documents to rows: the unmasked text of each, then its masked spans.
 
     Args:
-        ids: ``(total,)`` documents end to end.
+        ids: ``(total,)`` tokens of the concatenated documents.
         lengths: ``(n,)`` tokens of each, at least 1.
-        masked_span: ``(total,)`` bool: what is taken out; something of every document.
-        tokenizer: for its special tokens.
+        masked_span: ``(total,)`` bool: the masked tokens, at least one of every document.
+        tokenizer: supplies the special tokens.
 
     Raises:
-        ValueError: if shapes do not fit, a document is empty or nothing is taken out of it.
+        ValueError: if shapes do not fit, or a document is empty or has no masked token.
     """
     lengths, ids = np.asarray(lengths, dtype=np.int64), np.asarray(ids, dtype=np.int64)
     if lengths.sum() != len(ids) or len(masked_span) != len(ids) or (lengths < 1).any():
@@ -216,24 +217,23 @@ def to_rows(
     source = np.full(len(out), -1, dtype=np.int64)
     out[begin], out[begin + known - 1] = tokenizer.id("[BOS']"), tokenizer.id("[EOS']")
     out[begin + known], out[begin + sizes - 1] = tokenizer.id("[BOS]"), tokenizer.id("[EOS]")
-    kept = np.flatnonzero(~masked_span)
-    shows = (
-        ~masked_span | span_start
-    ).cumsum()  # tokens of user regions up to here, masks included
-    shows -= np.repeat(shows[starts] - (~masked_span | span_start)[starts], lengths)
-    out[begin[document[kept]] + shows[kept]] = ids[kept]
+    unmasked = np.flatnonzero(~masked_span)
+    in_known = ~masked_span | span_start  # tokens of user regions, with a [MASK] for each span
+    shown = in_known.cumsum()
+    shown -= np.repeat(shown[starts] - in_known[starts], lengths)
+    out[begin[document[unmasked]] + shown[unmasked]] = ids[unmasked]
     at = np.flatnonzero(masked_span)
     written = masked_span.cumsum() + span_start.cumsum()  # tokens and their masks up to here
     written -= np.repeat(
         written[starts] - masked_span[starts].astype(int) - span_start[starts], lengths
     )
-    place = begin[document[at]] + known[document[at]] + written[at] - 1
-    out[place], source[place] = ids[at], at
+    position = begin[document[at]] + known[document[at]] + written[at] - 1
+    out[position], source[position] = ids[at], at
     return Rows(out, sizes, known, source)
 
 
 def _compose(totals: np.ndarray, parts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Cut each of ``totals`` into so many ``parts`` of at least 1, all ways being as likely.
+    """Split each of ``totals`` into ``parts`` of at least 1, uniformly over all possibilities.
 
     Returns:
         ``(sum of parts,)`` sizes of the parts.
@@ -241,7 +241,7 @@ def _compose(totals: np.ndarray, parts: np.ndarray, rng: np.random.Generator) ->
     row = np.repeat(np.arange(len(totals)), totals)
     draw = rng.random(len(row))
     ends = np.cumsum(totals)
-    draw[ends - 1] = 1.0  # behind all others: the last part ends there anyhow
+    draw[ends - 1] = 1.0  # after all others: the last part always ends there
     order = np.argsort(row + draw * 0.999_999, kind="stable")
     rank = np.empty(len(row), dtype=np.int64)
     rank[order] = positions_in_rows(totals)

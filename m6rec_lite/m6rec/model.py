@@ -1,11 +1,11 @@
-"""M6-Rec's one network: a language model that reads a user region both ways, then writes.
+"""M6-Rec's network: a prefix language model.
 
 A row of tokens is ``[BOS'] what is known of the user [EOS'] [BOS] what is to be written [EOS]``.
-The user region sees itself both ways; the rest sees the user region and its own past (a *prefix
-language model*; Cui et al., *M6-Rec*, 2022; Raffel et al., *T5*, 2020, section 3.2.1).
+Attention is bidirectional within the user region, and causal in the region after it, which also
+attends to the user region (Cui et al., *M6-Rec*, 2022; Raffel et al., *T5*, 2020, section 3.2.1).
 
-The blocks are those of ``nn.transformer``. Around them stands what makes this a ``transformers``
-model: ``save_pretrained``, ``from_pretrained``, ``generate``, and all tools that build on these.
+The blocks are those of ``nn.transformer``. The class is a ``transformers`` model, so that
+``save_pretrained``, ``from_pretrained``, ``generate`` and the tools that use these work.
 """
 
 from __future__ import annotations
@@ -37,16 +37,20 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
     """The prefix language model.
 
     Args:
-        config: its shape.
+        config: the shape of the model.
     """
 
+    config: M6RecConfig
     config_class = M6RecConfig
     base_model_prefix = ""
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
-    _no_split_modules: ClassVar[list[str]] = ["Block"]
-    _tied_weights_keys: ClassVar[dict[str, str]] = {"head.weight": "embedding.weight"}
+    # transformers annotates these two as instance attributes.
+    _no_split_modules: ClassVar[list[str]] = ["Block"]  # type: ignore[misc]
+    _tied_weights_keys: ClassVar[dict[str, str]] = {  # type: ignore[misc]
+        "head.weight": "embedding.weight"
+    }
 
     def __init__(self, config: M6RecConfig) -> None:
         super().__init__(config)
@@ -56,9 +60,11 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         if config.positions == "learned":
             self.positions = LearnedPositions(config.max_position_embeddings, d)
         self.dropout = Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(config.num_hidden_layers))
-        for block in self.blocks:
-            block.attention.out.adds_to_stream = block.down_proj.adds_to_stream = True
+        blocks = [Block(shape) for _ in range(config.num_hidden_layers)]
+        for linear in (part for block in blocks for part in (block.attention.out, block.down_proj)):
+            # torch's stub allows tensors and modules alone
+            linear.adds_to_residual = True  # type: ignore[assignment]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(d, shape.norm_eps)
         self.head = nn.Linear(d, config.vocab_size, bias=False)
         self.loss_type = "ForCausalLM"
@@ -66,8 +72,10 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         self.post_init()
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *args: Any, **options: Any) -> Self:
-        """Read a model; as in ``transformers``, but damage is noticed and named.
+    def from_pretrained(  # type: ignore[override]  # options of transformers are passed on
+        cls, name: str | Path, *args: Any, **options: Any
+    ) -> Self:
+        """Load a model as ``transformers`` does, and check that its files are undamaged.
 
         Args:
             name: a folder, or a name on the hub.
@@ -75,7 +83,7 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
             options: see ``transformers``.
 
         Raises:
-            ModelError: if there is no such model, or it is damaged.
+            ModelError: if the model does not exist, or is damaged.
         """
         folder = Path(name)
         if folder.is_dir():
@@ -88,11 +96,13 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
                 "the model again"
             ) from error
 
-    def save_pretrained(self, save_directory: str | Path, **options: Any) -> None:
-        """Write a model as ``transformers`` does, and the sums of its files beside it.
+    def save_pretrained(  # type: ignore[override]  # likewise
+        self, save_directory: str | Path, **options: Any
+    ) -> None:
+        """Save a model as ``transformers`` does, with checksums of its files.
 
         Args:
-            save_directory: made if it is missing.
+            save_directory: created if it does not exist.
             options: see ``transformers``.
         """
         super().save_pretrained(save_directory, **options)
@@ -103,30 +113,32 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
             seal(folder, [*weights, *(name for name in settings if (folder / name).is_file())])
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Normal weights; what adds to the stream is scaled down by depth (GPT-2, section 2.3)."""
+        """Draw normal weights, scaled down by depth in residual projections (GPT-2, 2.3)."""
         super()._init_weights(module)
         std = self.config.initializer_range
-        # transformers asks about modules with weights of their own, so not about a Block
-        if getattr(module, "adds_to_stream", False):  # 2 a block, and their variances add up
+        # transformers calls this for modules with weights of their own, so not for a Block
+        if isinstance(module, nn.Linear) and getattr(
+            module, "adds_to_residual", False
+        ):  # two per block: variances add up
             depth = 2 * self.config.num_hidden_layers
             init.normal_(module.weight, mean=0.0, std=std / math.sqrt(depth))
         elif isinstance(module, LearnedPositions):
             init.normal_(module.weight, mean=0.0, std=std)
 
-    def get_input_embeddings(self) -> nn.Module:
-        """What reads tokens."""
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the token embedding."""
         return self.embedding
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Put another in its place."""
-        self.embedding = value
+        """Replace the token embedding."""
+        self.embedding = value  # type: ignore[assignment]  # it is an embedding
 
-    def get_output_embeddings(self) -> nn.Module:
-        """What scores tokens."""
+    def get_output_embeddings(self) -> nn.Linear:
+        """Return the linear map from states to logits."""
         return self.head
 
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        """Put another in its place."""
+    def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
+        """Replace the linear map from states to logits."""
         self.head = new_embeddings
 
     def forward(
@@ -144,7 +156,7 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         return_dict: bool | None = None,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast | tuple[Any, ...]:
-        """Logits of the next token, and the loss where labels are given.
+        """Return the logits of the next token, and the loss if labels are given.
 
         Args:
             input_ids: ``(batch, time)``; or ``inputs_embeds``.
@@ -153,14 +165,16 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
             position_ids: see ``states``.
             past_key_values: see ``states``.
             inputs_embeds: see ``states``.
-            labels: ``(batch, time)``, laid over ``input_ids``: the token at t is foretold from
-                what stands before it. -100 is left out.
-            use_cache: give back the keys and values read so far; by default while not training.
-            output_hidden_states: give back what each block gives, the last one normed.
-            logits_to_keep: only of so many last positions, or of those listed; 0 keeps all.
-            return_dict: False gives a plain tuple.
-            kwargs: ``num_items_in_batch`` is the number of labels that the loss is a mean over,
-                where a step of training has several batches; others are for nobody here.
+            labels: ``(batch, time)``, aligned with ``input_ids``: the token at t is predicted
+                from those before it. -100 is ignored.
+            use_cache: return the keys and values computed so far; by default when not training.
+            output_hidden_states: return the input of the first block and the output of each,
+                the last one normalized.
+            logits_to_keep: number of last positions, or indices of positions, whose logits are
+                computed; 0 for all.
+            return_dict: False returns a tuple.
+            kwargs: ``num_items_in_batch`` is the number of labels over which the loss is averaged,
+                if an optimizer step has several batches; others are ignored.
 
         Returns:
             ``loss``, ``logits`` ``(batch, kept, vocab_size)``, ``past_key_values`` and
@@ -184,20 +198,23 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
             inputs_embeds=inputs_embeds,
             layers=layers if output_hidden_states else None,
         )  # (batch, time, hidden_size)
-        kept = logits_to_keep
-        kept = slice(-kept, None) if isinstance(kept, int) and kept else kept
-        logits = self.head(hidden if isinstance(kept, int) else hidden[:, kept])
+        if isinstance(logits_to_keep, Tensor):
+            hidden = hidden[:, logits_to_keep]
+        elif logits_to_keep:
+            hidden = hidden[:, -logits_to_keep:]
+        logits = self.head(hidden)
         loss = None
         if labels is not None:
-            counted = {k: v for k, v in kwargs.items() if k == "num_items_in_batch"}
-            loss = self.loss_function(logits, labels, self.config.vocab_size, **counted)
-        found = CausalLMOutputWithPast(
+            options = {k: v for k, v in kwargs.items() if k == "num_items_in_batch"}
+            loss = self.loss_function(logits, labels, self.config.vocab_size, **options)
+        output = CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=past_key_values if use_cache else None,
+            # ours has the methods of transformers' Cache, and is no subclass of it
+            past_key_values=past_key_values if use_cache else None,  # type: ignore[arg-type]
             hidden_states=tuple(layers) if output_hidden_states else None,
         )
-        return found.to_tuple() if return_dict is False else found
+        return output.to_tuple() if return_dict is False else output
 
     def states(
         self,
@@ -210,29 +227,31 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         inputs_embeds: Tensor | None = None,
         layers: list[Tensor] | None = None,
     ) -> Tensor:
-        """The state of every position: what is known after reading it. No logits are made.
+        """Return the last hidden state of every position, without computing logits.
 
         Args:
             input_ids: ``(batch, time)``; or ``inputs_embeds``.
-            attention_mask: which tokens are real, ``(batch, past + time)``, 1 or 0; padding may
-                stand anywhere. Or who sees whom, bool ``(batch, 1, time, past + time)``, such as
-                ``batches.packed_prefix_mask``: then nothing else is read.
-            prefix_length: ``(batch,)`` or one number for all: so many real tokens from the row's
-                start are the user region, whatever was put before it (soft prompts, a past)
-                included. 0 is causal everywhere. None looks for ``[EOS']`` in ``input_ids``; a
-                row without one is causal. With ``inputs_embeds`` it must be given.
-            position_ids: ``(batch, time)``; by default each row's real tokens are counted.
-            past_key_values: what was read before; the new tokens are added to it. A user region
-                must be read at once, or its first tokens would not have seen its last ones.
+            attention_mask: padding mask ``(batch, past + time)``, 1 for real tokens and 0 for
+                padding, which may be anywhere; or a full attention mask, bool
+                ``(batch, 1, time, past + time)``, such as ``batches.packed_prefix_mask``, with
+                which ``prefix_length`` is ignored.
+            prefix_length: number of real tokens of the user region from each row's start,
+                ``(batch,)`` or one for all; soft prompts and cached tokens count. 0 is causal
+                attention everywhere. None looks for ``[EOS']`` in ``input_ids``; a row without
+                one is causal. Required with ``inputs_embeds``.
+            position_ids: ``(batch, time)``; by default the index among each row's real tokens.
+            past_key_values: cache of earlier tokens, to which the new ones are added. A user
+                region must be passed in one call, since its first tokens attend to its last ones.
             inputs_embeds: ``(batch, time, hidden_size)`` in place of ``input_ids``.
-            layers: a list that takes what enters the first block and what each block gives.
+            layers: a list to which the input of the first block and each block's output are
+                appended.
 
         Returns:
             ``(batch, time, hidden_size)``.
 
         Raises:
-            ValueError: if both or none of ``input_ids`` and ``inputs_embeds`` are given, a mask
-                does not fit, or the user region cannot be known.
+            ValueError: unless exactly one of ``input_ids`` and ``inputs_embeds`` is given, if a
+                mask's shape is wrong, or if the user region cannot be determined.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give input_ids or inputs_embeds, one of them")
@@ -243,15 +262,15 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
             default = torch.arange(past, past + x.shape[1], device=x.device)[None]
         else:
             real = self._real(attention_mask, x, past)
-            mask = self._sight(real, input_ids, prefix_length, x.shape[1])
+            mask = self._attention_mask(real, input_ids, prefix_length, x.shape[1])
             default = (real.cumsum(1) - 1).clamp_min(0)[:, past:]
-        places = default if position_ids is None else position_ids
+        positions = default if position_ids is None else position_ids
         rotary = None
         if self.positions is not None:
-            x = x + self.positions(places)
+            x = x + self.positions(positions)
         else:
             rotary = rotary_angles(
-                places, self.config.blocks().head_dim, base=self.config.rotary_base
+                positions, self.config.blocks().head_dim, base=self.config.rotary_base
             )
         x = self.dropout(x)
         for i, block in enumerate(self.blocks):
@@ -269,21 +288,21 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         return x
 
     def _real(self, attention_mask: Tensor | None, x: Tensor, past: int) -> Tensor:
-        """``(batch, past + time)`` bool: which tokens are real."""
-        wanted = (x.shape[0], past + x.shape[1])
+        """Return which tokens are no padding, ``(batch, past + time)`` bool."""
+        shape = (x.shape[0], past + x.shape[1])
         if attention_mask is None:
-            return torch.ones(wanted, dtype=torch.bool, device=x.device)
-        if tuple(attention_mask.shape) != wanted:
+            return torch.ones(shape, dtype=torch.bool, device=x.device)
+        if tuple(attention_mask.shape) != shape:
             raise ValueError(
-                f"attention_mask is {tuple(attention_mask.shape)}, wanted {wanted}: one number for "
+                f"attention_mask is {tuple(attention_mask.shape)}, wanted {shape}: one number for "
                 f"each token, the {past} that the cache holds included"
             )
         return attention_mask != 0
 
-    def _sight(
+    def _attention_mask(
         self, real: Tensor, input_ids: Tensor | None, prefix_length: Tensor | int | None, time: int
     ) -> Tensor:
-        """Who sees whom: ``(batch, 1, time, past + time)`` bool."""
+        """Return the attention mask, ``(batch, 1, time, past + time)`` bool."""
         past = real.shape[1] - time
         if prefix_length is not None:
             if isinstance(prefix_length, Tensor):
@@ -296,16 +315,17 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
             known = real.cumsum(1)[:, past:] <= prefix_length  # (batch, time)
         elif input_ids is not None and self.config.user_end_token_id is not None:
             ends = input_ids == self.config.user_end_token_id
-            # What still has an [EOS'] at or behind it stands within the user region.
+            # A token with an [EOS'] at or after its position belongs to the user region.
             known = ends.flip(1).cumsum(1).flip(1) > 0
         else:
             raise ValueError(
-                "prefix_length is not given, and without input_ids it cannot be found: pass how "
-                "many real tokens of each row are the user region, soft prompts included (0: none)"
+                "prefix_length is not given, and without input_ids it cannot be determined: pass "
+                "how many real tokens of each row are the user region, soft prompts included (0: "
+                "none)"
             )
-        ahead = torch.cat([torch.zeros_like(real[:, :past]), known], dim=1)  # seen by everybody
+        prefix = torch.cat([torch.zeros_like(real[:, :past]), known], dim=1)  # all attend to it
         causal = causal_mask(time, past=past, device=real.device)
-        return (real[:, None, :] & (ahead[:, None, :] | causal))[:, None]
+        return (real[:, None, :] & (prefix[:, None, :] | causal))[:, None]
 
 
 AutoConfig.register(M6RecConfig.model_type, M6RecConfig)

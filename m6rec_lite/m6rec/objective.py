@@ -1,4 +1,4 @@
-"""The loss of pretraining, how a model is judged by it, and how much arithmetic it asks for."""
+"""The pretraining loss, its evaluation on held-out documents, and its number of operations."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from m6rec_lite.training.metrics import TERAFLOP, TOKENS
 class PretrainingLoss:
     """``sum of w L / sum of w`` over the objectives, for ``training.fit``.
 
-    Each L is the mean over the objective's own tokens in the batch, so that the weights alone say
-    how the objectives share out, however many tokens each has. It is logged apart, in nats a token
-    (NaN if a batch has none of it).
+    Each L is the mean over the objective's tokens in the batch, so that the shares of the
+    objectives depend on the weights only, and not on their numbers of tokens. Each L is logged
+    separately, in nats a token (NaN if a batch has no token of the objective).
 
     Args:
         weights: w, by the objectives' names; at least 0, not all 0.
@@ -42,7 +42,7 @@ class PretrainingLoss:
         self.weights = dict(weights)
 
     def __call__(self, model: M6RecModel, batch: Batch) -> tuple[Tensor, dict[str, Any]]:
-        """The loss of a batch, and what to log."""
+        """Return the loss of a batch, and values to log."""
         hidden = _states(model, batch)
         losses = {
             name: token_loss(model, hidden[at], tokens)
@@ -52,40 +52,41 @@ class PretrainingLoss:
         shared = {name: self.weights[name] for name in losses if self.weights[name]}
         if not shared:
             raise ValueError("a batch has no token of an objective whose weight is above 0")
-        total = sum(weight * losses[name] for name, weight in shared.items())
+        terms = [weight * losses[name] for name, weight in shared.items()]
+        total = sum(terms[1:], start=terms[0])
         logs: dict[str, Any] = {name: losses.get(name, math.nan) for name in batch["targets"]}
         logs[TOKENS], logs[TERAFLOP] = batch["tokens"], batch_flops(model.config, batch) / 1e12
         return total / sum(shared.values()), logs
 
 
 def _states(model: M6RecModel, batch: Batch) -> Tensor:
-    """``(lines * time, hidden_size)``: the state of every token of a batch."""
+    """Return the state of every token of a batch, ``(batch_size * seq_len, hidden_size)``."""
     mask = packed_prefix_mask(batch["segment_ids"], batch["is_prefix"])
     return model.states(batch["ids"], mask, position_ids=batch["position_ids"]).flatten(0, 1)
 
 
 def token_loss(model: M6RecModel, hidden: Tensor, tokens: Tensor) -> Tensor:
-    """Mean cross-entropy of ``tokens`` ``(k,)`` foretold from ``hidden`` ``(k, hidden_size)``."""
+    """Return the mean cross-entropy of ``tokens`` ``(k,)``, given ``(k, hidden_size)`` states."""
     weight = model.get_output_embeddings().weight
-    if hidden.device.type == "cpu":  # a few hundred rows of scores at a time stay in its caches
+    if hidden.device.type == "cpu":  # chunks of logits that fit its caches
         return linear_cross_entropy(hidden, weight, tokens)
     return F.cross_entropy(F.linear(hidden, weight).float(), tokens)
 
 
 def batch_flops(config: M6RecConfig, batch: Batch) -> float:
-    """Floating-point operations that the model's formulas ask for, forward and backward.
+    """Return the floating-point operations of a batch, forward and backward.
 
-    Twice a multiplication's weights for each token it reads, in the blocks' linear maps
-    (``4 d^2 + 2 d f`` weights a block), the scores (``2 d`` a pair of tokens, and as much for the
-    means) and the head (``d V`` weights, for tokens that foretell something). Backward counts
-    twice forward. Padding, masked pairs and what is computed anew are no use and do not count.
-    Source: Chowdhery et al., *PaLM*, 2022, appendix B, there with all pairs.
+    Two operations for each weight and token in the linear maps of the blocks (``4 d^2 + 2 d f``
+    weights a block) and of the head (``d V`` weights, at positions with a target), and ``4 d`` for
+    each pair of tokens in attention. Backward counts twice forward. Padding, masked pairs and
+    recomputation do not count. Source: Chowdhery et al., *PaLM*, 2022, appendix B, there with all
+    pairs.
     """
     d, layers = config.hidden_size, config.num_hidden_layers
     inside = config.intermediate_size or 4 * d
-    foretold = sum(len(at) for at, _ in batch["targets"].values())
+    n_targets = sum(len(at) for at, _ in batch["targets"].values())
     blocks = layers * (2 * (4 * d * d + 2 * d * inside) * batch["tokens"] + 4 * d * batch["pairs"])
-    return 3.0 * (blocks + 2 * d * config.vocab_size * foretold)
+    return 3.0 * (blocks + 2 * d * config.vocab_size * n_targets)
 
 
 @torch.no_grad()
@@ -96,19 +97,19 @@ def judge(
     limit: int | None = None,
     ngrams: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, float]:
-    """Losses on held-out documents, over all tokens of the first batches, drawn with seed 0.
+    """Evaluate a model on the first batches of held-out documents, drawn with seed 0.
 
     Args:
         model: in ``eval`` mode.
         batches: of held-out documents.
-        limit: batches at most.
-        ngrams: for each n-gram model what it gives each token of the file (``ngram_nats``).
+        limit: maximum number of batches.
+        ngrams: for each n-gram model the nats of each token of the file (``ngram_nats``).
 
     Returns:
-        For each objective, ``name nats`` a foretold token and ``name bits`` a byte of what was
-        taken out; and ``name bits, model`` for each n-gram model, of the same bytes. The n-grams
-        foretell each token from those before it in the whole text; the network sees all that was
-        left in, both sides of a gap, and pays for saying where each span ends.
+        For each objective, ``name nats`` per predicted token and ``name bits`` per byte of the
+        masked text; and ``name bits, model`` for each n-gram model, of the same bytes. The n-grams
+        predict each token from those before it in the whole text; the network uses the unmasked
+        text on both sides, and also has to predict where each span ends.
     """
     plan = batches.epoch(0, 0)
     n_bytes = batches.tokenizer.n_bytes
@@ -124,23 +125,23 @@ def judge(
             nats = token_loss(model, hidden[at.to(device)], tokens.to(device)) * len(at)
             source = batch["source"][name]
             source = source[source >= 0]
-            found = {"nats": float(nats), "tokens": len(at), "bytes": n_bytes[tokens].sum()}
-            found |= {key: float(each[source].sum()) for key, each in (ngrams or {}).items()}
-            for key, value in found.items():
+            values = {"nats": float(nats), "tokens": len(at), "bytes": n_bytes[tokens].sum()}
+            values |= {key: float(each[source].sum()) for key, each in (ngrams or {}).items()}
+            for key, value in values.items():
                 sums[name][key] = sums[name].get(key, 0.0) + value
     results = {}
-    for name, found in sums.items():
-        if not found or not found["bytes"]:
+    for name, totals in sums.items():
+        if not totals or not totals["bytes"]:
             continue
-        bits = 1 / (math.log(2) * found["bytes"])
-        results[f"{name} nats"] = found["nats"] / found["tokens"]
-        results[f"{name} bits"] = found["nats"] * bits
-        results |= {f"{name} bits, {key}": found[key] * bits for key in ngrams or {}}
+        bits = 1 / (math.log(2) * totals["bytes"])
+        results[f"{name} nats"] = totals["nats"] / totals["tokens"]
+        results[f"{name} bits"] = totals["nats"] * bits
+        results |= {f"{name} bits, {key}": totals[key] * bits for key in ngrams or {}}
     return results
 
 
 def ngram_nats(train: TokenFile, held_out: TokenFile, order: int, vocab_size: int) -> np.ndarray:
-    """What an n-gram model of the training tokens gives each token held out: ``-ln P``.
+    """Return ``-ln P`` of each held-out token by an n-gram model of the training tokens.
 
     Returns:
         ``(n_tokens of held_out,)`` float64.

@@ -1,13 +1,13 @@
-"""Pretraining M6-Rec by one command, on a CPU, on one GPU or on several.
+"""Pretrain M6-Rec with one command, on a CPU, on one GPU or on several.
 
     python -m m6rec_lite.m6rec.pretraining --size nano --data bazaar --out runs/m6rec-nano
     accelerate launch --multi_gpu --num_processes 4 -m m6rec_lite.m6rec.pretraining --size base …
 
-The folder ``--out`` takes ``tokens/`` (written once), ``checkpoints/``, ``metrics.jsonl``,
-``curves.png``, ``report.json`` and at the end ``model/`` with its card, which
-``M6RecModel.from_pretrained`` and ``Tokenizer.load`` open. Started again, a run goes on from its
-last checkpoint, whether it was killed or interrupted (Ctrl-C, SIGTERM); with other settings it is
-refused, and so is a second run in one folder at the same time.
+The folder ``--out`` receives ``tokens/`` (written once), ``checkpoints/``, ``metrics.jsonl``,
+``curves.png``, ``report.json`` and finally ``model/`` with its card, for
+``M6RecModel.from_pretrained`` and ``Tokenizer.load``. A run that was killed or interrupted (Ctrl-C,
+SIGTERM) continues from its last checkpoint when started again. Other settings, or a second run in
+the same folder at the same time, are refused.
 """
 
 from __future__ import annotations
@@ -66,33 +66,33 @@ def pretrain(
     command: str = "",
     progress: bool = True,
 ) -> tuple[M6RecModel, Tokenizer, History]:
-    """Pretrain a model, or go on with it.
+    """Pretrain a model, or continue an interrupted run.
 
     Args:
-        settings: what fixes the run.
-        out: its folder, see the head of this file.
+        settings: of the run.
+        out: folder of the run, see the module.
         dataset: instead of loading ``settings.data``.
         device: see ``training.devices``.
-        precision: see there.
-        compiled: compile the blocks (``torch.compile``): pays from some minutes of a GPU on.
-        recompute: keep no activations within blocks for the way back: less memory, a third more
-            time.
-        ngrams: judge a unigram and a trigram of the training tokens beside the model.
-        check_memory: refuse a run that by ``memory.needs`` does not fit, before any work is done.
-        command: what makes the model again, for its card.
-        progress: show bars.
+        precision: see ``training.devices``.
+        compiled: compile the blocks (``torch.compile``), for runs of more than some minutes.
+        recompute: recompute the activations of blocks in the backward pass: less memory, a third
+            more time.
+        ngrams: evaluate a unigram and a trigram model of the training tokens too.
+        check_memory: refuse a run that does not fit by ``memory.needs``, before any work is done.
+        command: that repeats the run, for the model's card.
+        progress: show progress bars.
 
     Returns:
         The model, its tokenizer and the history.
 
     Raises:
         CheckpointError: if another run is using ``out``.
-        Interrupted: if a signal ended it; nothing is judged or saved but the checkpoint.
-        DiskFullError: if there is no room for a checkpoint; those before it stay.
-        OutOfMemoryError: if it would not fit; says what would.
+        Interrupted: if a signal ended the run; only a checkpoint is saved.
+        DiskFullError: if the disk is full; earlier checkpoints remain.
+        OutOfMemoryError: if the run would not fit; names settings that would.
         RunConfigError: if ``out`` holds a run of other settings.
-        TokenFileError: if its tokens are of another tokenizer or of other documents.
-        ValueError: if the device is not there, or a setting is out of range.
+        TokenFileError: if the tokens are of another tokenizer or of other documents.
+        ValueError: if the device does not exist, or a setting is out of range.
     """
     out = Path(out)
     accelerator = make_accelerator(device, precision)
@@ -103,14 +103,16 @@ def pretrain(
     if check_memory:
         _check_memory(plan_of(settings, accelerator, recompute), accelerator, settings.size)
     with run_lock_of_all(out, accelerator.is_main_process):
-        with accelerator.main_process_first():  # the others find what it has written
+        with accelerator.main_process_first():  # the others read what it has written
             check_run_config(out / "run.json", asdict(settings), write=accelerator.is_main_process)
             tokenizer, train, held_out = tokens(settings, out, datasets, progress)
         objectives = settings.objectives(tokenizer)
-        time = shape_of(settings.size)["max_position_embeddings"]
-        shape = {"batch_size": settings.lines, "seq_len": time}
+        shape = {
+            "batch_size": settings.lines,
+            "seq_len": shape_of(settings.size)["max_position_embeddings"],
+        }
         batches = PretrainingBatches(train, objectives, tokenizer, **shape)
-        judged = PretrainingBatches(held_out, objectives, tokenizer, **shape)
+        validation = PretrainingBatches(held_out, objectives, tokenizer, **shape)
         per_step = settings.accumulate * accelerator.num_processes
         passes = settings.steps * per_step / len(batches.epoch(settings.seed, 0))
         batches.rounds = max(1, round(settings.validations / passes))
@@ -140,7 +142,7 @@ def pretrain(
             ),
             schedule=warm_up(warm, 0.01, then=cosine(max(1, settings.steps - warm), 0.05)),
             steps=settings.steps,
-            validate=lambda model: judge(model, judged, limit=16),
+            validate=lambda model: judge(model, validation, limit=16),
             callbacks=[Metrics(out / "metrics.jsonl", peak_teraflops=peak)],
             checkpoint=Checkpoints(out / "checkpoints"),
             accumulate=settings.accumulate,
@@ -156,20 +158,23 @@ def pretrain(
             if ngrams:
                 for name, order in (("unigram", 1), ("trigram", 3)):
                     nats[name] = ngram_nats(train, held_out, order, tokenizer.vocab_size)
-            found = judge(model, judged, limit=64, ngrams=nats)
+            metrics = judge(model, validation, limit=64, ngrams=nats)
             with disk_advice(out / "model", str(out / "checkpoints")):
-                write(out, settings, model, tokenizer, (train, held_out), history, found, command)
-        accelerator.wait_for_everyone()  # so that no process ends, or reads, before all is written
+                write(out, settings, model, tokenizer, (train, held_out), history, metrics, command)
+        accelerator.wait_for_everyone()  # no process ends, or reads, before all files are written
     return model, tokenizer, history
 
 
 def plan_of(settings: Pretraining, accelerator: Accelerator, recompute: bool = False) -> Plan:
-    """The run as far as its cost goes."""
-    shape = shape_of(settings.size)
-    shape |= {"positions": settings.positions, "dropout": settings.dropout}
+    """Return the ``Plan`` of a run, from which its cost is estimated."""
     precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
     return Plan(
-        M6RecConfig(vocab_size=settings.vocab_size, **shape),
+        M6RecConfig(
+            vocab_size=settings.vocab_size,
+            positions=settings.positions,
+            dropout=settings.dropout,
+            **shape_of(settings.size),
+        ),
         lines=settings.lines,
         steps=settings.steps,
         accumulate=settings.accumulate,
@@ -181,12 +186,12 @@ def plan_of(settings: Pretraining, accelerator: Accelerator, recompute: bool = F
 
 
 def _check_memory(plan: Plan, accelerator: Accelerator, size: str) -> None:
-    """Refuse what would not fit."""
+    """Refuse a plan that does not fit the device's memory."""
     device = accelerator.device
     free = free_bytes(device)
     if free is None:
         return
-    if device.type == "cpu":  # the processes of a machine share its memory
+    if device.type == "cpu":  # processes of a machine share its memory
         free /= max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if needs(plan) <= free:
         return
@@ -205,7 +210,7 @@ def _check_memory(plan: Plan, accelerator: Accelerator, size: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; see ``--help``. Returns 0; after a signal it exits with 130 or 143."""
+    """Run the command; see ``--help``. Returns 0; exits with 130 or 143 after a signal."""
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.m6rec.pretraining",
         description="Pretrain M6-Rec; started again with the same words, it goes on.",
@@ -220,26 +225,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ignore-memory", action="store_true", help="try what seems too large")
     parser.add_argument("--quiet", action="store_true", help="show no bars")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    given = vars(parser.parse_args(words))
-    settings = {one.name: given[one.name] for one in fields(Pretraining)}
+    options = vars(parser.parse_args(words))
+    settings = {field.name: options[field.name] for field in fields(Pretraining)}
     try:
         pretrain(
             Pretraining(**settings),
-            given["out"],
-            device=given["device"],
-            precision=given["precision"],
-            compiled=given["compile"],
-            recompute=given["recompute"],
-            ngrams=not given["no_ngrams"],
-            check_memory=not given["ignore_memory"],
+            options["out"],
+            device=options["device"],
+            precision=options["precision"],
+            compiled=options["compile"],
+            recompute=options["recompute"],
+            ngrams=not options["no_ngrams"],
+            check_memory=not options["ignore_memory"],
             command=f"{parser.prog} {shlex.join(words)}",
-            progress=not given["quiet"],
+            progress=not options["quiet"],
         )
-        report = read_report(Path(given["out"]))
+        report = read_report(Path(options["out"]))
     except (CheckpointError, DiskFullError, OutOfMemoryError, TokenFileError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
-    first = PartialState().is_main_process  # of several processes one prints
-    for name, value in report["held out"].items() if first else ():
+    is_main = PartialState().is_main_process  # one of several processes prints
+    for name, value in report["held out"].items() if is_main else ():
         print(f"{name:<30} {value:.4f}")
     return 0
 

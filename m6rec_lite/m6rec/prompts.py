@@ -1,9 +1,9 @@
-"""Prompts: the two regions of a row, what is known and what is written, as tokens.
+"""Prompts: the known and the written region of a row, as tokens.
 
     [BOS'] [USER]A woman, 25 to 34 … [EVENT]clicked … [EOS'] [BOS] a product named … [EOS]
 
-Every task of M6-Rec is such a row. The known region attends to itself both ways; the written one is
-read, or generated, from left to right (``model``).
+Every task of M6-Rec has such rows. Attention is bidirectional in the known region, and causal in
+the written one (``model``).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class PromptBuilder:
     """Builds regions of tokens from users, items and sentences.
 
     Args:
-        text: describes users and items in words.
+        text: verbalizes users and items.
         tokenizer: the model's.
         max_tokens: of a whole row, both regions together, such as the model's
             ``max_position_embeddings``.
 
     Raises:
-        ValueError: if ``max_tokens`` leaves no room for anything.
+        ValueError: if ``max_tokens`` is below 8.
     """
 
     def __init__(self, text: BehaviourText, tokenizer: Tokenizer, max_tokens: int = 256) -> None:
@@ -43,7 +43,7 @@ class PromptBuilder:
         return encode_documents(self.tokenizer, wrapped)
 
     def written(self, documents: Iterable[Document], *, open: bool = False) -> list[np.ndarray]:
-        """Encode documents as written regions, ``[BOS] … [EOS]``; ``open`` leaves ``[EOS]`` out."""
+        """Encode documents as written regions, ``[BOS] … [EOS]``; ``open`` omits ``[EOS]``."""
         wrapped = (document.wrapped("[BOS]", None if open else "[EOS]") for document in documents)
         return encode_documents(self.tokenizer, wrapped)
 
@@ -52,7 +52,7 @@ class PromptBuilder:
 
         Args:
             histories: ``n`` rows; of one without events only the user is described.
-            room: tokens to leave free for the written region.
+            room: number of tokens to reserve for the written region.
 
         Raises:
             ValueError: if a user and the latest event alone do not fit.
@@ -73,11 +73,11 @@ class PromptBuilder:
         """Encode items as written regions: ``[BOS] [ITEM] a product named … [EOS]``.
 
         Args:
-            item_ids: ``(n,)``; of an item without text only its kind is given.
+            item_ids: ``(n,)``; an item without text is described by its kind only.
             parts: of the text, of ``behaviour.ALL_PARTS``; by default those of events.
 
         Raises:
-            DataError: if there is no such item.
+            DataError: on an unknown item.
         """
         return self.written(
             Document((("[ITEM]", self.text.item(item, parts=parts)),)) for item in item_ids

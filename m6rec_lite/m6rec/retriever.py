@@ -1,4 +1,4 @@
-"""M6-Rec's retrieval with the interface of every recommender."""
+"""M6-Rec's retrieval as a recommender."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class RetrieverShape:
 
     Args:
         item_input: ``text``, ``ids`` or ``both``. An item without training rows has its text only.
-        model: folder of a pretrained model and its tokenizer; None begins with a fresh model.
-        size: of a fresh model, see ``m6rec.config.shape_of``.
-        vocab_size: of a fresh tokenizer.
+        model: folder of a pretrained model and its tokenizer; None for a new model.
+        size: of a new model, see ``m6rec.config.shape_of``.
+        vocab_size: of a new tokenizer.
         parts: of an item's text, of ``behaviour.ALL_PARTS``.
         use_time_gaps: embed the time between the events of a history.
         use_query_time: embed the time between the last event and the query as well. The model is
             then *time-aware*: compare it with other time-aware models.
-        dimensions: of the space in which people and items meet.
+        dimensions: of the user and item vectors.
         tau: temperature of the softmax.
         logq_correction: subtract the log-probability of each item in a batch from its score.
     """
@@ -65,12 +65,12 @@ class RetrieverShape:
 
 @dataclass(eq=False, repr=False)
 class M6RecRetriever(SequenceRecommender, RetrieverShape):
-    """Retrieval by two towers, at the price of a sequence model.
+    """Retrieval by two towers, at the cost of a sequence model.
 
-    The user region runs causally over events, with a target at every one; each item's text is
-    pooled into one vector, the TF-IDF mean of its tokens' embeddings, since a processor has no time
-    for a pass over the whole text for each target. The full-text variant is the task
-    ``tasks.Retrieval`` itself.
+    Attention over the events is causal, with a target at every event. Each item's text is pooled
+    into one vector, the TF-IDF weighted sum of its tokens' embeddings, since encoding the whole
+    text for each target is too slow on a CPU. The full-text variant is the task
+    ``tasks.Retrieval``.
 
     Args: as of ``RetrieverShape``, then of ``SequenceRecommender``. The loss is in-batch softmax:
         the negatives of a target are the other items of its batch.
@@ -87,19 +87,20 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.item_input not in ITEM_INPUTS:
-            wanted = ", ".join(ITEM_INPUTS)
-            raise ValueError(f"item_input must be one of {wanted}, got {self.item_input!r}")
+            options = ", ".join(ITEM_INPUTS)
+            raise ValueError(f"item_input must be one of {options}, got {self.item_input!r}")
         for name in ("vocab_size", "dimensions"):
             setattr(self, name, check_whole(name, getattr(self, name)))
         check_in_range("tau", self.tau, 0, open_low=True)
         self.parts = tuple(self.parts)
-        if strange := [part for part in self.parts if part not in ALL_PARTS]:
-            raise ValueError(f"parts must be of {', '.join(ALL_PARTS)}, got {strange[0]!r}")
+        if unknown := [part for part in self.parts if part not in ALL_PARTS]:
+            raise ValueError(f"parts must be of {', '.join(ALL_PARTS)}, got {unknown[0]!r}")
 
     def _fit(
         self, train: Interactions, *, items: pd.DataFrame | None = None, **extras: Any
     ) -> None:
-        self._tokenizer, self._words = None, None
+        self._tokenizer: Tokenizer | None = None
+        self._words: sparse.csr_array | None = None
         if self.item_input != "ids" or self.model is not None:
             texts = self._texts(train.item_ids, items)
             if self.model is not None:
@@ -108,34 +109,35 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
                 self._tokenizer = Tokenizer.train(dict.fromkeys(texts), self.vocab_size)
             if self.item_input != "ids":
                 self._words = word_shares(texts, self._tokenizer)
-        self._config = None
+        self._config: M6RecConfig | None = None
         super()._fit(train, **extras)
 
     def _texts(self, item_ids: np.ndarray, items: pd.DataFrame | None) -> list[str]:
-        """Each item of the catalogue in words."""
+        """Return the text of each item of the catalogue."""
         if items is None:
             raise DataError(f"{self.name} reads items: call fit(train, items=dataset.items)")
-        lacking = np.setdiff1d(item_ids, items["item_id"])
-        if len(lacking):
+        missing = np.setdiff1d(item_ids, items["item_id"])
+        if len(missing):
             raise DataError(
-                f"the items table lacks {len(lacking)} of the items of train, such as "
-                f"{lacking[:5].tolist()}: give the table of the data set that train comes from"
+                f"the items table lacks {len(missing)} of the items of train, such as "
+                f"{missing[:5].tolist()}: give the table of the data set that train comes from"
             )
         used = items[items["item_id"].isin(item_ids)].drop_duplicates("item_id")
         text = BehaviourText(_as_dataset(used))
         return [text.item(item, parts=self.parts) for item in item_ids]
 
     def _build(self, n_items: int) -> RetrieverNetwork:
-        if self._config is not None:  # a saved model's
+        if self._config is not None:  # of a saved model
             model = M6RecModel(self._config)
         elif self.model is not None:
             model = M6RecModel.from_pretrained(self.model, dropout=self.dropout)
+            assert self._tokenizer is not None  # loaded by _fit
             model.config.check_tokenizer(self._tokenizer)
             model.train()
         elif self._tokenizer is not None:
             config = M6RecConfig.of_size(self.size, self._tokenizer, dropout=self.dropout)
             model = M6RecModel(config)
-        else:  # ids alone need no words
+        else:  # ids need no text
             shape = shape_of(self.size)
             config = M6RecConfig(vocab_size=len(SPECIALS), dropout=self.dropout, **shape)
             model = M6RecModel(config)
@@ -149,6 +151,7 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
 
     def _batches(self, histories: Histories) -> EventBatches:
         network = self._network
+        assert isinstance(network, RetrieverNetwork)
         follows = np.flatnonzero(np.diff(histories.rows) == 0) + 1
         network.retrieval.count(histories.items[follows])
         return EventBatches(
@@ -162,6 +165,7 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
         return network.loss(batch)
 
     def _state(self) -> dict[str, Any]:
+        assert self._config is not None  # set by _build
         return super()._state() | {"config": np.array(json.dumps(self._config.to_dict()))}
 
     def _read_shape(self, state: dict[str, Any], weights: dict[str, Tensor], path: Path) -> None:
@@ -171,49 +175,48 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
         self._words = None
         if self.item_input != "ids":
             parts = tuple(weights[name].numpy() for name in ("shares", "tokens", "starts"))
-            shape = len(self.item_ids), self._config.vocab_size
+            shape = len(weights["starts"]) - 1, self._config.vocab_size
             self._words = sparse.csr_array(parts, shape=shape)
 
 
 class EventBatches(NextItemBatches):
-    """``NextItemBatches`` that also say the time between events: ``before`` and ``after``."""
+    """``NextItemBatches`` with the classes of time gaps of events, ``before`` and ``after``."""
 
     def __init__(
         self, histories: Histories, *, batch_size: int, max_length: int, window: Window = "latest"
     ) -> None:
         super().__init__(histories, batch_size=batch_size, max_length=max_length, window=window)
-        self._met = self.items
-        self.items = np.arange(len(self._met))  # batches name events, whose items are filled in
+        self._items = self.items
+        self.items = np.arange(len(self._items))  # batches of event indices, replaced by items
         self._before, self._after = gap_codes(histories)
 
     def epoch(self, seed: int, epoch: int) -> Sequence[Batch]:
-        """All sequences in a new random order."""
+        """Return all sequences in a new random order."""
         plan = super().epoch(seed, epoch)
-        return Epoch(len(plan), lambda i: self._told(plan[i]))
+        return Epoch(len(plan), lambda i: self._with_gaps(plan[i]))
 
-    def _told(self, batch: Batch) -> Batch:
-        at, then = batch["items"].numpy(), batch["targets"].numpy()
-        told = {
-            "items": self._met[at],
-            "targets": self._met[then],
-            "before": self._before[at],
-            "after": self._after[at],
+    def _with_gaps(self, batch: Batch) -> Batch:
+        events, targets = batch["items"].numpy(), batch["targets"].numpy()
+        arrays = {
+            "items": self._items[events],
+            "targets": self._items[targets],
+            "before": self._before[events],
+            "after": self._after[events],
         }
-        found = {key: torch.from_numpy(values) for key, values in told.items()}
-        return {"lengths": batch["lengths"]} | found
+        tensors = {key: torch.from_numpy(values) for key, values in arrays.items()}
+        return {"lengths": batch["lengths"]} | tensors
 
 
 def word_shares(texts: Sequence[str], tokenizer: Tokenizer) -> sparse.csr_array:
-    """Each text's tokens by TF-IDF, rows of length 1: ``(n, vocab_size)``.
+    """Return the TF-IDF weights of each text's tokens, ``(n, vocab_size)``, rows of length 1.
 
-    A token that is in every text says nothing and weighs little: ``ln((1 + n) / (1 + n_with))``,
-    plus a hundredth, so that no text is empty.
+    The IDF is ``ln((1 + n) / (1 + n_with)) + 0.01``; with the 0.01 no text has only zero weights.
     """
     rows = tokenizer.encode_batch(texts)
-    places = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    row_index = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     tokens = np.array([token for row in rows for token in row], dtype=np.int64)
     shape = len(rows), tokenizer.vocab_size
-    counts = sparse.coo_array((np.ones(len(tokens)), (places, tokens)), shape=shape).tocsr()
+    counts = sparse.coo_array((np.ones(len(tokens)), (row_index, tokens)), shape=shape).tocsr()
     counts.sum_duplicates()
     n_with = np.bincount(counts.indices, minlength=shape[1])
     counts.data = counts.data * (np.log((1 + len(rows)) / (1 + n_with)) + 0.01)[counts.indices]
@@ -221,8 +224,8 @@ def word_shares(texts: Sequence[str], tokenizer: Tokenizer) -> sparse.csr_array:
 
 
 def _as_dataset(items: pd.DataFrame) -> Dataset:
-    """A table of items as ``BehaviourText`` reads it."""
-    none = {key: np.zeros(0, dtype=np.int64) for key in ("user_id", "item_id", "timestamp")}
-    rows = pd.DataFrame({**none, "event": np.zeros(0, dtype=object)})
-    nobody = pd.DataFrame({"user_id": np.zeros(0, dtype=np.int64)})
-    return Dataset("the items given", rows, items, nobody, Card("", "", ""))
+    """Return a table of items as a dataset without events, for ``BehaviourText``."""
+    empty = {key: np.zeros(0, dtype=np.int64) for key in ("user_id", "item_id", "timestamp")}
+    rows = pd.DataFrame({**empty, "event": np.zeros(0, dtype=object)})
+    users = pd.DataFrame({"user_id": np.zeros(0, dtype=np.int64)})
+    return Dataset("the items given", rows, items, users, Card("", "", ""))

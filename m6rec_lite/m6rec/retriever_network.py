@@ -1,8 +1,8 @@
-"""The retriever's network: item texts pooled to a vector each, M6-Rec's blocks over the events.
+"""The network of the retriever: a pooled vector for each item, and M6-Rec's blocks over events.
 
-To read the whole text of a history anew for every event that is to be foretold is more than a
-processor can do. So the text of each item becomes one vector, the blocks run over vectors of events
-instead of tokens, and they run causally: each event's state foretells the next one.
+To encode the whole text of a history for every predicted event is too slow on a CPU. So the text of
+each item is pooled into one vector, and the blocks run over the vectors of events instead of
+tokens, with causal attention: each event's state predicts the next event.
 """
 
 from __future__ import annotations
@@ -25,27 +25,32 @@ from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotary_angles
 from m6rec_lite.recommenders.sequential.sequences import Batch, questions
 
-#: Ends of what lies between events, in seconds. Who ticks off a list leaves nothing between, and
-#: that tells more of what comes next than whether a pause was of days or weeks.
+#: Boundaries of the classes of time gaps between events, in seconds. Short gaps are finely divided:
+#: events within seconds, as of a list that is clicked through, say more about the next event than
+#: the difference between days and weeks.
 GAPS = (0, 5, 15, 60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000)
 
-#: Of the embeddings of what lies between events, at the start.
+#: Initial standard deviation of the embeddings of time gaps.
 SPREAD = 0.02
 
 
 class RetrieverNetwork(nn.Module):
-    """Two towers whose items are vectors.
+    """Two towers over one vector for each item.
 
     Args:
-        model: its embeddings read words, its blocks read events.
-        retrieval: the linear maps into the space of both.
-        words: ``(n_items, vocab_size)`` weights of each item's tokens, rows of length 1; None
-            reads no text.
-        ids: give each item a vector of its own besides.
-        gaps: say how long before each event the last one was.
-        now: say how long after each event the next one was, or the question is.
-        dropout: of the vectors that enter the blocks.
+        model: supplies the embeddings of tokens and the blocks over events.
+        retrieval: the linear maps to user and item vectors.
+        words: ``(n_items, vocab_size)`` weights of each item's tokens, rows of length 1; None to
+            use no text.
+        ids: also use an embedding of each item's id.
+        gaps: embed the time between each event and the previous one.
+        now: embed the time between each event and the next one, or the query.
+        dropout: of the inputs of the blocks.
     """
+
+    tokens: Tensor
+    starts: Tensor
+    shares: Tensor
 
     def __init__(
         self,
@@ -67,21 +72,20 @@ class RetrieverNetwork(nn.Module):
             self.register_buffer("shares", torch.from_numpy(words.data.astype(np.float32)))
         self.ids = nn.Embedding(n_items, d) if ids else None
         if self.ids is not None:
-            # Beside words an id is what they do not say: 0 until rows teach it, so that an item
-            # without rows is what its words say.
+            # With text, ids start at 0, so that an item without training rows has its text only.
             nn.init.normal_(self.ids.weight, std=0.0 if self.has_words else SPREAD)
-        told = {"before": gaps, "after": now}
-        names = [name for name, wanted in told.items() if wanted]
-        self.times = nn.ModuleDict({name: nn.Embedding(len(GAPS) + 2, d) for name in names})
-        for table in self.times.values():
+        names = [name for name, used in (("before", gaps), ("after", now)) if used]
+        tables = {name: nn.Embedding(len(GAPS) + 2, d) for name in names}
+        for table in tables.values():
             nn.init.normal_(table.weight, std=SPREAD)
+        self.times = nn.ModuleDict(tables)
         self.dropout = Dropout(dropout)
 
     def catalogue(self) -> Tensor:
-        """``(n_items, hidden_size)``: each item's vector, of words and of its own."""
-        found = 0.0
+        """Return the vector of each item, from text and id, ``(n_items, hidden_size)``."""
+        vectors = None
         if self.has_words:
-            found = F.embedding_bag(
+            vectors = F.embedding_bag(
                 self.tokens,
                 self.model.embedding.weight,
                 self.starts,
@@ -89,15 +93,18 @@ class RetrieverNetwork(nn.Module):
                 per_sample_weights=self.shares.to(self.model.embedding.weight.dtype),
                 include_last_offset=True,
             )
-        return found if self.ids is None else found + self.ids.weight
+        if self.ids is None:
+            assert vectors is not None  # an item has text or an id
+            return vectors
+        return self.ids.weight if vectors is None else vectors + self.ids.weight
 
     def forward(self, vectors: Tensor, batch: Batch, packing: Packing) -> Tensor:
-        """``(tokens, hidden_size)`` states after each event.
+        """Return the state after each event, ``(tokens, hidden_size)``.
 
         Args:
-            vectors: what ``catalogue`` gives.
+            vectors: of the items, from ``catalogue``.
             batch: ``items`` ``(tokens,)``, and the ``before`` and ``after`` of ``gap_codes``.
-            packing: how the rows lie.
+            packing: of the rows.
         """
         model = self.model
         x = vectors[batch["items"]]
@@ -117,7 +124,7 @@ class RetrieverNetwork(nn.Module):
         return model.norm(x)
 
     def loss(self, batch: Batch) -> Tensor:
-        """In-batch softmax of the next item, at every event."""
+        """Return the in-batch softmax loss of the next item, at every event."""
         vectors = self.catalogue()
         states = self(vectors, batch, Packing(batch["lengths"]))
         used, right = torch.unique(batch["targets"], return_inverse=True)
@@ -126,11 +133,11 @@ class RetrieverNetwork(nn.Module):
 
     @torch.no_grad()
     def score(self, histories: Histories, max_length: int) -> np.ndarray:
-        """Every item's cosine over tau as the next of each history.
+        """Return the score of every item as the next of each history: the cosine over tau.
 
         Args:
-            histories: any of this catalogue.
-            max_length: the latest events of each that are read.
+            histories: of this catalogue.
+            max_length: number of latest events that are used.
 
         Returns:
             ``(n, n_items)`` float32; rows without a history are 0.
@@ -139,29 +146,28 @@ class RetrieverNetwork(nn.Module):
         vectors = self.catalogue()
         items = self.retrieval.items(vectors).T / self.retrieval.tau
         before, after = gap_codes(histories)
-        places = np.arange(len(histories.items))
-        numbered = replace(histories, items=places)
+        numbered = replace(histories, items=np.arange(len(histories.items)))
         for rows, batch in questions(numbered, max_length):
             at = batch["items"].numpy()
-            asked = {
+            inputs = {
                 "items": torch.from_numpy(histories.items[at].astype(np.int64)),
                 "before": torch.from_numpy(before[at]),
                 "after": torch.from_numpy(after[at]),
                 "lengths": batch["lengths"],
             }
-            asked = {key: value.to(vectors.device) for key, value in asked.items()}
-            packing = Packing(asked["lengths"])
-            states = self(vectors, asked, packing)[packing.ends]
+            inputs = {key: value.to(vectors.device) for key, value in inputs.items()}
+            packing = Packing(inputs["lengths"])
+            states = self(vectors, inputs, packing)[packing.ends]
             scores[rows] = (self.retrieval.people(states) @ items).float().cpu().numpy()
         return scores
 
 
 def gap_codes(histories: Histories) -> tuple[np.ndarray, np.ndarray]:
-    """How long before each event the one before it was, and how long after it the next, or now.
+    """Return the classes of the times between each event and its neighbours.
 
     Returns:
-        Two ``(total,)`` int64: 0 for none, then indices into ``GAPS``, from 1; all 0 where the
-        histories have no times.
+        ``(total,)`` int64 for the previous event, and for the next event or the query: 0 for none,
+        else indices into ``GAPS``, from 1; all 0 if the histories have no times.
     """
     if not histories.has_time:
         unknown = np.zeros(len(histories.items), dtype=np.int64)

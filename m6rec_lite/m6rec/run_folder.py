@@ -1,4 +1,4 @@
-"""What lies in the folder of a pretraining run: its tokens, and its results."""
+"""The folder of a pretraining run: its tokens and its results."""
 
 from __future__ import annotations
 
@@ -33,48 +33,49 @@ def tokens(
     datasets: Callable[[], Sequence[Dataset]],
     progress: bool,
 ) -> tuple[Tokenizer, TokenFile, TokenFile]:
-    """The tokenizer and the tokens to learn from and held out; made the first time.
+    """Return the tokenizer, the training and the held-out tokens; create them if necessary.
+
+    An incomplete folder of a tokenizer, after a kill or on a full disk, is written again.
 
     Args:
         settings: of the run.
         out: its folder.
-        datasets: gives what is to be read, only asked where the tokens are not there. The documents
-            of several data sets become one corpus, with one tokenizer.
-        progress: show a bar.
-
-    A tokenizer's folder that is not whole, as a kill or a full disk leaves, is written anew.
+        datasets: returns the data sets; called only if there are no tokens yet. The documents of
+            several data sets become one corpus, with one tokenizer.
+        progress: show a progress bar.
 
     Raises:
-        DiskFullError: if there is no room.
+        DiskFullError: if the disk is full.
         TokenFileError: if the tokens are of another tokenizer or of other documents.
     """
     folders = [out / "tokens" / name for name in ("train", "held-out")]
+    tokenizer: Tokenizer | None
     if settings.tokenizer is not None:
         tokenizer = Tokenizer.load(settings.tokenizer)
     else:
-        tokenizer = _whole_tokenizer(out / "tokenizer")
+        tokenizer = _complete_tokenizer(out / "tokenizer")
     if tokenizer is not None and all(folder.is_dir() for folder in folders):
-        return tokenizer, *(TokenFile(folder, tokenizer) for folder in folders)
-    whole, names, hashes = Corpus([], []), [], []
+        train, held_out = (TokenFile(folder, tokenizer) for folder in folders)
+        return tokenizer, train, held_out
+    corpus, names, hashes = Corpus([], []), [], []
     for dataset in datasets():
         split = leave_one_out(dataset)
         corpora = pretraining_corpora(dataset, split, seed=settings.seed)
-        whole = sum(corpora.values(), start=whole)
+        corpus = sum(corpora.values(), start=corpus)
         names.append(dataset.name)
         hashes.append(split.hash)
     if tokenizer is None:
-        tokenizer = Tokenizer.train(distinct_texts(whole.train), settings.vocab_size)
+        tokenizer = Tokenizer.train(distinct_texts(corpus.train), settings.vocab_size)
         with new_folder(out / "tokenizer") as fresh:
             tokenizer.save(fresh)
     of = {"data": "+".join(names), "split": "+".join(hashes), "seed": settings.seed}
-    files = []
-    for folder, documents in zip(folders, (whole.train, whole.held_out), strict=True):
-        files.append(
-            TokenFile.once(
-                folder, documents, tokenizer, of=of | {"part": folder.name}, progress=progress
-            )
+    train, held_out = (
+        TokenFile.once(
+            folder, documents, tokenizer, of=of | {"part": folder.name}, progress=progress
         )
-    return tokenizer, *files
+        for folder, documents in zip(folders, (corpus.train, corpus.held_out), strict=True)
+    )
+    return tokenizer, train, held_out
 
 
 def write(
@@ -84,10 +85,10 @@ def write(
     tokenizer: Tokenizer,
     files: tuple[TokenFile, TokenFile],
     history: History,
-    found: Mapping[str, float],
+    metrics: Mapping[str, float],
     command: str,
 ) -> None:
-    """The model's folder with its card, the curves, and the report, which comes last."""
+    """Write the model's folder with its card, the curves, and, last, the report."""
     model.save_pretrained(out / "model")
     tokenizer.save(out / "model")
     names = [*(name for name in settings.weights if name in history.records[0]), "tokens/s"]
@@ -102,14 +103,14 @@ def write(
         "command": command,
         "parameters": model.num_parameters(),
         "tokens": {file.folder.name: len(file.tokens) for file in files},
-        "tokens read": round(sum(one["tokens/s"] * one["seconds"] for one in history.records)),
+        "tokens read": round(sum(r["tokens/s"] * r["seconds"] for r in history.records)),
         "documents": {file.folder.name: len(file) for file in files},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "seconds": sum(history["seconds"]),
         "last epoch": history.records[-1],
-        "held out": dict(found),
+        "held out": dict(metrics),
     }
     write_text(out / "model" / "README.md", model_card(report, model.config))
     write_text(out / "report.json", json.dumps(report, indent=1) + "\n")
@@ -127,13 +128,13 @@ def read_report(out: Path) -> dict[str, Any]:
     )
 
 
-def _whole_tokenizer(folder: Path) -> Tokenizer | None:
-    """Read the tokenizer of a run, or return None where there is none or not a whole one."""
+def _complete_tokenizer(folder: Path) -> Tokenizer | None:
+    """Return the tokenizer of a run; None if there is none, or an incomplete one."""
     settle(folder)
     if not folder.is_dir():
         return None
     try:
         return Tokenizer.load(folder)
     except (FileNotFoundError, ValueError) as error:
-        log.warning("%s is not whole and is written anew (%s)", folder, error)
+        log.warning("%s is not complete and is written again (%s)", folder, error)
         return None

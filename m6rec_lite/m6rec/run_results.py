@@ -1,4 +1,4 @@
-"""The results of a whole run of M6-Rec: all figures in one file, the speed, the model's card."""
+"""Write the results of a whole run of M6-Rec: metrics, speed, and the model's card."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from m6rec_lite.training.metrics import read_metrics
 
 
 def write_results(
-    out: Path, found: Mapping[str, Mapping[str, Any]], settings: Pretraining, command: str
+    out: Path, results: Mapping[str, Mapping[str, Any]], settings: Pretraining, command: str
 ) -> None:
     """Write ``metrics.json``, ``throughput.json``, ``curves.png`` and ``model/README.md``.
 
     Args:
         out: folder of the run.
-        found: the results of each stage.
+        results: results of each stage.
         settings: of the pretraining.
         command: that repeats the run.
     """
     folder = out / "pretraining"
     report = read_report(folder)
-    text = json.dumps({"command": command, **found}, indent=1, ensure_ascii=False)
+    text = json.dumps({"command": command, **results}, indent=1, ensure_ascii=False)
     write_text(out / "metrics.json", text + "\n")
     speed = throughput(folder / "metrics.jsonl") | {
         key: report[key] for key in ("device", "threads", "torch", "seconds")
@@ -40,28 +40,28 @@ def write_results(
     if (folder / "curves.png").is_file():
         shutil.copyfile(folder / "curves.png", out / "curves.png")
     config = M6RecConfig.from_pretrained(folder / "model")
-    about = "".join(f"{line}\n" for line in _card(found))
-    whole = model_card(report | {"command": command or report["command"]}, config)
-    card, _, rest = whole.partition("## Use\n")
-    write_text(out / "model" / "README.md", f"{card}{about}\n## Use\n{rest}")
+    about = "".join(f"{line}\n" for line in _card(results))
+    text = model_card(report | {"command": command or report["command"]}, config)
+    card, _, use = text.partition("## Use\n")
+    write_text(out / "model" / "README.md", f"{card}{about}\n## Use\n{use}")
 
 
 def throughput(path: Path) -> dict[str, float]:
-    """The median speed of a run's metrics, its first line left out, which warms up."""
+    """Return the median speed in a run's metrics, without the first line (warm-up)."""
     lines = [line for line in read_metrics(path) if "record" not in line][1:]
-    found = {}
+    speed = {}
     for name in ("tokens/s", "mfu", "peak_mib"):
         values = [line[name] for line in lines if name in line]
         if values:
-            found[f"median {name}" if name != "peak_mib" else name] = (
+            speed[f"median {name}" if name != "peak_mib" else name] = (
                 statistics.median(values) if name != "peak_mib" else max(values)
             )
-    return found
+    return speed
 
 
-def _card(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """The part of the card on tuning and on what was measured."""
-    tuning = found["tuning"]
+def _card(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the card on tuning and on test metrics."""
+    tuning = results["tuning"]
     yield "## Tuned on\n"
     yield "| task | rows |"
     yield "|---|---|"
@@ -75,7 +75,7 @@ def _card(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     )
     yield "| stage | figure | value |"
     yield "|---|---|---|"
-    for stage, figures in found.items():
+    for stage, figures in results.items():
         if stage in ("tokens", "pretraining", "tuning"):
             continue
         for name, value in figures.items():

@@ -1,4 +1,4 @@
-"""What fixes a pretraining run: the words of its command, with what each size takes by default."""
+"""The settings of a pretraining run, which are the options of its command, and their defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.infilling import Infilling, Objective, SentenceGeneration
 from m6rec_lite.m6rec.objective import PretrainingLoss
 
-#: Steps, lines a batch and rate by size, where the command says nothing else.
+#: Default steps, sequences of a batch and learning rate, by size.
 PLANS: dict[str, dict[str, Any]] = {
     "nano": {"steps": 800, "lines": 8, "lr": 3e-3},
     "tiny": {"steps": 6000, "lines": 32, "lr": 2e-3},
@@ -22,16 +22,17 @@ PLANS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Pretraining:
-    """What fixes a run; ``None`` takes what ``PLANS`` has for the size, or for nano."""
+    """The settings of a run; ``None`` takes the value of ``PLANS`` for the size, or for nano."""
 
     size: str = field(default="nano", metadata={"help": SIZE_HELP})
     data: str = field(
         default="bazaar", metadata={"help": "names or folders for load_dataset, joined by +"}
     )
-    steps: int | None = field(default=None, metadata={"help": "steps of the optimizer"})
-    lines: int | None = field(default=None, metadata={"help": "lines of tokens a batch"})
+    # The three fields without a default of their own get one in ``__post_init__``.
+    steps: int = field(default=None, metadata={"help": "steps of the optimizer"})  # type: ignore[assignment]
+    lines: int = field(default=None, metadata={"help": "lines of tokens a batch"})  # type: ignore[assignment]
     accumulate: int = field(default=1, metadata={"help": "batches a step"})
-    lr: float | None = field(default=None, metadata={"help": "highest learning rate"})
+    lr: float = field(default=None, metadata={"help": "highest learning rate"})  # type: ignore[assignment]
     weight_decay: float = field(default=0.1, metadata={"help": "of matrices"})
     infilling: float = field(default=1.0, metadata={"help": "weight of text infilling"})
     sentence: float = field(default=1.0, metadata={"help": "weight of sentence generation"})
@@ -46,7 +47,7 @@ class Pretraining:
     validations: int = field(default=10, metadata={"help": "looks at held-out documents"})
 
     def __post_init__(self) -> None:
-        shape_of(self.size)  # refuses what is no size
+        shape_of(self.size)  # refuses an unknown size
         for name, value in PLANS.get(self.size, PLANS["nano"]).items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
@@ -56,23 +57,23 @@ class Pretraining:
             )
         if not 0 <= self.last <= 1:
             raise ValueError(f"last must be from 0 to 1, got {self.last!r}")
-        Infilling(self.rate, self.mean_span)  # these two refuse what is out of range
+        Infilling(self.rate, self.mean_span)  # these two refuse values out of range
         PretrainingLoss(self.weights)
 
     @property
     def names(self) -> list[str]:
-        """Of the data sets: ``bazaar+ml-1m`` are two; a folder's name may hold a + too."""
+        """Names of the data sets, split at +; the name of an existing folder may hold a +."""
         return [self.data] if Path(self.data).exists() else self.data.split("+")
 
     def objectives(self, tokenizer: Tokenizer) -> dict[str, Objective]:
-        """Those whose weight is above 0."""
-        known: dict[str, Objective] = {
+        """Return the objectives whose weight is above 0."""
+        objectives: dict[str, Objective] = {
             "infilling": Infilling(self.rate, self.mean_span),
             "sentence": SentenceGeneration(tokenizer, self.last),
         }
-        return {name: one for name, one in known.items() if self.weights[name] > 0}
+        return {name: value for name, value in objectives.items() if self.weights[name] > 0}
 
     @property
     def weights(self) -> dict[str, float]:
-        """Of the objectives, by name."""
+        """Weights of the objectives, by name."""
         return {"infilling": self.infilling, "sentence": self.sentence}

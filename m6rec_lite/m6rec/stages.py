@@ -1,8 +1,7 @@
-"""A run in stages, each done once: killed at any moment and started again, it continues.
+"""Runs in stages that are each done once, so that an interrupted run can continue.
 
-``stages.json`` holds the settings of the run and the results of the stages that are done. It is
-written again, whole, after each stage; a stage that was cut off starts again, or continues from
-what it has saved itself (training has checkpoints).
+``stages.json`` holds the settings of the run and the results of finished stages, and is replaced
+after each stage. An interrupted stage starts again, or continues from its own checkpoints.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ class Stages:
 
     Args:
         path: of ``stages.json``.
-        of: the settings of the run, as JSON holds them.
-        say: called with a line for each stage that starts, ends, or was done before.
+        of: the settings of the run, as JSON values.
+        say: called with a message when a stage starts, ends, or was done before.
 
     Raises:
         ValueError: if the file is of other settings, or damaged.
@@ -37,15 +36,15 @@ class Stages:
     ) -> None:
         self.path, self.say = path, say
         self.of = json.loads(json.dumps(dict(of)))
-        self.done = self._kept()
+        self.done = self._recorded()
 
-    def _kept(self) -> dict[str, dict[str, Any]]:
-        """The stages that the file holds, of this process and of others."""
+    def _recorded(self) -> dict[str, dict[str, Any]]:
+        """Return the stages in the file, of this process and of others."""
         if not self.path.is_file():
             return {}
         try:
-            kept = json.loads(self.path.read_text(encoding="utf-8"))
-            settings, done = dict(kept["of"]), dict(kept["done"])
+            record = json.loads(self.path.read_text(encoding="utf-8"))
+            settings, done = dict(record["of"]), dict(record["done"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{self.path} is damaged ({error!r}): delete it, and what is done is done again"
@@ -58,39 +57,39 @@ class Stages:
         return done
 
     def run(self, name: str, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """Do a stage, unless it is done.
+        """Run a stage, unless it is done.
 
         Args:
             name: of the stage.
-            work: does it, and returns its results, as JSON holds them.
+            work: runs the stage and returns its results, as JSON values.
 
         Returns:
-            Its results, of now or of before.
+            The results, new or recorded.
         """
         if name in self.done:
             self.say(f"{name}: done before")
             return self.done[name]["found"]
         self.say(f"{name} ...")
         clock = time.perf_counter()
-        found = _plain(dict(work()))
+        results = _plain(dict(work()))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         seconds = round(time.perf_counter() - clock, 2)
-        with FileLock(
-            self.path.with_name(f".{self.path.name}.lock")
-        ):  # another process may have added stages meanwhile
-            self.done = {**self.done, **self._kept(), name: {"seconds": seconds, "found": found}}
-            kept = {"of": self.of, "done": self.done}
-            write_text(self.path, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+            # Another process may have added stages.
+            self.done |= self._recorded()
+            self.done[name] = {"seconds": seconds, "found": results}
+            record = {"of": self.of, "done": self.done}
+            write_text(self.path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         self.say(f"{name}: done in {seconds:.1f} s")
-        return found
+        return results
 
 
 def _plain(value: Any) -> Any:
-    """As JSON holds it; what is not a number becomes null, since JSON knows no NaN."""
+    """Return a value as JSON values, with null for numbers that are not finite."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return json.loads(json.dumps(value))

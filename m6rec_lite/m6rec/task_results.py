@@ -1,4 +1,4 @@
-"""What a pretrained and tuned M6-Rec reaches on a dataset, task by task."""
+"""Evaluation of a pretrained and tuned M6-Rec on a dataset, task by task."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from m6rec_lite.recommenders import Bigram
 def evaluate_task(
     task: Task, model: M6RecModel, one: TuningData, *, limit: int, rows: int
 ) -> dict[str, Any]:
-    """Measure a task on test examples, beside answers that need no model.
+    """Evaluate a task and its baselines on test examples.
 
     Args:
         task: tuned, or one that needs no tuning.
-        model: answers.
+        model: of the task.
         one: the dataset.
-        limit: test examples at most, times the task's ``test_factor``.
-        rows: training examples at most, for the baselines.
+        limit: maximum number of test examples, times the task's ``test_factor``.
+        rows: maximum number of training examples, for the baselines.
 
     Returns:
-        ``rows``, what was chosen on validation, the task's figures, and ``beside`` those of each
-        baseline.
+        ``rows``, the settings selected on validation, the task's metrics, and ``beside`` those of
+        each baseline.
     """
     data, prompts = one
     examples = task.build_examples(data, prompts, "test", limit=limit * task.test_factor)
@@ -66,11 +66,15 @@ def evaluate_retriever(
         one: the dataset.
         folder: of the pretrained model.
         out: of the run: checkpoints and ``leaderboard/`` are written there.
-        variant: its name in the leaderboard; and so on.
-        epochs: at most; it stops on validation.
+        variant: name in the leaderboard.
+        command: that repeats the run, for the leaderboard.
+        scale: of the run, for the leaderboard.
+        epochs: maximum number; training stops early by the validation metric.
+        device: see ``M6RecRetriever``.
+        progress: show progress bars.
 
     Returns:
-        Its figures on test, and the bigram's on the same questions.
+        Its metrics on test, and the bigram's on the same queries.
     """
     data, seed = one.data, one.data.seed
     model = M6RecRetriever(model=str(folder), epochs=epochs, seed=seed, device=device)

@@ -1,8 +1,8 @@
-"""Documents as numbers in a file: tokenized once, read from disk as needed.
+"""Files of tokenized documents, memory-mapped.
 
-A folder holds ``tokens.bin`` (all documents end to end, two bytes a token where the vocabulary
-allows it), ``ends.bin`` (where each ends) and ``about.json``. The two are mapped into memory, so
-that a corpus larger than memory can be read at random; nothing is loaded before it is used.
+A folder holds ``tokens.bin`` (the concatenated documents, two bytes a token if the vocabulary
+permits), ``ends.bin`` (the end of each document) and ``about.json``. The arrays are memory-mapped,
+so that a corpus larger than memory can be read in random order.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from m6rec_lite.language.text.tokenizer import Tokenizer
 
 FORMAT = "m6rec_lite tokens 1"
 
-#: Documents tokenized at a time while writing; no more than these are in memory.
+#: Number of documents that are tokenized, and in memory, at a time while writing.
 CHUNK = 4096
 
 
 class TokenFileError(RuntimeError):
-    """A file of tokens is damaged, of another tokenizer, or of other documents."""
+    """Raised if a file of tokens is damaged, or of another tokenizer or other documents."""
 
 
 class TokenFile(Sequence[np.ndarray]):
-    """The documents of a folder that ``write`` made: ``file[i]`` is one, ``(tokens,)``.
+    """The documents of a folder that ``write`` made; ``file[i]`` are the tokens of one.
 
     Args:
         folder: what ``write`` returned.
-        tokenizer: the one that the model uses; a file of another one is refused, since its numbers
-            mean other words.
+        tokenizer: of the model; a file of another tokenizer is refused, since its ids are of
+            other tokens.
 
     Attributes:
         tokens: ``(n_tokens,)`` uint16 or uint32, mapped.
         ends: ``(n_documents,)`` int64, mapped: where each document ends in ``tokens``.
-        about: what ``about.json`` says.
+        about: contents of ``about.json``.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -55,18 +55,20 @@ class TokenFile(Sequence[np.ndarray]):
             raise FileNotFoundError(f"no file of tokens at {folder}: TokenFile.write makes one")
         try:
             self.about = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
-            known = self.about["format"] == FORMAT
+            is_known = self.about["format"] == FORMAT
             shapes = [("tokens", self.about["dtype"]), ("ends", "int64")]
             counts = [self.about["tokens"], self.about["documents"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise TokenFileError(f"{folder} holds no whole file of tokens ({error!r})") from error
-        if not known:
-            raise TokenFileError(f"{folder} is not of the format {FORMAT!r}: write it anew")
+            raise TokenFileError(
+                f"{folder} holds no complete file of tokens ({error!r})"
+            ) from error
+        if not is_known:
+            raise TokenFileError(f"{folder} is not of the format {FORMAT!r}: write it again")
         if self.about["tokenizer"] != tokenizer.fingerprint:
             raise TokenFileError(
                 f"{folder} was written with the tokenizer {self.about['tokenizer']}, and this one "
                 f"is {tokenizer.fingerprint}: its numbers mean other words. Pass the tokenizer "
-                "that wrote it, or delete the folder and write it anew"
+                "that wrote it, or delete the folder and write it again"
             )
         for (name, kind), count in zip(shapes, counts, strict=True):
             path, size = self.folder / f"{name}.bin", count * np.dtype(kind).itemsize
@@ -74,7 +76,7 @@ class TokenFile(Sequence[np.ndarray]):
             if size_now != size:
                 raise TokenFileError(
                     f"{path} has {size_now:,} bytes where {size:,} were written (cut off?): delete "
-                    f"{folder} and write it anew"
+                    f"{folder} and write it again"
                 )
             setattr(self, name, np.memmap(path, dtype=kind, mode="r", shape=(count,)))
 
@@ -92,7 +94,7 @@ class TokenFile(Sequence[np.ndarray]):
 
     @property
     def lengths(self) -> np.ndarray:
-        """``(n_documents,)`` tokens of each."""
+        """Number of tokens of each document, ``(n_documents,)``."""
         return np.diff(self.ends, prepend=0)
 
     @classmethod
@@ -105,24 +107,24 @@ class TokenFile(Sequence[np.ndarray]):
         of: Mapping[str, Any] | None = None,
         progress: bool = True,
     ) -> Self:
-        """Tokenize documents into a new folder, which is there whole or not at all.
+        """Tokenize documents into a new folder, which is created completely or not at all.
 
         Args:
             folder: must not exist yet.
-            documents: read once, a few thousand at a time; those without a token are left out.
+            documents: iterated over once; those without a token are left out.
             tokenizer: its fingerprint is written too.
-            of: what the documents are, as JSON would hold it; kept in ``about["of"]``.
+            of: description of the documents, as JSON values; stored in ``about["of"]``.
             progress: show a bar.
 
         Raises:
-            FileExistsError: if the folder is there.
+            FileExistsError: if the folder exists.
             ValueError: if no document has a token.
         """
         folder = Path(folder)
         if folder.exists():
             raise FileExistsError(
                 f"{folder} is there already: read it with TokenFile(folder, tokenizer), or delete "
-                "it to write it anew"
+                "it to write it again"
             )
         dtype = np.dtype(np.uint16 if tokenizer.vocab_size <= 2**16 else np.uint32)
         n_tokens, n_documents = 0, 0
@@ -135,7 +137,11 @@ class TokenFile(Sequence[np.ndarray]):
                     n_tokens, n_documents = n_tokens + int(sizes.sum()), n_documents + len(rows)
             if not n_documents:
                 raise ValueError("there is no document with a token in it: nothing to write")
-            about = {"format": FORMAT, "tokenizer": tokenizer.fingerprint, "dtype": dtype.name}
+            about: dict[str, Any] = {
+                "format": FORMAT,
+                "tokenizer": tokenizer.fingerprint,
+                "dtype": dtype.name,
+            }
             about |= {"tokens": n_tokens, "documents": n_documents, "of": dict(of or {})}
             (fresh / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         return cls(folder, tokenizer)
@@ -150,11 +156,11 @@ class TokenFile(Sequence[np.ndarray]):
         of: Mapping[str, Any],
         progress: bool = True,
     ) -> Self:
-        """Read a folder if it is there, and write it if not.
+        """Read a folder if it exists, else write it.
 
         Args:
             folder: as in ``write``.
-            documents: not touched if the folder is there.
+            documents: not used if the folder exists.
             tokenizer: as in ``write``.
             of: as in ``write``; a folder of other documents is refused.
             progress: as in ``write``.
@@ -168,7 +174,7 @@ class TokenFile(Sequence[np.ndarray]):
         if changed := setting_differences(file.about["of"], json.loads(json.dumps(dict(of)))):
             raise TokenFileError(
                 f"{folder} holds the tokens of other documents ({'; '.join(changed)}): name "
-                "another folder, or delete it to write it anew"
+                "another folder, or delete it to write it again"
             )
         return file
 
@@ -176,7 +182,7 @@ class TokenFile(Sequence[np.ndarray]):
 def _encoded(
     documents: Iterable[Document], tokenizer: Tokenizer, progress: bool
 ) -> Iterator[list[np.ndarray]]:
-    """The tokens of the documents that have some, a chunk at a time."""
+    """Yield the tokens of the documents that have some, a chunk at a time."""
     source = iter(documents)
     bar = tqdm(desc="tokenizing", unit=" documents", delay=2, disable=not progress, leave=False)
     with bar:

@@ -3,13 +3,13 @@
     make train-m6rec SIZE=nano DATA=bazaar
     python -m m6rec_lite.m6rec.train --size small --data bazaar+ml-1m
 
-prepares the tokens, pretrains, tunes on every task that the datasets' tables allow, and evaluates:
+prepares the tokens, pretrains, tunes on every task that the datasets' tables permit, and evaluates:
 retrieval under the default protocol, clicks, ranking by likelihood, and generated text. Results go
 to ``runs/m6rec/<size>-<data>/``: ``model/`` (the tuned model, its heads, its card),
 ``metrics.json`` (every figure), ``throughput.json``, ``curves.png``, ``tuning.png``,
-``leaderboard/``, and ``pretraining/``, the run of ``m6rec.pretraining``. Killed at any moment and
-started again, it continues: a stage that is done is not done again (``stages.json``), training
-continues from its checkpoint.
+``leaderboard/``, and ``pretraining/``, the run of ``m6rec.pretraining``. An interrupted run
+continues when started again: finished stages are skipped (``stages.json``), training continues from
+its checkpoint.
 
 On several devices, pretrain under ``accelerate launch`` into that ``pretraining/`` first.
 """
@@ -50,24 +50,24 @@ from m6rec_lite.training import CheckpointError, DiskFullError, OutOfMemoryError
 from m6rec_lite.training.locks import run_lock
 from m6rec_lite.training.plots import png
 
-#: Tokens of a task's row, where the model did not read more in pretraining: rotary positions have
-#: no end, and shorter rows cost no more for it.
+#: Maximum tokens of a task's row, or the length in pretraining if that is more: rotary positions
+#: are not limited.
 LONGEST = 384
 
-#: The same for rows whose likelihood the pretrained model gives.
+#: The same for zero-shot ranking with the pretrained model.
 SHORTEST = 192
 
 
 class TrainingRun:
-    """One run of the command: its folder, its stages, and what they share.
+    """One run of the command: its folder and its stages.
 
     Args:
         config: of the run.
         out: its folder.
-        datasets: instead of loading those named in ``config.pretraining.data``.
-        device: see ``training.devices``; and so on, see ``m6rec.pretraining.pretrain``.
+        datasets: used instead of those named in ``config.pretraining.data``.
+        device: see ``m6rec.pretraining.pretrain``, also for the next three.
         command: that repeats the run, for the cards.
-        progress: show bars, and print a line for each stage.
+        progress: show progress bars, and print a line for each stage.
     """
 
     def __init__(
@@ -85,35 +85,36 @@ class TrainingRun:
     ) -> None:
         self.config, self.out, self.folder = config, out, out / "pretraining"
         self.settings, self.command, self.progress = config.pretraining, command, progress
-        self.training = {"device": device, "precision": precision, "progress": progress}
-        self.memory = {"compiled": compiled, "recompute": recompute}
+        self.training: dict[str, Any] = {"device": device, "precision": precision}
+        self.training |= {"progress": progress}
+        self.memory: dict[str, Any] = {"compiled": compiled, "recompute": recompute}
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._datasets: list[Dataset] = list(datasets or ())
         self._models: dict[str, Any] = {}
 
     @property
     def context(self) -> int:
-        """Tokens that the size reads in pretraining."""
+        """Sequence length of pretraining, in tokens."""
         return shape_of(self.settings.size)["max_position_embeddings"]
 
     def datasets(self) -> list[Dataset]:
-        """The datasets, loaded when they are first needed."""
+        """Return the datasets, loaded at the first call."""
         if not self._datasets:
             self._datasets += [load_dataset(name) for name in self.settings.names]
         return self._datasets
 
     def sets(self, longest: int) -> list[TuningData]:
-        """The datasets as the tasks read them, in rows of at most this many tokens."""
+        """Return the datasets for the tasks, with rows of at most ``longest`` tokens."""
         tokenizer = Tokenizer.load(self.folder / "model")
         size = max(longest, self.context)
         seed = self.settings.seed
-        sets = [TuningData.of(one, tokenizer, size, seed) for one in self.datasets()]
-        if len({one.tag for one in sets}) < len(sets):
+        sets = [TuningData.of(dataset, tokenizer, size, seed) for dataset in self.datasets()]
+        if len({dataset.tag for dataset in sets}) < len(sets):
             raise ValueError(f"{self.settings.data} names a data set twice: name each once")
         return sets
 
     def prepare(self) -> dict[str, Any]:
-        """Write the tokens to learn from and those held out."""
+        """Write the training and the held-out tokens."""
         check_run_config(self.folder / "run.json", asdict(self.settings))
         _, train, held_out = tokens(self.settings, self.folder, self.datasets, self.progress)
         return {"tokens": len(train.tokens), "held out": len(held_out.tokens)}
@@ -121,13 +122,13 @@ class TrainingRun:
     def pretrain(self) -> dict[str, Any]:
         """Pretrain, unless ``m6rec.pretraining`` has done so into this folder."""
         if not (self.folder / "report.json").is_file():
-            more = self.training | self.memory
-            pretrain(self.settings, self.folder, command=self.command, **more)
+            options = self.training | self.memory
+            pretrain(self.settings, self.folder, command=self.command, **options)
         report = read_report(self.folder)
         return {key: report[key] for key in ("parameters", "seconds", "device", "held out")}
 
     def tune(self, sets: Sequence[TuningData]) -> dict[str, Any]:
-        """Tune on all tasks, and save model and heads."""
+        """Tune on all tasks, and save the model and its heads."""
         tokenizer, objectives = sets[0].prompts.tokenizer, self.settings.weights
         parts = self.settings.objectives(tokenizer)
         shape = {"batch_size": self.settings.lines, "seq_len": self.context}
@@ -155,14 +156,15 @@ class TrainingRun:
         return {"tasks": about, "seconds": sum(history["seconds"]), "records": history.records}
 
     def pretrained(self) -> M6RecModel:
-        """The model as it was pretrained."""
+        """Return the pretrained model."""
         if "pretrained" not in self._models:
             model = M6RecModel.from_pretrained(self.folder / "model")
-            self._models["pretrained"] = model.to(self.device).eval()
+            model.to(torch.device(self.device))  # type: ignore[arg-type]  # a decorator loses self
+            self._models["pretrained"] = model.eval()
         return self._models["pretrained"]
 
     def tuned(self, names: Sequence[str]) -> MultiTaskModel:
-        """The tuned model with the heads of these tasks."""
+        """Return the tuned model with the heads of these tasks."""
         if "tuned" not in self._models:
             both, _ = MultiTaskModel.load(self.out / "model", kinds_of(names))
             self._models["tuned"] = both.to(self.device)
@@ -191,39 +193,39 @@ class TrainingRun:
         """Evaluate a tuned task."""
         both = self.tuned(names)
         limits = {"limit": self.config.limit, "rows": self.config.rows}
-        return evaluate_task(both.tasks[name], both.model, one, **limits)
+        return evaluate_task(both.task(name), both.model, one, **limits)
 
     def train(self) -> dict[str, Any]:
-        """Run all stages that are not done yet.
+        """Run all unfinished stages.
 
         Returns:
             The results of each stage, by its name.
 
         Raises:
             CheckpointError: if another run is using the folder.
-            Interrupted: if a signal ended the training of a stage; start it again to continue.
+            Interrupted: if a signal ended the training of a stage; call again to continue.
             ValueError: if the folder holds a run of other settings.
         """
         say = print if self.progress else lambda line: None
         stages = Stages(self.out / "stages.json", asdict(self.config), say)
-        found = {"tokens": stages.run("tokens", self.prepare)}
-        found["pretraining"] = stages.run("pretraining", self.pretrain)
+        results = {"tokens": stages.run("tokens", self.prepare)}
+        results["pretraining"] = stages.run("pretraining", self.pretrain)
         sets, short = self.sets(LONGEST), self.sets(SHORTEST)
-        found["tuning"] = stages.run("tuning", partial(self.tune, sets))
-        names = list(found["tuning"]["tasks"])
+        results["tuning"] = stages.run("tuning", partial(self.tune, sets))
+        names = list(results["tuning"]["tasks"])
         for one, brief in zip(sets, short, strict=True):
             tail = "" if len(sets) == 1 else f" {one.tag}"
             work = {"retrieval": partial(self.retrieve, one)}
             work["zero-shot"] = partial(self.rank_zero_shot, brief)
             work |= {kind: partial(self.evaluate, one, kind + tail, names) for kind in one.kinds}
             for kind, do in work.items():
-                found[kind + tail] = stages.run(kind + tail, do)
-        write_results(self.out, found, self.settings, self.command)
-        return found
+                results[kind + tail] = stages.run(kind + tail, do)
+        write_results(self.out, results, self.settings, self.command)
+        return results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; see the module. Returns 0; exits with 2 on bad input, 130 or 143 on a signal."""
+    """Run the command. Returns 0; exits with 2 on invalid input, 130 or 143 on a signal."""
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.m6rec.train", description=__doc__.splitlines()[0]
     )
@@ -236,27 +238,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--recompute", action="store_true")
     parser.add_argument("--quiet", action="store_true")
     words = list(sys.argv[1:] if arguments is None else arguments)
-    given = vars(parser.parse_args(words))
-    folder = re.sub(r"[^\w.+-]+", "-", f"{given['size']}-{given['data']}").strip("-")
-    out = given["out"] or Path("runs") / "m6rec" / folder
+    options = vars(parser.parse_args(words))
+    folder = re.sub(r"[^\w.+-]+", "-", f"{options['size']}-{options['data']}").strip("-")
+    out = options["out"] or Path("runs") / "m6rec" / folder
     try:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ValueError(
                 "this runs in one process. Under accelerate launch run -m m6rec_lite.m6rec."
                 f"pretraining --out {out / 'pretraining'} with the same size and data, then this"
             )
-        own = {name: given[name] for name in Pretraining.__dataclass_fields__}
-        more = {n: given[n] for n in RunConfig.__dataclass_fields__ if n != "pretraining"}
+        own = {name: options[name] for name in Pretraining.__dataclass_fields__}
+        more = {n: options[n] for n in RunConfig.__dataclass_fields__ if n != "pretraining"}
         with run_lock(out):
             run = TrainingRun(
                 RunConfig(Pretraining(**own), **more),
                 out,
-                device=given["device"],
-                precision=given["precision"],
-                compiled=given["compile"],
-                recompute=given["recompute"],
+                device=options["device"],
+                precision=options["precision"],
+                compiled=options["compile"],
+                recompute=options["recompute"],
                 command=f"{parser.prog} {shlex.join(words)}".strip(),
-                progress=not given["quiet"],
+                progress=not options["quiet"],
             )
             run.train()
     except (

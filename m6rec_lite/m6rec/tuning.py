@@ -1,4 +1,4 @@
-"""Multi-task tuning: one pretrained model, all tasks that the datasets allow, at once."""
+"""Multi-task tuning of a pretrained model on all tasks that the datasets permit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from m6rec_lite.m6rec.tasks import (
 from m6rec_lite.m6rec.tasks.multitask import ADAPT
 from m6rec_lite.training import Callback, History
 
-#: Steps and rate of tuning, tokens of a task's batch, epochs of the retriever, by size.
+#: Steps and learning rate of tuning, tokens of a task's batch, epochs of the retriever, by size.
 TUNING: dict[str, dict[str, Any]] = {
     "nano": {"tune_steps": 200, "tune_lr": 1e-3, "tune_tokens": 2048, "retrieval_epochs": 10},
     "tiny": {"tune_steps": 2000, "tune_lr": 7e-4, "tune_tokens": 4096, "retrieval_epochs": 20},
@@ -53,29 +53,30 @@ TUNED: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What fixes a whole run; ``None`` takes the value of ``TUNING`` for the size.
+    """The settings of a whole run; ``None`` takes the value of ``TUNING`` for the size.
 
     Attributes:
-        pretraining: settings of that part; its seed is the seed of all others.
+        pretraining: settings of pretraining, whose seed is used for all parts.
         alpha: weight of ``L_multi-task`` in tuning.
         beta: weight of ``L_adapt``, the pretraining objectives on the same texts.
         tune_steps: of the optimizer.
-        tune_lr: highest rate of tuning.
+        tune_lr: maximum learning rate of tuning.
         tune_tokens: of a task's batch.
-        rows: training examples of a task, at most.
-        retrieval_epochs: at most.
-        limit: test examples of each task that answers slowly; a hundred times as many clicks.
+        rows: maximum number of training examples of a task.
+        retrieval_epochs: maximum number of epochs of the retriever.
+        limit: maximum number of test examples of a task, times its ``test_factor``.
     """
 
+    # Fields that are None get a default in ``__post_init__``.
     pretraining: Pretraining
     alpha: float = 1.0
     beta: float = 0.25
-    tune_steps: int | None = None
-    tune_lr: float | None = None
-    tune_tokens: int | None = None
+    tune_steps: int = None  # type: ignore[assignment]
+    tune_lr: float = None  # type: ignore[assignment]
+    tune_tokens: int = None  # type: ignore[assignment]
     rows: int = 20_000
-    retrieval_epochs: int | None = None
-    limit: int | None = None
+    retrieval_epochs: int = None  # type: ignore[assignment]
+    limit: int = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         size = self.pretraining.size
@@ -92,7 +93,7 @@ class RunConfig:
 
 
 class TuningData(NamedTuple):
-    """A dataset of a run, and the prompts that describe it to the model."""
+    """A dataset of a run, and its prompts."""
 
     data: TaskData
     prompts: PromptBuilder
@@ -101,36 +102,36 @@ class TuningData(NamedTuple):
     def of(
         cls, dataset: Dataset, tokenizer: Tokenizer, max_tokens: int, seed: int = 0
     ) -> TuningData:
-        """Return a dataset split by leave-one-out, for rows of at most ``max_tokens``."""
+        """Return a dataset with a leave-one-out split and rows of at most ``max_tokens``."""
         prompts = PromptBuilder(BehaviourText(dataset), tokenizer, max_tokens)
         return cls(TaskData.of(dataset, seed=seed), prompts)
 
     @property
     def tag(self) -> str:
-        """The dataset's name as files and modules may have it."""
+        """The dataset's name, with characters that file and module names may have."""
         return re.sub(r"[^\w-]+", "-", self.data.dataset.name).strip("-")
 
     @property
     def kinds(self) -> list[str]:
-        """The tuned tasks that the dataset's tables allow."""
+        """Names of the tuned tasks that the dataset's tables permit."""
         kinds = [kind for kind in TUNED if TASKS[kind].supports(self.data)]
         return [kind for kind in kinds if kind != "ranking" or "scoring" not in kinds]
 
 
 def named_tasks(sets: Sequence[TuningData], hidden_size: int) -> dict[str, tuple[TuningData, Task]]:
-    """Return a fresh task for each kind of each dataset, by its name in the model's folder."""
+    """Return a new task of each kind for each dataset, by its name in the model's folder."""
     return {
-        kind if len(sets) == 1 else f"{kind} {one.tag}": (
-            one,
-            TASKS[kind].create(one.data, hidden_size, TUNED[kind]),
+        kind if len(sets) == 1 else f"{kind} {dataset.tag}": (
+            dataset,
+            TASKS[kind].create(dataset.data, hidden_size, TUNED[kind]),
         )
-        for one in sets
-        for kind in one.kinds
+        for dataset in sets
+        for kind in dataset.kinds
     }
 
 
 def kinds_of(names: Sequence[str]) -> dict[str, type[Task]]:
-    """Return the class of each of these tasks, for ``MultiTaskModel.load``."""
+    """Return the class of each task, for ``MultiTaskModel.load``."""
     return {name: TASKS[name.partition(" ")[0]] for name in names}
 
 
@@ -147,15 +148,15 @@ def tune(
     precision: str = "auto",
     progress: bool = True,
 ) -> tuple[MultiTaskModel, History, dict[str, dict[str, float]]]:
-    """Train a pretrained model on every task of every dataset at once, and on their texts.
+    """Train a pretrained model jointly on every task of every dataset, and on their texts.
 
     Args:
-        model: as it was pretrained.
+        model: the pretrained model.
         sets: the datasets.
-        adapt: batches of the texts to learn from and of those held out.
+        adapt: batches of the training texts and of the held-out texts.
         objectives: weights of the pretraining objectives within ``L_adapt``.
-        config: of the run. All tasks weigh alike in ``L_multi-task``.
-        checkpoint: folder, see ``train_jointly``; and so on.
+        config: of the run. All tasks have equal weights in ``L_multi-task``.
+        checkpoint: folder, see ``train_jointly``, also for the arguments below.
 
     Returns:
         Model and tasks; the history, in which ``infilling nats`` and ``sentence nats`` are the
@@ -167,10 +168,10 @@ def tune(
         named = named_tasks(sets, model.config.hidden_size)
     sources: dict[str, Any] = {}
     about: dict[str, dict[str, float]] = {}
-    for name, (one, task) in named.items():
-        examples = task.build_examples(one.data, one.prompts, limit=config.rows, fit=True)
+    for name, ((data, prompts), task) in named.items():
+        examples = task.build_examples(data, prompts, limit=config.rows, fit=True)
         about[name] = {"rows": len(examples)}
-        sources[name] = TaskBatches(examples, config.tune_tokens, pad=one.prompts.tokenizer.pad)
+        sources[name] = TaskBatches(examples, config.tune_tokens, pad=prompts.tokenizer.pad)
     weights = Weights(config.alpha, config.beta, tasks=dict.fromkeys(sources, 1.0))
     sources = {name: source for name, source in sources.items() if name in weights.shares()}
     loss = None

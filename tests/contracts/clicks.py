@@ -98,7 +98,8 @@ CASES: dict[str, Callable[..., ClickModel]] = {
         statistics=("counts", "matches"), use_gaps=False, use_tags=False, **k
     ),
     "M6RecCTR": lambda **k: M6RecCTR(
-        told=("matches",), events=1, vocab_size=1000, negatives=1, epochs=1, averaging=0.9, **k
+        feature_groups=("matches",), events=1, vocab_size=1000, negatives=1, epochs=1,
+        averaging=0.9, **k
     ),
 }  # fmt: skip
 

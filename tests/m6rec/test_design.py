@@ -145,7 +145,7 @@ def test_nobody_s_history_and_a_very_long_one_can_be_told() -> None:
     known = people(PROMPTS, histories, [Document(((None, "something"),))] * 2)
     assert [name for name, _ in known[0].pieces] == ["[USER]"]
     assert known[1].truncated > 9_900
-    with pytest.raises(ValueError, match="leaves no room in max_tokens=400"):
+    with pytest.raises(ValueError, match="leaves no room for the user in max_tokens=400"):
         people(PROMPTS, histories, [Document(((None, "long " * 900),))])
 
 

@@ -298,7 +298,7 @@ def test_without_reviews_or_truth_it_is_said() -> None:
         build("all")
     with pytest.raises(ValueError, match="at least 0"):
         Explanation(n_own=-1)
-    with pytest.raises(DataError, match="nobody knows what is true"):
+    with pytest.raises(DataError, match="is not known"):
         Truth(replace(DATASET, oracle=None))
     with pytest.raises(DataError, match="no item 5"):
         TRUTH.interest(5)

@@ -53,7 +53,9 @@ class Guess(Task):
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         return nn.functional.cross_entropy(self.head(batch.last(batch.states(model))), batch.target)
 
-    def predict(self, model: M6RecModel, examples: Examples, **options: Any) -> np.ndarray:
+    def predict(
+        self, model: M6RecModel, examples: Examples, *, batch_tokens: int = 16_384
+    ) -> np.ndarray:
         with torch.no_grad():
             batch = collate(examples, np.arange(len(examples)))
             return self.head(batch.last(batch.states(model))).numpy()

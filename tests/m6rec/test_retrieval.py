@@ -106,7 +106,7 @@ def test_predictions_do_not_depend_on_the_batch(model) -> None:
     items = task.item_vectors(model, PROMPTS.items(SPLIT.item_ids[:6]))
     whole = task.predict(model, examples, items=items)
     assert whole.shape == (5, 6)
-    alone = task.predict(model, examples, items=items, tokens=1)
+    alone = task.predict(model, examples, items=items, batch_tokens=1)
     np.testing.assert_allclose(alone, whole, rtol=1e-5, atol=1e-6)
     assert (np.abs(whole) <= 1 + 1e-5).all()
 
@@ -211,7 +211,7 @@ def test_an_item_is_no_wrong_answer_to_who_else_has_it() -> None:
 
 def test_bad_input_is_said() -> None:
     task = a_task()
-    with pytest.raises(DataError, match="places from 0"):
+    with pytest.raises(DataError, match="indices from 0"):
         task.encode(HISTORIES, np.array([0, 1, 2, 3, N]), PROMPTS)
     with pytest.raises(DataError, match="as many targets"):
         task.encode(HISTORIES, TARGETS[:2], PROMPTS)

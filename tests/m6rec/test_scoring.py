@@ -80,7 +80,7 @@ def a_model(**changes) -> M6RecModel:
     return M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **(SHAPE | changes)))
 
 
-def told(row: np.ndarray) -> str:
+def text_of(row: np.ndarray) -> str:
     return TOKENIZER.decode(row.tolist(), specials=True)
 
 
@@ -88,9 +88,9 @@ def told(row: np.ndarray) -> str:
 
 
 def test_a_row_tells_the_past_the_item_and_what_was_known_of_it() -> None:
-    scoring = Scoring(32, told=("context", "counts"))
+    scoring = Scoring(32, feature_groups=("context", "counts"))
     examples = scoring.encode(SHOWN[:200], DATASET, PROMPTS, fit=True)
-    known, written = told(examples.known[0]), told(examples.written[0])
+    known, written = text_of(examples.known[0]), text_of(examples.written[0])
     first = SHOWN.iloc[0]
     past = DATASET.interactions[
         (DATASET.interactions["user_id"] == first["user_id"])
@@ -112,45 +112,45 @@ def test_nothing_of_the_impressions_own_second_or_later_is_told() -> None:
     rows = []
     for log in (DATASET.interactions, earlier[earlier["timestamp"] < asked["timestamp"].iloc[0]]):
         known = replace(DATASET, interactions=log, impressions=SHOWN.iloc[:-1])
-        scoring = Scoring(32, told=("matches",))
+        scoring = Scoring(32, feature_groups=("matches",))
         scoring.verbalizer.fit(known_at(SHOWN, DATASET, groups=("matches",)))
         examples = scoring.encode(asked, known, PROMPTS)
-        rows.append((told(examples.known[0]), told(examples.written[0])))
+        rows.append((text_of(examples.known[0]), text_of(examples.written[0])))
     # the log's own second holds clicks of others' slates; its words must be the same without them
     assert rows[0][0] == rows[1][0]
 
 
 def test_each_group_can_be_switched_off() -> None:
     for groups, wanted in (((), None), (("context",), "place"), (("matches",), "words")):
-        scoring = Scoring(32, told=groups, events=0)
+        scoring = Scoring(32, feature_groups=groups, events=0)
         examples = scoring.encode(SHOWN[:50], DATASET, PROMPTS, fit=True)
-        assert "[EVENT]" not in told(examples.known[0])
-        written = told(examples.written[0])
+        assert "[EVENT]" not in text_of(examples.known[0])
+        written = text_of(examples.written[0])
         assert (f"[SEP]{wanted}" in written or f", {wanted}" in written) if wanted else (
             "[SEP]" not in written
         )  # fmt: skip
     with pytest.raises(ValueError, match="groups must be some of"):
-        Scoring(32, told=("weather",))
+        Scoring(32, feature_groups=("weather",))
 
 
 def test_levels_unknown_or_of_another_kind_of_data_are_said() -> None:
     with pytest.raises(DataError, match="fit=True"):
-        Scoring(32, told=("counts",)).encode(SHOWN[:5], DATASET, PROMPTS)
-    scoring = Scoring(32, told=("counts",))
+        Scoring(32, feature_groups=("counts",)).encode(SHOWN[:5], DATASET, PROMPTS)
+    scoring = Scoring(32, feature_groups=("counts",))
     scoring.encode(SHOWN, DATASET, PROMPTS, fit=True)
     with pytest.raises(DataError, match="item_click_rate"):
         scoring.encode(SHOWN[:5], replace(DATASET, impressions=None), PROMPTS)
 
 
 def test_an_event_too_long_for_the_row_is_left_out_and_a_user_too_long_is_said() -> None:
-    scoring, text = Scoring(32, told=(), events=5), BehaviourText(DATASET, context=())
+    scoring, text = Scoring(32, feature_groups=(), events=5), BehaviourText(DATASET, context=())
     whole = scoring.encode(SHOWN[:3], DATASET, PromptBuilder(text, TOKENIZER, 256))
-    assert all("[EVENT]" in told(row) for row in whole.known)
+    assert all("[EVENT]" in text_of(row) for row in whole.known)
     longest = int(max(len(row) for row in whole.written))
     limit = longest + -longest % 8 + 6
     short = scoring.encode(SHOWN[:3], DATASET, PromptBuilder(text, TOKENIZER, limit))
     assert (short.lengths <= limit).all()
-    assert [told(row) for row in short.known] == ["[BOS'][USER][EOS']"] * 3
+    assert [text_of(row) for row in short.known] == ["[BOS'][USER][EOS']"] * 3
     with pytest.raises(ValueError, match=r"too few|no room"):
         scoring.encode(SHOWN[:3], DATASET, PromptBuilder(text, TOKENIZER, 9))
 
@@ -159,7 +159,7 @@ def test_an_event_too_long_for_the_row_is_left_out_and_a_user_too_long_is_said()
 
 
 def test_bad_labels_are_refused() -> None:
-    scoring = Scoring(32, told=())
+    scoring = Scoring(32, feature_groups=())
     with pytest.raises(DataError, match="no column 'bought'"):
         scoring.encode(SHOWN, DATASET, PROMPTS, label="bought")
     stars = SHOWN.assign(stars=[2, *[0] * (len(SHOWN) - 1)])
@@ -181,7 +181,7 @@ def test_bad_labels_are_refused() -> None:
 
 def test_the_loss_is_the_cross_entropy_of_the_state_at_the_last_token() -> None:
     model = a_model().double().eval()
-    scoring = Scoring(32, classes=3, told=()).double()
+    scoring = Scoring(32, classes=3, feature_groups=()).double()
     graded = SHOWN.assign(grade=np.arange(len(SHOWN)) % 3)
     examples = scoring.encode(graded[:6], DATASET, PROMPTS, label="grade")
     value, chances = 0.0, []
@@ -195,12 +195,12 @@ def test_the_loss_is_the_cross_entropy_of_the_state_at_the_last_token() -> None:
     assert found.item() == pytest.approx(value, rel=1e-10)
     np.testing.assert_allclose(scoring.predict(model, examples), np.stack(chances), rtol=1e-9)
     np.testing.assert_allclose(  # one at a time
-        scoring.predict(model, examples, tokens=1), np.stack(chances), rtol=1e-9
+        scoring.predict(model, examples, batch_tokens=1), np.stack(chances), rtol=1e-9
     )
 
 
 def test_two_classes_are_answered_by_the_chance_of_the_second() -> None:
-    scoring, model = Scoring(32, told=()), a_model()
+    scoring, model = Scoring(32, feature_groups=()), a_model()
     examples = scoring.encode(SHOWN[:4], DATASET, PROMPTS, label=None)
     assert scoring.predict(model, examples).shape == (4,)
     assert scoring.predict(model, examples[:0]).shape == (0,)
@@ -217,7 +217,7 @@ def learnt(events: int, epochs: int) -> float:
     said += [text.templates.events["click"].format(item=words) for words in said]
     tokenizer = Tokenizer.train(said * 2, 400)  # short rows: a word is a token
     torch.manual_seed(0)
-    scoring = Scoring(32, told=(), events=events)
+    scoring = Scoring(32, feature_groups=(), events=events)
     config = M6RecConfig.of_size("nano", tokenizer, **SHAPE, initializer_range=0.1)
     model = M6RecModel(
         config
@@ -243,7 +243,13 @@ def test_a_click_that_depends_on_a_word_of_the_history_is_learnt() -> None:
 
 
 def fitted(**settings) -> M6RecCTR:
-    given = {"told": ("counts",), "events": 1, "vocab_size": 400, "tokens": 2048, "epochs": 1}
+    given = {
+        "feature_groups": ("counts",),
+        "events": 1,
+        "vocab_size": 400,
+        "tokens": 2048,
+        "epochs": 1,
+    }
     model = M6RecCTR(**(given | {"negatives": None} | settings))
     return model.fit(SHOWN[:48], DATASET, progress=False)
 

@@ -136,5 +136,5 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         TokenFile(folder, TOKENIZER)
     for damaged in ("{", "[]", "{}"):
         (folder / "about.json").write_text(damaged)
-        with pytest.raises(TokenFileError, match="no whole file of tokens"):
+        with pytest.raises(TokenFileError, match="no complete file of tokens"):
             TokenFile(folder, TOKENIZER)

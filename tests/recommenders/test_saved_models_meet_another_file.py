@@ -46,7 +46,7 @@ CLICK_MODELS = {
     "LogisticCTR": lambda: LogisticCTR(l2=1.0),
     "FactorizationMachineCTR": lambda: FactorizationMachineCTR(epochs=5),
     "DIN": lambda: DIN(epochs=3, max_length=4),
-    "M6RecCTR": lambda: M6RecCTR(epochs=1, vocab_size=300, max_tokens=128, told=()),
+    "M6RecCTR": lambda: M6RecCTR(epochs=1, vocab_size=300, max_tokens=128, feature_groups=()),
 }
 
 

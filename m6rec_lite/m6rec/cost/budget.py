@@ -1,12 +1,12 @@
-"""What a run of pretraining will cost, before it is paid for.
+"""What a run of pretraining will cost, estimated in advance.
 
     python -m m6rec_lite.m6rec.cost.budget --size base --device-memory 80 --teraflops 989
     python -m m6rec_lite.m6rec.cost.budget --size nano --measure
 
-Weights, arithmetic (``plan``) and memory (``memory``) follow from the shape by formulas, which
-tests hold against built models, counted operations and counted bytes. Time follows from arithmetic
-and speed: a step that was measured (``--measure``), or a device's peak times a utilisation that is
-assumed and said. Energy and money follow from time.
+Parameters, operations (``plan``) and memory (``memory``) follow from the shape by formulas, which
+tests compare with models, counted operations and counted bytes. Time is estimated from a measured
+step (``--measure``), or from the operations, a device's peak and an assumed utilisation. Energy and
+price follow from time.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run costs.
+    """The cost of a run.
 
     Attributes:
-        tokens: real ones, of all steps.
+        tokens: of all steps, without padding.
         flops: operations of all steps.
-        seconds: by the clock.
-        kilowatt_hours: of all devices; None where no power was given.
-        price: in the currency that was given; None where none was.
+        seconds: duration.
+        kilowatt_hours: of all devices; None if no power was given.
+        price: in the currency of ``price_an_hour``; None if that was not given.
     """
 
     tokens: float
@@ -83,29 +83,31 @@ def estimate_cost(
     watts: float | None = None,
     price_an_hour: float | None = None,
 ) -> Cost:
-    """The cost of a plan on devices of a known speed.
+    """Return the cost of a plan on devices of a known speed.
 
     Args:
-        plan: what is run.
-        step_seconds: a step, as measured; or
-        teraflops: a device's peak, 10^12 operations a second, in the plan's precision.
-        utilisation: share of that peak that goes into the model: an assumption until it is
-            measured. With ``recompute`` the blocks' way forward, a third more, comes on top.
-        watts: that one device draws.
+        plan: the run.
+        step_seconds: measured duration of a step; or
+        teraflops: peak of a device, 10^12 operations a second, in the plan's precision.
+        utilisation: assumed share of that peak. With ``recompute`` the forward pass of the blocks,
+            a third more, is added.
+        watts: power of one device.
         price_an_hour: of one device.
 
     Raises:
-        ValueError: unless one of ``step_seconds`` and ``teraflops`` is given, or out of range.
+        ValueError: unless exactly one of ``step_seconds`` and ``teraflops`` is given, or on a
+            utilisation out of range.
     """
     if (step_seconds is None) == (teraflops is None):
         raise ValueError("give step_seconds, as measured, or teraflops, of the device's peak")
     if not 0 < utilisation <= 1:
         raise ValueError(f"utilisation must be above 0 and at most 1, got {utilisation!r}")
-    if step_seconds is None:
+    if teraflops is not None:
         parts = flops_a_token(plan)
-        again = (parts["matrices"] + parts["attention"]) / 3 if plan.recompute else 0.0
-        asked = (sum(parts.values()) + again) * plan.tokens_a_step
-        step_seconds = asked / plan.processes / (teraflops * 1e12 * utilisation)
+        recomputed = (parts["matrices"] + parts["attention"]) / 3 if plan.recompute else 0.0
+        flops = (sum(parts.values()) + recomputed) * plan.tokens_a_step
+        step_seconds = flops / plan.processes / (teraflops * 1e12 * utilisation)
+    assert step_seconds is not None
     seconds = plan.steps * step_seconds
     hours = plan.processes * seconds / 3600
     return Cost(
@@ -118,12 +120,12 @@ def estimate_cost(
 
 
 def table(plan: Plan, name: str = "", free: float | None = None) -> list[tuple[str, str]]:
-    """The budget up to its time, as rows of a name and a value.
+    """Return the budget without its time, as rows of a name and a value.
 
     Args:
-        plan: what is run.
+        plan: the run.
         name: of the size.
-        free: bytes on the device, if they are known.
+        free: free bytes on the device, if known.
     """
     shape, weights = plan.config, count_parameters(plan.config)
     each = flops_a_token(plan)
@@ -150,8 +152,8 @@ def table(plan: Plan, name: str = "", free: float | None = None) -> list[tuple[s
     ]
     if free is not None:
         ways = [] if needs(plan) <= free else list(ways_to_fit(plan, free))
-        said = "it fits" if needs(plan) <= free else "too little"
-        rows.append(("memory free", f"{_bytes(free)}: {said}"))
+        verdict = "it fits" if needs(plan) <= free else "too little"
+        rows.append(("memory free", f"{_bytes(free)}: {verdict}"))
         rows += [("  what would fit", way) for way in ways]
     return rows
 
@@ -160,42 +162,45 @@ def _bytes(n: float) -> str:
     return f"{n / 1e9:,.2f} GB" if n >= 1e8 else f"{n / 1e6:,.2f} MB"
 
 
-def _of_cost(found: Cost, how: str) -> list[tuple[str, str]]:
-    rows = [("time", f"{in_words(found.seconds / 60)} ({how})")]
-    rows.append(("  FLOPs, all steps", f"{found.flops:.3g}"))
-    if found.kilowatt_hours is not None:
-        rows.append(("energy", f"{found.kilowatt_hours:,.3g} kWh"))
-    if found.price is not None:
-        rows.append(("price", f"{found.price:,.2f}"))
+def _of_cost(cost: Cost, how: str) -> list[tuple[str, str]]:
+    rows = [("time", f"{in_words(cost.seconds / 60)} ({how})")]
+    rows.append(("  FLOPs, all steps", f"{cost.flops:.3g}"))
+    if cost.kilowatt_hours is not None:
+        rows.append(("energy", f"{cost.kilowatt_hours:,.3g} kWh"))
+    if cost.price is not None:
+        rows.append(("price", f"{cost.price:,.2f}"))
     return rows
 
 
-def _of_measured(found: Measured) -> list[tuple[str, str]]:
+def _of_measured(measured: Measured) -> list[tuple[str, str]]:
     rows = [
-        ("measured step", f"{found.seconds:.4g} s, {found.tokens_a_second:,.0f} tokens a second"),
-        ("  matrix product", f"{found.peak_teraflops:.4g} x 10^12 FLOPs a second"),
-        ("  of that in the model", f"{found.utilisation:.1%}"),
+        (
+            "measured step",
+            f"{measured.seconds:.4g} s, {measured.tokens_a_second:,.0f} tokens a second",
+        ),
+        ("  matrix product", f"{measured.peak_teraflops:.4g} x 10^12 FLOPs a second"),
+        ("  of that in the model", f"{measured.utilisation:.1%}"),
     ]
-    if found.peak_bytes == found.peak_bytes:  # a number
-        rows.append(("  memory at the fullest", _bytes(found.peak_bytes)))
+    if measured.peak_bytes == measured.peak_bytes:  # a number
+        rows.append(("  memory at the fullest", _bytes(measured.peak_bytes)))
     return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; see the module."""
+    """Run the command; see the module."""
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.m6rec.cost.budget", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--size", default="nano", help=SIZE_HELP)
     parser.add_argument("--vocab-size", type=int, default=4096)
-    for name, said in (
+    for name, text in (
         ("lines", "of a batch (default: the size's)"),
         ("time", "tokens a line (default: the size's)"),
         ("steps", "of the optimizer (default: the size's)"),
         ("accumulate", "batches a step"),
         ("processes", "devices that share a step"),
     ):
-        parser.add_argument(f"--{name}", type=int, help=said)
+        parser.add_argument(f"--{name}", type=int, help=text)
     parser.add_argument("--precision", default="fp32", choices=list(WIDTHS))
     parser.add_argument("--recompute", action="store_true", help="keep no activations in blocks")
     parser.add_argument("--full-scores", action="store_true", help="hold all scores of a batch")
@@ -206,44 +211,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--price-an-hour", type=float, help="of a device")
     parser.add_argument("--measure", action="store_true", help="take some steps here")
     parser.add_argument("--device", help="where to measure: cpu, cuda, … (default: the best)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     names = ("lines", "time", "steps", "accumulate", "processes", "precision", "recompute")
-    device = torch.device(given.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    free = None if given.device_memory is None else given.device_memory * 1e9
+    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    free = None if options.device_memory is None else options.device_memory * 1e9
     try:
         plan = Plan.of_size(
-            given.size,
-            vocab_size=given.vocab_size,
-            chunk=None if given.full_scores else CHUNK,
-            **{name: getattr(given, name) for name in names},
+            options.size,
+            vocab_size=options.vocab_size,
+            chunk=None if options.full_scores else CHUNK,
+            **{name: getattr(options, name) for name in names},
         )
-        rows = table(plan, given.size, free)
+        rows = table(plan, options.size, free)
         if free is not None:
-            options = {name: getattr(given, name) for name in names if name not in ("lines",)}
-            fits = largest_size_that_fits(free, vocab_size=given.vocab_size, **options)
+            same = {name: getattr(options, name) for name in names if name != "lines"}
+            fits = largest_size_that_fits(free, vocab_size=options.vocab_size, **same)
             rows.append(("  the largest size, with its usual lines", fits or "none"))
         speed: dict[str, float] = {}
-        if given.measure:
+        if options.measure:
             here = replace(plan, processes=1)
-            there = free_bytes(device)
-            if there is not None and needs(here) > there:
+            available = free_bytes(device)
+            if available is not None and needs(here) > available:
                 raise ValueError(
-                    f"a step needs about {_bytes(needs(here))} and {device} has {_bytes(there)} "
-                    "free: measure a smaller size, or fewer --lines"
+                    f"a step needs about {_bytes(needs(here))} and {device} has "
+                    f"{_bytes(available)} free: measure a smaller size, or fewer --lines"
                 )
-            found = measure(here, device)
-            rows += _of_measured(found)
-            speed = {"step_seconds": found.seconds}
+            measured = measure(here, device)
+            rows += _of_measured(measured)
+            speed = {"step_seconds": measured.seconds}
             seen = mix_of_example(here).seen
             how = f"as measured on {device}, lines full, {seen:.0%} of a line seen"
-        elif given.teraflops is not None:
-            speed = {"teraflops": given.teraflops, "utilisation": given.utilisation}
+        elif options.teraflops is not None:
+            speed = {"teraflops": options.teraflops, "utilisation": options.utilisation}
             how = (
-                f"if {given.utilisation:.0%} of {given.teraflops:g} x 10^12 FLOPs a second are used"
+                f"if {options.utilisation:.0%} of {options.teraflops:g} x 10^12 FLOPs a second are "
+                "used"
             )
         if speed:
-            more = {"watts": given.watts, "price_an_hour": given.price_an_hour}
-            rows += _of_cost(estimate_cost(plan, **speed, **more), how)
+            price = {"watts": options.watts, "price_an_hour": options.price_an_hour}
+            rows += _of_cost(estimate_cost(plan, **speed, **price), how)
     except ValueError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     for name, value in rows:

@@ -1,7 +1,7 @@
-"""One step of pretraining, measured: seconds, tokens a second, bytes; beside what ``budget`` says.
+"""Measure a pretraining step: seconds, tokens a second and bytes, to compare with ``budget``.
 
-A step is made of random tokens, so that it needs no data: what a step costs does not depend on
-what the tokens are, only on how many there are and which see which.
+A step has random tokens, so that it needs no data: its cost depends only on the number of tokens
+and on the attention mask.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, batch_flops
 from m6rec_lite.training.metrics import matmul_teraflops
 
-#: By precision, what products are computed in.
+#: Type of matrix products, by precision.
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a step took on a device.
+    """The measured speed and memory of a step on a device.
 
     Attributes:
         seconds: the median of several steps.
-        tokens_a_second: real ones, of one device.
-        teraflops: 10^12 operations of the model's formulas a second.
-        peak_teraflops: what a plain product of large matrices reached just before and after.
-        peak_bytes: the most a device held, on a GPU; NaN elsewhere (``peak_bytes`` counts there).
+        tokens_a_second: of one device, without padding.
+        teraflops: 10^12 operations a second, by the formulas of ``objective.batch_flops``.
+        peak_teraflops: the same of a product of large matrices, just before and after.
+        peak_bytes: peak memory on a GPU; NaN elsewhere (see the function ``peak_bytes``).
     """
 
     seconds: float
@@ -49,26 +49,26 @@ class Measured:
 
     @property
     def utilisation(self) -> float:
-        """Share of the product's speed that went into the model."""
+        """Speed of the model as a share of the speed of the product."""
         return self.teraflops / self.peak_teraflops
 
 
 def example_batch(plan: Plan, seed: int = 0) -> Batch:
-    """A full batch: a document a line, of which the last tokens are foretold for two objectives."""
+    """Return a batch without padding, whose sequences end with the targets of two objectives."""
     lines, time_, mix = plan.lines, plan.time, mix_of_example(plan)
     draw = torch.Generator().manual_seed(seed)
     low = min(len(SPECIALS), plan.config.vocab_size - 1)
     ids = torch.randint(low, plan.config.vocab_size, (lines, time_), generator=draw)
-    place = torch.arange(time_).expand(lines, time_).contiguous()
+    position = torch.arange(time_).expand(lines, time_).contiguous()
     written = _written(plan)
-    known = place < time_ - written
-    at = (~known).flatten().nonzero()[:, 0] - 1  # from the place before it
+    known = position < time_ - written
+    at = (~known).flatten().nonzero()[:, 0] - 1  # from the position before it
     follows = ids.flatten()[at + 1]
     parts = {"infilling": slice(0, None, 2), "sentence": slice(1, None, 2)}
     return {
         "ids": ids,
         "segment_ids": torch.ones_like(ids),
-        "position_ids": place,
+        "position_ids": position,
         "is_prefix": known,
         "targets": {k: (at[part].clone(), follows[part].clone()) for k, part in parts.items()},
         "tokens": lines * time_,
@@ -77,22 +77,22 @@ def example_batch(plan: Plan, seed: int = 0) -> Batch:
 
 
 def mix_of_example(plan: Plan) -> Mix:
-    """What stands in the lines of ``example_batch``."""
+    """Return the mix of ``example_batch``."""
     n, c = plan.time, _written(plan)
     return Mix(1.0, ((n - c) * n + c * (c + 1) / 2) / (n * n), c / n)
 
 
 def _written(plan: Plan) -> int:
-    """Tokens of each line that are foretold; at least one for each objective."""
+    """Return the number of targets of a sequence, at least one for each objective."""
     return min(plan.time - 1, max(2, round(plan.mix.foretold * plan.time)))
 
 
 def prepared_step(plan: Plan, device: torch.device) -> tuple[M6RecModel, Batch, Callable[[], None]]:
-    """A model, a batch, and what takes a step of the optimizer."""
+    """Return a model, a batch, and a function that runs an optimizer step."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = M6RecModel(plan.config)
-    model.to(device).train()
+    model.to(device).train()  # type: ignore[arg-type]  # the stub of a decorator loses self
     if plan.recompute:
         getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
     batch = send_to_device(example_batch(plan), device)
@@ -112,12 +112,12 @@ def prepared_step(plan: Plan, device: torch.device) -> tuple[M6RecModel, Batch, 
 
 
 def measure(plan: Plan, device: str | torch.device = "cpu", *, steps: int = 5) -> Measured:
-    """Take some steps, after two that are not counted.
+    """Measure steps, after two warm-up steps.
 
     Args:
         plan: of one process.
-        device: where.
-        steps: how many.
+        device: of the measurement.
+        steps: number of measured steps.
     """
     device = torch.device(device)
     model, batch, step = prepared_step(plan, device)
@@ -146,15 +146,15 @@ def measure(plan: Plan, device: str | torch.device = "cpu", *, steps: int = 5) -
 
 
 class LiveTensors(TorchDispatchMode):
-    """Count the bytes of the tensors that operations make while they are alive.
+    """Count the bytes of the live tensors that operations create.
 
     Memory that kernels allocate inside an operation is not counted: it depends on the processor and
     on the number of threads. Autograd sums gradients out of place in such a mode, and in place
     otherwise.
 
     Attributes:
-        now: bytes of the tensors that are alive.
-        peak: the most that ``now`` was.
+        now: bytes of the live tensors.
+        peak: maximum of ``now``.
     """
 
     def __init__(self) -> None:
@@ -185,37 +185,39 @@ class LiveTensors(TorchDispatchMode):
 
 
 def _storages(values: Any) -> list[torch.UntypedStorage]:
-    return [one.untyped_storage() for one in tree_leaves(values) if isinstance(one, torch.Tensor)]
+    return [
+        leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)
+    ]
 
 
 def peak_bytes(plan: Plan) -> int:
-    """The most that tensors hold at once in a step on a CPU, above model, moments and batch.
+    """Return the peak bytes of tensors in a step on a CPU, without model, moments and batch.
 
-    The same on every processor (see ``LiveTensors``); what ``budget.memory`` says of the same,
-    without weights, moments and batch, is to be held against it.
+    It is the same on every processor (see ``LiveTensors``), and can be compared with
+    ``estimate_memory`` without weights, moments and batch.
     """
     _, _, step = prepared_step(plan, torch.device("cpu"))
-    step()  # makes the moments
+    step()  # creates the moments
     with LiveTensors() as tensors:
         step()
     return tensors.peak
 
 
 def kept_bytes(plan: Plan) -> int:
-    """Bytes that the blocks keep for the way back, weights left out, counted by torch's hooks."""
+    """Return the bytes that blocks save for the backward pass, without weights."""
     model, batch, _ = prepared_step(plan, torch.device("cpu"))
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
-    kept: dict[int, torch.Tensor] = {}
+    saved: dict[int, torch.Tensor] = {}
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        place = tensor.untyped_storage().data_ptr()
-        if place not in weights:
-            kept[place] = tensor  # holds on to it, so that no other takes its place
+    def save(tensor: torch.Tensor) -> torch.Tensor:
+        address = tensor.untyped_storage().data_ptr()
+        if address not in weights:
+            saved[address] = tensor  # the reference keeps the address from being reused
         return tensor
 
     half = plan.precision != "fp32"
     mask = torch.ones(plan.lines, 1, plan.time, plan.time, dtype=torch.bool)
-    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    hooks = torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor)
     with hooks, torch.autocast("cpu", KINDS[plan.precision] if half else None, enabled=half):
         model.states(batch["ids"], mask, position_ids=batch["position_ids"])
-    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())

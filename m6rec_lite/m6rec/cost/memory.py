@@ -1,8 +1,8 @@
-"""How much memory a step of pretraining needs, by formulas, and what to do where it is too much.
+"""Formulas for the memory of a pretraining step, and settings that reduce it.
 
-Held against the bytes of all tensors in a step (``measured_step.peak_bytes``), the formulas are
-within a few hundredths in float32 and bfloat16, with and without recomputing, whichever loss is
-taken. What kernels allocate for themselves depends on the processor, and is not in them.
+The formulas agree within a few percent with the bytes of all tensors of a step
+(``measured_step.peak_bytes``), in float32 and bfloat16, with and without recomputation, for both
+losses. Memory that kernels allocate internally depends on the processor, and is not included.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -19,22 +20,23 @@ from m6rec_lite.m6rec.cost.plan import WIDTHS, Plan, count_parameters
 
 
 def estimate_memory(plan: Plan) -> dict[str, float]:
-    """Bytes that one device holds at the fullest moment of a step, by part.
+    """Return the peak memory of one device in a step, in bytes, by part.
 
-    That moment is the turn from the way forward to the way back. Weights and the moments of AdamW
-    stand there in 4 bytes, and from a step's second batch on the gradients of those before. With
+    The peak is usually between the forward and the backward pass. Weights and the moments of AdamW
+    are then in memory with 4 bytes each and, from a step's second batch on, the gradients. With
     ``w`` bytes a number in the blocks (4, or 2 in 16 bits), a block keeps for each of ``n = lines *
-    time`` cells ``8 d + 7 w d + 2 w f`` bytes of states: the stream twice in 4 bytes; what comes
-    out of each norm, queries, keys, values, what attention gives and what of it is let through
-    (``7 d``); and what is before and behind the bend (``2 f``). To this come ``w time`` of the mask
-    that attention adds to its scores, ``2 w`` times a head's dimensions of rotary sines, and a few
-    bytes of means. With ``recompute`` blocks keep the stream alone, ``4 d``, and one at a time the
-    rest. On top stands what passes: the scores of the tokens, or the last block's own way back.
+    time`` positions ``8 d + 7 w d + 2 w f`` bytes of activations: the residual twice in 4 bytes;
+    the outputs of both norms, queries, keys, values, the output of attention and of its projection
+    (``7 d``); and the input and output of the activation function (``2 f``). To this come ``w
+    time`` bytes of the mask that is added to the attention scores, ``2 w`` times a head's
+    dimensions of rotary sines and cosines, and a few bytes of statistics of the norms. With
+    ``recompute`` blocks keep only the residual, ``4 d``, and the other activations of one block at
+    a time. Temporary tensors are added: the logits, or the last block's backward pass.
 
-    Where few cells meet many weights, or blocks keep little, the fullest moment is the end of the
-    way back: all gradients are there, and of the activations only the first block's.
+    With few positions and many weights, or few activations, the peak is at the end of the backward
+    pass, with all gradients and the activations of the first block.
 
-    The program itself, and what libraries and their allocators waste, are not in it: ``MARGIN``.
+    The program itself and the overhead of allocators are not included: see ``MARGIN``.
     """
     config, w = plan.config, WIDTHS[plan.precision]
     d, f = config.hidden_size, config.intermediate_size or 4 * config.hidden_size
@@ -43,71 +45,74 @@ def estimate_memory(plan: Plan) -> dict[str, float]:
     block = 8 * d + 7 * w * d + 2 * w * f + w * plan.time + 4 * heads + 17
     if config.positions == "rotary":
         block += 2 * w * (d // heads)
-    if config.dropout:  # what was let through; attention step by step. Not held against a count
+    if config.dropout:  # masks of dropout; attention unfused. Not compared with a count
         block += w * (2 * d + f) + 2 * w * heads * plan.time
-    stream = cells * (4 * d + 8)
+    residual = cells * (4 * d + 8)
     matrices = count_parameters(config)["matrices of the blocks"]
-    held = {"weights": 4.0 * n_weights, "moments of AdamW": 8.0 * n_weights}
-    held["batch"] = 25.0 * cells
+    constant = {"weights": 4.0 * n_weights, "moments of AdamW": 8.0 * n_weights}
+    constant["batch"] = 25.0 * cells
     if plan.processes > 1:
-        held["buckets of gradients to send"] = 4.0 * n_weights
-    foretold = cells * plan.mix.filled * plan.mix.foretold
-    turn = _loss_bytes(plan, foretold) + cells * plan.time
-    back = 4 * vocab * d + cells * (w * f + (w + 4) * d)
-    of_one = cells * block
-    kept = layers * of_one
+        constant["buckets of gradients to send"] = 4.0 * n_weights
+    targets = cells * plan.mix.filled * plan.mix.foretold
+    forward_peak = _loss_bytes(plan, targets) + cells * plan.time
+    backward = 4 * vocab * d + cells * (w * f + (w + 4) * d)
+    one_block = cells * block
+    activations = layers * one_block
     if plan.recompute:
-        kept = cells * (layers * 4 * d + plan.time)
-        turn = max(turn, back + of_one - cells * 4 * d - stream)
-    turning = held | {"activations": float(kept + stream), "what passes": float(max(turn, back))}
+        activations = cells * (layers * 4 * d + plan.time)
+        forward_peak = max(forward_peak, backward + one_block - cells * 4 * d - residual)
+    between = constant | {
+        "activations": float(activations + residual),
+        "what passes": float(max(forward_peak, backward)),
+    }
     if plan.accumulate > 1:
-        turning["gradients"] = 4.0 * n_weights
-    first = back - 4 * vocab * d + of_one - 4 * matrices / layers
-    if plan.recompute:  # what is computed anew has an end of its own, and the mask is at hand
+        between["gradients"] = 4.0 * n_weights
+    first = backward - 4 * vocab * d + one_block - 4 * matrices / layers
+    if plan.recompute:  # the output of the recomputed block, and the mask
         first += cells * (4 * d + plan.time)
-    last = max(4 * vocab * d + 2 * stream, first)
-    ending = held | {"gradients": 4.0 * n_weights, "what passes": float(last)}
+    last = max(4 * vocab * d + 2 * residual, first)
+    at_end = constant | {"gradients": 4.0 * n_weights, "what passes": float(last)}
     if w < 4:
         head = 0 if plan.chunk else vocab * d
-        turning["weights in 16 bits"] = 2.0 * (head + matrices)
-        ending["weights in 16 bits"] = 2.0 * matrices / layers
-    return max(turning, ending, key=lambda parts: sum(parts.values()))
+        between["weights in 16 bits"] = 2.0 * (head + matrices)
+        at_end["weights in 16 bits"] = 2.0 * matrices / layers
+    return max(between, at_end, key=lambda parts: sum(parts.values()))
 
 
-def _loss_bytes(plan: Plan, foretold: float) -> float:
-    """What the loss of two objectives, with half of the foretold tokens each, holds at most."""
+def _loss_bytes(plan: Plan, targets: float) -> float:
+    """Return the peak bytes of the loss of two objectives with half of the targets each."""
     config, w = plan.config, WIDTHS[plan.precision]
     d, vocab = config.hidden_size, config.vocab_size
-    if not plan.chunk:  # log-chances of all; and of one objective, on the way back, twice as much
-        return max(foretold * (w * d + 4 * vocab + 8 * vocab / 2), 3 * w * vocab * d)
-    buffers = 8 * vocab * min(plan.chunk, foretold / 2)  # scores and chances of a chunk
-    kept = 4 * vocab * d + 4 * d * foretold / 2  # gradients, made along the way, of each
+    if not plan.chunk:  # log-probabilities of all targets; twice of one objective's in backward
+        return max(targets * (w * d + 4 * vocab + 8 * vocab / 2), 3 * w * vocab * d)
+    buffers = 8 * vocab * min(plan.chunk, targets / 2)  # logits and probabilities of a chunk
+    gradients = 4 * vocab * d + 4 * d * targets / 2  # of each objective, made in the forward pass
     hidden = 4 * d * plan.lines * plan.time
-    return max(2 * kept + hidden + buffers, 2 * kept + 4 * vocab * d)
+    return max(2 * gradients + hidden + buffers, 2 * gradients + 4 * vocab * d)
 
 
-#: What a prediction is raised by before it is called too much: kernels' own memory and waste.
+#: Factor on an estimate, for internal memory of kernels and overhead of allocators.
 MARGIN = 1.1
 
 
 def needs(plan: Plan) -> float:
-    """Bytes that a device should have free for a plan."""
+    """Return the bytes that should be free on a device for a plan."""
     return MARGIN * sum(estimate_memory(plan).values())
 
 
-def largest_size_that_fits(n_bytes: float, **changes: object) -> str | None:
-    """The largest named size whose run fits, or None.
+def largest_size_that_fits(n_bytes: float, **changes: Any) -> str | None:
+    """Return the largest named size whose run fits, or None.
 
     Args:
         n_bytes: free on the device.
-        changes: of ``Plan.of_size``; without ``lines`` each size has its usual ones.
+        changes: see ``Plan.of_size``; without ``lines`` each size has its default.
     """
     fitting = [size for size in SIZES if needs(Plan.of_size(size, **changes)) <= n_bytes]
     return max(fitting, key=lambda size: SIZES[size]["hidden_size"], default=None)
 
 
 def ways_to_fit(plan: Plan, n_bytes: float) -> Iterator[str]:
-    """What would make a plan fit, in the words of the command, the gentlest first."""
+    """Yield options of the command with which a plan would fit, the least costly first."""
     half = replace(plan, precision="bf16")
     less = replace(plan, recompute=True)
     if plan.precision == "fp32" and needs(half) <= n_bytes:
@@ -123,14 +128,14 @@ def ways_to_fit(plan: Plan, n_bytes: float) -> Iterator[str]:
                 return
 
 
-#: Where Linux says how much memory a container may take, and has taken.
+#: Where Linux reports the memory limit and usage of a container.
 CONTAINER = Path("/sys/fs/cgroup")
 
 
 def free_bytes(device: torch.device) -> float | None:
-    """Memory that a process may still take on a device; None where nobody can say.
+    """Return the free memory of a device in bytes; None where it is unknown.
 
-    Of a processor it is what the system has to give, or what a container's limit leaves.
+    For a CPU it is the available memory of the system, or the remainder of a container's limit.
     """
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])

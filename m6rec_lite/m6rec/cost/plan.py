@@ -1,26 +1,26 @@
-"""A run of pretraining on paper: its shape, its weights and its arithmetic, by formulas."""
+"""A planned pretraining run: its shape, and formulas for its parameters and operations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import M6RecConfig, shape_of
 from m6rec_lite.m6rec.settings import PLANS
 
-#: Bytes of a number that the blocks compute with, by precision; weights always have 4.
+#: Bytes of a number in the blocks, by precision; weights always have 4.
 WIDTHS = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What stands in the lines of a batch, as shares; the defaults are the bazaar's at 512 tokens.
+    """The composition of batches, as shares; the defaults are the bazaar's at 512 tokens.
 
     Attributes:
-        filled: tokens a cell; the rest is padding.
-        seen: tokens that a token sees on average, as a share of the line.
-        foretold: tokens that are to be foretold, as a share of all.
+        filled: share of positions that are no padding.
+        seen: mean number of tokens that a token attends to, as a share of the sequence length.
+        foretold: share of tokens that are predicted.
     """
 
     filled: float = 0.97
@@ -34,18 +34,18 @@ class Mix:
 
     @classmethod
     def of(cls, batches: PretrainingBatches, n: int = 8) -> Self:
-        """The mix of some batches from all over an epoch."""
+        """Return the mix of about ``n`` batches, evenly spaced in an epoch."""
         plan = batches.epoch(0, 0)
-        some = [plan[i] for i in range(0, len(plan), max(1, len(plan) // n))]
-        cells = sum(batch["ids"].numel() for batch in some)
-        tokens = sum(batch["tokens"] for batch in some)
-        asked = sum(len(at) for batch in some for at, _ in batch["targets"].values())
-        pairs = sum(batch["pairs"] for batch in some)
-        return cls(tokens / cells, pairs / tokens / batches.seq_len, asked / tokens)
+        sample = [plan[i] for i in range(0, len(plan), max(1, len(plan) // n))]
+        cells = sum(batch["ids"].numel() for batch in sample)
+        tokens = sum(batch["tokens"] for batch in sample)
+        targets = sum(len(at) for batch in sample for at, _ in batch["targets"].values())
+        pairs = sum(batch["pairs"] for batch in sample)
+        return cls(tokens / cells, pairs / tokens / batches.seq_len, targets / tokens)
 
 
-#: The bazaar's mix by tokens a line, as `Mix.of` measures it: short lines hold more padding, and a
-#: larger share of their tokens is foretold.
+#: The bazaar's mix by sequence length, as measured by ``Mix.of``: short sequences have more
+#: padding, and a larger share of their tokens is predicted.
 MIXES: dict[int, Mix] = {
     128: Mix(filled=0.84, seen=0.56, foretold=0.31),
     256: Mix(filled=0.92, seen=0.59, foretold=0.25),
@@ -56,19 +56,19 @@ MIXES: dict[int, Mix] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A run, as far as its cost goes.
+    """A run, described by what its cost depends on.
 
     Attributes:
-        config: the model's shape.
-        lines: of a batch.
-        time: tokens a line; None is what the model reads at most.
+        config: of the model.
+        lines: sequences of a batch.
+        time: tokens of a sequence; None is the model's ``max_position_embeddings``.
         steps: of the optimizer.
-        accumulate: batches a step.
-        processes: devices that share a step out.
+        accumulate: batches of a step, on each device.
+        processes: number of devices.
         precision: ``fp32``, ``bf16`` or ``fp16``.
-        recompute: whether blocks keep nothing for the way back.
-        chunk: tokens whose scores are held at a time; None holds those of a batch.
-        mix: what stands in the lines.
+        recompute: whether activations of blocks are recomputed in the backward pass.
+        chunk: number of tokens whose logits are in memory at a time; None for a whole batch.
+        mix: composition of the batches.
 
     Raises:
         ValueError: on a number below 1 or an unknown precision.
@@ -76,7 +76,7 @@ class Plan:
 
     config: M6RecConfig
     lines: int
-    time: int | None = None
+    time: int = None  # type: ignore[assignment]  # __post_init__ replaces None
     steps: int = 1
     accumulate: int = 1
     processes: int = 1
@@ -95,48 +95,48 @@ class Plan:
             raise ValueError(f"precision must be one of {list(WIDTHS)}, got {self.precision!r}")
 
     @classmethod
-    def of_size(cls, size: str, *, vocab_size: int = 4096, **changes: object) -> Self:
-        """A plan for a named size, with the lines and steps of its default run.
+    def of_size(cls, size: str, *, vocab_size: int = 4096, **changes: Any) -> Self:
+        """Return a plan for a size, with the sequences and steps of its default run.
 
         Raises:
-            ValueError: if there is no such size.
+            ValueError: on an unknown size.
         """
         config = M6RecConfig(vocab_size=vocab_size, **shape_of(size))
         plan = PLANS.get(size, PLANS["nano"])
-        usual = {name: plan[name] for name in ("lines", "steps")}
-        return cls(config, **usual | {k: v for k, v in changes.items() if v is not None})
+        defaults = {name: plan[name] for name in ("lines", "steps")}
+        return cls(config, **defaults | {k: v for k, v in changes.items() if v is not None})
 
     @property
     def tokens_a_step(self) -> float:
-        """Real tokens, of all devices."""
+        """Number of tokens of a step that are no padding, on all devices."""
         return self.lines * self.time * self.mix.filled * self.accumulate * self.processes
 
 
 def count_parameters(config: M6RecConfig) -> dict[str, int]:
-    """How many weights, by part.
+    """Return the number of parameters, by part.
 
-    A block has ``4 d^2 + 2 d f`` weights in its four linear maps, ``4 d + f + d`` in their biases
-    and ``4 d`` in its two norms; the embedding ``V d``, which the head shares; and the last norm
+    A block has ``4 d^2 + 2 d f`` parameters in its linear maps, ``4 d + f + d`` in their biases and
+    ``4 d`` in its two norms; the embedding, shared with the head, has ``V d``, and the last norm
     ``2 d``.
     """
     d, f = config.hidden_size, config.intermediate_size or 4 * config.hidden_size
-    found = {
+    counts = {
         "matrices of the blocks": config.num_hidden_layers * (4 * d * d + 2 * d * f),
         "biases and norms": config.num_hidden_layers * (9 * d + f) + 2 * d,
         "embedding, shared with the head": config.vocab_size * d,
     }
     if config.positions == "learned":
-        found["positions"] = config.max_position_embeddings * d
-    return found
+        counts["positions"] = config.max_position_embeddings * d
+    return counts
 
 
 def flops_a_token(plan: Plan) -> dict[str, float]:
-    """Operations that the model's formulas ask for a token, forward and backward, by part.
+    """Return the floating-point operations of a token, forward and backward, by part.
 
-    ``6 N`` for the ``N`` weights of the blocks' matrices, ``12 L d`` for each token that is seen
-    (``s`` of them) and ``6 d V`` for the share of tokens that is foretold. The sum times the tokens
-    is what ``objective.batch_flops`` counts for a batch and ``training.Metrics`` calls ``mfu`` by.
-    Source: Chowdhery et al., *PaLM*, 2022, appendix B, where ``s`` is the whole line.
+    ``6 N`` for the ``N`` weights of the blocks' matrices, ``12 L d s`` for the ``s`` tokens that a
+    token attends to, and ``6 d V`` times the share of predicted tokens. Times the number of tokens,
+    the sum is ``objective.batch_flops``, from which ``training.Metrics`` computes ``mfu``. Source:
+    Chowdhery et al., *PaLM*, 2022, appendix B, where ``s`` is the length of the sequence.
     """
     config = plan.config
     d, layers = config.hidden_size, config.num_hidden_layers
@@ -148,5 +148,5 @@ def flops_a_token(plan: Plan) -> dict[str, float]:
 
 
 def flops_a_step(plan: Plan) -> float:
-    """Operations of a step, of all devices; what is computed anew does not count."""
+    """Return the operations of a step on all devices, without recomputation."""
     return sum(flops_a_token(plan).values()) * plan.tokens_a_step

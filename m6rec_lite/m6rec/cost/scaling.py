@@ -1,8 +1,8 @@
-"""Scaling laws: what loss a size will come to after so many tokens, from smaller finished runs.
+"""Scaling laws: predict the loss of a model size and number of tokens from smaller runs.
 
-The form is ``L(N, D) = floor + a / N^alpha + b / D^beta``: what no model foretells, what a model of
-``N`` weights is too small for, and what ``D`` tokens are too few for. Source: Hoffmann et al.,
-*Training compute-optimal large language models*, 2022, equation 2; fitted as its section 3.3 does.
+The form is ``L(N, D) = floor + a / N^alpha + b / D^beta``: the irreducible loss, the excess loss of
+a model of ``N`` parameters, and the excess loss after ``D`` training tokens. Source: Hoffmann et
+al., *Training compute-optimal large language models*, 2022, equation 2; fitted as in section 3.3.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-#: Where the search for a law begins: ln floor, ln a, alpha, ln b, beta.
+#: Starting points of the fit: ln floor, ln a, alpha, ln b, beta.
 STARTS = tuple(itertools.product((-2.0, 0.0), (2.0, 8.0), (0.2, 0.8), (2.0, 8.0), (0.2, 0.8)))
 
 
@@ -31,7 +31,7 @@ class ScalingLaw:
     beta: float
 
     def loss(self, parameters: ArrayLike, tokens: ArrayLike) -> np.ndarray:
-        """Nats a token of models of so many weights after so many tokens, broadcast."""
+        """Return the predicted loss in nats a token; the arguments are broadcast."""
         n, d = np.asarray(parameters, dtype=float), np.asarray(tokens, dtype=float)
         return self.floor + self.a / n**self.alpha + self.b / d**self.beta
 
@@ -44,17 +44,16 @@ def fit_law(
     delta: float = 1e-3,
     starts: Sequence[Sequence[float]] = STARTS,
 ) -> ScalingLaw:
-    """The law nearest to some finished runs.
+    """Fit a law to finished runs.
 
-    Minimises the sum of Huber losses of ``ln L(N, D) - ln loss`` by L-BFGS from many starts.
+    Minimizes the sum of Huber losses of ``ln L(N, D) - ln loss`` by L-BFGS from many starts.
 
     Args:
-        parameters: ``(n,)`` weights of each run's model.
-        tokens: ``(n,)`` tokens it read.
-        losses: ``(n,)`` nats a token that it came to, held out.
-        delta: where the Huber loss turns from squares to absolute values: a run that is off by
-            more than this share counts by its distance only.
-        starts: of the search; the best end of all is the law.
+        parameters: ``(n,)`` number of parameters of each run's model.
+        tokens: ``(n,)`` number of training tokens of each run.
+        losses: ``(n,)`` held-out loss of each run, in nats a token.
+        delta: error beyond which the Huber loss is linear and no longer quadratic.
+        starts: starting points; the best of all results is returned.
 
     Raises:
         ValueError: if there are fewer than five runs, three sizes or three lengths, or if a number
@@ -79,20 +78,20 @@ def fit_law(
         terms = np.stack(
             [np.full(len(y), log_floor), log_a - alpha * log_n, log_b - beta * log_d]
         )  # (3, n)
-        said = logsumexp(terms, axis=0)
-        off = said - log_y
-        value = np.where(np.abs(off) < delta, off**2 / (2 * delta), np.abs(off) - delta / 2)
-        floor, size, data = np.exp(terms - said) * np.clip(off / delta, -1, 1)
+        predicted = logsumexp(terms, axis=0)
+        error = predicted - log_y
+        value = np.where(np.abs(error) < delta, error**2 / (2 * delta), np.abs(error) - delta / 2)
+        floor, size, data = np.exp(terms - predicted) * np.clip(error / delta, -1, 1)
         gradient = [
             floor.sum(), size.sum(), -(size * log_n).sum(), data.sum(), -(data * log_d).sum()
         ]  # fmt: skip
         return float(value.sum()), np.array(gradient)
 
     bounds = [(-20, 5), (-20, 60), (0, 3), (-20, 60), (0, 3)]
-    found = [
+    results = [
         minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts
     ]
-    log_floor, log_a, alpha, log_b, beta = min(found, key=lambda one: one.fun).x
+    log_floor, log_a, alpha, log_b, beta = min(results, key=lambda result: result.fun).x
     return ScalingLaw(*map(float, (np.exp(log_floor), np.exp(log_a), alpha, np.exp(log_b), beta)))
 
 
@@ -104,26 +103,25 @@ def resampled_laws(
     n: int = 100,
     seed: int = 0,
 ) -> list[ScalingLaw]:
-    """Laws of runs whose losses were off by as much, in another order: how sure a law is.
+    """Return laws fitted to bootstrap samples of the residuals, which show how certain a law is.
 
-    What the law says of each run stays, and what the runs are off by is drawn anew with
-    replacement (a bootstrap of residuals). That shows what chance in the runs does to the law; it
-    says nothing of a form that does not hold beyond the runs.
+    Residuals of the fitted law are drawn with replacement and added to its predictions. This
+    measures the effect of noise in the runs, and not the error of a form that does not extrapolate.
 
     Args:
-        parameters: ``(n_runs,)``, and so on as for ``fit_law``.
+        parameters: ``(n_runs,)``, as in ``fit_law``.
         tokens: likewise.
         losses: likewise.
-        n: laws.
+        n: number of laws.
         seed: of the draws.
     """
     law = fit_law(parameters, tokens, losses)
-    said = np.log(law.loss(parameters, tokens))
-    off = np.log(np.asarray(losses, dtype=float)) - said
+    predicted = np.log(law.loss(parameters, tokens))
+    residuals = np.log(np.asarray(losses, dtype=float)) - predicted
     rng = np.random.default_rng(seed)
-    again = (np.exp(said + rng.choice(off, len(off))) for _ in range(n))
+    samples = (np.exp(predicted + rng.choice(residuals, len(residuals))) for _ in range(n))
     floor, a, alpha, b, beta = astuple(law)
     tiny = np.finfo(float).tiny
     begin = (np.log(floor + tiny), np.log(a + tiny), alpha, np.log(b + tiny), beta)
     starts = (begin, *STARTS[::7])
-    return [fit_law(parameters, tokens, one, starts=starts) for one in again]
+    return [fit_law(parameters, tokens, sample, starts=starts) for sample in samples]

@@ -1,11 +1,10 @@
-"""Conversation: the system's next turn, which at last names an item that exists.
+"""Conversation: the system's next turn in a dialogue, which may name an item of the catalogue.
 
     known      [SEP]USER: I am looking for something to read. Hiking, if possible. [SEP]SYSTEM: …
     written    SYSTEM:| Then try “[ITEM]The Trail Letters, Part 2: Permits[SEP]” by Iris Vale.
 
-Every turn is a piece of its own, whatever is written in it. A title stands between two special
-tokens: up to the first the system may say anything, then ``trie.Naming`` lets it write a title of
-the catalogue and nothing else.
+Every turn is a piece of its own. A title is enclosed by two special tokens: before the first, any
+text may be generated; after it, ``trie.Naming`` allows titles of the catalogue only.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -37,7 +36,7 @@ from m6rec_lite.nn.decoding import Allowed
 
 #: A title in a text without special tokens.
 _QUOTED = re.compile("“([^“”]+)”|《([^《》]+)》")
-#: Who says what.
+#: The speakers of a dialogue.
 SPEAKERS = ("USER", "SYSTEM")
 
 
@@ -54,33 +53,34 @@ class Conversation(GenerationTask):
     ) -> Examples:
         """Return a row for each turn of the system that follows another turn.
 
-        Dialogues say nothing of users, so a share of them is held out, whatever the split: ``held
-        out`` has all their turns, ``test`` those that name an item. The oldest turns are left out
-        where a row would be too long. The catalogue is the trie of all titles.
+        Dialogues have no user ids, so a share of the dialogues is held out, whatever the split:
+        ``held out`` has all their turns, ``test`` those that name an item. The oldest turns are
+        left out if a row would be too long. The catalogue is the trie of all titles.
 
         Returns:
             ``about`` has ``dialogue_id``, ``turn``, ``item_id`` (of the item that the turn names;
-            -1: none), ``asked`` (what the user said so far) and ``text`` (the turn).
+            -1: none), ``asked`` (the user's turns so far) and ``text`` (the turn).
         """
+        assert data.dataset.dialogues is not None  # build_examples refuses a dataset without
         table = data.dataset.dialogues.sort_values(["dialogue_id", "turn"])
         numbers = table["dialogue_id"].unique()
-        away = held_out(numbers, data.held_out, data.seed)
-        mine = table[table["dialogue_id"].isin(numbers[away == (part != "train")])]
+        is_held_out = held_out(numbers, data.held_out, data.seed)
+        dialogues = table[table["dialogue_id"].isin(numbers[is_held_out == (part != "train")])]
         items = data.dataset.items
-        known = as_ids(items["item_id"], "item_id")
-        nothing, ids = no_id(known), {item: item for item in known.tolist()}
-        raw = dict(zip(known.tolist(), items["title"], strict=True))
+        item_ids = as_ids(items["item_id"], "item_id")
+        no_item, ids = no_id(item_ids), {item: item for item in item_ids.tolist()}
+        raw = dict(zip(item_ids.tolist(), items["title"], strict=True))
         rows: list[Row] = []
-        for number, turns in mine.groupby("dialogue_id", sort=True):
+        for number, turns in dialogues.groupby("dialogue_id", sort=True):
             before: list[Piece] = []
-            asked: list[str] = []
+            queries: list[str] = []
             for turn in turns.to_dict("records"):
                 speaker, item = str(turn["speaker"]), turn["item_id"]
                 if speaker not in SPEAKERS:
                     raise DataError(f"dialogue {number}: {speaker!r} speaks, not USER or SYSTEM")
-                said = clean(str(turn["text"]), f"dialogue {number}, text")
+                text = clean(str(turn["text"]), f"dialogue {number}, text")
                 if speaker == "SYSTEM" and before:
-                    item = nothing if pd.isna(item) else ids[item]
+                    item = no_item if pd.isna(item) else ids[item]
                     about = {"dialogue_id": number, "turn": turn["turn"], "item_id": item}
                     begun = self.phrases["begun"].format(speaker=speaker)
                     rows.append(
@@ -89,24 +89,24 @@ class Conversation(GenerationTask):
                             begun=Document(((None, begun),)),
                             rest=_turn(str(turn["text"]), raw.get(item), item, prompts.text),
                             spare=tuple(range(len(before) - 1)),
-                            about=about | {"asked": " ".join(asked), "text": said},
+                            about=about | {"asked": " ".join(queries), "text": text},
                         )
                     )
-                before.append(("[SEP]", self.phrases["turn"].format(speaker=speaker, text=said)))
+                before.append(("[SEP]", self.phrases["turn"].format(speaker=speaker, text=text)))
                 if speaker == "USER":
-                    asked.append(said)
+                    queries.append(text)
         examples = examples_of(prompts, rows)
         if part == "test" and len(examples):
             examples = examples[examples.about["item_id"].map(is_id).to_numpy(dtype=bool)]
         examples = examples[data.draw(len(examples), limit)]
-        titled = any(data.text.title(item) for item in known.tolist())
-        trie = TitleTrie.of(data.text, prompts.tokenizer, known) if titled else None
+        titled = any(data.text.title(item) for item in item_ids.tolist())
+        trie = TitleTrie.of(data.text, prompts.tokenizer, item_ids) if titled else None
         return replace(examples, catalogue=trie)
 
     def _constraint(
         self, generator: TextGenerator, examples: Examples, max_new_tokens: int
     ) -> Allowed | None:
-        """Let each turn name a title of the catalogue, once, and not end before it does."""
+        """Return ``Naming``: each turn names one title of the catalogue before it ends."""
         if examples.catalogue is None:
             return None
         if isinstance(generator, CausalGenerator):
@@ -120,39 +120,39 @@ class Conversation(GenerationTask):
     ) -> dict[str, np.ndarray]:
         """Return ``names``, ``exists`` and ``item hit``; with the truth ``interest``, ``domain``.
 
-        ``names`` is whether a turn names something; ``exists``, whether that is a title of the
-        catalogue; ``item hit``, whether it is the item that the turn named: several items share a
-        title, and each then counts in part. ``interest`` and ``domain``: whether it is at least of
-        the right one.
+        ``names`` is whether the generated turn names a title; ``exists``, whether the catalogue
+        has it; ``item hit``, whether it is the title of the target item, as a fraction if several
+        items share the title; ``interest`` and ``domain``, whether it agrees with the target's.
 
         Raises:
             ValueError: if a row's turn names no item, or the examples have no catalogue.
         """
-        wanted = examples.about["item_id"].tolist()
-        if without := sum(not is_id(one) for one in wanted):
+        targets = examples.about["item_id"].tolist()
+        if without := sum(not is_id(target) for target in targets):
             raise ValueError(
-                f"{without} of {len(wanted)} turns name no item: take the examples of part 'test', "
-                "or choose them by item_id"
+                f"{without} of {len(targets)} turns name no item: take the examples of part "
+                "'test', or choose them by item_id"
             )
-        found, items = {}, [one.items for one in outputs]
-        if any(one is None for one in items):
+        metrics = {}
+        items = [output.items for output in outputs]
+        if any(output.items is None for output in outputs):
             if examples.catalogue is None:
                 raise ValueError("the examples have no catalogue to look titles up in: no item "
                                  "has a title")  # fmt: skip
-            titles = [named(one) for one in outputs]
+            titles = [named(output) for output in outputs]
             items = [() if t is None else examples.catalogue.items(t) for t in titles]
-            found["names"] = np.array([title is not None for title in titles], float)
-            found["exists"] = np.array([len(some) > 0 for some in items], float)
+            metrics["names"] = np.array([title is not None for title in titles], float)
+            metrics["exists"] = np.array([bool(matches) for matches in items], float)
 
-        def share(right: Any) -> np.ndarray:
-            return np.array([np.mean([right(one, gold) for one in some]) if some else 0.0
-                             for some, gold in zip(items, wanted, strict=True)])  # fmt: skip
+        def share(agree: Callable[[Id, Id], bool]) -> np.ndarray:
+            return np.array([np.mean([agree(item, target) for item in row]) if row else 0.0
+                             for row, target in zip(items, targets, strict=True)])  # fmt: skip
 
-        found["item hit"] = share(lambda one, gold: one == gold)
+        metrics["item hit"] = share(lambda item, target: item == target)
         if (truth := data.truth) is not None:
-            found["interest"] = share(lambda a, b: truth.interest(a) == truth.interest(b))
-            found["domain"] = share(lambda a, b: truth.domain(a) == truth.domain(b))
-        return found
+            metrics["interest"] = share(lambda a, b: truth.interest(a) == truth.interest(b))
+            metrics["domain"] = share(lambda a, b: truth.domain(a) == truth.domain(b))
+        return metrics
 
     def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
@@ -160,9 +160,9 @@ class Conversation(GenerationTask):
         """Return items that are chosen without a model.
 
         Returns:
-            ``random item``; ``most named``, the item that most training dialogues end in;
-            ``words``, the item whose text shares most with what the user said, each word weighted
-            by ``ln(n_items / items with it)``.
+            ``random item``; ``most named``, the item that most training turns name; ``words``, the
+            item whose text shares most words with the user's turns, each word weighted by
+            ``ln(n_items / items with it)``.
 
         Raises:
             ValueError: if there is no item, or no dialogue that names one.
@@ -170,29 +170,29 @@ class Conversation(GenerationTask):
         ids = as_ids(data.dataset.items["item_id"], "item_id").tolist()
         if not ids:
             raise ValueError("there is no item to name: give at least one")
-        said = [item for item in train.about["item_id"].tolist() if is_id(item)]
-        if not said:
+        items = [item for item in train.about["item_id"].tolist() if is_id(item)]
+        if not items:
             raise ValueError("no dialogue to learn from names an item")
-        most = Counter(said).most_common(1)[0][0]
+        most_named = Counter(items).most_common(1)[0][0]
         rng = np.random.default_rng(data.seed)
         bags = [set(tokens(data.text.item(item, parts=ALL_PARTS))) for item in ids]
         n_with = Counter(word for bag in bags for word in bag)
         best = []
-        for asked in examples.about["asked"]:
-            known = [word for word in dict.fromkeys(tokens(asked)) if word in n_with]
-            weight = {word: math.log(len(bags) / n_with[word]) for word in known}
-            scores = [sum(weight[w] for w in weight if w in bag) for bag in bags]
+        for query in examples.about["asked"]:
+            known = [word for word in dict.fromkeys(tokens(query)) if word in n_with]
+            weights = {word: math.log(len(bags) / n_with[word]) for word in known}
+            scores = [sum(weights[w] for w in weights if w in bag) for bag in bags]
             best.append(ids[int(np.argmax(scores))])
-        found = {
+        answers = {
             "random item": [ids[i] for i in rng.choice(len(ids), len(examples))],
-            "most named": [most] * len(examples),
+            "most named": [most_named] * len(examples),
             "words": best,
         }
-        return {name: [Generation.of(items=(i,)) for i in some] for name, some in found.items()}
+        return {key: [Generation.of(items=(i,)) for i in row] for key, row in answers.items()}
 
 
 def named(written: Generation) -> str | None:
-    """Return the title that a turn names: what ``[ITEM]`` opens, else what is quoted."""
+    """Return the title that a turn names: the piece of ``[ITEM]``, else the first quotation."""
     for name, text in written.document.pieces:
         if name == "[ITEM]":
             return text.strip()
@@ -200,12 +200,12 @@ def named(written: Generation) -> str | None:
     return None if quoted is None else (quoted[1] or quoted[2]).strip()
 
 
-def _turn(said: str, raw: Any, item: Id, text: BehaviourText) -> Document:
-    """Return a turn in pieces: before the title, the title, and after it."""
+def _turn(turn: str, raw: object, item: Id, text: BehaviourText) -> Document:
+    """Return a turn as pieces: the text before the title, the title, and the text after it."""
     if not is_id(item) or not (title := text.title(item)):
-        return Document(((None, " " + clean(said, "dialogues, text")),))
-    before, there, after = said.partition(str(raw))
-    if not there:  # it says the title otherwise, or not at all: let it be said at the end
-        before, after = said, ""
+        return Document(((None, " " + clean(turn, "dialogues, text")),))
+    before, matched, after = turn.partition(str(raw))
+    if not matched:  # the turn does not hold the title: append it
+        before, after = turn, ""
     start, end = (clean(part, "dialogues, text") for part in (before, after))
     return Document(((None, f" {start}"), ("[ITEM]", title), ("[SEP]", end)))

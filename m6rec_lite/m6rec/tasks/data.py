@@ -1,4 +1,4 @@
-"""A dataset as every task receives it: tables, split, truth, and the seed of its draws."""
+"""The data of a task: a dataset, its split, its ground truth, and the seed of draws."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from m6rec_lite.m6rec.tasks.truth import Truth
 
 @dataclass(frozen=True, eq=False)
 class TaskData:
-    """A dataset, its split, and what is needed to judge answers about it.
+    """A dataset, its split, and what the evaluation of answers needs.
 
     Attributes:
         dataset: its tables.
-        split: what may be learned from, and the questions of validation and test.
-        truth: the simulator's truth; None for datasets that have none.
-        seed: of every draw of rows; also of the held-out writers, users and dialogues.
-        held_out: share of writers, users and dialogues that no task learns from. With ``seed`` as
-            in pretraining, so that pretraining has not read them either.
+        split: training rows, and validation and test queries.
+        truth: ground truth of the simulator; None for other datasets.
+        seed: of all draws of rows, and of held-out writers, users and dialogues.
+        held_out: share of writers, users and dialogues that no task is trained on. Use the ``seed``
+            of pretraining, so that they are held out there too.
     """
 
     dataset: Dataset
@@ -43,23 +43,23 @@ class TaskData:
 
     @cached_property
     def text(self) -> BehaviourText:
-        """Titles and item texts in their default words, to compare answers with."""
+        """The default verbalization of the dataset, to compare answers with."""
         return BehaviourText(self.dataset)
 
     @cached_property
     def oracle(self) -> OracleRecommender | None:
-        """The best ranking there can be, of a simulated dataset."""
+        """The oracle's ranking, the best possible, of a simulated dataset; else None."""
         oracle = self.dataset.oracle
         return None if oracle is None else oracle.recommender(self.split.item_ids)
 
     def draw(self, n: int, limit: int | None) -> np.ndarray:
-        """Return ``limit`` of the indices below ``n``, drawn and sorted; None: all of them."""
+        """Return ``limit`` sorted indices below ``n``, drawn at random; None returns all."""
         if limit is None or n <= limit:
             return np.arange(n)
         return np.sort(np.random.default_rng(self.seed).permutation(n)[:limit])
 
     def questions(self, part: str, limit: int | None = None) -> Holdout:
-        """Return the split's questions of validation or test, at most ``limit`` of them."""
+        """Return at most ``limit`` queries of validation or test."""
         holdout: Holdout = getattr(self.split, part)
         return holdout[self.draw(len(holdout), limit)]
 
@@ -85,10 +85,10 @@ def first_events(
     """Return rows of histories as they were at earlier moments.
 
     Args:
-        histories: any.
+        histories: of any users.
         rows: ``(n,)`` indices of rows, repeats allowed.
-        lengths: ``(n,)`` how many of the row's events, from the oldest, had happened.
-        at: ``(n,)`` unix seconds: the moment.
+        lengths: ``(n,)`` number of events of each row, from the oldest.
+        at: ``(n,)`` time of each query, in unix seconds.
     """
     take = ranges(histories.offsets[:-1][rows], lengths)
     return replace(

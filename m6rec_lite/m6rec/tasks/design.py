@@ -1,10 +1,10 @@
-"""Title and product design: two blanks to fill, for a user.
+"""Title and product design: fill in the title and category of an item for a user.
 
     known      [USER]A woman … [EVENT]clicked … [ITEM]a product of category [MASK] named “[MASK]”
     written    wooden frame[MASK]Sketch Walks Canvas Frame
 
-It is text infilling as in pretraining: what was taken out, span after span. So a model that has
-read a user's history describes what the user would want if it existed.
+It is text infilling as in pretraining: the written region holds the masked spans in order. After a
+user's history, the model describes an item that the user would want if it existed.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from m6rec_lite.m6rec.tasks.rows import Row, examples_of, people
 from m6rec_lite.m6rec.tasks.task import Examples
 from m6rec_lite.m6rec.tasks.truth import interests_in
 
-#: What may be left blank, in the order of the templates.
+#: Fields that may be blank, in the order of the templates.
 BLANKS = ("category", "title")
-#: Stands for a blank while a phrase is put together; no text holds it (``document.clean``).
+#: Placeholder of a blank while a phrase is formatted; no text holds it (``document.clean``).
 _BLANK = "\x00"
 
 
 class Design(GenerationTask):
-    """Items designed for users.
+    """Design of items for users.
 
     Args:
-        blanks: what is left blank, of ``BLANKS``; the category is given where it is not blank.
+        blanks: fields to fill in, of ``BLANKS``; the category is given if it is not blank.
         phrases: see ``GenerationTask``.
-        per_user: training rows drawn for each user.
+        per_user: number of training rows drawn for each user.
 
     Raises:
-        ValueError: if nothing is blank, or something else; or ``per_user`` is below 1.
+        ValueError: if ``blanks`` is empty or has other fields, or ``per_user`` is below 1.
     """
 
     name: ClassVar[str] = "design"
@@ -72,10 +72,10 @@ class Design(GenerationTask):
     def _examples(
         self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
     ) -> Examples:
-        """Return users as they were, and the item that they met next.
+        """Return users' histories up to an event, and the item of that event.
 
-        For ``train`` that is any training event, drawn; items that lack what is blank are left
-        out.
+        In ``train`` the events are drawn from the training events; items that lack a blank field
+        are left out.
 
         Returns:
             ``about`` has ``user_id``, ``item_id``, ``last_item`` (-1: none), ``domain``,
@@ -94,36 +94,36 @@ class Design(GenerationTask):
             holdout = getattr(data.split, part)
             histories, rows, target = holdout.histories, holdout.target_rows, holdout.targets
             sizes, when = histories.lengths[rows], histories.at[rows]
-        fields = [prompts.text.items.fields[place] for place in prompts.text.items.places(
+        fields = [prompts.text.items.fields[index] for index in prompts.text.items.places(
             histories.item_ids[target])]  # fmt: skip
-        kept = np.flatnonzero([all(blank in one for blank in self.blanks) for one in fields])
-        if limit is not None and len(kept) > limit:
-            kept = np.sort(draw.choice(kept, limit, replace=False))
-        cut = first_events(histories, rows[kept], sizes[kept], when[kept])
-        blank_items = [self.with_blanks(prompts.text, fields[i]) for i in kept]
-        rests = [self._filled(fields[i]) for i in kept]
+        selected = np.flatnonzero([all(blank in item for blank in self.blanks) for item in fields])
+        if limit is not None and len(selected) > limit:
+            selected = np.sort(draw.choice(selected, limit, replace=False))
+        cut = first_events(histories, rows[selected], sizes[selected], when[selected])
+        blank_items = [self.with_blanks(prompts.text, fields[i]) for i in selected]
+        rests = [self._filled(fields[i]) for i in selected]
         known = people(prompts, cut, blank_items, rests)
-        ids = histories.item_ids[target[kept]].tolist()
-        nothing = no_id(histories.item_ids)
-        last = [histories.item_ids[cut.items[b - 1]].item() if b > a else nothing
+        ids = histories.item_ids[target[selected]].tolist()
+        no_item = no_id(histories.item_ids)
+        last = [histories.item_ids[cut.items[b - 1]].item() if b > a else no_item
                 for a, b in zip(cut.offsets[:-1], cut.offsets[1:], strict=True)]  # fmt: skip
         items = data.dataset.items
         domain = dict(zip(items["item_id"], items["domain"], strict=True))
-        made = []
-        for i, place in enumerate(kept.tolist()):
+        examples = []
+        for i, row in enumerate(selected.tolist()):
             about = {
                 "user_id": cut.user_ids[i].item(),
                 "item_id": ids[i],
                 "last_item": last[i],
                 "domain": domain[ids[i]],
-                "category": fields[place].get("category", ""),
-                "text": fields[place].get("title", ""),
+                "category": fields[row].get("category", ""),
+                "text": fields[row].get("title", ""),
             }
-            made.append(Row(known[i] + blank_items[i], Document(()), rests[i], about=about))
-        return examples_of(prompts, made)
+            examples.append(Row(known[i] + blank_items[i], Document(()), rests[i], about=about))
+        return examples_of(prompts, examples)
 
     def with_blanks(self, text: BehaviourText, fields: Mapping[str, str]) -> Document:
-        """Return an item with blanks; of its fields (``facts.Items``) only the others are read."""
+        """Return an item with blanks; its blank fields (of ``facts.Items``) are not read."""
         values = dict(fields) | dict.fromkeys(self.blanks, _BLANK)
         phrases = [
             text.templates.item[part].format(**values)
@@ -135,80 +135,80 @@ class Design(GenerationTask):
         return Document(tuple(pieces))
 
     def _filled(self, fields: Mapping[str, str]) -> Document:
-        """Return what was taken out, span after span."""
+        """Return the masked spans, in order."""
         first, *others = (fields[blank] for blank in self.blanks)
         return Document(((None, first), *(("[MASK]", other) for other in others)))
 
     def designs(self, outputs: Sequence[Generation]) -> list[dict[str, str]]:
-        """Return what fills each blank; "" where the model wrote too few spans."""
-        found = []
-        for one in outputs:
+        """Return the text of each blank field; "" where the model wrote too few spans."""
+        designs = []
+        for output in outputs:
             spans = [""]
-            for name, text in one.document.pieces:
+            for name, text in output.document.pieces:
                 if name == "[MASK]":
                     spans.append("")
                 spans[-1] += text
             spans += [""] * len(self.blanks)
-            found.append({b: s.strip() for b, s in zip(self.blanks, spans, strict=False)})
-        return found
+            designs.append({b: s.strip() for b, s in zip(self.blanks, spans, strict=False)})
+        return designs
 
     def texts(self, outputs: Sequence[Generation]) -> list[str]:
         """Return the titles."""
-        return [one.get("title", "") for one in self.designs(outputs)]
+        return [design.get("title", "") for design in self.designs(outputs)]
 
     def per_example(
         self, outputs: Sequence[Generation], examples: Examples, data: TaskData
     ) -> dict[str, np.ndarray]:
         """Return ``exists`` and ``category``; with the truth ``taste`` and ``target``.
 
-        ``exists`` is whether an item has that title already; ``category``, where it was blank,
-        whether it is one of the domain in question; ``taste``, whether the title names an interest
-        of the user's (``Truth.tastes``); ``target``, one of the item that they met.
+        ``exists`` is whether an item of the catalogue has the title; ``category``, where it was
+        blank, whether the domain has that category; ``taste``, whether the title names an interest
+        of the user (``Truth.tastes``); ``target``, whether it names one of the target item.
         """
         about, designs, items = examples.about, self.designs(outputs), data.dataset.items
-        titles = [one.get("title", "") for one in designs]
-        there = {data.text.title(item) for item in items["item_id"]} - {""}
-        found = {"exists": np.array([title in there for title in titles])}
-        if any(one.get("category") for one in designs):
-            places = data.text.items.places(items["item_id"].to_numpy())
-            kinds = (data.text.items.fields[place].get("category") for place in places)
-            of = set(zip(items["domain"], kinds, strict=True))
-            pairs = zip(about["domain"], (one["category"] for one in designs), strict=True)
-            found["category"] = np.array([pair in of for pair in pairs])
+        titles = [design.get("title", "") for design in designs]
+        existing = {data.text.title(item) for item in items["item_id"]} - {""}
+        metrics = {"exists": np.array([title in existing for title in titles])}
+        if any(design.get("category") for design in designs):
+            indices = data.text.items.places(items["item_id"].to_numpy())
+            categories = (data.text.items.fields[index].get("category") for index in indices)
+            known = set(zip(items["domain"], categories, strict=True))
+            pairs = zip(about["domain"], (d["category"] for d in designs), strict=True)
+            metrics["category"] = np.array([pair in known for pair in pairs])
         if data.truth is not None:
             named = [interests_in(title) for title in titles]
             users = zip(named, about["user_id"].tolist(), strict=True)
-            met = zip(named, about["item_id"].tolist(), strict=True)
-            found["taste"] = np.array([bool(some & data.truth.tastes(u)) for some, u in users])
-            found["target"] = np.array([bool(data.truth.interests(i) & some) for some, i in met])
-        return {name: values.astype(np.float64) for name, values in found.items()}
+            targets = zip(named, about["item_id"].tolist(), strict=True)
+            metrics["taste"] = np.array([bool(n & data.truth.tastes(u)) for n, u in users])
+            metrics["target"] = np.array([bool(data.truth.interests(i) & n) for n, i in targets])
+        return {name: values.astype(np.float64) for name, values in metrics.items()}
 
     def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
     ) -> dict[str, list[Generation]]:
-        """Return titles of training rows, each of the domain in question where there is one.
+        """Return titles of training rows, from the target's domain where it has some.
 
         Returns:
-            ``random title`` of the training rows, and ``most met``, the most frequent of them.
-            They say no category.
+            ``random title`` of the training rows, and ``most met``, the most frequent of them,
+            both without a category.
         """
         rng = np.random.default_rng(data.seed)
-        every = train.about["text"]
-        groups = {domain: rows for domain, rows in every.groupby(train.about["domain"])
+        all_titles = train.about["text"]
+        groups = {domain: rows for domain, rows in all_titles.groupby(train.about["domain"])
                   if len(rows)}  # fmt: skip
         pools = {domain: rows.to_numpy() for domain, rows in groups.items()}
         # Of equally frequent titles mode()[0] is the first in alphabetical order.
-        most = {domain: rows.mode()[0] for domain, rows in groups.items()}
-        everything, first = every.to_numpy(), str(every.mode()[0])
+        most_frequent = {domain: rows.mode()[0] for domain, rows in groups.items()}
+        every, first = all_titles.to_numpy(), str(all_titles.mode()[0])
         domains = examples.about["domain"].tolist()
-        found = {
-            "random title": [str(rng.choice(pools.get(d, everything))) for d in domains],
-            "most met": [str(most.get(d, first)) for d in domains],
+        answers = {
+            "random title": [str(rng.choice(pools.get(d, every))) for d in domains],
+            "most met": [str(most_frequent.get(d, first)) for d in domains],
         }
-        return {name: [self._titled(title) for title in some] for name, some in found.items()}
+        return {key: [self._titled(title) for title in titles] for key, titles in answers.items()}
 
     def _titled(self, title: str) -> Generation:
-        """A design that fills the blank of the title alone."""
+        """Return a design that fills in the title only."""
         filled = {"title": title}
         first, *others = (filled.get(blank, "") for blank in self.blanks)
         return Generation.of((None, first), *(("[MASK]", other) for other in others))

@@ -1,17 +1,17 @@
-"""Explanation: why a user rated an item so, written after "because".
+"""Explanation: the reason for a user's rating of an item, generated after "because".
 
     known      [USER]A woman … [EVENT]praised a course because of its ease
                [ITEM]a product …, rated 4 [SEP]others praised its value (5) …
     written    because| of its value [SEP]You get a great deal back for the price.
 
-Known are the user, what the user spoke of in other reviews, the item, what others spoke of in
-theirs, and the rating; where reviews do not say what they speak of, their words are shown. Gold is
-the review: its text, and the aspect that truly moved the rating (``reviews.aspect``). The model
-names the aspect before it writes, so that its choice is one token and not scattered over the nouns
-and phrases that speak of it; it is judged by its words.
+The known region holds the user, the aspects of the user's other reviews, the item, the aspects of
+others' reviews of it, and the rating; reviews without aspects are quoted. The target is the review:
+its text, and the aspect that determined the rating (``reviews.aspect``). The model writes the
+aspect before the reason, so that the choice is a single token and not spread over the nouns and
+phrases of an aspect; it is evaluated by the words of its reason.
 
-Only reviews of what their writer met in ``split.train`` are learned from or shown. No review of a
-held-out target is either of these, and held-out writers' are shown for their own rows alone.
+Only reviews of training rows of ``split.train`` are used for training or shown in a known region,
+never reviews of held-out targets. Reviews of held-out writers are shown only in their own rows.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ from m6rec_lite.m6rec.tasks.task import Examples, TaskBatch
 from m6rec_lite.m6rec.tasks.truth import reason_in
 
 #: The phrase for each sentiment about an aspect.
-_FELT = {"positive": "praised", "negative": "blamed", "neutral": "neither", None: "neither"}
+_PHRASES = {"positive": "praised", "negative": "blamed", "neutral": "neither", None: "neither"}
 
 
 class Explanation(GenerationTask):
-    """Reasons for ratings.
+    """Generation of reasons for ratings.
 
     Args:
-        name_aspect: write the aspect before the reason, where the reviews say it.
-        n_own: of the user's other reviews, so many at most are known, the latest.
-        n_others: of others' reviews of the item, so many at most, the latest: how often they
-            spoke of what, where the reviews say it; else their words.
+        name_aspect: write the aspect before the reason, where reviews have aspects.
+        n_own: maximum number of the user's other reviews in the known region, the latest.
+        n_others: maximum number of others' reviews of the item, the latest: given by counts of
+            their aspects where they have them, else by their text.
         phrases: see ``GenerationTask``.
 
     Raises:
@@ -80,7 +80,7 @@ class Explanation(GenerationTask):
         self.name_aspect, self.n_own, self.n_others = name_aspect, n_own, n_others
 
     def settings(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         own = {"name_aspect": self.name_aspect, "n_own": self.n_own, "n_others": self.n_others}
         return own | super().settings()
 
@@ -90,12 +90,12 @@ class Explanation(GenerationTask):
         """Return a row for each review of a part.
 
         ``test`` has the reviews of the split's targets; ``writers`` those of training rows by
-        writers held out. Others' reviews, then the user's oldest, are left out where a row would
-        be too long.
+        held-out writers. Others' reviews, then the user's oldest, are left out if a row would be
+        too long.
 
         Returns:
             ``about`` has ``user_id``, ``item_id``, ``rating``, ``aspect`` and ``text``; and the
-            aspects that were known to be spoken of, by the user (``own``) and of the item
+            aspects of the reviews in the known region, by the user (``own``) and by others
             (``others``).
         """
         records = with_parts(data.dataset.reviews, data.split, data.held_out, data.seed)
@@ -105,8 +105,8 @@ class Explanation(GenerationTask):
             if row["part"] != part:
                 continue
             user, item = row["user_id"], row["item_id"]
-            by_user = [one for one in own.get(user, []) if one["item_id"] != item]
-            of_item = [one for one in others.get(item, []) if one["user_id"] != user]
+            by_user = [review for review in own.get(user, []) if review["item_id"] != item]
+            of_item = [review for review in others.get(item, []) if review["user_id"] != user]
             by_user = by_user[max(0, len(by_user) - self.n_own) :]
             of_item = of_item[max(0, len(of_item) - self.n_others) :]
             rows.append(self._row(prompts, row, by_user, of_item))
@@ -121,33 +121,36 @@ class Explanation(GenerationTask):
     ) -> Row:
         phrases, text = self.phrases, prompts.text
         own: list[Piece] = []
-        for one in by_user:
-            values = {"item": text.item(one["item_id"], parts=("domain",)), "text": one["said"]}
-            values["aspect"] = one["aspect"]
-            kind = "own" if one["aspect"] is None else f"own {_FELT[one['sentiment']]}"
+        for review in by_user:
+            values = {"item": text.item(review["item_id"], parts=("domain",))}
+            values |= {"text": review["said"], "aspect": review["aspect"]}
+            kind = "own" if review["aspect"] is None else f"own {_PHRASES[review['sentiment']]}"
             own.append(("[EVENT]", phrases[kind].format(**values)))
         other: list[Piece] = [
-            ("[SEP]", phrases["others"].format(text=one["said"]))
-            for one in of_item
-            if one["aspect"] is None
+            ("[SEP]", phrases["others"].format(text=review["said"]))
+            for review in of_item
+            if review["aspect"] is None
         ]
-        felt = Counter((one["sentiment"], one["aspect"]) for one in of_item if one["aspect"])
-        if felt:  # what many spoke of says more than the words of a few
+        counts = Counter((r["sentiment"], r["aspect"]) for r in of_item if r["aspect"])
+        if counts:  # counts over many reviews say more than the words of a few
             other.append(("[SEP]", phrases["others aspects"]))
-            for (sentiment, aspect), n in felt.most_common():
-                other.append((None, phrases[_FELT[sentiment]].format(aspect=aspect, n=n)))
-        who: Piece = ("[USER]", text.user(row["user_id"]))
+            for (sentiment, aspect), n in counts.most_common():
+                other.append((None, phrases[_PHRASES[sentiment]].format(aspect=aspect, n=n)))
+        user_piece: Piece = ("[USER]", text.user(row["user_id"]))
         about = {key: row[key] for key in ("user_id", "item_id", "rating", "aspect", "text")}
-        about["own"] = [one["aspect"] for one in by_user if one["aspect"]]
-        about["others"] = [one["aspect"] for one in of_item if one["aspect"]]
+        about["own"] = [review["aspect"] for review in by_user if review["aspect"]]
+        about["others"] = [review["aspect"] for review in of_item if review["aspect"]]
         item = text.item(row["item_id"])
-        what: Piece = ("[ITEM]", phrases["rated"].format(item=item, rating=f"{row['rating']:g}"))
+        item_piece: Piece = (
+            "[ITEM]",
+            phrases["rated"].format(item=item, rating=f"{row['rating']:g}"),
+        )
         reason: list[Piece] = [("[SEP]", clean(str(row["text"]), "reviews, text"))]
         if self.name_aspect and row["aspect"] is not None:
             reason.insert(0, (None, phrases["aspect"].format(aspect=row["aspect"])))
         last = len(own) + 1 + len(other)
         return Row(
-            known=Document((who, *own, what, *other)),
+            known=Document((user_piece, *own, item_piece, *other)),
             begun=Document(((None, phrases["begun"]),)),
             rest=Document(tuple(reason)),
             spare=(*range(last, len(own) + 1, -1), *range(1, len(own) + 1)),
@@ -157,67 +160,67 @@ class Explanation(GenerationTask):
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         """Return the mean of two losses: of the tokens up to ``[SEP]``, and of the others.
 
-        The former name the aspect. It is one token of thirty, and with its share of a plain mean it
-        would not be learned. Source: ours.
+        The former name the aspect. With one token of about thirty, its share of a mean over all
+        tokens would be too small to be learned. Source: ours.
         """
-        at = batch.target_mask()
+        mask = batch.target_mask()
         follows = batch.ids.roll(-1, dims=1)
         ends = (batch.ids == SPECIALS.index("[SEP]")) & _written(batch)
-        before = at & (ends.cumsum(dim=1) == 0)
-        after = at & ~before
+        before = mask & (ends.cumsum(dim=1) == 0)
+        after = mask & ~before
         if not bool(before.any() & after.any()):
             return super().loss(model, batch)
         states = batch.states(model)
-        parts = [token_loss(model, states[some], follows[some]) for some in (before, after)]
+        parts = [token_loss(model, states[part], follows[part]) for part in (before, after)]
         return (parts[0] + parts[1]) / 2
 
     def texts(self, outputs: Sequence[Generation]) -> list[str]:
-        """Return the reason of each answer, without the aspect named before it."""
-        return [one.after("[SEP]") for one in outputs]
+        """Return the reason of each answer, without the aspect before it."""
+        return [output.after("[SEP]") for output in outputs]
 
     def per_example(
         self, outputs: Sequence[Generation], examples: Examples, data: TaskData
     ) -> dict[str, np.ndarray]:
         """Return ``true aspect``; with the truth ``reason given`` and ``true``.
 
-        ``true aspect`` is whether the aspect of most words (``aspect_of``) is the one that moved
-        the rating; ``reason given``, whether there is a reason in known words; ``true``, whether
-        it is true of the item for that user (``Truth.holds``).
+        ``true aspect`` is whether the aspect with the most words (``aspect_of``) is the one that
+        determined the rating; ``reason given``, whether there is a reason in known phrases;
+        ``true``, whether that reason is true of the item for the user (``Truth.holds``).
         """
         about, texts = examples.about, self.texts(outputs)
-        if about["aspect"].isna().any():  # reviews that name no aspects: the words alone
+        if about["aspect"].isna().any():  # reviews without aspects: text metrics only
             return {}
-        wanted = [words.ASPECTS.index(aspect) for aspect in about["aspect"]]
-        found = {"true aspect": np.array([aspect_of(text) for text in texts]) == wanted}
+        targets = [words.ASPECTS.index(aspect) for aspect in about["aspect"]]
+        metrics = {"true aspect": np.array([aspect_of(text) for text in texts]) == targets}
         if data.truth is not None:
-            given = [reason_in(text) for text in texts]
-            rows = zip(given, about["user_id"], about["item_id"], strict=True)
-            found["reason given"] = np.array([reason is not None for reason in given])
-            found["true"] = np.array([r is not None and data.truth.holds(r, u, i)
-                                      for r, u, i in rows])  # fmt: skip
-        return {name: values.astype(np.float64) for name, values in found.items()}
+            reasons = [reason_in(text) for text in texts]
+            rows = zip(reasons, about["user_id"], about["item_id"], strict=True)
+            metrics["reason given"] = np.array([reason is not None for reason in reasons])
+            metrics["true"] = np.array([r is not None and data.truth.holds(r, u, i)
+                                        for r, u, i in rows])  # fmt: skip
+        return {name: values.astype(np.float64) for name, values in metrics.items()}
 
     def _figures(
         self, outputs: Sequence[Generation], examples: Examples, data: TaskData
     ) -> dict[str, float]:
-        """Return the figures of ``GenerationTask.evaluate``, and those of named aspects.
+        """Return the metrics of ``GenerationTask.evaluate``, and those of the named aspects.
 
-        ``feature matching`` is the share of reasons that name the true aspect at all, others
-        beside it perhaps; ``coverage`` of the aspects and ``diversity`` (lower is more diverse),
-        see ``evaluation.explanations``. Reviews without aspects are judged by their words alone.
+        ``feature matching`` is the share of reasons that name the true aspect, alone or among
+        others; for ``coverage`` of the aspects and ``diversity`` (lower is more diverse) see
+        ``evaluation.explanations``. For reviews without aspects there are text metrics only.
 
         Raises:
             ValueError: on reviews of unknown aspects.
         """
-        wanted = examples.about["aspect"]
-        if not wanted.isna().any() and not wanted.isin(words.ASPECTS).all():
+        targets = examples.about["aspect"]
+        if not targets.isna().any() and not targets.isin(words.ASPECTS).all():
             raise ValueError(f"reviews must name aspects of {', '.join(words.ASPECTS)}")
-        found = super()._figures(outputs, examples, data)
-        if wanted.isna().any():
-            return found
+        metrics = super()._figures(outputs, examples, data)
+        if targets.isna().any():
+            return metrics
         named = features_in([tokens(text) for text in self.texts(outputs)], _features())
-        return found | {
-            "feature matching": feature_matching(named, wanted.tolist()),
+        return metrics | {
+            "feature matching": feature_matching(named, targets.tolist()),
             "coverage": feature_coverage(named, words.ASPECTS),
             "diversity": feature_diversity(named),
         }
@@ -225,40 +228,42 @@ class Explanation(GenerationTask):
     def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
     ) -> dict[str, list[Generation]]:
-        """Return reasons drawn from the training reviews; none where these name no aspects.
+        """Return reasons drawn from the training reviews; none if these have no aspects.
 
-        They are drawn from reviews of all items, languages and ratings, so they are weak at saying
-        what is true of the item in question; no lookup among the item's own reviews is among them.
+        They are drawn from reviews of all items, languages and ratings, and are weak baselines for
+        the truth of a reason; none looks up the reviews of the same item.
 
         Returns:
-            ``most frequent aspect``: a review that names the aspect that most of them do;
-            ``random review``: any of them; ``the user's aspect``: a review that names the aspect
-            that the user spoke of most; ``counts``: that of the largest
-            ``(user's count + 1/2) (item's count + 1)``, from the reviews that the row knows.
+            ``most frequent aspect``: a review of the most frequent aspect; ``random review``: any
+            review; ``the user's aspect``: a review of the aspect that the user names most;
+            ``counts``: a review of the aspect with the largest
+            ``(user's count + 1/2) (item's count + 1)``, counted in the known region.
         """
         if not train.about["aspect"].isin(words.ASPECTS).all():
             return {}
         rng = np.random.default_rng(data.seed)
         aspects, texts = train.about["aspect"].to_numpy(), train.about["text"].to_numpy()
-        most = train.about["aspect"].mode()[0]
+        most_frequent = train.about["aspect"].mode()[0]
         pools = {name: texts[aspects == name] for name in set(aspects)}
         pairs = list(zip(examples.about["own"], examples.about["others"], strict=True))
-        favourite = [Counter(own).most_common(1)[0][0] if own else most for own, _ in pairs]
+        favourite = [
+            Counter(own).most_common(1)[0][0] if own else most_frequent for own, _ in pairs
+        ]
         names = sorted(pools)
         scores = [
             [(own.count(n) + 0.5) * (others.count(n) + 1) for n in names] for own, others in pairs
         ]
-        counted = [names[int(np.argmax(some))] for some in scores]
-        named = {"most frequent aspect": [most] * len(pairs)}
+        counted = [names[int(np.argmax(row))] for row in scores]
+        named = {"most frequent aspect": [most_frequent] * len(pairs)}
         named |= {"the user's aspect": favourite, "counts": counted}
-        found = {key: [str(rng.choice(pools[name])) for name in some]
-                 for key, some in named.items()}  # fmt: skip
-        found["random review"] = [str(text) for text in rng.choice(texts, len(pairs))]
-        return {key: [Generation.of((None, text)) for text in some] for key, some in found.items()}
+        answers = {key: [str(rng.choice(pools[name])) for name in row]
+                   for key, row in named.items()}  # fmt: skip
+        answers["random review"] = [str(text) for text in rng.choice(texts, len(pairs))]
+        return {key: [Generation.of((None, text)) for text in row] for key, row in answers.items()}
 
 
 def _features() -> dict[str, str]:
-    """Every word by which a text speaks of an aspect, in English and Chinese, and that aspect."""
+    """Return the aspect of each word that names one, in English and Chinese."""
     return {
         word: name
         for aspect, name in enumerate(words.ASPECTS)
@@ -268,6 +273,6 @@ def _features() -> dict[str, str]:
 
 
 def _written(batch: TaskBatch) -> Tensor:
-    """``(batch, time)`` bool: the tokens of the written regions."""
-    place = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-    return batch.mask & (place >= batch.prefix[:, None])
+    """Return the mask of the written regions, ``(batch, time)`` bool."""
+    position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    return batch.mask & (position >= batch.prefix[:, None])

@@ -1,4 +1,4 @@
-"""How the tasks that rank items are measured: every unseen item, under the default protocol."""
+"""Evaluation of the tasks that rank items: every unseen item, under the default protocol."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def ranking_report(
         )
     user_ids, rows = np.unique(user_ids, return_index=True)  # users may have several targets
     holdout = getattr(data.split, part)
-    some = np.isin(holdout.histories.user_ids, user_ids)
-    split = replace(data.split, **{part: holdout[some]})
+    selected = np.isin(holdout.histories.user_ids, user_ids)
+    split = replace(data.split, **{part: holdout[selected]})
     fixed = FixedScores(split.item_ids, user_ids, scores[rows], name)
     best = data.oracle if oracle else None
     return evaluate(fixed, split, on=part, oracle=best, progress=False)
@@ -51,14 +51,14 @@ def ranking_report(
 
 def ranking_figures(report: Report) -> dict[str, float]:
     """Return HR and NDCG at 10 with their intervals, and the share of an oracle's."""
-    found: dict[str, float] = {"users": report.n_users}
+    metrics: dict[str, float] = {"users": report.n_users}
     for name in ("hr@10", "ndcg@10"):
-        found[name] = report[name]
-        found[f"{name}_low"], found[f"{name}_high"] = report.intervals[name]
+        metrics[name] = report[name]
+        metrics[f"{name}_low"], metrics[f"{name}_high"] = report.intervals[name]
         if report.oracle is not None and report.oracle_share is not None:
-            found[f"{name}, share of the oracle's"] = report.oracle_share[name]
-            found[f"oracle {name}"] = report.oracle[name]
-    return found
+            metrics[f"{name}, share of the oracle's"] = report.oracle_share[name]
+            metrics[f"oracle {name}"] = report.oracle[name]
+    return metrics
 
 
 def popularity(data: TaskData) -> np.ndarray:

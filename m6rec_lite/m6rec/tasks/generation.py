@@ -1,11 +1,11 @@
-"""Tasks that answer in text: the written region is learned, generated, and judged.
+"""Tasks that answer in text: training, generation and evaluation of the written region.
 
     [BOS'] what is known [EOS'] [BOS]because of its value [SEP]It is worth … [EOS]
-                                ^ begun ^ written
+                                ^ begun ^ generated
 
-All of them share this file: the loss over the written tokens, generation after what was begun, the
-likelihood of what users wrote, and the figures of texts. Their sentences are data
-(``writing.json``).
+The written region begins with given tokens ("begun"), after which the model generates. All such
+tasks share the loss over the written tokens, generation, the likelihood of users' texts, and text
+metrics. Their phrases are in ``writing.json``.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from m6rec_lite.nn.sampling import GREEDY, Sampler, beam_search, generate, log_l
 
 @dataclass(frozen=True)
 class Generation:
-    """What was written after what was begun.
+    """An answer: the text generated after the begun part of a written region.
 
     Attributes:
-        ids: its tokens, the one that ended it included.
-        document: the same in pieces.
-        ended: whether it came to an end by itself, and was not cut.
-        items: the items that an answer consists of where it is chosen and not written; else None.
+        ids: its tokens, including the one that ended it.
+        document: the same as a document.
+        ended: whether it ended with a stop token, and was not truncated.
+        items: items of an answer that is chosen and not generated; else None.
     """
 
     ids: list[int]
@@ -53,50 +53,50 @@ class Generation:
 
     @classmethod
     def of(cls, *pieces: tuple[str | None, str], items: tuple[Id, ...] | None = None) -> Self:
-        """Return an answer that no model wrote, of these pieces."""
+        """Return an answer that consists of given pieces."""
         return cls([], Document(pieces), True, items)
 
     @property
     def text(self) -> str:
-        """All its text, without special tokens."""
+        """Return its text, without special tokens."""
         return "".join(text for _, text in self.document.pieces).strip()
 
     def after(self, special: str) -> str:
-        """Return the text of the last piece that this special token opens; without one all text."""
+        """Return the text of the last piece of a special token; all text if there is none."""
         pieces = [text for name, text in self.document.pieces if name == special]
         return pieces[-1].strip() if pieces else self.text
 
 
 class GenerationTask(Task):
-    """A task whose answer is written.
+    """Base of the tasks whose answer is generated text.
 
     Args:
-        phrases: sentences in place of those of ``writing.json``, by their names.
+        phrases: replacements of phrases in ``writing.json``, by name.
 
     Attributes:
-        max_new_tokens: where an answer is cut by default.
+        max_new_tokens: maximum length of an answer, by default.
 
     Raises:
-        ValueError: if there is no such sentence, or one uses a field that it cannot have.
+        ValueError: on an unknown phrase, or a field that the phrase does not have.
     """
 
     max_new_tokens: ClassVar[int] = 64
 
     def __init__(self, phrases: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        known = _phrases().get(self.name, {})
+        defaults = _phrases().get(self.name, {})
         self._changed = dict(phrases or {})
         for name, text in self._changed.items():
-            if name not in known:
+            if name not in defaults:
                 raise ValueError(
-                    f"{self.name} has no phrase {name!r}; it has {', '.join(known) or 'none'}"
+                    f"{self.name} has no phrase {name!r}; it has {', '.join(defaults) or 'none'}"
                 )
-            if strange := _fields(text) - _fields(known[name]):
+            if unknown := _fields(text) - _fields(defaults[name]):
                 raise ValueError(
-                    f"phrase {name!r} of {self.name} uses {sorted(strange)}; it may use "
-                    f"{sorted(_fields(known[name])) or 'no field'}"
+                    f"phrase {name!r} of {self.name} uses {sorted(unknown)}; it may use "
+                    f"{sorted(_fields(defaults[name])) or 'no field'}"
                 )
-        self.phrases = known | self._changed
+        self.phrases = defaults | self._changed
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -105,15 +105,15 @@ class GenerationTask(Task):
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         """Return the mean cross-entropy of the written tokens after ``[BOS]``, in nats a token.
 
-        Logits are computed at their positions alone.
+        Logits are computed only at the positions that predict them.
 
         Raises:
-            ValueError: if no row of the batch has one.
+            ValueError: if no row of the batch has a written token.
         """
-        at = batch.target_mask()
-        if not bool(at.any()):
+        mask = batch.target_mask()
+        if not bool(mask.any()):
             raise ValueError(f"a batch of {self.name} has nothing written: build examples for it")
-        return token_loss(model, batch.states(model)[at], batch.ids.roll(-1, dims=1)[at])
+        return token_loss(model, batch.states(model)[mask], batch.ids.roll(-1, dims=1)[mask])
 
     def predict(
         self,
@@ -129,19 +129,19 @@ class GenerationTask(Task):
         seed: int = 0,
         batch_tokens: int = 16_384,
     ) -> list[Generation]:
-        """Write the rest of each row's written region, after what of it is begun.
+        """Generate each row's written region after its begun part.
 
         Args:
-            model: M6-Rec; or a ``CausalGenerator`` of another model.
-            examples: ``n`` rows; what their written regions hold beyond the begun part is not read.
-            sampler: how tokens are chosen; ``GREEDY`` takes the likeliest.
-            n_beams: above 1, beam search in place of the sampler.
+            model: M6-Rec, or a ``CausalGenerator`` of another model.
+            examples: ``n`` rows; tokens of their written regions after the begun part are ignored.
+            sampler: how tokens are chosen; ``GREEDY`` takes the most probable.
+            n_beams: above 1, number of beams of a beam search, which replaces the sampler.
             length_power: see ``beam_search``.
-            max_new_tokens: where a text that does not end is cut; None takes the task's own.
+            max_new_tokens: maximum length; None takes the task's default.
             allowed: see ``nn.sampling.generate``; None takes the task's own constraint.
-            constrained: apply that constraint, where the task has one.
-            seed: of the draws. Each row has its own, by its index: a batch is as one by one.
-            batch_tokens: positions, beams included, that run at a time; bounds the memory.
+            constrained: whether to apply the task's constraint, if it has one.
+            seed: of the draws. Each row has its own generator, so that batching does not matter.
+            batch_tokens: positions of a forward pass, beams included, at most; bounds the memory.
 
         Raises:
             ValueError: if an argument is out of range, or the examples have no tokenizer.
@@ -161,23 +161,23 @@ class GenerationTask(Task):
             ) <= max(batch_tokens, 1):
                 end += 1
             rows = order[start:end]
-            how: dict[str, Any] = {"max_new_tokens": longest, "stop": generator.stop}
-            how["allowed"] = allowed
-            some = [prompts[row] for row in rows]
+            options: dict[str, Any] = {"max_new_tokens": longest, "stop": generator.stop}
+            options["allowed"] = allowed
+            batch = [prompts[row] for row in rows]
             if n_beams != 1:
                 beams = beam_search(
-                    generator, some, n_beams=n_beams, length_power=length_power, **how
+                    generator, batch, n_beams=n_beams, length_power=length_power, **options
                 )
                 texts = [best[0].ids for best in beams]
             else:
-                draws = [torch.Generator().manual_seed(_mix(seed, row)) for row in rows]
-                drawn = None if sampler.temperature == 0 else draws
-                texts = generate(generator, some, sampler=sampler, generator=drawn, **how)
+                seeded = [torch.Generator().manual_seed(_mix(seed, row)) for row in rows]
+                draws = None if sampler.temperature == 0 else seeded
+                texts = generate(generator, batch, sampler=sampler, generator=draws, **options)
             for row, ids in zip(rows, texts, strict=True):
                 ended = bool(ids) and ids[-1] in generator.stop
                 answers[row] = Generation(ids, generator.document(ids), ended)
             start = end
-        return [one for one in answers if one is not None]
+        return [answer for answer in answers if answer is not None]
 
     def log_likelihood(
         self,
@@ -186,20 +186,20 @@ class GenerationTask(Task):
         *,
         batch_tokens: int = 16_384,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return how probable the model finds what was written, after what was begun.
+        """Return the log-likelihood of each row's written region after its begun part.
 
         Args:
             model: as in ``predict``.
             examples: ``n`` rows.
-            batch_tokens: positions that run at a time.
+            batch_tokens: positions of a forward pass, at most.
 
         Returns:
-            ``(n,)`` nats, at most 0, and ``(n,)`` tokens, the ``[EOS]`` included: for
-            ``evaluation.text.perplexity``. Tokens are the generator's own: perplexities of models
-            with different tokenizers do not compare.
+            ``(n,)`` log-likelihoods in nats, and ``(n,)`` numbers of tokens, including the
+            ``[EOS]``: for ``evaluation.text.perplexity``. Tokens are the generator's own:
+            perplexities of models with different tokenizers are not comparable.
 
         Raises:
-            ValueError: if a row has nothing written beyond what was begun.
+            ValueError: if a row has no written tokens after the begun part.
         """
         generator = as_generator(model, examples.tokenizer)
         prompts, endings = [], []
@@ -211,64 +211,64 @@ class GenerationTask(Task):
         if not prompts:
             return np.zeros(0), np.zeros(0, dtype=np.int64)
         nats = log_likelihood(generator, prompts, endings, batch_tokens=batch_tokens)
-        sizes = np.array([len(one[0]) for one in endings], dtype=np.int64)
+        sizes = np.array([len(ending[0]) for ending in endings], dtype=np.int64)
         return torch.cat(nats).numpy(), sizes
 
     def _constraint(
         self, generator: TextGenerator, examples: Examples, max_new_tokens: int
     ) -> Allowed | None:
-        """What may be written; None: anything."""
+        """Return the constraint on generated tokens; None for no constraint."""
         return None
 
     def texts(self, outputs: Sequence[Generation]) -> list[str]:
         """Return the texts that are compared with those of users."""
-        return [one.text for one in outputs]
+        return [output.text for output in outputs]
 
     def per_example(
         self, outputs: Sequence[Generation], examples: Examples, data: TaskData
     ) -> dict[str, np.ndarray]:
-        """Return ``(n,)`` figures of single answers, whose means ``evaluate`` returns.
+        """Return ``(n,)`` metrics of single answers, whose means ``evaluate`` returns.
 
-        A figure is NaN where it does not apply. Some need ``data.truth``.
+        A metric is NaN where it does not apply. Some need ``data.truth``.
         """
         return {}
 
     def _figures(
         self, outputs: Sequence[Generation], examples: Examples, data: TaskData
     ) -> dict[str, float]:
-        """Return the means of ``per_example``, and ``text_figures`` of what was written."""
-        found = {
+        """Return the means of ``per_example``, and ``text_figures`` of the generated texts."""
+        metrics = {
             name: float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
             for name, values in self.per_example(outputs, examples, data).items()
         }
-        if all(one.items is not None for one in outputs):
-            return found
-        return found | text_figures(self.texts(outputs), examples.about["text"].tolist())
+        if all(output.items is not None for output in outputs):
+            return metrics
+        return metrics | text_figures(self.texts(outputs), examples.about["text"].tolist())
 
 
 def text_figures(texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Return how texts overlap with what users wrote, and how they differ among themselves.
+    """Return the overlap of texts with references by users, and the diversity of the texts.
 
-    Tokens are those of ``evaluation.text.tokens``. ``distinct-n`` of the references is given too,
-    since it falls with the number of texts.
+    Tokens are those of ``evaluation.text.tokens``. ``distinct-2`` of the references is returned
+    too, since distinct-n falls with the number of texts.
 
     Raises:
         ValueError: on no texts, or unequal numbers.
     """
-    words, wanted = [tokens(text) for text in texts], [tokens(text) for text in references]
+    words, targets = [tokens(text) for text in texts], [tokens(text) for text in references]
     return {
-        "BLEU-4": bleu(words, [[one] for one in wanted]).score,
-        "ROUGE-1": rouge(words, wanted, 1).f1,
-        "ROUGE-L": rouge(words, wanted, "L").f1,
+        "BLEU-4": bleu(words, [[target] for target in targets]).score,
+        "ROUGE-1": rouge(words, targets, 1).f1,
+        "ROUGE-L": rouge(words, targets, "L").f1,
         "distinct-1": distinct(words, 1),
         "distinct-2": distinct(words, 2),
-        "distinct-2 of people": distinct(wanted, 2),
-        "unique": len({tuple(one) for one in words}) / len(words),
+        "distinct-2 of people": distinct(targets, 2),
+        "unique": len({tuple(text) for text in words}) / len(words),
     }
 
 
 def _rows(examples: Examples) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Known region, begun part and rest of each row."""
+    """Return known region, begun part and rest of the written region of each row."""
     n = len(examples)
     begun = examples.about[BEGUN].tolist() if BEGUN in examples.about else [1] * n
     return [
@@ -278,17 +278,17 @@ def _rows(examples: Examples) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def _mix(seed: int, row: int) -> int:
-    """A seed for a row."""
+    """Return a seed for a row."""
     return int(np.random.SeedSequence([seed, row]).generate_state(1, np.uint64)[0] >> 1)
 
 
 @cache
 def _phrases() -> dict[str, dict[str, str]]:
-    """``writing.json``."""
+    """Return ``writing.json``."""
     text = resources.files(__package__).joinpath("writing.json").read_text(encoding="utf-8")
     return json.loads(text)
 
 
 def _fields(text: str) -> set[str]:
-    """The fields of a sentence."""
+    """Return the names of the fields of a phrase."""
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}

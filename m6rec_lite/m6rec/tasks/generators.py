@@ -1,9 +1,9 @@
 """Text generation for a task: by M6-Rec from its tokens, by any causal model from plain text.
 
-``nn.sampling`` needs one method of a model, ``step``: read these tokens, and score the next one.
-``PrefixGenerator`` passes M6-Rec the known region at once, so that it attends to itself both ways,
-and the written region token by token, with a cache. ``CausalGenerator`` gives the same rows, as
-lines of text, to a model with another tokenizer.
+``nn.sampling`` needs one method of a model, ``step``, which returns the logits of the next token.
+``PrefixGenerator`` passes the known region to M6-Rec in one call, with bidirectional attention, and
+the written region token by token, with a cache. ``CausalGenerator`` passes the same rows, as lines
+of text, to a model with another tokenizer.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from m6rec_lite.nn.cache import KeyValueCache
 
 
 def read_document(tokenizer: Tokenizer, ids: Sequence[int] | np.ndarray) -> Document:
-    """Decode tokens to a document: a piece for each special token (``encode_document``).
+    """Decode tokens to a document, with a piece for each special token (``encode_document``).
 
-    A piece that continued the one before is joined to it: tokens do not distinguish them.
+    A piece without a special token is joined to the one before it: tokens do not distinguish them.
     """
     pieces: list[tuple[str | None, list[int]]] = []
     for token in map(int, ids):
@@ -36,11 +36,11 @@ def read_document(tokenizer: Tokenizer, ids: Sequence[int] | np.ndarray) -> Docu
             pieces.append((None, [token]))
         else:
             pieces[-1][1].append(token)
-    return Document(tuple((name, tokenizer.decode(some)) for name, some in pieces))
+    return Document(tuple((name, tokenizer.decode(tokens)) for name, tokens in pieces))
 
 
 def plain_text(document: Document) -> str:
-    """Return a document without special tokens: a line for each piece, ``___`` for a blank."""
+    """Return a document as text: a line for each piece, ``___`` for each ``[MASK]``."""
     lines: list[str] = []
     for name, text in document.pieces:
         if name == "[MASK]" and lines:
@@ -53,12 +53,12 @@ def plain_text(document: Document) -> str:
 
 
 class TextGenerator(nn.Module, ABC):
-    """A model that continues the rows of a task.
+    """A language model that continues the rows of a task.
 
     Attributes:
-        model: that is read.
+        model: the language model.
         tokenizer: of the rows.
-        stop: tokens that end a text.
+        stop: ids of the tokens that end a text.
     """
 
     model: M6RecModel | CausalLM
@@ -67,7 +67,7 @@ class TextGenerator(nn.Module, ABC):
 
     @abstractmethod
     def prompt(self, known: np.ndarray, begun: np.ndarray) -> list[int]:
-        """Return the prompt: a known region and the begun part of the written one."""
+        """Return the prompt's tokens: a known region and the given part of the written one."""
 
     @abstractmethod
     def ending(self, rest: np.ndarray) -> list[int]:
@@ -75,7 +75,7 @@ class TextGenerator(nn.Module, ABC):
 
     @abstractmethod
     def document(self, ids: Sequence[int]) -> Document:
-        """Return what was written, without the token that ended it."""
+        """Return generated tokens as a document, without the token that ended them."""
 
     @abstractmethod
     def step(
@@ -87,7 +87,7 @@ class TextGenerator(nn.Module, ABC):
         positions: Tensor | None = None,
         last: bool = True,
     ) -> Tensor:
-        """Read tokens and score the next one; see ``nn.decoding.Step``."""
+        """Return the logits of the next token; see ``nn.decoding.Step``."""
 
     @abstractmethod
     def new_cache(self) -> Any:
@@ -95,25 +95,27 @@ class TextGenerator(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """The model's device."""
+        """Return the model's device."""
         return self.model.device
 
     @property
     @abstractmethod
     def context(self) -> int | None:
-        """Tokens that can be read at most; None if there is no limit."""
+        """Return the maximum number of tokens; None if there is no limit."""
 
 
 class PrefixGenerator(TextGenerator):
     """M6-Rec as a generator.
 
     Args:
-        model: the one model.
-        tokenizer: its own.
+        model: the language model.
+        tokenizer: of the model.
 
     Raises:
         ValueError: if the model was made for another tokenizer.
     """
+
+    model: M6RecModel
 
     def __init__(self, model: M6RecModel, tokenizer: Tokenizer) -> None:
         super().__init__()
@@ -122,11 +124,11 @@ class PrefixGenerator(TextGenerator):
         self.stop = (tokenizer.id("[EOS]"),)
 
     def prompt(self, known: np.ndarray, begun: np.ndarray) -> list[int]:
-        """Return both, one after the other."""
+        """Return the tokens of both regions, concatenated."""
         return [*known.tolist(), *begun.tolist()]
 
     def ending(self, rest: np.ndarray) -> list[int]:
-        """Return it unchanged."""
+        """Return the tokens unchanged."""
         return rest.tolist()
 
     def document(self, ids: Sequence[int]) -> Document:
@@ -143,10 +145,13 @@ class PrefixGenerator(TextGenerator):
         positions: Tensor | None = None,
         last: bool = True,
     ) -> Tensor:
-        """The first tokens hold the known region, up to ``[EOS']``; all later ones are written."""
-        known = None if cache.get_seq_length() == 0 else 0
+        """Return the logits of the next token, or of each position if ``last`` is False.
+
+        The tokens of the first call hold the whole known region, up to ``[EOS']``.
+        """
+        prefix = None if cache.get_seq_length() == 0 else 0
         hidden = self.model.states(
-            ids, mask, known, position_ids=positions, past_key_values=cache
+            ids, mask, prefix, position_ids=positions, past_key_values=cache
         )  # (rows, new, hidden_size)
         return self.model.get_output_embeddings()(hidden[:, -1] if last else hidden)
 
@@ -156,7 +161,7 @@ class PrefixGenerator(TextGenerator):
 
     @property
     def context(self) -> int | None:
-        """The number of learned positions; None for rotary ones."""
+        """Return the number of learned positions; None for rotary ones."""
         config = self.model.config
         return config.max_position_embeddings if config.positions == "learned" else None
 
@@ -164,13 +169,18 @@ class PrefixGenerator(TextGenerator):
 class CausalGenerator(TextGenerator):
     """Any causal language model as a generator for the same tasks, from their text.
 
-    Each piece of a known region becomes a line; what is written ends with its line.
+    Each piece of a known region becomes a line; the generated text ends at the end of its line.
 
     Args:
         model: such as ``CausalLM.from_pretrained(name)``.
-        model_tokenizer: its tokenizer (``language.hub.load_tokenizer(name)``).
+        model_tokenizer: the model's tokenizer (``language.hub.load_tokenizer(name)``).
         tokenizer: of the examples.
+
+    Raises:
+        ValueError: if the model's tokenizer has no token that ends a text or a line.
     """
+
+    model: CausalLM
 
     def __init__(self, model: CausalLM, model_tokenizer: Any, tokenizer: Tokenizer) -> None:
         super().__init__()
@@ -185,20 +195,19 @@ class CausalGenerator(TextGenerator):
         return list(self.model_tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prompt(self, known: np.ndarray, begun: np.ndarray) -> list[int]:
-        """Return the known region in lines, and the line that was begun."""
-        lines = (plain_text(read_document(self.tokenizer, part)) for part in (known, begun))
-        before, line = lines
-        ids = list(self.model_tokenizer(f"{before}\n{line}")["input_ids"])
+        """Return the known region as lines, and the given part of the line to be written."""
+        lines, line = (plain_text(read_document(self.tokenizer, part)) for part in (known, begun))
+        ids = list(self.model_tokenizer(f"{lines}\n{line}")["input_ids"])
         return ids or [self.stop[0]]
 
     def ending(self, rest: np.ndarray) -> list[int]:
-        """Return the rest of the line, and its end."""
+        """Return the rest of the line and the token that ends it."""
         text = plain_text(read_document(self.tokenizer, rest[:-1])).replace("\n", " ")
         end = self._newline[:1] or [self.model_tokenizer.eos_token_id]
         return [*self._encode(text), *end]
 
     def document(self, ids: Sequence[int]) -> Document:
-        """Return one piece, the line."""
+        """Return the line as a single piece."""
         text = self.model_tokenizer.decode(
             [i for i in ids if i not in self.stop], skip_special_tokens=True
         )
@@ -214,21 +223,21 @@ class CausalGenerator(TextGenerator):
         positions: Tensor | None = None,
         last: bool = True,
     ) -> Tensor:
-        """See the model's."""
+        """Return the logits of ``CausalLM.step``."""
         return self.model.step(ids, cache, mask=mask, positions=positions, last=last)
 
     def new_cache(self) -> Any:
-        """See the model's."""
+        """Return an empty cache of the model."""
         return self.model.new_cache()
 
     @property
     def context(self) -> int | None:
-        """See the model's."""
+        """Return the maximum number of tokens of the model."""
         return self.model.context
 
 
 def as_generator(model: M6RecModel | TextGenerator, tokenizer: Tokenizer | None) -> TextGenerator:
-    """Return the model itself if it is a generator, or M6-Rec as one.
+    """Return the model itself if it is a generator, else a ``PrefixGenerator`` of it.
 
     Raises:
         ValueError: if M6-Rec comes without a tokenizer.

@@ -2,9 +2,9 @@
 
     L = alpha * L_multi-task + beta * L_adapt + L_finetune
 
-``L_multi-task`` is the weighted mean of the tasks that keep the model open-ended, ``L_adapt`` the
-pretraining objectives on the new data's texts, so that the model learns its words, and
-``L_finetune`` the task that matters most. Each part is logged separately.
+``L_multi-task`` is the weighted mean of the losses of several tasks, ``L_adapt`` the loss of the
+pretraining objectives on the texts of the new data, and ``L_finetune`` the loss of the main task.
+Each part is logged separately.
 Source: M6-Rec (Cui et al., 2022, section 3).
 """
 
@@ -35,7 +35,7 @@ class Weights:
         alpha: of ``L_multi-task``.
         beta: of ``L_adapt``.
         tasks: of each task within ``L_multi-task``, which is their weighted mean.
-        finetune: of each task in ``L_finetune``, a weighted mean too; that part counts 1.
+        finetune: of each task in ``L_finetune``, also a weighted mean, whose weight is 1.
     """
 
     alpha: float = 1.0
@@ -44,8 +44,8 @@ class Weights:
     finetune: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        given = [self.alpha, self.beta, *self.tasks.values(), *self.finetune.values()]
-        if not all(0 <= weight < math.inf for weight in given):
+        weights = [self.alpha, self.beta, *self.tasks.values(), *self.finetune.values()]
+        if not all(0 <= weight < math.inf for weight in weights):
             raise ValueError(f"weights must be at least 0 and finite, got {self}")
         if not sum(self.shares().values()) > 0:
             raise ValueError(
@@ -54,25 +54,25 @@ class Weights:
             )
 
     def shares(self) -> dict[str, float]:
-        """Return what each task's loss, and ``adapt``, is multiplied by in L."""
+        """Return the coefficient of each task's loss, and of ``adapt``, in L."""
         shares: dict[str, float] = {ADAPT: self.beta} if self.beta else {}
-        for part, among in ((self.alpha, self.tasks), (1.0, self.finetune)):
-            total = sum(among.values())
-            for name, weight in among.items():
+        for part, tasks in ((self.alpha, self.tasks), (1.0, self.finetune)):
+            total = sum(tasks.values())
+            for name, weight in tasks.items():
                 if part * weight > 0:
                     shares[name] = shares.get(name, 0.0) + part * weight / total
         return shares
 
 
 class JointLoss:
-    """L of a step's batches, for ``training.fit``.
+    """The loss L of a step's batches, for ``training.fit``.
 
     Args:
         weights: of the parts.
-        adapt: the pretraining objectives' loss; needed where ``beta`` is above 0.
+        adapt: loss of the pretraining objectives; required if ``beta`` is above 0.
 
     Raises:
-        ValueError: if it is needed and missing.
+        ValueError: if ``adapt`` is required and missing.
     """
 
     def __init__(self, weights: Weights, adapt: PretrainingLoss | None = None) -> None:
@@ -84,27 +84,27 @@ class JointLoss:
         self, both: MultiTaskModel, batch: Mapping[str, Any]
     ) -> tuple[Tensor, dict[str, Any]]:
         """Return L, and each task's own loss in nats to log, by the task's name."""
-        total, logs = torch.zeros((), device=both.model.device), {}
+        total, logs = torch.zeros((), device=both.model.device), dict[str, Any]()
         for name, share in self.shares.items():
-            if name == ADAPT:
-                value, more = self.adapt(both.model, batch[ADAPT])
-                logs |= {f"{ADAPT} {key}": number for key, number in more.items()}
+            if name == ADAPT and self.adapt is not None:
+                value, parts = self.adapt(both.model, batch[ADAPT])
+                logs |= {f"{ADAPT} {key}": number for key, number in parts.items()}
             else:
-                value = both.tasks[name].loss(both.model, batch[name])
+                value = both.task(name).loss(both.model, batch[name])
             logs[name] = value
             total = total + share * value
         return total, logs
 
 
 class JointBatches:
-    """A batch of every source in each step: a dict by the sources' names.
+    """Batches of several sources: each step has one batch of every source, in a dict by name.
 
-    Each source goes through its own epochs, however long those of the others are; so the smaller
-    ones are seen more often.
+    Each source runs through its own epochs; a shorter source is repeated more often.
 
     Args:
         sources: of batches, by the names of the tasks and ``adapt``.
-        steps: of an epoch of all, after which ``fit`` validates; None is an epoch of the longest.
+        steps: of a joint epoch, after which ``fit`` validates; None for an epoch of the longest
+            source.
 
     Raises:
         ValueError: if there is no source, or ``steps`` is below 1.
@@ -128,26 +128,26 @@ class JointBatches:
         def build(i: int) -> dict[str, Any]:
             batch, step = {}, epoch * steps + i
             for name, source in self.sources.items():
-                turn = 0
-                while self._end(seed, name, turn) <= step:
-                    turn += 1
-                if (name, turn) not in plans:
-                    plans[name, turn] = source.epoch(seed, turn)
-                before = self._end(seed, name, turn - 1) if turn else 0
-                batch[name] = plans[name, turn][step - before]
+                number = 0  # of the source's epoch
+                while self._end(seed, name, number) <= step:
+                    number += 1
+                if (name, number) not in plans:
+                    plans[name, number] = source.epoch(seed, number)
+                start = self._end(seed, name, number - 1) if number else 0
+                batch[name] = plans[name, number][step - start]
             return batch
 
         return Epoch(steps, build)
 
-    def _end(self, seed: int, name: str, turn: int) -> int:
-        """The step at which a source ends its epoch ``turn``, counted from 0."""
+    def _end(self, seed: int, name: str, number: int) -> int:
+        """Return the step after which a source's epoch ends."""
         ends = self._ends.setdefault((seed, name), [])
-        while len(ends) <= turn:
+        while len(ends) <= number:
             n = len(self.sources[name].epoch(seed, len(ends)))
             if not n:
                 raise ValueError(f"epoch {len(ends) + 1} of {name!r} has no batches")
             ends.append((ends[-1] if ends else 0) + n)
-        return ends[turn]
+        return ends[number]
 
 
 def train_jointly(
@@ -169,31 +169,32 @@ def train_jointly(
     precision: str = "auto",
     progress: bool = True,
 ) -> History:
-    """Train a model and its tasks together; killed and called again, it continues.
+    """Train a model and its tasks jointly; an interrupted run continues from its checkpoint.
 
     Args:
         both: model and tasks, trained in place.
-        sources: batches of each task that has a weight, and of ``adapt``.
+        sources: batches of each task with a weight above 0, and of ``adapt``.
         weights: of the parts.
         adapt: see ``JointLoss``.
         steps: of the optimizer; or
-        epochs: passes over the longest source, or multiples of ``round_steps``.
-        round_steps: steps after which ``validate`` is called; None is a pass over the longest.
-        lr: highest rate of AdamW; 5 % of the steps warm up to it, half a cosine decays to 5 %.
+        epochs: over the longest source, or multiples of ``round_steps``.
+        round_steps: steps between calls of ``validate``; None for an epoch of the longest source.
+        lr: maximum learning rate of AdamW, with warm-up over 5 % of the steps and cosine decay to
+            5 % of it.
         weight_decay: of matrices.
-        validate: called after each epoch, with ``both``.
-        callbacks: see ``training.fit``; for the others too.
-        checkpoint: folder of the run's checkpoints.
-        seed: of the order.
-        device: where.
+        validate: called with ``both`` after each epoch.
+        callbacks: see ``training.fit``, also for the arguments below.
+        checkpoint: folder of the checkpoints.
+        seed: of the order of batches.
+        device: of the training.
         precision: of the arithmetic.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Returns:
-        The history; each task's loss stands in it by the task's name.
+        The history, with each task's loss by the task's name.
 
     Raises:
-        ValueError: if a task with a weight has no batches, or there are batches of no such task.
+        ValueError: unless ``sources`` are those with a weight above 0, or on an unknown task.
     """
     loss = JointLoss(weights, adapt)
     if sources.keys() != loss.shares.keys():
@@ -201,8 +202,8 @@ def train_jointly(
             f"wanted batches of exactly what has a weight above 0, {sorted(loss.shares)}; got "
             f"{sorted(sources)}"
         )
-    if strange := sorted(loss.shares.keys() - both.tasks.keys() - {ADAPT}):
-        raise ValueError(f"there is no task {strange[0]!r} among {sorted(both.tasks)}")
+    if unknown := sorted(loss.shares.keys() - both.tasks.keys() - {ADAPT}):
+        raise ValueError(f"there is no task {unknown[0]!r} among {sorted(both.tasks)}")
     batches = JointBatches(sources, round_steps)
     total = steps or (epochs or 0) * len(batches.epoch(seed, 0))
     warm = max(1, total // 20)

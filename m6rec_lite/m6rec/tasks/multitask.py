@@ -29,10 +29,10 @@ _HEADS, _TASKS = "tasks.safetensors", "tasks.json"
 
 
 class MultiTaskModel(nn.Module):
-    """The model and its tasks, to be trained and saved together.
+    """A model and its tasks, trained and saved together.
 
     Args:
-        model: that all tasks share.
+        model: shared by all tasks.
         tasks: by any names but ``adapt``.
 
     Raises:
@@ -44,14 +44,20 @@ class MultiTaskModel(nn.Module):
         if ADAPT in tasks:
             raise ValueError(f"no task can be called {ADAPT!r}: the pretraining objectives are")
         for name, task in tasks.items():
-            wide = getattr(task, "hidden_size", None)
-            if wide is not None and wide != model.config.hidden_size:
+            size = getattr(task, "hidden_size", None)
+            if size is not None and size != model.config.hidden_size:
                 raise ValueError(
-                    f"the task {name!r} was made for hidden_size {wide} and the model has "
-                    f"{model.config.hidden_size}: make the task anew for this model, or load the "
+                    f"the task {name!r} was made for hidden_size {size} and the model has "
+                    f"{model.config.hidden_size}: make a new task for this model, or load the "
                     "folder that holds both"
                 )
         self.model, self.tasks = model, nn.ModuleDict(dict(tasks))
+
+    def task(self, name: str) -> Task:
+        """Return the task of a name."""
+        task = self.tasks[name]
+        assert isinstance(task, Task)
+        return task
 
     def save(self, folder: str | Path, tokenizer: Tokenizer) -> Path:
         """Save model, tokenizer and heads into a folder; ``load`` reads it."""
@@ -60,7 +66,7 @@ class MultiTaskModel(nn.Module):
         heads = {key: value.contiguous() for key, value in self.tasks.state_dict().items()}
         with new_file(folder / _HEADS) as file:
             file.write(save(heads))
-        about = {name: task.settings() for name, task in self.tasks.items()}
+        about = {name: self.task(name).settings() for name in self.tasks}
         write_text(folder / _TASKS, json.dumps(about, indent=1) + "\n")
         seal(folder, [_HEADS, _TASKS])
         return folder

@@ -1,12 +1,12 @@
-"""Zero-shot ranking: the item whose words the model finds likeliest after the user's.
+"""Zero-shot ranking by the likelihood of each item's sentence after the user's history.
 
     [BOS'] the user, the latest events [EVENT] [MASK] [EOS'] [BOS] clicked a product named … [EOS]
 
-No head, no training: the model was pretrained to write such sentences. A sentence's score is the
-log-likelihood of its tokens, divided by their number, and, as *lift*, less the log-likelihood of
-the sentence when nothing is known of the user. Whether either helps depends on the data: chapter 17
-measures it. Source: M6-Rec (Cui et al., 2022, section 3), "a user who clicks X also clicks Y"; the
-templates lie in ``ranking.json``.
+There is no head and no training: the model was pretrained to write such sentences. A sentence's
+score is the log-likelihood of its tokens; optionally their mean (*mean*) and minus that of the
+sentence without a user (*lift*). Whether either helps depends on the data: chapter 17 measures it.
+Source: M6-Rec (Cui et al., 2022, section 3), "a user who clicks X also clicks Y"; the templates are
+in ``ranking.json``.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from m6rec_lite.m6rec.tasks.generators import TextGenerator, as_generator
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch
 from m6rec_lite.nn.likelihood import log_likelihood
 
-#: Behind the events: the next one, left blank.
+#: Pieces after the events: the next event, masked.
 _BLANK = (("[EVENT]", ""), ("[MASK]", ""))
-#: How a likelihood becomes a score: (divided by the number of tokens, less that for no user).
+#: Scores by name: (whether to divide by the number of tokens, whether to subtract the score
+#: without a user).
 SCORINGS = {
     "sum": (False, False),
     "mean": (True, False),
@@ -49,15 +50,15 @@ SCORINGS = {
 def templates() -> dict[str, dict[str, Any]]:
     """Return ``ranking.json``: by name, ``asks`` and ``sentence``."""
     text = resources.files(__package__).joinpath("ranking.json").read_text(encoding="utf-8")
-    return {name: one for name, one in json.loads(text).items() if name != "about"}
+    return {name: value for name, value in json.loads(text).items() if name != "about"}
 
 
 class Ranking(Task):
-    """Ranks candidates by the likelihood of their sentences.
+    """Ranking of candidates by the likelihood of their sentences.
 
     Args:
         template: a name in ``ranking.json``.
-        event: what the sentence says is done with the candidate, one of ``EVENTS``.
+        event: type of event that the sentence describes, one of ``EVENTS``.
         scoring: one of ``SCORINGS``; ``choose`` takes the best on validation.
 
     Raises:
@@ -70,11 +71,11 @@ class Ranking(Task):
         self, template: str = "next event", event: str = "click", scoring: str = "mean"
     ) -> None:
         super().__init__()
-        known = {"template": (template, templates()), "event": (event, EVENTS)}
-        known["scoring"] = (scoring, SCORINGS)
-        for name, (given, names) in known.items():
-            if given not in names:
-                raise ValueError(f"{name} must be one of {', '.join(names)}, got {given!r}")
+        options = {"template": (template, templates()), "event": (event, EVENTS)}
+        options["scoring"] = (scoring, SCORINGS)
+        for name, (value, names) in options.items():
+            if value not in names:
+                raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}")
         self.template, self.event, self.scoring = template, event, scoring
 
     def settings(self) -> dict[str, Any]:
@@ -86,9 +87,9 @@ class Ranking(Task):
     ) -> Examples:
         """Return users with candidates.
 
-        For ``train`` each user's last event alone, after those before it; otherwise ``limit``
-        users, each with every item that may be ranked. Candidates of one's own are encoded by
-        ``encode``.
+        In ``train`` the only candidate is the item of each user's last event, after the earlier
+        ones; otherwise ``limit`` users, each with every item that may be ranked. To encode other
+        candidates, use ``encode``.
         """
         if part == "train":
             histories, targets = data.last_events(limit)
@@ -111,40 +112,40 @@ class Ranking(Task):
 
         Args:
             histories: ``n`` rows.
-            candidates: for each row the ids of at least one item.
-            prompts: turns users and items into words.
+            candidates: item ids of each row, at least one.
+            prompts: turns users and items into text.
 
         Returns:
-            As many examples as candidates; ``about`` has ``row`` (of the histories), ``user_id``
-            and ``item_id``.
+            One example for each candidate; ``about`` has ``row`` (index into the histories),
+            ``user_id`` and ``item_id``.
 
         Raises:
-            DataError: if a row has no candidates, or one is no item of the dataset.
+            DataError: if a row has no candidates, or a candidate is not in the dataset.
         """
         if len(candidates) != len(histories):
             raise DataError(
                 f"there are {len(histories)} histories and {len(candidates)} lists of candidates: "
                 "give one list a history"
             )
-        for row, some in enumerate(candidates):
-            if not len(some):
+        for row, row_candidates in enumerate(candidates):
+            if not len(row_candidates):
                 raise DataError(
                     f"row {row} (user {histories.user_ids[row]}) has no candidates to rank: leave "
                     "the row out, or retrieve some first"
                 )
-        ids = as_ids([item for some in candidates for item in some], "item_id").tolist()
-        used = {item: place for place, item in enumerate(dict.fromkeys(ids))}
-        sentences = prompts.written(Document(((None, self.sentence(i, prompts)),)) for i in used)
-        room = max(map(len, sentences), default=0)
+        ids = as_ids([item for row in candidates for item in row], "item_id").tolist()
+        index = {item: i for i, item in enumerate(dict.fromkeys(ids))}
+        sentences = prompts.written(Document(((None, self.sentence(i, prompts)),)) for i in index)
+        longest = max(map(len, sentences), default=0)
         blank = _BLANK if templates()[self.template]["asks"] else ()
-        limit = prompts.max_tokens - room - 2 - len(blank)
+        limit = prompts.max_tokens - longest - 2 - len(blank)
         users = prompts.text.documents(histories, tokenizer=prompts.tokenizer, max_tokens=limit)
-        known = prompts.known(Document((*one.pieces, *blank), one.truncated) for one in users)
-        rows = np.repeat(np.arange(len(histories)), [len(some) for some in candidates])
+        known = prompts.known(Document((*user.pieces, *blank), user.truncated) for user in users)
+        rows = np.repeat(np.arange(len(histories)), [len(row) for row in candidates])
         about = {"row": rows, "user_id": histories.user_ids[rows], "item_id": np.array(ids)}
         return Examples(
             [known[row] for row in rows],
-            [sentences[used[item]] for item in ids],
+            [sentences[index[item]] for item in ids],
             np.zeros(len(ids), dtype=np.int64),
             pd.DataFrame(about),
             prompts.tokenizer,
@@ -157,7 +158,7 @@ class Ranking(Task):
         return templates()[self.template]["sentence"].format(item=item, event=event)
 
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
-        """Return the mean nats a token of the sentences: the examples are all true ones."""
+        """Return the mean cross-entropy of the sentences, in nats a token."""
         targets = batch.target_mask()
         states = batch.states(model)[targets]
         return token_loss(model, states, batch.ids.roll(-1, dims=1)[targets])
@@ -170,21 +171,21 @@ class Ranking(Task):
         scoring: str | None = None,
         batch_tokens: int = 16_384,
     ) -> np.ndarray:
-        """Return the score of each candidate, its ``[EOS]`` left out (a time may follow).
+        """Return the score of each candidate, without its ``[EOS]`` (a time may follow).
 
-        A user is read once; the candidates share what was read.
+        A user's known region is encoded once for all of the user's candidates.
 
         Args:
             model: M6-Rec, or a ``TextGenerator``, such as the ``CausalGenerator`` of any model.
             examples: ``n``.
             scoring: one of ``SCORINGS``; None takes the task's own.
-            batch_tokens: positions that run at a time.
+            batch_tokens: of a forward pass, at most.
 
         Returns:
-            ``(n,)`` float64, higher is likelier.
+            ``(n,)`` float64 scores.
         """
-        wanted = self.scoring if scoring is None else scoring
-        return self.scores(model, examples, [wanted], batch_tokens=batch_tokens)[wanted]
+        name = self.scoring if scoring is None else scoring
+        return self.scores(model, examples, [name], batch_tokens=batch_tokens)[name]
 
     def scores(
         self,
@@ -196,24 +197,24 @@ class Ranking(Task):
     ) -> dict[str, np.ndarray]:
         """Return the ``(n,)`` scores of each of ``SCORINGS``, from one pass over the examples."""
         generator = as_generator(model, examples.tokenizer)
-        place: dict[int, int] = {}  # candidates share their sentences
-        index = np.array([place.setdefault(id(w), len(place)) for w in examples.written], int)
+        numbers: dict[int, int] = {}  # examples of the same candidate share an array
+        index = np.array([numbers.setdefault(id(w), len(numbers)) for w in examples.written], int)
         first = np.unique(index, return_index=True)[1]
         sentences = [examples.written[i] for i in first]
-        endings = [generator.ending(one[1:])[:-1] for one in sentences]
-        plain = _likelihoods(generator, examples, [endings[i] for i in index], batch_tokens)
-        alone = np.zeros(len(sentences))
+        endings = [generator.ending(sentence[1:])[:-1] for sentence in sentences]
+        totals = _likelihoods(generator, examples, [endings[i] for i in index], batch_tokens)
+        without_user = np.zeros(len(sentences))
         if any(SCORINGS[name][1] for name in scorings):
             no_user = self._no_user(examples.tokenizer or generator.tokenizer)
-            bare = Examples([no_user] * len(first), sentences, np.zeros(len(first)))
-            alone = _likelihoods(generator, bare, endings, batch_tokens)
-        sizes = np.array([len(one) for one in endings])[index]
-        found = {}
+            rows = Examples([no_user] * len(first), sentences, np.zeros(len(first)))
+            without_user = _likelihoods(generator, rows, endings, batch_tokens)
+        sizes = np.array([len(ending) for ending in endings])[index]
+        scores = {}
         for name in scorings:
             normalise, lift = SCORINGS[name]
-            score = plain - alone[index] if lift else plain
-            found[name] = score / sizes if normalise else score
-        return found
+            score = totals - without_user[index] if lift else totals
+            scores[name] = score / sizes if normalise else score
+        return scores
 
     def choose(
         self, model: M6RecModel, data: TaskData, prompts: PromptBuilder, limit: int
@@ -222,8 +223,8 @@ class Ranking(Task):
         examples = self.build_examples(data, prompts, "validation", limit=limit)
         scores = self.scores(model, examples)
         ndcg = {}
-        for name, one in scores.items():
-            users, matrix = score_matrix(one, examples, data)
+        for name, values in scores.items():
+            users, matrix = score_matrix(values, examples, data)
             ndcg[name] = ranking_report(matrix, users, data, examples.part)["ndcg@10"]
         self.scoring = max(ndcg, key=lambda name: ndcg[name])
         return {"score": self.scoring}
@@ -249,10 +250,10 @@ class Ranking(Task):
 def score_matrix(
     outputs: np.ndarray, examples: Examples, data: TaskData
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lay scores of candidates into a row for each user.
+    """Arrange the scores of candidates as a matrix with a row for each user.
 
     Returns:
-        ``(n,)`` user ids, and ``(n, n_items)`` scores; -inf for items that are no candidates.
+        ``(n,)`` user ids, and ``(n, n_items)`` scores; -inf for items that are not candidates.
     """
     about = examples.about
     _, first, rows = np.unique(about["row"], return_index=True, return_inverse=True)
@@ -264,17 +265,17 @@ def score_matrix(
 def _likelihoods(
     generator: TextGenerator, examples: Examples, endings: list[list[int]], batch_tokens: int
 ) -> np.ndarray:
-    """Return ``(n,)`` log-likelihoods; rows of one known region are read together."""
+    """Return ``(n,)`` log-likelihoods; rows with the same known region share its encoding."""
     groups: dict[bytes, list[int]] = {}
-    for place, known in enumerate(examples.known):
-        groups.setdefault(known.tobytes(), []).append(place)
-    places = list(groups.values())
-    prompts = [generator.prompt(examples.known[p[0]], examples.written[p[0]][:1]) for p in places]
-    grouped = [[endings[place] for place in some] for some in places]
-    found = np.zeros(len(endings))
+    for row, known in enumerate(examples.known):
+        groups.setdefault(known.tobytes(), []).append(row)
+    rows = list(groups.values())
+    prompts = [generator.prompt(examples.known[r[0]], examples.written[r[0]][:1]) for r in rows]
+    grouped = [[endings[row] for row in group] for group in rows]
+    totals = np.zeros(len(endings))
     values = (
         log_likelihood(generator, prompts, grouped, batch_tokens=batch_tokens) if prompts else []
     )
-    for some, value in zip(places, values, strict=True):
-        found[some] = value.numpy()
-    return found
+    for group, value in zip(rows, values, strict=True):
+        totals[group] = value.numpy()
+    return totals

@@ -1,4 +1,4 @@
-"""Which reviews may be learned from, which may be shown, and which are to be written."""
+"""The parts of the reviews: for training, for known regions, and to be generated."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from m6rec_lite.data import Split
 from m6rec_lite.language.text.corpora import held_out
 from m6rec_lite.language.text.document import clean
 
-#: Which reviews: to learn from; of the split's targets; and of writers held out.
+#: Parts: training reviews; reviews of the split's targets; reviews of held-out writers.
 PARTS = ("train", "validation", "test", "writers")
 
 
 def with_parts(
     reviews: pd.DataFrame, split: Split, share: float, seed: int
 ) -> list[dict[str, Any]]:
-    """Return the reviews in the order in which their writers met the items, each with its part.
+    """Return the reviews in the order of the events that they are about, each with its part.
 
     Args:
-        reviews: the table; without ``aspect`` or ``sentiment``, these are None.
-        split: says what was met in training rows, and what is a target.
-        share: of writers held out.
-        seed: of that draw.
+        reviews: the table; missing columns ``aspect`` or ``sentiment`` become None.
+        split: its training rows and targets determine the parts.
+        share: of held-out writers.
+        seed: of the draw of these.
 
     Returns:
-        A dict a review: the columns; ``part``, "" for those of none; ``at``, when the item was met
-        (0 outside of the training rows); and ``said``, the text fit to stand between quotes.
+        A dict a review: the columns; ``part``, "" for none; ``at``, the time of the training event
+        (0 for others); and ``said``, the text cleaned for quotation.
     """
     train = split.train
-    met = {
+    event_times = {
         (user, item): at
         for user, item, at in zip(
             train.user_ids[train.users].tolist(),
@@ -40,19 +40,19 @@ def with_parts(
             strict=True,
         )
     }
-    targets = {}
+    targets: dict[tuple[Any, Any], str] = {}
     for name in ("validation", "test"):
         holdout = getattr(split, name)
         users = holdout.histories.user_ids[holdout.target_rows].tolist()
         items = holdout.histories.item_ids[holdout.targets].tolist()
         targets |= dict.fromkeys(zip(users, items, strict=True), name)
     pairs = list(zip(reviews["user_id"].tolist(), reviews["item_id"].tolist(), strict=True))
-    away = held_out(reviews["user_id"], share, seed)
+    is_held_out = held_out(reviews["user_id"], share, seed)
     parts = [
-        ("writers" if out else "train") if pair in met else targets.get(pair, "")
-        for pair, out in zip(pairs, away.tolist(), strict=True)
+        ("writers" if out else "train") if pair in event_times else targets.get(pair, "")
+        for pair, out in zip(pairs, is_held_out.tolist(), strict=True)
     ]
-    table = reviews.assign(part=parts, at=[met.get(pair, 0) for pair in pairs])
+    table = reviews.assign(part=parts, at=[event_times.get(pair, 0) for pair in pairs])
     table["said"] = [clean(str(text), "reviews, text", quoted=True) for text in table["text"]]
     for name in ("aspect", "sentiment"):
         cells = reviews[name].astype(object) if name in reviews else [None] * len(reviews)
@@ -64,9 +64,9 @@ def with_parts(
 def shown(
     records: Sequence[dict[str, Any]],
 ) -> tuple[dict[int, list[dict[str, Any]]], dict[int, list[dict[str, Any]]]]:
-    """Return what may stand in a known region: by user what they wrote, by item what was written.
+    """Return the reviews that known regions may show, by user and by item.
 
-    Of training rows only. Writers held out are shown for themselves, and not among others.
+    They are of training rows. Those of held-out writers are not in the lists by item.
     """
     own: dict[int, list[dict[str, Any]]] = {}  # by user
     others: dict[int, list[dict[str, Any]]] = {}  # by item

@@ -14,7 +14,7 @@ from m6rec_lite.language.text.document import Document, Piece, encode_documents
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.task import Examples
 
-#: Column of ``Examples.about``: tokens of the written region that are given, ``[BOS]`` included.
+#: Column of ``Examples.about``: number of given tokens of the written region, with ``[BOS]``.
 BEGUN = "begun"
 
 
@@ -25,10 +25,10 @@ class Row:
     Attributes:
         known: the known region, without the tokens that enclose it.
         begun: the given beginning of the written region.
-        rest: how it continues; empty where the continuation is not known.
-        spare: indices of the pieces of ``known`` that may be left out where the row is too long,
-            in the order in which they go, with the pieces (``None``) that continue them.
-        about: what the row is about, for ``Examples.about``.
+        rest: its continuation; empty if unknown.
+        spare: indices of the pieces of ``known`` that may be left out if the row is too long, in
+            the order of removal.
+        about: the row of ``Examples.about``.
     """
 
     known: Document
@@ -42,39 +42,41 @@ def examples_of(prompts: PromptBuilder, rows: Sequence[Row]) -> Examples:
     """Encode rows as tokens.
 
     Args:
-        prompts: the tokenizer, and how many tokens a row may have.
-        rows: any number.
+        prompts: the tokenizer, and the maximum number of tokens of a row.
+        rows: any number of rows.
 
     Raises:
-        ValueError: if a row is too long even without all that may be left out.
+        ValueError: if a row is too long even without its ``spare`` pieces.
     """
     tokenizer = prompts.tokenizer
-    regions = [one for row in rows for one in (row.known, row.begun, row.rest)]
-    texts = list(dict.fromkeys(text for one in regions for _, text in one.pieces))
+    regions = [part for row in rows for part in (row.known, row.begun, row.rest)]
+    texts = list(dict.fromkeys(text for region in regions for _, text in region.pieces))
     size = dict(zip(texts, map(len, tokenizer.encode_batch(texts)), strict=True))
 
     def length(pieces: Sequence[Piece]) -> int:
         return sum(size[text] + (name is not None) for name, text in pieces)
 
-    # Every row leaves the room that the longest answer needs, or what is left out would give away
-    # the length of its answer.
-    room = max((2 + length(row.begun.pieces) + length(row.rest.pieces) for row in rows), default=0)
+    # Every row reserves the tokens of the longest answer: otherwise the number of pieces left out
+    # would reveal the length of its answer.
+    reserved = max(
+        (2 + length(row.begun.pieces) + length(row.rest.pieces) for row in rows), default=0
+    )
     known = []
     for number, row in enumerate(rows):
-        pieces, gone = row.known.pieces, set()
-        total = 2 + room + length(pieces)
-        for place in row.spare:
+        pieces, removed = row.known.pieces, set()
+        total = 2 + reserved + length(pieces)
+        for i in row.spare:
             if total <= prompts.max_tokens:
                 break
-            gone.add(place)
-            total -= length([pieces[place]])
+            removed.add(i)
+            total -= length([pieces[i]])
         if total > prompts.max_tokens:
             raise ValueError(
                 f"row {number} ({dict(row.about)!r:.80}) makes {total} tokens, more than "
-                f"max_tokens={prompts.max_tokens}: allow more, or let the text say less (fewer "
+                f"max_tokens={prompts.max_tokens}: allow more, or describe less (fewer "
                 "parts= or context=, a smaller max_chars=)"
             )
-        known.append(Document(tuple(one for i, one in enumerate(pieces) if i not in gone)))
+        known.append(Document(tuple(piece for i, piece in enumerate(pieces) if i not in removed)))
     starts = prompts.written([row.begun for row in rows], open=True)
     ends = encode_documents(tokenizer, [row.rest.wrapped(None, "[EOS]") for row in rows])
     table = pd.DataFrame([dict(row.about) for row in rows], index=range(len(rows)))
@@ -87,23 +89,24 @@ def examples_of(prompts: PromptBuilder, rows: Sequence[Row]) -> Examples:
 def people(
     prompts: PromptBuilder, histories: Histories, *beside: Sequence[Document]
 ) -> list[Document]:
-    """Describe each row's user and latest events, as many as leave room for the rest of the row.
+    """Describe each row's user and latest events, as many as fit beside the rest of the row.
 
     Args:
-        prompts: of words and tokens.
-        histories: ``n`` rows; of one without events only the user is described.
-        beside: what else a row holds, ``n`` documents of each kind. Every row leaves the room that
-            the longest of a kind needs, so that the room does not give away the answer's length.
+        prompts: turns users and items into text, and text into tokens.
+        histories: ``n`` rows; of a row without events only the user is described.
+        beside: the rest of each row, ``n`` documents of each kind. Every row reserves the tokens
+            of the longest of a kind, so that the number of events does not reveal the length of
+            the answer.
 
     Raises:
-        ValueError: if there is no room for a user and the latest event.
+        ValueError: if a user and the latest event do not fit.
     """
     kinds = (encode_documents(prompts.tokenizer, documents) for documents in beside)
-    taken = 4 + sum(max(map(len, rows), default=0) for rows in kinds)
-    room = prompts.max_tokens - taken
-    if room < 1:
+    reserved = 4 + sum(max(map(len, rows), default=0) for rows in kinds)
+    limit = prompts.max_tokens - reserved
+    if limit < 1:
         raise ValueError(
-            f"what stands beside the user takes up to {taken} tokens, which leaves no room in "
-            f"max_tokens={prompts.max_tokens}: allow more"
+            f"the rest of a row takes up to {reserved} tokens, which leaves no room for the user "
+            f"in max_tokens={prompts.max_tokens}: allow more"
         )
-    return prompts.text.documents(histories, tokenizer=prompts.tokenizer, max_tokens=room)
+    return prompts.text.documents(histories, tokenizer=prompts.tokenizer, max_tokens=limit)

@@ -2,14 +2,14 @@
 
     [BOS'] the user, the day, the latest events [EOS'] [BOS] [ITEM] the item [SEP] statistics [EOS]
 
-The known region is what had happened before the impression's second; the written one is the shown
-item, and in words what click models read as numbers: its position in the slate, how often it was
-met and clicked, what it has in common with the user's past (``verbalizer``). Source: M6-Rec (Cui et
-al., 2022, section 3), click-through and conversion rates.
+The known region is what happened before the impression's second. The written region is the shown
+item, followed by the usual numeric features of click models in words: its position in the slate,
+its views and clicks so far, its similarity to the user's past (``verbalizer``). Source: M6-Rec (Cui
+et al., 2022, section 3), click-through and conversion rates.
 
-Clicks are rare, and a language model reads every row word by word. So ``negatives`` rows without
-the label are kept for each row with it, and probabilities are corrected for those left out (He et
-al., *Practical lessons from predicting clicks on ads at Facebook*, 2014, section 6.3).
+Clicks are rare and rows of text are slow to encode, so the rows without the label are sampled,
+``negatives`` for each row with it, and probabilities are corrected for the sampling (He et al.,
+*Practical lessons from predicting clicks on ads at Facebook*, 2014, section 6.3).
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
 from m6rec_lite.m6rec.tasks.verbalizer import StatisticsVerbalizer
 from m6rec_lite.nn.decoding import inference_mode
 
-#: What is said of a shown item besides its text; see ``scoring.json``.
-TOLD = ("context", "item", "counts", "matches")
+#: Groups of phrases about a shown item besides its text; see ``scoring.json``.
+FEATURE_GROUPS = ("context", "item", "counts", "matches")
 
 
 class Scoring(Task):
-    """Classes of a shown item, from the state at the row's last token.
+    """Classification of a shown item, from the state at the row's last token.
 
     Args:
         hidden_size: of the model.
-        classes: how many; a label is one of 0, 1, … (False and True count as 0 and 1).
-        told: groups of phrases about the item besides its own words; () for none.
+        classes: number of classes; labels are 0, 1, … (False and True count as 0 and 1).
+        feature_groups: groups of phrases about the item besides its text; () for none.
         events: the latest events of the user that are described; 0 for none.
-        negatives: rows without the label kept for each row with it; None keeps all.
-        negative_share: share of the rows without the label that were kept, by which ``predict``
-            corrects the probabilities of two classes; learned by ``sample_negatives``.
+        negatives: rows without the label to sample for each row with it; None keeps all.
+        negative_share: share of the rows without the label that were sampled, for which ``predict``
+            corrects the probabilities of two classes; set by ``build_examples`` with ``fit``.
 
     Raises:
         ValueError: if a setting is out of range.
@@ -63,7 +63,7 @@ class Scoring(Task):
         self,
         hidden_size: int,
         classes: int = 2,
-        told: Sequence[str] = TOLD,
+        feature_groups: Sequence[str] = FEATURE_GROUPS,
         events: int = 5,
         negatives: float | None = 8.0,
         negative_share: float = 1.0,
@@ -76,7 +76,7 @@ class Scoring(Task):
             )
         self.hidden_size, self.classes, self.events = hidden_size, classes, events
         self.negatives, self.negative_share = negatives, negative_share
-        self.verbalizer = StatisticsVerbalizer(told)
+        self.verbalizer = StatisticsVerbalizer(feature_groups)
         self.head = nn.Linear(hidden_size, classes)
         self.register_load_state_dict_pre_hook(_rename_weights)
 
@@ -84,29 +84,29 @@ class Scoring(Task):
     def create(
         cls, data: TaskData, hidden_size: int, settings: Mapping[str, Any] | None = None
     ) -> Self:
-        """Return a fresh task of these settings for a model's hidden size."""
+        """Return a new task of these settings for a model's hidden size."""
         return cls(hidden_size, **settings or {})
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         names = ("hidden_size", "classes", "events", "negatives", "negative_share")
-        found = {name: getattr(self, name) for name in names}
-        return found | {"told": list(self.verbalizer.groups)}
+        settings = {name: getattr(self, name) for name in names}
+        return settings | {"feature_groups": list(self.verbalizer.groups)}
 
     def _examples(
         self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
     ) -> Examples:
         """Return an example for each impression: the earliest 80 % train, then 10 % each.
 
-        Of the training rows ``negatives`` are kept for each clicked one.
+        The training rows without a click are sampled.
         """
         rows = dict(zip(self.parts, split_by_time(data.dataset.impressions), strict=True))[part]
         if part != "train":
             rows = rows.iloc[data.draw(len(rows), limit)]
         else:
             labels = rows["clicked"].to_numpy(np.float64)
-            kept, share = self.sample_negatives(labels, limit=limit, seed=data.seed)
-            rows = rows.iloc[kept]
+            sampled, share = self.sample_negatives(labels, limit=limit, seed=data.seed)
+            rows = rows.iloc[sampled]
             if fit:
                 self.negative_share = share
         return self.encode(rows, data.dataset, prompts, fit=fit)
@@ -114,30 +114,30 @@ class Scoring(Task):
     def sample_negatives(
         self, labels: np.ndarray, *, limit: int | None = None, seed: int = 0
     ) -> tuple[np.ndarray, float]:
-        """Draw the rows to learn from: those with the label, and ``negatives`` others for each.
+        """Sample training rows: those with the label, and ``negatives`` others for each.
 
         Args:
             labels: ``(n,)`` 0 or 1.
-            limit: rows at most; None keeps all rows with the label.
+            limit: maximum number of rows; None keeps all rows with the label.
             seed: of the draw.
 
         Returns:
-            Sorted indices of the rows kept, and the share of rows without the label that are kept,
-            as a multiple of that of rows with it.
+            Sorted indices of the sampled rows, and the share of rows without the label that are
+            sampled, divided by the share of rows with it.
         """
         draw = np.random.default_rng(seed)
         positive, n_positive = np.flatnonzero(labels > 0), max(1, int((labels > 0).sum()))
         if limit is not None:
-            most = limit if self.negatives is None else limit / (self.negatives + 1)
-            positive = draw.permutation(positive)[: max(1, int(most))]
+            n_most = limit if self.negatives is None else limit / (self.negatives + 1)
+            positive = draw.permutation(positive)[: max(1, int(n_most))]
         negative = draw.permutation(np.flatnonzero(labels == 0))
-        wanted = len(negative)
+        n_negative = len(negative)
         if self.negatives is not None:
-            wanted = min(wanted, max(1, round(self.negatives * len(positive))))
+            n_negative = min(n_negative, max(1, round(self.negatives * len(positive))))
         if limit is not None:
-            wanted = min(wanted, limit)
-        share = wanted / max(1, len(negative)) / (max(1, len(positive)) / n_positive)
-        return np.sort(np.concatenate([positive, negative[:wanted]])), share
+            n_negative = min(n_negative, limit)
+        share = n_negative / max(1, len(negative)) / (max(1, len(positive)) / n_positive)
+        return np.sort(np.concatenate([positive, negative[:n_negative]])), share
 
     def encode(
         self,
@@ -148,21 +148,21 @@ class Scoring(Task):
         label: str | None = "clicked",
         fit: bool = False,
     ) -> Examples:
-        """Return an example for each of some impressions.
+        """Return an example for each impression.
 
         Args:
             impressions: ``n`` rows with ``user_id item_id timestamp``, ``position`` where there
                 are slates, and the label.
-            dataset: the log; nothing of an impression's second or later is read.
-            prompts: turns users and items into words; its limit holds for a whole row, and the
-                oldest events are left out where it is too low.
-            label: column of classes; None for rows whose class is not known.
-            fit: these are training rows: learn from them the levels of numbers, and start the
-                head at their rate.
+            dataset: the event log; rows of an impression's second or later are ignored.
+            prompts: turns users and items into text; the oldest events of a row that exceeds its
+                limit are left out.
+            label: column of classes; None for rows whose class is unknown.
+            fit: fit the levels of numeric features to these rows, and initialize the head from
+                their class frequencies.
 
         Raises:
             DataError: on a missing column, an unknown user or item, a label outside the classes,
-                or training rows that are all of one class.
+                or training rows of a single class.
             ValueError: if a row does not fit the prompts' limit.
         """
         target = np.zeros(len(impressions), dtype=np.int64)
@@ -178,10 +178,9 @@ class Scoring(Task):
         if fit and label is not None:
             self._start_at(target)
         items = [prompts.text.item(item) for item in impressions["item_id"]]
-        pairs = zip(items, words, strict=True)
         written = prompts.written(
-            Document((("[ITEM]", item), *((("[SEP]", more),) if more else ())))
-            for item, more in pairs
+            Document((("[ITEM]", item), *((("[SEP]", features),) if features else ())))
+            for item, features in zip(items, words, strict=True)
         )
         names = ("user_id", "item_id", "timestamp", "slate_id", "position")
         about = impressions[[c for c in names if c in impressions]].reset_index(drop=True)
@@ -193,42 +192,44 @@ class Scoring(Task):
         return F.cross_entropy(self._logits(model, batch), batch.target)
 
     @torch.no_grad()
-    def predict(self, model: M6RecModel, examples: Examples, *, tokens: int = 16384) -> np.ndarray:
-        """Return the probability of class 1, ``(n,)``; of more classes each, ``(n, classes)``.
+    def predict(
+        self, model: M6RecModel, examples: Examples, *, batch_tokens: int = 16_384
+    ) -> np.ndarray:
+        """Return the probability of class 1, ``(n,)``; with more classes, ``(n, classes)``.
 
         Args:
-            model: in any mode; it is read in ``eval`` mode.
+            model: in any mode; it is used in ``eval`` mode.
             examples: ``n``.
-            tokens: that run at a time.
+            batch_tokens: of a forward pass, at most.
         """
-        found = np.zeros((len(examples), self.classes))
+        probabilities = np.zeros((len(examples), self.classes))
         if len(examples):
             with inference_mode(model):
                 device = self.head.weight.device
-                for batch in TaskBatches(examples, tokens, shuffle=False).epoch(0, 0):
+                for batch in TaskBatches(examples, batch_tokens, shuffle=False).epoch(0, 0):
                     logits = self._logits(model, batch.to(device))
-                    found[batch.rows.numpy()] = logits.double().softmax(dim=1).cpu().numpy()
+                    probabilities[batch.rows.numpy()] = logits.double().softmax(dim=1).cpu().numpy()
         if self.classes > 2:
-            return found
-        return correct_for_sampling(found[:, 1], self.negative_share)
+            return probabilities
+        return correct_for_sampling(probabilities[:, 1], self.negative_share)
 
     def _figures(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
-        """Return AUC, log loss and the like; with an oracle its AUC."""
+        """Return AUC, log loss and other metrics; with an oracle, also its AUC."""
         truth, users = examples.target, examples.about["user_id"].to_numpy()
         if self.classes > 2:
             return {"accuracy": float(np.mean(outputs.argmax(axis=1) == truth))}
-        found = {"clicked": float(truth.mean())} | ctr_metrics(truth, outputs, users)
+        metrics = {"clicked": float(truth.mean())} | ctr_metrics(truth, outputs, users)
         names = ("user_id", "item_id", "timestamp", "position")
         if data.dataset.oracle is not None and set(names) <= set(examples.about):
             columns = (examples.about[name].to_numpy() for name in names)
             best = data.dataset.oracle.click_probability(*columns)
-            found["auc of the oracle"] = ctr_metrics(truth, best, users)["auc"]
-        return found
+            metrics["auc of the oracle"] = ctr_metrics(truth, best, users)["auc"]
+        return metrics
 
     def _baselines(
         self, train: Examples, examples: Examples, data: TaskData
     ) -> dict[str, np.ndarray]:
-        """Return the training rows' rate for every example."""
+        """Return the class frequencies of the training rows, for every example."""
         rates = np.bincount(train.target, minlength=self.classes) / len(train)
         if self.classes > 2:
             return {"mean rate": np.tile(rates, (len(examples), 1))}
@@ -236,12 +237,12 @@ class Scoring(Task):
         return {"mean rate": np.repeat(rate, len(examples))}
 
     def _logits(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
-        """``(batch, classes)``."""
+        """Return logits, ``(batch, classes)``."""
         return self.head(batch.last(batch.states(model)))
 
     @torch.no_grad()
     def _start_at(self, target: np.ndarray) -> None:
-        """Start the head near the log-odds of the classes, so that no step is spent on them."""
+        """Initialize the head's bias with the log-odds of the classes."""
         rates = np.bincount(target, minlength=self.classes).clip(1) / len(target)
         self.head.weight.mul_(0.1)
         self.head.bias.copy_(torch.from_numpy(np.log(rates / rates[0])))
@@ -249,42 +250,42 @@ class Scoring(Task):
     def _regions(
         self, known: Histories, written: list[np.ndarray], prompts: PromptBuilder
     ) -> list[np.ndarray]:
-        """The known regions, each with as many events as its written region leaves room for."""
-        people: list[np.ndarray] = [np.zeros(0, dtype=np.int32)] * len(written)
-        rooms = np.array([len(row) for row in written], dtype=np.int64)
-        rooms += -rooms % 8  # rows of about one size are encoded together
-        for room in np.unique(rooms).tolist():
-            rows = np.flatnonzero(rooms == room)
+        """Return the known regions, each with as many events as fit beside its written region."""
+        regions: list[np.ndarray] = [np.zeros(0, dtype=np.int32)] * len(written)
+        sizes = np.array([len(row) for row in written], dtype=np.int64)
+        sizes += -sizes % 8  # rows of similar size are encoded together
+        for size in np.unique(sizes).tolist():
+            rows = np.flatnonzero(sizes == size)
             try:
-                regions = prompts.people(known[rows], room=room)
+                encoded = prompts.people(known[rows], room=size)
             except ValueError:  # in some row not even the latest event fits
-                regions = [_region(known[[row]], prompts, room) for row in rows.tolist()]
-            for row, region in zip(rows.tolist(), regions, strict=True):
-                people[row] = region
-        return people
+                encoded = [_region(known[[row]], prompts, size) for row in rows.tolist()]
+            for row, region in zip(rows.tolist(), encoded, strict=True):
+                regions[row] = region
+        return regions
 
     def _targets(self, impressions: pd.DataFrame, label: str, *, training: bool) -> np.ndarray:
         if label not in impressions:
             raise DataError(f"no column {label!r} to learn from among {list(impressions.columns)}")
         if not len(impressions):
             raise DataError(f"there are no rows with a label {label!r}")
-        given = impressions[label]
-        right = given.isin(range(self.classes))
-        if not right.all():
+        labels = impressions[label]
+        valid = labels.isin(range(self.classes))
+        if not valid.all():
             raise DataError(
                 f"the label {label!r} must be one of the classes 0 to {self.classes - 1} in every "
-                f"row (or true or false); got {given[~right].unique()[:5].tolist()}"
+                f"row (or true or false); got {labels[~valid].unique()[:5].tolist()}"
             )
-        target = given.to_numpy(np.int64)
+        target = labels.to_numpy(np.int64)
         if training and target.min() == target.max():
             raise DataError(
-                f"all {len(target)} rows have {label} = {given.iloc[0]}: there is nothing to tell "
+                f"all {len(target)} rows have {label} = {labels.iloc[0]}: there is nothing to tell "
                 "apart. Give rows of more than one class"
             )
         return target
 
     def _known(self, impressions: pd.DataFrame, dataset: Dataset) -> Histories:
-        """What each impression's user had done before its second."""
+        """Return the history of each impression's user before its second."""
         if missing := {"user_id", "item_id", "timestamp"} - set(impressions):
             raise DataError(
                 f"impressions need user_id, item_id and timestamp; {sorted(missing)} missing among "
@@ -298,25 +299,25 @@ class Scoring(Task):
 
 
 def correct_for_sampling(probability: np.ndarray, share: float) -> np.ndarray:
-    """Correct probabilities learned where only a share of the rows without the label was kept.
+    """Correct probabilities for the sampling of the training rows without the label.
 
     ``p / (p + (1 - p) / share)``: the odds were too high by ``1 / share``.
 
     Args:
         probability: ``(n,)``.
-        share: of the rows without the label that were kept.
+        share: of the rows without the label that were sampled.
     """
     return probability / (probability + (1 - probability) / share)
 
 
 def _rename_weights(task: Scoring, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Read the weights of older files, in which the verbalizer has another name."""
+    """Rename the weights of older files, in which the verbalizer has another name."""
     if (edges := state.pop(f"{prefix}telling.edges", None)) is not None:
         state[f"{prefix}verbalizer.edges"] = edges
 
 
 def _region(known: Histories, prompts: PromptBuilder, room: int) -> np.ndarray:
-    """One known region; without events where not even the latest one fits."""
+    """Return a known region, without events if not even the latest one fits."""
     try:
         return prompts.people(known, room=room)[0]
     except ValueError:

@@ -1,9 +1,9 @@
-"""The contract of M6-Rec's tasks: examples of one form, and five methods of one signature.
+"""The contract of M6-Rec's tasks: one format of examples, and five methods of one signature.
 
-``build_examples`` turns data into rows of tokens, ``loss`` trains on a batch of them, ``predict``
-answers, ``evaluate`` measures answers, and ``baselines`` answers without a model. What a task needs
-beside the model (a matrix to classes, or to the space that users and items share) are its own
-weights: a task is a ``torch`` module, trained together with the model and other tasks (``joint``).
+``build_examples`` turns data into rows of tokens, ``loss`` is the training loss of a batch,
+``predict`` returns answers, ``evaluate`` measures answers, and ``baselines`` returns answers
+without a model. A task is a ``torch`` module that holds its own weights, such as a classification
+head, and is trained together with the model and other tasks (``joint``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.training.batches import Epoch, rng
 
-#: Rows of similar length are grouped within a pool of this many batches' tokens.
+#: Rows are sorted by length within a pool of this many batches.
 POOL = 32
 
 
@@ -35,13 +35,13 @@ class Examples:
 
     Attributes:
         known: ``n`` arrays of tokens, ``[BOS'] … [EOS']``.
-        written: ``n`` arrays of tokens, ``[BOS] … [EOS]``; empty where nothing is written.
-        target: ``(n,)`` int64: the answer as the task counts it (a class, an item's index); 0
-            where the written tokens are themselves the answer.
+        written: ``n`` arrays of tokens, ``[BOS] … [EOS]``; empty if there is no written region.
+        target: ``(n,)`` int64: the class or the item's index; 0 where the written tokens are the
+            answer.
         about: ``n`` rows that describe the examples (``user_id``, ``item_id``, …).
-        tokenizer: of the tokens; needed to write text.
-        catalogue: what answers are chosen from, as the task keeps it.
-        part: of the data; "" for rows of one's own.
+        tokenizer: of the tokens; needed to generate text.
+        catalogue: the candidate answers, in a form that depends on the task.
+        part: of the data; "" for other rows.
     """
 
     known: list[np.ndarray]
@@ -66,10 +66,10 @@ class Examples:
         return len(self.known)
 
     def __getitem__(self, rows: Sequence[int] | np.ndarray | slice) -> Examples:
-        """Return some of them: a slice, ``(k,)`` indices, or ``(n,)`` bools."""
+        """Select rows by a slice, ``(k,)`` indices, or an ``(n,)`` bool mask."""
         index = np.arange(len(self))[rows]
         about = self.about.iloc[index] if self.about.shape[1] else self.about
-        known, written = ([each[i] for i in index] for each in (self.known, self.written))
+        known, written = ([region[i] for i in index] for region in (self.known, self.written))
         return replace(
             self,
             known=known,
@@ -80,21 +80,21 @@ class Examples:
 
     @property
     def lengths(self) -> np.ndarray:
-        """``(n,)`` tokens of each row, both regions."""
+        """Number of tokens of each row, both regions together, ``(n,)``."""
         pairs = zip(self.known, self.written, strict=True)
         return np.array([len(known) + len(written) for known, written in pairs], dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class TaskBatch:
-    """Some rows side by side, filled up behind their ends.
+    """A batch of rows, padded on the right.
 
     Attributes:
         ids: ``(batch, time)`` int64 tokens.
-        lengths: ``(batch,)`` real tokens of each row.
-        prefix: ``(batch,)`` of these, the known region's.
+        lengths: ``(batch,)`` number of real tokens of each row.
+        prefix: ``(batch,)`` number of tokens of each known region.
         target: ``(batch,)``, see ``Examples``.
-        rows: ``(batch,)`` places among the examples.
+        rows: ``(batch,)`` indices of the examples.
     """
 
     ids: Tensor
@@ -103,32 +103,35 @@ class TaskBatch:
     target: Tensor
     rows: Tensor
 
-    def to(self, device: torch.device | str, **options: Any) -> TaskBatch:
-        """The same on a device."""
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> TaskBatch:
+        """Return a copy on a device."""
         names = ("ids", "lengths", "prefix", "target", "rows")
-        return replace(self, **{name: getattr(self, name).to(device, **options) for name in names})
+        tensors = {
+            name: getattr(self, name).to(device, non_blocking=non_blocking) for name in names
+        }
+        return replace(self, **tensors)
 
     @property
     def mask(self) -> Tensor:
-        """``(batch, time)`` bool: which tokens are real."""
+        """Mask of the real tokens, ``(batch, time)`` bool."""
         return torch.arange(self.ids.shape[1], device=self.ids.device) < self.lengths[:, None]
 
     def states(self, model: M6RecModel) -> Tensor:
-        """``(batch, time, hidden_size)``: the state of every token; ignore those of filling."""
+        """Return the state of every token, padding included, ``(batch, time, hidden_size)``."""
         return model.states(self.ids, self.mask, self.prefix)
 
     def last(self, states: Tensor) -> Tensor:
-        """``(batch, hidden_size)``: the state at each row's last token."""
+        """Return the state at each row's last token, ``(batch, hidden_size)``."""
         return states[torch.arange(len(states), device=states.device), self.lengths - 1]
 
     def target_mask(self) -> Tensor:
-        """``(batch, time)`` bool: the places whose next token is a written one, after ``[BOS]``."""
-        place = torch.arange(self.ids.shape[1], device=self.ids.device)
-        return (place >= self.prefix[:, None]) & (place < self.lengths[:, None] - 1)
+        """Return the mask of positions that predict a written token, ``(batch, time)`` bool."""
+        position = torch.arange(self.ids.shape[1], device=self.ids.device)
+        return (position >= self.prefix[:, None]) & (position < self.lengths[:, None] - 1)
 
 
 def collate(examples: Examples, rows: np.ndarray, pad: int = 0) -> TaskBatch:
-    """The rows at these places as a batch."""
+    """Return the examples of these indices as a batch."""
     lengths = [len(examples.known[i]) + len(examples.written[i]) for i in rows]
     ids = np.full((len(rows), max(lengths, default=0)), pad, dtype=np.int64)
     for line, (i, length) in enumerate(zip(rows, lengths, strict=True)):
@@ -143,16 +146,16 @@ def collate(examples: Examples, rows: np.ndarray, pad: int = 0) -> TaskBatch:
 
 
 class TaskBatches:
-    """Batches for ``training.fit`` of about as many tokens each, rows of like length together.
+    """Batches for ``training.fit`` of similar numbers of tokens, with rows of similar length.
 
     Args:
         examples: at least one.
-        tokens: of a batch, filling included; a longer row is a batch of its own.
-        shuffle: draw a new order each epoch; else batches come from short rows to long.
+        tokens: of a batch at most, padding included; a longer row is a batch of its own.
+        shuffle: draw a new order each epoch; else batches are in order of increasing length.
         pad: id of ``[PAD]``.
 
     Raises:
-        ValueError: if there is no example or no room.
+        ValueError: if there is no example, or ``tokens`` is below 1.
     """
 
     def __init__(
@@ -166,7 +169,7 @@ class TaskBatches:
         self._lengths = examples.lengths
 
     def epoch(self, seed: int, epoch: int) -> Epoch[TaskBatch]:
-        """Every example once."""
+        """Return the batches of an epoch, in which every example occurs once."""
         n, draw = len(self.examples), rng(seed, epoch)
         order = draw.permutation(n) if self.shuffle else np.arange(n)
         pool = n
@@ -174,14 +177,14 @@ class TaskBatches:
             pool = max(1, int(POOL * self.tokens / max(1.0, self._lengths.mean())))
         parts: list[np.ndarray] = []
         for start in range(0, n, pool):
-            some = order[start : start + pool]
-            parts += self._cut(some[np.argsort(self._lengths[some], kind="stable")])
+            rows = order[start : start + pool]
+            parts += self._cut(rows[np.argsort(self._lengths[rows], kind="stable")])
         if self.shuffle:
             parts = [parts[i] for i in draw.permutation(len(parts))]
         return Epoch(len(parts), lambda i: collate(self.examples, parts[i], self.pad))
 
     def _cut(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """Rows from short to long, cut so that each part's longest times its number fits."""
+        """Split rows of increasing length so that each part, padded, has at most ``tokens``."""
         start = 0
         for end in range(1, len(rows) + 1):
             if end == len(rows) or (end - start + 1) * self._lengths[rows[end]] > self.tokens:
@@ -190,13 +193,13 @@ class TaskBatches:
 
 
 class Task(nn.Module, ABC):
-    """A task of the model, with weights of its own where it needs some.
+    """A task of the model, with weights of its own if it needs some.
 
     Attributes:
-        name: of the task, by which weights and files know it.
-        table: of the dataset, that the examples are made of.
-        parts: of the data that examples can be built of; every task has ``train`` and ``test``.
-        test_factor: examples that are answered in the time of one of a task that writes.
+        name: of the task, in files of weights and settings.
+        table: of the dataset, from which examples are built.
+        parts: of the data from which examples are built; every task has ``train`` and ``test``.
+        test_factor: number of examples that take as long as one of a text generation task.
     """
 
     name: ClassVar[str]
@@ -211,7 +214,7 @@ class Task(nn.Module, ABC):
     def create(
         cls, data: TaskData, hidden_size: int, settings: Mapping[str, Any] | None = None
     ) -> Self:
-        """Return a fresh task of these settings for a dataset and a model's hidden size."""
+        """Return a new task of these settings for a dataset and a model's hidden size."""
         return cls(**settings or {})
 
     @classmethod
@@ -232,15 +235,15 @@ class Task(nn.Module, ABC):
 
         Args:
             data: the dataset, its split and the seed of the draws.
-            prompts: turns people and items into words, and words into tokens. Events and other
-                details are left out, the oldest first, where a row would be too long.
+            prompts: turns users and items into text, and text into tokens. Events and other
+                details are left out, the oldest first, if a row would be too long.
             part: one of ``parts``. Nothing of ``validation`` or ``test`` is in ``train``.
-            limit: examples at most, drawn; None takes all.
-            fit: learn from these rows what the task itself needs (levels of numbers, rates,
-                popularity). Do so once, with the training rows, before any other rows are built.
+            limit: maximum number of examples, sampled; None takes all.
+            fit: fit the task's own statistics (levels of numbers, rates, popularity) to these
+                rows. Do so once, with the training rows, before any other rows are built.
 
         Raises:
-            DataError: if the dataset lacks a table, or a table is not what it must be.
+            DataError: if the dataset lacks a table, or a table is invalid.
             ValueError: on an unknown part, a limit below 1, or a row that is too long.
         """
         if part not in self.parts:
@@ -258,22 +261,25 @@ class Task(nn.Module, ABC):
         """Return the mean loss of a batch, a scalar in nats."""
 
     @abstractmethod
-    def predict(self, model: M6RecModel, examples: Examples) -> Any:
+    def predict(self, model: M6RecModel, examples: Examples, *, batch_tokens: int = 16_384) -> Any:
         """Return the model's answer to each example, without gradients.
 
-        Tasks have further options, all with defaults.
+        Args:
+            model: in any mode; it is used in ``eval`` mode.
+            examples: ``n``. Subclasses have further keyword arguments, all with defaults.
+            batch_tokens: of a forward pass, at most.
         """
 
     def evaluate(self, outputs: Any, examples: Examples, data: TaskData) -> dict[str, float]:
-        """Measure answers; the class says by which figures.
+        """Return metrics of answers; which ones depends on the task.
 
         Args:
             outputs: of ``predict``, or one of ``baselines``.
-            examples: what they answer.
-            data: the examples'.
+            examples: that the outputs answer.
+            data: of the examples.
 
         Raises:
-            ValueError: on no answers, or not one for each example.
+            ValueError: unless there is one output for each example, and at least one.
         """
         if len(outputs) != len(examples) or not len(examples):
             raise ValueError(
@@ -282,15 +288,15 @@ class Task(nn.Module, ABC):
         return self._figures(outputs, examples, data)
 
     def baselines(self, train: Examples, examples: Examples, data: TaskData) -> Mapping[str, Any]:
-        """Return answers that need no model, by name, in the form of ``predict``'s.
+        """Return answers of simple rules, by name, in the format of ``predict``.
 
         Args:
-            train: examples to learn from.
-            examples: what is to be answered.
-            data: both examples'.
+            train: training examples.
+            examples: to be answered.
+            data: of both.
 
         Raises:
-            ValueError: if there is nothing to learn from.
+            ValueError: if there are no training examples.
         """
         if not len(train):
             raise ValueError(f"there are no examples of {self.name} to learn from")
@@ -299,15 +305,15 @@ class Task(nn.Module, ABC):
     def choose(
         self, model: M6RecModel, data: TaskData, prompts: PromptBuilder, limit: int
     ) -> dict[str, Any]:
-        """Choose on at most ``limit`` validation examples what training leaves open.
+        """Select settings of prediction on at most ``limit`` validation examples.
 
         Returns:
-            What was chosen, to be reported; by default nothing is.
+            The selected settings, for the report; empty by default.
         """
         return {}
 
     def settings(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as JSON can hold them."""
+        """Return the constructor's arguments, as JSON values."""
         return {}
 
     @abstractmethod
@@ -318,8 +324,8 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def _figures(self, outputs: Any, examples: Examples, data: TaskData) -> dict[str, float]:
-        """Measure as many answers as there are examples, at least one."""
+        """Return metrics of one output for each example, at least one."""
 
     @abstractmethod
     def _baselines(self, train: Examples, examples: Examples, data: TaskData) -> Mapping[str, Any]:
-        """Answer from at least one training example."""
+        """Return answers of simple rules, from at least one training example."""

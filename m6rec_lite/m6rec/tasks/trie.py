@@ -1,8 +1,8 @@
-"""A catalogue as a trie of titles: what may come next, so that a title that exists comes out.
+"""Constrained generation of titles of a catalogue with a trie.
 
-A language model that recommends by writing can name what does not exist. A *trie* holds all titles
-as paths of tokens from one root; generation that only takes its edges ends in a title of the
-catalogue, and can reach every title (De Cao et al., *Autoregressive entity retrieval*, 2021,
+A language model that recommends by generating text can name items that do not exist. A *trie* holds
+all titles as paths of tokens from one root; generation along its edges always ends in a title of
+the catalogue, and can reach every title (De Cao et al., *Autoregressive entity retrieval*, 2021,
 section 3.2)::
 
     root ── The ── Fuller ── Range ── |end        "The Fuller Range"
@@ -23,17 +23,17 @@ class TitleTrie:
     """All titles of a catalogue.
 
     Args:
-        titles: title by item id. Items may share one; an empty one names nothing.
-        encode: texts to lists of token ids, such as ``tokenizer.encode_batch``.
-        end: the token that ends a title; no title may hold it.
+        titles: title by item id. Items may share a title; an empty one means none.
+        encode: function from texts to lists of token ids, such as ``tokenizer.encode_batch``.
+        end: id of the token that ends a title; no title may contain it.
 
     Attributes:
-        end: that token.
-        longest: tokens of the longest title, ``end`` included.
-        untitled: ids of the items that have no title, which therefore cannot be named.
+        end: id of that token.
+        longest: tokens of the longest title, including ``end``.
+        untitled: ids of the items without a title, which cannot be generated.
 
     Raises:
-        ValueError: if no item has a title, or a title holds ``end``.
+        ValueError: if no item has a title, or a title contains ``end``.
     """
 
     def __init__(
@@ -69,23 +69,23 @@ class TitleTrie:
     def of(
         cls, text: BehaviourText, tokenizer: Tokenizer, item_ids: Iterable[Id], end: str = "[SEP]"
     ) -> TitleTrie:
-        """Of some items, their titles as they stand in the text.
+        """Return the trie of the titles of items in a verbalization.
 
         Raises:
-            DataError: if there is no such item.
+            DataError: on an unknown item.
             ValueError: if there is no item, or none with a title.
         """
         titles = {item: text.title(item) for item in as_ids(item_ids, "item_id").tolist()}
         return cls(titles, tokenizer.encode_batch, tokenizer.id(end))
 
     def __len__(self) -> int:
-        """How many different titles there are."""
+        """Return the number of distinct titles."""
         return len(self._items)
 
     def follow(self, begun: Sequence[int]) -> Collection[int]:
-        """The tokens that may follow the beginning of a title; none if it is none, or at its end.
+        """Return the tokens that may follow a prefix of a title; none if it is not a prefix.
 
-        Where a title is whole, ``end`` is among them, beside those by which longer ones go on.
+        After a complete title, ``end`` is among them, with the next tokens of longer titles.
         """
         node = self._root
         for token in begun:
@@ -95,22 +95,21 @@ class TitleTrie:
         return node.keys()
 
     def items(self, title: str) -> tuple[Id, ...]:
-        """The items of this very title; none if there is no such title."""
+        """Return the items of a title; none if the title does not exist."""
         return self._items.get(title, ())
 
 
 class Naming:
-    """What may be written in a turn that names an item: free text, one title, free text.
+    """Constraint for a turn that names an item: free text, one title, free text.
 
-    A special token opens the title, and the trie's ``end`` closes it. This is the ``allowed`` of
-    ``nn.sampling.generate``: it is called before each token.
+    A special token opens the title, and the trie's ``end`` closes it. To be used as ``allowed`` of
+    ``nn.sampling.generate``, which calls it before each token.
 
     Args:
         trie: the titles.
-        tokenizer: its tokens are the trie's.
-        max_new_tokens: of ``generate``: where room gets short, the title is opened, so that it is
-            whole before the text is cut.
-        must: whether the text may not end before an item is named.
+        tokenizer: of the trie.
+        max_new_tokens: of ``generate``; the title is opened early enough to be complete within it.
+        must: whether the text must name an item before it ends.
         opening: the special token that opens a title.
 
     Raises:
@@ -139,7 +138,7 @@ class Naming:
         self._after = (*text, eos)
 
     def __call__(self, written: list[int]) -> Collection[int]:
-        """The tokens that may come next."""
+        """Return the ids of the tokens that may follow."""
         if self._opening not in written:
             short = self._max - len(written) <= self._needs
             return (self._opening,) if short else self._before

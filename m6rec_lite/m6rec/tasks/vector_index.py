@@ -1,9 +1,9 @@
 """Nearest-neighbour search: exact, or by an approximate index.
 
-At serving, users and items are vectors of unit length, and the items of the highest cosine are
-recommended (M6-Rec, Cui et al., 2022, section 3). Among thousands of items all cosines are a matrix
-product. Among millions an approximate index (``faiss``) finds most of the true neighbours in a
-fraction of the time; ``recall`` measures how many.
+At serving time users and items are unit vectors, and the items with the highest cosines are
+recommended (M6-Rec, Cui et al., 2022, section 3). For thousands of items all cosines are computed
+as a matrix product. For millions an approximate index (``faiss``) finds most of the true neighbours
+in a fraction of the time; ``recall`` measures their share.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Method = Literal["exact", "ivf"]
 
 
 class VectorIndex:
-    """Finds the items nearest to users.
+    """Search for the items nearest to users.
 
     Args:
         items: ``(m, d)`` of unit length.
@@ -29,13 +29,13 @@ class VectorIndex:
             centres (k-means) and searches the ``probes`` cells nearest to a user.
         cells: of ``ivf``; None is the square root of the number of items, which makes finding a
             cell as expensive as searching it.
-        probes: cells that are searched.
+        probes: number of cells to search.
         seed: of the centres.
 
     Raises:
         ValueError: if there are no items, an item is not of unit length, or a setting is out of
             range.
-        ImportError: if faiss is wanted and missing.
+        ImportError: if faiss is needed and not installed.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class VectorIndex:
             raise ValueError(f"items must be (m, d), m at least 1; got {np.shape(items)}")
         length = np.linalg.norm(self.items, axis=1)
         if not np.allclose(length, 1, atol=1e-3):
-            odd = int(np.argmax(np.abs(length - 1)))
+            worst = int(np.argmax(np.abs(length - 1)))
             raise ValueError(
-                f"items must be of unit length, item {odd} is {length[odd]:.3g} long: take them "
-                "from Retrieval.item_vectors"
+                f"items must be of unit length, item {worst} is {length[worst]:.3g} long: take "
+                "them from Retrieval.item_vectors"
             )
         if method not in ("exact", "ivf"):
             raise ValueError(f"method must be 'exact' or 'ivf', got {method!r}")
@@ -86,11 +86,11 @@ class VectorIndex:
 
         Args:
             people: ``(n, d)`` of unit length.
-            k: how many; at most all items are returned.
+            k: number of items; at most all items are returned.
 
         Returns:
-            ``(n, k)`` int64 indices and ``(n, k)`` float32 cosines. Where an index found fewer, the
-            indices are -1 and the cosines -inf.
+            ``(n, k)`` int64 indices and ``(n, k)`` float32 cosines. If an index finds fewer, the
+            remaining indices are -1 and the cosines -inf.
 
         Raises:
             ValueError: if the vectors are not of the items' dimensions, or ``k`` is below 1.
@@ -103,10 +103,10 @@ class VectorIndex:
         k = min(check_whole("k", k), len(self.items))
         if self._index is None:
             cosines = people @ self.items.T
-            places = top_k(cosines, k) if len(people) else np.zeros((0, k), dtype=np.int64)
-            return places, np.take_along_axis(cosines, places, axis=1)
-        cosines, places = self._index.search(people, k)
-        return places.astype(np.int64), np.where(places < 0, -np.inf, cosines).astype(np.float32)
+            indices = top_k(cosines, k) if len(people) else np.zeros((0, k), dtype=np.int64)
+            return indices, np.take_along_axis(cosines, indices, axis=1)
+        cosines, indices = self._index.search(people, k)
+        return indices.astype(np.int64), np.where(indices < 0, -np.inf, cosines).astype(np.float32)
 
     def recall(self, people: np.ndarray, k: int = 10) -> float:
         """Return the share of the true ``k`` nearest items that ``search`` finds, from 0 to 1."""

@@ -1,8 +1,8 @@
-"""Statistics of a shown item in words, which a click model reads as numbers.
+"""Statistics of a shown item in words, in place of the numeric features of click models.
 
-M6-Rec verbalises statistics (Cui et al., 2022, section 3), since a language model reads text alone.
-The phrases lie in ``scoring.json``; a number is given by its level among the training rows, which
-needs one token and means the same in every column.
+M6-Rec verbalizes statistics (Cui et al., 2022, section 3), since a language model takes only text.
+The phrases are in ``scoring.json``; a number is given by its quantile level among the training
+rows, which is one token and has the same meaning in every column.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from m6rec_lite.data.tables import DataError
 
 @cache
 def phrases() -> dict[str, Any]:
-    """Return ``scoring.json``: ``levels``, ``groups`` of phrases, and what some of these read."""
+    """Return ``scoring.json``: ``levels``, ``groups`` of phrases, and the columns they read."""
     text = resources.files(__package__).joinpath("scoring.json").read_text(encoding="utf-8")
     return json.loads(text)
 
@@ -38,13 +38,13 @@ class StatisticsVerbalizer(nn.Module):
         groups: of phrases, in the order in which they appear.
 
     Attributes:
-        columns: that some phrase reads.
-        reads: the groups of ``known_at`` that hold them.
-        edges: ``(n_columns, n_levels - 1)`` float64: a number's level is how many of them are at
-            most as high. NaN until ``fit``.
+        columns: used in the phrases.
+        reads: the groups of ``known_at`` that hold these columns.
+        edges: ``(n_columns, n_levels - 1)`` float64: a number's level is the number of edges that
+            it reaches. NaN until ``fit``.
 
     Raises:
-        ValueError: if there is no such group.
+        ValueError: on an unknown group.
     """
 
     edges: torch.Tensor
@@ -52,8 +52,8 @@ class StatisticsVerbalizer(nn.Module):
     def __init__(self, groups: Sequence[str]) -> None:
         super().__init__()
         known = phrases()["groups"]
-        if strange := [group for group in groups if group not in known]:
-            raise ValueError(f"groups must be some of {', '.join(known)}; got {strange[0]!r}")
+        if unknown := [group for group in groups if group not in known]:
+            raise ValueError(f"groups must be some of {', '.join(known)}; got {unknown[0]!r}")
         self.groups = tuple(groups)
         reads = [name for group in groups for name in phrases()["reads"].get(group, [group])]
         self.reads = tuple(dict.fromkeys(reads))
@@ -64,7 +64,7 @@ class StatisticsVerbalizer(nn.Module):
         self.register_buffer("edges", torch.full(shape, torch.nan, dtype=torch.float64))
 
     def fit(self, table: pd.DataFrame) -> None:
-        """Learn the bounds of the levels: 0 is a column's lowest value, others are quantiles."""
+        """Fit the edges of the levels: the first is a column's minimum, others are quantiles."""
         edges = np.full(tuple(self.edges.shape), np.nan)
         for row, name in enumerate(self.columns):
             if name in table and table[name].dtype.kind in "fiub":
@@ -83,18 +83,18 @@ class StatisticsVerbalizer(nn.Module):
         ]
 
     def tell(self, table: pd.DataFrame) -> list[str]:
-        """Return each row's phrases, joined by commas; "" where there are none.
+        """Return each row's phrases, joined by commas; "" if there are none.
 
         Args:
-            table: ``n`` rows of ``known_at``. What was a number in ``fit`` must be one.
+            table: ``n`` rows of ``known_at``, with the same numeric columns as in ``fit``.
 
         Raises:
-            DataError: if a column has numbers here and had none in ``fit``, or the reverse.
+            DataError: if a column is numeric here and was not in ``fit``, or the reverse.
         """
-        edges, said = self.edges.cpu().numpy(), {}
+        edges, values = self.edges.cpu().numpy(), {}
         words = np.array(self.levels, dtype=object)
-        for row, name in enumerate(self.columns):
-            fitted, number = not np.isnan(edges[row, 0]), False
+        for column, name in enumerate(self.columns):
+            fitted, number = not np.isnan(edges[column, 0]), False
             if name in table:
                 number = table[name].dtype.kind in "fiub"
             if fitted != number:
@@ -104,22 +104,22 @@ class StatisticsVerbalizer(nn.Module):
                     "examples first (fit=True), from the same tables of the data set"
                 )
             if number:
-                level = np.searchsorted(edges[row], table[name].to_numpy(np.float64), "right")
-                said[name] = words[level]
+                level = np.searchsorted(edges[column], table[name].to_numpy(np.float64), "right")
+                values[name] = words[level]
             elif name in table:
-                said[name] = table[name].astype(object).to_numpy()
+                values[name] = table[name].astype(object).to_numpy()
         rows: list[list[str]] = [[] for _ in range(len(table))]
         for phrase in self.phrases:
             names = _names(phrase)
-            if all(name in said for name in names):
-                for row, values in zip(rows, zip(*(said[n] for n in names), strict=True),
+            if all(name in values for name in names):
+                for row, cells in zip(rows, zip(*(values[n] for n in names), strict=True),
                                        strict=True):  # fmt: skip
-                    if not any(value is None or value != value for value in values):
-                        row.append(phrase.format(**dict(zip(names, values, strict=True))))
+                    if not any(cell is None or cell != cell for cell in cells):
+                        row.append(phrase.format(**dict(zip(names, cells, strict=True))))
         return [", ".join(row) for row in rows]
 
 
 @cache
 def _names(phrase: str) -> tuple[str, ...]:
-    """The columns that a phrase reads."""
+    """Return the columns of a phrase."""
     return tuple(name for _, name, _, _ in string.Formatter().parse(phrase) if name)
