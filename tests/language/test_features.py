@@ -36,8 +36,8 @@ EMPTY = [2, 5]
 TOKENIZER = Tokenizer.train(TEXTS * 3, vocab_size=300)
 OTHER = Tokenizer.train(["quite another text, quite another tokenizer"] * 3, vocab_size=300)
 BERT_CONFIG = BERTConfig(
-    TOKENIZER.vocab_size, context=40, hidden_size=12, n_layers=5, n_heads=3,
-    tokenizer=TOKENIZER.fingerprint,
+    TOKENIZER.vocab_size, max_position_embeddings=40, hidden_size=12, num_hidden_layers=5,
+    num_attention_heads=3, tokenizer=TOKENIZER.fingerprint,
 )  # fmt: skip
 
 
@@ -55,7 +55,13 @@ def loud(model: nn.Module) -> nn.Module:
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Our BERT and GPT, and an encoder-decoder by transformers, each with the tokenizer."""
     root = tmp_path_factory.mktemp("models")
-    gpt = GPTConfig(TOKENIZER.vocab_size, context=40, hidden_size=12, n_layers=2, n_heads=3)
+    gpt = GPTConfig(
+        TOKENIZER.vocab_size,
+        max_position_embeddings=40,
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+    )
     t5 = transformers.T5Config(
         vocab_size=TOKENIZER.vocab_size, d_model=12, d_kv=4, d_ff=16, num_layers=2, num_heads=3,
         decoder_start_token_id=0,

@@ -39,9 +39,9 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
         f"---\nlicense: {licence}\nlanguage: [en, zh]\nlibrary_name: transformers\n---\n",
         f"# {name}\n",
         f"{_TASKS[recipe['kind']]} of behaviour written as text, and of item texts. "
-        f"{about['parameters']:,} parameters: {recipe['n_layers']} layers, hidden size "
-        f"{recipe['hidden_size']}, {recipe['n_heads']} heads, {recipe['vocab_size']:,} tokens at "
-        f"most, {recipe['window']} positions.\n",
+        f"{about['parameters']:,} parameters: {recipe['num_hidden_layers']} layers, hidden size "
+        f"{recipe['hidden_size']}, {recipe['num_attention_heads']} heads, "
+        f"{recipe['vocab_size']:,} tokens at most, {recipe['window']} positions.\n",
         "## Data\n",
         of_data(about["dataset"]) + "\n",
         f"Read were the training rows of the split {about['split']}; validation and test targets "

@@ -42,8 +42,8 @@ class Recipe:
     vocab_size: int = 4096  # tokens
     window: int = 256  # tokens that the model sees at once
     hidden_size: int = 128
-    n_layers: int = 4
-    n_heads: int = 4
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 4
     dropout: float = 0.1
     masking: float = 0.15  # share of tokens that a BERT is asked for
     epochs: int = 3
@@ -144,10 +144,10 @@ def build(recipe: Recipe, tokenizer: Tokenizer) -> GPT | BERT:
     config = GPTConfig if recipe.kind == "gpt" else BERTConfig
     shape = config(
         vocab_size=tokenizer.vocab_size,
-        context=recipe.window,
+        max_position_embeddings=recipe.window,
         hidden_size=recipe.hidden_size,
-        n_layers=recipe.n_layers,
-        n_heads=recipe.n_heads,
+        num_hidden_layers=recipe.num_hidden_layers,
+        num_attention_heads=recipe.num_attention_heads,
         dropout=recipe.dropout,
         tokenizer=tokenizer.fingerprint,
     )
