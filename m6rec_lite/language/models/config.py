@@ -9,6 +9,19 @@ from m6rec_lite.nn.transformer import TransformerConfig
 
 Activation = Literal["relu", "gelu", "gelu_tanh"]
 
+#: Activation functions by the names that ``transformers`` uses.
+FROM_TRANSFORMERS: dict[str, Activation] = {
+    "relu": "relu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+}
+TO_TRANSFORMERS: dict[Activation, str] = {
+    "relu": "relu",
+    "gelu": "gelu",
+    "gelu_tanh": "gelu_new",
+}
+
 
 @dataclass(frozen=True)
 class LanguageModelConfig:
