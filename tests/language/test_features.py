@@ -267,7 +267,7 @@ def test_long_texts_are_cut_counted_and_said(
     with caplog.at_level(logging.WARNING, logger="m6rec_lite"):
         vectors = encoder.encode([words, "boots", words + "!"], progress=False)
     assert encoder.truncated_ == 2
-    assert "2 of 3 texts are longer than the 10 tokens that are read: their ends" in caplog.text
+    assert "2 of 3 texts are longer than the maximum of 10 tokens: their ends" in caplog.text
     np.testing.assert_array_equal(vectors[0], vectors[2])  # the end was not read
     assert encoder.states([words], progress=False)[1].shape == (1, 10)
     ids = TOKENIZER.encode(words)[:8]  # [CLS] and [SEP] stay
@@ -345,7 +345,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, models: dict[str, 
         ("one text", TypeError, "texts must be several texts, such as a list; got one string"),
         (["a", None], TypeError, "text 1 is None, not a string: write ''"),
         ([float("nan")], TypeError, "text 0 is nan, not a string"),
-        (["a", "b\ud800c"], ValueError, "text 1 holds half a character .* at place 1"),
+        (["a", "b\ud800c"], ValueError, "text 1 holds half a character .* at position 1"),
     ],
 )
 def test_what_is_no_text_is_refused(

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from m6rec_lite.data.ragged import ranges
-from m6rec_lite.language.ngrams.counts import NONE, UNSEEN, Counts, Matches
+from m6rec_lite.language.ngrams.counts import NO_CONTEXT, UNSEEN, Counts, Matches
 
 Base = Literal["uniform", "unigram"]
 Details = dict[str, Any]
@@ -52,7 +52,7 @@ class Estimate:
         ):
             lower = p if self.recursive else self.floor
             left = gamma[np.maximum(context, UNSEEN)]
-            p = np.where(context == NONE, p, alpha[entry] + left * lower)
+            p = np.where(context == NO_CONTEXT, p, alpha[entry] + left * lower)
         return p
 
     def rows(self, counts: Counts, contexts: np.ndarray) -> np.ndarray:
@@ -67,9 +67,9 @@ class Estimate:
         for k in range(2, counts.order + 1):
             alpha, gamma, context = self.alphas[k - 1], self.gammas[k - 1], contexts[k - 1]
             if not self.recursive:
-                p[context != NONE] = self.floor
+                p[context != NO_CONTEXT] = self.floor
             left = gamma[np.maximum(context, UNSEEN)]
-            p *= np.where(context == NONE, 1.0, left)[:, None]
+            p *= np.where(context == NO_CONTEXT, 1.0, left)[:, None]
             row = np.flatnonzero(context >= 0)
             keys = counts.keys[k - 2]
             first = np.searchsorted(keys, context[row] * v)
