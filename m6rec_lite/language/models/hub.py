@@ -214,8 +214,8 @@ def _request_hub(name: str, revision: str | None) -> Exception | None:
         raise ModelError(f"{name} is behind terms: accept them on {hub}, then log in") from error
     except RepositoryNotFoundError as error:
         raise ModelError(
-            f"{hub} has no model {name!r} that you may read: mind the spelling (owner/name), or log "
-            f"in with `hf auth login` if it is private. {_offline_choices()}"
+            f"{hub} has no model {name!r} that you may read: check the spelling (owner/name), or "
+            f"log in with `hf auth login` if it is private. {_offline_choices()}"
         ) from error
     except RevisionNotFoundError as error:
         raise ModelError(f"{name} on {hub} has no revision {revision!r}") from error
