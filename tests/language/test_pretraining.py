@@ -200,16 +200,8 @@ def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
 
 def test_the_command_reads_another_bazaar(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    options = [
-        "--epochs",
-        "1",
-        "--hidden-size",
-        "16",
-        "--num-hidden-layers",
-        "1",
-        "--num-attention-heads",
-        "2",
-    ]
+    options = ["--epochs", "1", "--hidden-size", "16", "--num-hidden-layers", "1"]
+    options += ["--num-attention-heads", "2"]
     options += ["--vocab-size", "600", "--window", "64", "--checkpoint", str(tmp_path / "saves")]
     out = ["--out", str(tmp_path / "mine"), *options]
     main(["bert", "--world", "seed=3", "users=40", "items=60", "slates=0", *out])
@@ -224,7 +216,7 @@ def test_the_command_reads_another_bazaar(tmp_path, monkeypatch, capsys):
     ("setting", "words"),
     [
         ({"kind": "t5"}, "gpt, bert"),
-        ({"share": 0.0}, "nothing can be judged"),
+        ({"share": 0.0}, "nothing can be evaluated"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"lr": 0.0}, "lr must be above 0"),
         ({"masking": 1.5}, "masking"),

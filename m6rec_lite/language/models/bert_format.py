@@ -70,16 +70,16 @@ def from_transformers(
     Raises:
         ModelError: if it is a variant of BERT that ``BERT`` does not implement.
     """
-    given = source.config
+    hf_config = source.config
     unsupported = {
         name: value
         for name, value, supported in (
-            ("hidden_act", given.hidden_act, tuple(FROM_TRANSFORMERS)),
-            ("is_decoder", given.is_decoder, (False,)),
-            ("tie_word_embeddings", given.tie_word_embeddings, (True,)),
+            ("hidden_act", hf_config.hidden_act, tuple(FROM_TRANSFORMERS)),
+            ("is_decoder", hf_config.is_decoder, (False,)),
+            ("tie_word_embeddings", hf_config.tie_word_embeddings, (True,)),
             (
                 "position_embedding_type",
-                getattr(given, "position_embedding_type", "absolute"),
+                getattr(hf_config, "position_embedding_type", "absolute"),
                 ("absolute",),
             ),
         )
@@ -91,18 +91,18 @@ def from_transformers(
             f"language.bert does not; open it with {type(source).__name__} of transformers"
         )
     config = BERTConfig(
-        vocab_size=given.vocab_size,
-        max_position_embeddings=given.max_position_embeddings,
-        hidden_size=given.hidden_size,
-        num_hidden_layers=given.num_hidden_layers,
-        num_attention_heads=given.num_attention_heads,
-        intermediate_size=given.intermediate_size,
-        activation=FROM_TRANSFORMERS[given.hidden_act],
-        dropout=given.hidden_dropout_prob,
-        n_segments=given.type_vocab_size,
-        norm_eps=given.layer_norm_eps,
-        pad=given.pad_token_id,
-        tokenizer=getattr(given, "tokenizer_fingerprint", None),
+        vocab_size=hf_config.vocab_size,
+        max_position_embeddings=hf_config.max_position_embeddings,
+        hidden_size=hf_config.hidden_size,
+        num_hidden_layers=hf_config.num_hidden_layers,
+        num_attention_heads=hf_config.num_attention_heads,
+        intermediate_size=hf_config.intermediate_size,
+        activation=FROM_TRANSFORMERS[hf_config.hidden_act],
+        dropout=hf_config.hidden_dropout_prob,
+        n_segments=hf_config.type_vocab_size,
+        norm_eps=hf_config.layer_norm_eps,
+        pad=hf_config.pad_token_id,
+        tokenizer=getattr(hf_config, "tokenizer_fingerprint", None),
     )
     with torch.random.fork_rng():
         model = kind(config).to(next(source.parameters()).dtype)
@@ -113,7 +113,7 @@ def from_transformers(
 
 
 def write(model: BERT, folder: Path, tokenizer: Tokenizer | None = None) -> Path:
-    """Write a model and, if given, its tokenizer; see ``model_folder.save_model_files``.
+    """Write a model and, if hf_config, its tokenizer; see ``model_folder.save_model_files``.
 
     The tokenizer is saved so that ``AutoTokenizer`` puts ``[CLS] … [SEP]`` around a text, as in
     training.

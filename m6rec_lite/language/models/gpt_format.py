@@ -91,7 +91,7 @@ def from_transformers(
 
 
 def write(model: GPT, folder: Path, tokenizer: Tokenizer | None = None) -> Path:
-    """Write a model and, if given, its tokenizer; see ``model_folder.save_model_files``."""
+    """Write a model and, if hf_config, its tokenizer; see ``model_folder.save_model_files``."""
     return save_model_files(folder, to_transformers(model, tokenizer), tokenizer)
 
 
@@ -128,28 +128,28 @@ def _check(config: GPT2Config) -> None:
         )
 
 
-def _new_model(given: GPT2Config, kind: type[Kind]) -> Kind:
+def _new_model(hf_config: GPT2Config, kind: type[Kind]) -> Kind:
     """Create a model of the same shape with initial weights."""
-    _check(given)
-    rates = {given.resid_pdrop, given.embd_pdrop, given.attn_pdrop}
+    _check(hf_config)
+    rates = {hf_config.resid_pdrop, hf_config.embd_pdrop, hf_config.attn_pdrop}
     if len(rates) > 1:
         logger.warning(
             "this GPT-2 was trained with several dropout rates, %s; language.gpt has one, and "
             "takes resid_pdrop=%s",
             sorted(rates),
-            given.resid_pdrop,
+            hf_config.resid_pdrop,
         )
     config = GPTConfig(
-        vocab_size=given.vocab_size,
-        max_position_embeddings=given.n_positions,
-        hidden_size=given.n_embd,
-        num_hidden_layers=given.n_layer,
-        num_attention_heads=given.n_head,
-        intermediate_size=given.n_inner,
-        activation=FROM_TRANSFORMERS[given.activation_function],
-        dropout=given.resid_pdrop,
-        norm_eps=given.layer_norm_epsilon,
-        tokenizer=getattr(given, "tokenizer_fingerprint", None),
+        vocab_size=hf_config.vocab_size,
+        max_position_embeddings=hf_config.n_positions,
+        hidden_size=hf_config.n_embd,
+        num_hidden_layers=hf_config.n_layer,
+        num_attention_heads=hf_config.n_head,
+        intermediate_size=hf_config.n_inner,
+        activation=FROM_TRANSFORMERS[hf_config.activation_function],
+        dropout=hf_config.resid_pdrop,
+        norm_eps=hf_config.layer_norm_epsilon,
+        tokenizer=getattr(hf_config, "tokenizer_fingerprint", None),
     )
     with torch.random.fork_rng():
         return kind(config)

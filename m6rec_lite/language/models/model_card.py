@@ -15,8 +15,8 @@ DATA = {
     ),
 }
 _OTHER = (
-    "{name}. The model has learnt its titles and histories; whether it may be passed on is for "
-    "the licence of that data set to say (MovieLens forbids passing its rows on)."
+    "{name}. The model can reproduce its titles and histories; the licence of the data set decides "
+    "whether the model may be redistributed (that of MovieLens forbids redistributing its rows)."
 )
 
 _TASKS = {

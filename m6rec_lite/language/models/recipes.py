@@ -60,8 +60,8 @@ class Recipe:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
         if not 0 < self.share < 1:
             raise ValueError(
-                f"share must be above 0 and below 1, got {self.share!r}: without documents kept "
-                "back nothing can be judged"
+                f"share must be above 0 and below 1, got {self.share!r}: without held-out "
+                "documents nothing can be evaluated"
             )
         if not 0 < self.masking <= 1:
             raise ValueError(f"masking must be above 0 and at most 1, got {self.masking!r}")

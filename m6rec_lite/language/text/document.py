@@ -173,8 +173,8 @@ def clean(text: str, where: str, *, quoted: bool = False, max_chars: int | None 
     """
     if lone := _SURROGATE.search(text):
         raise DataError(
-            f"{where} has half a character (the lone surrogate {lone.group()!r}) at place "
-            f"{lone.start()}: read the file as UTF-8, or drop it with "
+            f"{where} has half a character (the lone surrogate {lone.group()!r}) at "
+            f"position {lone.start()}: read the file as UTF-8, or drop it with "
             "text.encode('utf-8', 'ignore').decode()"
         )
     text = " ".join(_CONTROLS.sub(" ", text).split())

@@ -102,10 +102,10 @@ class Templates:
         if isinstance(name, Path) or str(name).endswith(".json"):
             path = Path(name)
             try:
-                given = json.loads(path.read_text(encoding="utf-8"))
+                content = json.loads(path.read_text(encoding="utf-8"))
             except json.JSONDecodeError as error:
                 raise ValueError(f"{path} is not JSON: {error}") from error
-            return cls.from_dict(path.stem, given, known)
+            return cls.from_dict(path.stem, content, known)
         if name not in known:
             raise ValueError(
                 f"no templates are called {name!r}; there are {', '.join(known)}, or give the path "
@@ -193,10 +193,10 @@ class Templates:
     def _check(self) -> None:
         """Raise ``ValueError`` if a template is missing or uses an unknown field."""
         for group, slots in _SLOTS.items():
-            given = getattr(self, group)
-            if missing := slots.keys() - given.keys():
+            texts = getattr(self, group)
+            if missing := slots.keys() - texts.keys():
                 raise ValueError(f"templates {self.name!r}: {group} lacks {sorted(missing)}")
-            for key, text in given.items():
+            for key, text in texts.items():
                 self._check_text(f"{group}.{key}", text, slots.get(key, set()))
         if unknown := set(self.parts) - set(_SLOTS["item"]):
             raise ValueError(f"templates {self.name!r}: parts has {sorted(unknown)}")

@@ -290,7 +290,7 @@ def _check(texts: Sequence[str]) -> None:
         if lone := _SURROGATE.search(text):
             raise ValueError(
                 f"text {number} has half a character (the lone surrogate {lone.group()!r}) at "
-                f"place {lone.start()}: read the file as UTF-8, or drop it with "
+                f"position {lone.start()}: read the file as UTF-8, or drop it with "
                 "text.encode('utf-8', 'ignore').decode()"
             )
 
