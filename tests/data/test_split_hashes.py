@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from m6rec_lite.data import DataError, Split, TiedOrderWarning, leave_one_out, load_dataset
-from m6rec_lite.language.models.pretraining import _another_bazaar
+from m6rec_lite.language.models.pretraining import _generate_bazaar
 
 ROOT = Path(__file__).parents[2]
 #: Data set → the former hash and today's of its leave-one-out split.
@@ -34,7 +34,7 @@ def former_hash(split: Split) -> str:
 @pytest.mark.parametrize("name", ["bazaar", "bazaar of bazaar-bert"])
 def test_a_former_hash_names_the_same_questions(name):
     of_bert = ["seed=1", "items=3000", "slates=0"]
-    dataset = load_dataset(name) if name == "bazaar" else _another_bazaar(of_bert)
+    dataset = load_dataset(name) if name == "bazaar" else _generate_bazaar(of_bert)
     split = leave_one_out(dataset)
     assert (former_hash(split), split.hash) == HASHES[name]
 

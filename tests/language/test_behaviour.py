@@ -254,7 +254,7 @@ def test_titles_come_back_from_the_text() -> None:
 
 
 def test_lone_surrogates_name_the_item_and_the_column() -> None:
-    with pytest.raises(DataError, match=r"item 10, column title has half a character .*place 2"):
+    with pytest.raises(DataError, match=r"item 10, column title has half a character .*position 2"):
         BehaviourText(world("ab\udc00"))
     with pytest.raises(DataError, match="queries, text has half a character"):
         BehaviourText(world(query="\ud800"))

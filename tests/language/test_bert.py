@@ -26,10 +26,19 @@ TEXTS = ["a red tent for two", "hiking boots, waterproof", "登山靴 防水", "
 TOKENIZER = Tokenizer.train(TEXTS * 2, vocab_size=300)
 N_SPECIAL, VOCAB, MASK = len(SPECIALS), TOKENIZER.vocab_size, TOKENIZER.id("[MASK]")
 
-SMALL = BERTConfig(vocab_size=VOCAB, context=12, hidden_size=12, n_layers=2, n_heads=3, dropout=0.0)
+SMALL = BERTConfig(
+    vocab_size=VOCAB,
+    max_position_embeddings=12,
+    hidden_size=12,
+    num_hidden_layers=2,
+    num_attention_heads=3,
+    dropout=0.0,
+)
 SHAPES = {
     "plain": SMALL,
-    "one head, wide": replace(SMALL, n_heads=1, ffn_size=20, n_layers=3),
+    "one head, wide": replace(
+        SMALL, num_attention_heads=1, intermediate_size=20, num_hidden_layers=3
+    ),
     "tanh": replace(SMALL, activation="gelu_tanh", n_segments=1),
     "relu, coarse norm": replace(SMALL, activation="relu", norm_eps=1e-5, pad=None),
 }
@@ -75,7 +84,9 @@ def test_logits_equal_those_of_transformers(shape: str) -> None:
 def test_there_and_back_is_the_same_model(shape: str) -> None:
     ours = loud(BERT(replace(SHAPES[shape], tokenizer="abc")))
     again = from_transformers(to_transformers(ours))
-    assert again.config == replace(ours.config, ffn_size=ours.config.ffn_size or 48)
+    assert again.config == replace(
+        ours.config, intermediate_size=ours.config.intermediate_size or 48
+    )
     for (name, mine), (other, back) in zip(
         ours.state_dict().items(), again.state_dict().items(), strict=True
     ):
@@ -264,7 +275,14 @@ def test_it_learns_what_only_both_sides_tell() -> None:
         read[:, 1] = MASK
         return read.flatten(), targets.flatten(), Packing(torch.full((n,), 3))
 
-    config = BERTConfig(VOCAB, context=4, hidden_size=32, n_layers=2, n_heads=2, dropout=0.0)
+    config = BERTConfig(
+        VOCAB,
+        max_position_embeddings=4,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        dropout=0.0,
+    )
     model = BERT(config, generator=generator())
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(60):
@@ -362,9 +380,9 @@ def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
 def test_saving_replaces_a_model_and_leaves_other_files(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("a card")
     BERT(SMALL).save_pretrained(tmp_path)
-    second = BERT(replace(SMALL, n_layers=1))
+    second = BERT(replace(SMALL, num_hidden_layers=1))
     second.save_pretrained(tmp_path)
-    assert BERT.from_pretrained(tmp_path).config.n_layers == 1
+    assert BERT.from_pretrained(tmp_path).config.num_hidden_layers == 1
     assert (tmp_path / "README.md").read_text() == "a card"
     assert sorted(path.name for path in tmp_path.iterdir())[0] == "README.md"  # no left-overs
     with pytest.raises(NotADirectoryError, match="is a file"):
@@ -401,7 +419,7 @@ def test_an_encoder_without_a_head_says_so(
     whole.bert.save_pretrained(tmp_path)
     with caplog.at_level(logging.WARNING, logger="m6rec_lite"):
         ours = BERT.from_pretrained(tmp_path)
-    assert "has no head that names hidden tokens" in caplog.text
+    assert "has no head that predicts masked tokens" in caplog.text
     ids = some_ids(2, 5)
     with torch.no_grad():
         theirs = AutoModel.from_pretrained(tmp_path)(ids).last_hidden_state
@@ -417,9 +435,9 @@ def test_a_text_longer_than_the_context_is_refused() -> None:
     ("values", "message"),
     [
         ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
-        ({"context": 0}, "context must be at least 1"),
+        ({"max_position_embeddings": 0}, "max_position_embeddings must be at least 1"),
         ({"n_segments": 0}, "n_segments must be at least 1"),
-        ({"hidden_size": 10, "n_heads": 4}, "10 cannot be split among 4 heads"),
+        ({"hidden_size": 10, "num_attention_heads": 4}, "10 cannot be split among 4 heads"),
         ({"dropout": 1.0}, "below 1"),
         ({"activation": "silu"}, "activation must be one of"),
     ],

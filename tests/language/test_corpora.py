@@ -185,7 +185,7 @@ def test_every_token_but_a_rows_first_is_foretold_once(
     rows: list[list[int]], window: int, tokens: int, shuffle: bool
 ) -> None:
     if max((len(row) for row in rows), default=0) < 2:
-        with pytest.raises(ValueError, match="nothing to foretell"):
+        with pytest.raises(ValueError, match="nothing to predict"):
             TokenBatches(rows, window=window, tokens=tokens)
         return
     batches = TokenBatches(rows, window=window, tokens=tokens, shuffle=shuffle)

@@ -36,8 +36,8 @@ EMPTY = [2, 5]
 TOKENIZER = Tokenizer.train(TEXTS * 3, vocab_size=300)
 OTHER = Tokenizer.train(["quite another text, quite another tokenizer"] * 3, vocab_size=300)
 BERT_CONFIG = BERTConfig(
-    TOKENIZER.vocab_size, context=40, hidden_size=12, n_layers=5, n_heads=3,
-    tokenizer=TOKENIZER.fingerprint,
+    TOKENIZER.vocab_size, max_position_embeddings=40, hidden_size=12, num_hidden_layers=5,
+    num_attention_heads=3, tokenizer=TOKENIZER.fingerprint,
 )  # fmt: skip
 
 
@@ -55,7 +55,13 @@ def loud(model: nn.Module) -> nn.Module:
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Our BERT and GPT, and an encoder-decoder by transformers, each with the tokenizer."""
     root = tmp_path_factory.mktemp("models")
-    gpt = GPTConfig(TOKENIZER.vocab_size, context=40, hidden_size=12, n_layers=2, n_heads=3)
+    gpt = GPTConfig(
+        TOKENIZER.vocab_size,
+        max_position_embeddings=40,
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+    )
     t5 = transformers.T5Config(
         vocab_size=TOKENIZER.vocab_size, d_model=12, d_kv=4, d_ff=16, num_layers=2, num_heads=3,
         decoder_start_token_id=0,
@@ -261,7 +267,7 @@ def test_long_texts_are_cut_counted_and_said(
     with caplog.at_level(logging.WARNING, logger="m6rec_lite"):
         vectors = encoder.encode([words, "boots", words + "!"], progress=False)
     assert encoder.truncated_ == 2
-    assert "2 of 3 texts are longer than the 10 tokens that are read: their ends" in caplog.text
+    assert "2 of 3 texts are longer than the maximum of 10 tokens: their ends" in caplog.text
     np.testing.assert_array_equal(vectors[0], vectors[2])  # the end was not read
     assert encoder.states([words], progress=False)[1].shape == (1, 10)
     ids = TOKENIZER.encode(words)[:8]  # [CLS] and [SEP] stay
@@ -339,7 +345,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, models: dict[str, 
         ("one text", TypeError, "texts must be several texts, such as a list; got one string"),
         (["a", None], TypeError, "text 1 is None, not a string: write ''"),
         ([float("nan")], TypeError, "text 0 is nan, not a string"),
-        (["a", "b\ud800c"], ValueError, "text 1 holds half a character .* at place 1"),
+        (["a", "b\ud800c"], ValueError, "text 1 holds half a character .* at position 1"),
     ],
 )
 def test_what_is_no_text_is_refused(

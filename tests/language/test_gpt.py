@@ -166,7 +166,7 @@ def test_writing_and_judging_equal_transformers() -> None:
 
 
 def test_weights_start_as_published() -> None:
-    config = GPTConfig(2000, 64, 64, n_layers=8)
+    config = GPTConfig(2000, 64, 64, num_hidden_layers=8)
     model = GPT(config, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
     theirs = from_transformers(to_transformers(model))
@@ -396,8 +396,8 @@ def test_a_tokenizer_that_does_not_belong_is_refused(tmp_path: Path) -> None:
     ("change", "told"),
     [
         ({"vocab_size": 0}, "vocab_size must be at least 1"),
-        ({"context": 0}, "context must be at least 1"),
-        ({"n_heads": 5}, "cannot be split among 5 heads"),
+        ({"max_position_embeddings": 0}, "max_position_embeddings must be at least 1"),
+        ({"num_attention_heads": 5}, "cannot be split among 5 heads"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1"),
         ({"activation": "silu"}, "activation must be one of"),
     ],

@@ -47,7 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole little model: BERT's weights and a tokenizer."""
     tokenizer = Tokenizer.train(TEXTS * 2, vocab_size=280)
     config = BERTConfig(
-        tokenizer.vocab_size, context=16, hidden_size=8, n_layers=1, n_heads=2,
+        tokenizer.vocab_size, max_position_embeddings=16, hidden_size=8,
+        num_hidden_layers=1, num_attention_heads=2,
         tokenizer=tokenizer.fingerprint,
     )  # fmt: skip
     model = BERT(config, generator=torch.Generator().manual_seed(0))

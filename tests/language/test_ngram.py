@@ -317,7 +317,7 @@ def test_smoothing_helps_on_text_not_seen():
 # Edges, unknown words, contexts
 
 
-def test_sentence_marks_are_context_only_and_an_end_that_is_foretold():
+def test_sentence_marks_are_context_only_and_an_end_that_is_predicted():
     model = NGram(3, "maximum-likelihood").fit(CAT)
     assert model.prob("the", ["<s>"]) == 3 / 4
     assert model.prob("</s>", ["ran"]) == 1 / 2
@@ -327,7 +327,7 @@ def test_sentence_marks_are_context_only_and_an_end_that_is_foretold():
     assert model.count(["the", "cat", "sat"]) == 1
     assert model.count(["sat", "the"]) == 0
     assert len(model.token_logprobs(CAT)) == sum(map(len, CAT)) + len(CAT)
-    with pytest.raises(ValueError, match="given, not foretold"):
+    with pytest.raises(ValueError, match="never predicted"):
         model.prob("<s>", ["the"])
 
 

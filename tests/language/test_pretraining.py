@@ -20,7 +20,13 @@ from m6rec_lite.language.text.document import encode_documents
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.training.checkpoints import CheckpointError, Checkpoints
 
-TINY = {"vocab_size": 600, "window": 64, "hidden_size": 16, "n_layers": 1, "n_heads": 2}
+TINY = {
+    "vocab_size": 600,
+    "window": 64,
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+}
 TINY |= {"epochs": 2, "batch_tokens": 512, "users": 12, "items": False, "share": 0.3}
 
 
@@ -180,8 +186,8 @@ def test_a_tiny_batch_still_asks_for_something(bazaar, bazaar_split):
 
 def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    options = ["--users", "12", "--epochs", "1", "--hidden-size", "16", "--n-layers", "1"]
-    options += ["--n-heads", "2", "--vocab-size", "600", "--no-items", "--window", "64"]
+    options = ["--users", "12", "--epochs", "1", "--hidden-size", "16", "--num-hidden-layers", "1"]
+    options += ["--num-attention-heads", "2", "--vocab-size", "600", "--no-items", "--window", "64"]
     options += ["--parts", "title", "--share", "0.3", "--checkpoint", str(tmp_path / "saves")]
     main(["gpt", "--dataset", "bazaar", "--out", str(tmp_path / "mine"), *options])
     told = json.loads(capsys.readouterr().out)
@@ -194,7 +200,8 @@ def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
 
 def test_the_command_reads_another_bazaar(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TQDM_DISABLE", "1")
-    options = ["--epochs", "1", "--hidden-size", "16", "--n-layers", "1", "--n-heads", "2"]
+    options = ["--epochs", "1", "--hidden-size", "16", "--num-hidden-layers", "1"]
+    options += ["--num-attention-heads", "2"]
     options += ["--vocab-size", "600", "--window", "64", "--checkpoint", str(tmp_path / "saves")]
     out = ["--out", str(tmp_path / "mine"), *options]
     main(["bert", "--world", "seed=3", "users=40", "items=60", "slates=0", *out])
@@ -209,7 +216,7 @@ def test_the_command_reads_another_bazaar(tmp_path, monkeypatch, capsys):
     ("setting", "words"),
     [
         ({"kind": "t5"}, "gpt, bert"),
-        ({"share": 0.0}, "nothing can be judged"),
+        ({"share": 0.0}, "nothing can be evaluated"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"lr": 0.0}, "lr must be above 0"),
         ({"masking": 1.5}, "masking"),

@@ -96,9 +96,9 @@ def test_typical_words_are_frequent_inside_and_rare_outside():
 
 
 @pytest.mark.parametrize("cut", [0, 600, 900])
-def test_probes_need_somebody_to_learn_from_and_to_ask(cut):
+def test_probes_need_training_and_test_rows(cut):
     x, y, _ = planted()
-    with pytest.raises(ValueError, match="somebody to learn from"):
+    with pytest.raises(ValueError, match="training and test rows"):
         linear_probe(x, [y], cut)
-    with pytest.raises(ValueError, match="somebody to learn from"):
+    with pytest.raises(ValueError, match="training and test rows"):
         attention_probe(x[:, None], torch.ones(600, 1, dtype=torch.bool), y, cut)

@@ -120,7 +120,7 @@ def test_rare_pairs_are_not_joined() -> None:
         ([], 300, ValueError, "no text to learn from"),
         (["", ""], 300, ValueError, "no text to learn from"),
         ("one string", 300, TypeError, "got one string"),
-        (["fine", "half \ud83d"], 300, ValueError, r"text 1 has half a character .* at place 5"),
+        (["fine", "half \ud83d"], 300, ValueError, r"text 1 has half a character .* at position 5"),
         (["fine", None], 300, TypeError, "text 1 is a NoneType"),
     ],
 )
@@ -135,7 +135,7 @@ def test_training_says_what_is_wrong(
 
 
 def test_lone_surrogates_are_named_with_their_place(tokenizer: Tokenizer) -> None:
-    with pytest.raises(ValueError, match=r"'\\udfff'\) at place 2: read the file as UTF-8"):
+    with pytest.raises(ValueError, match=r"'\\udfff'\) at position 2: read the file as UTF-8"):
         tokenizer.encode("ab\udfff")
     with pytest.raises(ValueError, match="text 1 has half a character"):
         tokenizer.encode_batch(["ab", "\ud800"])

@@ -127,7 +127,7 @@ def test_centering_takes_out_what_all_share() -> None:
 def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with random weights: enough to tell texts apart."""
     tokenizer = Tokenizer.train(list(TITLES.values()) * 3, vocab_size=300)
-    config = BERTConfig(tokenizer.vocab_size, hidden_size=16, n_layers=1)
+    config = BERTConfig(tokenizer.vocab_size, hidden_size=16, num_hidden_layers=1)
     model = BERT(config, generator=torch.Generator().manual_seed(0))
     return model.save_pretrained(tmp_path_factory.mktemp("little"), tokenizer)
 

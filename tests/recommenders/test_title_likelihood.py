@@ -42,7 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train = Interactions.from_frame(rows, item_ids=TRAIN.item_ids)
     recipe = Recipe(
         parts=("title",), templates="terse", context=(), items=False, vocab_size=420, window=192,
-        hidden_size=32, n_layers=2, n_heads=2, dropout=0.0, epochs=8, batch_tokens=384, lr=8e-3,
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        dropout=0.0, epochs=8, batch_tokens=384, lr=8e-3,
     )  # fmt: skip
     out = tmp_path_factory.mktemp("gpt") / "walks-gpt"
     pretrain(recipe, dataset, replace(SPLIT, train=train), out=out, progress=False)

@@ -46,7 +46,8 @@ if kind in ("SASRec", "GRU4Rec", "BERT4Rec"):
 elif kind in ("gpt", "bert"):
     from m6rec_lite.language.models.pretraining import pretrain
     from m6rec_lite.language.models.recipes import Recipe
-    recipe = Recipe(kind, n_layers=1, hidden_size=16, n_heads=2, vocab_size=300, epochs=1)
+    shape = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2}
+    recipe = Recipe(kind, **shape, vocab_size=300, epochs=1)
     weights = pretrain(recipe, data, checkpoint=folder, progress=False).model.state_dict()
 else:
     from m6rec_lite.m6rec.pretraining import Pretraining, pretrain

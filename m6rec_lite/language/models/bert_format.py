@@ -1,51 +1,49 @@
-"""BERT on disk, in the format of ``transformers``' ``BertForMaskedLM``: written and read.
+"""Read and write a BERT in the format of ``BertForMaskedLM`` of ``transformers``.
 
-``transformers`` itself writes and reads the files, so that what it can open is decided by it. Here
-stands which weight is which. Ours keeps queries, keys and values in one matrix, theirs in three.
+``transformers`` itself reads and writes the files; this module maps the weights. ``BERT`` stores
+the projections of queries, keys and values in one matrix, ``transformers`` in three.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import tokenizers
 import torch
 from tokenizers.processors import TemplateProcessing
-from torch import Tensor
+from torch import Tensor, nn
 
 from m6rec_lite.language.models.bert import BERT, BERTConfig
+from m6rec_lite.language.models.config import FROM_TRANSFORMERS, TO_TRANSFORMERS
 from m6rec_lite.language.models.hub import ModelError, load_config, load_model
 from m6rec_lite.language.models.model_folder import save_model_files
 from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.nn.transformer import Block
 
 if TYPE_CHECKING:
     from transformers import BertForMaskedLM
 
 logger = logging.getLogger(__name__)
 
-#: Functions by our names and by theirs; GPT-2's approximation has several there.
-ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "gelu_tanh": "gelu_new"}
-_OURS = {"relu": "relu", "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh"}
-
 Kind = TypeVar("Kind", bound=BERT)
 
 
 def to_transformers(model: BERT) -> BertForMaskedLM:
-    """The same model as ``transformers`` has it: same weights, dtype and logits."""
+    """Convert a BERT to ``transformers``, with the same weights, dtype and logits."""
     import transformers
 
     ours = model.config
-    config = transformers.BertConfig(
+    config = transformers.BertConfig(  # type: ignore[call-arg]  # it stores additional entries
         vocab_size=ours.vocab_size,
-        max_position_embeddings=ours.context,
+        max_position_embeddings=ours.max_position_embeddings,
         hidden_size=ours.hidden_size,
-        num_hidden_layers=ours.n_layers,
-        num_attention_heads=ours.n_heads,
-        intermediate_size=ours.ffn_size or 4 * ours.hidden_size,
-        hidden_act=ACTIVATIONS[ours.activation],
+        num_hidden_layers=ours.num_hidden_layers,
+        num_attention_heads=ours.num_attention_heads,
+        intermediate_size=ours.intermediate_size or 4 * ours.hidden_size,
+        hidden_act=TO_TRANSFORMERS[ours.activation],
         hidden_dropout_prob=ours.dropout,
         attention_probs_dropout_prob=ours.dropout,
         type_vocab_size=ours.n_segments,
@@ -53,98 +51,103 @@ def to_transformers(model: BERT) -> BertForMaskedLM:
         pad_token_id=ours.pad,
         tokenizer_fingerprint=ours.tokenizer,
     )
-    with torch.random.fork_rng():  # its first weights are drawn, and replaced
-        theirs = transformers.BertForMaskedLM(config).to(model.tokens.weight.dtype)
+    with torch.random.fork_rng():  # the constructor draws initial weights, which are replaced
+        converted = transformers.BertForMaskedLM(config)
+        nn.Module.to(converted, model.tokens.weight.dtype)
     with torch.no_grad():
-        for weight, parts in _pairs(model, theirs):
-            for part, piece in zip(parts, weight.chunk(len(parts)), strict=True):
-                part.copy_(piece)
-    return theirs.eval()
+        for weight, targets in _pairs(model, converted):
+            for target, values in zip(targets, weight.chunk(len(targets)), strict=True):
+                target.copy_(values)
+    return converted.eval()
 
 
-def from_transformers(theirs: BertForMaskedLM, kind: type[Kind] = BERT) -> Kind:
-    """The same model as this package has it.
+def from_transformers(
+    source: BertForMaskedLM,
+    kind: type[Kind] = BERT,  # type: ignore[assignment]  # mypy: no defaults of generic types
+) -> Kind:
+    """Convert a model of ``transformers`` to a ``BERT`` in ``eval`` mode.
 
     Raises:
-        ModelError: if it is a variant of BERT that this one is not.
+        ModelError: if it is a variant of BERT that ``BERT`` does not implement.
     """
-    given = theirs.config
-    strange = {
+    hf_config = source.config
+    unsupported = {
         name: value
-        for name, value, wanted in (
-            ("hidden_act", given.hidden_act, tuple(_OURS)),
-            ("is_decoder", given.is_decoder, (False,)),
-            ("tie_word_embeddings", given.tie_word_embeddings, (True,)),
+        for name, value, supported in (
+            ("hidden_act", hf_config.hidden_act, tuple(FROM_TRANSFORMERS)),
+            ("is_decoder", hf_config.is_decoder, (False,)),
+            ("tie_word_embeddings", hf_config.tie_word_embeddings, (True,)),
             (
                 "position_embedding_type",
-                getattr(given, "position_embedding_type", "absolute"),
+                getattr(hf_config, "position_embedding_type", "absolute"),
                 ("absolute",),
             ),
         )
-        if value not in wanted
+        if value not in supported
     }
-    if strange:
+    if unsupported:
         raise ModelError(
-            f"this BERT has {', '.join(f'{k}={v!r}' for k, v in strange.items())}, which "
-            f"language.bert does not; open it with {type(theirs).__name__} of transformers"
+            f"this BERT has {', '.join(f'{k}={v!r}' for k, v in unsupported.items())}, which "
+            f"language.bert does not; open it with {type(source).__name__} of transformers"
         )
     config = BERTConfig(
-        vocab_size=given.vocab_size,
-        context=given.max_position_embeddings,
-        hidden_size=given.hidden_size,
-        n_layers=given.num_hidden_layers,
-        n_heads=given.num_attention_heads,
-        ffn_size=given.intermediate_size,
-        activation=_OURS[given.hidden_act],
-        dropout=given.hidden_dropout_prob,
-        n_segments=given.type_vocab_size,
-        norm_eps=given.layer_norm_eps,
-        pad=given.pad_token_id,
-        tokenizer=getattr(given, "tokenizer_fingerprint", None),
+        vocab_size=hf_config.vocab_size,
+        max_position_embeddings=hf_config.max_position_embeddings,
+        hidden_size=hf_config.hidden_size,
+        num_hidden_layers=hf_config.num_hidden_layers,
+        num_attention_heads=hf_config.num_attention_heads,
+        intermediate_size=hf_config.intermediate_size,
+        activation=FROM_TRANSFORMERS[hf_config.hidden_act],
+        dropout=hf_config.hidden_dropout_prob,
+        n_segments=hf_config.type_vocab_size,
+        norm_eps=hf_config.layer_norm_eps,
+        pad=hf_config.pad_token_id,
+        tokenizer=getattr(hf_config, "tokenizer_fingerprint", None),
     )
     with torch.random.fork_rng():
-        model = kind(config).to(next(theirs.parameters()).dtype)
+        model = kind(config).to(next(source.parameters()).dtype)
     with torch.no_grad():
-        for weight, parts in _pairs(model, theirs):
-            weight.copy_(torch.cat([*parts]))
+        for weight, parts in _pairs(model, source):
+            weight.copy_(torch.cat(parts))
     return model.eval()
 
 
 def write(model: BERT, folder: Path, tokenizer: Tokenizer | None = None) -> Path:
-    """Write the model, and the tokenizer's files if it is given; see ``model_folder.place``.
+    """Write a model and, if hf_config, its tokenizer; see ``model_folder.save_model_files``.
 
-    The tokenizer is kept so that ``AutoTokenizer`` puts ``[CLS] … [SEP]`` around a text, as the
-    model was taught.
+    The tokenizer is saved so that ``AutoTokenizer`` puts ``[CLS] … [SEP]`` around a text, as in
+    training.
     """
-    return save_model_files(folder, to_transformers(model), tokenizer and with_borders(tokenizer))
+    saved = None if tokenizer is None else _with_cls_and_sep(tokenizer)
+    return save_model_files(folder, to_transformers(model), saved)
 
 
 def read(kind: type[Kind], name: str | Path) -> Kind:
-    """Read a BERT by any of its names (``hub.find_model``), in ``eval`` mode, in its own dtype.
+    """Load a BERT by folder or name (``hub.find_model``), in ``eval`` mode and its own dtype.
 
-    An encoder without the head that names hidden tokens gets a fresh one, and a log says so: its
-    states are the model's, its logits mean nothing until they are trained.
+    A model without a masked-language-model head gets one with random weights, and a warning is
+    logged: its hidden states can be used, its logits only after training.
 
     Raises:
-        ModelError: if there is no such model, or it is no BERT.
+        ModelError: if there is no such model, or it is not a BERT.
     """
     from transformers import BertForMaskedLM
 
-    found = load_config(name)
-    if found.model_type != "bert":
-        raise ModelError(f"{name} is a {found.model_type}, not a BERT: open it with TextEncoder")
-    theirs, lacks = load_model(BertForMaskedLM, name, may_lack=("cls.",))
-    if lacks:
+    model_type = load_config(name).model_type
+    if model_type != "bert":
+        raise ModelError(f"{name} is a {model_type}, not a BERT: open it with TextEncoder")
+    source, missing = load_model(BertForMaskedLM, name, may_lack=("cls.",))
+    if missing:
         logger.warning(
-            "%s has no head that names hidden tokens: use its states, or train the fresh head "
-            "before you use its logits",
+            "%s has no head that predicts masked tokens: use its hidden states, or train the new "
+            "head before you use its logits",
             name,
         )
-    return from_transformers(theirs, kind)
+    return from_transformers(source, kind)
 
 
-def with_borders(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer, which in ``transformers`` writes ``[CLS] … [SEP]`` around each text."""
+def _with_cls_and_sep(tokenizer: Tokenizer) -> Tokenizer:
+    """Return a copy that puts ``[CLS] … [SEP]`` around each text in ``transformers``."""
     backend = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
     backend.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]",
@@ -154,28 +157,31 @@ def with_borders(tokenizer: Tokenizer) -> Tokenizer:
     return Tokenizer(backend)
 
 
-def _pairs(model: BERT, theirs: BertForMaskedLM) -> Iterator[tuple[Tensor, list[Tensor]]]:
-    """Each weight of ours, and those of theirs that it is made of, one below the other."""
-    embeddings, head = theirs.bert.embeddings, theirs.cls.predictions
+def _pairs(model: BERT, other: BertForMaskedLM) -> Iterator[tuple[Tensor, list[Tensor]]]:
+    """Yield each weight of ``model`` with the weights in ``other`` whose concatenation it is."""
+    encoder: Any = other.bert
+    head: Any = other.cls.predictions
+    embeddings = encoder.embeddings
     yield model.tokens.weight, [embeddings.word_embeddings.weight]
     yield model.positions.weight, [embeddings.position_embeddings.weight]
     yield model.segments.weight, [embeddings.token_type_embeddings.weight]
     yield model.bias, [head.bias]
-    layers = [
+    modules: list[tuple[nn.Linear | nn.LayerNorm, list[Any]]] = [
         (model.norm, [embeddings.LayerNorm]),
         (model.dense, [head.transform.dense]),
         (model.norm_head, [head.transform.LayerNorm]),
     ]
-    for block, layer in zip(model.transformer.blocks, theirs.bert.encoder.layer, strict=True):
-        read, added = layer.attention.self, layer.attention.output
-        layers += [
-            (block.attention.qkv, [read.query, read.key, read.value]),
-            (block.attention.out, [added.dense]),
-            (block.norm_attention, [added.LayerNorm]),
+    blocks = cast(Iterable[Block], model.transformer.blocks)
+    for block, layer in zip(blocks, encoder.encoder.layer, strict=True):
+        attention, output = layer.attention.self, layer.attention.output
+        modules += [
+            (block.attention.qkv, [attention.query, attention.key, attention.value]),
+            (block.attention.out, [output.dense]),
+            (block.norm_attention, [output.LayerNorm]),
             (block.up_proj, [layer.intermediate.dense]),
             (block.down_proj, [layer.output.dense]),
             (block.norm_ffn, [layer.output.LayerNorm]),
         ]
-    for ours, parts in layers:
-        yield ours.weight, [part.weight for part in parts]
-        yield ours.bias, [part.bias for part in parts]
+    for module, parts in modules:
+        yield module.weight, [part.weight for part in parts]
+        yield module.bias, [part.bias for part in parts]

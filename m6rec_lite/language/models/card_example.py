@@ -1,8 +1,8 @@
-"""The example on a model's card: a prompt, the call in plain ``transformers``, the real output.
+"""Write a runnable example with its real output into a model card.
 
     python -m m6rec_lite.language.models.card_example checkpoints/bazaar-gpt
 
-runs the call and writes it with its output into the folder's ``README.md``.
+runs code that uses plain ``transformers`` and writes it with its output into ``README.md``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from m6rec_lite.data.files import write_text
 from m6rec_lite.language.models.hub import load_config
 from m6rec_lite.language.models.model_folder import quiet
 
-#: By ``model_type``: prompts whose answers have a clear first choice, so that no processor's
-#: rounding changes what is printed.
+# The prompts have one clearly most probable answer, so that the output is the same on every
+# processor.
 _FILL = """from transformers import pipeline
 
 fill = pipeline("fill-mask", model="{folder}", device="cpu")
 print(repr(fill("[USER] A user from Berlin.[MASK]")[0]["token_str"]))
 """
-_WRITE = """from transformers import AutoModelForCausalLM, AutoTokenizer
+_GENERATE = """from transformers import AutoModelForCausalLM, AutoTokenizer
 {register}
 model = AutoModelForCausalLM.from_pretrained("{folder}")
 tokenizer = AutoTokenizer.from_pretrained("{folder}")
@@ -32,10 +32,11 @@ ids = tokenizer({prompt!r}, return_tensors="pt", add_special_tokens=False).input
 written = model.generate(ids, do_sample=False, max_new_tokens={n})
 print(tokenizer.decode(written[0, ids.shape[1] :]))
 """
+#: Example code by ``model_type``.
 CODE = {
     "bert": _FILL,
-    "gpt2": _WRITE.format(register="", folder="{folder}", prompt="[BOS][USER]A man, 18", n=7),
-    "m6rec": _WRITE.format(
+    "gpt2": _GENERATE.format(register="", folder="{folder}", prompt="[BOS][USER]A man, 18", n=7),
+    "m6rec": _GENERATE.format(
         register='\nfrom m6rec_lite.m6rec import M6RecModel  # its import makes "m6rec" known to '
         "transformers\n",
         folder="{folder}",
@@ -55,13 +56,13 @@ def run_code(code: str) -> str:
 
 
 def write_example(folder: Path) -> Path:
-    """Put the example and its output into the section *Use* of a model's card.
+    """Write the example and its output into the section *Use* of a model card.
 
     Args:
-        folder: of the model, as the card shall name it.
+        folder: the model's folder, as the example names it.
 
     Raises:
-        ValueError: if there is no example for that kind, or the card has no section *Use*.
+        ValueError: if there is no example for the model type, or no section *Use*.
     """
     kind, card = load_config(folder).model_type, folder / "README.md"
     if kind not in CODE:

@@ -1,9 +1,9 @@
-"""Any causal language model of ``transformers``, as ``nn.sampling`` wants a model."""
+"""Causal language models of ``transformers`` with the interface that ``nn.sampling`` uses."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class _Cache(DynamicCache):
-    """``transformers``' cache with our name for choosing rows."""
+    """Cache of ``transformers`` with the method ``select`` that ``nn.sampling`` calls."""
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these rows, each once or several times."""
-        self.reorder_cache(rows)
+        """Keep these rows of the batch, in this order; a row may occur several times."""
+        self.reorder_cache(cast(torch.LongTensor, rows))
 
 
 class CausalLM(nn.Module):
-    """A model of ``AutoModelForCausalLM`` that ``generate`` and the others accept.
+    """Wrap a model of ``AutoModelForCausalLM`` for ``generate`` and the other decoders.
 
     Args:
-        model: one that takes ``position_ids`` and a cache, as GPT-2, Llama, Qwen and their like.
+        model: accepts ``position_ids`` and a cache, as GPT-2, Llama and Qwen do.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -36,10 +36,10 @@ class CausalLM(nn.Module):
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> Self:
-        """Read a model by any of its names (``hub.find_model``), in ``eval`` mode.
+        """Load a model by folder or name (``hub.find_model``), in ``eval`` mode.
 
         Raises:
-            ModelError: if there is no such model, or it is no causal language model.
+            ModelError: if there is no such model, or it is not a causal language model.
         """
         from transformers import AutoModelForCausalLM
 
@@ -47,16 +47,16 @@ class CausalLM(nn.Module):
 
     @property
     def context(self) -> int | None:
-        """Tokens that can be read at most, where the model says so."""
+        """Maximum length of an input in tokens; None if the model's config has no limit."""
         return getattr(self.model.config, "max_position_embeddings", None)
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return self.model.device
 
     def new_cache(self) -> DynamicCache:
-        """An empty cache, in which nothing was read."""
+        """Return an empty cache."""
         return _Cache(config=self.model.config)
 
     def step(
@@ -68,8 +68,8 @@ class CausalLM(nn.Module):
         positions: Tensor | None = None,
         last: bool = True,
     ) -> Tensor:
-        """Read on and say what comes next; see ``nn.decoding.Step``."""
-        given = self.model(
+        """Compute next-token logits and extend the cache; see ``nn.decoding.Step``."""
+        output = self.model(
             input_ids=ids,
             past_key_values=cache,
             attention_mask=None if mask is None else mask.long(),
@@ -77,4 +77,4 @@ class CausalLM(nn.Module):
             use_cache=True,
             logits_to_keep=1 if last else 0,
         )
-        return given.logits[:, -1] if last else given.logits
+        return output.logits[:, -1] if last else output.logits

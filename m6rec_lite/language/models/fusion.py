@@ -1,11 +1,10 @@
-"""Several vectors of one item made one: its title's, its tags', its id's, those of its users.
+"""Fuse several vectors of an item, such as those of its title, tags, id and users, into one.
 
-Parts may be missing: an item without a description, or one too new to have collaborative vectors.
-So every fusion takes a mask, and what stands in a missing part (NaN, too) cannot reach the result.
+Parts may be missing, such as the description, or the collaborative vector of a new item. Every
+fusion therefore takes a mask, and values of missing parts, even NaN, do not affect the result.
 
-Each part has a name and its own length. ``Concatenation`` looks at all dimensions of all parts at
-once; ``Gate`` decides for each dimension which part to believe; ``AttentionFusion`` for each part
-as a whole. The weights of the last two can be read.
+Each part has a name and its own length. ``Concatenation`` applies one linear map to all parts;
+``Gate`` has a weight for each dimension of each part; ``AttentionFusion`` has one weight per part.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ Parts = Mapping[str, Tensor]
 
 
 class Fusion(nn.Module, ABC):
-    """Base of the fusions: checks the parts, and blanks what is missing.
+    """Base class of the fusions: checks the parts and sets missing ones to 0.
 
     Args:
-        sizes: length of each part's vectors, by name.
-        out_size: length of the result.
+        sizes: length of the vectors of each part, by name.
+        out_size: length of the fused vectors.
 
     Raises:
         ValueError: if there is no part, or a size is below 1.
@@ -46,26 +45,26 @@ class Fusion(nn.Module, ABC):
 
         Args:
             parts: ``(n, size)`` each, by name, in any order.
-            present: ``(n,)`` bool by name, False where an item lacks the part; parts that are not
-                named are there for all.
+            present: masks by name, ``(n,)`` bool, False for items without the part; parts that are
+                not named are present for all items.
 
         Returns:
-            ``(n, out_size)``; 0 for an item that lacks all parts.
+            ``(n, out_size)``; 0 for an item without any part.
 
         Raises:
-            KeyError: if a part is missing as a whole, or unknown.
-            ValueError: if shapes do not fit.
+            KeyError: if a part is not given for any item, or unknown.
+            ValueError: if shapes do not match ``sizes``.
             TypeError: if a mask is not bool.
         """
-        given, there = self._check(parts, present or {})
-        return self._fuse(given, there) * there.any(dim=1, keepdim=True)
+        vectors, mask = self._check(parts, present or {})
+        return self._fuse(vectors, mask) * mask.any(dim=1, keepdim=True)
 
     @abstractmethod
     def _fuse(self, parts: list[Tensor], present: Tensor) -> Tensor:
-        """``(n, size)`` each, missing ones 0, and ``(n, parts)`` bool to ``(n, out_size)``."""
+        """Fuse parts ``(n, size)``, missing ones 0; mask ``(n, parts)``; to ``(n, out_size)``."""
 
     def _check(self, parts: Parts, present: Parts) -> tuple[list[Tensor], Tensor]:
-        """The parts in the order of ``sizes``, what is missing 0; and ``(n, parts)`` bool."""
+        """Return the parts in the order of ``sizes``, missing ones 0, and a mask ``(n, parts)``."""
         if parts.keys() != self.sizes.keys() or not present.keys() <= self.sizes.keys():
             raise KeyError(
                 f"wanted the parts {', '.join(self.sizes)}; got {', '.join(parts) or 'none'} and "
@@ -73,7 +72,7 @@ class Fusion(nn.Module, ABC):
                 "any numbers there, and present={name: mask}"
             )
         n = len(next(iter(parts.values())))
-        found, there = [], []
+        vectors, masks = [], []
         for name, size in self.sizes.items():
             part = parts[name]
             mask = present.get(name)
@@ -86,17 +85,17 @@ class Fusion(nn.Module, ABC):
                     f"part {name!r} must be ({n}, {size}) and its mask ({n},), got "
                     f"{tuple(part.shape)} and {tuple(mask.shape)}"
                 )
-            found.append(part.masked_fill(~mask[:, None], 0.0))
-            there.append(mask)
-        return found, torch.stack(there, dim=1)
+            vectors.append(part.masked_fill(~mask[:, None], 0.0))
+            masks.append(mask)
+        return vectors, torch.stack(masks, dim=1)
 
 
 class Concatenation(Fusion):
-    """The parts side by side, then one linear map; a missing part is a vector that is learnt.
+    """Concatenate the parts and apply a linear map; a trained vector replaces a missing part.
 
     Args:
         sizes: see ``Fusion``.
-        out_size: see there.
+        out_size: see ``Fusion``.
     """
 
     def __init__(self, sizes: Mapping[str, int], out_size: int) -> None:
@@ -113,16 +112,16 @@ class Concatenation(Fusion):
 
 
 class Gate(Fusion):
-    """A weighted sum of the parts, each dimension with weights of its own for each item.
+    """Weighted sum of the parts, with separate weights for each item and dimension.
 
     ``h_k = tanh(W_k x_k + b_k)``, ``g = softmax over the parts k of (V [x_1 ... x_K] + c)``, and
     the result is ``sum_k g_k h_k``. With two parts this is the gated multimodal unit of Arevalo et
     al., *Gated multimodal units for information fusion*, 2017 (its sigmoid is a softmax of two);
-    missing parts are left out of the softmax.
+    missing parts are excluded from the softmax.
 
     Args:
         sizes: see ``Fusion``.
-        out_size: see there.
+        out_size: see ``Fusion``.
     """
 
     def __init__(self, sizes: Mapping[str, int], out_size: int) -> None:
@@ -131,7 +130,7 @@ class Gate(Fusion):
         self.gate = nn.Linear(sum(sizes.values()), len(sizes) * out_size)
 
     def _fuse(self, parts: list[Tensor], present: Tensor) -> Tensor:
-        states = _mapped(self.maps, parts).tanh()  # (n, parts, out_size)
+        states = _map_parts(self.maps, parts).tanh()  # (n, parts, out_size)
         return (self._weights(parts, present) * states).sum(dim=1)
 
     def _weights(self, parts: list[Tensor], present: Tensor) -> Tensor:
@@ -139,20 +138,20 @@ class Gate(Fusion):
         return _softmax(scores, present[:, :, None])
 
     def weights(self, parts: Parts, present: Parts | None = None) -> Tensor:
-        """How far each dimension believes each part: ``(n, parts, out_size)``, for pictures."""
+        """Return the weight of each part in each dimension, ``(n, parts, out_size)``."""
         return self._weights(*self._check(parts, present or {}))
 
 
 class AttentionFusion(Fusion):
-    """A weighted mean of the mapped parts, one weight a part: a learned question asks each.
+    """Weighted mean of the mapped parts, with one attention weight per part.
 
     ``h_k = W_k x_k + b_k``, ``a = softmax over k of (q . tanh(U h_k))``, and the result is
-    ``sum_k a_k h_k``: additive attention over parts in place of words (Yang et al., *Hierarchical
+    ``sum_k a_k h_k``: additive attention over parts instead of words (Yang et al., *Hierarchical
     attention networks*, 2016, equations 5 to 7).
 
     Args:
         sizes: see ``Fusion``.
-        out_size: see there.
+        out_size: see ``Fusion``.
     """
 
     def __init__(self, sizes: Mapping[str, int], out_size: int) -> None:
@@ -162,24 +161,24 @@ class AttentionFusion(Fusion):
         self.query = nn.Linear(out_size, 1, bias=False)
 
     def _fuse(self, parts: list[Tensor], present: Tensor) -> Tensor:
-        states = _mapped(self.maps, parts)
+        states = _map_parts(self.maps, parts)
         return torch.einsum("nk,nkd->nd", self._weights(states, present), states)
 
     def _weights(self, states: Tensor, present: Tensor) -> Tensor:
         return _softmax(self.query(self.proj(states).tanh())[:, :, 0], present)
 
     def weights(self, parts: Parts, present: Parts | None = None) -> Tensor:
-        """How much each part counts: ``(n, parts)``; they add up to 1, or to 0 without parts."""
-        given, there = self._check(parts, present or {})
-        return self._weights(_mapped(self.maps, given), there)
+        """Return the weight of each part, ``(n, parts)``; rows sum to 1, or to 0 without parts."""
+        vectors, mask = self._check(parts, present or {})
+        return self._weights(_map_parts(self.maps, vectors), mask)
 
 
-def _mapped(maps: nn.ModuleList, parts: list[Tensor]) -> Tensor:
-    """Each part by its own map, ``(n, parts, out_size)``."""
+def _map_parts(maps: nn.ModuleList, parts: list[Tensor]) -> Tensor:
+    """Apply to each part its own map; return ``(n, parts, out_size)``."""
     return torch.stack([m(x) for m, x in zip(maps, parts, strict=True)], dim=1)
 
 
 def _softmax(scores: Tensor, present: Tensor) -> Tensor:
-    """Over the parts (dimension 1), those that are there; 0 where none is."""
+    """Compute the softmax over present parts (dimension 1); 0 if there is none."""
     scores = scores.masked_fill(~present, torch.finfo(scores.dtype).min)
     return torch.softmax(scores, dim=1).masked_fill(~present, 0.0)

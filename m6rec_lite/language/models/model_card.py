@@ -1,4 +1,4 @@
-"""The card of a pretrained model: what it is, what it read, what it cost, how good it is."""
+"""The model card of a pretrained model: architecture, data, training cost and metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-#: What is known of the data, by data set.
+#: Descriptions of data sets by name.
 DATA = {
     "bazaar": (
         "The bazaar, this project's own simulated world (`m6rec_lite.data.bazaar`; card in "
@@ -15,23 +15,23 @@ DATA = {
     ),
 }
 _OTHER = (
-    "{name}. The model has learnt its titles and histories; whether it may be passed on is for "
-    "the licence of that data set to say (MovieLens forbids passing its rows on)."
+    "{name}. The model can reproduce its titles and histories; the licence of the data set decides "
+    "whether the model may be redistributed (that of MovieLens forbids redistributing its rows)."
 )
 
 _TASKS = {
-    "gpt": "A decoder-only Transformer (GPT-2's architecture) that foresees the next token",
-    "bert": "A Transformer encoder (BERT's architecture) that guesses hidden tokens",
+    "gpt": "A decoder-only Transformer (GPT-2's architecture) that predicts the next token",
+    "bert": "A Transformer encoder (BERT's architecture) that predicts masked tokens",
 }
 _READ = {"gpt": "AutoModelForCausalLM", "bert": "AutoModelForMaskedLM"}
 
 
 def model_card(name: str, about: Mapping[str, Any]) -> str:
-    """The text of ``README.md``.
+    """Return the text of ``README.md``.
 
     Args:
-        name: of the model.
-        about: what ``pretraining.json`` holds.
+        name: name of the model.
+        about: content of ``pretraining.json``.
     """
     recipe, ours = about["recipe"], about["dataset"].partition("(")[0] in DATA
     licence = "apache-2.0" if ours else "other"
@@ -39,14 +39,14 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
         f"---\nlicense: {licence}\nlanguage: [en, zh]\nlibrary_name: transformers\n---\n",
         f"# {name}\n",
         f"{_TASKS[recipe['kind']]} of behaviour written as text, and of item texts. "
-        f"{about['parameters']:,} parameters: {recipe['n_layers']} layers, hidden size "
-        f"{recipe['hidden_size']}, {recipe['n_heads']} heads, {recipe['vocab_size']:,} tokens at "
-        f"most, {recipe['window']} positions.\n",
+        f"{about['parameters']:,} parameters: {recipe['num_hidden_layers']} layers, hidden size "
+        f"{recipe['hidden_size']}, {recipe['num_attention_heads']} heads, "
+        f"{recipe['vocab_size']:,} tokens at most, {recipe['window']} positions.\n",
         "## Data\n",
         of_data(about["dataset"]) + "\n",
-        f"Read were the training rows of the split {about['split']}; validation and test targets "
-        "are not in the texts.\n",
-        "| documents | learnt from | kept back |",
+        f"The model was trained on the training rows of the split {about['split']}; validation and "
+        "test targets are not in the texts.\n",
+        "| documents | training | held out |",
         "|---|---|---|",
         *(
             f"| {kind} | {each['learnt from']:,} | {each['kept back']:,} |"
@@ -57,8 +57,8 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
         f"{_passes(recipe['epochs'])} over {about['tokens']:,} tokens took "
         f"{_time(about['seconds'])} on a {about['device']} (threads: {about['threads']}). "
         f"Seed {recipe['seed']}.\n",
-        "## Measured on the documents kept back\n",
-        "| documents | tokens | nats a token | perplexity | bits a byte |",
+        "## Measured on the held-out documents\n",
+        "| documents | tokens | nats per token | perplexity | bits per byte |",
         "|---|---|---|---|---|",
         *(
             f"| {kind} | {each['tokens']:,.0f} | {each['nats_a_token']:.4f} | "
@@ -72,8 +72,8 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
         f"{_READ[recipe['kind']]}\n\n"
         f'model = {_READ[recipe["kind"]]}.from_pretrained("checkpoints/{name}")\n'
         f'tokenizer = AutoTokenizer.from_pretrained("checkpoints/{name}")\n```\n',
-        "It knows this data set's world and nothing else: it is for the course's chapters, not for "
-        "general text.\n",
+        "It knows this data set and nothing else: it is for the course's chapters, not for general "
+        "text.\n",
         "## Licence\n",
         "That of the project (Apache-2.0)." if ours else "See the data set's.",
     ]
@@ -81,14 +81,14 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
 
 
 def of_data(name: str) -> str:
-    """What is known of a data set; ``bazaar(seed=1)`` is one with dials of its own."""
-    known, _, dials = name.partition("(")
-    if known not in DATA:
+    """Describe a data set; ``bazaar(seed=1)`` names a bazaar with other settings."""
+    base, _, settings = name.partition("(")
+    if base not in DATA:
         return _OTHER.format(name=name)
-    if not dials:
-        return DATA[known]
+    if not settings:
+        return DATA[base]
     return (
-        f"{DATA[known]} It is not the one that is shipped: `bazaar.generate({dials}` has other "
+        f"{DATA[base]} It is not the one that is shipped: `bazaar.generate({settings}` has other "
         "shoppers and other items."
     )
 
@@ -96,13 +96,13 @@ def of_data(name: str) -> str:
 def _remark(kind: str) -> str:
     if kind == "gpt":
         return (
-            "Special tokens are foretold too and stand for no bytes; their nats are in the bits. "
-            "Users and items kept back are whole: nothing of their documents was learnt from, but "
-            "titles of items kept back occur in other users' behaviour."
+            "Special tokens are predicted too and have no bytes; their nats are included in the "
+            "bits. No document of a held-out user or item was used for training, but titles of "
+            "held-out items occur in other users' behaviour."
         )
     return (
-        "Only hidden tokens are asked for, each guessed from both sides: these figures compare "
-        "with another BERT's of the same masking, not with a GPT's."
+        "Only masked tokens are predicted, each from both sides: these metrics can be compared "
+        "with those of a BERT with the same masking, not with a GPT's."
     )
 
 

@@ -1,4 +1,4 @@
-"""Models on disk: folders in the format of ``transformers``."""
+"""Folders of models in the format of ``transformers``: checks, reading and writing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from m6rec_lite.language.text.tokenizer import Tokenizer
 
-#: Any of these holds a model's weights, or says which files do.
+#: Files with a model's weights, or with an index of such files.
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -75,7 +75,7 @@ def check_sums(folder: Path, names: Collection[str] | None = None) -> None:
 
 
 def read_json(path: Path, advice: str) -> dict[str, Any]:
-    """Read a JSON object that belongs to a model or to the run that made it.
+    """Read a JSON object from a model's folder.
 
     Args:
         path: the file.
@@ -117,12 +117,12 @@ def save_model_files(
     Each file replaces an older one as a whole; the sums of ``SHA256SUMS`` come last.
 
     Args:
-        folder: made if it is not there; other files in it stay.
-        model: as ``transformers`` has it; its dtype is kept.
-        tokenizer: the one whose ids the model reads.
+        folder: created if missing; other files in it are kept.
+        model: a model of ``transformers``; its dtype is kept.
+        tokenizer: the model's tokenizer.
 
     Raises:
-        DiskFullError: if there is no room.
+        DiskFullError: if the disk is full.
         NotADirectoryError: if there is a file of that name.
     """
     if folder.exists() and not folder.is_dir():
@@ -135,16 +135,16 @@ def save_model_files(
             tokenizer.save(fresh)
         paths = [path for path in sorted(fresh.iterdir()) if path.name != SUMS]
         for path in sorted(paths, key=lambda path: path.name == "config.json"):
-            os.replace(path, folder / path.name)  # what says that a model is here comes last
+            os.replace(path, folder / path.name)  # config.json last: it marks a complete model
     seal(folder, [path.name for path in paths])
     return folder
 
 
 class ModelOnDisk:
-    """Base class of GPT and BERT: written and read in the format of ``transformers``.
+    """Base class of GPT and BERT: saving and loading in the format of ``transformers``.
 
     Attributes:
-        format: the module whose ``write`` and ``read`` know which weight is which.
+        format: module with ``write`` and ``read``, which map the weights.
         config: has a ``vocab_size`` and the fingerprint of a ``tokenizer``, or None.
     """
 
@@ -152,10 +152,10 @@ class ModelOnDisk:
     config: Any
 
     def check_tokenizer(self, tokenizer: Tokenizer) -> None:
-        """Refuse a tokenizer whose ids mean something else to this model.
+        """Raise an error if the tokenizer is not the model's.
 
         Raises:
-            ValueError: if the model was trained with another, or lacks some of its tokens.
+            ValueError: if the model was trained with another one, or has fewer tokens.
         """
         own = self.config.tokenizer
         if own is not None and own != tokenizer.fingerprint:
@@ -174,11 +174,11 @@ class ModelOnDisk:
         return import_module(self.format).to_transformers(self)
 
     def save_pretrained(self, folder: str | Path, tokenizer: Tokenizer | None = None) -> Path:
-        """Write a folder that ``from_pretrained`` opens, here and in ``transformers``.
+        """Write a folder that ``from_pretrained`` loads, here and in ``transformers``.
 
         Args:
-            folder: made if it is missing; a model in it is replaced, other files stay.
-            tokenizer: saved beside the model, so that ``AutoTokenizer`` opens the folder too.
+            folder: created if missing; a model in it is replaced, other files are kept.
+            tokenizer: saved with the model, so that ``AutoTokenizer`` loads the folder too.
 
         Raises:
             NotADirectoryError: if there is a file of that name.
@@ -190,9 +190,9 @@ class ModelOnDisk:
 
     @classmethod
     def from_pretrained(cls, name: str | Path) -> Self:
-        """Read a model from a folder or by any of its names (``hub.find_model``), dropout off.
+        """Load a model by folder or name (``hub.find_model``), in ``eval`` mode.
 
         Raises:
-            ModelError: if there is no such model, or it is not one that this class can be.
+            ModelError: if there is no such model, or this class does not implement it.
         """
         return import_module(cls.format).read(cls, name)

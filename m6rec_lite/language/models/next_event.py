@@ -1,8 +1,9 @@
-"""How likely a language model finds it that a person meets each of some items next.
+"""Score items by the probability that a language model gives to the event with each item.
 
-The history is told as text, up to the mark that opens the next event; what follows is, for every
-item, the sentence that says it was met. ``ln P(sentence | history)`` is the sum of its tokens'
-(M6-Rec's zero-shot ranking: Cui et al., 2022, section 3).
+The prompt is the history as text up to ``[EVENT]``, the token that opens the next event; the
+continuation is, for each item, the sentence of an event with it. An item's score is
+``ln P(sentence | history)``, the sum over the sentence's tokens (zero-shot ranking of M6-Rec: Cui
+et al., 2022, section 3).
 """
 
 from __future__ import annotations
@@ -16,54 +17,58 @@ import pandas as pd
 from m6rec_lite.data import Histories
 from m6rec_lite.data.ids import as_ids
 from m6rec_lite.data.tables import Card, Dataset
+from m6rec_lite.language.models.gpt import GPT
 from m6rec_lite.language.models.hub import ModelError
 from m6rec_lite.language.models.pretraining import Pretrained
 from m6rec_lite.language.text.document import Document, encode_documents
 from m6rec_lite.nn.likelihood import log_likelihood
 from m6rec_lite.training.devices import make_accelerator
 
-#: Columns of items and users that are put into words.
+#: Columns of items and users that enter the text.
 ITEM_COLUMNS = ("domain", "category", "title", "description", "creator")
 USER_COLUMNS = ("age_band", "gender", "city", "occupation", "locale")
 
 
 def wording(table: pd.DataFrame, key: str) -> dict[str, np.ndarray]:
-    """What is put into words of a table: ids, and columns as arrays of text, "" for missing.
+    """Return the columns of a table that enter the text, as arrays of strings, with the ids.
 
     Args:
         table: items or users.
         key: ``item`` or ``user``.
+
+    Returns:
+        Arrays by column name; missing values are "".
     """
     columns = ITEM_COLUMNS if key == "item" else USER_COLUMNS
-    found = {f"{key}_id": as_ids(table[f"{key}_id"], f"{key}_id")}
+    arrays = {f"{key}_id": as_ids(table[f"{key}_id"], f"{key}_id")}
     for column in columns:
         if column in table:
             texts = table[column].astype(object).where(table[column].notna(), "")
-            found[column] = np.array([str(text) for text in texts], dtype=np.str_)
-    return found
+            arrays[column] = np.array([str(text) for text in texts], dtype=np.str_)
+    return arrays
 
 
 class NextEvent:
-    """A pretrained GPT, asked what somebody meets next.
+    """Score candidate next events with a pretrained GPT.
 
     Args:
-        model: made by ``language.pretraining``: a folder, or a name in ``checkpoints/``. How the
-            text is written is read from there, so that it is the text that the model learnt.
-        items: as ``wording`` gives it; all items that histories and candidates name.
-        users: likewise; None: nothing is said of who somebody is.
-        item_ids: ``(n_items,)`` the catalogue, in the order of the candidates' places.
-        event: what is done with the item, one of ``EVENTS``.
-        max_tokens: of the history's text; older events fall out. None is what the model's context
-            leaves beside the longest sentence.
-        batch_tokens: positions that run at a time; bounds the memory.
-        device: ``cpu``, ``cuda``, …; None takes the best there is.
+        model: a folder written by ``pretrain``, or a name in ``checkpoints/``. Its recipe fixes
+            how the text is written.
+        items: output of ``wording``, with all items of the histories and the catalogue.
+        users: output of ``wording``; None leaves the users out of the text.
+        item_ids: ``(n_items,)`` ids of the catalogue, in the order of the item indices.
+        event: the type of the next event, one of ``EVENTS``.
+        max_tokens: maximum length of a history's text; its oldest events are dropped. None: the
+            model's context less the longest sentence.
+        batch_tokens: tokens per forward pass; limits the memory.
+        device: ``cpu``, ``cuda``, …; None takes the best that is available.
 
     Attributes:
-        n_tokens: ``(n_items,)`` int64, tokens of each item's sentence.
-        room: tokens of a history's text at most.
+        n_tokens: ``(n_items,)`` int64, length of each item's sentence.
+        room: maximum length of a history's text in tokens.
 
     Raises:
-        ModelError: if there is no such model, or it is none that foretells.
+        ModelError: if there is no such model, or it is not a GPT.
     """
 
     def __init__(
@@ -78,67 +83,71 @@ class NextEvent:
         batch_tokens: int = 8192,
         device: str | None = None,
     ) -> None:
-        made = Pretrained.load(model)
-        if made.recipe.kind != "gpt":
+        pretrained = Pretrained.load(model)
+        if not isinstance(pretrained.model, GPT):
             raise ModelError(
-                f"{model} is a {made.recipe.kind}, which fills gaps: only a gpt foretells what "
-                "comes next"
+                f"{model} is a {pretrained.recipe.kind}, which predicts masked tokens: only a gpt "
+                "predicts the next event"
             )
-        self.gpt = made.model.to(device or make_accelerator(None, "fp32").device)
-        self.tokenizer, self.batch_tokens = made.tokenizer, batch_tokens
-        self.text = made.recipe.text(_as_dataset(items, users))
-        say = self.text.templates.events[event].format
-        sentences = [say(item=self.text.item(item)) for item in item_ids]
+        self.gpt = pretrained.model.to(device or make_accelerator(None, "fp32").device)
+        self.tokenizer, self.batch_tokens = pretrained.tokenizer, batch_tokens
+        self.text = pretrained.recipe.text(_as_dataset(items, users))
+        template = self.text.templates.events[event]
+        sentences = [template.format(item=self.text.item(item)) for item in item_ids]
         self._sentences = self.tokenizer.encode_batch(sentences)
         self.n_tokens = np.array([len(ids) for ids in self._sentences])
-        # [BOS] stands before the text and [EVENT] behind it; a sentence's last token is not read.
+        # [BOS] and [EVENT] are added to the text; the last token of a sentence is not an input.
         self.room = self.gpt.context - int(self.n_tokens.max()) - 1
         if max_tokens is not None:
             self.room = min(max_tokens, self.room)
 
     def prompts(self, histories: Histories) -> list[list[int]]:
-        """Each history as tokens, up to the mark that opens the next event."""
-        told = self.text.documents(histories, tokenizer=self.tokenizer, max_tokens=self.room)
-        opened = [
-            Document((("[BOS]", ""), *each.pieces, ("[EVENT]", "")), each.truncated)
-            for each in told
+        """Return the token ids of each history, from ``[BOS]`` to the last ``[EVENT]``."""
+        texts = self.text.documents(histories, tokenizer=self.tokenizer, max_tokens=self.room)
+        prompts = [
+            Document((("[BOS]", ""), *text.pieces, ("[EVENT]", "")), text.truncated)
+            for text in texts
         ]
-        return [row.tolist() for row in encode_documents(self.tokenizer, opened)]
+        return [row.tolist() for row in encode_documents(self.tokenizer, prompts)]
 
     def log_likelihood(self, histories: Histories, places: np.ndarray) -> np.ndarray:
-        """``ln P(sentence | history)`` of some items.
+        """Compute ``ln P(sentence | history)`` of candidate items.
 
         Args:
             histories: ``n`` rows.
-            places: ``(n, k)`` places in the catalogue; below 0 for none.
+            places: ``(n, k)`` item indices in the catalogue; negative values are padding.
 
         Returns:
-            ``(n, k)`` float64, in nats; NaN where there is no item.
+            ``(n, k)`` float64, in nats; NaN at padding.
         """
-        found = np.full(places.shape, np.nan)
+        scores = np.full(places.shape, np.nan)
         if places.size == 0:
-            return found
-        there = places >= 0
+            return scores
+        is_item = places >= 0
         continuations = [
-            [self._sentences[place] for place in row[real]]
-            for row, real in zip(places, there, strict=True)
+            [self._sentences[item] for item in row[valid]]
+            for row, valid in zip(places, is_item, strict=True)
         ]
         values = log_likelihood(
             self.gpt, self.prompts(histories), continuations, batch_tokens=self.batch_tokens
         )
-        for row, real, value in zip(found, there, values, strict=True):
-            row[real] = value.numpy()
-        return found
+        for row, valid, value in zip(scores, is_item, values, strict=True):
+            row[valid] = value.numpy()
+        return scores
 
 
 def _as_dataset(items: Mapping[str, np.ndarray], users: Mapping[str, np.ndarray] | None) -> Dataset:
-    """Tables as ``BehaviourText`` reads them."""
-    nobody = {"user_id": np.zeros(0, dtype=np.int64)}
-    frames = [
+    """Return a data set without interactions for ``BehaviourText``."""
+    no_users = {"user_id": np.zeros(0, dtype=np.int64)}
+    item_table, user_table = (
         pd.DataFrame(dict(table)).astype(dict.fromkeys(set(table) - {key}, object))
-        for table, key in ((items, "item_id"), (users or nobody, "user_id"))
-    ]
-    frames = [frame.mask(frame == "") for frame in frames]
-    none = {key: np.zeros(0, dtype=np.int64) for key in ("user_id", "item_id", "timestamp")}
-    rows = pd.DataFrame({**none, "event": np.zeros(0, dtype=object)})
-    return Dataset("the tables given", rows, *frames, Card("", "", ""))
+        for table, key in ((items, "item_id"), (users or no_users, "user_id"))
+    )
+    empty = {key: np.zeros(0, dtype=np.int64) for key in ("user_id", "item_id", "timestamp")}
+    return Dataset(
+        "the tables given",
+        pd.DataFrame({**empty, "event": np.zeros(0, dtype=object)}),
+        item_table.mask(item_table == ""),
+        user_table.mask(user_table == ""),
+        Card("", "", ""),
+    )

@@ -1,12 +1,11 @@
-"""Pretraining a GPT or a BERT on what a data set says, by one command.
+"""Pretrain a GPT or a BERT on the behaviour and item texts of a data set.
 
     python -m m6rec_lite.language.models.pretraining gpt --dataset bazaar --out FOLDER
 
-learns a tokenizer and a model from behaviour as text and from item texts, and writes a folder that
-``from_pretrained`` opens, here and in ``transformers``: the model, the tokenizer,
-``pretraining.json`` (the recipe and what was measured) and ``README.md``, the model card. Cut off
-and started again, it goes on from its last checkpoint. The texts hold a split's training rows and
-nothing later; a tenth of the users and of the items is kept back to judge by.
+trains a tokenizer and a model and writes a folder that ``from_pretrained`` loads, here and in
+``transformers``: the model, the tokenizer, ``pretraining.json`` (recipe and metrics) and
+``README.md`` (the model card). An interrupted run resumes from its last checkpoint. The texts
+contain only a split's training rows; a tenth of the users and items is held out for evaluation.
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
-from torch import nn
 
 from m6rec_lite.data import Dataset, Split, bazaar, leave_one_out, load_dataset
 from m6rec_lite.data.files import seal, write_text
@@ -46,20 +44,20 @@ from m6rec_lite.training import (
     fit,
 )
 
-#: In the folder of a model: the recipe and what was measured.
+#: File in a model's folder with the recipe and the metrics.
 ABOUT = "pretraining.json"
 
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """What came of a recipe.
+    """A pretrained model with its tokenizer, recipe and metrics.
 
     Attributes:
-        model: a ``GPT`` or a ``BERT``, dropout off.
-        tokenizer: its own.
-        recipe: how it was made.
-        metrics: what was measured on documents kept back, by kind of document: see ``evaluate_lm``.
-        history: of the training, an epoch a record; empty for one that was loaded.
+        model: a ``GPT`` or a ``BERT`` in ``eval`` mode.
+        tokenizer: the model's tokenizer.
+        recipe: settings of the training run.
+        metrics: output of ``evaluate_lm`` on held-out documents, by kind of document.
+        history: training history, one record per epoch; empty after ``load``.
     """
 
     model: GPT | BERT
@@ -72,21 +70,21 @@ class Pretrained:
         """Write model, tokenizer, ``pretraining.json`` and the model card to a folder.
 
         Args:
-            folder: made if it is missing; a model in it is replaced.
-            about: where the texts came from (``dataset``, ``split``, ``documents`` by kind) and
+            folder: created if it is missing; a model in it is replaced.
+            about: source of the texts (``dataset``, ``split``, ``documents`` by kind) and
                 how the model was trained (``command``, ``tokens`` per epoch); missing entries
                 are left blank.
         """
         folder = self.model.save_pretrained(folder, self.tokenizer)
-        blank = {
+        defaults = {
             "dataset": "unnamed",
             "split": "unnamed",
             "command": "",
             "documents": {},
             "tokens": 0,
         }
-        whole = {
-            **blank,
+        content = {
+            **defaults,
             "seconds": round(sum(self.history["seconds"])),
             "device": next(self.model.parameters()).device.type,
             "threads": torch.get_num_threads(),
@@ -95,36 +93,36 @@ class Pretrained:
             "recipe": asdict(self.recipe),
             "metrics": self.metrics,
         }
-        text = json.dumps(whole, indent=2, ensure_ascii=False)
+        text = json.dumps(content, indent=2, ensure_ascii=False)
         write_text(folder / ABOUT, f"{text}\n")
-        write_text(folder / "README.md", model_card(folder.name, whole))
+        write_text(folder / "README.md", model_card(folder.name, content))
         seal(folder, [ABOUT])
         return folder
 
     @classmethod
     def load(cls, name: str | Path) -> Self:
-        """Read what ``pretrain`` wrote: a folder, or a name in ``checkpoints/`` of the project.
+        """Load a model that ``pretrain`` wrote, by folder or by its name in ``checkpoints/``.
 
         Raises:
-            ModelError: if there is no such model, it is damaged, or was not made by ``pretrain``.
+            ModelError: if there is no such model, it is damaged, or ``pretrain`` did not write it.
         """
         folder = find_model(name)
         path = Path(folder) / ABOUT
         if isinstance(folder, str) or not path.is_file():
             raise ModelError(
-                f"{name} was not made here: it has no {ABOUT}. Make one with python -m "
-                "m6rec_lite.language.models.pretraining, or read it with GPT.from_pretrained"
+                f"{name} was not written by pretrain: it has no {ABOUT}. Make one with python -m "
+                "m6rec_lite.language.models.pretraining, or load it with GPT.from_pretrained"
             )
         check_sums(Path(folder), (ABOUT,))
-        about = read_json(path, "copy the folder again, or make the model again")
+        content = read_json(path, "copy the folder again, or make the model again")
         try:
-            recipe = Recipe(**about["recipe"])
+            recipe = Recipe(**content["recipe"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{path} holds no recipe of this version ({error!r}): make the model again"
             ) from error
         model = (GPT if recipe.kind == "gpt" else BERT).from_pretrained(folder)
-        return cls(model, Tokenizer.load(folder), recipe, about["metrics"], History())
+        return cls(model, Tokenizer.load(folder), recipe, content["metrics"], History())
 
 
 def pretrain(
@@ -137,43 +135,46 @@ def pretrain(
     command: str = "",
     progress: bool = True,
 ) -> Pretrained:
-    """Learn a tokenizer and a model, judge it, and write its folder.
+    """Train a tokenizer and a model, evaluate the model, and write its folder.
 
     Args:
-        recipe: what to do.
-        dataset: its items, and its users where it has them.
-        split: whose training rows are read; leave-one-out by default.
+        recipe: settings of the run.
+        dataset: provides items, and users if it has them.
+        split: only its training rows are used; leave-one-out by default.
         out: folder to write; None writes nothing.
-        checkpoint: folder from which a run that was cut off goes on, or ``Checkpoints``.
-        command: what makes the model again, for its card.
-        progress: show a bar.
+        checkpoint: folder of checkpoints, from which an interrupted run resumes, or
+            ``Checkpoints``.
+        command: shell command that reproduces the model, for its card.
+        progress: show a progress bar.
 
     Returns:
-        The model, its tokenizer, and what was measured.
+        The model with its tokenizer and metrics.
 
     Raises:
-        CheckpointError: if the checkpoint is of another recipe or other data, or another run is
-            using its folder.
+        CheckpointError: if the checkpoint belongs to another recipe or other data, or another run
+            is using its folder.
         Interrupted: after a signal, once the checkpoint is written.
     """
     split = leave_one_out(dataset) if split is None else split
     corpora = documents(recipe, dataset, split)
-    learnt = [document for corpus in corpora.values() for document in corpus.train]
-    tokenizer = Tokenizer.train(distinct_texts(learnt), recipe.vocab_size)
-    batches = batches_of(recipe, tokenizer, learnt)
+    training = [document for corpus in corpora.values() for document in corpus.train]
+    tokenizer = Tokenizer.train(distinct_texts(training), recipe.vocab_size)
+    batches = batches_of(recipe, tokenizer, training)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = build(recipe, tokenizer)
     steps = recipe.epochs * len(batches.epoch(recipe.seed, 0))
-    warm = min(100, max(1, steps // 10))
-    away = {
+    warm_up_steps = min(100, max(1, steps // 10))
+    held_out = {
         name: batches_of(recipe, tokenizer, corpus.held_out, shuffle=False)
         for name, corpus in corpora.items()
     }
     history = fit(
         model,
         batches,
-        lambda model, batch: model.loss(batch.ids, batch.targets, batch.packing),
+        lambda module, batch: cast("GPT | BERT", module).loss(
+            batch.ids, batch.targets, batch.packing
+        ),
         optimizer=torch.optim.AdamW(
             model.parameters(),
             lr=recipe.lr,
@@ -181,12 +182,14 @@ def pretrain(
             weight_decay=recipe.weight_decay,
             fused=True,
         ),
-        schedule=warm_up(warm, then=cosine(max(1, steps - warm), floor=0.02)),
+        schedule=warm_up(warm_up_steps, then=cosine(max(1, steps - warm_up_steps), floor=0.02)),
         epochs=recipe.epochs,
-        validate=lambda model: {
+        validate=lambda module: {
             f"{name} {key}": value
-            for name, each in away.items()
-            for key, value in evaluate_lm(model, tokenizer, each).items()
+            for name, held_out_batches in held_out.items()
+            for key, value in evaluate_lm(
+                cast("GPT | BERT", module), tokenizer, held_out_batches
+            ).items()
             if key != "tokens"
         },
         checkpoint=checkpoint,
@@ -196,46 +199,46 @@ def pretrain(
         config={"recipe": {**asdict(recipe), "tokenizer": tokenizer.fingerprint}},
         progress=progress,
     )
-    metrics = {name: evaluate_lm(model, tokenizer, each) for name, each in away.items()}
-    made = Pretrained(model, tokenizer, recipe, metrics, history)
+    metrics = {name: evaluate_lm(model, tokenizer, part) for name, part in held_out.items()}
+    pretrained = Pretrained(model, tokenizer, recipe, metrics, history)
     if out is not None:
         about = {
             "dataset": dataset.name,
             "split": f"{split.name}, hash {split.hash}",
             "command": command,
             "documents": {
-                name: {"learnt from": len(each.train), "kept back": len(each.held_out)}
-                for name, each in corpora.items()
+                name: {"learnt from": len(corpus.train), "kept back": len(corpus.held_out)}
+                for name, corpus in corpora.items()
             },
             "tokens": batches.n_tokens,
         }
-        made.save(out, about)
-    return made
+        pretrained.save(out, about)
+    return pretrained
 
 
 @torch.no_grad()
-def evaluate_lm(model: nn.Module, tokenizer: Tokenizer, batches: TokenBatches) -> dict[str, float]:
-    """How well a model foretells the tokens it is asked for.
+def evaluate_lm(model: GPT | BERT, tokenizer: Tokenizer, batches: TokenBatches) -> dict[str, float]:
+    """Evaluate a language model on the targets of batches.
 
     Args:
-        model: in ``eval`` mode; it stays where it is.
-        tokenizer: says how many bytes each token stands for.
-        batches: what is asked, in ``epoch(0, 0)``.
+        model: a model in ``eval`` mode, on any device.
+        tokenizer: the model's tokenizer, for the number of bytes of each token.
+        batches: evaluated in ``epoch(0, 0)``.
 
     Returns:
-        ``nats_a_token``, their ``perplexity``, ``bits_a_byte``, and the number of ``tokens`` asked
-        for. Special tokens are asked for too and stand for no bytes: their nats are in the bits.
-        For a BERT the tokens are the hidden ones alone, each guessed from both its sides: its
-        figures compare with another BERT's and not with a GPT's.
+        ``nats_a_token``, the corresponding ``perplexity``, ``bits_a_byte`` and the number of
+        target ``tokens``. Special tokens are targets too and have no bytes; their nats are
+        included in the bits. A BERT predicts only masked tokens, from both sides: its metrics can
+        be compared with those of another BERT, not with a GPT's.
     """
     device = next(model.parameters()).device
     nats = n_tokens = n_bytes = 0.0
     for batch in batches.epoch(0, 0):
         batch = batch.to(device)
-        asked = batch.targets[batch.targets >= 0].cpu().numpy()
-        nats += float(model.loss(batch.ids, batch.targets, batch.packing)) * len(asked)
-        n_tokens += len(asked)
-        n_bytes += float(tokenizer.n_bytes[asked].sum())
+        targets = batch.targets[batch.targets >= 0].cpu().numpy()
+        nats += float(model.loss(batch.ids, batch.targets, batch.packing)) * len(targets)
+        n_tokens += len(targets)
+        n_bytes += float(tokenizer.n_bytes[targets].sum())
     mean = nats / n_tokens
     bits = nats / math.log(2) / n_bytes if n_bytes else math.nan
     return {
@@ -247,12 +250,12 @@ def evaluate_lm(model: nn.Module, tokenizer: Tokenizer, batches: TokenBatches) -
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command; see the module."""
+    """Run the command; see the module's docstring."""
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.language.models.pretraining",
         description="Pretrain a language model on the behaviour and item texts of a data set.",
     )
-    parser.add_argument("kind", choices=KINDS, help="gpt foresees, bert fills in")
+    parser.add_argument("kind", choices=KINDS, help="gpt predicts the next token, bert masked ones")
     parser.add_argument("--dataset", default="bazaar", help="a name, or a path (default: bazaar)")
     parser.add_argument(
         "--world",
@@ -261,42 +264,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="another bazaar than the one that is shipped, such as: seed=1 items=3000 slates=0",
     )
     parser.add_argument("--out", required=True, type=Path, help="folder to write the model to")
-    parser.add_argument("--checkpoint", type=Path, help="folder to go on from (default: in runs/)")
+    parser.add_argument("--checkpoint", type=Path, help="folder of checkpoints (default: in runs/)")
     add_config_options(parser, Recipe, skip=("kind",))
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    chosen = vars(parser.parse_args(given))
-    name, world, out = chosen.pop("dataset"), chosen.pop("world"), chosen.pop("out")
-    dataset = load_dataset(name) if world is None else _another_bazaar(world)
-    checkpoint = chosen.pop("checkpoint")
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    settings = vars(parser.parse_args(arguments))
+    name, world, out = settings.pop("dataset"), settings.pop("world"), settings.pop("out")
+    dataset = load_dataset(name) if world is None else _generate_bazaar(world)
+    checkpoint = settings.pop("checkpoint")
     if checkpoint is None:
         datasets = checkout_folder()
-        beside = out.parent if datasets is None else datasets.parent / "runs"
-        checkpoint = beside / "pretraining" / out.name
-    command = shlex.join([*parser.prog.split(), *given])
-    options = {"out": out, "checkpoint": checkpoint, "command": command}
+        parent = out.parent if datasets is None else datasets.parent / "runs"
+        checkpoint = parent / "pretraining" / out.name
+    command = shlex.join([*parser.prog.split(), *arguments])
     try:
-        made = pretrain(Recipe(**chosen), dataset, **options)
+        pretrained = pretrain(
+            Recipe(**settings), dataset, out=out, checkpoint=checkpoint, command=command
+        )
     except (CheckpointError, DiskFullError, OutOfMemoryError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
-    print(json.dumps({"folder": str(out), **made.metrics}, indent=2))
+    print(json.dumps({"folder": str(out), **pretrained.metrics}, indent=2))
 
 
-def _another_bazaar(pairs: Sequence[str]) -> Dataset:
-    """A bazaar with the dials turned as ``["seed=1", "items=3000"]`` says.
+def _generate_bazaar(pairs: Sequence[str]) -> Dataset:
+    """Generate a bazaar with settings such as ``["seed=1", "items=3000"]``.
 
     Raises:
-        ValueError: if one of them is not of the form name=number.
+        ValueError: if a setting is not of the form name=number.
     """
-    turned = {}
+    settings: dict[str, Any] = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
         try:
-            turned[name] = float(value) if "." in value else int(value)
+            settings[name] = float(value) if "." in value else int(value)
         except ValueError as error:
             raise ValueError(f"--world wants name=number, such as seed=1, got {pair!r}") from error
-    made = bazaar.generate(**turned, progress=False)
-    dials = ", ".join(f"{name}={value}" for name, value in turned.items())
-    return replace(made, name=f"{made.name}({dials})")
+    dataset = bazaar.generate(**settings, progress=False)
+    listed = ", ".join(f"{name}={value}" for name, value in settings.items())
+    return replace(dataset, name=f"{dataset.name}({listed})")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What can be read off a model's states: features of texts, probes on them, words for clusters.
+"""Probes on a model's hidden states, and typical words of clusters.
 
-A probe is a simple classifier on frozen features. What it gets right was there to be read; what it
-gets wrong may still be there in another form. Source: Alain and Bengio, *Understanding intermediate
-layers using linear classifier probes*, 2016.
+A probe is a simple classifier on frozen features. A correct probe shows that the features contain
+the information; a wrong one does not show that they lack it. Source: Alain and Bengio,
+*Understanding intermediate layers using linear classifier probes*, 2016.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from m6rec_lite.language.text.document import Document, encode_documents
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.nn.packing import Packing
 
-#: Strengths of the ridge that a linear probe chooses among, per person learnt from.
+#: Ridge strengths that a linear probe selects from, per training row.
 STRENGTHS = (0.003, 0.03, 0.3, 3.0)
 
 
@@ -28,20 +28,20 @@ STRENGTHS = (0.003, 0.03, 0.3, 3.0)
 def token_states(
     model: GPT, tokenizer: Tokenizer, documents: Sequence[Document], *, rows: int = 64
 ) -> tuple[Tensor, Tensor]:
-    """The states of all tokens of some documents.
+    """Compute the hidden states of all tokens of documents.
 
     Args:
-        model: on any device.
-        tokenizer: its own.
-        documents: each with ``[BOS]`` before it, and no longer than the model's context.
-        rows: documents at a time.
+        model: a GPT, on any device.
+        tokenizer: the model's tokenizer.
+        documents: ``[BOS]`` is added before each; no longer than the model's context.
+        rows: documents per batch.
 
     Returns:
-        ``(n, time, hidden_size)`` float32, 0 behind a document's end, and the mask ``(n, time)``
-        bool, both on the CPU.
+        ``(n, time, hidden_size)`` float32, 0 at padding, and the mask ``(n, time)`` bool, both on
+        the CPU.
 
     Raises:
-        ValueError: if the tokenizer is another's, or a document is too long.
+        ValueError: if the tokenizer is not the model's, or a document is too long.
     """
     model.check_tokenizer(tokenizer)
     ids = encode_documents(tokenizer, [document.wrapped(end=None) for document in documents])
@@ -50,10 +50,10 @@ def token_states(
     states = torch.zeros(len(ids), time, model.config.hidden_size)
     order = np.argsort(-lengths, kind="stable")
     for start in range(0, len(ids), rows):
-        some = order[start : start + rows]
-        flat = torch.cat([torch.from_numpy(ids[i]).long() for i in some]).to(model.device)
-        found = model(flat, packing=Packing(torch.from_numpy(lengths[some]))).float().cpu()
-        for i, row in zip(some, found.split(lengths[some].tolist()), strict=True):
+        batch = order[start : start + rows]
+        flat = torch.cat([torch.from_numpy(ids[i]).long() for i in batch]).to(model.device)
+        output = model(flat, packing=Packing(torch.from_numpy(lengths[batch]))).float().cpu()
+        for i, row in zip(batch, output.split(lengths[batch].tolist()), strict=True):
             states[i, : lengths[i]] = row
     return states, torch.arange(time) < torch.from_numpy(lengths)[:, None]
 
@@ -61,23 +61,23 @@ def token_states(
 def linear_probe(
     x: Tensor, ys: Sequence[Tensor], cut: int, strengths: Sequence[float] = STRENGTHS
 ) -> list[np.ndarray]:
-    """A linear classifier by ridge regression onto one-hot labels, for several questions at once.
+    """Train linear classifiers by ridge regression onto one-hot labels, one per target.
 
-    The ridge's strength is chosen for each question among ``strengths``: learnt from the first
-    three quarters of those below ``cut``, judged on the fourth. Then all below ``cut`` are learnt
-    from. The regression has a closed form, so that there is no training to mistrust.
+    The ridge strength of each target is selected from ``strengths``: trained on the first three
+    quarters of the training rows and evaluated on the last quarter. Then all training rows are
+    used. The regression has a closed form, so the result does not depend on an optimizer.
 
     Args:
-        x: ``(n, d)`` features; each is brought to mean 0, and all to deviation 1 together.
-        ys: for each question ``(n,)`` whole labels from 0.
-        cut: how many of the first are learnt from; the others are asked.
-        strengths: of the ridge, times the number learnt from.
+        x: ``(n, d)`` features; each is centred, and all are divided by one standard deviation.
+        ys: for each target ``(n,)`` integer labels from 0.
+        cut: number of training rows, the first ones; the others are test rows.
+        strengths: ridge strengths, multiplied by the number of training rows.
 
     Returns:
-        For each question ``(n - cut,)``: 1.0 where the answer is right, else 0.0.
+        For each target ``(n - cut,)``: 1.0 where the prediction is correct, else 0.0.
 
     Raises:
-        ValueError: if there is nobody to learn from or to ask.
+        ValueError: if there are no training rows or no test rows.
     """
     _check_cut(len(x), cut)
     x = x.double()
@@ -86,21 +86,21 @@ def linear_probe(
     targets = torch.cat([F.one_hot(y).double() for y in ys], dim=1)  # (n, all labels)
     widths = [int(y.max()) + 1 for y in ys]
 
-    def right(learnt: int, strength: float, asked: slice) -> list[np.ndarray]:
-        gram = x[:learnt].T @ x[:learnt]
-        gram.diagonal().add_(strength * learnt)
-        weights = torch.linalg.solve(gram, x[:learnt].T @ targets[:learnt])
-        parts = (x[asked] @ weights).split(widths, dim=1)
+    def correct(n_train: int, strength: float, test: slice) -> list[np.ndarray]:
+        gram = x[:n_train].T @ x[:n_train]
+        gram.diagonal().add_(strength * n_train)
+        weights = torch.linalg.solve(gram, x[:n_train].T @ targets[:n_train])
+        scores = (x[test] @ weights).split(widths, dim=1)
         return [
-            (part.argmax(dim=1) == y[asked]).double().numpy()
-            for part, y in zip(parts, ys, strict=True)
+            (part.argmax(dim=1) == y[test]).double().numpy()
+            for part, y in zip(scores, ys, strict=True)
         ]
 
-    some = max(1, 3 * cut // 4)
-    tried = [[r.mean() for r in right(some, strength, slice(some, cut))] for strength in strengths]
-    best = np.argmax(tried, axis=0) if some < cut else np.zeros(len(ys), dtype=int)
-    answers = {i: right(cut, strengths[i], slice(cut, None)) for i in set(best.tolist())}
-    return [answers[i][question] for question, i in enumerate(best.tolist())]
+    n_fit = max(1, 3 * cut // 4)
+    accuracy = [[hits.mean() for hits in correct(n_fit, s, slice(n_fit, cut))] for s in strengths]
+    best = np.argmax(accuracy, axis=0) if n_fit < cut else np.zeros(len(ys), dtype=int)
+    results = {i: correct(cut, strengths[i], slice(cut, None)) for i in set(best.tolist())}
+    return [results[i][target] for target, i in enumerate(best.tolist())]
 
 
 def attention_probe(
@@ -116,22 +116,25 @@ def attention_probe(
     weight_decay: float = 0.1,
     seed: int = 0,
 ) -> np.ndarray:
-    """A linear classifier and the attention pooling before it, learnt together by AdamW.
+    """Train attention pooling and a linear classifier on top of it with AdamW.
 
     Args:
-        states: ``(n, time, d)``.
+        states: hidden states, ``(n, time, d)``.
         mask: ``(n, time)`` bool.
-        y: ``(n,)`` whole labels from 0.
-        cut: how many of the first are learnt from; the others are asked.
+        y: ``(n,)`` integer labels from 0.
+        cut: number of training rows, the first ones; the others are test rows.
         inside: see ``AttentionPooling``.
-        steps: of AdamW, on ``batch_size`` people each.
-        batch_size: see there.
+        steps: number of optimizer steps.
+        batch_size: rows per step.
         lr: learning rate.
-        weight_decay: see there.
-        seed: of weights and draws.
+        weight_decay: weight decay of AdamW.
+        seed: seed of initial weights and batches.
 
     Returns:
-        As one question of ``linear_probe``.
+        ``(n - cut,)``: 1.0 where the prediction is correct, else 0.0.
+
+    Raises:
+        ValueError: if there are no training rows or no test rows.
     """
     _check_cut(len(states), cut)
     draw = torch.Generator().manual_seed(seed)
@@ -142,40 +145,40 @@ def attention_probe(
     weights = [*pool.parameters(), *out.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay)
     for _ in range(steps):
-        some = torch.randint(cut, (batch_size,), generator=draw)
-        loss = F.cross_entropy(out(pool(states[some], mask[some])), y[some])
+        batch = torch.randint(cut, (batch_size,), generator=draw)
+        loss = F.cross_entropy(out(pool(states[batch], mask[batch])), y[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        found = out(pool(states[cut:], mask[cut:])).argmax(dim=1)
-    return (found == y[cut:]).double().numpy()
+        predicted = out(pool(states[cut:], mask[cut:])).argmax(dim=1)
+    return (predicted == y[cut:]).double().numpy()
 
 
 def typical_words(has: np.ndarray, words: Sequence[str], groups: np.ndarray, n: int = 3) -> dict:
-    """The words that are most typical of each group: frequent in its texts, rare in the others'.
+    """Return the words that are frequent in the texts of a group and rare in other texts.
 
-    By ``ln((a + s) / (b + s))``, a and b the shares of texts with the word inside and outside; s =
-    .02 keeps words that hardly occur from winning by chance.
+    Words are ranked by ``ln((a + 0.02) / (b + 0.02))``, with a and b the shares of texts with the
+    word inside and outside the group; 0.02 keeps very rare words from the top.
 
     Args:
-        has: ``(texts, words)`` bool, which text has which word.
-        words: the words, one a column.
-        groups: ``(texts,)`` the group of each text.
-        n: words a group.
+        has: ``(texts, words)`` bool, whether a text has a word.
+        words: the word of each column.
+        groups: ``(texts,)`` group of each text.
+        n: words per group.
 
     Returns:
-        For each group, ascending, its words, the most typical first.
+        For each group, in ascending order, its words, the most typical first.
     """
-    found = {}
+    typical = {}
     for group in np.unique(groups):
         inside = groups == group
         a, b = has[inside].mean(axis=0), has[~inside].mean(axis=0) if (~inside).any() else 0.0
         odds = np.log((a + 0.02) / (b + 0.02))
-        found[group.item()] = [words[i] for i in np.argsort(-odds, kind="stable")[:n]]
-    return found
+        typical[group.item()] = [words[i] for i in np.argsort(-odds, kind="stable")[:n]]
+    return typical
 
 
 def _check_cut(n: int, cut: int) -> None:
     if not 0 < cut < n:
-        raise ValueError(f"cut must leave somebody to learn from and to ask: 0 < cut < {n}: {cut}")
+        raise ValueError(f"cut must leave training and test rows: 0 < cut < {n}, got {cut}")

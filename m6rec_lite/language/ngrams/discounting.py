@@ -1,7 +1,7 @@
-"""Discounting: take a little from every count, and let the order below spend it.
+"""Discounting: subtract from every count and give the difference to the lower order.
 
-Absolute discounting, and Kneser and Ney's two forms of it. Sections and equations are those of
-Chen and Goodman's report (see ``smoothing``).
+Absolute discounting, Kneser-Ney and modified Kneser-Ney. Sections and equations are those of Chen
+and Goodman's report (see ``smoothing``).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from m6rec_lite.language.ngrams.smoothing import (
 
 @dataclass(frozen=True)
 class AbsoluteDiscounting(Smoothing):
-    """Take the same discount from every count and give it to the order below (§2.6).
+    """Subtract the same discount from every count (§2.6).
 
-    ``alpha = max(c(h, w) - D, 0) / c(h)``. Without a given ``D`` each order takes Ney, Essen and
-    Kneser's (1994) estimate ``n1 / (n1 + 2 n2)``, with ``n1``, ``n2`` the n-grams seen once and
-    twice; where that estimate fails (there are none), 0.75.
+    ``alpha = max(c(h, w) - D, 0) / c(h)``. By default ``D`` is the estimate of Ney, Essen and
+    Kneser (1994) for each order, ``n1 / (n1 + 2 n2)``, with ``n1`` and ``n2`` the number of n-grams
+    that occur once and twice; 0.75 if one of them is 0.
 
     Args:
-        discount: in [0, 1], for every order; None estimates it.
+        discount: discount of all orders, in [0, 1]; None estimates it.
         base: see ``Smoothing``.
     """
 
@@ -47,17 +47,18 @@ class AbsoluteDiscounting(Smoothing):
             raise ValueError(f"discount must lie between 0 and 1, got {self.discount!r}")
 
     def alpha(self, counts: Counts, order: int, details: Details) -> tuple[np.ndarray, np.ndarray]:
-        """``(c(h, w) - D) / c(h)``, never below 0."""
+        """Return ``max(c(h, w) - D, 0) / c(h)``; see ``Smoothing.alpha``."""
         c, prefix, n = self.counted(counts, order)
         discounts = self._discounts(c)
         details.setdefault("discounts", []).append(discounts)
-        seen = np.minimum(np.ceil(c), len(discounts)).astype(np.int64)  # 0, 1, 2, … or more
-        taken = np.minimum(c, np.append(0.0, discounts)[seen])
+        index = np.minimum(np.ceil(c), len(discounts)).astype(np.int64)  # 0, 1, 2, … or more
+        discount = np.minimum(c, np.append(0.0, discounts)[index])
         total = sums(c, prefix, n)
-        return quotient(c - taken, total[prefix], 0.0), quotient(sums(taken, prefix, n), total, 1.0)
+        gamma = quotient(sums(discount, prefix, n), total, 1.0)
+        return quotient(c - discount, total[prefix], 0.0), gamma
 
     def _discounts(self, c: np.ndarray) -> np.ndarray:
-        """``(1,)`` discount of every count; Kneser-Ney's second form returns three."""
+        """Return the discount, ``(1,)``; modified Kneser-Ney returns three."""
         if self.discount is not None:
             return np.array([self.discount])
         _, n1, n2, *_ = _counts_of_counts(c)
@@ -65,25 +66,25 @@ class AbsoluteDiscounting(Smoothing):
 
 
 def _counts_of_counts(c: np.ndarray) -> np.ndarray:
-    """How many entries were counted 0, 1, 2, 3, 4 and more times (a fraction rounds up)."""
+    """Return the number of entries with counts 0, 1, 2, 3, 4 and more (fractions round up)."""
     return np.bincount(np.minimum(np.ceil(c), 5).astype(np.int64), minlength=6)
 
 
 @dataclass(frozen=True)
 class KneserNey(AbsoluteDiscounting):
-    """Absolute discounting whose lower orders count contexts, not occurrences (§2.7).
+    """Absolute discounting in which lower orders count contexts, not occurrences (§2.7).
 
-    "Francisco" is frequent, but only after "San"; so below the highest order the count of an
-    n-gram is the number of different words that came before it (Kneser and Ney, 1995;
-    interpolated, as in Chen and Goodman).
+    "Francisco" is frequent, but only after "San". Below the highest order the count of an n-gram
+    is therefore the number of distinct words before it (Kneser and Ney, 1995; interpolated, as in
+    Chen and Goodman).
 
     Args:
-        discount: in [0, 1], for every order; None estimates it, an order at a time.
+        discount: discount of all orders, in [0, 1]; None estimates it for each order.
         base: see ``Smoothing``.
     """
 
     def counted(self, counts: Counts, order: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Below the highest order, the number of different words before each n-gram."""
+        """Return the counts of an order; distinct words before each n-gram for lower orders."""
         c, prefix, n = counts.level(order)
         return (c if order == counts.order else counts.continuations(order)), prefix, n
 
@@ -92,9 +93,9 @@ class KneserNey(AbsoluteDiscounting):
 class ModifiedKneserNey(Smoothing):
     """Kneser-Ney with three discounts, for counts of 1, 2, and 3 or more (§3, eq. 26).
 
-    ``D_i = i - (i + 1) Y n_{i+1} / n_i`` with ``Y = n1 / (n1 + 2 n2)``, an order at a time. Where
-    there is too little text for that (an ``n`` is 0, or a ``D_i`` lies outside ``[0, i]``), 0.5, 1
-    and 1.5, as KenLM does.
+    ``D_i = i - (i + 1) Y n_{i+1} / n_i`` with ``Y = n1 / (n1 + 2 n2)``, for each order. If there is
+    too little text (an ``n`` is 0, or a ``D_i`` is outside ``[0, i]``), the discounts are 0.5, 1
+    and 1.5, as in KenLM.
     """
 
     base: Base = "uniform"
@@ -111,11 +112,12 @@ class ModifiedKneserNey(Smoothing):
         if not all(n):
             return fallback
         y = n[0] / (n[0] + 2 * n[1])
-        found = np.array([i - (i + 1) * y * n[i] / n[i - 1] for i in (1, 2, 3)])
-        return found if ((found >= 0) & (found <= [1, 2, 3])).all() else fallback
+        discounts = np.array([i - (i + 1) * y * n[i] / n[i - 1] for i in (1, 2, 3)])
+        valid = (discounts >= 0) & (discounts <= [1, 2, 3])
+        return discounts if valid.all() else fallback
 
 
-#: Every way to smooth, by the name that ``NGram`` accepts, with its default settings.
+#: Smoothing methods by the names that ``NGram`` accepts.
 SMOOTHINGS: dict[str, type[Smoothing]] = {
     "maximum-likelihood": MaximumLikelihood,
     "add-k": AddK,

@@ -1,4 +1,4 @@
-"""Pruning: forget the n-grams that a shorter context foretells almost as well."""
+"""Pruning: remove n-grams that a shorter context predicts almost as well."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from m6rec_lite.language.ngrams.smoothing import Estimate
 
 
 def gains(counts: Counts, estimate: Estimate, order: int) -> np.ndarray:
-    """What each n-gram of an order adds to the log-likelihood of the training text.
+    """Return how much each n-gram adds to the log-likelihood of the training text.
 
-    The weighted difference of Seymore and Rosenfeld (*Scalable backoff language models*, 1996):
-    ``c(h, w) * [log P(w | h) - log P_without(w | h)]``, where without the n-gram its ``alpha`` goes
-    to ``gamma(h)``.
+    Source: Seymore and Rosenfeld, *Scalable backoff language models*, 1996 (weighted difference):
+    ``c(h, w) * [log P(w | h) - log P_without(w | h)]``, where without the n-gram its ``alpha`` is
+    added to ``gamma(h)``.
 
     Returns:
         ``(size,)`` in nats.
@@ -35,18 +35,17 @@ def gains(counts: Counts, estimate: Estimate, order: int) -> np.ndarray:
 
 
 def prune(counts: Counts, estimate: Estimate, keep: list[np.ndarray]) -> tuple[Counts, Estimate]:
-    """Drop entries; what they were given goes to the context's weight of the order below.
+    """Remove entries; their ``alpha`` is added to ``gamma`` of their context.
 
-    The probabilities after every context still sum to one. An n-gram that is the prefix of one
-    that is kept is kept too.
+    The probabilities after every context still sum to one. Prefixes of kept n-grams are kept too.
 
     Args:
         counts: the tables.
-        estimate: their numbers.
-        keep: of orders 2, 3, …: ``(size,)`` bool.
+        estimate: parameters estimated from them.
+        keep: for orders 2, 3, …: ``(size,)`` bool.
 
     Returns:
-        New tables and numbers.
+        New tables and parameters.
     """
     keep = [np.ones(counts.size(1), dtype=bool), *(np.array(mask, dtype=bool) for mask in keep)]
     for order in range(counts.order, 2, -1):
@@ -56,13 +55,13 @@ def prune(counts: Counts, estimate: Estimate, keep: list[np.ndarray]) -> tuple[C
     alphas, gammas = [estimate.alphas[0]], [estimate.gammas[0]]
     for order in range(2, counts.order + 1):
         c, prefix, n = counts.level(order)
-        kept, alpha = keep[order - 1], estimate.alphas[order - 1]
+        mask, alpha = keep[order - 1], estimate.alphas[order - 1]
         renumbered = np.cumsum(keep[order - 2]) - 1
-        word = counts.keys[order - 2][kept] % counts.n_words
-        keys.append(renumbered[prefix[kept]] * counts.n_words + word)
-        values.append(c[kept])
-        lost = np.bincount(prefix[~kept], alpha[:-1][~kept], minlength=n)
-        gammas.append(np.append((estimate.gammas[order - 1][:-1] + lost)[keep[order - 2]], 1.0))
-        alphas.append(np.append(alpha[:-1][kept], 0.0))
-    fewer = replace(estimate, alphas=alphas, gammas=gammas)
-    return Counts(counts.n_words, keys, values), fewer
+        word = counts.keys[order - 2][mask] % counts.n_words
+        keys.append(renumbered[prefix[mask]] * counts.n_words + word)
+        values.append(c[mask])
+        removed = np.bincount(prefix[~mask], alpha[:-1][~mask], minlength=n)
+        gammas.append(np.append((estimate.gammas[order - 1][:-1] + removed)[keep[order - 2]], 1.0))
+        alphas.append(np.append(alpha[:-1][mask], 0.0))
+    pruned = replace(estimate, alphas=alphas, gammas=gammas)
+    return Counts(counts.n_words, keys, values), pruned

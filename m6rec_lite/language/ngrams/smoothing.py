@@ -1,14 +1,14 @@
-"""Smoothing: from counts to probabilities that leave something for what was never seen.
+"""Smoothing: estimate probabilities from counts, with some probability for unseen n-grams.
 
-Every method here is one recursion (Chen and Goodman, *An empirical study of smoothing techniques
-for language modeling*, 1998; section and equation numbers below are those of the report). With
-``h`` the context, ``h'`` the context without its first word,
+Every method is an instance of one recursion (Chen and Goodman, *An empirical study of smoothing
+techniques for language modeling*, 1998; section and equation numbers below are those of the
+report). With ``h`` the context and ``h'`` the context without its first word,
 
 ``P(w | h) = alpha(h, w) + gamma(h) * P(w | h')``
 
-where ``alpha`` is 0 for an n-gram never seen, ``gamma`` is 1 for a context never seen, and below
-the empty context stands the uniform distribution. Methods differ in ``alpha``; ``gamma(h)`` is
-what ``alpha`` leaves, so that the probabilities sum to one by construction.
+where ``alpha`` is 0 for an unseen n-gram, ``gamma`` is 1 for an unseen context, and the lower
+distribution of the empty context is uniform. Methods differ in ``alpha``; ``gamma(h)`` is 1 minus
+the sum of ``alpha``, so the probabilities sum to one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from m6rec_lite.data.ragged import ranges
-from m6rec_lite.language.ngrams.counts import NONE, UNSEEN, Counts, Matches
+from m6rec_lite.language.ngrams.counts import NO_CONTEXT, UNSEEN, Counts, Matches
 
 Base = Literal["uniform", "unigram"]
 Details = dict[str, Any]
@@ -28,14 +28,14 @@ Details = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """The numbers of the recursion, ready to look up.
+    """Parameters of the recursion.
 
     Attributes:
-        alphas: one array an order, by entry; a last 0 answers for ``UNSEEN``, which is index -1.
-        gammas: one array an order, by context; a last 1 answers for ``UNSEEN``.
-        floor: what stands below the empty context.
-        recursive: False if every order rests on ``floor`` rather than on the order below.
-        details: what was estimated on the way: ``discounts``, ``weights``.
+        alphas: one array per order, by entry; its last value, 0, is for ``UNSEEN`` (index -1).
+        gammas: one array per order, by context; its last value, 1, is for ``UNSEEN``.
+        floor: probability of each word below the empty context.
+        recursive: False if the lower distribution of every order is ``floor``.
+        details: other estimated parameters: ``discounts``, ``weights``.
     """
 
     alphas: list[np.ndarray]
@@ -45,84 +45,84 @@ class Estimate:
     details: dict[str, np.ndarray] = field(default_factory=dict)
 
     def probs(self, matches: Matches) -> np.ndarray:
-        """``(m,)`` probability of each word after the longest context it has."""
+        """Return the probability of each word after its longest context, ``(m,)``."""
         p = np.full(matches.entries.shape[1], self.floor)
         for alpha, gamma, entry, context in zip(
             self.alphas, self.gammas, matches.entries, matches.contexts, strict=True
         ):
             lower = p if self.recursive else self.floor
-            left = gamma[np.maximum(context, UNSEEN)]
-            p = np.where(context == NONE, p, alpha[entry] + left * lower)
+            backoff = gamma[np.maximum(context, UNSEEN)]
+            p = np.where(context == NO_CONTEXT, p, alpha[entry] + backoff * lower)
         return p
 
     def rows(self, counts: Counts, contexts: np.ndarray) -> np.ndarray:
-        """``(n, n_words)`` probability of every word after each context; see ``probs``.
+        """Return the probability of every word after each context, ``(n, n_words)``.
 
         Args:
-            counts: the tables that the numbers belong to.
-            contexts: ``(order, n)`` of ``Counts.contexts``.
+            counts: the tables from which the parameters were estimated.
+            contexts: ``(order, n)`` from ``Counts.contexts``.
         """
         n, v = contexts.shape[1], counts.n_words
         p = np.tile(self.alphas[0][:v] + self.gammas[0][0] * self.floor, (n, 1))
         for k in range(2, counts.order + 1):
             alpha, gamma, context = self.alphas[k - 1], self.gammas[k - 1], contexts[k - 1]
             if not self.recursive:
-                p[context != NONE] = self.floor
-            left = gamma[np.maximum(context, UNSEEN)]
-            p *= np.where(context == NONE, 1.0, left)[:, None]
+                p[context != NO_CONTEXT] = self.floor
+            backoff = gamma[np.maximum(context, UNSEEN)]
+            p *= np.where(context == NO_CONTEXT, 1.0, backoff)[:, None]
             row = np.flatnonzero(context >= 0)
             keys = counts.keys[k - 2]
             first = np.searchsorted(keys, context[row] * v)
-            length = np.searchsorted(keys, (context[row] + 1) * v) - first  # followers of each
-            place = ranges(first, length)
-            p[np.repeat(row, length), keys[place] % v] += alpha[place]  # they lie side by side
+            length = np.searchsorted(keys, (context[row] + 1) * v) - first
+            entry = ranges(first, length)  # n-grams with the same prefix are adjacent
+            p[np.repeat(row, length), keys[entry] % v] += alpha[entry]
         return p
 
 
 @dataclass(frozen=True)
 class Smoothing(ABC):
-    """A way to estimate; subclasses give ``alpha`` for one order at a time.
+    """Base class of the smoothing methods; subclasses implement ``alpha`` for one order.
 
-    Those that take ``base`` say by it what the order of single words rests on: ``"uniform"`` gives
-    every word of the vocabulary a share, so that none has probability 0; ``"unigram"`` gives none,
-    and a word that training lacks is impossible (so do NLTK's models).
+    The argument ``base`` of some methods is the lower distribution of single words: ``"uniform"``
+    gives every word of the vocabulary a positive probability; with ``"unigram"`` a word that does
+    not occur in training has probability 0 (as in NLTK's models).
     """
 
     @abstractmethod
     def alpha(self, counts: Counts, order: int, details: Details) -> tuple[np.ndarray, np.ndarray]:
-        """``alpha`` of each entry of an order, and ``gamma`` of each context.
+        """Return ``alpha`` of each entry of an order and ``gamma`` of each context.
 
-        What is estimated on the way goes into ``details``.
+        Other estimated parameters are added to ``details``.
         """
 
     @property
     def needs_held_out(self) -> bool:
-        """Whether ``estimate`` wants a text that is not among the counts."""
+        """Whether ``estimate`` requires held-out text."""
         return False
 
     @property
     def recursive(self) -> bool:
-        """Whether an order rests on the one below; if not, on what stands below them all."""
+        """Whether the lower distribution is that of the next lower order; if not, ``floor``."""
         return True
 
     def floor(self, n_words: int) -> float:
-        """What stands below the empty context: the uniform distribution."""
+        """Return the probability of each word below the empty context: uniform."""
         return 1 / n_words
 
     def counted(self, counts: Counts, order: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """The counts that an order works with: ``Counts.level``, unless a method changes them."""
+        """Return the counts of an order: ``Counts.level``, unless a method changes them."""
         return counts.level(order)
 
     def prepare(self, counts: Counts, held_out: Matches | None) -> Details:
-        """What must be known before the first order is estimated: by default nothing."""
+        """Estimate parameters that are needed before the first order; by default none."""
         return {}
 
     def estimate(self, counts: Counts, held_out: Matches | None = None) -> Estimate:
         """Estimate all orders.
 
         Args:
-            counts: of the training text.
-            held_out: a text that is not among ``counts``, where ``needs_held_out``.
+            counts: counts of the training text.
+            held_out: a text that is not part of ``counts``; required if ``needs_held_out``.
         """
         details = self.prepare(counts, held_out)
         alphas, gammas = [], []
@@ -132,36 +132,36 @@ class Smoothing(ABC):
                 alpha, gamma = c / c.sum(), np.zeros(1)
             else:
                 alpha, gamma = self.alpha(counts, order, details)
-            unseen = counts.size(order) - len(alpha) + 1  # at order 1 a start's mark has 0 too
+            unseen = counts.size(order) - len(alpha) + 1  # at order 1 also the start of a sentence
             alphas.append(np.append(alpha, np.zeros(unseen)))
             gammas.append(np.append(gamma, 1.0))
-        found = {key: np.array(value) for key, value in details.items()}
-        return Estimate(alphas, gammas, self.floor(counts.n_words), self.recursive, found)
+        arrays = {key: np.array(value) for key, value in details.items()}
+        return Estimate(alphas, gammas, self.floor(counts.n_words), self.recursive, arrays)
 
 
 def sums(values: np.ndarray, prefix: np.ndarray, n: int) -> np.ndarray:
-    """Sums of the values of each of ``n`` prefixes."""
+    """Sum values by prefix, ``(n,)``."""
     return np.bincount(prefix, values, minlength=n)
 
 
 def quotient(numerator: np.ndarray, total: np.ndarray, empty: float) -> np.ndarray:
-    """The quotient, and ``empty`` where the total is 0: a context that nothing followed."""
+    """Return ``numerator / total``, and ``empty`` where the total is 0."""
     return np.where(total > 0, numerator / np.where(total > 0, total, 1.0), empty)
 
 
 def check_base(base: str) -> None:
-    """Raise ``ValueError`` unless it is one of the two."""
+    """Raise ``ValueError`` unless ``base`` is valid."""
     if base not in ("uniform", "unigram"):
         raise ValueError(f'base must be "uniform" or "unigram", got {base!r}')
 
 
 @dataclass(frozen=True)
 class MaximumLikelihood(Smoothing):
-    """Relative frequencies: ``P(w | h) = c(h, w) / c(h)``; what was never seen is impossible.
+    """Relative frequencies: ``P(w | h) = c(h, w) / c(h)``; unseen n-grams have probability 0.
 
     Args:
-        unseen: after a context never seen the quotient is 0/0. ``"shorten"`` asks again with a
-            shorter context; ``"zero"`` answers 0 for every word, as NLTK does.
+        unseen: what to do for an unseen context, where the quotient is 0/0: ``"shorten"`` uses a
+            shorter context; ``"zero"`` returns 0 for every word, as NLTK does.
     """
 
     unseen: Literal["shorten", "zero"] = "shorten"
@@ -172,26 +172,26 @@ class MaximumLikelihood(Smoothing):
             raise ValueError(f'unseen must be "shorten" or "zero", got {self.unseen!r}')
 
     def alpha(self, counts: Counts, order: int, details: Details) -> tuple[np.ndarray, np.ndarray]:
-        """``c(h, w) / c(h)``."""
+        """Return ``c(h, w) / c(h)``; see ``Smoothing.alpha``."""
         c, prefix, n = counts.level(order)
         total = sums(c, prefix, n)
         return c / total[prefix], np.where(total > 0, 0.0, 1.0)
 
     @property
     def recursive(self) -> bool:
-        """Only to shorten the context."""
+        """Whether unseen contexts are shortened."""
         return self.unseen == "shorten"
 
     def floor(self, n_words: int) -> float:
-        """0: nothing is kept for the unseen."""
+        """Return 0."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class AddK(Smoothing):
-    """Add ``k`` to every count (Laplace at 1, Lidstone else; §2.1): no order helps another.
+    """Add ``k`` to every count (Laplace for 1, else Lidstone; §2.1), without lower orders.
 
-    ``P(w | h) = (c(h, w) + k) / (c(h) + k V)``, uniform after a context never seen.
+    ``P(w | h) = (c(h, w) + k) / (c(h) + k V)``, uniform after an unseen context.
     """
 
     k: float = 1.0
@@ -203,7 +203,7 @@ class AddK(Smoothing):
             )
 
     def alpha(self, counts: Counts, order: int, details: Details) -> tuple[np.ndarray, np.ndarray]:
-        """``c(h, w) / (c(h) + k V)``; the added part rests on the uniform distribution."""
+        """Return ``c(h, w) / (c(h) + k V)``; see ``Smoothing.alpha``."""
         c, prefix, n = counts.level(order)
         added = self.k * counts.n_words
         total = sums(c, prefix, n) + added
@@ -211,23 +211,23 @@ class AddK(Smoothing):
 
     @property
     def recursive(self) -> bool:
-        """No: every order rests on the uniform distribution."""
+        """False: the lower distribution is uniform."""
         return False
 
 
 @dataclass(frozen=True)
 class JelinekMercer(Smoothing):
-    """A weighted mean of the orders (§2.3): ``P(w | h) = l c(h, w) / c(h) + (1 - l) P(w | h')``.
+    """Interpolate the orders (§2.3): ``P(w | h) = l c(h, w) / c(h) + (1 - l) P(w | h')``.
 
-    The weights are those under which a held-out text is likeliest, found by EM: in turn, the share
-    of each order in the probability of each held-out word, and the mean share an order had. One
-    imaginary held-out word each way keeps every weight off 0 and 1.
+    The weights maximise the likelihood of held-out text, found by EM: the E step computes the share
+    of each order in the probability of each held-out word, the M step the mean share of each order.
+    A pseudo-count of one for either outcome keeps the weights away from 0 and 1.
 
     Args:
-        weights: one weight an order, in [0, 1]; None learns them from ``held_out``.
-        bins: how many weights an order is given: contexts seen 1, 2–3, 4–7, … times each their own,
-            as the more often a context was seen, the more it can be trusted; 1 shares one weight.
-        iterations: of EM, at most; it stops earlier when nothing moves.
+        weights: one weight per order, in [0, 1]; None estimates them from ``held_out``.
+        bins: number of weights per order, for contexts that occurred 1, 2–3, 4–7, … times, because
+            counts of frequent contexts are more reliable.
+        iterations: maximum number of EM iterations; it stops earlier on convergence.
         base: see ``Smoothing``.
     """
 
@@ -247,66 +247,67 @@ class JelinekMercer(Smoothing):
 
     @property
     def needs_held_out(self) -> bool:
-        """Whether the weights are to be learnt."""
+        """Whether the weights are estimated."""
         return self.weights is None
 
     def alpha(self, counts: Counts, order: int, details: Details) -> tuple[np.ndarray, np.ndarray]:
-        """``l c(h, w) / c(h)``."""
+        """Return ``l c(h, w) / c(h)``; see ``Smoothing.alpha``."""
         c, prefix, n = counts.level(order)
         total = sums(c, prefix, n)
         weight = np.where(total > 0, details["weights"][order - 1][self._bin(total)], 0.0)
         return weight[prefix] * c / total[prefix], 1 - weight
 
     def prepare(self, counts: Counts, held_out: Matches | None) -> Details:
-        """The weights, ``(order, bins)``."""
+        """Return the weights, ``(order, bins)``."""
         if self.weights is None:
-            return {"weights": self._learn(counts, held_out)}
+            return {"weights": self._fit_weights(counts, held_out)}
         if len(self.weights) != counts.order:
             raise ValueError(
-                f"{len(self.weights)} weights for a model of order {counts.order}: give one an "
+                f"{len(self.weights)} weights for a model of order {counts.order}: give one per "
                 "order, from single words up"
             )
         return {"weights": np.repeat(np.array(self.weights)[:, None], self.bins, axis=1)}
 
     def _bin(self, total: np.ndarray) -> np.ndarray:
-        place = np.floor(np.log2(np.maximum(total, 1.0))).astype(np.int64)
-        return np.minimum(place, self.bins - 1)
+        power = np.floor(np.log2(np.maximum(total, 1.0))).astype(np.int64)
+        return np.minimum(power, self.bins - 1)
 
-    def _learn(self, counts: Counts, held_out: Matches | None) -> np.ndarray:
-        """EM over the held-out words; ``(order, bins)`` weights."""
+    def _fit_weights(self, counts: Counts, held_out: Matches | None) -> np.ndarray:
+        """Estimate the weights by EM on the held-out words; return ``(order, bins)``."""
         if held_out is None or held_out.entries.shape[1] == 0:
             raise ValueError(
-                "Jelinek-Mercer smoothing learns its weights from text that training lacks: give "
+                "Jelinek-Mercer smoothing estimates its weights from held-out text: give "
                 "fit(…, held_out=sentences), or the weights themselves"
             )
         order, m = held_out.entries.shape
-        known = held_out.contexts >= 0  # contexts that were seen
-        alone = np.zeros((order, m))  # c(h, w) / c(h) of each order by itself
-        place = np.zeros((order, m), dtype=np.int64)  # the bin of its weight
+        known = held_out.contexts >= 0  # contexts that occur in training
+        frequency = np.zeros((order, m))  # c(h, w) / c(h) of each order
+        bin_ = np.zeros((order, m), dtype=np.int64)  # index of the weight
         for k in range(1, order + 1):
             at = np.flatnonzero(known[k - 1])
             c, prefix, n = counts.level(k)
             total = sums(c, prefix, n)[held_out.contexts[k - 1, at]]
-            alone[k - 1, at] = quotient(np.append(c, 0)[held_out.entries[k - 1, at]], total, 0.0)
-            place[k - 1, at] = self._bin(total)
+            count = np.append(c, 0)[held_out.entries[k - 1, at]]
+            frequency[k - 1, at] = quotient(count, total, 0.0)
+            bin_[k - 1, at] = self._bin(total)
             known[k - 1, at] = total > 0
         weights = np.full((order, self.bins), 0.5)
         for _ in range(self.iterations):
             left = np.ones(m)  # probability that no higher order was chosen
             joint = np.empty((order + 1, m))  # row 0: the uniform distribution
             for k in range(order, 0, -1):
-                chosen = np.where(known[k - 1], weights[k - 1, place[k - 1]], 0.0)
+                chosen = np.where(known[k - 1], weights[k - 1, bin_[k - 1]], 0.0)
                 if k == 1 and self.base == "unigram":
                     chosen = np.ones(m)
-                joint[k] = left * chosen * alone[k - 1]
+                joint[k] = left * chosen * frequency[k - 1]
                 left = left * (1 - chosen)
             joint[0] = left / counts.n_words
             total = joint.sum(axis=0)
             share = quotient(joint, np.broadcast_to(total, joint.shape), 0.0)
-            reached = np.cumsum(share, axis=0)  # this order or one below
+            reached = np.cumsum(share, axis=0)  # this order or a lower one
             before = weights.copy()
             for k in range(1, order + 1):
-                at = place[k - 1][known[k - 1]]
+                at = bin_[k - 1][known[k - 1]]
                 hits = sums(share[k][known[k - 1]], at, self.bins)
                 tries = sums(reached[k][known[k - 1]], at, self.bins)
                 pooled = hits.sum() / tries.sum() if tries.sum() else 0.5
@@ -318,9 +319,9 @@ class JelinekMercer(Smoothing):
 
 @dataclass(frozen=True)
 class WittenBell(Smoothing):
-    """The more different words followed a context, the likelier another new one (§2.5).
+    """Weight the lower order by the number of distinct words after a context (§2.5).
 
-    With T(h) the number of different words after ``h``: ``alpha = c(h, w) / (c(h) + T(h))``,
+    With T(h) the number of distinct words after ``h``: ``alpha = c(h, w) / (c(h) + T(h))``,
     ``gamma = T(h) / (c(h) + T(h))``.
     """
 
@@ -330,8 +331,8 @@ class WittenBell(Smoothing):
         check_base(self.base)
 
     def alpha(self, counts: Counts, order: int, details: Details) -> tuple[np.ndarray, np.ndarray]:
-        """``c(h, w) / (c(h) + T(h))``."""
+        """Return ``c(h, w) / (c(h) + T(h))``; see ``Smoothing.alpha``."""
         c, prefix, n = counts.level(order)
-        kinds = sums(c > 0, prefix, n)
-        total = sums(c, prefix, n) + kinds
-        return c / np.where(total > 0, total, 1.0)[prefix], quotient(kinds, total, 1.0)
+        distinct = sums(c > 0, prefix, n)
+        total = sums(c, prefix, n) + distinct
+        return c / np.where(total > 0, total, 1.0)[prefix], quotient(distinct, total, 1.0)

@@ -1,4 +1,4 @@
-"""An n-gram model on disk: one ``.npz`` file, written all or nothing, read without pickle."""
+"""Save and load n-gram models: one ``.npz`` file, written atomically, without pickle."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ FORMAT = "m6rec_lite n-grams 1"
 
 
 def pack(settings: dict[str, Any], counts: Counts, estimate: Estimate) -> dict[str, np.ndarray]:
-    """Settings, tables and numbers as one dictionary of arrays.
+    """Return a model as one dictionary of arrays.
 
     Args:
-        settings: what JSON can hold; becomes an array of bytes.
+        settings: a JSON object; stored as an array of bytes.
         counts: the tables.
-        estimate: their numbers.
+        estimate: parameters estimated from them.
     """
-    kept = {"format": FORMAT, "floor": estimate.floor, "recursive": estimate.recursive}
-    text = json.dumps({**settings, **kept}, ensure_ascii=False)
+    scalars = {"format": FORMAT, "floor": estimate.floor, "recursive": estimate.recursive}
+    text = json.dumps({**settings, **scalars}, ensure_ascii=False)
     arrays = {"settings": np.frombuffer(text.encode(), dtype=np.uint8)}
     lists = {"keys": counts.keys, "values": counts.values}
     lists |= {"alphas": estimate.alphas, "gammas": estimate.gammas}
     for name, parts in lists.items():
-        arrays |= {f"{name}_{place}": part for place, part in enumerate(parts)}
+        arrays |= {f"{name}_{i}": part for i, part in enumerate(parts)}
     return arrays | {f"details_{key}": part for key, part in estimate.details.items()}
 
 
 def unpack(arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], Counts, Estimate]:
-    """What ``pack`` was given.
+    """Return the arguments of ``pack``.
 
     Raises:
-        ValueError: if the arrays are not a model's.
+        ValueError: if the arrays are not those of a model.
     """
     try:
         settings = json.loads(arrays["settings"].tobytes().decode())
@@ -47,10 +47,10 @@ def unpack(arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], Counts, Estim
             raise ValueError(f"these arrays are not of the format {FORMAT!r}; save the model again")
         floor, recursive = settings.pop("floor"), settings.pop("recursive")
         parts = {
-            name: [arrays[f"{name}_{place}"] for place in range(settings["order"])]
+            name: [arrays[f"{name}_{i}"] for i in range(settings["order"])]
             for name in ("values", "alphas", "gammas")
         }
-        keys = [arrays[f"keys_{place}"] for place in range(settings["order"] - 1)]
+        keys = [arrays[f"keys_{i}"] for i in range(settings["order"] - 1)]
     except (KeyError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"these arrays are not an n-gram model's: {error!r}") from error
     n_words = len(parts["values"][0]) - 1
@@ -60,14 +60,14 @@ def unpack(arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], Counts, Estim
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    """Write under a temporary name beside ``path``, flush, rename: never half a file."""
+    """Write arrays to an ``.npz`` file, atomically."""
     with new_file(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
     return path
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read what ``write_arrays`` wrote.
+    """Read arrays that ``write_arrays`` wrote.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -81,10 +81,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def token_to_json(token: Hashable) -> Any:
-    """A token as JSON can hold it; a tuple becomes a list.
+    """Return a token as a JSON value; a tuple becomes a list.
 
     Raises:
-        TypeError: if it is none of str, int, float, bool, None and tuples of them.
+        TypeError: if it is not a str, int, float, bool, None or tuple of them.
     """
     token = token.item() if isinstance(token, np.generic) else token
     if isinstance(token, tuple):
@@ -98,5 +98,5 @@ def token_to_json(token: Hashable) -> Any:
 
 
 def token_from_json(token: Any) -> Hashable:
-    """What ``token_to_json`` wrote down."""
+    """Return the token for a value from ``token_to_json``."""
     return tuple(token_from_json(part) for part in token) if isinstance(token, list) else token

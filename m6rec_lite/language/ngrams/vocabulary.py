@@ -1,4 +1,4 @@
-"""Tokens and their numbers: what is known, what is not, and where a sentence begins and ends."""
+"""Vocabulary: ids of tokens, unknown tokens, and sentence boundaries."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Sentences = Iterable[Sequence[Hashable]]
 
 
 class Vocabulary:
-    """Numbers for tokens.
+    """Map tokens to ids.
 
     Args:
-        tokens: without repeats; they are numbered as they come.
-        unknown: stands for every other token, and comes last if ``tokens`` lack it; None for a
-            closed vocabulary.
-        edges: marks of a sentence's start and end. The end joins the vocabulary after ``tokens``.
-            The start is never foretold: it is no part of the vocabulary, and its number is V.
+        tokens: distinct tokens; their ids follow their order.
+        unknown: replaces all other tokens; it is added at the end if it is not in ``tokens``. None
+            for a closed vocabulary.
+        edges: tokens for the start and the end of a sentence. The end is added after ``tokens``.
+            The start is never predicted: it is not part of the vocabulary, and its id is V.
 
     Attributes:
-        tokens: the V tokens that can come next.
+        tokens: the V tokens that can be predicted.
 
     Raises:
-        ValueError: if a token occurs twice, or is the mark of a start.
+        ValueError: if a token occurs twice, or is the start of a sentence.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class Vocabulary:
         unknown: Hashable | None = "<unk>",
         edges: tuple[Hashable, Hashable] | None = ("<s>", "</s>"),
     ) -> None:
-        given = as_list(tokens)
-        index = {token: place for place, token in enumerate(given)}
-        if len(index) < len(given):
-            twice = [token for token, count in Counter(given).items() if count > 1]
-            raise ValueError(f"the vocabulary names some tokens twice: {twice[:5]}")
+        listed = as_list(tokens)
+        index = {token: i for i, token in enumerate(listed)}
+        if len(index) < len(listed):
+            repeated = [token for token, count in Counter(listed).items() if count > 1]
+            raise ValueError(f"the vocabulary names some tokens twice: {repeated[:5]}")
         if edges is not None:
             if edges[0] in index:
                 raise ValueError(
                     f"{edges[0]!r} is among the tokens and marks the start of a sentence too: give "
-                    "edges=None if the text brings its own marks, or other edges"
+                    "edges=None if the text has its own marks, or other edges"
                 )
             index.setdefault(edges[1], len(index))
         if unknown is not None:
@@ -64,33 +64,33 @@ class Vocabulary:
         unknown: Hashable | None = "<unk>",
         edges: tuple[Hashable, Hashable] | None = ("<s>", "</s>"),
     ) -> Vocabulary:
-        """The tokens that occur at least ``min_count`` times, by their first occurrence."""
+        """Create a vocabulary of the tokens with at least ``min_count`` occurrences."""
         try:
-            often = Counter(tokens) if min_count > 1 else dict.fromkeys(tokens, 1)
+            counts = Counter(tokens) if min_count > 1 else dict.fromkeys(tokens, 1)
         except TypeError as error:
             raise TypeError(f"tokens must be hashable (words, numbers, tuples): {error}") from error
-        return cls((t for t, count in often.items() if count >= min_count), unknown, edges)
+        return cls((t for t, count in counts.items() if count >= min_count), unknown, edges)
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __getitem__(self, token: Hashable) -> int:
-        """The number of a token, that of ``unknown`` for one that is not known."""
+        """Return the id of a token, or that of ``unknown``."""
         return int(self.encode([token], marks=True)[0])
 
     def encode(self, tokens: Iterable[Hashable], *, marks: bool = False) -> np.ndarray:
-        """Numbers of tokens.
+        """Return the ids of tokens.
 
         Args:
-            tokens: a list; a string is refused, as it would be read letter by letter.
-            marks: whether marks of edges may be among them.
+            tokens: a list of tokens, not a string.
+            marks: whether sentence marks are allowed.
 
         Returns:
             ``(n,)`` int64.
 
         Raises:
-            ValueError: on an unknown token where the vocabulary is closed, or a mark.
-            TypeError: on a string, or what cannot be hashed.
+            ValueError: if the vocabulary is closed and a token unknown, or on a sentence mark.
+            TypeError: on a string, or a token that cannot be hashed.
         """
         if isinstance(tokens, str):
             raise TypeError(f"tokens must be a list, got the string {tokens!r}: split it first")
@@ -102,46 +102,46 @@ class Vocabulary:
         except TypeError as error:
             raise TypeError(f"tokens must be hashable (words, numbers, tuples): {error}") from error
         if (ids == UNSEEN).any():
-            strange = list(dict.fromkeys(t for t in tokens if t not in self._index))
+            unknown = list(dict.fromkeys(t for t in tokens if t not in self._index))
             raise ValueError(
-                f"unknown tokens {strange[:5]}: the vocabulary of {len(self)} is closed "
+                f"unknown tokens {unknown[:5]}: the vocabulary of {len(self)} is closed "
                 "(unknown=None); leave them out, or let unknown be a token"
             )
         if self.edges is not None and not marks:
-            found = np.isin(ids, [self._index[token] for token in self.edges])
-            if found.any():
+            is_mark = np.isin(ids, [self._index[token] for token in self.edges])
+            if is_mark.any():
                 raise ValueError(
-                    f"the text holds {tokens[int(found.argmax())]!r}, which marks the edge of a "
-                    "sentence here: give edges=None if the text brings its own marks"
+                    f"the text contains {tokens[int(is_mark.argmax())]!r}, which marks the edge of "
+                    "a sentence here: give edges=None if the text has its own marks"
                 )
         return ids
 
     def stream(self, ids: np.ndarray, lengths: np.ndarray) -> Stream:
-        """Sentences end to end, each between its marks.
+        """Return concatenated sentences, each between its marks.
 
         Args:
-            ids: ``(sum of lengths,)`` numbers of tokens.
-            lengths: ``(n,)``.
+            ids: ``(sum of lengths,)`` token ids.
+            lengths: ``(n,)`` number of tokens of each sentence.
 
         Raises:
-            ValueError: if lengths and ids do not agree, or an id is no token's.
+            ValueError: if lengths and ids do not agree, or an id is out of range.
         """
         ids, lengths = np.asarray(ids, dtype=np.int64), np.asarray(lengths, dtype=np.int64)
         if lengths.sum() != len(ids) or (lengths < 0).any():
             raise ValueError(f"lengths add up to {lengths.sum()}, and there are {len(ids)} ids")
         if len(ids) and (ids.min() < 0 or ids.max() >= len(self)):
             raise ValueError(
-                f"ids must lie between 0 and {len(self) - 1}, the places of the vocabulary; got "
+                f"ids must lie between 0 and {len(self) - 1}, the indices of the vocabulary; got "
                 f"{ids.min()} to {ids.max()}"
             )
         marks = () if self.edges is None else (self._index[token] for token in self.edges)
         return Stream.from_ragged(ids, lengths, *marks)
 
     def weights(self, weights: np.ndarray | Sequence[float], lengths: np.ndarray) -> np.ndarray:
-        """Weights of the tokens of ``stream``; the end of a sentence weighs what the last does.
+        """Return the weights for ``stream``; a sentence's end has the weight of its last token.
 
         Raises:
-            ValueError: unless there is a finite one above 0 for each token.
+            ValueError: unless there is one finite weight above 0 per token.
         """
         flat = np.asarray(weights, dtype=np.float64)
         if len(flat) != lengths.sum() or not ((flat > 0) & np.isfinite(flat)).all():
@@ -160,17 +160,17 @@ class Vocabulary:
 
 
 def as_list(tokens: Iterable[Hashable]) -> list[Hashable]:
-    """A list; an array's numbers as Python's, which hash the same and can be saved."""
+    """Return a list of tokens; numbers of an array become Python numbers."""
     return tokens.tolist() if isinstance(tokens, np.ndarray) else list(tokens)
 
 
 def flatten(
     sentences: Iterable[Sequence[Any]], what: str = "sentences"
 ) -> tuple[list[Any], np.ndarray]:
-    """All tokens in one list, and the length of each sentence.
+    """Return all tokens in one list, and the length of each sentence.
 
     Raises:
-        TypeError: if a sentence is a string, or no list at all; ``what`` names the argument.
+        TypeError: if a sentence is not a list of tokens; ``what`` names the argument.
     """
     if isinstance(sentences, str):
         raise TypeError(f"{what} must be lists of tokens, got a string: split it first")

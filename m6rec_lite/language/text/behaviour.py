@@ -1,13 +1,13 @@
-"""Behaviour as plain text: who somebody is, what they did, and when, in words (M6-Rec, 2022).
+"""Verbalize behaviour: users, their events and the times of events as plain text (M6-Rec, 2022).
 
     [USER]A woman, 25 to 34 years old, engineer, Oslo. Saturday. March. Snow, -3 degrees.
     [EVENT]searched “winter boots” 23 minutes ago
     [EVENT]clicked a product of category hiking boot named “Alpine Trek Boots” 19 minutes ago
 
-``BehaviourText`` reads a data set's tables and a set of templates. An item's words are put
-together once, so that a hundred thousand events take a second. What people wrote (titles, queries)
-stands between “ and ”, which nothing inside can close, and events are told apart by a special
-token, which no text can be.
+``BehaviourText`` combines the tables of a data set with a set of templates. The text of each item
+and event is cached, so that a hundred thousand events take a second. Titles and queries are quoted
+with “ and ”, which are replaced inside them, and events are separated by a special token, which no
+text can contain.
 """
 
 from __future__ import annotations
@@ -25,46 +25,47 @@ from m6rec_lite.language.text.document import (
     encode_documents,
     keep_latest,
 )
-from m6rec_lite.language.text.facts import Items, People, Ratings, Searches, Standing, Weather
+from m6rec_lite.language.text.facts import Items, People, Popularity, Ratings, Searches, Weather
 from m6rec_lite.language.text.templates import Templates
 from m6rec_lite.language.text.tokenizer import Tokenizer
 
 __all__ = ["BehaviourText", "Document", "Templates", "encode_document", "encode_documents"]
 
-#: All that can be said of an item.
+#: Parts that the text of an item can have.
 ALL_PARTS = ("domain", "category", "title", "creator", "price", "tags", "description")
-#: What is said of a person and of the moment.
+#: Attributes of the user and of the query time.
 CONTEXT = ("gender", "age_band", "occupation", "city", "locale", "weekday", "month", "weather")
-#: In place of a rating that was not given.
-NONE = -np.inf
+#: Replaces a missing rating in cache keys.
+NO_RATING = -np.inf
 
 
 class BehaviourText:
-    """The behaviour, items and people of a data set as text.
+    """Verbalize the behaviour, items and users of a data set.
 
     Args:
-        dataset: its items; and its users, weather and queries where it has them.
+        dataset: its items; and users, weather and queries if it has them.
         templates: a name, or ``Templates``.
-        parts: what an event says of its item, of ``ALL_PARTS``; what an item lacks is left out.
-            None takes those of the templates.
-        context: what the user's piece says, of ``CONTEXT``; what is not known is left out.
-        times: ``"ago"``, seen from now; ``"later"``, seen from the event before, so that an
-            event's text does not depend on what follows it (training on every event needs that);
-            or None.
-        queries: ``"history"`` takes in the searches up to a row's latest event; ``"now"`` those
-            up to ``at`` too, and **in the bazaar the search just before the target names it**: that
-            is another task than the leaderboard's. ``"none"`` leaves all out.
-        ratings: say how a rated item was rated: the user's first rating of it in the data set.
-        max_chars: titles, descriptions and queries beyond so many characters are cut at a word.
-        train: rows for ``statistics``.
+        parts: parts of the item in an event's text, from ``ALL_PARTS``; missing values are left
+            out. None: those of the templates.
+        context: attributes in the user's piece, from ``CONTEXT``; missing values are left out.
+        times: ``"ago"``: time from an event to the query time. ``"later"``: time since the
+            previous event, which does not depend on later events, as training on every event
+            requires. None: no times.
+        queries: ``"history"``: include searches up to a row's latest event. ``"now"``: include
+            searches up to ``at``; **in the bazaar the search just before the target names it**, so
+            this is a different task from the leaderboard's. ``"none"``: no searches.
+        ratings: include the rating in the text of ``rate`` events: the user's first rating of the
+            item in the data set.
+        max_chars: maximum length of titles, descriptions and queries in characters; longer texts
+            are cut at a word boundary.
+        train: rows from which ``statistics`` counts.
 
-    Where histories have no times (``Histories.has_time``), the order of events takes their place:
-    ``"ago"`` counts events, ``"later"`` says nothing, and neither weekday, month nor weather is
-    named.
+    Without timestamps (``Histories.has_time`` is False) the order of events replaces them:
+    ``"ago"`` counts events, ``"later"`` adds no text, and weekday, month and weather are left out.
 
     Raises:
-        DataError: if a text holds a lone surrogate, or no item has any text at all.
-        ValueError: if a setting is none of those above.
+        DataError: if a text contains a lone surrogate, or no item has any text.
+        ValueError: if a setting has an unknown value.
     """
 
     def __init__(
@@ -80,14 +81,15 @@ class BehaviourText:
         max_chars: int = 300,
         train: Interactions | None = None,
     ) -> None:
-        _among("parts", parts or (), ALL_PARTS)
-        _among("context", context, CONTEXT)
-        _among("times", [times], ("ago", "later", None))
-        _among("queries", [queries], ("history", "now", "none"))
+        _check_names("parts", parts or (), ALL_PARTS)
+        _check_names("context", context, CONTEXT)
+        _check_names("times", [times], ("ago", "later", None))
+        _check_names("queries", [queries], ("history", "now", "none"))
         if max_chars < 2:
             raise ValueError(f"max_chars must be at least 2, got {max_chars!r}")
-        ready = isinstance(templates, Templates)
-        self.templates = templates if ready else Templates.load(templates)
+        if not isinstance(templates, Templates):
+            templates = Templates.load(templates)
+        self.templates = templates
         self.parts = tuple(self.templates.parts if parts is None else parts)
         self.context, self.max_chars = tuple(context), max_chars
         self.times, self.queries, self.ratings = times, queries, ratings
@@ -98,64 +100,67 @@ class BehaviourText:
         self._weather = Weather(dataset, self.templates)
         self._searches = Searches(dataset, self.templates, max_chars)
         self._ratings = Ratings(dataset)
-        self._standing = None if train is None else Standing(train)
-        self._said: dict[tuple[int, int, float], str] = {}  # (item, event, rating) to words
+        self._popularity = None if train is None else Popularity(train)
+        self._event_texts: dict[tuple[int, int, float], str] = {}  # by item, event and rating
 
     # Items
 
     def item(self, item_id: Id, *, parts: Sequence[str] | None = None) -> str:
-        """An item in words, such as "a product of category boots named “Alpine Trek Boots”".
+        """Return the text of an item.
 
         Args:
             item_id: the item.
-            parts: of ``ALL_PARTS``; by default those of the constructor.
+            parts: from ``ALL_PARTS``; by default those of the constructor.
+
+        Returns:
+            Text such as "a product of category boots named “Alpine Trek Boots”".
 
         Raises:
             DataError: if there is no such item.
         """
-        _among("parts", parts or (), ALL_PARTS)
+        _check_names("parts", parts or (), ALL_PARTS)
         return self._item(int(self.items.places(np.array([item_id]))[0]), parts or self.parts)
 
     def title(self, item_id: Id) -> str:
-        """An item's title as it stands in the text (cleaned and cut); "" where it has none."""
+        """Return an item's title as used in the text (cleaned and cut); "" if it is missing."""
         return self.items.fields[int(self.items.places(np.array([item_id]))[0])].get("title", "")
 
     def statistics(self, item_id: Id, events: Sequence[str] = ("any",)) -> str:
-        """How an item stands among all, such as "among the top 5 % by clicks".
+        """Return an item's popularity as text, such as "among the top 5 % by clicks".
 
         Args:
             item_id: the item.
-            events: names of events, or ``"any"``; a phrase for each, joined by commas.
+            events: names of events, or ``"any"``; one phrase each, joined by commas.
 
         Raises:
-            ValueError: without training rows to count in.
+            ValueError: if ``train`` was not given to the constructor.
             DataError: if there is no such item.
         """
-        if self._standing is None:
+        if self._popularity is None:
             raise ValueError("statistics need rows to count: BehaviourText(…, train=split.train)")
         self.items.places(np.array([item_id]))
         words = self.templates.statistics
-        _among("events", events, tuple(words["names"]))
+        _check_names("events", events, tuple(words["names"]))
         phrases = []
         for event in events:
-            share = self._standing.share(item_id, event)
-            levels = (level for level in words["levels"] if share is not None)
-            text = next((lv["text"] for lv in levels if share <= lv["share"]), words["none"])
+            share = self._popularity.share(item_id, event)
+            levels = [] if share is None else [lv for lv in words["levels"] if share <= lv["share"]]
+            text = levels[0]["text"] if levels else words["none"]
             phrases.append(text.format(events=words["names"][event]))
         return ", ".join(phrases)
 
-    # People
+    # Users
 
     def user(self, user_id: Id | None, *, at: int | None = None) -> str:
-        """Who somebody is, and what the day is like.
+        """Return the text of a user and of the query time.
 
         Args:
-            user_id: the user. Of None, and of one whom the table lacks, nothing is said.
-            at: now, unix seconds (read in UTC); without it the moment is left out.
+            user_id: the user; None and users that are not in the table have no text.
+            at: query time in unix seconds (UTC); None leaves weekday, month and weather out.
 
         Returns:
             Sentences such as "A woman, 25 to 34 years old, Oslo. March. Snow, -3 degrees."; "" if
-            there is nothing to say.
+            nothing is known.
         """
         sentences = [self.people.words(user_id)]
         if at is not None:
@@ -167,11 +172,11 @@ class BehaviourText:
     # Behaviour
 
     def events(self, history: Histories) -> list[str]:
-        """One sentence an event of one row, oldest first; searches are among them.
+        """Return one sentence per event and search of a single row, oldest first.
 
         Raises:
-            ValueError: if there is more than one row, or none.
-            DataError: as ``documents``.
+            ValueError: if ``history`` does not have exactly one row.
+            DataError: as in ``documents``.
         """
         if len(history) != 1:
             raise ValueError(f"events wants one row of histories, got {len(history)}")
@@ -185,7 +190,7 @@ class BehaviourText:
         tokenizer: Tokenizer | None = None,
         max_tokens: int | None = None,
     ) -> Document:
-        """One row as a document; see ``documents``."""
+        """Return one row as a document; see ``documents``."""
         return self.documents(histories[row], tokenizer=tokenizer, max_tokens=max_tokens)[0]
 
     def documents(
@@ -195,43 +200,44 @@ class BehaviourText:
         tokenizer: Tokenizer | None = None,
         max_tokens: int | None = None,
     ) -> list[Document]:
-        """Every row as a document: a ``[USER]`` piece, then an ``[EVENT]`` piece an event.
+        """Return each row as a document: a ``[USER]`` piece, then one ``[EVENT]`` piece per event.
 
-        An event's time is a piece of its own that goes on with the event's, so that equal events
-        at different times share their words (see ``encode_documents``).
+        The time of an event is a separate piece without a special token, so that equal events at
+        different times share their tokenization (see ``encode_documents``).
 
         Args:
             histories: ``n`` rows.
-            tokenizer: needed for ``max_tokens``.
-            max_tokens: keep the user's piece and the latest events, whole ones, so that the
-                document has at most so many tokens; ``Document.truncated`` says how many events
-                fell out. What ``wrapped`` adds is not counted.
+            tokenizer: required for ``max_tokens``.
+            max_tokens: maximum length of a document; the oldest events are dropped and counted in
+                ``Document.truncated``. Tokens that ``wrapped`` adds are not counted.
 
         Raises:
-            DataError: if a row names an item that the data set lacks, or its events are not in
-                the order of time, or one lies after ``at``.
-            ValueError: if the user's piece and the latest event alone are longer than that.
+            DataError: if an item is not in the data set, the events of a row are not in the order
+                of time, or one is later than ``at``.
+            ValueError: if the user's piece and the latest event exceed ``max_tokens``.
         """
         rows, phrases, times = self._lines(histories)
         ends = np.searchsorted(rows, np.arange(len(histories)), side="right").tolist()
-        moments = zip(histories.user_ids.tolist(), histories.at.tolist(), strict=True)
-        found, start = [], 0
-        for (user, at), end in zip(moments, ends, strict=True):
+        queries = zip(histories.user_ids.tolist(), histories.at.tolist(), strict=True)
+        documents, start = [], 0
+        for (user, at), end in zip(queries, ends, strict=True):
             now = at if histories.has_time else None
             pieces: list[Piece] = [("[USER]", self.user(user, at=now))]
             for line in range(start, end):
                 pieces.append(("[EVENT]", phrases[line]))
                 if times[line]:
                     pieces.append((None, times[line]))
-            found.append(Document(tuple(pieces)))
+            documents.append(Document(tuple(pieces)))
             start = end
-        return found if max_tokens is None else keep_latest(found, tokenizer, max_tokens)
+        if max_tokens is None:
+            return documents
+        return keep_latest(documents, tokenizer, max_tokens)
 
-    # Within
+    # Internals
 
-    def _item(self, place: int, parts: Sequence[str]) -> str:
-        """An item's phrases, joined in the order of the templates."""
-        fields, words = self.items.fields[place], self.templates
+    def _item(self, index: int, parts: Sequence[str]) -> str:
+        """Join an item's phrases in the order of the templates."""
+        fields, words = self.items.fields[index], self.templates
         phrases = []
         for part in (part for part in words.item if part in parts):
             if part in fields or part == "domain":
@@ -240,59 +246,63 @@ class BehaviourText:
                 phrases.append(words.untitled)
         return " ".join(phrases) or words.nothing
 
-    def _words(self, place: int, event: int, rating: float) -> str:
-        """What an event says but for its time; put together the first time it is asked for."""
-        key = (place, event, rating)
-        if key not in self._said:
-            name, values = EVENTS[event], {"item": self._item(place, self.parts)}
-            if rating > NONE:
+    def _event(self, item: int, event: int, rating: float) -> str:
+        """Return the text of an event without its time, from the cache if possible."""
+        key = (item, event, rating)
+        if key not in self._event_texts:
+            name, values = EVENTS[event], {"item": self._item(item, self.parts)}
+            if rating > NO_RATING:
                 name, values = "rate with value", values | {"value": f"{rating:g}"}
-            self._said[key] = self.templates.events[name].format(**values)
-        return self._said[key]
+            self._event_texts[key] = self.templates.events[name].format(**values)
+        return self._event_texts[key]
 
     def _lines(self, histories: Histories) -> tuple[np.ndarray, list[str], list[str]]:
-        """The row, the words and the time's words of every event and search, in order."""
-        rows, when = histories.rows, histories.timestamps
+        """Return row, text and time text of all events and searches, ordered by row and time."""
+        rows, timestamps = histories.rows, histories.timestamps
         last = np.full(len(histories), np.iinfo(np.int64).min)
-        np.maximum.at(last, rows, when)
+        np.maximum.at(last, rows, timestamps)
         self._require_order(histories, last)
         used, inverse = np.unique(histories.items, return_inverse=True)
-        places = self.items.places(histories.item_ids[used])[inverse]
-        ratings = np.full(len(rows), NONE)
-        if self.ratings:  # a NaN would not be found in a dict again
-            ratings = np.nan_to_num(self._ratings.of(histories), nan=NONE)
-        keys = zip(places.tolist(), histories.events.tolist(), ratings.tolist(), strict=True)
-        words = np.empty(len(rows), dtype=object)
-        words[:] = [self._words(*key) for key in keys]
+        items = self.items.places(histories.item_ids[used])[inverse]
+        ratings = np.full(len(rows), NO_RATING)
+        if self.ratings:  # NaN cannot be looked up in a dict
+            ratings = np.nan_to_num(self._ratings.of(histories), nan=NO_RATING)
+        keys = zip(items.tolist(), histories.events.tolist(), ratings.tolist(), strict=True)
+        texts = np.empty(len(rows), dtype=object)
+        texts[:] = [self._event(*key) for key in keys]
         if self.queries != "none":
             limits = histories.at if self.queries == "now" else last
-            extra = self._searches.until(histories.user_ids, limits)
-            both = np.concatenate([extra[0], rows]), np.concatenate([extra[1], when])
-            order = np.lexsort((both[1], both[0]))  # stable: a search before an event of its second
-            rows, when = both[0][order], both[1][order]
-            words = np.concatenate([extra[2], words])[order]
-        return rows, words.tolist(), self._times(rows, when, histories)
+            search_rows, search_times, search_texts = self._searches.until(
+                histories.user_ids, limits
+            )
+            rows = np.concatenate([search_rows, rows])
+            timestamps = np.concatenate([search_times, timestamps])
+            # stable: a search precedes an event of the same second
+            order = np.lexsort((timestamps, rows))
+            rows, timestamps = rows[order], timestamps[order]
+            texts = np.concatenate([search_texts, texts])[order]
+        return rows, texts.tolist(), self._times(rows, timestamps, histories)
 
-    def _times(self, rows: np.ndarray, when: np.ndarray, histories: Histories) -> list[str]:
-        """Each line's time in words, with a space before it; "" where it has none."""
+    def _times(self, rows: np.ndarray, timestamps: np.ndarray, histories: Histories) -> list[str]:
+        """Return the time text of each event, with a leading space; "" if it has none."""
         times = np.full(len(rows), "", dtype=object)
         if not histories.has_time:
             if self.times == "ago":
                 last = np.searchsorted(rows, rows, side="right") - 1
                 times = " " + self.templates.elapsed(last - np.arange(len(rows)), "order")
         elif self.times == "ago":
-            times = " " + self.templates.elapsed(histories.at[rows] - when, "ago")
+            times = " " + self.templates.elapsed(histories.at[rows] - timestamps, "ago")
         elif self.times == "later" and len(rows):
             follows = np.append(False, rows[1:] == rows[:-1])
-            gaps = np.diff(when, prepend=when[:1])[follows]
+            gaps = np.diff(timestamps, prepend=timestamps[:1])[follows]
             times[follows] = " " + self.templates.elapsed(gaps, "later")
         return times.tolist()
 
     def _require_order(self, histories: Histories, last: np.ndarray) -> None:
-        same = np.diff(histories.rows) == 0
-        back = np.flatnonzero(same & (np.diff(histories.timestamps) < 0))
-        if len(back):
-            user = histories.user_ids[histories.rows[back[0]]]
+        same_row = np.diff(histories.rows) == 0
+        unordered = np.flatnonzero(same_row & (np.diff(histories.timestamps) < 0))
+        if len(unordered):
+            user = histories.user_ids[histories.rows[unordered[0]]]
             raise DataError(f"the events of user {user} are not in the order of time; sort them")
         late = np.flatnonzero(last > histories.at)
         if len(late):
@@ -303,9 +313,9 @@ class BehaviourText:
             )
 
 
-def _among(name: str, given: Sequence[str | None], known: Sequence[str | None]) -> None:
-    """Raise unless every value given for a setting is one of those known."""
-    if isinstance(given, str):
-        raise TypeError(f"{name} must be several names, such as a tuple; got {given!r}")
-    if strange := [value for value in given if value not in known]:
-        raise ValueError(f"{name}: {strange[0]!r} is none of {', '.join(map(str, known))}")
+def _check_names(name: str, values: Sequence[str | None], known: Sequence[str | None]) -> None:
+    """Raise unless every value of a setting is known."""
+    if isinstance(values, str):
+        raise TypeError(f"{name} must be several names, such as a tuple; got {values!r}")
+    if unknown := [value for value in values if value not in known]:
+        raise ValueError(f"{name}: {unknown[0]!r} is none of {', '.join(map(str, known))}")

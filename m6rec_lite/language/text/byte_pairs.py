@@ -1,7 +1,7 @@
-"""Byte-pair encoding by hand: slow, short, and the same merges as the library's.
+"""Byte-pair encoding in plain Python, with the same merges as the ``tokenizers`` library.
 
-The most frequent pair of neighbouring symbols becomes a symbol of its own, again and again (Gage,
-1994; Sennrich et al., 2016). ``tokenizer`` does it on bytes, with a library written in Rust.
+The most frequent pair of adjacent symbols is merged into a new symbol, repeatedly (Gage, 1994;
+Sennrich et al., 2016). ``tokenizer`` uses the library, which works on bytes and is much faster.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from collections.abc import Mapping, Sequence
 
 
 def learn_merges(words: Mapping[str, int], n: int) -> list[tuple[str, str]]:
-    """The first ``n`` merges of byte-pair encoding; fewer where no pair is left.
+    """Learn the merges of byte-pair encoding.
 
-    Of equally frequent pairs the one whose symbols are older comes first: single characters in
-    their order, then what was merged, in the order of merging. So does the library.
+    Among equally frequent pairs the one with the older symbols comes first: single characters in
+    their order, then merged symbols in the order of merging. The library does the same.
 
     Args:
-        words: words and how often each occurs; merges stay within words.
-        n: how many merges to learn.
+        words: number of occurrences of each word; merges do not cross words.
+        n: number of merges.
+
+    Returns:
+        The merges in order; fewer than ``n`` if no pair is left.
     """
     pieces = {word: list(word) for word in words}
     age = {symbol: i for i, symbol in enumerate(sorted(set("".join(words))))}
@@ -39,7 +42,7 @@ def learn_merges(words: Mapping[str, int], n: int) -> list[tuple[str, str]]:
 
 
 def apply_merges(word: str, merges: Sequence[tuple[str, str]]) -> list[str]:
-    """A word in the pieces that the merges make of it: of the pairs in it, the oldest first."""
+    """Split a word into symbols by applying merges, the earliest learned first."""
     rank = {pair: i for i, pair in enumerate(merges)}
     symbols = list(word)
     while len(symbols) > 1:
@@ -52,7 +55,7 @@ def apply_merges(word: str, merges: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _join(symbols: list[str], pair: tuple[str, str]) -> list[str]:
-    """The symbols with every occurrence of the pair, from the left, joined into one."""
+    """Merge every occurrence of a pair, from left to right."""
     joined: list[str] = []
     i = 0
     while i < len(symbols):

@@ -1,10 +1,10 @@
-"""What language models are trained on: documents, divided by user, and batches of their tokens.
+"""Corpora for language models: documents divided by user, and batches of their tokens.
 
-The documents come from a split's training rows, and from nothing that happened later: no
-validation or test target is in them, and no search that led to one.
+Documents contain only a split's training rows: no validation or test target, and no search that
+led to one.
 
-Users are divided once, by their id alone: those held out are held out in every corpus of the same
-``seed``, so that a perplexity is that of people the model has not read.
+Users are divided by a hash of their id: a held-out user is held out in every corpus of the same
+``seed``, so that perplexity is measured on users that are not in the training texts.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from m6rec_lite.training.batches import Epoch, rng
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Documents to learn from and documents to judge by.
+    """Training documents and held-out documents.
 
     Attributes:
-        train: documents of the users (or items) to learn from.
-        held_out: documents of the others.
+        train: documents of training users (or items).
+        held_out: documents of held-out users (or items).
     """
 
     train: list[Document]
@@ -48,15 +48,15 @@ class Corpus:
 
 
 def held_out(ids: Iterable[Id], share: float = 0.1, seed: int = 0) -> np.ndarray:
-    """Which ids are held out: a draw by each id's own hash, the same in whatever company.
+    """Select held-out ids by a hash of each id, independent of the other ids.
 
     Args:
-        ids: ``(n,)`` whole numbers or text.
-        share: how many of all, from 0 up to below 1.
-        seed: of the draw.
+        ids: ``(n,)`` integers or strings.
+        share: expected share of held-out ids, from 0 up to below 1.
+        seed: seed of the hash.
 
     Returns:
-        ``(n,)`` bool.
+        ``(n,)`` bool, True for held-out ids.
     """
     if not 0 <= share < 1:
         raise ValueError(f"held_out must be a share from 0 up to below 1, got {share!r}")
@@ -71,17 +71,17 @@ def held_out(ids: Iterable[Id], share: float = 0.1, seed: int = 0) -> np.ndarray
 def behaviour_documents(
     split: Split | Interactions, text: BehaviourText, *, share: float = 0.1, seed: int = 0
 ) -> Corpus:
-    """A document for each user: their training rows, as ``text`` puts them.
+    """Return one document per user with the user's training rows.
 
-    Now is a second after a user's last training row. With ``queries="now"`` or ``"history"`` the
-    searches end there too.
+    The query time is one second after a user's last training row. With ``queries="now"`` or
+    ``"history"`` searches end there too.
 
     Args:
-        split: its ``train`` is read and nothing else; or rows that may all be learnt from.
-        text: how behaviour is put into words. ``times="later"`` suits models that learn from every
-            event: "ago" would tell how long the history goes on.
-        share: of the users, held out.
-        seed: of the draw of users.
+        split: only its ``train`` is read; or training rows.
+        text: verbalizer. Use ``times="later"`` for models that are trained on every event: "ago"
+            reveals how long the history continues.
+        share: share of held-out users.
+        seed: seed of the selection.
 
     Raises:
         TypeError: if given a whole data set, whose rows hold the targets of every split.
@@ -98,7 +98,7 @@ def behaviour_documents(
 
 
 def item_documents(text: BehaviourText, *, share: float = 0.1, seed: int = 0) -> Corpus:
-    """A document for each item with all its parts; items are held out as users are, by id."""
+    """Return one document per item with all its parts; items are held out by id."""
     ids = text.items.ids
     documents = [Document((("[ITEM]", text.item(i, parts=ALL_PARTS)),)) for i in ids]
     return _divide(documents, ids, share, seed)
@@ -107,53 +107,53 @@ def item_documents(text: BehaviourText, *, share: float = 0.1, seed: int = 0) ->
 def review_documents(
     dataset: Dataset, split: Split, text: BehaviourText, *, share: float = 0.1, seed: int = 0
 ) -> Corpus:
-    """A document for each review: the item, ``[SEP]``, what was said of it.
+    """Return one document per review: the item, ``[SEP]`` and the review.
 
-    Only reviews of what their writer met in the split's training rows, so that none tells a target.
+    Only reviews of pairs of user and item in the split's training rows are included, so that none
+    reveals a target.
     """
-    table = _there(dataset, "reviews")
+    table = _require_table(dataset, "reviews")
     train = split.train
-    met = set(
+    pairs = set(
         zip(train.user_ids[train.users].tolist(), train.item_ids[train.items].tolist(), strict=True)
     )
     users, documents = [], []
-    for user, item, said in table[["user_id", "item_id", "text"]].itertuples(index=False):
-        if (user, item) in met:
+    for user, item, review in table[["user_id", "item_id", "text"]].itertuples(index=False):
+        if (user, item) in pairs:
             about = ("[ITEM]", text.item(item))
-            documents.append(Document((about, ("[SEP]", clean(said, "reviews, text")))))
+            documents.append(Document((about, ("[SEP]", clean(review, "reviews, text")))))
             users.append(user)
     return _divide(documents, users, share, seed)
 
 
 def dialogue_documents(dataset: Dataset, *, share: float = 0.1, seed: int = 0) -> Corpus:
-    """A document for each dialogue: ``[SEP]`` and who speaks before every turn."""
-    table = _there(dataset, "dialogues").sort_values(["dialogue_id", "turn"])
-    numbers, documents = [], []
-    for number, turns in table.groupby("dialogue_id", sort=False):
+    """Return one document per dialogue: for each turn ``[SEP]``, the speaker and the text."""
+    table = _require_table(dataset, "dialogues").sort_values(["dialogue_id", "turn"])
+    ids, documents = [], []
+    for dialogue_id, turns in table.groupby("dialogue_id", sort=False):
         lines = zip(turns["speaker"], turns["text"], strict=True)
-        pieces = tuple(("[SEP]", f"{who}: {clean(said, 'dialogues, text')}") for who, said in lines)
-        documents.append(Document(pieces))
-        numbers.append(number)
-    return _divide(documents, numbers, share, seed)
+        pieces = (("[SEP]", f"{who}: {clean(line, 'dialogues, text')}") for who, line in lines)
+        documents.append(Document(tuple(pieces)))
+        ids.append(dialogue_id)
+    return _divide(documents, ids, share, seed)
 
 
 def distinct_texts(documents: Iterable[Document]) -> list[str]:
-    """Each text that occurs in some documents, once: what a tokenizer is trained on.
+    """Return the distinct texts of documents, to train a tokenizer.
 
-    An item's words occur in every history that it is in. A tokenizer that counted them so often
-    would spend its vocabulary on whole titles of the popular.
+    With repetitions a tokenizer would use its vocabulary for whole titles of popular items.
     """
     return list(dict.fromkeys(text for document in documents for _, text in document.pieces))
 
 
 @dataclass(frozen=True, eq=False)
 class TokenBatch:
-    """Rows of tokens laid end to end, the longest first, and what comes after each token.
+    """Concatenated rows of tokens, the longest first, and their targets.
 
     Attributes:
         ids: ``(tokens,)`` int64.
-        targets: ``(tokens,)`` int64, the token after each.
-        lengths: ``(rows,)`` int64, falling.
+        targets: ``(tokens,)`` int64; negative values are ignored by losses.
+        lengths: ``(rows,)`` int64, in descending order.
     """
 
     ids: Tensor
@@ -162,17 +162,17 @@ class TokenBatch:
 
     @property
     def packing(self) -> Packing:
-        """How the rows lie: no token looks at another row's."""
+        """The packing of the rows, so that attention does not cross rows."""
         return Packing(self.lengths)
 
     def to(self, device: torch.device | str, **options: Any) -> TokenBatch:
-        """The batch on a device."""
+        """Return the batch on a device."""
         parts = (self.ids, self.targets, self.lengths)
         return TokenBatch(*(part.to(device, **options) for part in parts))
 
 
 def next_tokens(rows: Sequence[np.ndarray], draw: np.random.Generator) -> TokenBatch:
-    """Rows of ``n + 1`` tokens as ``n`` tokens and the ``n`` that follow them."""
+    """Build a batch from rows of ``n + 1`` tokens: ``n`` inputs and the ``n`` next tokens."""
     rows = sorted(rows, key=len, reverse=True)
     ids, targets = (np.concatenate([row[part] for row in rows]) for part in _SHIFTED)
     lengths = torch.tensor([len(row) - 1 for row in rows])
@@ -183,25 +183,28 @@ _SHIFTED = (slice(None, -1), slice(1, None))
 
 
 class TokenBatches:
-    """Batches of about equally many tokens, of rows no longer than a window, for ``training.fit``.
+    """Batches of about the same number of tokens, for ``training.fit``.
 
-    A row longer than ``window + 1`` tokens is cut into windows; each begins with the last token of
-    the one before, so that every token but a row's first is foretold exactly once, and those at a
-    window's start with little before them. ``n_cut`` says how many rows were cut.
+    A row longer than ``window + 1`` tokens is cut into windows. Each starts with the last token of
+    the previous one, so that every token except a row's first is a target exactly once; tokens at
+    the start of a window have little context.
 
     Args:
-        rows: tokens of each document, as ``encode_documents`` gives them; rows of less than two
-            tokens foretell nothing and are left out (``n_empty`` of them).
-        window: the longest row a model sees, in tokens.
-        tokens: about how many tokens a batch holds; a batch ends with the row that reaches it.
-        shuffle: draw a new order each epoch; else the rows come as they are.
-        build: ``build(rows, draw)`` makes a batch of some rows of at most ``window + overlap``
-            int64 tokens, with a generator of the batch's own; by default ``next_tokens``.
-        overlap: tokens that neighbouring windows share; 1 for ``next_tokens``, 0 for a model that
-            fills gaps.
+        rows: token ids of each document, from ``encode_documents``; rows of less than two tokens
+            have no target and are left out.
+        window: maximum length of a row in tokens.
+        tokens: approximate tokens per batch; a batch ends with the row that reaches it.
+        shuffle: draw a new order in each epoch; else keep the order of the rows.
+        build: ``build(rows, draw)`` returns a batch of rows of at most ``window + overlap`` int64
+            tokens and may draw from the batch's own generator; by default ``next_tokens``.
+        overlap: tokens shared by adjacent windows: 1 for ``next_tokens``, 0 for masked models.
+
+    Attributes:
+        n_cut: number of rows that were cut.
+        n_empty: number of rows that were left out.
 
     Raises:
-        ValueError: if there is no row to learn from, or a setting is below 1.
+        ValueError: if no row has a target, or a setting is below 1.
     """
 
     def __init__(
@@ -224,7 +227,7 @@ class TokenBatches:
         sizes = np.array([len(row) for row in rows], dtype=np.int64)
         if not (sizes > overlap).any():
             raise ValueError(
-                f"none of the {len(sizes)} rows has more than {overlap} tokens: nothing to foretell"
+                f"none of the {len(sizes)} rows has more than {overlap} tokens: nothing to predict"
             )
         self._flat = np.concatenate([np.asarray(row, dtype=np.int32) for row in rows])
         ends = np.cumsum(sizes)
@@ -243,21 +246,21 @@ class TokenBatches:
 
     @property
     def n_windows(self) -> int:
-        """Rows after cutting."""
+        """Number of rows after cutting."""
         return len(self._starts)
 
     @property
     def n_tokens(self) -> int:
-        """Tokens of an epoch; with ``next_tokens``, those that are foretold."""
+        """Tokens per epoch; with ``next_tokens`` the number of targets."""
         return int((self._stops - self._starts - self.overlap).sum())
 
     def epoch(self, seed: int, epoch: int) -> Epoch[Any]:
-        """The batches of one epoch, the same for the same arguments."""
+        """Return the batches of one epoch; the same arguments give the same batches."""
         order = np.arange(self.n_windows)
         if self.shuffle:
             order = rng(seed, epoch).permutation(self.n_windows)
         sizes = (self._stops - self._starts - self.overlap)[order]
-        batch = (np.cumsum(sizes) - sizes) // self.tokens  # by where a row begins
+        batch = (np.cumsum(sizes) - sizes) // self.tokens  # by the row's first token
         firsts = np.flatnonzero(np.diff(batch, prepend=-1))
         bounds = np.append(firsts, len(order))
 
@@ -270,13 +273,14 @@ class TokenBatches:
 
 
 def _divide(documents: Sequence[Document], ids: Iterable[int], share: float, seed: int) -> Corpus:
-    out = held_out(ids, share, seed).tolist()
-    pairs = list(zip(documents, out, strict=True))
-    return Corpus([d for d, away in pairs if not away], [d for d, away in pairs if away])
+    corpus = Corpus([], [])
+    for document, is_held_out in zip(documents, held_out(ids, share, seed), strict=True):
+        (corpus.held_out if is_held_out else corpus.train).append(document)
+    return corpus
 
 
-def _there(dataset: Dataset, table: str) -> Any:
-    found = getattr(dataset, table)
-    if found is None:
-        raise DataError(f"{dataset.name!r} has no {table}; load_dataset('bazaar') has")
-    return found
+def _require_table(dataset: Dataset, name: str) -> pd.DataFrame:
+    table = getattr(dataset, name)
+    if table is None:
+        raise DataError(f"{dataset.name!r} has no {name}; load_dataset('bazaar') has")
+    return table

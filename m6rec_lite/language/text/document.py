@@ -1,9 +1,9 @@
-"""Text with structure: pieces opened by special tokens, which no text can forge.
+"""Documents: pieces of text separated by special tokens that no text can contain.
 
-A history as one string has a flaw: a title that says "clicked a product …" looks like an event. So
-text and structure are kept apart until both are numbers. A ``Document`` is a row of pieces, each
-with its special token or none; ``encode_document`` turns tokens into their numbers and text into
-the numbers of text, where ``[EOS]`` is five letters and two brackets.
+In a single string a title such as "clicked a product …" would look like an event. Text and special
+tokens are therefore kept apart until both are token ids. A ``Document`` is a sequence of pieces,
+each with its special token or none. ``encode_document`` maps special tokens to their ids and
+encodes texts as plain text, in which ``[EOS]`` is just five characters.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import numpy as np
 from m6rec_lite.data import DataError
 from m6rec_lite.language.text.tokenizer import Tokenizer
 
-#: A piece: the special token that opens it (None goes on with the piece before), and its text.
+#: Special token at the start of a piece (None: it continues the previous piece), and its text.
 Piece = tuple[str | None, str]
 
-#: What would break a line, or turn its direction: it becomes a space.
+#: Control characters, line separators and marks of text direction; replaced by spaces.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-#: Quotation marks that templates put around what people wrote; within it they become single ones.
+#: Quotation marks that templates put around texts; inside them they become single ones.
 _QUOTES = str.maketrans("“”", "‘’")
 
 
 @dataclass(frozen=True)
 class Document:
-    """Pieces of text in order.
+    """A sequence of pieces of text.
 
     Attributes:
-        pieces: special tokens (or None) and texts.
-        truncated: how many of the oldest events were left out, so that the rest fits a limit.
+        pieces: pairs of a special token (or None) and a text.
+        truncated: number of oldest events that were dropped to fit a length limit.
     """
 
     pieces: tuple[Piece, ...]
@@ -44,101 +44,104 @@ class Document:
 
     @property
     def text(self) -> str:
-        """The texts, a line for each piece that has a special token; the tokens do not show.
+        """Texts without special tokens, one line per piece that has a special token.
 
-        For people, and for language models that know nothing of our tokens.
+        For readers, and for language models without these special tokens.
         """
         lines = "".join(text if name is None else f"\n{text}" for name, text in self.pieces)
         return "\n".join(line for line in lines.split("\n") if line)
 
     @property
     def marked(self) -> str:
-        """The same with special tokens written out, for display; not for a tokenizer."""
+        """Text with special tokens by name, for display; not for a tokenizer."""
         return "".join(text if name is None else f"{name}{text}" for name, text in self.pieces)
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the texts in UTF-8. Special tokens are not text and have none."""
+        """Number of bytes of the texts in UTF-8; special tokens have none."""
         return sum(len(text.encode()) for _, text in self.pieces)
 
     def wrapped(self, start: str | None = "[BOS]", end: str | None = "[EOS]") -> Document:
-        """The document between two special tokens, such as ``[BOS'] … [EOS']``."""
+        """Return the document between two special tokens, such as ``[BOS'] … [EOS']``."""
         before = () if start is None else ((start, ""),)
         after = () if end is None else ((end, ""),)
         return replace(self, pieces=(*before, *self.pieces, *after))
 
 
 def encode_documents(tokenizer: Tokenizer, documents: Iterable[Document]) -> list[np.ndarray]:
-    """The numbers of each document's tokens.
+    """Encode documents as token ids.
 
-    Each text is tokenized once, however often it occurs (an item's does in every history it is
-    in). So tokens never span two pieces.
+    Each distinct text is encoded once; an item's text occurs in many histories. Tokens never span
+    two pieces.
 
     Returns:
-        A ``(tokens,)`` int32 array a document.
+        One ``(tokens,)`` int32 array per document.
 
     Raises:
-        KeyError: if a piece names a special token that there is none of.
+        KeyError: if a piece has an unknown special token.
     """
     documents = list(documents)
     texts = list(dict.fromkeys(text for document in documents for _, text in document.pieces))
-    known = dict(zip(texts, tokenizer.encode_batch(texts), strict=True))
+    text_ids = dict(zip(texts, tokenizer.encode_batch(texts), strict=True))
     names = {name for document in documents for name, _ in document.pieces}
-    opening: dict[str | None, list[int]] = {
+    special_ids: dict[str | None, list[int]] = {
         name: [] if name is None else [tokenizer.id(name)] for name in names
     }
     rows = []
     for document in documents:
         row: list[int] = []
         for name, text in document.pieces:
-            row += opening[name]
-            row += known[text]
+            row += special_ids[name]
+            row += text_ids[text]
         rows.append(np.array(row, dtype=np.int32))
     return rows
 
 
 def encode_document(tokenizer: Tokenizer, document: Document) -> list[int]:
-    """The numbers of one document's tokens; see ``encode_documents``."""
+    """Encode one document as token ids; see ``encode_documents``."""
     return encode_documents(tokenizer, [document])[0].tolist()
 
 
 def keep_latest(
-    documents: Sequence[Document], tokenizer: Tokenizer, max_tokens: int, event: str = "[EVENT]"
+    documents: Sequence[Document],
+    tokenizer: Tokenizer | None,
+    max_tokens: int,
+    event: str = "[EVENT]",
 ) -> list[Document]:
-    """Each document without so many of its oldest events that the rest fits a limit.
+    """Drop the oldest events of each document until it fits a length limit.
 
-    An event is a piece opened by ``event`` and the pieces that go on with it. Events go whole; all
-    other pieces stay.
+    An event is a piece with the special token ``event`` and the pieces that continue it. Events are
+    dropped as a whole; all other pieces are kept.
 
     Args:
-        documents: with events from the oldest to the latest.
-        tokenizer: counts.
-        max_tokens: of a document, its special tokens included.
-        event: the special token that opens an event.
+        documents: documents with events from the oldest to the latest.
+        tokenizer: counts the tokens; required.
+        max_tokens: maximum length of a document, special tokens included.
+        event: special token at the start of an event.
 
     Raises:
-        ValueError: if a document's other pieces and its latest event alone are too long.
+        ValueError: if a document with only its latest event is too long, or without a tokenizer.
     """
     if tokenizer is None:
         raise ValueError("max_tokens needs a tokenizer to count with: pass tokenizer=")
     texts = list(dict.fromkeys(text for document in documents for _, text in document.pieces))
-    size = dict(zip(texts, map(len, tokenizer.encode_batch(texts)), strict=True))
-    kept = []
+    lengths = dict(zip(texts, map(len, tokenizer.encode_batch(texts)), strict=True))
+    shortened = []
     for document in documents:
-        events: list[list[int]] = []  # [place of its first piece, of the one after it, tokens]
-        total, within = 0, False
-        for place, (name, text) in enumerate(document.pieces):
-            cost = size[text] + (name is not None)
-            total += cost
-            within = name == event or (name is None and within)
+        events: list[list[int]] = []  # [index of the first piece, index after the last, tokens]
+        total, in_event = 0, False
+        for i, (name, text) in enumerate(document.pieces):
+            n_tokens = lengths[text] + (name is not None)
+            total += n_tokens
+            in_event = name == event or (name is None and in_event)
             if name == event:
-                events.append([place, place + 1, cost])
-            elif within:
-                events[-1] = [events[-1][0], place + 1, events[-1][2] + cost]
-        out = 0
-        while total > max_tokens and out < len(events) - 1:  # the latest event stays
-            total -= events[out][2]
-            out += 1
+                events.append([i, i + 1, n_tokens])
+            elif in_event:
+                events[-1] = [events[-1][0], i + 1, events[-1][2] + n_tokens]
+        n_dropped = 0
+        while total > max_tokens and n_dropped < len(events) - 1:  # the latest event is kept
+            total -= events[n_dropped][2]
+            n_dropped += 1
         if total > max_tokens:
             latest = f", {events[-1][2]} of them the latest event's" if events else ""
             raise ValueError(
@@ -146,31 +149,32 @@ def keep_latest(
                 f"{document.text[:60]!r}…: allow more, or say less (fewer parts= or context=, a "
                 "smaller max_chars=)"
             )
-        gone = {place for first, stop, _ in events[:out] for place in range(first, stop)}
-        pieces = tuple(piece for place, piece in enumerate(document.pieces) if place not in gone)
-        kept.append(Document(pieces, document.truncated + out) if out else document)
-    return kept
+        dropped = {i for first, stop, _ in events[:n_dropped] for i in range(first, stop)}
+        pieces = tuple(piece for i, piece in enumerate(document.pieces) if i not in dropped)
+        truncated = document.truncated + n_dropped
+        shortened.append(Document(pieces, truncated) if n_dropped else document)
+    return shortened
 
 
 def clean(text: str, where: str, *, quoted: bool = False, max_chars: int | None = None) -> str:
-    """What somebody wrote, fit to stand in a line.
+    """Clean a text so that it fits on one line.
 
-    Control characters, line breaks and marks that turn the direction of writing become spaces, and
-    spaces in a row one.
+    Control characters, line breaks and marks of text direction become spaces, and repeated spaces
+    one space.
 
     Args:
-        text: anything.
-        where: what the text is, for messages.
-        quoted: make “ and ” single, so that the text can stand between them.
-        max_chars: longer texts are cut at the end of a word, and end in "…".
+        text: the text.
+        where: name of the text in error messages.
+        quoted: replace “ and ” by single ones, so that the text can be quoted with them.
+        max_chars: longer texts are cut at a word boundary and end in "…".
 
     Raises:
-        DataError: if the text holds a lone surrogate.
+        DataError: if the text contains a lone surrogate.
     """
     if lone := _SURROGATE.search(text):
         raise DataError(
-            f"{where} has half a character (the lone surrogate {lone.group()!r}) at place "
-            f"{lone.start()}: read the file as UTF-8, or drop it with "
+            f"{where} has half a character (the lone surrogate {lone.group()!r}) at "
+            f"position {lone.start()}: read the file as UTF-8, or drop it with "
             "text.encode('utf-8', 'ignore').decode()"
         )
     text = " ".join(_CONTROLS.sub(" ", text).split())

@@ -1,7 +1,7 @@
-"""What the tables of a data set know, cleaned and ready to be put into words.
+"""Tables of a data set, cleaned for verbalization.
 
-Each class reads one table once and answers in arrays or words: items, people, the weather,
-searches, ratings, and how an item stands among all.
+Each class reads one table once: items, users, weather, searches, ratings, and the popularity of
+items.
 """
 
 from __future__ import annotations
@@ -15,17 +15,21 @@ from m6rec_lite.data.ragged import ranges
 from m6rec_lite.language.text.document import clean
 from m6rec_lite.language.text.templates import Templates
 
-#: What tells one item from another in words.
+#: Columns that distinguish items in text.
 _TEXTS = ("title", "category", "creator", "description", "tags")
 
 
 class Items:
-    """The fields of each item, as a dict of text; a field that an item lacks is not in its dict.
+    """Text fields of each item.
 
     Args:
-        dataset: its ``items``.
-        templates: their nouns.
+        dataset: provides ``items``.
+        templates: provides the nouns.
         max_chars: see ``document.clean``.
+
+    Attributes:
+        ids: item ids, ascending.
+        fields: for each item its text fields by name; missing values have no entry.
     """
 
     def __init__(self, dataset: Dataset, templates: Templates, max_chars: int) -> None:
@@ -39,19 +43,19 @@ class Items:
             texts = {c: row[c] for c in columns if not pd.isna(row[c])}
             if isinstance(tags := row.get("tags"), (list, tuple, np.ndarray)) and len(tags):
                 texts["tags"] = ", ".join(map(str, tags))
-            found = {
+            cleaned = {
                 name: clean(str(text), f"{where} {name}", quoted=True, max_chars=max_chars)
                 for name, text in texts.items()
             }
             if not pd.isna(price := row.get("price")):
-                found["price"] = f"{price:.2f}"
+                cleaned["price"] = f"{price:.2f}"
             domain = row.get("domain")
             known = None if pd.isna(domain) else clean(str(domain), f"{where} domain", quoted=True)
-            found["noun"] = templates.noun(known)
-            self.fields.append({name: text for name, text in found.items() if text})
+            cleaned["noun"] = templates.noun(known)
+            self.fields.append({name: text for name, text in cleaned.items() if text})
 
     def require_text(self) -> None:
-        """Raise ``DataError`` if no item has any text: there is nothing that tells them apart."""
+        """Raise ``DataError`` if no item has any text that distinguishes it."""
         if self.fields and not any(field.keys() & set(_TEXTS) for field in self.fields):
             raise DataError(
                 f"{self.name}: none of the {len(self.fields):,} items has any text, so a model "
@@ -61,58 +65,58 @@ class Items:
             )
 
     def places(self, item_ids: np.ndarray) -> np.ndarray:
-        """The place of each item in ``fields``.
+        """Return the index of each item in ``fields``.
 
         Raises:
             DataError: if an item is not in the table.
         """
         item_ids = as_ids(item_ids, "item_id")
-        places, there = find_ids(item_ids, self.ids, "item_id")
-        strange = np.unique(item_ids[~there])
-        if len(strange):
+        indices, known = find_ids(item_ids, self.ids, "item_id")
+        unknown = np.unique(item_ids[~known])
+        if len(unknown):
             raise DataError(
-                f"items {strange[:5].tolist()} ({len(strange)} in all) are not among the "
+                f"items {unknown[:5].tolist()} ({len(unknown)} in all) are not among the "
                 f"{len(self.ids):,} items of {self.name!r}: make the text from the data set that "
                 "the histories come from"
             )
-        return places
+        return indices
 
 
 class People:
-    """A sentence about each user, and the city they live in."""
+    """A sentence about each user, and each user's city."""
 
     def __init__(self, dataset: Dataset, templates: Templates, columns: tuple[str, ...]) -> None:
         table = dataset.users
-        there = [name for name in columns if name in table and name in templates.user]
+        shown = [name for name in columns if name in table and name in templates.user]
         ids = table["user_id"].tolist()
         cells = {
             name: [
                 None if pd.isna(value) else clean(str(value), f"users, {name}", quoted=True)
                 for value in table[name].astype(object)
             ]
-            for name in {*there, "city"}
+            for name in {*shown, "city"}
             if name in table
         }
         self._city = dict(zip(ids, cells.get("city", [None] * len(ids)), strict=True))
-        kinds: dict[tuple[str | None, ...], str] = {}
+        sentences: dict[tuple[str | None, ...], str] = {}
         self._words: dict[Id, str] = {}
         for n, user in enumerate(ids):
-            key = tuple(cells[name][n] for name in there)
-            if key not in kinds:
-                kinds[key] = templates.person(dict(zip(there, key, strict=True)))
-            self._words[user] = kinds[key]
+            key = tuple(cells[name][n] for name in shown)
+            if key not in sentences:
+                sentences[key] = templates.person(dict(zip(shown, key, strict=True)))
+            self._words[user] = sentences[key]
 
     def words(self, user_id: Id | None) -> str:
-        """A sentence; "" for somebody of whom the table says nothing."""
-        return self._words.get(user_id, "")
+        """Return a user's sentence; "" if nothing is known of the user."""
+        return "" if user_id is None else self._words.get(user_id, "")
 
     def city(self, user_id: Id | None) -> str | None:
-        """Where somebody lives, if that is known."""
-        return self._city.get(user_id)
+        """Return a user's city, or None if it is not known."""
+        return None if user_id is None else self._city.get(user_id)
 
 
 class Weather:
-    """A sentence about the weather of a city on a day; "" where it is not known."""
+    """Sentences about the weather by city and day."""
 
     def __init__(self, dataset: Dataset, templates: Templates) -> None:
         self._words: dict[tuple[str, int], str] = {}
@@ -128,16 +132,16 @@ class Weather:
             )
 
     def words(self, city: str | None, timestamp: int) -> str:
-        """The sentence for the day (in UTC) of a moment in unix seconds."""
-        return self._words.get((city, int(timestamp) // 86_400), "")
+        """Return the sentence for a city at a timestamp (UTC); "" if it is not known."""
+        return "" if city is None else self._words.get((city, int(timestamp) // 86_400), "")
 
 
 class Searches:
-    """What each user searched for, in the order of time.
+    """The searches of each user, in the order of time.
 
     Args:
-        dataset: its ``queries``; none at all is fine.
-        templates: their sentence for a search.
+        dataset: provides ``queries``, which may be missing.
+        templates: provides the sentence for a search.
         max_chars: see ``document.clean``.
     """
 
@@ -156,18 +160,18 @@ class Searches:
         self._words = np.array([texts[text] for text in table["text"]], dtype=object)[order]
 
     def until(self, user_ids: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, ...]:
-        """All searches of some users up to a moment each.
+        """Return the searches of users up to a time limit each.
 
         Args:
-            user_ids: ``(n,)`` users, one a row.
-            limits: ``(n,)`` unix seconds; a search at that very second is taken in.
+            user_ids: ``(n,)`` user ids, one per row.
+            limits: ``(n,)`` unix seconds, inclusive.
 
         Returns:
-            ``(total,)`` the row, the timestamp and the sentence of each search.
+            Row, timestamp and sentence of each search, ``(total,)`` each.
         """
         if not len(self._users):
-            nothing = np.zeros(0, dtype=np.int64)
-            return nothing, nothing, self._words
+            empty = np.zeros(0, dtype=np.int64)
+            return empty, empty, self._words
         start = np.searchsorted(self._users, user_ids, side="left")
         stop = np.searchsorted(self._users, user_ids, side="right")
         rows = np.repeat(np.arange(len(user_ids)), stop - start)
@@ -177,10 +181,7 @@ class Searches:
 
 
 class Ratings:
-    """How each user rated each item the first time.
-
-    The first time, so that a history never tells a rating that lies in its future.
-    """
+    """The first rating of each item by each user; a later one would leak future information."""
 
     def __init__(self, dataset: Dataset) -> None:
         table = dataset.interactions
@@ -191,22 +192,24 @@ class Ratings:
         self._pairs, self._values = pairs[order], rows.values[order].astype(np.float64)
 
     def of(self, histories: Histories) -> np.ndarray:
-        """``(total,)`` float64: the rating of each ``rate`` event; NaN where there is none."""
+        """Return the rating of each ``rate`` event, ``(total,)`` float64; NaN for other events."""
         values = np.full(len(histories.items), np.nan)
         rated = np.flatnonzero(histories.events == EVENTS.index("rate"))
         if len(self._pairs) == 0 or len(rated) == 0:
             return values
-        who, what = histories.user_ids[histories.rows[rated]], histories.items[rated]
-        u, known = find_ids(who, self._users, "user_id")
-        i, there = find_ids(histories.item_ids[what], self._items, "item_id")
-        place, paired = _find(self._pairs, u * len(self._items) + i)
-        known &= there & paired
-        values[rated[known]] = self._values[place[known]]
+        user_ids = histories.user_ids[histories.rows[rated]]
+        users, known_users = find_ids(user_ids, self._users, "user_id")
+        item_ids = histories.item_ids[histories.items[rated]]
+        items, known_items = find_ids(item_ids, self._items, "item_id")
+        pairs = users * len(self._items) + items
+        index = np.minimum(np.searchsorted(self._pairs, pairs), len(self._pairs) - 1)
+        known = known_users & known_items & (self._pairs[index] == pairs)
+        values[rated[known]] = self._values[index[known]]
         return values
 
 
-class Standing:
-    """How an item stands among all items of some training rows, by how many users met it."""
+class Popularity:
+    """The popularity of items by the number of their users in training rows."""
 
     def __init__(self, train: Interactions) -> None:
         self._ids = train.item_ids
@@ -216,20 +219,14 @@ class Standing:
             self._counts[event] = np.bincount(rows.matrix().indices, minlength=len(self._ids))
 
     def share(self, item_id: Id, event: str = "any") -> float | None:
-        """The share of items that stand as high or higher, in (0, 1].
+        """Return the share of items with at least as many users, in (0, 1].
 
-        None for an item that nobody met so. Items with as many users stand equally, and each
-        counts as higher than the other, so that "among the top 5 %" is never said of more than 5 %.
+        None for an item without users. Ties count against the item, so that at most 5 % of the
+        items are "among the top 5 %".
         """
-        index, there = find_ids([item_id], self._ids, "item_id")
-        if not there[0]:
+        index, known = find_ids([item_id], self._ids, "item_id")
+        if not known[0]:
             return None
-        place = int(index[0])
+        item = int(index[0])
         counts = self._counts[event]
-        return float((counts >= counts[place]).mean()) if counts[place] else None
-
-
-def _find(known: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first place of each id among those known (ascending), and whether it is there."""
-    places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-    return places, known[places] == ids
+        return float((counts >= counts[item]).mean()) if counts[item] else None

@@ -1,7 +1,7 @@
-"""Sentences as data: how an item, an event, a person and a time are put into words.
+"""Sentence templates for items, events, users and times, read from JSON.
 
-The sentences lie in ``templates.json`` under a name. Change a copy of it, load it by its path, and
-the whole course speaks otherwise: nothing here knows a word.
+All sentences are in ``templates.json``, grouped by name. To change them, edit a copy of it and load
+it by its path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from m6rec_lite.data import EVENTS
 
-#: The fields that each kind of sentence may use. "*" stands for every other key of a group.
+#: Fields that each template may use, by group and key; "*" is every other key of a group.
 _SLOTS: dict[str, dict[str, set[str]]] = {
     "nouns": {"*": {"value"}},
     "item": {
@@ -36,28 +36,33 @@ _SLOTS: dict[str, dict[str, set[str]]] = {
         "search": {"query"},
     },
 }
-_PLAIN = {"untitled": set(), "nothing": set(), "month": {"month"}, "weekday": {"weekday"},
-          "weather": {"condition", "temperature"}}  # fmt: skip
+_PLAIN: dict[str, set[str]] = {
+    "untitled": set(),
+    "nothing": set(),
+    "month": {"month"},
+    "weekday": {"weekday"},
+    "weather": {"condition", "temperature"},
+}
 
 
 @dataclass(frozen=True)
 class Templates:
-    """One way to put behaviour into words; see ``templates.json`` for the sentences.
+    """A set of sentence templates; ``templates.json`` has examples.
 
     Attributes:
-        name: what it is called.
+        name: name of the set.
         nouns: domain to noun; ``"*"`` is any other domain, ``""`` a missing one.
-        item: part of an item to phrase; an item's phrases stand in this order.
-        untitled: stands for the title's phrase where there is no title.
-        parts: what an event says of its item, unless asked otherwise.
-        nothing: an item of which no part is known.
+        item: part of an item to phrase; an item's phrases are joined in this order.
+        untitled: replaces the title's phrase if there is no title.
+        parts: default parts of an item in the text of an event.
+        nothing: text of an item without any known part.
         events: name of an event to sentence; ``search`` and ``rate with value`` besides.
         user: column of the users' table to phrases by value, as ``nouns``; None is left out.
-        month, months, weekday, weekdays, weather: the moment.
-        ago, later: how long ago, and how long after the event before: steps of ``from`` seconds,
-            counted in ``unit`` seconds, with a phrase for ``one`` and for ``many``.
-        order: the same for data without times: steps of events that follow.
-        statistics: how an item stands among all, by ``share`` of those that stand higher.
+        month, months, weekday, weekdays, weather: the query time.
+        ago, later: time until the query, and since the previous event: steps that start at
+            ``from`` seconds, counted in ``unit`` seconds, with phrases for ``one`` and ``many``.
+        order: as ``ago`` for data without timestamps, counted in events.
+        statistics: popularity of an item, by the ``share`` of items with at least as many users.
     """
 
     name: str
@@ -83,13 +88,13 @@ class Templates:
 
     @classmethod
     def load(cls, name: str | Path = "default") -> Self:
-        """The templates of a name in ``templates.json``, or of a JSON file of one's own.
+        """Load templates by name from ``templates.json``, or from a JSON file.
 
-        A file holds one object like those under a name in ``templates.json``; with ``extends`` it
-        gives only what differs from the one it names.
+        A file contains one object like those in ``templates.json``; with ``extends`` it contains
+        only the differences from the set of that name.
 
         Raises:
-            ValueError: if there is no such name, or a sentence is missing or has a wrong field.
+            ValueError: if there is no such name, or a template is missing or uses a wrong field.
             FileNotFoundError: if there is no such file.
         """
         text = resources.files(__package__).joinpath("templates.json").read_text(encoding="utf-8")
@@ -97,10 +102,10 @@ class Templates:
         if isinstance(name, Path) or str(name).endswith(".json"):
             path = Path(name)
             try:
-                given = json.loads(path.read_text(encoding="utf-8"))
+                content = json.loads(path.read_text(encoding="utf-8"))
             except json.JSONDecodeError as error:
                 raise ValueError(f"{path} is not JSON: {error}") from error
-            return cls.from_dict(path.stem, given, known)
+            return cls.from_dict(path.stem, content, known)
         if name not in known:
             raise ValueError(
                 f"no templates are called {name!r}; there are {', '.join(known)}, or give the path "
@@ -112,20 +117,19 @@ class Templates:
     def from_dict(
         cls, name: str, given: Mapping[str, Any], known: Mapping[str, Any] | None = None
     ) -> Self:
-        """Templates from what a JSON file holds; ``known`` are those it may extend."""
+        """Create templates from a JSON object, which may extend one of ``known``."""
+        known = known or {}
         if not isinstance(given, Mapping):
             raise ValueError(f"templates {name!r} must be one JSON object, got {given!r:.60}")
         if (base := given.get("extends")) is not None:
-            if base not in (known or {}):
-                raise ValueError(
-                    f"templates {name!r} extend {base!r}; there are {list(known or ())}"
-                )
+            if base not in known:
+                raise ValueError(f"templates {name!r} extend {base!r}; there are {list(known)}")
             given = {**known[base], **given}
         wanted = {field.name for field in fields(cls)} - {"name"}
-        missing, strange = wanted - given.keys(), given.keys() - wanted - {"about", "extends"}
-        if missing or strange:
+        missing, unknown = wanted - given.keys(), given.keys() - wanted - {"about", "extends"}
+        if missing or unknown:
             raise ValueError(
-                f"templates {name!r}: missing {sorted(missing)}, unknown {sorted(strange)}; they "
+                f"templates {name!r}: missing {sorted(missing)}, unknown {sorted(unknown)}; they "
                 f"need {sorted(wanted)}"
             )
         try:
@@ -135,19 +139,19 @@ class Templates:
                 f"templates {name!r} are not built like those in templates.json: {error!r}"
             ) from error
 
-    # Words
+    # Text
 
     def noun(self, domain: str | None) -> str:
-        """What an item of a domain is."""
+        """Return the noun for an item of a domain."""
         return _by_value(self.nouns, domain) or self.nouns[""]
 
     def person(self, values: Mapping[str, str | None]) -> str:
-        """A sentence about somebody: a phrase for each of the given columns, in their order."""
+        """Return a sentence about a user: one phrase per column, in the given order."""
         phrases = [_by_value(self.user[key], value) for key, value in values.items()]
         return _sentence(", ".join(phrase for phrase in phrases if phrase))
 
     def moment(self, timestamp: int, parts: tuple[str, ...] = ("weekday", "month")) -> str:
-        """The weekday and month (in UTC) of a moment in unix seconds."""
+        """Return sentences with the weekday and month (UTC) of a timestamp in unix seconds."""
         day = np.datetime64(int(timestamp), "s").astype("datetime64[D]")
         month = int(day.astype("datetime64[M]").astype(np.int64)) % 12
         weekday = int(day.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
@@ -158,20 +162,19 @@ class Templates:
         return " ".join(words[part] for part in parts)
 
     def sky(self, condition: str, temperature: float) -> str:
-        """A sentence about the weather; the temperature in degrees Celsius, rounded."""
+        """Return a sentence about the weather; the temperature in degrees Celsius is rounded."""
         words = self.weather.format(condition=condition, temperature=round(temperature))
         return words[:1].upper() + words[1:]
 
     def elapsed(self, seconds: np.ndarray, ladder: str = "ago") -> np.ndarray:
-        """How long ago, or how long after, in words.
+        """Return time spans as text.
 
         Args:
-            seconds: ``(n,)`` whole numbers, 0 or more; of ``"order"`` the events that follow.
+            seconds: ``(n,)`` integers of at least 0; number of later events for ``"order"``.
             ladder: ``"ago"``, ``"later"`` or ``"order"``.
 
         Returns:
-            ``(n,)`` object array of phrases, such as "23 minutes ago": rounded down to whole units
-            of the step.
+            ``(n,)`` object array of phrases such as "23 minutes ago", rounded down to whole units.
         """
         steps = {"ago": self.ago, "later": self.later, "order": self.order}[ladder]
         seconds = np.asarray(seconds, dtype=np.int64)
@@ -179,28 +182,28 @@ class Templates:
         unit = np.array([step["unit"] for step in steps], dtype=np.int64)
         step = np.searchsorted(start, seconds, side="right") - 1
         number = seconds // unit[step]
-        both, place = np.unique(np.stack([step, number]), axis=1, return_inverse=True)
+        pairs, inverse = np.unique(np.stack([step, number]), axis=1, return_inverse=True)
         phrases = [
-            steps[s]["one"] if n == 1 else steps[s]["many"].format(n=n) for s, n in both.T.tolist()
+            steps[s]["one"] if n == 1 else steps[s]["many"].format(n=n) for s, n in pairs.T.tolist()
         ]
-        return np.array(phrases, dtype=object)[place.reshape(-1)]
+        return np.array(phrases, dtype=object)[inverse.reshape(-1)]
 
     # Checks
 
     def _check(self) -> None:
-        """Raise ``ValueError`` where a sentence is missing or uses a field that it cannot have."""
+        """Raise ``ValueError`` if a template is missing or uses an unknown field."""
         for group, slots in _SLOTS.items():
-            given = getattr(self, group)
-            if missing := slots.keys() - given.keys():
+            texts = getattr(self, group)
+            if missing := slots.keys() - texts.keys():
                 raise ValueError(f"templates {self.name!r}: {group} lacks {sorted(missing)}")
-            for key, text in given.items():
+            for key, text in texts.items():
                 self._check_text(f"{group}.{key}", text, slots.get(key, set()))
-        if strange := set(self.parts) - set(_SLOTS["item"]):
-            raise ValueError(f"templates {self.name!r}: parts has {sorted(strange)}")
+        if unknown := set(self.parts) - set(_SLOTS["item"]):
+            raise ValueError(f"templates {self.name!r}: parts has {sorted(unknown)}")
         if "" not in self.nouns:
             raise ValueError(f"templates {self.name!r}: nouns lacks '', for items of no domain")
-        for key, slots in _PLAIN.items():
-            self._check_text(key, getattr(self, key), slots)
+        for key, allowed in _PLAIN.items():
+            self._check_text(key, getattr(self, key), allowed)
         for column, phrases in self.user.items():
             for value, text in phrases.items():
                 if text is not None:
@@ -232,7 +235,7 @@ class Templates:
 
 
 def _by_value(phrases: Mapping[str, str | None], value: str | None) -> str | None:
-    """The phrase for a value: its own, else that of ``"*"``; that of ``""`` for a missing one."""
+    """Return the phrase for a value, else that of ``"*"``; that of ``""`` if it is missing."""
     key = "" if value is None else value if value in phrases else "*"
     phrase = phrases.get(key)
     return phrase if phrase is None or value is None else phrase.format(value=value)

@@ -1,11 +1,11 @@
-"""Text to numbers and back: byte-level byte-pair encoding with special tokens.
+"""Tokenizer: byte-level byte-pair encoding with special tokens.
 
-Byte-pair encoding (Gage, 1994; Sennrich et al., 2016) starts from single symbols and joins the
-pair of neighbours that is most frequent, again and again. Where the symbols are bytes (Radford et
-al., 2019) every text can be written: Chinese, emoji, a typing error. There is no unknown token.
+Byte-pair encoding (Gage, 1994; Sennrich et al., 2016) starts from single symbols and repeatedly
+merges the most frequent pair of adjacent symbols. With bytes as symbols (Radford et al., 2019)
+every text can be encoded, such as Chinese, emoji and typing errors; there is no unknown token.
 
-``Tokenizer`` is the ``tokenizers`` library set up that way, with the special tokens of this
-course; ``byte_pairs`` is the idea by hand, equal to it.
+``Tokenizer`` wraps the ``tokenizers`` library with the special tokens of this course;
+``byte_pairs`` implements the same algorithm in plain Python.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from m6rec_lite.language.text.byte_pairs import apply_merges, learn_merges
 
 __all__ = ["SPECIALS", "Tokenizer", "apply_merges", "learn_merges"]
 
-#: Tokens that no text contains, whatever is written in it; they alone give a document structure.
-#: ``[PAD]`` fills up rows. ``[BOS'] … [EOS']`` enclose what is given (the user region of M6-Rec),
-#: ``[BOS] … [EOS]`` what is to be written. ``[MASK]`` stands for a hidden token or span; ``[CLS]``
-#: and ``[SEP]`` are BERT's. ``[USER]``, ``[EVENT]`` and ``[ITEM]`` open a piece of that kind.
+#: Special tokens, which encoded text never contains; they structure documents. ``[PAD]`` pads rows.
+#: ``[BOS'] … [EOS']`` enclose the input (the user region of M6-Rec), ``[BOS] … [EOS]`` the output.
+#: ``[MASK]`` replaces a masked token or span; ``[CLS]`` and ``[SEP]`` are BERT's. ``[USER]``,
+#: ``[EVENT]`` and ``[ITEM]`` start a piece of that kind.
 SPECIALS: tuple[str, ...] = (
     "[PAD]",
     "[BOS']",
@@ -45,7 +45,7 @@ SPECIALS: tuple[str, ...] = (
     "[ITEM]",
 )
 
-#: What ``transformers`` calls those of our tokens that it has a word for.
+#: Special tokens by their names in ``transformers``.
 _ROLES = {
     "pad_token": "[PAD]",
     "bos_token": "[BOS]",
@@ -61,42 +61,42 @@ _FILES = ("tokenizer.json", "tokenizer_config.json")
 class Tokenizer:
     """Byte-level byte-pair encoding with the tokens of ``SPECIALS``.
 
-    Text is text: ``[EOS]`` written in a title becomes ordinary tokens, never the special one.
-    A word and the space before it are one unit (GPT-2's pattern), and merges stay within units.
+    The text ``[EOS]`` in a title is encoded as ordinary tokens, never as the special token. A word
+    and the space before it are one unit (GPT-2's pattern), and merges do not cross units.
 
     Args:
-        backend: a trained tokenizer of the ``tokenizers`` library that has all of ``SPECIALS`` as
-            its first tokens; ``train`` and ``load`` make one.
+        backend: a trained tokenizer of the ``tokenizers`` library whose first tokens are
+            ``SPECIALS``; use ``train`` or ``load`` to create one.
 
     Raises:
-        ValueError: if the backend lacks a special token, or numbers them otherwise.
+        ValueError: if the backend's first tokens are not ``SPECIALS``.
     """
 
     def __init__(self, backend: tokenizers.Tokenizer) -> None:
-        found = [backend.token_to_id(name) for name in SPECIALS]
-        if found != list(range(len(SPECIALS))):
+        ids = [backend.token_to_id(name) for name in SPECIALS]
+        if ids != list(range(len(SPECIALS))):
             raise ValueError(
                 f"wanted a tokenizer whose first {len(SPECIALS)} tokens are {', '.join(SPECIALS)}; "
-                f"found them at {found}: train one with Tokenizer.train(texts)"
+                f"found them at {ids}: train one with Tokenizer.train(texts)"
             )
-        backend.encode_special_tokens = True  # the library's name for: read them as plain text
+        backend.encode_special_tokens = True  # encode their names in texts as plain text
         backend.no_padding()
         backend.no_truncation()
         self.backend = backend
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int = 4096, *, min_frequency: int = 2) -> Self:
-        """Learn the merges of some texts; the same texts give the same tokenizer.
+        """Train a tokenizer on texts; the same texts give the same tokenizer.
 
         Args:
-            texts: any texts; give each once, lest what is repeated fills the vocabulary.
-            vocab_size: tokens in all: special ones, 256 bytes, and the merges. Fewer come out
-                where the texts do not hold so many pairs.
-            min_frequency: pairs that occur less often are not joined.
+            texts: distinct texts; repeated texts would dominate the vocabulary.
+            vocab_size: maximum number of tokens: special tokens, 256 bytes, and merges.
+            min_frequency: pairs that occur less often are not merged.
 
         Raises:
-            ValueError: if there is no text, the vocabulary has no room for bytes and special
-                tokens, or a text holds a lone surrogate.
+            TypeError: if ``texts`` is a single string.
+            ValueError: if there is no text, ``vocab_size`` is too small for special tokens and
+                bytes, or a text contains a lone surrogate.
         """
         least = len(SPECIALS) + 256
         if vocab_size < least:
@@ -124,54 +124,52 @@ class Tokenizer:
         return cls(backend)
 
     def __reduce__(self) -> tuple:
-        return _read, (self.backend.to_str(),)  # the library's own pickle forgets a setting
+        return _read, (self.backend.to_str(),)  # the backend's own pickle loses a setting
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.vocab_size:,} tokens, fingerprint {self.fingerprint})"
 
-    # Text and numbers
+    # Encoding and decoding
 
     def encode(self, text: str) -> list[int]:
-        """The numbers of a text's tokens; an empty text has none.
+        """Return the token ids of a text.
 
         Raises:
             TypeError: if it is not a string.
-            ValueError: if it holds a lone surrogate, which is half a character and has no bytes.
+            ValueError: if it contains a lone surrogate (half a character, without bytes).
         """
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """``encode`` of each text, several times faster than one by one."""
+        """Return the token ids of each text; several times faster than one call per text."""
         if isinstance(texts, str):
             raise TypeError("encode_batch wants a list of texts, got one string; use encode")
         texts = list(texts)
         try:
-            found = self.backend.encode_batch_fast(texts, add_special_tokens=False)
-        except TypeError:  # the library does not say which text, nor why
+            encodings = self.backend.encode_batch_fast(texts, add_special_tokens=False)
+        except TypeError:  # its message does not name the text
             _check(texts)
             raise
-        return [encoding.ids for encoding in found]
+        return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Sequence[int], *, specials: bool = False) -> str:
-        """The text of some tokens.
+        """Return the text of tokens.
 
         Args:
-            ids: numbers of tokens. Bytes that are no character (a cut in the middle of one) come
-                out as ``\\ufffd``.
-            specials: write the special tokens out, by name; else they are left out.
+            ids: token ids. Incomplete characters are decoded as ``\\ufffd``.
+            specials: include the names of special tokens; else they are left out.
 
         Raises:
-            ValueError: if a number is outside the vocabulary.
+            ValueError: if an id is outside the vocabulary.
         """
-        ids = self._known(ids)
-        return self.backend.decode(ids, skip_special_tokens=not specials)
+        return self.backend.decode(self._checked(ids), skip_special_tokens=not specials)
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
-        """Each token as text, for display; a token that is part of a character shows as bytes."""
-        return [self._shown[i] for i in self._known(ids)]
+        """Return each token as text for display; incomplete characters are shown as bytes."""
+        return [self._shown[i] for i in self._checked(ids)]
 
     def id(self, special: str) -> int:
-        """The number of a special token.
+        """Return the id of a special token.
 
         Raises:
             KeyError: if there is no such special token.
@@ -182,29 +180,35 @@ class Tokenizer:
 
     @property
     def pad(self) -> int:
-        """The number of ``[PAD]``, 0."""
+        """Id of ``[PAD]``, 0."""
         return self.id("[PAD]")
 
     @property
     def vocab_size(self) -> int:
-        """Number of tokens, the special ones included."""
+        """Number of tokens, special tokens included."""
         return self.backend.get_vocab_size()
 
     @cached_property
     def n_bytes(self) -> np.ndarray:
-        """``(vocab_size,)`` int64: how many bytes of text each token stands for; 0 for specials.
+        """Number of bytes of each token, ``(vocab_size,)`` int64; 0 for special tokens.
 
-        With them a loss in nats a token becomes bits a byte, which compares any two tokenizers.
+        They convert a loss in nats per token to bits per byte, which is comparable between
+        tokenizers.
         """
-        names = [self.backend.id_to_token(i) for i in range(self.vocab_size)]
-        return np.array([0] * len(SPECIALS) + [len(name) for name in names[len(SPECIALS) :]])
+        sizes = [len(name) for name in self._names]
+        return np.array([0] * len(SPECIALS) + sizes[len(SPECIALS) :], dtype=np.int64)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """Tokens in GPT-2's byte alphabet, by id."""
+        return [self.backend.id_to_token(i) or "" for i in range(self.vocab_size)]
 
     @cached_property
     def _shown(self) -> list[str]:
-        """Each token as ``tokens`` shows it."""
+        """Tokens for display, by id; see ``tokens``."""
         shown = []
-        for i in range(self.vocab_size):
-            raw = bytes(_BYTES[mark] for mark in self.backend.id_to_token(i) if mark in _BYTES)
+        for i, name in enumerate(self._names):
+            raw = bytes(_BYTES[character] for character in name if character in _BYTES)
             try:
                 shown.append(SPECIALS[i] if i < len(SPECIALS) else raw.decode())
             except UnicodeDecodeError:
@@ -213,32 +217,31 @@ class Tokenizer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hex digits for what the tokenizer does: its tokens, merges and pattern.
+        """Hash of tokens, merges and pattern, twelve hex digits.
 
-        A model keeps it beside its weights, and refuses a tokenizer with another one.
+        A model stores it with its weights and rejects a tokenizer with a different one.
         """
         state = json.loads(self.backend.to_str())
-        does = [state["model"]["vocab"], state["model"]["merges"], state["pre_tokenizer"]]
-        return hashlib.sha256(json.dumps(does, sort_keys=True).encode()).hexdigest()[:12]
+        parts = [state["model"]["vocab"], state["model"]["merges"], state["pre_tokenizer"]]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
-    def _known(self, ids: Sequence[int]) -> list[int]:
+    def _checked(self, ids: Sequence[int]) -> list[int]:
         ids = [int(i) for i in ids]
-        strange = [i for i in ids if not 0 <= i < self.vocab_size]
-        if strange:
+        unknown = [i for i in ids if not 0 <= i < self.vocab_size]
+        if unknown:
             raise ValueError(
-                f"{len(strange)} of {len(ids)} numbers are no token of this vocabulary of "
-                f"{self.vocab_size:,}: {strange[:5]}"
+                f"{len(unknown)} of {len(ids)} ids are no token of this vocabulary of "
+                f"{self.vocab_size:,}: {unknown[:5]}"
             )
         return ids
 
-    # Keeping
+    # Files
 
     def save(self, folder: str | Path) -> Path:
         """Write ``tokenizer.json`` and ``tokenizer_config.json``, which ``AutoTokenizer`` reads.
 
-        ``AutoTokenizer`` reads ``[EOS]`` in a text as the special token, as its users expect. For
-        texts of others pass it ``split_special_tokens=True``, or use this class, which always
-        reads it as text. A ``SHA256SUMS`` beside the files tells damaged ones.
+        ``AutoTokenizer`` encodes ``[EOS]`` in a text as the special token. For untrusted texts pass
+        it ``split_special_tokens=True``, or use this class. ``SHA256SUMS`` detects damaged files.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -257,11 +260,11 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Read what ``save`` wrote.
+        """Load a tokenizer that ``save`` wrote.
 
         Raises:
             FileNotFoundError: if there is no ``tokenizer.json``.
-            ValueError: if it is damaged, or another kind of tokenizer.
+            ValueError: if the files are damaged, or it is another kind of tokenizer.
         """
         path = Path(folder) / _FILES[0]
         if not path.is_file():
@@ -270,7 +273,7 @@ class Tokenizer:
             raise ValueError(f"{fault}; copy the folder again, or save the tokenizer again")
         try:
             backend = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except Exception as error:  # the library raises nothing narrower
+        except Exception as error:  # the library raises plain Exception
             raise ValueError(f"{path} is damaged, or no tokenizer: {error}") from error
         return cls(backend)
 
@@ -287,17 +290,17 @@ def _check(texts: Sequence[str]) -> None:
         if lone := _SURROGATE.search(text):
             raise ValueError(
                 f"text {number} has half a character (the lone surrogate {lone.group()!r}) at "
-                f"place {lone.start()}: read the file as UTF-8, or drop it with "
+                f"position {lone.start()}: read the file as UTF-8, or drop it with "
                 "text.encode('utf-8', 'ignore').decode()"
             )
 
 
-def _byte_marks() -> dict[str, int]:
-    """The printable character that GPT-2's alphabet writes for each byte, and the byte."""
-    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in plain]
-    marks = {chr(byte): byte for byte in plain}
-    return marks | {chr(256 + i): byte for i, byte in enumerate(others)}
+def _byte_alphabet() -> dict[str, int]:
+    """Return the byte of each printable character of GPT-2's byte alphabet."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    alphabet = {chr(byte): byte for byte in printable}
+    return alphabet | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
-_BYTES = _byte_marks()
+_BYTES = _byte_alphabet()
