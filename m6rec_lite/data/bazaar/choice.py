@@ -88,7 +88,7 @@ class Choice:
         self.weekday = WEEKDAY**dials.weekday
         #: Probability that an event with an item is a purchase; 0 outside the shop.
         good = items.quality.mean(axis=1)
-        self.buys = np.where(items.domain == 0, 0.15 + 0.3 / (1 + np.exp(-3 * good)), 0.0)
+        self.purchase_rate = np.where(items.domain == 0, 0.15 + 0.3 / (1 + np.exp(-3 * good)), 0.0)
 
     def _next_parts(self) -> np.ndarray:
         """Return ``(n_items,)``: the next part of each item's series, or -1."""
@@ -100,16 +100,16 @@ class Choice:
         next_part[parts[:-1][same_series]] = parts[1:][same_series]
         return next_part
 
-    def switches(self, gap: np.ndarray) -> np.ndarray:
+    def switch_probability(self, gap: np.ndarray) -> np.ndarray:
         """Return the probability of a switch of intent, ``gap`` seconds after the last event."""
         off = self.dials.switch == 0
         return np.where((gap > PAUSE) & (not off), 0.5, self.dials.switch)
 
-    def persists(self, gap: np.ndarray) -> np.ndarray:
+    def unchanged_probability(self, gap: np.ndarray) -> np.ndarray:
         """Return the probability that an intent is unchanged after a gap of ``gap`` seconds."""
         return self.dials.persistence * np.where(gap > PAUSE, self.dials.memory, 1.0)
 
-    def wants(self, shopper: np.ndarray, at: np.ndarray) -> np.ndarray:
+    def intent_distribution(self, shopper: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Return ``(n, n_cells)``: the distribution of a new intent. Rows sum to 1."""
         shoppers = self.world.shoppers
         date = np.asarray(at).astype("datetime64[s]")
@@ -128,7 +128,7 @@ class Choice:
             (domain[:, :, None] * interest[:, None, :]).reshape(len(now), N_CELLS) * self.supply
         )
 
-    def likes(
+    def item_odds(
         self, shopper: np.ndarray, at: np.ndarray, items: np.ndarray, seen: np.ndarray
     ) -> np.ndarray:
         """Return the odds of items without regard to the intent.
@@ -151,7 +151,7 @@ class Choice:
         odds = odds * np.where(age < 0, 0.0, np.where(age < FRESH, self.dials.freshness, 1.0))
         return odds * np.where(seen, self.dials.revisits, 1.0)
 
-    def follows(
+    def item_distribution(
         self,
         shopper: np.ndarray,
         last: np.ndarray,
@@ -167,7 +167,7 @@ class Choice:
             last: ``(n,)`` index of the intent's last item, -1 if it has none.
             items: ``(n, m)`` or ``(1, m)`` indices of items that include the whole cell.
             member: ``(n, m)`` weight of each item in the cell.
-            odds: ``(n, m)`` from ``likes``.
+            odds: ``(n, m)`` from ``item_odds``.
             free: ``(n, m)`` bool: released, and new to the shopper.
 
         Returns:

@@ -51,7 +51,9 @@ class Oracle:
             [np.maximum.accumulate(np.where(served & (intent == k), row, -1)) for k in (0, 1)],
             axis=1,
         ) if len(trail) else np.zeros((0, 2), dtype=np.int64)  # fmt: skip
-        bought = (trail.event == EVENTS.index("purchase")) & (self.choice.buys[trail.item] > 0)
+        bought = (trail.event == EVENTS.index("purchase")) & (
+            self.choice.purchase_rate[trail.item] > 0
+        )
         self._purchases = np.flatnonzero(bought)
         self._key = shopper * (1 << 40) + trail.at  # sort key: unix seconds fit in 40 bits
         self._offsets = trail.offsets
@@ -248,9 +250,9 @@ class Oracle:
         events = ranges(first, length)
         seen[rows, trail.item[events]] = True
 
-        odds = choice.likes(shopper, at, all_items, seen)
+        odds = choice.item_odds(shopper, at, all_items, seen)
         free = ~seen & (odds > 0)
-        wanted = choice.wants(shopper, at)
+        wanted = choice.intent_distribution(shopper, at)
         # A new intent: a mixture over cells of the distribution within each cell.
         cell_total = odds @ choice.member.T  # (n, n_cells)
         rate = wanted / np.where(cell_total > 0, cell_total, 1.0)
@@ -262,7 +264,7 @@ class Oracle:
             current = np.where(past, trail.intent[before], 0)
         else:
             last_at, current = start, np.zeros(n, dtype=np.int64)
-        switch = choice.switches(at - last_at)
+        switch = choice.switch_probability(at - last_at)
         by_intent = np.zeros_like(odds)
         for intent in (0, 1):
             served = np.where(current == intent, 1 - switch, switch)
@@ -272,9 +274,9 @@ class Oracle:
             same_intent = np.zeros_like(odds)
             if known.any():
                 k = np.flatnonzero(known)
-                unchanged[k] = choice.persists(at[k] - trail.at[event[k]])
+                unchanged[k] = choice.unchanged_probability(at[k] - trail.at[event[k]])
                 member = choice.member[trail.cell[event[k]]]
-                same_intent[k] = choice.follows(
+                same_intent[k] = choice.item_distribution(
                     shopper[k], trail.item[event[k]], all_items, member, odds[k], free[k]
                 )
             by_intent += served[:, None] * (

@@ -98,7 +98,7 @@ class Simulation:
         self.cell = np.full((n, 2), -1)
         self.last = np.full((n, 2), -1)
         self.served = np.zeros((n, 2), dtype=np.int64)
-        self.before = choice.world.shoppers.joined.copy()
+        self.last_at = choice.world.shoppers.joined.copy()
         self.seen = np.zeros((n, choice.n_items), dtype=bool)
         self.basket = np.full((n, BASKET), -1)
         self.bought = np.zeros(n, dtype=np.int64)
@@ -133,28 +133,30 @@ class Simulation:
         served = shopper[rows]
         item[rows] = self._serve(served, at[rows])
         hidden[rows] = self.intent[served] * 128 + self.cell[served, self.intent[served]]
-        purchase = repeat | (rng.random(n) < choice.buys[item])
-        repeatable = purchase & (choice.buys[item] > 0)
+        purchase = repeat | (rng.random(n) < choice.purchase_rate[item])
+        repeatable = purchase & (choice.purchase_rate[item] > 0)
         buyer = shopper[repeatable]
         self.basket[buyer, self.bought[buyer] % BASKET] = item[repeatable]
         self.bought[buyer] += 1
         self.seen[shopper, item] = True
-        self.before[shopper] = at
+        self.last_at[shopper] = at
         return item, hidden.astype(np.uint8), purchase
 
     def _serve(self, shopper: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Draw intents, then items, of events that serve an intent; update the state."""
         choice, rng, n = self.choice, self.rng, len(shopper)
-        switch = rng.random(n) < choice.switches(at - self.before[shopper])
+        switch = rng.random(n) < choice.switch_probability(at - self.last_at[shopper])
         intent = self.intent[shopper] ^ switch
         cell, last = self.cell[shopper, intent], self.last[shopper, intent]
-        unchanged = rng.random(n) < choice.persists(at - self.served[shopper, intent])
+        unchanged = rng.random(n) < choice.unchanged_probability(at - self.served[shopper, intent])
         new = np.flatnonzero((cell < 0) | ~unchanged)
-        cell[new], last[new] = draw(choice.wants(shopper[new], at[new]), rng), -1
+        cell[new], last[new] = draw(choice.intent_distribution(shopper[new], at[new]), rng), -1
         items, member = choice.cell_items[cell], choice.cell_member[cell]
         seen = self.seen[shopper[:, None], items]
-        odds = choice.likes(shopper, at, items, seen)
-        probability = choice.follows(shopper, last, items, member, odds, ~seen & (odds > 0))
+        odds = choice.item_odds(shopper, at, items, seen)
+        probability = choice.item_distribution(
+            shopper, last, items, member, odds, ~seen & (odds > 0)
+        )
         item = items[np.arange(n), draw(probability, rng)]
         self.intent[shopper] = intent
         self.cell[shopper, intent], self.last[shopper, intent] = cell, item

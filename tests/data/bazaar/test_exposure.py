@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from m6rec_lite.data import bazaar
-from m6rec_lite.data.bazaar.exposure import POSITIONS, FrontPage, log_slates
+from m6rec_lite.data.bazaar.exposure import PLACES, FrontPage, log_slates
 from m6rec_lite.data.bazaar.oracle import Oracle
 
 
@@ -21,7 +21,7 @@ def dataset():
 def log(dataset):
     """The log, with the true relevance of each impression."""
     log = dataset.impressions
-    shape = (-1, POSITIONS)
+    shape = (-1, PLACES)
     users, at = (log[name].to_numpy().reshape(shape)[:, 0] for name in ("user_id", "timestamp"))
     slates = log.item_id.to_numpy().reshape(shape)
     relevance = dataset.oracle.click_probability(users, slates, at).ravel()
@@ -30,7 +30,7 @@ def log(dataset):
 
 def test_each_slate_is_whole(dataset):
     log = dataset.impressions
-    assert log.groupby("slate_id").size().eq(POSITIONS).all()
+    assert log.groupby("slate_id").size().eq(PLACES).all()
     assert not log.duplicated(["slate_id", "item_id"]).any()
     assert not log.duplicated(["slate_id", "position"]).any()
     released = dataset.items.set_index("item_id").released.reindex(log.item_id).to_numpy()
@@ -50,15 +50,15 @@ def test_propensity_is_the_rate_at_which_the_policy_shows(dataset):
     )
     items = dataset.oracle.item_ids
     counts = np.stack([np.bincount(slates[:, p] - items[0], minlength=len(items))
-                       for p in range(POSITIONS)], axis=1)  # fmt: skip
+                       for p in range(PLACES)], axis=1)  # fmt: skip
     told = np.stack(
         [
             page.propensities(
                 users[: len(items)],
                 at[: len(items)],
-                np.tile(items[:, None], (1, POSITIONS)),
+                np.tile(items[:, None], (1, PLACES)),
             )[:, p]
-            for p in range(POSITIONS)
+            for p in range(PLACES)
         ],
         axis=1,
     )
@@ -74,12 +74,12 @@ def test_propensity_is_the_rate_at_which_the_policy_shows(dataset):
 
 def test_logged_propensities_are_the_policys(dataset):
     log = dataset.impressions
-    slates = log.item_id.to_numpy().reshape(-1, POSITIONS)[:50]
+    slates = log.item_id.to_numpy().reshape(-1, PLACES)[:50]
     users, at = (
-        log[name].to_numpy().reshape(-1, POSITIONS)[:50, 0] for name in ("user_id", "timestamp")
+        log[name].to_numpy().reshape(-1, PLACES)[:50, 0] for name in ("user_id", "timestamp")
     )
     told = FrontPage(dataset.oracle).propensities(users, at, slates)
-    np.testing.assert_allclose(log.propensity.to_numpy()[: 50 * POSITIONS], told.ravel(), rtol=1e-5)
+    np.testing.assert_allclose(log.propensity.to_numpy()[: 50 * PLACES], told.ravel(), rtol=1e-5)
 
 
 def test_clicks_fall_with_position_at_equal_relevance_and_weighting_mends_it(log):
@@ -108,10 +108,10 @@ def test_without_position_bias_clicks_are_flat(dataset):
     flat = Oracle(
         replace(world, dials=replace(world.dials, position_bias=0.0)), dataset.oracle.trail
     )
-    assert (flat.examination(np.arange(POSITIONS)) == 1).all()
+    assert (flat.examination(np.arange(PLACES)) == 1).all()
     log = log_slates(flat, np.random.default_rng(0), progress=False)
-    users, at = (log[n].to_numpy().reshape(-1, POSITIONS)[:, 0] for n in ("user_id", "timestamp"))
-    relevance = flat.click_probability(users, log.item_id.to_numpy().reshape(-1, POSITIONS), at)
+    users, at = (log[n].to_numpy().reshape(-1, PLACES)[:, 0] for n in ("user_id", "timestamp"))
+    relevance = flat.click_probability(users, log.item_id.to_numpy().reshape(-1, PLACES), at)
     gap = (log.clicked - relevance.ravel()).groupby(log.position).agg(["mean", "std", "size"])
     assert (gap["mean"].abs() < 4 * gap["std"] / np.sqrt(gap["size"])).all()
     assert (log.examination == 1).all()
@@ -123,12 +123,10 @@ def test_weighting_by_propensity_foretells_another_policys_clicks(dataset, turne
     """Off-policy estimate from the log against live answers to the other policy's pages."""
     log, oracle = dataset.impressions, dataset.oracle
     other = FrontPage(oracle, **turned)
-    users, at = (log[n].to_numpy().reshape(-1, POSITIONS)[:, 0] for n in ("user_id", "timestamp"))
-    slates = log.item_id.to_numpy().reshape(-1, POSITIONS)
-    clicked = log.clicked.to_numpy().reshape(-1, POSITIONS)
-    weight = other.propensities(users, at, slates) / log.propensity.to_numpy().reshape(
-        -1, POSITIONS
-    )
+    users, at = (log[n].to_numpy().reshape(-1, PLACES)[:, 0] for n in ("user_id", "timestamp"))
+    slates = log.item_id.to_numpy().reshape(-1, PLACES)
+    clicked = log.clicked.to_numpy().reshape(-1, PLACES)
+    weight = other.propensities(users, at, slates) / log.propensity.to_numpy().reshape(-1, PLACES)
     foretold = (weight * clicked).sum(axis=1)  # clicks a page
     rng = np.random.default_rng(9)
     live = oracle.respond(users, other.show(users, at, rng), at, rng).clicked.sum(axis=1)

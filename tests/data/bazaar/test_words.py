@@ -12,7 +12,7 @@ import pytest
 
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.data.bazaar.latents import DOMAINS, LOCALES
-from m6rec_lite.data.bazaar.phrases import fix_grammar, title_case
+from m6rec_lite.data.bazaar.phrases import mend, title_case
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 N_INTERESTS = len(words.INTERESTS)
@@ -124,4 +124,4 @@ def test_title_case(given, wanted):
     ],
 )
 def test_mend(given, locale, wanted):
-    assert fix_grammar(given, locale) == wanted
+    assert mend(given, locale) == wanted
