@@ -1,10 +1,9 @@
-"""What a list is worth besides hitting: coverage, novelty, diversity, overlap, popularity lift.
+"""Beyond-accuracy metrics: coverage, novelty, diversity, overlap, popularity lift, satisfaction.
 
-Every metric is an exact expectation over the orders of tied items (see ``lists``), users being
-independent of one another; only ``overlap`` is not linear in the lists, and is computed on one
-order drawn from a seed.
+Every metric is an exact expectation over the orders of tied items (see ``lists``), independent
+between users; only ``overlap`` is not linear in the lists and is computed on one random order.
 
-A list may be shorter than ``k`` where too few items may be ranked; an empty one has no value (NaN).
+A list may be shorter than ``k`` if too few items may be ranked; an empty list has the value NaN.
 """
 
 from __future__ import annotations
@@ -22,39 +21,41 @@ from m6rec_lite.evaluation.questions import Batch, Questions
 
 
 def self_information(counts: np.ndarray, n_users: int) -> np.ndarray:
-    """Surprise of an item in bits: -log2 of the share of users who met it.
+    """Return the self-information of items in bits: -log2 of the share of users who met it.
 
-    An item that nobody met would be infinitely surprising; it counts as met by one user.
+    An item without users would have infinite information; it counts as met by one user.
     (Zhou et al., 2010, "Solving the apparent diversity-accuracy dilemma".)
 
     Args:
-        counts: ``(n_items,)`` users who met each item.
-        n_users: users in all.
+        counts: ``(n_items,)`` number of users who met each item.
+        n_users: number of all users.
     """
     return -np.log2(np.clip(counts, 1, None) / max(n_users, 1))
 
 
 def novelty(lists: TopKLists, information: np.ndarray) -> np.ndarray:
-    """``(n,)`` mean self-information, in bits, of the items of each list."""
+    """Return the mean self-information, in bits, of the items of each list: ``(n,)``."""
     return lists.mean(information)
 
 
 def unknown_share(lists: TopKLists, seen: sparse.csr_array) -> np.ndarray:
-    """``(n,)`` the share of each list that its user has not met; 1 where seen items are excluded.
+    """Return the share of each list that its user has not met: ``(n,)``.
+
+    It is 1 if seen items are excluded.
 
     Args:
-        lists: of ``n`` users.
-        seen: ``(n, n_items)`` 1 where the user met the item.
+        lists: lists of ``n`` users.
+        seen: ``(n, n_items)``, nonzero where the user met the item.
     """
     known = lists.inclusion.multiply(seen != 0).sum(axis=1)
     return ratio(lists.lengths - known, lists.lengths)
 
 
 def coverage(lists: TopKLists | Sequence[TopKLists]) -> float:
-    """The expected share of the catalogue that stands in at least one user's list.
+    """Return the expected share of the catalogue that is in at least one user's list.
 
-    An item is missed by all with probability prod over users of (1 - its chance to be in the
-    user's list). Several ``TopKLists`` (batches of users) count as one.
+    The probability that an item is in no list is the product over users of (1 - its probability
+    to be in the user's list). Several ``TopKLists`` (batches of users) are combined.
     """
     batches = [lists] if isinstance(lists, TopKLists) else list(lists)
     missed = np.zeros(batches[0].sure.shape[1])
@@ -64,18 +65,18 @@ def coverage(lists: TopKLists | Sequence[TopKLists]) -> float:
 
 
 def log_missed(lists: TopKLists) -> np.ndarray:
-    """``(n_items,)`` log of the probability that no list of the batch holds the item."""
-    chance = lists.inclusion.tocoo()
+    """Return the log probability that no list of the batch contains the item: ``(n_items,)``."""
+    inclusion = lists.inclusion.tocoo()
     with np.errstate(divide="ignore"):
-        logs = np.log1p(-np.minimum(chance.data, 1.0))
-    return np.bincount(chance.coords[1], weights=logs, minlength=chance.shape[1])
+        logs = np.log1p(-np.minimum(inclusion.data, 1.0))
+    return np.bincount(inclusion.coords[1], weights=logs, minlength=inclusion.shape[1])
 
 
 def item_features(items: pd.DataFrame, item_ids: np.ndarray) -> sparse.csr_array:
-    """Rows of unit length from an items table: its domain, category and tags, one column a value.
+    """Return one-hot features of domain, category and tags of an items table, in rows of length 1.
 
-    A missing value adds nothing; an item of which nothing is known has a row of zeros, and is
-    unlike every other.
+    Missing values are ignored; an item without any value has a row of zeros and similarity 0 to
+    every other item.
 
     Returns:
         ``(len(item_ids), n_features)``; the product of two rows is their cosine.
@@ -105,7 +106,7 @@ def item_features(items: pd.DataFrame, item_ids: np.ndarray) -> sparse.csr_array
 
 
 def unit_rows(features: np.ndarray | sparse.sparray) -> sparse.csr_array:
-    """The rows scaled to length 1; rows of zeros stay as they are."""
+    """Scale rows to length 1; rows of zeros are not changed."""
     matrix = sparse.csr_array(features, dtype=np.float64)
     length = np.sqrt(matrix.multiply(matrix).sum(axis=1))
     return (sparse.diags_array(1.0 / np.where(length > 0, length, 1.0)) @ matrix).tocsr()
@@ -117,16 +118,17 @@ def diversity(
     *,
     similarity: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Intra-list diversity: mean over the pairs of a list of 1 - similarity.
+    """Return the intra-list diversity, the mean of 1 - similarity over the pairs of a list.
 
     Smyth and McClave (2001). Under ties a pair is in the list with probability 1 (both sure),
-    s / t (one tied) or s (s - 1) / (t (t - 1)) (both tied), and sums over pairs close through
-    sums of feature vectors: sum over i < j of f_i . f_j = (|sum f|^2 - sum |f|^2) / 2.
+    s / t (one tied) or s (s - 1) / (t (t - 1)) (both tied). Sums over pairs follow from sums of
+    feature vectors: sum over i < j of f_i . f_j = (|sum f|^2 - sum |f|^2) / 2.
 
     Args:
-        lists: of ``n`` users.
+        lists: lists of ``n`` users.
         features: ``(n_items, n_features)``; similarity is the cosine of two rows.
-        similarity: ``(n_items, n_items)`` symmetric, instead of features; its diagonal is unused.
+        similarity: ``(n_items, n_items)`` symmetric, in place of features; its diagonal is not
+            used.
 
     Returns:
         ``(n,)``; NaN for lists of fewer than two items.
@@ -138,31 +140,32 @@ def diversity(
         raise ValueError("give either features or similarity, one of the two")
     if features is not None:
         right = left = unit_rows(features)
-        own = right.multiply(right).sum(axis=1)
+        diagonal = right.multiply(right).sum(axis=1)
     else:
-        left, right = np.asarray(similarity, dtype=np.float64), sparse.eye_array(len(similarity))
-        own = np.diag(left)
+        left = np.asarray(similarity, dtype=np.float64)
+        right = sparse.eye_array(len(left))
+        diagonal = np.diag(left)
 
-    def pairs(one: sparse.csr_array, other: sparse.csr_array) -> np.ndarray:
-        """Sum of similarity over one × other, row by row."""
-        return np.asarray((sparse.csr_array(one @ left)).multiply(other @ right).sum(axis=1))
+    def pairs(a: sparse.csr_array, b: sparse.csr_array) -> np.ndarray:
+        """Sum the similarity of the items of a and b, row by row."""
+        return np.asarray((sparse.csr_array(a @ left)).multiply(b @ right).sum(axis=1))
 
     sure, tied = lists.sure, lists.tied
-    alike = (pairs(sure, sure) - sure @ own) / 2
+    total = (pairs(sure, sure) - sure @ diagonal) / 2
     if tied.nnz:
         both = lists.share * (lists.slots - 1) / np.maximum(lists.n_tied - 1, 1)
-        alike += lists.share * pairs(tied, sure) + both * (pairs(tied, tied) - tied @ own) / 2
-    return 1.0 - ratio(alike, lists.lengths * (lists.lengths - 1) / 2)
+        total += lists.share * pairs(tied, sure) + both * (pairs(tied, tied) - tied @ diagonal) / 2
+    return 1.0 - ratio(total, lists.lengths * (lists.lengths - 1) / 2)
 
 
 def overlap(lists: TopKLists, *, max_pairs: int = 50_000, seed: int = 0) -> float:
-    """Jaccard overlap |A and B| / |A or B| of two users' lists, mean over pairs of users.
+    """Return the mean Jaccard overlap |A and B| / |A or B| over pairs of users.
 
-    All pairs where there are at most ``max_pairs``, else that many drawn with replacement; ties at
-    the edge are settled once a user, at random. 1 means that everybody gets the same list.
+    Uses all pairs if there are at most ``max_pairs``, otherwise that many drawn with replacement.
+    Ties at the boundary are broken once per user at random. 1 means equal lists for all users.
 
     Returns:
-        a number in [0, 1]; NaN with fewer than two users whose list holds anything.
+        A number in [0, 1]; NaN if fewer than two users have a non-empty list.
     """
     rng = np.random.default_rng(seed)
     drawn = lists.draw(rng).sure
@@ -172,85 +175,83 @@ def overlap(lists: TopKLists, *, max_pairs: int = 50_000, seed: int = 0) -> floa
     if n < 2:
         return float("nan")
     if n * (n - 1) // 2 <= max_pairs:
-        one, other = np.triu_indices(n, k=1)
+        a, b = np.triu_indices(n, k=1)
     else:
-        one = rng.integers(n, size=max_pairs)
-        other = (one + rng.integers(1, n, size=max_pairs)) % n
-    one, other = users[one], users[other]
-    common = drawn[one].multiply(drawn[other]).sum(axis=1)
-    return float(np.mean(common / (length[one] + length[other] - common)))
+        a = rng.integers(n, size=max_pairs)
+        b = (a + rng.integers(1, n, size=max_pairs)) % n
+    a, b = users[a], users[b]
+    common = drawn[a].multiply(drawn[b]).sum(axis=1)
+    return float(np.mean(common / (length[a] + length[b] - common)))
 
 
 def popularity_lift(
     lists: TopKLists, popularity: np.ndarray, profile: np.ndarray, mean_profile: float | None = None
 ) -> np.ndarray:
-    """How much more popular the lists are than what their users chose themselves.
+    """Return how much more popular the lists are than the items of their users' histories.
 
     Abdollahpouri et al. (2020): (GAP of the lists - GAP of the profiles) / GAP of the profiles,
-    where GAP is the mean over users of the mean popularity of their items. Given a user as
-    (list mean - profile mean) / GAP of the profiles, so that the mean over users is that figure;
-    0 means neither more nor less popular, 1 twice as popular.
+    where GAP is the mean over users of the mean popularity of their items. The value per user is
+    (list mean - profile mean) / GAP of the profiles, so that the mean over users is that number;
+    0 means equally popular, 1 twice as popular.
 
     Args:
-        lists: of ``n`` users.
-        popularity: ``(n_items,)`` the share of users who met each item.
-        profile: ``(n,)`` mean popularity of each user's own items; NaN for an empty history.
-        mean_profile: GAP of the profiles over all users, where ``lists`` are one batch of many.
+        lists: lists of ``n`` users.
+        popularity: ``(n_items,)`` share of users who met each item.
+        profile: ``(n,)`` mean popularity of the items of each history; NaN if it is empty.
+        mean_profile: GAP of the profiles over all users, if ``lists`` are one of several batches.
 
     Returns:
         ``(n,)``; NaN for a user without a history or without a list.
     """
     if mean_profile is None:
-        mean_profile = np.nanmean(profile) if np.isfinite(profile).any() else np.nan
+        mean_profile = float(np.nanmean(profile)) if np.isfinite(profile).any() else np.nan
     return (lists.mean(popularity) - profile) / mean_profile
 
 
 def satisfaction(accepted: np.ndarray, probability: np.ndarray, *, eps: float = 1e-12) -> float:
-    """How well predicted acceptance fits what users accepted and skipped: mean log-likelihood.
+    """Return the mean log-likelihood of accepted and skipped items.
 
     The mean over shown items of y log z + (1 - y) log(1 - z), with y = 1 for accepted and 0 for
-    skipped, and z the predicted probability of acceptance: the log loss with its sign turned. It
-    is at most 0, higher is better, and it is a proper score: the expected value is highest where
-    z is the true probability. Both terms must carry the same sign; written as
-    -y log z + (1 - y) log(1 - z) the second term pays for certainty of the wrong answer.
+    skipped, and z the predicted probability of acceptance: the negative log loss. It is at most 0,
+    higher is better, and it is a proper scoring rule. Both terms must have the same sign: with
+    -y log z + (1 - y) log(1 - z) a confident wrong prediction would raise the value.
 
     Args:
         accepted: ``(n,)`` 0/1 or bool.
-        probability: ``(n,)`` in [0, 1], kept at least ``eps`` from both ends.
-        eps: that distance.
+        probability: ``(n,)`` in [0, 1], clipped to ``[eps, 1 - eps]``.
+        eps: distance from 0 and 1.
 
     Raises:
-        ValueError: on other values or shapes.
+        ValueError: if the values or shapes are invalid.
     """
     return -log_loss(accepted, probability, eps=eps)
 
 
 def expected_satisfaction(lists: TopKLists, probability: np.ndarray) -> np.ndarray:
-    """The chance that a user finds what they wanted in the list: the sum of its true probabilities.
+    """Return the probability that a list contains the user's next item.
 
-    Needs the truth, which only a simulated world has; there it is what HR estimates, without the
-    luck of the one target that was drawn.
+    It is the sum of the true probabilities of the items, which only a simulated world provides. HR
+    estimates the same quantity from one sampled target per user.
 
     Args:
-        lists: of ``n`` users.
+        lists: lists of ``n`` users.
         probability: ``(n, n_items)`` true probability of each item to be the user's next.
     """
-    chance = lists.inclusion.tocoo()
-    rows, items = chance.coords
-    return np.bincount(
-        rows, weights=chance.data * probability[rows, items], minlength=chance.shape[0]
-    )
+    inclusion = lists.inclusion.tocoo()
+    rows, items = inclusion.coords
+    weights = inclusion.data * probability[rows, items]
+    return np.bincount(rows, weights=weights, minlength=inclusion.shape[0])
 
 
 class BeyondAccuracy:
-    """Measures the lists of an evaluation batch by batch.
+    """Compute the metrics of the lists of an evaluation batch by batch.
 
     Args:
-        split: popularity is counted on its training rows.
-        questions: the users to come.
+        split: provides the training rows, on which popularity is counted.
+        questions: all questions of the evaluation.
         items: an items table, or ``(n_items, n_features)`` features, or None for no diversity.
         ks: the list lengths.
-        seed: of the pairs of users behind ``overlap``.
+        seed: seed of the user pairs of ``overlap``.
     """
 
     def __init__(
@@ -264,14 +265,15 @@ class BeyondAccuracy:
         self.ks, self.seed = ks, seed
         n_items, train = len(split.item_ids), split.train
         counts = train.matrix().sum(axis=0)
-        n_users = max(np.count_nonzero(np.bincount(train.users)), 1)
+        n_users = max(int(np.count_nonzero(np.bincount(train.users))), 1)
         self.popularity = counts / n_users
         self.information = self_information(counts, n_users)
-        past = questions.holdout.histories
-        total = np.bincount(past.rows, weights=self.popularity[past.items], minlength=len(past))
-        self.profile = ratio(total, past.lengths)
-        known = self.profile[past.lengths > 0]
-        self.mean_profile = float(known.mean()) if len(known) else float("nan")
+        histories = questions.holdout.histories
+        weights = self.popularity[histories.items]
+        total = np.bincount(histories.rows, weights=weights, minlength=len(histories))
+        self.profile = ratio(total, histories.lengths)
+        profiles = self.profile[histories.lengths > 0]
+        self.mean_profile = float(profiles.mean()) if len(profiles) else float("nan")
         self.features = None
         if isinstance(items, pd.DataFrame):
             self.features = item_features(items, split.item_ids)
@@ -283,43 +285,43 @@ class BeyondAccuracy:
                     f"its order; got {self.features.shape[0]} rows"
                 )
         self.missed = {k: np.zeros(n_items) for k in ks}
-        self.kept: dict[int, list[TopKLists]] = {k: [] for k in ks}
+        self.drawn_lists: dict[int, list[TopKLists]] = {k: [] for k in ks}
         self.rng = np.random.default_rng([seed, 2])
 
     def measure(
         self, scores: np.ndarray, batch: Batch, start: int, truth: np.ndarray | None
     ) -> dict[str, np.ndarray]:
-        """The figures of one batch of users, ``{"novelty@10": (n,) array, …}``.
+        """Return the metrics of one batch of users, ``{"novelty@10": (n,) array, …}``.
 
         Args:
-            scores: ``(n, n_items)``, -inf for what may not be ranked.
-            batch: its questions.
-            start: place of its first user among all.
-            truth: ``(n, n_items)`` true probabilities of the next item, where known.
+            scores: ``(n, n_items)``, -inf for items that may not be ranked.
+            batch: the questions of the batch.
+            start: index of the first user of the batch among all users.
+            truth: ``(n, n_items)`` true probabilities of the next item, or None.
         """
-        found: dict[str, np.ndarray] = {}
+        metrics: dict[str, np.ndarray] = {}
         profile = self.profile[start : start + len(scores)]
         for k, lists in top_lists(scores, k=self.ks).items():
-            found[f"novelty@{k}"] = novelty(lists, self.information)
-            found[f"unknown@{k}"] = unknown_share(lists, batch.histories.matrix())
+            metrics[f"novelty@{k}"] = novelty(lists, self.information)
+            metrics[f"unknown@{k}"] = unknown_share(lists, batch.histories.matrix())
             if self.features is not None:
-                found[f"diversity@{k}"] = diversity(lists, self.features)
+                metrics[f"diversity@{k}"] = diversity(lists, self.features)
             lift = popularity_lift(lists, self.popularity, profile, self.mean_profile)
-            found[f"popularity_lift@{k}"] = lift
+            metrics[f"popularity_lift@{k}"] = lift
             if truth is not None:
-                found[f"satisfaction@{k}"] = expected_satisfaction(lists, truth)
+                metrics[f"satisfaction@{k}"] = expected_satisfaction(lists, truth)
             self.missed[k] += log_missed(lists)
-            if start * k < 2**23:  # overlap looks at a bounded number of lists
-                self.kept[k].append(lists.draw(self.rng))
-        return found
+            if start * k < 2**23:  # bounds the number of lists for overlap
+                self.drawn_lists[k].append(lists.draw(self.rng))
+        return metrics
 
     def overall(self) -> dict[str, float]:
-        """Coverage and overlap, which belong to all users together."""
-        found = {}
+        """Return coverage and overlap, which are computed over all users."""
+        metrics: dict[str, float] = {}
         for k in self.ks:
-            found[f"coverage@{k}"] = float(1.0 - np.exp(self.missed[k]).mean())
-            sure = sparse.vstack([each.sure for each in self.kept[k]], format="csr")
+            metrics[f"coverage@{k}"] = float(1.0 - np.exp(self.missed[k]).mean())
+            sure = sparse.vstack([part.sure for part in self.drawn_lists[k]], format="csr")
             lists = TopKLists(sure, sparse.csr_array(sure.shape), np.zeros(sure.shape[0]))
             pairs = int(np.clip(4_000_000 // k, 1000, 50_000))
-            found[f"overlap@{k}"] = overlap(lists, max_pairs=pairs, seed=self.seed)
-        return found
+            metrics[f"overlap@{k}"] = overlap(lists, max_pairs=pairs, seed=self.seed)
+        return metrics

@@ -1,8 +1,8 @@
-"""What a piece of work costs: seconds and resident memory, in MiB (2**20 bytes).
+"""Measure seconds and resident memory, in MiB (2**20 bytes).
 
-This is the one meter of the package. The kernel keeps the exact peak of a process's life on Linux,
-macOS and Windows; where a block raised it, that figure is used, else the highest of samples taken
-every few milliseconds.
+The operating system records the exact peak of a process's lifetime on Linux, macOS and Windows. If
+a measured block raised that peak, it is used; otherwise the maximum of samples taken every few
+milliseconds.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ MIB = 2**20
 
 
 def resident_mib(process: psutil.Process | None = None) -> float:
-    """Return the resident memory of a process (this one when left out), in MiB."""
+    """Return the resident memory of a process (default: this one), in MiB."""
     return (process or psutil.Process()).memory_info().rss / MIB
 
 
 def peak_mib(process: psutil.Process | None = None) -> float:
-    """Return the highest resident memory in the life of a process (this one when left out), in MiB.
+    """Return the peak resident memory of a process (default: this one), in MiB.
 
-    NaN where the system does not keep it: for other processes that is everywhere but on Linux and
+    NaN where the system does not record it: for other processes, on all systems except Linux and
     Windows.
     """
     process = process or psutil.Process()
@@ -53,11 +53,11 @@ def peak_mib(process: psutil.Process | None = None) -> float:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a piece of work took.
+    """Result of a measurement.
 
     Attributes:
-        seconds: wall clock.
-        peak_mib: growth of resident memory at its highest, in MiB.
+        seconds: wall-clock time.
+        peak_mib: largest growth of resident memory, in MiB.
     """
 
     seconds: float
@@ -65,23 +65,24 @@ class Cost:
 
 
 class Meter:
-    """Measure a ``with`` block: its seconds, and the growth of resident memory at its highest.
+    """Measure the seconds and the largest growth of resident memory of a ``with`` block.
 
-    Garbage of earlier work is not collected first, which would cost more than most blocks: what a
-    block reuses or frees of it does not show. Measure large models in a fresh process.
+    Garbage is not collected first, since that would take longer than most blocks; memory that the
+    block reuses or frees is therefore not counted. Measure large models in a new process.
 
     Args:
         interval: seconds between two samples of memory.
-        children: measure the memory of the processes that the block starts, together, instead of
-            this process; their growth is all they hold.
+        children: measure the total memory of the processes that the block starts, in place of
+            the growth of this process.
 
     Attributes:
-        cost: what the block took; NaN until it ends.
+        cost: the result; NaN until the block ends.
     """
 
     def __init__(self, interval: float = 0.01, *, children: bool = False) -> None:
         self.interval, self.children = interval, children
         self.cost = Cost(float("nan"), float("nan"))
+        self._peak = 0.0
 
     def _sample(self) -> None:
         if not self.children:
@@ -93,11 +94,11 @@ class Meter:
                 continue
             try:
                 total += resident_mib(child)
-                own = peak_mib(child)
-            except psutil.Error:  # it ended meanwhile
+                child_peak = peak_mib(child)
+            except psutil.Error:  # it has ended
                 continue
-            if own > self._peak:  # False for NaN
-                self._peak = own
+            if child_peak > self._peak:  # False for NaN
+                self._peak = child_peak
         self._peak = max(self._peak, total)
 
     def _watch(self) -> None:
@@ -109,7 +110,8 @@ class Meter:
         self._before: set[int] = set()
         if self.children:
             self._before = {child.pid for child in self._process.children(recursive=True)}
-        self._start = self._peak = 0.0 if self.children else resident_mib()
+        self._start = 0.0 if self.children else resident_mib()
+        self._peak = self._start
         self._lifetime = peak_mib()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -127,7 +129,7 @@ class Meter:
         self._done.set()
         self._thread.join()
         self._sample()
-        if not self.children and peak_mib() > self._lifetime:  # a new record, and exact
+        if not self.children and peak_mib() > self._lifetime:  # the exact peak
             self._peak = max(self._peak, peak_mib())
         self.cost = Cost(seconds, self._peak - self._start)
 
@@ -143,11 +145,11 @@ def measure_fit(
     """Fit a model on a split's training rows and measure seconds and memory.
 
     Args:
-        model: anything with ``fit(train, *, validation, items, users, progress)``; fitted in place.
-        split: its ``train`` and ``validation`` are given to the model, its ``test`` is not.
+        model: object with ``fit(train, *, validation, items, users, progress)``; fitted in place.
+        split: its ``train`` and ``validation`` are passed to the model.
         items: the items table, for the models that read it.
         users: the users table, for the models that read it.
-        progress: show a bar where fitting takes long.
+        progress: show a progress bar.
     """
     tables = {"items": items, "users": users}
     with Meter() as meter:

@@ -1,8 +1,8 @@
-"""How good predicted click probabilities are: AUC, GAUC, log loss, calibration.
+"""Metrics of predicted click probabilities: AUC, GAUC, log loss, calibration.
 
-AUC asks only about order; log loss and calibration ask whether 0.1 means one click in ten. A model
-can be excellent at one and useless at the other, and accuracy says nothing at all where 99 % of
-the rows are not clicked.
+AUC depends only on the order of the predictions; log loss and calibration depend on whether 0.1
+means one click in ten. A model can be good at one and poor at the other. Accuracy is not
+informative if 99 % of the rows are not clicked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Binning = Literal["quantile", "uniform"]
 
 
 def _labels(clicked: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """0/1 labels and finite predictions of one length, or an error that says what is wrong."""
+    """Return 0/1 labels and finite predictions of equal length; raise otherwise."""
     labels, predicted = np.asarray(clicked), np.asarray(predicted, dtype=np.float64)
     if labels.ndim != 1 or labels.shape != predicted.shape or not len(labels):
         raise ValueError(
@@ -35,7 +35,7 @@ def _labels(clicked: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _probabilities(clicked: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """As ``_labels``, and the predictions must lie in [0, 1]."""
+    """Check as ``_labels``, and that the predictions are in [0, 1]."""
     labels, predicted = _labels(clicked, predicted)
     bad = np.flatnonzero((predicted < 0) | (predicted > 1))
     if len(bad):
@@ -47,16 +47,17 @@ def _probabilities(clicked: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarr
 
 
 def auc(clicked: np.ndarray, score: np.ndarray) -> float:
-    """The chance that a clicked row is scored above one not clicked; a tie counts one half.
+    """Return the probability that a clicked row scores above one not clicked; ties count one half.
 
-    The Mann-Whitney statistic over average ranks, exact under ties: a constant score gives 0.5.
+    Computed as the Mann-Whitney statistic from average ranks, which is exact under ties: a
+    constant score gives 0.5.
 
     Args:
         clicked: ``(n,)`` 0/1.
-        score: ``(n,)`` higher is likelier; need not be a probability.
+        score: ``(n,)``, higher is more probable; need not be a probability.
 
     Returns:
-        a number in [0, 1]; NaN where all rows are clicked, or none.
+        A number in [0, 1]; NaN if all rows are clicked, or none.
     """
     labels, score = _labels(clicked, score)
     value, _ = _grouped_auc(labels, score, np.zeros(len(labels), dtype=np.int64), 1)
@@ -64,15 +65,15 @@ def auc(clicked: np.ndarray, score: np.ndarray) -> float:
 
 
 def auc_by_group(clicked: np.ndarray, score: np.ndarray, group: np.ndarray) -> pd.DataFrame:
-    """AUC within each group, such as a user or a slate.
+    """Return the AUC within each group, such as a user or a slate.
 
     Returns:
-        a frame indexed by group with columns ``auc`` (NaN where only one class occurs), ``rows``
+        A frame indexed by group with columns ``auc`` (NaN where only one class occurs), ``rows``
         and ``clicks``.
     """
     labels, score = _labels(clicked, score)
     if np.shape(group) != labels.shape:
-        raise ValueError(f"one group a row is wanted, {labels.shape}; got {np.shape(group)}")
+        raise ValueError(f"one group per row is needed, {labels.shape}; got {np.shape(group)}")
     codes, names = pd.factorize(np.asarray(group), sort=True)
     if (codes < 0).any():
         raise ValueError("a group is missing (None or NaN); name every row's group")
@@ -83,14 +84,14 @@ def auc_by_group(clicked: np.ndarray, score: np.ndarray, group: np.ndarray) -> p
 
 
 def gauc(clicked: np.ndarray, score: np.ndarray, group: np.ndarray) -> float:
-    """AUC within groups, averaged with the groups' numbers of rows as weights.
+    """Return the mean AUC within groups, weighted by the numbers of rows.
 
-    Zhu et al. (2017), "Optimized Cost per Click in Taobao Display Advertising". Unlike the
-    plain AUC it cannot be earned by telling keen users from idle ones. Groups where all rows are
-    clicked, or none, have no AUC and are left out.
+    Zhu et al. (2017), "Optimized Cost per Click in Taobao Display Advertising". Unlike AUC it
+    does not reward a model for separating active from inactive users. Groups in which all rows
+    are clicked, or none, have no AUC and are left out.
 
     Returns:
-        a number in [0, 1]; NaN where no group has both classes.
+        A number in [0, 1]; NaN if no group has both classes.
     """
     table = auc_by_group(clicked, score, group).dropna(subset="auc")
     if not len(table):
@@ -101,17 +102,17 @@ def gauc(clicked: np.ndarray, score: np.ndarray, group: np.ndarray) -> float:
 def _grouped_auc(
     labels: np.ndarray, score: np.ndarray, codes: np.ndarray, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """AUC and number of clicks of each of ``n`` groups, from average ranks within the groups."""
+    """Return AUC and number of clicks of each of ``n`` groups, from average ranks."""
     order = np.lexsort((score, codes))
     labels, score, codes = labels[order], score[order], codes[order]
     size = np.bincount(codes, minlength=n)
-    place = positions_in_rows(size)
+    position = positions_in_rows(size)
     new = np.ones(len(codes), dtype=bool)
     new[1:] = (codes[1:] != codes[:-1]) | (score[1:] != score[:-1])
     starts = np.flatnonzero(new)
     run = np.cumsum(new) - 1  # rows of one group with one score share their average rank
     lengths = np.diff(np.append(starts, len(codes)))
-    rank = (place[starts] + (lengths + 1) / 2)[run]
+    rank = (position[starts] + (lengths + 1) / 2)[run]
     clicks = np.bincount(codes, weights=labels, minlength=n)
     above = np.bincount(codes, weights=labels * rank, minlength=n) - clicks * (clicks + 1) / 2
     pairs = clicks * (size - clicks)
@@ -119,16 +120,15 @@ def _grouped_auc(
 
 
 def log_loss(clicked: np.ndarray, probability: np.ndarray, *, eps: float = 1e-12) -> float:
-    """Mean of -[y log z + (1 - y) log(1 - z)] in nats: the surprise at what happened.
+    """Return the mean of -[y log z + (1 - y) log(1 - z)] in nats; lower is better.
 
-    Lower is better. It is a proper score: in expectation only the true probabilities reach its
-    minimum.
+    It is a proper scoring rule: its expectation is minimal at the true probabilities.
 
     Args:
         clicked: ``(n,)`` 0/1, y.
-        probability: ``(n,)`` in [0, 1], z; kept at least ``eps`` from both ends, so that one
-            certain mistake costs much but not everything.
-        eps: that distance.
+        probability: ``(n,)`` in [0, 1], z; clipped to ``[eps, 1 - eps]``, so that the loss is
+            finite.
+        eps: distance from 0 and 1.
     """
     labels, probability = _probabilities(clicked, probability)
     z = np.clip(probability, eps, 1 - eps)
@@ -142,21 +142,20 @@ def reliability_curve(
     n_bins: int = 10,
     binning: Binning = "quantile",
 ) -> pd.DataFrame:
-    """Predicted against observed click rate, bin by bin.
+    """Return predicted and observed click rates per bin.
 
     Args:
         clicked: ``(n,)`` 0/1.
         probability: ``(n,)`` in [0, 1].
-        n_bins: at most so many bins; empty ones are left out.
-        binning: ``quantile`` for bins of about equal numbers of rows (equal predictions stay
-            together), ``uniform`` for bins of equal width, which leaves most of them empty where
-            clicks are rare.
+        n_bins: largest number of bins; empty ones are left out.
+        binning: ``quantile`` for bins of about equal numbers of rows (equal predictions share a
+            bin), ``uniform`` for bins of equal width, of which most are empty if clicks are rare.
 
     Returns:
-        a frame, one row a bin, with ``low high predicted observed rows``.
+        A frame, one row per bin, with ``low high predicted observed rows``.
 
     Raises:
-        ValueError: on fewer than one bin, or an unknown binning.
+        ValueError: if ``n_bins`` is below 1, or the binning is unknown.
     """
     labels, probability = _probabilities(clicked, probability)
     if n_bins < 1:
@@ -191,10 +190,10 @@ def calibration_error(
     n_bins: int = 10,
     binning: Binning = "quantile",
 ) -> float:
-    """Mean distance between predicted and observed click rate over bins, weighted by rows.
+    """Return the mean absolute difference of predicted and observed click rates of bins.
 
-    Naeini et al. (2015), expected calibration error. 0 is perfect; arguments as
-    ``reliability_curve``. It depends on the bins: compare only figures made alike.
+    Expected calibration error, weighted by rows (Naeini et al., 2015). 0 is perfect; arguments as
+    in ``reliability_curve``. It depends on the bins: compare only values with the same binning.
     """
     curve = reliability_curve(clicked, probability, n_bins=n_bins, binning=binning)
     return float(np.average((curve["predicted"] - curve["observed"]).abs(), weights=curve["rows"]))
@@ -207,7 +206,7 @@ def ctr_metrics(
     *,
     n_bins: int = 10,
 ) -> dict[str, float]:
-    """``auc``, ``log_loss``, ``calibration_error``, and ``gauc`` where groups are given."""
+    """Return ``auc``, ``log_loss``, ``calibration_error``, and ``gauc`` if groups are given."""
     metrics = {
         "auc": auc(clicked, probability),
         "log_loss": log_loss(clicked, probability),

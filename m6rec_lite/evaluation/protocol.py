@@ -1,7 +1,7 @@
-"""The one protocol: every model ranks every item its user has not seen, and is judged alike.
+"""The evaluation protocol: every model ranks all items that its user has not seen.
 
-``evaluate`` asks a model for scores batch by batch, takes out what may not be ranked, and measures.
-It knows models only by ``Ranker``: anything with ``item_ids`` and ``score(histories)`` will do.
+``evaluate`` computes a model's scores batch by batch, excludes the items that may not be ranked,
+and computes the metrics. A model is any object with ``item_ids`` and ``score(histories)``.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ from m6rec_lite.evaluation.ranking import TargetRanks, accuracy, check_k, check_
 from m6rec_lite.evaluation.report import LABELS, Report
 from m6rec_lite.evaluation.significance import bootstrap_interval
 
-_MAX_CELLS = 2**23  # of one batch's score matrix: 64 MB in float64
+_MAX_CELLS = 2**23  # largest score matrix of a batch: 64 MB in float64
 
 
 @runtime_checkable
 class Ranker(Protocol):
-    """What evaluation needs of a model."""
+    """Interface of a model that can be evaluated."""
 
     item_ids: np.ndarray
 
     def score(self, histories: Histories) -> np.ndarray:
-        """``(n_histories, n_items)`` in the order of ``item_ids``; higher is better."""
+        """Return scores ``(n_histories, n_items)``, columns in the order of ``item_ids``."""
 
 
 @dataclass(frozen=True, eq=False)
 class FixedScores:
-    """A model that answers from a matrix of scores: to judge scores that came from elsewhere.
+    """A model defined by a matrix of scores, to evaluate scores computed elsewhere.
 
     Attributes:
-        item_ids: ``(n_items,)`` ascending, the columns.
-        user_ids: ``(n_users,)`` without repeats, the rows.
+        item_ids: ``(n_items,)`` ascending, the ids of the columns.
+        user_ids: ``(n_users,)`` without repeats, the ids of the rows.
         matrix: ``(n_users, n_items)`` float.
-        name: for the report.
+        name: name in the report.
     """
 
     item_ids: np.ndarray
@@ -56,7 +56,7 @@ class FixedScores:
     name: str = "FixedScores"
 
     def score(self, histories: Histories) -> np.ndarray:
-        """The rows of the histories' users.
+        """Return the rows of the histories' users.
 
         Raises:
             ValueError: if a user has no row.
@@ -83,45 +83,42 @@ def evaluate(
     progress: bool = True,
     fit_cost: Cost | None = None,
 ) -> Report:
-    """Judge a fitted model on a split: accuracy, beyond accuracy, intervals, costs.
+    """Evaluate a fitted model on a split: accuracy, beyond accuracy, intervals, costs.
 
     Every item that the user has not seen (and that is among ``split.candidates``) is ranked.
-    Targets that may not be ranked are left out and counted, and so are users without any other:
-    which ones depends on the split alone, never on the model. Tied scores are worth their exact
-    expectation over random orders; an item scored -inf is never recommended; NaN raises.
+    Targets that may not be ranked are excluded and counted, and so are users without any other
+    target; this depends only on the split, not on the model. Metrics under tied scores are exact
+    expectations over random orders. An item scored -inf is never recommended.
 
     Args:
-        model: fitted; only its ``score`` is called.
-        split: the questions.
-        k: list lengths, each at least 1; beyond the catalogue equals the catalogue.
+        model: a fitted model; only its ``score`` is called.
+        split: the questions and the training rows.
+        k: list lengths, each at least 1; values above the number of items are cut to it.
         on: ``test`` or ``validation``.
         items: an items table (domain, category, tags) or ``(n_items, n_features)`` features in the
-            split's order: with it, intra-list diversity is measured.
-        oracle: a model that knows the truth, judged beside; or its report, to save the time. Where
-            it is a model whose rows are probabilities, expected satisfaction is measured too: the
-            true chance that the list holds the next item, given that it is one that may be ranked.
-        sampled_negatives: rank the targets among so many items drawn from the others instead of
-            all. Only to show what that distorts: the figures are far higher, and can put models in
-            another order. Beyond-accuracy figures are then left out.
-        filter_viewed: take the items of the history out of the ranking.
-        batch_size: histories scored at once, at most; fewer where the catalogue is large.
-        bootstrap: draws for the 95 % intervals; 0 for none.
-        seed: of bootstrap, sampled negatives and the pairs of users behind ``overlap``.
-        progress: show a bar where it takes longer than two seconds.
-        fit_cost: what ``measure_fit`` returned, for the report's costs.
-
-    Returns:
-        a ``Report``.
+            split's order, from which intra-list diversity is computed.
+        oracle: a model that knows the truth, evaluated as a reference, or its report. If it is a
+            model whose rows are probabilities, expected satisfaction is computed too: the true
+            probability that the list contains the next item, given that it may be ranked.
+        sampled_negatives: rank the targets among this many sampled items in place of all items.
+            Only for demonstration: the metrics are much higher and can reorder models.
+            Beyond-accuracy metrics are then omitted.
+        filter_viewed: exclude the items of the history from the ranking.
+        batch_size: largest number of histories scored at once; fewer if the catalogue is large.
+        bootstrap: number of draws for the 95 % intervals; 0 for no intervals.
+        seed: seed of the bootstrap, the sampled negatives and the user pairs of ``overlap``.
+        progress: show a progress bar after two seconds.
+        fit_cost: the result of ``measure_fit``, for the report's costs.
 
     Raises:
-        NotFittedError: if the model was not fitted.
+        NotFittedError: if the model is not fitted.
         TypeError: if ``split`` is not a split.
-        ValueError: on k < 1, scores of the wrong shape or with NaN or +inf, a model of another
-            catalogue, or a split without a question that can be asked.
+        ValueError: if k < 1, the scores have a wrong shape, NaN or +inf, the model has another
+            catalogue, or no question of the split can be evaluated.
     """
     if not isinstance(split, Split):
         raise TypeError(
-            f"evaluate(model, split) wants a Split, got {type(split).__name__}; make one with "
+            f"evaluate(model, split) needs a Split, got {type(split).__name__}; make one with "
             "leave_one_out(dataset)"
         )
     ks = check_k(k)
@@ -139,9 +136,9 @@ def evaluate(
     if sampled_negatives is None:
         beyond = BeyondAccuracy(split, questions, items, ks, seed)
     draws = np.random.default_rng([seed, 1])
-    found: dict[str, list[np.ndarray]] = defaultdict(list)
-    truth: dict[str, list[np.ndarray]] = defaultdict(list)
-    every: list[TargetRanks] = []
+    values_by_metric: dict[str, list[np.ndarray]] = defaultdict(list)
+    oracle_values: dict[str, list[np.ndarray]] = defaultdict(list)
+    all_ranks: list[TargetRanks] = []
     predict_seconds, n_items = 0.0, len(split.item_ids)
     step = max(1, min(batch_size, _MAX_CELLS // max(n_items, 1)))
     n = len(questions)
@@ -157,32 +154,35 @@ def evaluate(
             if sampled_negatives is not None:
                 out = all_but_sample(batch, sampled_negatives, draws)
             scores = _rankable(scores, out, f"the scores of {name}")
-            places = TargetRanks.from_scores(scores, batch.rows, batch.targets)
-            every.append(places)
-            for metric, values in accuracy(places, ks).items():
-                found[metric].append(values)
-            chances = None
+            ranks = TargetRanks.from_scores(scores, batch.rows, batch.targets)
+            all_ranks.append(ranks)
+            for metric, values in accuracy(ranks, ks).items():
+                values_by_metric[metric].append(values)
+            probabilities = None
             if oracle is not None and not isinstance(oracle, Report):
                 raw = oracle.score(batch.histories)
-                best = _rankable(raw, out, "the scores of the oracle")
-                known = TargetRanks.from_scores(best, batch.rows, batch.targets)
-                for each in ks:
-                    truth[f"hr@{each}"].append(hr(known, each))
-                    truth[f"ndcg@{each}"].append(ndcg(known, each))
-                chances = _probabilities(raw, out)
+                oracle_scores = _rankable(raw, out, "the scores of the oracle")
+                oracle_ranks = TargetRanks.from_scores(oracle_scores, batch.rows, batch.targets)
+                for length in ks:
+                    oracle_values[f"hr@{length}"].append(hr(oracle_ranks, length))
+                    oracle_values[f"ndcg@{length}"].append(ndcg(oracle_ranks, length))
+                probabilities = _probabilities(raw, out)
             if beyond is not None:
-                for metric, values in beyond.measure(scores, batch, start, chances).items():
-                    found[metric].append(values)
+                measured = beyond.measure(scores, batch, start, probabilities)
+                for metric, values in measured.items():
+                    values_by_metric[metric].append(values)
             bar.update(len(batch.histories))
-    per_user = {metric: np.concatenate(parts) for metric, parts in found.items()}
-    if any(np.isnan(values).any() for metric, values in per_user.items() if _satisfied(metric)):
-        per_user = {key: value for key, value in per_user.items() if not _satisfied(key)}
+    per_user = {metric: np.concatenate(parts) for metric, parts in values_by_metric.items()}
+    if any(np.isnan(values).any() for name, values in per_user.items() if _needs_truth(name)):
+        per_user = {name: values for name, values in per_user.items() if not _needs_truth(name)}
     metrics = {metric: _mean(values) for metric, values in per_user.items()}
     if beyond is not None:
         metrics |= beyond.overall()
-    best = {metric: _mean(np.concatenate(parts)) for metric, parts in truth.items()} or None
+    reference: dict[str, float] | None = None
+    if oracle_values:
+        reference = {name: _mean(np.concatenate(parts)) for name, parts in oracle_values.items()}
     if isinstance(oracle, Report):
-        best = _oracle_figures(oracle, split, on, sampled_negatives, filter_viewed, ks)
+        reference = _oracle_figures(oracle, split, on, sampled_negatives, filter_viewed, ks)
     fit = fit_cost or Cost(float("nan"), float("nan"))
     costs = {
         "fit_seconds": fit.seconds,
@@ -210,12 +210,12 @@ def evaluate(
         metrics=_in_order(metrics, ks),
         intervals=_intervals(per_user, bootstrap, seed),
         costs=costs,
-        oracle=best,
-        oracle_share=None if best is None else {
+        oracle=reference,
+        oracle_share=None if reference is None else {
             metric: metrics[metric] / value if value > 0 else float("nan")
-            for metric, value in best.items()
+            for metric, value in reference.items()
         },
-        ranks=TargetRanks.concatenate(every),
+        ranks=TargetRanks.concatenate(all_ranks),
     )  # fmt: skip
 
 
@@ -235,7 +235,7 @@ def fit_and_evaluate(
     seed: int = 0,
     progress: bool = True,
 ) -> Report:
-    """Fit a recommender on the split's training rows, measuring its cost, then ``evaluate`` it.
+    """Fit a recommender on the split's training rows, measure the cost, and ``evaluate`` it.
 
     Args:
         model: a recommender; it is fitted in place.
@@ -243,7 +243,7 @@ def fit_and_evaluate(
         items: the items table, for the model and for diversity.
         users: the users table, for the model.
 
-    The other arguments are those of ``evaluate``.
+    The other arguments are as in ``evaluate``.
     """
     cost = measure_fit(model, split, items=items, users=users, progress=progress)
     return evaluate(
@@ -264,55 +264,56 @@ def fit_and_evaluate(
 
 
 def _check_ranker(model: Ranker, split: Split) -> None:
-    """The model must speak of the split's catalogue."""
+    """Raise unless the model is fitted and ranks the catalogue of the split."""
     if not isinstance(model, Ranker):
         raise ValueError(f"{type(model).__name__} has no item_ids or no score(histories)")
     name = getattr(model, "name", type(model).__name__)
     if model.item_ids is None:
         raise NotFittedError(f"{name} is not fitted: call fit(split.train) first")
     if not np.array_equal(model.item_ids, split.item_ids):
-        new = np.setdiff1d(split.item_ids, model.item_ids)
-        gone = np.setdiff1d(model.item_ids, split.item_ids)
+        unknown = np.setdiff1d(split.item_ids, model.item_ids)
+        surplus = np.setdiff1d(model.item_ids, split.item_ids)
         raise ValueError(
             f"{name} ranks {len(model.item_ids)} items that are not the {len(split.item_ids)} of "
-            f"this split: {len(new)} it does not know {new[:3].tolist()}, {len(gone)} that the "
-            f"split lacks {gone[:3].tolist()}. Fit it on split.train to compare models; to "
-            'recommend from histories with new items use recommend(histories, unknown="drop")'
+            f"this split: {len(unknown)} it does not know {unknown[:3].tolist()}, {len(surplus)} "
+            f"that the split lacks {surplus[:3].tolist()}. Fit it on split.train to compare "
+            "models; to recommend from histories with new items use recommend(histories, "
+            'unknown="drop")'
         )
 
 
 def _rankable(scores: np.ndarray, out: np.ndarray, source: str) -> np.ndarray:
-    """A copy of checked scores with -inf where an item may not be ranked."""
+    """Check scores and return a copy with -inf for excluded items."""
     scores = check_scores(scores, out.shape, source)
     return np.where(out, scores.dtype.type(-np.inf), scores)
 
 
 def _probabilities(scores: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """The chances of the items that may be ranked, given that it is one of them.
+    """Return probabilities conditional on the items that may be ranked.
 
-    NaN for rows that are no distribution, nor part of one; -inf counts as 0.
+    NaN for rows that are not probabilities (negative, or a sum above 1); -inf counts as 0.
     """
-    chances = np.where(np.isneginf(scores), 0.0, scores).astype(np.float64)
-    wrong = (chances < 0).any(axis=1) | (chances.sum(axis=1) > 1 + 1e-4)
-    chances[out] = 0.0
-    total = chances.sum(axis=1)
-    chances[wrong | (total <= 0)] = np.nan
-    return chances / np.where(total > 0, total, 1.0)[:, None]
+    probabilities = np.where(np.isneginf(scores), 0.0, scores).astype(np.float64)
+    wrong = (probabilities < 0).any(axis=1) | (probabilities.sum(axis=1) > 1 + 1e-4)
+    probabilities[out] = 0.0
+    total = probabilities.sum(axis=1)
+    probabilities[wrong | (total <= 0)] = np.nan
+    return probabilities / np.where(total > 0, total, 1.0)[:, None]
 
 
-def _satisfied(metric: str) -> bool:
-    """Whether it is a metric that only a true oracle can give."""
+def _needs_truth(metric: str) -> bool:
+    """Return whether a metric needs the true probabilities of an oracle."""
     return metric.startswith("satisfaction@")
 
 
 def _mean(values: np.ndarray) -> float:
-    """Mean over the users who have the value; NaN where none has."""
+    """Return the mean over the values that are not NaN; NaN if there is none."""
     values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else float("nan")
 
 
 def _in_order(metrics: dict[str, float], ks: tuple[int, ...]) -> dict[str, float]:
-    """The metrics in the order of ``LABELS``, each at every k."""
+    """Sort metrics in the order of ``LABELS``, each at every k."""
     names = [f"{base}@{k}" for base in LABELS for k in ks]
     return {name: metrics[name] for name in names if name in metrics}
 
@@ -320,7 +321,7 @@ def _in_order(metrics: dict[str, float], ks: tuple[int, ...]) -> dict[str, float
 def _intervals(
     per_user: dict[str, np.ndarray], draws: int, seed: int
 ) -> dict[str, tuple[float, float]]:
-    """95 % bootstrap interval of every per-user metric, all on the same draws of users."""
+    """Return the 95 % bootstrap interval of each per-user metric, all from the same draws."""
     if not draws or not per_user:
         return {}
     low, high = bootstrap_interval(
@@ -337,14 +338,14 @@ def _oracle_figures(
     filter_viewed: bool,
     ks: tuple[int, ...],
 ) -> dict[str, float]:
-    """hr and ndcg of an oracle's report, which must answer the same questions."""
+    """Return hr and ndcg of an oracle's report, which must have the same questions."""
     ranking = "full" if sampled_negatives is None else f"sampled:{sampled_negatives}"
-    wanted = (split.hash, on, ranking, filter_viewed)
-    given = (oracle.split_hash, oracle.on, oracle.ranking, oracle.filter_viewed)
+    expected = (split.hash, on, ranking, filter_viewed)
+    actual = (oracle.split_hash, oracle.on, oracle.ranking, oracle.filter_viewed)
     names = [f"{base}@{k}" for k in ks for base in ("hr", "ndcg")]
-    if wanted != given or any(name not in oracle.metrics for name in names):
+    if expected != actual or any(name not in oracle.metrics for name in names):
         raise ValueError(
-            f"the oracle's report answers other questions: it has {given} at k {oracle.k}, wanted "
-            f"{wanted} at k {ks} (split_hash, on, ranking, filter_viewed)"
+            f"the oracle's report answers other questions: it has {actual} at k {oracle.k}, "
+            f"expected {expected} at k {ks} (split_hash, on, ranking, filter_viewed)"
         )
     return {name: oracle.metrics[name] for name in names}

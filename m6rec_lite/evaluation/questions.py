@@ -1,4 +1,4 @@
-"""Which questions of a split can be asked, and which items may be ranked in answer."""
+"""Questions of a split: histories, their targets, and the items that may be ranked."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from m6rec_lite.data.ragged import offsets_of
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some questions, ready to be ranked.
+    """A batch of ``n`` questions.
 
     Attributes:
-        histories: what the model is shown; ``n`` rows.
+        histories: the model's input, ``n`` rows.
         rows: ``(total,)`` row of each target, ascending; every row has at least one.
-        targets: ``(total,)`` place of each target in the catalogue, once a row.
-        out: ``(n, n_items)`` bool, items that may not be ranked.
+        targets: ``(total,)`` index of each target in the catalogue, without repeats in a row.
+        out: ``(n, n_items)`` bool, True for items that are excluded from the ranking.
     """
 
     histories: Histories
@@ -29,30 +29,31 @@ class Batch:
 
 
 class Questions:
-    """The questions of a split that can be asked.
+    """The questions of a split that can be evaluated.
 
     A target that may not be ranked (seen before while seen items are excluded, or not among the
-    candidates) cannot be hit by any model, so it is left out and counted; a user left without a
-    target is left out and counted. A target named twice counts once.
+    candidates) cannot be hit by any model. Such targets are excluded and counted, and so are users
+    without any other target. A repeated target counts once.
 
     Args:
-        split: whose questions.
+        split: the split.
         on: ``test`` or ``validation``.
-        filter_viewed: whether items of the history may be ranked.
+        filter_viewed: whether to exclude items of the history from the ranking.
 
     Attributes:
-        holdout: the questions that are asked.
-        n_skipped: users left out.
-        n_targets_out: targets left out.
+        holdout: the questions that remain.
+        n_skipped: number of users excluded.
+        n_targets_out: number of targets excluded.
 
     Raises:
-        ValueError: on another ``on``, candidates of the wrong length, or if nothing is left to ask.
+        ValueError: if ``on`` is invalid, the candidates have a wrong length, or no question
+            remains.
     """
 
     def __init__(self, split: Split, on: str = "test", filter_viewed: bool = True) -> None:
         if on not in ("test", "validation"):
             raise ValueError(f"on must be 'test' or 'validation'; got {on!r}")
-        everyone: Holdout = getattr(split, on)
+        holdout: Holdout = getattr(split, on)
         n_items = len(split.item_ids)
         self.filter_viewed = filter_viewed
         self.candidates = split.candidates
@@ -61,36 +62,36 @@ class Questions:
                 f"split.candidates must be a mask of the {n_items} items of the catalogue; got "
                 f"shape {np.shape(self.candidates)}"
             )
-        pairs = np.unique(everyone.target_rows * n_items + everyone.targets)
+        pairs = np.unique(holdout.target_rows * n_items + holdout.targets)
         allowed = np.ones(len(pairs), dtype=bool)
         if self.candidates is not None:
             allowed = np.asarray(self.candidates, dtype=bool)[pairs % max(n_items, 1)]
         if filter_viewed:
-            history = everyone.histories
+            history = holdout.histories
             seen = history.rows * n_items + history.items
             padded = np.append(pairs, -1)
-            place = np.searchsorted(pairs, seen)
-            allowed[place[padded[place] == seen]] = False
-        kept = pairs[allowed]
-        self.n_targets_out = len(pairs) - len(kept)
-        counts = np.bincount(kept // max(n_items, 1), minlength=len(everyone))
-        asked = np.flatnonzero(counts)
-        self.n_skipped = len(everyone) - len(asked)
-        if not len(asked):
+            position = np.searchsorted(pairs, seen)
+            allowed[position[padded[position] == seen]] = False
+        remaining = pairs[allowed]
+        self.n_targets_out = len(pairs) - len(remaining)
+        counts = np.bincount(remaining // max(n_items, 1), minlength=len(holdout))
+        rows = np.flatnonzero(counts)
+        self.n_skipped = len(holdout) - len(rows)
+        if not len(rows):
             raise ValueError(
-                f"nothing to ask on {on} of split {split.name!r}: none of its {len(everyone)} "
+                f"nothing to ask on {on} of split {split.name!r}: none of its {len(holdout)} "
                 f"users has a target that may be ranked ({self.n_targets_out} targets were seen "
                 f"before or are not candidates). With repeats as targets, pass filter_viewed=False"
             )
-        targets = (kept % n_items).astype(np.int32)
-        offsets = offsets_of(counts[asked])
-        self.holdout = Holdout(everyone.histories[asked], targets, offsets)
+        targets = (remaining % n_items).astype(np.int32)
+        offsets = offsets_of(counts[rows])
+        self.holdout = Holdout(holdout.histories[rows], targets, offsets)
 
     def __len__(self) -> int:
         return len(self.holdout)
 
     def batch(self, start: int, stop: int) -> Batch:
-        """The questions from ``start`` up to ``stop``, with the items that may not be ranked."""
+        """Return the questions from ``start`` to ``stop``."""
         part = self.holdout[start:stop]
         histories = part.histories
         if self.candidates is None:
@@ -103,13 +104,13 @@ class Questions:
 
 
 def all_but_sample(batch: Batch, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Leave each row its targets and ``n`` others that may be ranked, drawn uniformly.
+    """Exclude all items but each row's targets and ``n`` negatives, drawn uniformly.
 
-    Rows with fewer others keep them all. The draws do not depend on how rows fall into batches, so
-    every model meets the same negatives under one seed.
+    Rows with fewer than ``n`` possible negatives keep them all. The draws do not depend on the
+    batch size, so every model gets the same negatives for one seed.
 
     Returns:
-        ``(rows, n_items)`` bool, items that may not be ranked.
+        ``(rows, n_items)`` bool, True for items that are excluded from the ranking.
     """
     free = ~batch.out
     free[batch.rows, batch.targets] = False

@@ -1,4 +1,4 @@
-"""Files of target ranks: all that a paired test of two models needs, without either model."""
+"""Files of target ranks, from which two models can be compared without running them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from m6rec_lite.evaluation.report import Report
 
 
 def write_ranks(path: Path, report: Report) -> None:
-    """Write the original user id and the rank of every test target.
+    """Write the original user id and the rank of every target.
 
     The file holds ``user_ids``, ``above`` (items scored strictly above the target), ``tied``
     (items of the target's score, itself included) and ``n_items``; the expected rank is
     ``above + (tied + 1) / 2``.
 
     Args:
-        path: of the ``.npz`` file.
-        report: an evaluation that has ``ranks``.
+        path: path of the ``.npz`` file.
+        report: a report that has ``ranks``.
+
+    Raises:
+        ValueError: if the report has no ``ranks``.
     """
     ranks = report.ranks
+    if ranks is None:
+        raise ValueError(f"the report of {report.title} has no ranks: evaluate the model again")
     users = np.asarray(report.user_ids)[ranks.rows]
     with new_file(path) as file:
         np.savez_compressed(
@@ -35,7 +40,7 @@ def write_ranks(path: Path, report: Report) -> None:
 
 
 def read_ranks(path: Path) -> tuple[np.ndarray, TargetRanks]:
-    """Return the users, one a row, and the ranks of their targets, from ``write_ranks``."""
+    """Return the users, one per row, and their target ranks, from a file of ``write_ranks``."""
     with np.load(path) as file:
         users, rows = np.unique(file["user_ids"], return_inverse=True)
         above, tied = (file[name].astype(np.int64) for name in ("above", "tied"))

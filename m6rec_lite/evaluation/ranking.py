@@ -1,21 +1,21 @@
-"""How high the targets stand in a full ranking: HR, recall, precision, F1, NDCG, MRR, MAP.
+"""Ranking metrics of a full ranking: HR, recall, precision, F1, NDCG, MRR, MAP.
 
-Two items with the same score have no order. A metric that picks one (file order, the target
-first, the average rank) can be gamed: with 19 items tied on top the target's average rank is 10,
-and HR@10 would be 1 though the list shows it about half the time. Here every metric is its exact
-expectation over all orders of the tied items, each order equally likely.
+Items with equal scores have no order. A metric that chooses one (file order, the target first, the
+average rank) can be biased: with 19 items tied at the top the average rank of the target is 10,
+and HR@10 would be 1, although a random order puts it into the list about half the time. Here every
+metric is its exact expectation over all orders of the tied items, each order equally likely.
 
-All that a metric needs of a target is its ``TargetRanks``: how many items stand strictly above it
+The metrics need only the ``TargetRanks``: how many items are scored strictly above a target
 (``above``) and how many share its score, itself included (``tied``). Its rank is then uniform over
-``above + 1 … above + tied``. No row is ever sorted to find one target's place: counting is enough.
+``above + 1 … above + tied``. Both are counts, so a row with one target is not sorted.
 
-Several targets in one group of ties are drawn without replacement, so the number of them in the
-list is hypergeometric. Recall, precision, F1, NDCG and MAP are sums over positions, and expectation
-is linear, so they close; HR and MRR depend on the first target alone, which lies in the best group.
+Several targets in one group of ties are drawn without replacement, so their number in the list is
+hypergeometric. Recall, precision, F1, NDCG and MAP are sums over positions, so their expectations
+have a closed form; HR and MRR depend only on the first target, which is in the best group.
 
-Conventions. A row without targets has no value (NaN) and no part in a mean. A target scored -inf
-is never recommended: it counts as missed at every k. ``k`` beyond the catalogue equals ``k`` = the
-catalogue; ``k`` < 1 raises. Definitions follow Järvelin and Kekäläinen (2002) for NDCG with binary
+Conventions: A row without targets has the value NaN and is left out of means. A target scored -inf
+is never recommended and is a miss at every k. ``k`` above the number of items is cut to it; ``k``
+below 1 raises. Definitions follow Järvelin and Kekäläinen (2002) for NDCG with binary
 gains, and trec_eval for the rest.
 """
 
@@ -29,37 +29,37 @@ import numpy as np
 
 
 def check_k(k: int | Iterable[int]) -> tuple[int, ...]:
-    """The list lengths asked for, as an ascending tuple without repeats.
+    """Return list lengths as an ascending tuple without repeats.
 
     Raises:
-        ValueError: if there is none, or one is not a whole number of at least 1.
+        ValueError: if there is none, or one is not an integer of at least 1.
     """
     ks = list(k) if np.iterable(k) else [k]
-    for each in ks:
-        if isinstance(each, bool) or not isinstance(each, int | np.integer) or each < 1:
-            raise ValueError(f"k must be a whole number of at least 1, such as 10; got {each!r}")
+    for length in ks:
+        if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 1:
+            raise ValueError(f"k must be a whole number of at least 1, such as 10; got {length!r}")
     if not ks:
         raise ValueError("k is empty; give at least one list length, such as k=(5, 10, 20)")
-    return tuple(sorted({int(each) for each in ks}))
+    return tuple(sorted({int(length) for length in ks}))
 
 
 def check_scores(scores: np.ndarray, shape: tuple[int, int], source: str = "scores") -> np.ndarray:
-    """``scores`` as a float array of the wanted shape, free of NaN and +inf; -inf means never.
+    """Return ``scores`` as a float array; check its shape and that no score is NaN or +inf.
 
-    float32 and float64 are kept as they are; whole numbers become float64, float16 float32.
+    float32 and float64 are not converted; integers become float64, float16 becomes float32.
 
     Raises:
-        ValueError: on another shape, or on a score that cannot be ranked.
+        ValueError: if the shape is wrong, or a score is NaN or +inf.
     """
     scores = np.asarray(scores)
     if scores.shape != shape:
         raise ValueError(
-            f"{source} must have shape {shape} (one row a history, one column an item); "
+            f"{source} must have shape {shape} (one row per history, one column per item); "
             f"got {scores.shape}"
         )
     if scores.dtype not in (np.float32, np.float64):
         scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
-    highest = scores.max(axis=1, initial=-np.inf)  # NaN wins every max, so one pass finds both
+    highest = scores.max(axis=1, initial=-np.inf)  # NaN propagates: one pass detects both
     bad = np.flatnonzero(~(highest < np.inf))
     if len(bad):
         row = bad[0]
@@ -74,16 +74,16 @@ def check_scores(scores: np.ndarray, shape: tuple[int, int], source: str = "scor
 
 @dataclass(frozen=True, eq=False)
 class TargetRanks:
-    """Where the targets of ``n_rows`` rankings stand, ties left open.
+    """Ranks of the targets of ``n_rows`` rankings, with ties unresolved.
 
     Attributes:
-        rows: ``(total,)`` int64, the row that each target belongs to.
+        rows: ``(total,)`` int64, the row of each target.
         above: ``(total,)`` int64, items of the row scored strictly above the target; ``n_items``
             for a target that is never recommended.
         tied: ``(total,)`` int64, items with the target's score, itself included; ``n_items`` too
             for a target that is never recommended.
-        n_rows: number of rankings, those without a target included.
-        n_items: size of the catalogue: what ``k`` is cut to.
+        n_rows: number of rankings, including those without a target.
+        n_items: number of items, an upper bound of ``k``.
     """
 
     rows: np.ndarray
@@ -94,14 +94,14 @@ class TargetRanks:
 
     @classmethod
     def from_scores(cls, scores: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> TargetRanks:
-        """Count for each target the items above it and beside it.
+        """Count for each target the items with a higher and with an equal score.
 
-        Rows with one target are counted through in two passes; rows with several are sorted once.
+        Rows with one target are counted in two passes; rows with several targets are sorted once.
 
         Args:
             scores: ``(n_rows, n_items)`` float, -inf for items that may not be ranked.
             rows: ``(total,)`` row of each target, ascending.
-            targets: ``(total,)`` column of each target; a row names a target once.
+            targets: ``(total,)`` column of each target, without repeats in a row.
         """
         n_rows, n_items = scores.shape
         rows, targets = np.asarray(rows, dtype=np.int64), np.asarray(targets, dtype=np.int64)
@@ -109,20 +109,20 @@ class TargetRanks:
         above, tied = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
         counts = np.bincount(rows, minlength=n_rows)
         starts = np.cumsum(counts) - counts
-        one = np.flatnonzero(counts == 1)
-        if len(one):
-            table = scores if len(one) == n_rows else scores[one]
-            mine = values[starts[one], None]
-            above[starts[one]] = np.count_nonzero(table > mine, axis=1)
-            tied[starts[one]] = np.count_nonzero(table == mine, axis=1)
+        single = np.flatnonzero(counts == 1)
+        if len(single):
+            table = scores if len(single) == n_rows else scores[single]
+            target_scores = values[starts[single], None]
+            above[starts[single]] = np.count_nonzero(table > target_scores, axis=1)
+            tied[starts[single]] = np.count_nonzero(table == target_scores, axis=1)
         for row in np.flatnonzero(counts > 1):
-            mine = slice(starts[row], starts[row] + counts[row])
+            part = slice(starts[row], starts[row] + counts[row])
             ordered = np.sort(scores[row])
-            left = np.searchsorted(ordered, values[mine], side="left")
-            right = np.searchsorted(ordered, values[mine], side="right")
-            above[mine], tied[mine] = n_items - right, right - left
-        never = np.isneginf(values)
-        above[never], tied[never] = n_items, n_items  # beyond every list
+            left = np.searchsorted(ordered, values[part], side="left")
+            right = np.searchsorted(ordered, values[part], side="right")
+            above[part], tied[part] = n_items - right, right - left
+        excluded = np.isneginf(values)
+        above[excluded], tied[excluded] = n_items, n_items  # outside every list
         return cls(rows, above, tied, n_rows, n_items)
 
     @classmethod
@@ -130,18 +130,22 @@ class TargetRanks:
         """Join the rankings of several batches over one catalogue, in order."""
         starts = np.cumsum([0, *(part.n_rows for part in parts)])
         rows = [part.rows + start for part, start in zip(parts, starts[:-1], strict=True)]
-        above, tied = ([getattr(part, name) for part in parts] for name in ("above", "tied"))
-        joined = (np.concatenate(arrays) for arrays in (rows, above, tied))
-        return cls(*joined, int(starts[-1]), parts[0].n_items)
+        return cls(
+            np.concatenate(rows),
+            np.concatenate([part.above for part in parts]),
+            np.concatenate([part.tied for part in parts]),
+            int(starts[-1]),
+            parts[0].n_items,
+        )
 
     @cached_property
     def n_targets(self) -> np.ndarray:
-        """``(n_rows,)`` int64: the number of targets of each row."""
+        """Number of targets of each row, ``(n_rows,)`` int64."""
         return np.bincount(self.rows, minlength=self.n_rows)
 
     @cached_property
     def groups(self) -> Groups:
-        """The targets gathered by row and score, best first within a row."""
+        """The targets grouped by row and score, highest score first within a row."""
         order = np.lexsort((self.above, self.rows))
         rows, above, tied = self.rows[order], self.above[order], self.tied[order]
         new = np.ones(len(rows), dtype=bool)
@@ -156,11 +160,11 @@ class TargetRanks:
         return Groups(rows, above, tied, relevant, before - before[row_starts], first)
 
     def cut(self, k: int) -> int:
-        """``k``, or the size of the catalogue where ``k`` is larger."""
+        """Return ``k``, or the number of items if ``k`` is larger."""
         return min(check_k(k)[0], self.n_items)
 
     def per_row(self, values: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        """``(n_rows,)`` sums of ``values`` over the targets of a row; NaN where it has none."""
+        """Sum ``values`` over the targets of each row: ``(n_rows,)``, NaN without targets."""
         rows = self.rows if rows is None else rows
         sums = np.bincount(rows, weights=values, minlength=self.n_rows)
         return np.where(self.n_targets > 0, sums, np.nan)
@@ -168,7 +172,7 @@ class TargetRanks:
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """Targets of one row that share one score; six arrays of one length.
+    """Groups of targets of one row with one score; six arrays of equal length.
 
     Attributes:
         rows: the row.
@@ -176,7 +180,7 @@ class Groups:
         tied: items in the group, t.
         relevant: targets in the group, r.
         before: targets of the row in groups above this one, h.
-        first: whether this is the row's best group.
+        first: whether this is the first group of its row.
     """
 
     rows: np.ndarray
@@ -188,22 +192,22 @@ class Groups:
 
 
 def _shown(places: TargetRanks, k: int) -> np.ndarray:
-    """``(total,)`` probability that each target is among the first ``k``."""
+    """Return the probability that each target is among the first ``k``: ``(total,)``."""
     return np.clip(places.cut(k) - places.above, 0, places.tied) / places.tied
 
 
 def _gain(above: np.ndarray, tied: np.ndarray, k: int, discount: np.ndarray) -> np.ndarray:
-    """Sum of ``discount`` over the positions ``above + 1 … above + tied`` that lie within ``k``."""
+    """Sum ``discount`` over the positions ``above + 1 … above + tied`` that are at most ``k``."""
     total = np.concatenate(([0.0], np.cumsum(discount)))
     return total[np.minimum(above + tied, k)] - total[np.minimum(above, k)]
 
 
 def hr(places: TargetRanks, k: int) -> np.ndarray:
-    """Hit rate: the probability that the first ``k`` hold at least one target.
+    """Return the hit rate: the probability that the first ``k`` items contain a target.
 
-    Only the best group (g above, t tied, r of them targets) matters: its s = clip(k - g, 0, t)
-    shown places hold none of the r with probability C(t - r, s) / C(t, s)
-    = prod over j < r of (t - s - j) / (t - j).
+    It depends only on the best group (g above, t tied, r of them targets): s = clip(k - g, 0, t)
+    of its positions are in the list, and they contain no target with probability
+    C(t - r, s) / C(t, s) = prod over j < r of (t - s - j) / (t - j).
 
     Returns:
         ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
@@ -219,32 +223,32 @@ def hr(places: TargetRanks, k: int) -> np.ndarray:
 
 
 def recall(places: TargetRanks, k: int) -> np.ndarray:
-    """The share of the row's targets among the first ``k``; ``(n_rows,)``, NaN without targets."""
+    """Return the share of the targets among the first ``k``: ``(n_rows,)``, NaN without targets."""
     return places.per_row(_shown(places, k)) / np.maximum(places.n_targets, 1)
 
 
 def precision(places: TargetRanks, k: int) -> np.ndarray:
-    """The share of the first ``k`` places that hold a target; ``(n_rows,)``, NaN without targets.
+    """Return the share of the first ``k`` items that are targets: ``(n_rows,)``.
 
-    A list cut short (too few items to fill it) is still divided by ``k``.
+    NaN without targets. A list with fewer than ``k`` items is still divided by ``k``.
     """
     return places.per_row(_shown(places, k)) / places.cut(k)
 
 
 def f1(places: TargetRanks, k: int) -> np.ndarray:
-    """Harmonic mean of precision and recall at ``k``; ``(n_rows,)``, NaN without targets.
+    """Return the harmonic mean of precision and recall at ``k``: ``(n_rows,)``.
 
-    With H hits, P = H / k and R = H / m, so 2PR / (P + R) = 2H / (k + m): linear in H, therefore
-    exact under ties too.
+    NaN without targets. With H hits, P = H / k and R = H / m, so
+    2PR / (P + R) = 2H / (k + m). This is linear in H, so the expectation under ties is exact.
     """
     hits = places.per_row(_shown(places, k))
     return 2 * hits / (places.cut(k) + places.n_targets)
 
 
 def ndcg(places: TargetRanks, k: int) -> np.ndarray:
-    """Discounted gain 1 / log2(rank + 1) of the targets in the first ``k``, over the best possible.
+    """Return the normalised discounted cumulative gain, with gain 1 / log2(rank + 1) per target.
 
-    Järvelin and Kekäläinen (2002), binary gains; the ideal list holds min(m, k) targets on top.
+    Järvelin and Kekäläinen (2002), binary gains; the ideal list starts with min(m, k) targets.
 
     Returns:
         ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
@@ -257,10 +261,10 @@ def ndcg(places: TargetRanks, k: int) -> np.ndarray:
 
 
 def mrr(places: TargetRanks, k: int) -> np.ndarray:
-    """Reciprocal rank of the first target, 0 where it lies beyond ``k``.
+    """Return the reciprocal rank of the first target, 0 if it is beyond ``k``.
 
-    In the best group (g above, t tied, r targets) the first target is at place i of the group with
-    probability C(t - i, r - 1) / C(t, r). These follow from one another:
+    In the best group (g above, t tied, r targets) the first target is at position i of the group
+    with probability C(t - i, r - 1) / C(t, r), computed by a recurrence:
     P(1) = r / t and P(i + 1) = P(i) (t - i - r + 1) / (t - i).
 
     Returns:
@@ -269,30 +273,31 @@ def mrr(places: TargetRanks, k: int) -> np.ndarray:
     groups, cut = places.groups, places.cut(k)
     above, tied = groups.above[groups.first], groups.tied[groups.first]
     relevant = groups.relevant[groups.first]
-    value = _gain(above, tied, cut, 1.0 / np.arange(1, cut + 1)) / tied  # right where r = 1
+    value = _gain(above, tied, cut, 1.0 / np.arange(1, cut + 1)) / tied  # correct if r = 1
     several = np.flatnonzero((relevant > 1) & (above < cut))
     if len(several):
         above, tied, relevant = above[several], tied[several], relevant[several]
         last = np.minimum(tied - relevant + 1, cut - above)
-        chance, expected = relevant / tied, np.zeros(len(several))
+        prob, expected = relevant / tied, np.zeros(len(several))
         for i in range(1, last.max() + 1):
-            expected += np.where(i <= last, chance / (above + i), 0.0)
-            chance = chance * np.maximum(tied - i - relevant + 1, 0) / np.maximum(tied - i, 1)
+            expected += np.where(i <= last, prob / (above + i), 0.0)
+            prob = prob * np.maximum(tied - i - relevant + 1, 0) / np.maximum(tied - i, 1)
         value[several] = expected
     return places.per_row(value, groups.rows[groups.first])
 
 
 def map(places: TargetRanks, k: int) -> np.ndarray:
-    """Mean over the row's m targets of the precision at their rank, 0 beyond ``k``.
+    """Return the mean over the row's m targets of the precision at their rank, 0 beyond ``k``.
 
-    Divided by m, as trec_eval and ranx do (some divide by min(m, k)). In a group with g items
-    above, h of them targets, t tied and r of those targets, place p holds a target with probability
-    r / t, and then h + 1 + (p - 1)(r - 1) / (t - 1) targets stand at or above it on average.
-    Summed over the shown places with weight 1 / (g + p), where sum (p - 1) / (g + p) = s - (g + 1) sum 1 / (g + p).
+    Divided by m, as in trec_eval and ranx (some divide by min(m, k)). In a group with g items
+    above, h of them targets, t tied and r of those targets, position p is a target with probability
+    r / t, and then h + 1 + (p - 1)(r - 1) / (t - 1) targets are at or above it on average. This is
+    summed over the s positions in the list with weight 1 / (g + p), where
+    sum (p - 1) / (g + p) = s - (g + 1) sum 1 / (g + p).
 
     Returns:
         ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
-    """  # noqa: E501
+    """
     groups, cut = places.groups, places.cut(k)
     above, tied, relevant = groups.above, groups.tied, groups.relevant
     shown = np.clip(cut - above, 0, tied)
@@ -302,7 +307,7 @@ def map(places: TargetRanks, k: int) -> np.ndarray:
     return places.per_row(value, groups.rows) / np.maximum(places.n_targets, 1)
 
 
-#: The accuracy metrics by the names that reports and leaderboards use.
+#: The accuracy metrics by their names in reports and leaderboards.
 ACCURACY: dict[str, Callable[[TargetRanks, int], np.ndarray]] = {
     "hr": hr,
     "recall": recall,
@@ -315,7 +320,7 @@ ACCURACY: dict[str, Callable[[TargetRanks, int], np.ndarray]] = {
 
 
 def accuracy(places: TargetRanks, k: int | Sequence[int] = (5, 10, 20)) -> dict[str, np.ndarray]:
-    """Every accuracy metric at every ``k``: ``{"hr@10": (n_rows,) array, …}``."""
+    """Return every accuracy metric at every ``k``: ``{"hr@10": (n_rows,) array, …}``."""
     ks = check_k(k)
-    return {f"{name}@{each}": metric(places, each)
-            for each in ks for name, metric in ACCURACY.items()}  # fmt: skip
+    return {f"{name}@{length}": metric(places, length)
+            for length in ks for name, metric in ACCURACY.items()}  # fmt: skip

@@ -1,4 +1,4 @@
-"""The result of an evaluation: its figures, how sure they are, and what they cost."""
+"""The result of an evaluation: metrics, their intervals, and costs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 from m6rec_lite.evaluation.ranking import TargetRanks
 from m6rec_lite.evaluation.significance import Method, PairedTest, paired_test
 
-#: What ``Report`` calls each figure, for people.
+#: Readable names of the metrics.
 LABELS: dict[str, str] = {
     "hr": "hit rate",
     "recall": "recall",
@@ -34,36 +34,36 @@ LABELS: dict[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What ``evaluate`` found for one model on one split.
+    """Result of ``evaluate`` for one model on one split.
 
     Attributes:
-        model: the model's name, as the leaderboard writes it.
+        model: the model's name, as in the leaderboard.
         variant: its non-default settings, or "".
         seed: the model's seed, or None.
-        dataset: name of the data set.
-        split: name of the split's rule.
-        split_hash: names the test questions; figures with another hash are not comparable.
+        dataset: name of the dataset.
+        split: name of the splitting rule.
+        split_hash: hash of the test questions; results with different hashes are not comparable.
         on: ``test`` or ``validation``.
-        ranking: ``full``, or ``sampled:n`` where only n negatives were ranked (never publish it).
-        filter_viewed: whether items of the history were left out of the ranking.
+        ranking: ``full``, or ``sampled:n`` if only n negatives were ranked (not for publication).
+        filter_viewed: whether items of the history were excluded from the ranking.
         k: the list lengths.
-        n_users: users that count.
-        n_skipped: users left out because no target of theirs can be ranked.
-        n_targets_out: targets left out: seen before while seen items are excluded, or not among
-            the split's candidates.
-        tied_last: share of the questions whose target has the timestamp of the event before it:
-            there the order of the file decided what the target is.
-        user_ids: ``(n_users,)`` the order of the per-user arrays.
+        n_users: number of users evaluated.
+        n_skipped: number of users excluded because none of their targets may be ranked.
+        n_targets_out: number of targets excluded: seen before while seen items are excluded, or
+            not among the split's candidates.
+        tied_last: share of the questions whose target has the timestamp of the event before it,
+            so that the order of the file decides which event is the target.
+        user_ids: ``(n_users,)`` ids in the order of the per-user arrays.
         per_user: metric -> ``(n_users,)``.
-        metrics: metric -> figure: the mean over users, or coverage and overlap of them all.
+        metrics: metric -> value: the mean over users; coverage and overlap of all users.
         intervals: metric -> (low, high), 95 % bootstrap over users; none for coverage and overlap,
             which are not means over users.
-        costs: ``fit_seconds predict_seconds peak_mib n_params``; NaN where not measured. Predicting
-            is the time within ``score``; memory is the higher growth of fitting and evaluating.
+        costs: ``fit_seconds predict_seconds peak_mib n_params``; NaN if not measured.
+            ``predict_seconds`` is the time in ``score``; ``peak_mib`` is the larger growth of
+            fitting and evaluating.
         oracle: the oracle's hr and ndcg under the same protocol, or None.
-        oracle_share: the same metrics -> share of the oracle's value that the model reaches, or
-            None.
-        ranks: the rank of every target; its rows index ``user_ids``. None where not measured.
+        oracle_share: the same metrics -> the model's value divided by the oracle's, or None.
+        ranks: the rank of every target; its rows index ``user_ids``. None if not measured.
     """
 
     model: str
@@ -95,13 +95,13 @@ class Report:
         return f"{self.model} ({self.variant})" if self.variant else self.model
 
     def __getitem__(self, metric: str) -> float:
-        """The figure of one metric, such as ``report["ndcg@10"]``."""
+        """Return the value of a metric, such as ``report["ndcg@10"]``."""
         if metric not in self.metrics:
             raise KeyError(f"no metric {metric!r} in this report; it has {', '.join(self.metrics)}")
         return self.metrics[metric]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a metric and k: ``metric k value low high oracle_share``; NaN for none."""
+        """Return one row per metric and k: ``metric k value low high oracle_share``."""
         rows = []
         for name, value in self.metrics.items():
             base, k = name.rsplit("@", 1)
@@ -112,13 +112,13 @@ class Report:
         return pd.DataFrame(rows, columns=columns)
 
     def _table(self) -> pd.DataFrame:
-        """Metrics down, k across, as text with half the width of the interval behind ±."""
+        """Return a table of texts, rows are metrics, columns k; ± is half of the interval."""
         cells: dict[str, dict[str, str]] = {}
-        for row in self.to_frame().itertuples():
-            text = f"{row.value:.4f}"
-            if np.isfinite(row.low):
-                text += f" ± {(row.high - row.low) / 2:.4f}"
-            cells.setdefault(LABELS.get(row.metric, row.metric), {})[f"@{row.k}"] = text
+        for name, value in self.metrics.items():
+            base, k = name.rsplit("@", 1)
+            low, high = self.intervals.get(name, (np.nan, np.nan))
+            text = f"{value:.4f}" + (f" ± {(high - low) / 2:.4f}" if np.isfinite(low) else "")
+            cells.setdefault(LABELS.get(base, base), {})[f"@{k}"] = text
         for name, share in (self.oracle_share or {}).items():
             base, k = name.rsplit("@", 1)
             label = f"{LABELS[base]}, share of the oracle's"
@@ -126,12 +126,12 @@ class Report:
         return pd.DataFrame.from_dict(cells, orient="index").fillna("")
 
     def _lines(self) -> tuple[str, str]:
-        """What was asked, and what it cost: a line each."""
+        """Return a line that describes the evaluation, and a line with its costs."""
         full = "every unseen item" if self.filter_viewed else "every item"
-        what = full if self.ranking == "full" else f"a sample of items ({self.ranking})"
+        ranked = full if self.ranking == "full" else f"a sample of items ({self.ranking})"
         head = (
             f"{self.title} on {self.dataset}, {self.split} {self.on} ({self.split_hash}): "
-            f"{self.n_users:,} users, ranking {what}"
+            f"{self.n_users:,} users, ranking {ranked}"
         )
         if self.n_skipped or self.n_targets_out:
             head += (
@@ -163,22 +163,24 @@ class Report:
         tail = "<br>".join(filter(None, (cost, note)))
         return f"<p>{head}</p>{self._table().to_html(border=0)}<p><small>{tail}</small></p>"
 
-    def to_row(self, *, scale: str = "", seed: int | None = None, command: str = "") -> dict:
-        """One row of the leaderboard.
+    def to_row(
+        self, *, scale: str = "", seed: int | None = None, command: str = ""
+    ) -> dict[str, Any]:
+        """Return a row of the leaderboard.
 
         Args:
-            scale: the scale profile under which it ran.
-            seed: in place of the model's own seed.
-            command: what makes this row again.
+            scale: the scale profile of the run.
+            seed: replaces the model's own seed.
+            command: the command that reproduces the row.
 
         Returns:
             ``dataset scale split_hash model variant seed n_params fit_seconds predict_seconds
             peak_mib``, then hr and ndcg with their intervals at every k (10 first), the other
-            figures at the first of these k, the oracle shares, ``tied_last`` and ``command``.
+            metrics at the first of these k, the oracle shares, ``tied_last`` and ``command``.
 
         Raises:
-            ValueError: for a report on sampled negatives or on validation: neither may be compared
-                with the leaderboard's figures.
+            ValueError: if the report is on sampled negatives or on validation, since these are not
+                comparable with the leaderboard.
         """
         if self.ranking != "full" or self.on != "test":
             raise ValueError(
@@ -212,7 +214,7 @@ class Report:
     def compare(
         self, other: Report, metric: str = "ndcg@10", *, method: Method = "t"
     ) -> PairedTest:
-        """This report against another: see the function ``compare``."""
+        """Compare this report with another; see the function ``compare``."""
         return compare(self, other, metric, method=method)
 
 
@@ -222,24 +224,24 @@ def compare(
     """Test whether two models differ on one metric, paired user by user.
 
     Args:
-        first: one report.
-        second: another, on the same questions under the same protocol.
+        first: a report.
+        second: another report, on the same questions under the same protocol.
         metric: a per-user metric of both.
         method: ``t``, ``wilcoxon`` or ``bootstrap``; see ``paired_test``.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Returns:
-        the mean difference (first minus second), its interval and the p-value.
+        The mean difference (first minus second), its interval and the p-value.
 
     Raises:
-        ValueError: if the two were not asked the same, or lack the metric given a user.
+        ValueError: if the questions or protocols differ, or a report lacks the per-user metric.
     """
-    for what in ("split_hash", "on", "ranking", "filter_viewed"):
-        one, other = getattr(first, what), getattr(second, what)
-        if one != other:
+    for name in ("split_hash", "on", "ranking", "filter_viewed"):
+        a, b = getattr(first, name), getattr(second, name)
+        if a != b:
             raise ValueError(
-                f"{first.title} and {second.title} were not asked the same: {what} is {one!r} and "
-                f"{other!r}; evaluate both on one split with the same options"
+                f"{first.title} and {second.title} were not asked the same: {name} is {a!r} and "
+                f"{b!r}; evaluate both on one split with the same options"
             )
     if not np.array_equal(first.user_ids, second.user_ids):
         raise ValueError(f"{first.title} and {second.title} were not judged on the same users")
@@ -256,43 +258,43 @@ def compare(
 
 
 def report_table(reports: Iterable[Report], metrics: Iterable[str] | None = None) -> pd.DataFrame:
-    """Reports side by side, one row a model in the order given.
+    """Return a table of reports, one row per model in the given order.
 
     Args:
-        reports: any number, at least one.
-        metrics: which columns; by default hr and ndcg at 10 (or the first k), coverage, novelty
-            and popularity lift there, where they were measured.
+        reports: at least one report.
+        metrics: the columns; by default hr, ndcg, coverage, novelty, diversity and popularity
+            lift at 10 (or the first k), if they were measured.
 
     Returns:
-        a frame with ``model variant``, the metrics, ``oracle_share`` (of ndcg) where an oracle was
-        given, and the costs.
+        A frame with ``model variant``, the metrics, ``oracle_share`` (of ndcg) if a report has it,
+        and the costs.
 
     Raises:
-        ValueError: without a report, on reports of different questions, or an unknown metric.
+        ValueError: if there is no report, the questions differ, or a metric is unknown.
     """
     reports = list(reports)
     if not reports:
         raise ValueError("report_table needs at least one report")
-    asked = {(each.split_hash, each.on, each.ranking, each.filter_viewed) for each in reports}
-    if len(asked) > 1:
+    protocols = {(r.split_hash, r.on, r.ranking, r.filter_viewed) for r in reports}
+    if len(protocols) > 1:
         raise ValueError(
             f"these reports answer different questions and do not belong in one table: "
-            f"{sorted(map(str, asked))} (split_hash, on, ranking, filter_viewed)"
+            f"{sorted(map(str, protocols))} (split_hash, on, ranking, filter_viewed)"
         )
     k = 10 if 10 in reports[0].k else reports[0].k[0]
     if metrics is None:
-        usual = ("hr", "ndcg", "coverage", "novelty", "diversity", "popularity_lift")
-        metrics = [f"{base}@{k}" for base in usual if f"{base}@{k}" in reports[0].metrics]
+        default = ("hr", "ndcg", "coverage", "novelty", "diversity", "popularity_lift")
+        metrics = [f"{base}@{k}" for base in default if f"{base}@{k}" in reports[0].metrics]
     rows = []
-    for each in reports:
-        row: dict[str, Any] = {"model": each.model, "variant": each.variant}
+    for report in reports:
+        row: dict[str, Any] = {"model": report.model, "variant": report.variant}
         for name in metrics:
-            if name not in each.metrics:
+            if name not in report.metrics:
                 raise ValueError(
-                    f"{each.title} has no metric {name!r}; it has {list(each.metrics)}"
+                    f"{report.title} has no metric {name!r}; it has {list(report.metrics)}"
                 )
-            row[name] = each.metrics[name]
+            row[name] = report.metrics[name]
         if any(other.oracle_share for other in reports):
-            row["oracle_share"] = (each.oracle_share or {}).get(f"ndcg@{k}", np.nan)
-        rows.append(row | each.costs)
+            row["oracle_share"] = (report.oracle_share or {}).get(f"ndcg@{k}", np.nan)
+        rows.append(row | report.costs)
     return pd.DataFrame(rows)

@@ -1,8 +1,8 @@
-"""Is the difference more than luck? Bootstrap intervals, and paired tests between two models.
+"""Bootstrap intervals, and paired tests between two models.
 
-Users are the sample: another draw of users would have given another mean. The bootstrap draws
-users again, with replacement (Efron, 1979). Two models judged on the same users are compared by
-the differences user by user, which cancels that some users are easy and others hard.
+Users are the sample: another sample of users would give another mean. The bootstrap draws users
+with replacement (Efron, 1979). Two models evaluated on the same users are compared by their
+differences per user, which removes the variance due to easy and hard users.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ Method = Literal["t", "wilcoxon", "bootstrap"]
 
 
 def bootstrap_means(values: np.ndarray, *, n_resamples: int = 1000, seed: int = 0) -> np.ndarray:
-    """Means of the columns over users drawn again with replacement.
+    """Return means of the columns over users drawn with replacement.
 
-    A NaN (a user without that value) has no part in a mean. All columns share the draws, so
+    NaN (a user without that value) is left out of a mean. All columns share the draws, so that
     differences between columns are paired.
 
     Args:
         values: ``(n_users, m)`` float.
         n_resamples: number of draws of ``n_users`` users.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
-        ``(n_resamples, m)``; NaN where a draw met no value.
+        ``(n_resamples, m)``; NaN if a draw contains no value.
     """
     values = np.asarray(values, dtype=np.float64)
     n, m = values.shape
@@ -50,19 +50,19 @@ def bootstrap_means(values: np.ndarray, *, n_resamples: int = 1000, seed: int = 
 def bootstrap_interval(
     values: np.ndarray, *, level: float = 0.95, n_resamples: int = 1000, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of the mean over users.
+    """Return the percentile interval of the mean over users.
 
     Args:
         values: ``(n_users,)`` or ``(n_users, m)``; NaN for a user without the value.
         level: coverage in (0, 1).
-        n_resamples: bootstrap draws, at least 1.
-        seed: of the draws.
+        n_resamples: number of bootstrap draws, at least 1.
+        seed: seed of the draws.
 
     Returns:
-        low and high, each of shape ``()`` or ``(m,)``; NaN where there is no value.
+        Lower and upper ends, each of shape ``()`` or ``(m,)``; NaN if there is no value.
 
     Raises:
-        ValueError: on a level outside (0, 1) or fewer than one draw.
+        ValueError: if the level is outside (0, 1) or there is no draw.
     """
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, such as 0.95; got {level}")
@@ -82,18 +82,18 @@ def bootstrap_interval(
 
 @dataclass(frozen=True)
 class PairedTest:
-    """What a paired comparison of two models found.
+    """Result of a paired comparison of two models.
 
     Attributes:
         mean_difference: mean over users of first minus second.
         low: lower end of the interval of the mean difference.
-        high: its upper end.
-        p_value: two-sided, for the hypothesis that there is no difference.
+        high: upper end of the interval.
+        p_value: two-sided, for the null hypothesis of no difference.
         statistic: t, W, or the mean difference for the bootstrap.
         method: ``t``, ``wilcoxon`` or ``bootstrap``.
-        n: users compared.
+        n: number of users compared.
         level: coverage of the interval.
-        what: what was compared, such as ``ndcg@10: Bigram - Popularity``.
+        what: label of the comparison, such as ``ndcg@10: Bigram - Popularity``.
     """
 
     mean_difference: float
@@ -125,24 +125,25 @@ def paired_test(
     seed: int = 0,
     what: str = "",
 ) -> PairedTest:
-    """Test whether two models differ in the mean, user by user.
+    """Test whether the means of two models differ, paired by user.
 
-    ``t``: Student's paired t test, with its interval. ``wilcoxon``: the signed-rank test, which
-    asks about the median of the differences, with a bootstrap interval of the mean.
-    ``bootstrap``: draws of the differences; p is the share of draws, centred at no difference,
-    that lie as far out as what was found (never below 1 / (n_resamples + 1)).
+    ``t``: Student's paired t test, with its interval. ``wilcoxon``: the signed-rank test of the
+    median of the differences, with a bootstrap interval of the mean. ``bootstrap``: draws of the
+    differences; the p-value is the share of draws, centred at no difference, that are at least as
+    extreme as the observed mean (never below 1 / (n_resamples + 1)).
 
     Args:
         first: ``(n_users,)`` values of the first model.
-        second: ``(n_users,)`` of the second, same users, same order.
-        method: one of the three.
+        second: ``(n_users,)`` values of the second model, same users, same order.
+        method: ``t``, ``wilcoxon`` or ``bootstrap``.
         level: coverage of the interval.
-        n_resamples: bootstrap draws.
-        seed: of the draws.
+        n_resamples: number of bootstrap draws.
+        seed: seed of the draws.
         what: a label for printing.
 
     Raises:
-        ValueError: on unlike lengths, an unknown method, or fewer than two users with both values.
+        ValueError: if lengths differ, the method is unknown, or fewer than two users have both
+            values.
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if first.shape != second.shape or first.ndim != 1:
@@ -155,18 +156,20 @@ def paired_test(
     if n < 2:
         raise ValueError(f"a paired test needs at least two users with both values; got {n}")
     mean = float(difference.mean())
-    nothing = not difference.any()
+    all_zero = not difference.any()
+    low: float | np.ndarray
+    high: float | np.ndarray
     if method == "t":
-        if np.ptp(difference) == 0:  # no spread: the t statistic is 0 / 0 or infinite
+        if np.ptp(difference) == 0:  # no variance: the t statistic is 0 / 0 or infinite
             low = high = mean
-            statistic, p_value = (0.0, 1.0) if nothing else (float(np.copysign(np.inf, mean)), 0.0)
+            statistic, p_value = (0.0, 1.0) if all_zero else (float(np.copysign(np.inf, mean)), 0.0)
         else:
             result = stats.ttest_1samp(difference, 0.0)
             low, high = result.confidence_interval(level)
             statistic, p_value = result.statistic, result.pvalue
     elif method == "wilcoxon":
         low, high = bootstrap_interval(difference, level=level, n_resamples=n_resamples, seed=seed)
-        result = None if nothing else stats.wilcoxon(difference)
+        result = None if all_zero else stats.wilcoxon(difference)
         statistic, p_value = (0.0, 1.0) if result is None else (result.statistic, result.pvalue)
     elif method == "bootstrap":
         low, high = bootstrap_interval(difference, level=level, n_resamples=n_resamples, seed=seed)

@@ -1,13 +1,12 @@
-"""How good generated texts are: BLEU, ROUGE, distinct-n, perplexity.
+"""Metrics of generated texts: BLEU, ROUGE, distinct-n, perplexity.
 
-All compare tokens, so a score depends on how texts are cut into them: name the tokens beside the
-score. ``tokens`` cuts English into words and marks, and Chinese into characters, since Chinese has
-no spaces between words and a whole sentence would count as one word.
+All depend on the tokenization: report it with the score. ``tokens`` splits English into words and
+punctuation marks, and Chinese, which has no spaces between words, into characters.
 
-Overlap with a reference says whether a text is *like* it, not whether it is true or good: "cheap
-and sturdy" and "sturdy and cheap" share all words and no pair; a fluent lie scores well. So read
-several together, and for reasons given also ``explanations``. Scores of overlap lie in [0, 1];
-papers often print them times 100.
+Overlap with a reference measures similarity, not truth or quality: "cheap and sturdy" and "sturdy
+and cheap" share all words and no bigram, and a fluent false text can score well. Report several
+metrics together, and for explanations also those of ``explanations``. Overlap scores are in
+[0, 1]; papers often print them times 100.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import numpy as np
 
 Tokens = Sequence[str]
 
-#: Chinese characters, CJK marks, kana and full-width forms: each is a token of its own.
+#: Chinese characters, CJK punctuation, kana and full-width forms: each is one token.
 _CJK = (
     "\u2e80-\u2fdf\u2ff0-\u303f\u3040-\u30ff\u3100-\u312f\u31a0-\u31ef\u3200-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\ufe10-\ufe1f\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003134f"
@@ -31,35 +30,36 @@ _TOKEN = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’\-.,][^\W_{_CJK}]+)*|[^\w\s
 
 
 def tokens(text: str, *, lower: bool = True) -> list[str]:
-    """Cut a text into words, marks and Chinese characters.
+    """Split a text into words, punctuation marks and Chinese characters.
 
-    Words keep what binds letters or digits: ``don't``, ``two-day``, ``3.5``.
+    Words keep apostrophes, hyphens, points and commas between letters or digits: ``don't``,
+    ``two-day``, ``3.5``.
 
     >>> tokens("Don't wait: 防水 boots, 3.5 km!")
     ["don't", 'wait', ':', '防', '水', 'boots', ',', '3.5', 'km', '!']
 
     Args:
-        text: any; an empty one has no tokens.
-        lower: whether case is ignored.
+        text: any text.
+        lower: whether to convert it to lower case.
     """
     return _TOKEN.findall(text.lower() if lower else text)
 
 
 def ngrams(sequence: Tokens, n: int) -> Counter[tuple[str, ...]]:
-    """How often each run of ``n`` neighbouring tokens occurs."""
+    """Count the n-grams of a token sequence."""
     return Counter(tuple(sequence[i : i + n]) for i in range(len(sequence) - n + 1))
 
 
 @dataclass(frozen=True)
 class Bleu:
-    """BLEU and what it is made of.
+    """BLEU and its components.
 
     Attributes:
-        score: in [0, 1].
-        precisions: of 1-grams, 2-grams, ..., as smoothed.
-        brevity: the penalty for texts shorter than their references, 1 for none.
-        length: tokens of all texts.
-        reference_length: tokens of all closest references.
+        score: BLEU in [0, 1].
+        precisions: smoothed precisions of 1-grams, 2-grams, ....
+        brevity: brevity penalty for texts shorter than their references; 1 for none.
+        length: number of tokens of all texts.
+        reference_length: number of tokens of all closest references.
     """
 
     score: float
@@ -76,47 +76,48 @@ def bleu(
     n: int = 4,
     smooth: bool = True,
 ) -> Bleu:
-    """How many runs of 1 to ``n`` tokens of the texts occur in their references (BLEU-n).
+    """Compute BLEU-n, the precision of the texts' 1- to ``n``-grams in their references.
 
-    Over the whole corpus: ``p_k`` is the share of k-grams that a reference has (each counted at
-    most as often as it occurs in the reference where it occurs most), and
+    Over the whole corpus, ``p_k`` is the share of k-grams that occur in a reference (each counted
+    at most as often as in the reference with most of them), and
 
         BLEU-n = B (p_1 p_2 ... p_n)^(1/n),    B = min(1, exp(1 - r / c)),
 
     with c the tokens of the texts and r those of the closest references by length (the shorter of
-    two equally close). A corpus figure is not the mean of its sentences' figures.
+    two equally close). The score of a corpus is not the mean of the scores of its sentences.
 
-    Source: Papineni et al., *BLEU*, 2002, section 2.3. ``smooth``: of a k without a match, p_k is
-    ``1 / (2^m total)`` for the m-th such k (Chen and Cherry, 2014, method 3; sacrebleu's default,
-    with which this agrees, as it does where no text is as long as ``n`` tokens: 0).
+    Source: Papineni et al., *BLEU*, 2002, section 2.3. With ``smooth``, p_k is
+    ``1 / (2^m total)`` for the m-th k without a match (Chen and Cherry, 2014, method 3). This is
+    the default of sacrebleu, with which the result agrees; it is 0 if no text has ``n`` tokens.
 
     Args:
-        texts: each as tokens.
-        references: for each text one or more references, each as tokens.
-        n: longest runs counted.
-        smooth: see above; without it one p_k = 0 makes the score 0.
+        texts: token sequences.
+        references: for each text one or more token sequences.
+        n: length of the longest n-grams.
+        smooth: whether to smooth; without it one p_k = 0 makes the score 0.
 
     Raises:
-        ValueError: on no texts, unequal numbers, a text without a reference, or ``n`` below 1.
+        ValueError: if there is no text, the numbers differ, a text has no reference, or ``n`` is
+            below 1.
     """
     check_pairs(texts, references)
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n!r}")
     matches, totals, length, reference_length = [0] * n, [0] * n, 0, 0
-    for row, (text, several) in enumerate(zip(texts, references, strict=True)):
-        if isinstance(several, str) or not len(several) or isinstance(several[0], str):
+    for row, (text, refs) in enumerate(zip(texts, references, strict=True)):
+        if isinstance(refs, str) or not len(refs) or isinstance(refs[0], str):
             raise ValueError(
-                f"text {row} needs a list of references, each a list of tokens; got {several!r:.80}"
+                f"text {row} needs a list of references, each a list of tokens; got {refs!r:.80}"
             )
         length += len(text)
-        reference_length += min((abs(len(r) - len(text)), len(r)) for r in several)[1]
+        reference_length += min((abs(len(r) - len(text)), len(r)) for r in refs)[1]
         for k in range(1, n + 1):
             allowed: Counter[tuple[str, ...]] = Counter()
-            for reference in several:
-                allowed |= ngrams(reference, k)  # the most of any one reference
-            found = ngrams(text, k)
-            matches[k - 1] += (found & allowed).total()
-            totals[k - 1] += found.total()
+            for reference in refs:
+                allowed |= ngrams(reference, k)  # maximum over the references
+            counts = ngrams(text, k)
+            matches[k - 1] += (counts & allowed).total()
+            totals[k - 1] += counts.total()
     brevity = 1.0 if length >= reference_length else 0.0
     if 0 < length < reference_length:
         brevity = math.exp(1 - reference_length / length)
@@ -144,43 +145,45 @@ class Rouge:
 
 
 def rouge(texts: Sequence[Tokens], references: Sequence[Tokens], kind: int | str) -> Rouge:
-    """ROUGE-n or ROUGE-L, averaged over the texts (each text's own F1 first, then the mean).
+    """Compute ROUGE-n or ROUGE-L as means over the texts (F1 is computed per text).
 
-    ROUGE-n counts shared runs of n tokens: recall is their share of the reference's, precision of
-    the text's. ROUGE-L counts the longest common subsequence, whose tokens need not be neighbours
-    but must keep their order. A pair without any token in common, one of them empty perhaps, has 0.
+    ROUGE-n counts common n-grams: recall divides by the n-grams of the reference, precision by
+    those of the text. ROUGE-L uses the length of the longest common subsequence, whose tokens need
+    not be consecutive but must keep their order. Without common tokens the value is 0.
 
     Source: Lin, *ROUGE*, 2004, sections 2 and 3.1, with beta = 1.
 
     Args:
-        texts: each as tokens.
-        references: one for each text, as tokens.
+        texts: token sequences.
+        references: one token sequence for each text.
         kind: n, or ``"L"``.
 
     Raises:
-        ValueError: on no texts, unequal numbers, or another kind.
+        ValueError: if there is no text, the numbers differ, or the kind is invalid.
     """
     check_pairs(texts, references)
     if kind != "L" and (not isinstance(kind, int) or kind < 1):
         raise ValueError(f"kind must be n of the n-grams, such as 1 or 2, or 'L'; got {kind!r}")
     rows = []
     for text, reference in zip(texts, references, strict=True):
-        if kind == "L":
-            shared, a, b = longest_common_subsequence(text, reference), len(text), len(reference)
+        if isinstance(kind, int):
+            in_text, in_reference = ngrams(text, kind), ngrams(reference, kind)
+            common = (in_text & in_reference).total()
+            n_text, n_reference = in_text.total(), in_reference.total()
         else:
-            found, wanted = ngrams(text, kind), ngrams(reference, kind)
-            shared, a, b = (found & wanted).total(), found.total(), wanted.total()
-        precision, recall = shared / max(a, 1), shared / max(b, 1)
-        both = precision + recall
-        rows.append((precision, recall, 2 * precision * recall / both if both else 0.0))
+            common = longest_common_subsequence(text, reference)
+            n_text, n_reference = len(text), len(reference)
+        precision, recall = common / max(n_text, 1), common / max(n_reference, 1)
+        total = precision + recall
+        rows.append((precision, recall, 2 * precision * recall / total if total else 0.0))
     return Rouge(*np.mean(rows, axis=0).tolist())
 
 
 def longest_common_subsequence(first: Tokens, second: Tokens) -> int:
-    """Length of the longest sequence that both hold in order, gaps allowed.
+    """Return the length of the longest common subsequence of two token sequences.
 
-    With L(i, j) for the first i and j tokens: ``L(i-1, j-1) + 1`` where token i equals token j,
-    else the larger of ``L(i-1, j)`` and ``L(i, j-1)``. One row of the table is kept.
+    For the first i and j tokens, L(i, j) is ``L(i-1, j-1) + 1`` if token i equals token j, else the
+    maximum of ``L(i-1, j)`` and ``L(i, j-1)``. Only one row of the table is stored.
 
     >>> longest_common_subsequence("a cosy warm tent".split(), "a warm and dry tent".split())
     3
@@ -196,12 +199,12 @@ def longest_common_subsequence(first: Tokens, second: Tokens) -> int:
 
 
 def distinct(texts: Iterable[Tokens], n: int) -> float:
-    """Share of different n-grams among all n-grams of the texts: 0 says the same thing for ever.
+    """Return the share of distinct n-grams among all n-grams of the texts.
 
     Source: Li et al., *A diversity-promoting objective function for neural conversation models*,
     2016, section 5 (they divide by the number of tokens, which differs for n above 1; this is the
-    form in common use, the one that can reach 1). It falls as texts get more, so compare equal
-    numbers of texts only. NaN where no text has n tokens.
+    common form, whose maximum is 1). It falls with the number of texts, so compare only equal
+    numbers of texts. NaN if no text has n tokens.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n!r}")
@@ -212,31 +215,31 @@ def distinct(texts: Iterable[Tokens], n: int) -> float:
 
 
 def perplexity(log_likelihoods: Sequence[float], n_tokens: Sequence[int]) -> float:
-    """``exp(-sum log P / number of tokens)``: as unsure as a die of so many sides, a token.
+    """Return ``exp(-sum log P / number of tokens)``.
 
-    All tokens weigh alike, so it is not the mean of the texts' perplexities. It depends on the
-    tokens: models with different vocabularies cannot be compared by it, unless both count the same
-    units (give ``n_tokens`` as words or characters for that).
+    All tokens have equal weight, so it is not the mean of the texts' perplexities. It depends on
+    the tokenization: models with different vocabularies are comparable only if both count the same
+    units (pass ``n_tokens`` as words or characters for that).
 
     Args:
-        log_likelihoods: of each text, the sum over its tokens, in nats.
-        n_tokens: of each text, how many tokens those were; 0 for an empty text.
+        log_likelihoods: for each text the sum over its tokens, in nats.
+        n_tokens: for each text its number of tokens; 0 for an empty text.
 
     Returns:
-        at least 1 for probabilities; inf where a text has probability 0.
+        A number of at least 1; inf if a text has probability 0.
 
     Raises:
-        ValueError: on unequal lengths, no token at all, a NaN, or a log-likelihood above 0.
+        ValueError: if lengths differ, there is no token, or a log-likelihood is NaN or above 0.
     """
     scores, counts = np.asarray(log_likelihoods, np.float64), np.asarray(n_tokens)
     if scores.shape != counts.shape or scores.ndim != 1 or not counts.sum() > 0:
         raise ValueError(
-            f"wanted a log-likelihood and a number of tokens for each text, and a token at least; "
-            f"got shapes {scores.shape} and {counts.shape}, {int(counts.sum())} tokens"
+            f"expected a log-likelihood and a number of tokens for each text, and at least one "
+            f"token; got shapes {scores.shape} and {counts.shape}, {int(counts.sum())} tokens"
         )
-    wrong = np.flatnonzero(~(scores <= 1e-9) | (counts < 0))
-    if len(wrong):
-        row = wrong[0]
+    invalid = np.flatnonzero(~(scores <= 1e-9) | (counts < 0))
+    if len(invalid):
+        row = invalid[0]
         raise ValueError(
             f"text {row} has log-likelihood {scores[row]} over {counts[row]} tokens: the logarithm "
             "of a probability is at most 0, and a number of tokens at least 0"
@@ -246,15 +249,15 @@ def perplexity(log_likelihoods: Sequence[float], n_tokens: Sequence[int]) -> flo
 
 
 def check_pairs(first: Sequence[object], second: Sequence[object]) -> None:
-    """Raise ``ValueError`` unless there is one of the second for each of the first, and one text.
+    """Raise ``ValueError`` unless both have the same length of at least 1 and texts are tokenized.
 
-    Texts must have been cut: a string is a sequence too, of letters, and would be scored as such.
+    A string is rejected, since it would be scored as a sequence of letters.
     """
     if len(first) != len(second) or not len(first):
         raise ValueError(
-            f"wanted one reference for each text, and at least one text; got {len(first)} texts "
+            f"expected one reference for each text, and at least one text; got {len(first)} texts "
             f"and {len(second)} references"
         )
-    for row, each in enumerate(first):
-        if isinstance(each, str):
-            raise ValueError(f"text {row} is a string, {each!r:.60}; cut it first: tokens(text)")
+    for row, text in enumerate(first):
+        if isinstance(text, str):
+            raise ValueError(f"text {row} is a string, {text!r:.60}; split it first: tokens(text)")

@@ -1,8 +1,8 @@
 """Attention: each position computes a weighted mean of the values of other positions.
 
 ``scaled_dot_product_attention`` is the formula, written to be read; ``fused_attention`` computes
-the same in one kernel of torch, which avoids the ``(time, time)`` matrix where it can. A test
-compares the two, forward and backward. Source: Vaswani et al., *Attention is all you need*, 2017,
+the same in one torch kernel, which avoids the ``(time, time)`` matrix where possible. A test
+compares their outputs and gradients. Source: Vaswani et al., *Attention is all you need*, 2017,
 section 3.2.
 
 Masks are boolean; True marks a position that may be attended to (``nn.masks``).
@@ -33,22 +33,22 @@ def scaled_dot_product_attention(
     bias: Tensor | None = None,
     dropout: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """``softmax(q k' / sqrt(d) + bias) v``, step by step (equation 1).
+    """Compute ``softmax(q k' / sqrt(d) + bias) v`` step by step (equation 1).
 
-    Scores of float16 and bfloat16 are computed in float32: a product of two vectors can leave the
-    range of float16, which ends at 65,504. A query that may look at nothing gets zeros.
+    Scores of float16 and bfloat16 inputs are computed in float32: a product of two vectors can
+    exceed the largest float16 number, 65,504. A query that may attend to no key gets zeros.
 
     Args:
         q: ``(..., queries, d)``.
         k: ``(..., keys, d)``.
         v: ``(..., keys, d_v)``.
-        mask: bool, True where a query may look; broadcasts to ``(..., queries, keys)``.
-        bias: added to the scores, such as one of relative positions; broadcasts likewise.
-        dropout: share of the weights set to 0 (the rest grows to make up for it).
+        mask: bool, True where a query may attend; broadcasts to ``(..., queries, keys)``.
+        bias: added to the scores, such as a relative position bias; broadcasts likewise.
+        dropout: dropout rate of the weights.
 
     Returns:
         The weighted means ``(..., queries, d_v)``, and the weights ``(..., queries, keys)``, whose
-        rows add up to 1 (before dropout) or, where nothing may be looked at, to 0.
+        rows sum to 1 before dropout, or to 0 if every key is masked.
 
     Raises:
         TypeError: if the mask is not bool.
@@ -58,9 +58,9 @@ def scaled_dot_product_attention(
     scores = q.to(wide) @ k.to(wide).transpose(-2, -1) / math.sqrt(q.shape[-1])
     if bias is not None:
         scores = scores + bias
-    if mask is not None:  # the lowest finite number, not -inf: a row of -inf would become NaN
+    if mask is not None:  # the lowest finite number: softmax of a row of -inf is NaN
         scores = scores.masked_fill(~mask, torch.finfo(wide).min)
-    weights = torch.softmax(scores, dim=-1)  # over the keys: each query's weights add up to 1
+    weights = torch.softmax(scores, dim=-1)  # over the keys: each query's weights sum to 1
     if mask is not None:
         weights = weights.masked_fill(~mask, 0.0)
     weights = random_dropout(weights, dropout)
@@ -77,7 +77,9 @@ def fused_attention(
     causal: bool = False,
     dropout: float = 0.0,
 ) -> Tensor:
-    """The same by ``torch.nn.functional.scaled_dot_product_attention``; weights are not returned.
+    """Compute attention with ``torch.nn.functional.scaled_dot_product_attention``.
+
+    The weights are not returned.
 
     Args:
         q: ``(batch, heads, queries, d)``.
@@ -85,7 +87,7 @@ def fused_attention(
         v: ``(batch, heads, keys, d_v)``.
         mask: as in ``scaled_dot_product_attention``.
         bias: as in ``scaled_dot_product_attention``.
-        causal: look at no later position; faster than the mask that says the same.
+        causal: attend to no later position; faster than the equivalent mask.
         dropout: as in ``scaled_dot_product_attention``.
 
     Returns:
@@ -96,36 +98,36 @@ def fused_attention(
     """
     _check_mask(mask)
     queries, keys = q.shape[-2], k.shape[-2]
-    causal = causal and queries > 1  # the only query is the latest, and sees all
+    causal = causal and queries > 1  # a single query is the last position
     if causal and (mask is not None or bias is not None or queries != keys):
-        seen = causal_mask(queries, past=keys - queries, device=q.device)
-        mask, causal = seen if mask is None else mask & seen, False
+        lower = causal_mask(queries, past=keys - queries, device=q.device)
+        mask, causal = lower if mask is None else mask & lower, False
     if mask is None and bias is None:
         if dropout and q.device.type == "cpu":
-            return _with_cheap_dropout(q, k, v, causal, dropout)
+            return _attention_with_dropout(q, k, v, causal, dropout)
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal, dropout_p=dropout)
-    added = mask
+    attn_mask = mask
     if bias is not None:
-        added = bias.to(q.dtype)
+        attn_mask = bias.to(q.dtype)
         if mask is not None:
-            added = added.masked_fill(~mask, torch.finfo(q.dtype).min)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=added, dropout_p=dropout)
+            attn_mask = attn_mask.masked_fill(~mask, torch.finfo(q.dtype).min)
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask, dropout_p=dropout)
     if mask is None:
         return out
     return out.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
 
 
-def _with_cheap_dropout(q: Tensor, k: Tensor, v: Tensor, causal: bool, p: float) -> Tensor:
-    """On a processor torch's kernel has no dropout, and falls back on something slower than this.
+def _attention_with_dropout(q: Tensor, k: Tensor, v: Tensor, causal: bool, p: float) -> Tensor:
+    """Compute attention with dropout on a CPU, where torch's kernel has none and is slower.
 
-    The mask is added within the product that makes the scores, and costs no pass of its own.
+    The causal mask is added by ``baddbmm``, in the same pass that computes the scores.
     """
     shape, (queries, keys) = q.shape[:-2], (q.shape[-2], k.shape[-2])
     q, k, v = (part.flatten(0, -3) for part in (q, k, v))  # (batch * heads, time, head_dim)
-    ahead = torch.zeros(queries, keys, dtype=q.dtype)
+    offset = torch.zeros(queries, keys, dtype=q.dtype)
     if causal:
-        ahead = ahead.masked_fill(~causal_mask(queries), -torch.inf)
-    scores = torch.baddbmm(ahead, q, k.transpose(1, 2), alpha=1 / math.sqrt(q.shape[-1]))
+        offset = offset.masked_fill(~causal_mask(queries), -torch.inf)
+    scores = torch.baddbmm(offset, q, k.transpose(1, 2), alpha=1 / math.sqrt(q.shape[-1]))
     weights = random_dropout(torch.softmax(scores, dim=-1), p)
     return torch.bmm(weights.to(v.dtype), v).unflatten(0, shape)
 
@@ -133,23 +135,23 @@ def _with_cheap_dropout(q: Tensor, k: Tensor, v: Tensor, causal: bool, p: float)
 def _check_mask(mask: Tensor | None) -> None:
     if mask is not None and mask.dtype != torch.bool:
         raise TypeError(
-            f"a mask must be bool, True where a query may look, got {mask.dtype}: write mask.bool()"
-            " (and mind that torch's MultiheadAttention means the opposite by True)"
+            f"a mask must be bool, True where a query may attend, got {mask.dtype}: write "
+            "mask.bool() (note that True means the opposite in torch's MultiheadAttention)"
         )
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionContext:
-    """What restricts and shifts the attention of a layer, handed through the blocks as one value.
+    """Masks, biases, positions and cache of the attention layers, passed through the blocks.
 
     Attributes:
-        mask: bool, True where a query may attend, ``(batch, 1, time, time)`` or what broadcasts
-            to it; with a cache ``(batch, 1, time, past + time)``.
+        mask: bool, True where a query may attend; broadcasts to ``(batch, 1, time, time)``,
+            with a cache to ``(batch, 1, time, past + time)``.
         causal: attend to no later position.
-        bias: added to the scores, ``(batch, heads, time, time)`` or what broadcasts to it.
+        bias: added to the scores; broadcasts to ``(batch, heads, time, time)``.
         rotary: ``(..., time, head_dim / 2)`` angles, one row per position (``nn.positions``).
-        packing: how rows of different lengths lie in x; each row then attends to itself alone.
-        cache: keys and values of earlier tokens, to which those of x are added.
+        packing: layout of the rows in x; each row then attends only to itself.
+        cache: keys and values of earlier tokens; those of x are added.
         layer: index of the layer in the cache.
     """
 
@@ -162,10 +164,11 @@ class AttentionContext:
     layer: int = 0
 
     def __post_init__(self) -> None:
-        inside = (self.mask, self.bias, self.cache)
-        if self.packing is not None and any(part is not None for part in inside):
+        others = (self.mask, self.bias, self.cache)
+        if self.packing is not None and any(part is not None for part in others):
             raise ValueError(
-                "a packing says who sees whom: give no mask, no bias and no cache with it"
+                "a packing sets which positions attend to which: give no mask, no bias and no "
+                "cache with it"
             )
 
 
@@ -174,13 +177,13 @@ FULL = AttentionContext()
 
 
 class MultiHeadAttention(nn.Module):
-    """Several attentions side by side, each on its own ``hidden_size / n_heads`` dimensions.
+    """Several attention heads in parallel, each on its own ``hidden_size / n_heads`` dimensions.
 
     Args:
-        hidden_size: of what comes in and goes out.
-        n_heads: must divide ``hidden_size``.
-        dropout: share of the attention weights set to 0 while training.
-        bias: whether the linear maps add one.
+        hidden_size: size of inputs and outputs.
+        n_heads: number of heads; must divide ``hidden_size``.
+        dropout: dropout rate of the attention weights, in training.
+        bias: whether the linear maps have a bias.
         fused: use ``fused_attention``; else ``scaled_dot_product_attention``.
 
     Raises:
@@ -198,10 +201,10 @@ class MultiHeadAttention(nn.Module):
     ) -> None:
         super().__init__()
         if n_heads < 1 or hidden_size % n_heads:
-            near = [n for n in range(1, max(hidden_size, 1) + 1) if hidden_size % n == 0]
+            divisors = [n for n in range(1, max(hidden_size, 1) + 1) if hidden_size % n == 0]
             raise ValueError(
                 f"hidden_size {hidden_size} cannot be split among {n_heads} heads; numbers of "
-                f"heads that divide it are {near}"
+                f"heads that divide it are {divisors}"
             )
         self.hidden_size = hidden_size
         self.n_heads = n_heads
@@ -211,7 +214,7 @@ class MultiHeadAttention(nn.Module):
         self.out = nn.Linear(hidden_size, hidden_size, bias=bias)
 
     def forward(self, x: Tensor, context: AttentionContext = FULL) -> Tensor:
-        """Mix each position with the positions it attends to.
+        """Compute the attention output of each position.
 
         Args:
             x: ``(batch, time, hidden_size)``, or ``(tokens, hidden_size)`` with a packing.
@@ -232,7 +235,7 @@ class MultiHeadAttention(nn.Module):
         return self.out(packing.unpad(parts).flatten(-2))
 
     def split(self, x: Tensor, rotary: Tensor | None = None) -> Tensor:
-        """Queries, keys and values: ``(..., time, 3, heads, head_dim)``, the first two rotated."""
+        """Return queries, keys (both rotated) and values: ``(..., time, 3, heads, head_dim)``."""
         shape = (3, self.n_heads, self.hidden_size // self.n_heads)
         qkv = self.qkv(x).unflatten(-1, shape)
         if rotary is None:
@@ -241,13 +244,13 @@ class MultiHeadAttention(nn.Module):
         return torch.stack([rotate(q, rotary), rotate(k, rotary), v], dim=-3)
 
     def weights(self, x: Tensor, context: AttentionContext = FULL) -> Tensor:
-        """The attention map, ``(batch, heads, time, time)``: for pictures, never for training."""
+        """Return the attention weights, ``(batch, heads, time, time)``, for plots."""
         q, k, v = (part.transpose(1, 2) for part in self.split(x, context.rotary).unbind(dim=-3))
         mask = _with_causal(context, q, k)
         return scaled_dot_product_attention(q, k, v, mask, bias=context.bias)[1]
 
     def _attend(self, qkv: Tensor, context: AttentionContext) -> Tensor:
-        """``(batch, time, 3, heads, head_dim)`` to ``(batch, time, heads, head_dim)``."""
+        """Map ``(batch, time, 3, heads, head_dim)`` to ``(batch, time, heads, head_dim)``."""
         q, k, v = (part.transpose(1, 2) for part in qkv.unbind(dim=2))  # (batch, heads, time, …)
         if context.cache is not None:
             k, v = context.cache.update(k, v, context.layer)  # (batch, heads, past + time, …)
@@ -263,7 +266,7 @@ class MultiHeadAttention(nn.Module):
 
 
 def _with_causal(context: AttentionContext, q: Tensor, k: Tensor) -> Tensor | None:
-    """The mask of a context, with that of a causal one in it."""
+    """Return the mask of a context, combined with the causal mask if it is causal."""
     if not context.causal:
         return context.mask
     queries, keys = q.shape[-2], k.shape[-2]

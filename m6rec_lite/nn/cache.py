@@ -1,8 +1,8 @@
-"""What a Transformer has read already: the keys and values of each layer.
+"""Key-value cache: the keys and values of the earlier tokens, for each layer.
 
-A causal model that writes one token after another would, without a cache, read the whole text anew
-for each. But what a position gives to look at (its key and value) does not change when more text
-comes behind it. So it is kept, and only what is new runs through the network.
+Without a cache, a causal model that generates token by token would process the whole text again
+for each token. The key and value of a position do not depend on later tokens, so they are stored,
+and only the new tokens run through the network.
 """
 
 from __future__ import annotations
@@ -14,36 +14,35 @@ from torch import Tensor
 
 
 class Cache(Protocol):
-    """What attention asks of a cache; ``transformers``' ``DynamicCache`` has it too."""
+    """Interface of a cache; the ``DynamicCache`` of ``transformers`` has it too."""
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Add what is new in a layer, and get all there is."""
+        """Add keys and values to a layer and return all of that layer."""
         ...
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """How many positions were read."""
+        """Return the number of positions in a layer."""
         ...
 
 
 class KeyValueCache:
     """Keys and values of all positions read so far, layer by layer.
 
-    Room is taken ahead, twice as much each time it runs out, so that adding a position copies that
-    position and not all before it.
+    Memory is allocated ahead and doubled when it runs out, so that adding a position copies that
+    position and not all earlier ones.
     """
 
     def __init__(self) -> None:
-        self._rooms: list[
-            tuple[Tensor, Tensor]
-        ] = []  # a layer each: (batch, heads, room, head_dim)
+        # Keys and values of each layer, (batch, heads, capacity, head_dim).
+        self._buffers: list[tuple[Tensor, Tensor]] = []
         self._lengths: list[int] = []
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int
     ) -> tuple[Tensor, Tensor]:
-        """Add what is new in a layer.
+        """Add keys and values to a layer.
 
         Args:
             key_states: ``(batch, heads, new, head_dim)``.
@@ -54,50 +53,48 @@ class KeyValueCache:
             Keys and values ``(batch, heads, past + new, head_dim)``, the new ones last.
 
         Raises:
-            ValueError: if a layer is left out, or the batch is not that of the past.
+            ValueError: if a layer is skipped, or the batch size differs from the cached one.
         """
-        if layer_idx == len(self._rooms):
-            self._rooms.append((key_states[:, :, :0], value_states[:, :, :0]))
+        if layer_idx == len(self._buffers):
+            self._buffers.append((key_states[:, :, :0], value_states[:, :, :0]))
             self._lengths.append(0)
-        if not 0 <= layer_idx < len(self._rooms):
-            raise ValueError(f"layer {layer_idx} comes before layer {len(self._rooms)} was read")
-        rooms, past = self._rooms[layer_idx], self._lengths[layer_idx]
-        if past and rooms[0].shape[0] != len(key_states):
+        if not 0 <= layer_idx < len(self._buffers):
+            raise ValueError(f"layer {layer_idx} comes before layer {len(self._buffers)} was read")
+        (keys, values), past = self._buffers[layer_idx], self._lengths[layer_idx]
+        if past and keys.shape[0] != len(key_states):
             raise ValueError(
-                f"the cache holds {rooms[0].shape[0]} rows and {len(key_states)} came: select the "
-                "rows that go on"
+                f"the cache holds {keys.shape[0]} rows and {len(key_states)} were given: select "
+                "the rows to continue"
             )
         length = past + key_states.shape[2]
-        if torch.is_grad_enabled() and key_states.requires_grad:  # writing in place would cut it
-            keys = torch.cat([rooms[0][:, :, :past], key_states], dim=2)
-            values = torch.cat([rooms[1][:, :, :past], value_states], dim=2)
-            self._rooms[layer_idx], self._lengths[layer_idx] = (keys, values), length
+        if torch.is_grad_enabled() and key_states.requires_grad:  # no in-place writes in a graph
+            keys = torch.cat([keys[:, :, :past], key_states], dim=2)
+            values = torch.cat([values[:, :, :past], value_states], dim=2)
+            self._buffers[layer_idx], self._lengths[layer_idx] = (keys, values), length
             return keys, values
-        if length > rooms[0].shape[2]:
-            rooms = tuple(
-                _grown(room, new, past, 2 * length)
-                for room, new in ((rooms[0], key_states), (rooms[1], value_states))
-            )
-            self._rooms[layer_idx] = rooms
-        rooms[0][:, :, past:length] = key_states
-        rooms[1][:, :, past:length] = value_states
+        if length > keys.shape[2]:
+            keys = _enlarge(keys, key_states, past, 2 * length)
+            values = _enlarge(values, value_states, past, 2 * length)
+            self._buffers[layer_idx] = keys, values
+        keys[:, :, past:length] = key_states
+        values[:, :, past:length] = value_states
         self._lengths[layer_idx] = length
-        return rooms[0][:, :, :length], rooms[1][:, :, :length]
+        return keys[:, :, :length], values[:, :, :length]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """How many positions a layer has read."""
+        """Return the number of positions in a layer."""
         return self._lengths[layer_idx] if layer_idx < len(self._lengths) else 0
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these rows, each once or several times: ``(n,)`` places in the batch."""
-        self._rooms = [
+        """Keep the rows with these ``(n,)`` indices; an index may occur several times."""
+        self._buffers = [
             (keys.index_select(0, rows), values.index_select(0, rows))
-            for keys, values in self._rooms
+            for keys, values in self._buffers
         ]
 
 
-def _grown(room: Tensor, new: Tensor, past: int, size: int) -> Tensor:
-    """A larger room with the past in it."""
+def _enlarge(buffer: Tensor, new: Tensor, past: int, size: int) -> Tensor:
+    """Return a buffer of ``size`` positions, shaped like ``new``, that starts with the past."""
     larger = new.new_empty(*new.shape[:2], size, new.shape[3])
-    larger[:, :, :past] = room[:, :, :past]
+    larger[:, :, :past] = buffer[:, :, :past]
     return larger

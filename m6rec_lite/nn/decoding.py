@@ -1,9 +1,9 @@
-"""Decoding with a cache, row by row: what generating and scoring text have in common.
+"""Decode with a cache: shared by text generation and text scoring.
 
-A language model takes part by one function, ``step``: it is given the new tokens and a cache of the
-tokens before them, and returns logits of the next token. ``DecodingState`` keeps track of a batch
-of prompts: prompts of different lengths are padded on the left, so that all rows continue at the
-same column.
+A language model provides one function, ``step``: it takes the new tokens and a cache of the
+earlier ones, and returns logits of the next token. ``DecodingState`` holds the state of a batch of
+prompts. Prompts of different lengths are padded on the left, so that all rows continue at the same
+column.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 
 from m6rec_lite.nn.cache import KeyValueCache
 
-#: Which tokens may come next, given what was written so far of a row (the prompt left out).
+#: Maps the ids generated so far in a row (without the prompt) to the ids that may come next.
 Allowed = Callable[[list[int]], Collection[int]]
 
 
 class Step(Protocol):
-    """What a language model is asked for."""
+    """Interface of the function ``step`` of a language model."""
 
     def __call__(
         self,
@@ -33,14 +33,14 @@ class Step(Protocol):
         positions: Tensor | None = None,
         last: bool = True,
     ) -> Tensor:
-        """Read on, and say what comes next.
+        """Process new tokens and return logits of the next token.
 
         Args:
             ids: ``(rows, new)`` int64.
-            cache: what was read before; the new tokens are added to it.
-            mask: ``(rows, past + new)`` bool, False for padding; None: there is none.
-            positions: ``(rows, new)`` places in the text; None: past, past + 1, ...
-            last: answer for the last of the new tokens alone.
+            cache: keys and values of the earlier tokens; those of the new tokens are added to it.
+            mask: ``(rows, past + new)`` bool, False for padding; None if there is no padding.
+            positions: ``(rows, new)`` positions in the text; None means past, past + 1, ...
+            last: return logits for the last of the new tokens only.
 
         Returns:
             Logits ``(rows, vocab_size)``, or ``(rows, new, vocab_size)`` unless ``last``.
@@ -50,8 +50,8 @@ class Step(Protocol):
 
 @contextmanager
 def inference_mode(model: Any) -> Iterator[None]:
-    """Dropout and gradients off; afterwards the model is as it was."""
-    model = getattr(model, "__self__", model)  # of a method, the object
+    """Turn dropout and gradients off; restore the model's training mode on exit."""
+    model = getattr(model, "__self__", model)  # the object of a bound method
     modules = model.modules() if isinstance(model, torch.nn.Module) else ()
     training = [module for module in modules if module.training]
     for module in training:
@@ -65,21 +65,21 @@ def inference_mode(model: Any) -> Iterator[None]:
 
 
 class DecodingState:
-    """A batch of texts that a model is reading.
+    """A batch of texts and the model's cache for them.
 
     Args:
         model: an object with a method ``step`` (see ``Step``) such as ``GPT``, or the function
-            itself. Where it has them, its ``new_cache()`` makes the cache (otherwise
-            ``KeyValueCache``), ``context`` bounds what it can read, and ``device`` says where.
+            itself. Optional attributes of the object: ``new_cache()`` creates the cache
+            (default ``KeyValueCache``), ``context`` is its longest text in tokens, ``device``.
         prompts: token ids, at least one each.
-        room: columns that may be read after the prompts.
+        room: number of columns that may be read after the prompts.
 
     Attributes:
-        logits: ``(rows, vocab_size)`` of what follows each prompt.
+        logits: ``(rows, vocab_size)`` of the token after each prompt.
 
     Raises:
         TypeError: if the prompts are one flat list.
-        ValueError: if there is no prompt, one is empty, or prompt and room exceed the context.
+        ValueError: if there is no prompt, one is empty, or prompt plus room exceeds the context.
     """
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]], room: int) -> None:
@@ -99,7 +99,8 @@ class DecodingState:
         self._text = torch.full((len(rows), time + room), -1, device=device)
         self._text[:, :time] = ids
         self._time = time
-        self._mask = self._lengths = None
+        self._mask: Tensor | None = None
+        self._lengths: Tensor | None = None
         positions = None
         if min(lengths) < time:
             self._mask = torch.ones(self._text.shape, dtype=torch.bool, device=device)
@@ -107,23 +108,23 @@ class DecodingState:
             self._lengths = torch.tensor(lengths, device=device)
             positions = (self._mask[:, :time].cumsum(dim=1) - 1).clamp(min=0)
         self.logits = self._step(
-            ids.clamp(min=0), self._cache, mask=self._seen(), positions=positions, last=True
+            ids.clamp(min=0), self._cache, mask=self._current_mask(), positions=positions, last=True
         )
 
     @property
     def text(self) -> Tensor:
-        """``(rows, time)`` all tokens so far, prompt included; -1 for padding."""
+        """All tokens so far, prompt included: ``(rows, time)``, -1 for padding."""
         return self._text[:, : self._time]
 
     def read(self, ids: Tensor, *, last: bool = True) -> Tensor:
-        """Read on.
+        """Process new tokens.
 
         Args:
-            ids: ``(rows, new)``. Padding may stand at a row's end if nothing is read after it.
+            ids: ``(rows, new)``. A row may end in padding if nothing is read after it.
             last: as in ``Step``.
 
         Returns:
-            Logits, as of ``Step``.
+            Logits, as in ``Step``.
         """
         new = ids.shape[1]
         self._text[:, self._time : self._time + new] = ids
@@ -132,21 +133,23 @@ class DecodingState:
         if self._lengths is not None:
             positions = self._lengths[:, None] + torch.arange(new, device=ids.device)
             self._lengths = self._lengths + new
-        return self._step(ids, self._cache, mask=self._seen(), positions=positions, last=last)
+        return self._step(
+            ids, self._cache, mask=self._current_mask(), positions=positions, last=last
+        )
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these rows, each once or several times: ``(n,)`` places."""
+        """Keep the rows with these ``(n,)`` indices; an index may occur several times."""
         self._cache.select(rows)
         self._text = self._text[rows]
-        if self._mask is not None:
+        if self._mask is not None and self._lengths is not None:
             self._mask, self._lengths = self._mask[rows], self._lengths[rows]
 
-    def _seen(self) -> Tensor | None:
+    def _current_mask(self) -> Tensor | None:
         return None if self._mask is None else self._mask[:, : self._time]
 
 
 def check_prompts(prompts: Sequence[Sequence[int]]) -> list[int]:
-    """The prompts' lengths, or an error that says which prompt is none."""
+    """Return the lengths of the prompts; raise if one is not a non-empty list of ids."""
     if isinstance(prompts, str) or any(isinstance(prompt, int | str) for prompt in prompts):
         raise TypeError(
             f"prompts must be lists of token ids, one list a prompt, got {prompts!r:.60}: encode "
@@ -157,33 +160,33 @@ def check_prompts(prompts: Sequence[Sequence[int]]) -> list[int]:
         raise ValueError("there is no prompt: give at least one")
     if min(lengths) == 0:
         raise ValueError(
-            f"prompt {lengths.index(0)} is empty: the model needs a token to go on from, such as "
-            "the one that begins a text"
+            f"prompt {lengths.index(0)} is empty: the model needs at least one token, such as the "
+            "token that begins a text"
         )
     return lengths
 
 
 def keep_allowed(logits: Tensor, allowed: Sequence[Collection[int]]) -> Tensor:
-    """Forbid all but the allowed tokens.
+    """Set the logits of all tokens that are not allowed to -inf.
 
     Args:
         logits: ``(rows, vocab_size)``.
         allowed: for each row the ids that may come next.
 
     Returns:
-        The shape of logits, -inf for the others.
+        The shape of ``logits``.
 
     Raises:
         ValueError: if an id is outside the vocabulary.
     """
-    kept = torch.full_like(logits, -torch.inf)
-    for row, ids in enumerate(allowed):
-        ids = torch.as_tensor(list(ids), dtype=torch.int64)
+    masked = torch.full_like(logits, -torch.inf)
+    for row, row_ids in enumerate(allowed):
+        ids = torch.as_tensor(list(row_ids), dtype=torch.int64)
         if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < logits.shape[1]:
             raise ValueError(
                 f"allowed ids must be from 0 to {logits.shape[1] - 1}, got {int(ids.min())} to "
                 f"{int(ids.max())}"
             )
         ids = ids.to(logits.device)
-        kept[row, ids] = logits[row, ids]
-    return kept
+        masked[row, ids] = logits[row, ids]
+    return masked

@@ -1,4 +1,4 @@
-"""Step after step down an objective, watching that it goes down."""
+"""Run an optimizer for several steps and stop if the loss diverges."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from m6rec_lite.nn.optim import DivergenceError, Objective, Optimizer
 
 @dataclass(frozen=True, eq=False)
 class Descent:
-    """What ``descend`` saw on its way.
+    """Result of ``descend``.
 
     Attributes:
-        losses: ``(steps + 1,)`` float64, before the first step and after each.
-        path: copies of the parameters at the same moments, ``(steps + 1, *shape)`` each; None
-            unless asked for.
+        losses: ``(steps + 1,)`` float64, before the first step and after each step.
+        path: for each parameter its values at the same times, ``(steps + 1, *shape)``; None
+            without ``keep_path``.
     """
 
     losses: np.ndarray
@@ -34,24 +34,22 @@ def descend(
     keep_path: bool = False,
     progress: bool = False,
 ) -> Descent:
-    """Take ``steps`` steps down an objective, watching that it goes down.
+    """Minimise an objective for ``steps`` steps; raise if the loss diverges.
 
     Args:
         objective: called with the optimizer's parameters; returns the loss and its gradients.
-        optimizer: moves its parameters in place.
-        steps: how many.
-        schedule: share of the optimizer's rate at step 0, 1, ... (see ``nn.schedules``); the rate
-            is put back at the end.
-        keep_path: keep copies of the parameters, for a picture of the way.
-        progress: show a bar.
-
-    Returns:
-        the losses, and the path if asked for.
+        optimizer: updates its parameters in place.
+        steps: number of steps.
+        schedule: factor of the optimizer's learning rate at step 0, 1, ... (see
+            ``nn.schedules``); the base rate is restored at the end.
+        keep_path: keep copies of the parameters after each step.
+        progress: show a progress bar.
 
     Raises:
-        DivergenceError: if the loss is not finite or has grown a millionfold above the first.
+        DivergenceError: if the loss is not finite or exceeds a million times the first loss.
     """
-    base, losses = optimizer.lr, []
+    base = optimizer.lr
+    losses: list[float] = []
     path: list[list[np.ndarray]] = [[] for _ in optimizer.parameters]
     try:
         for t in tqdm(range(steps + 1), "descend", disable=not progress, leave=False):

@@ -1,9 +1,9 @@
-"""Dropout whose random numbers are cheap.
+"""Dropout with fast random numbers on a CPU.
 
-On a processor torch draws one number after another for each element, and in a small network that
-takes longer than the arithmetic. Sixteen random bits settle an element as well, and four elements
-share one draw of 64 bits: about four times as fast. Source of the idea of dropout: Srivastava et
-al., *Dropout: a simple way to prevent neural networks from overfitting*, 2014.
+On a CPU torch draws one random number per element, which in a small network takes longer than the
+arithmetic. Here 16 random bits decide about an element, and four elements share a draw of 64 bits:
+about four times as fast. Source of dropout: Srivastava et al., *Dropout: a simple way to prevent
+neural networks from overfitting*, 2014.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_LEVELS = 2**16  # chances come in steps of 1 / 65,536
+_LEVELS = 2**16  # rates are multiples of 1 / 65,536
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
-    """Set a share ``p`` of x to 0, at random, and scale the rest so that the mean stays.
+    """Set elements of x to 0 with probability ``p`` and scale the others so that the mean stays.
 
-    On a processor p is rounded to a multiple of 1 / 65,536, and the scale goes by the rounded one;
-    on other devices this is torch's own.
+    On a CPU p is rounded to a multiple of 1 / 65,536, and the scale uses the rounded value; on
+    other devices torch's dropout is called.
 
     Args:
         x: any shape, floating point.
@@ -44,10 +44,10 @@ def dropout(x: Tensor, p: float) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """``dropout`` while training, nothing else.
+    """Apply ``dropout`` in training mode, and nothing in evaluation mode.
 
     Args:
-        p: share set to 0.
+        p: probability of setting an element to 0.
     """
 
     def __init__(self, p: float) -> None:
@@ -57,9 +57,9 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape of x."""
+        """Return a tensor of the shape of x."""
         return dropout(x, self.p) if self.training else x
 
     def extra_repr(self) -> str:
-        """Shown by ``print``."""
+        """Return the settings that ``print`` shows."""
         return f"p={self.p}"

@@ -1,4 +1,4 @@
-"""Is the derivative right? Compare it with differences of the loss."""
+"""Check gradients against finite differences of the loss."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from m6rec_lite.nn.optim import Objective
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What ``check_gradient`` found.
+    """Result of ``check_gradient``.
 
     Attributes:
-        error: the largest relative error over the entries that were tried; below 1e-6 is right
-            in float64, above 1e-3 is wrong, and in between are losses with kinks.
-        where: place of the parameter, then index of the entry, with the largest error.
-        analytic: the gradient that was given there.
-        numeric: the difference quotient there.
-        tried: how many entries were tried.
-        verdict: the same in words; names the sign slip and the constant factor.
+        error: the largest relative error over the entries tried; in float64, below 1e-6 is
+            correct, above 1e-3 is wrong, and values between occur if the loss has kinks.
+        where: index of the parameter, then index of the entry, with the largest error.
+        analytic: the objective's gradient at that entry.
+        numeric: the difference quotient at that entry.
+        tried: number of entries tried.
+        verdict: the result in words; names a wrong sign and a constant factor.
     """
 
     error: float
@@ -47,30 +47,27 @@ def check_gradient(
 ) -> GradientCheck:
     """Compare an objective's gradients with central differences of its loss.
 
-    ``(L(theta + h) - L(theta - h)) / 2h`` is right up to h^2, and each loss is exact up to 1e-16 of
-    its size, so that h = 1e-6 to 1e-5 suits float64. Relative error:
-    ``|a - n| / max(|a|, |n|, 1e-3 scale)``, where ``scale`` is the largest gradient of all: an
-    entry whose gradient is next to nothing is not judged by rounding.
+    ``(L(theta + h) - L(theta - h)) / 2h`` has an error of order h^2, and the loss a relative
+    rounding error of 1e-16, so that h = 1e-6 to 1e-5 suits float64. The relative error is
+    ``|a - n| / max(|a|, |n|, 1e-3 scale)``, where ``scale`` is the largest gradient of all
+    entries: it keeps rounding errors of very small gradients from counting.
 
     Args:
         objective: ``objective(*parameters) -> (loss, gradients)``. It must be deterministic.
-        parameters: float64 arrays; they are left as they were.
+        parameters: float64 arrays; not changed.
         step: h, times ``max(1, |theta|)``.
-        entries: at most so many entries are tried, drawn evenly over all parameters.
-        seed: of the draw.
-
-    Returns:
-        the largest error and where it is.
+        entries: largest number of entries to try, drawn uniformly over all parameters.
+        seed: seed of the draw.
 
     Raises:
-        TypeError: if a parameter is not float64 (differences drown in rounding in float32).
-        ValueError: if a gradient has another shape than its parameter, or nothing can be tried.
+        TypeError: if a parameter is not float64 (in float32 rounding dominates the differences).
+        ValueError: if the shapes of a gradient and its parameter differ, or no entry can be tried.
     """
-    parameters = [np.array(theta) for theta in parameters]  # copies: the caller's stay
-    for place, theta in enumerate(parameters):
+    parameters = [np.array(theta) for theta in parameters]  # copies
+    for i, theta in enumerate(parameters):
         if theta.dtype != np.float64:
             raise TypeError(
-                f"parameters[{place}] is {theta.dtype}; differences need float64: "
+                f"parameters[{i}] is {theta.dtype}; differences need float64: "
                 "pass theta.astype(np.float64)"
             )
     gradients = [np.array(g) for g in objective(*parameters)[1]]
@@ -85,7 +82,9 @@ def check_gradient(
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.choice(sum(sizes), size=min(entries, sum(sizes)), replace=False))
     starts = np.concatenate(([0], np.cumsum(sizes)))
-    places, analytic, numeric = [], [], []
+    indices: list[tuple[int, ...]] = []
+    analytic: list[float] = []
+    numeric: list[float] = []
     for entry in chosen:
         which = int(np.searchsorted(starts, entry, side="right")) - 1
         theta = parameters[which]
@@ -97,16 +96,16 @@ def check_gradient(
         theta[index] = old - h
         below = objective(*parameters)[0]
         theta[index] = old
-        places.append((which, *index))
+        indices.append((which, *index))
         analytic.append(float(gradients[which][index]))
         numeric.append(float(above - below) / (2 * h))
-    return _judge(places, np.array(analytic), np.array(numeric))
+    return _summarize(indices, np.array(analytic), np.array(numeric))
 
 
-def _judge(
-    places: list[tuple[int, ...]], analytic: np.ndarray, numeric: np.ndarray
+def _summarize(
+    indices: list[tuple[int, ...]], analytic: np.ndarray, numeric: np.ndarray
 ) -> GradientCheck:
-    """Errors of the entries tried, and what they look like together."""
+    """Return the largest error and the verdict for the entries tried."""
     if not (np.isfinite(analytic).all() and np.isfinite(numeric).all()):
         worst = int(np.argmin(np.isfinite(analytic) & np.isfinite(numeric)))
         error, verdict = np.inf, "not finite"
@@ -114,13 +113,13 @@ def _judge(
         size = np.maximum(np.abs(analytic), np.abs(numeric))
         errors = np.abs(analytic - numeric) / np.maximum(size, max(1e-3 * size.max(), 1e-12))
         worst, error = int(errors.argmax()), float(errors.max())
-        verdict = "right" if error < 1e-5 else _likely_slip(analytic, numeric)
+        verdict = "right" if error < 1e-5 else _likely_mistake(analytic, numeric)
     a, n = float(analytic[worst]), float(numeric[worst])
-    return GradientCheck(error, places[worst], a, n, len(places), verdict)
+    return GradientCheck(error, indices[worst], a, n, len(indices), verdict)
 
 
-def _likely_slip(analytic: np.ndarray, numeric: np.ndarray) -> str:
-    """Whether one factor explains every entry: then the mistake has a name."""
+def _likely_mistake(analytic: np.ndarray, numeric: np.ndarray) -> str:
+    """Name the mistake if all entries are wrong by the same factor."""
     power = float(numeric @ numeric)
     factor = float(analytic @ numeric) / power if power > 0 else 0.0
     if factor == 0 or np.abs(analytic - factor * numeric).max() > 1e-4 * np.abs(analytic).max():

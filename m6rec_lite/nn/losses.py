@@ -1,13 +1,13 @@
-"""What a network that foresees the next item minimises, and what that costs.
+"""Losses of networks that predict the next item.
 
-Full cross-entropy compares the right item with every other. ``linear_cross_entropy`` does so
-without ever holding all ``tokens x items`` scores. The others compare with some items, the
-negatives: binary cross-entropy (BCE), its generalised form (gBCE), sampled softmax, and BPR-max
-and TOP1-max.
+Full cross-entropy compares the target item with every other item; ``linear_cross_entropy`` does so
+without storing all ``tokens x items`` scores. The other losses compare with sampled items, the
+negatives: binary cross-entropy (BCE), its generalised form (gBCE), sampled softmax, BPR-max and
+TOP1-max.
 
-Letters: n tokens, d dimensions, V items, k negatives. ``positive`` is ``(n,)``, the scores of the
-right items; ``negative`` is ``(n, k)``, and -inf where a negative is the right item itself. Every
-loss is a mean over the n tokens.
+Notation: n tokens, d dimensions, V items, k negatives. ``positive`` is ``(n,)``, the scores of the
+targets; ``negative`` is ``(n, k)``, -inf where a negative equals the target. Every loss is a mean
+over the n tokens.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-#: Tokens whose scores are held at a time: 256 rows of 3,400 items are 3.5 MB, and stay in cache.
+#: Tokens per chunk of scores: 256 rows of 3,400 items are 3.5 MB, which fits a CPU cache.
 CHUNK = 256
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Loss and gradients in one pass over the chunks.
+    """Compute the loss and its gradients in one pass over the chunks.
 
-    The gradient of a token's loss by its scores is ``softmax(scores) - onehot(target)``: known as
-    soon as the scores are. So each chunk gives its share of all gradients and is forgotten.
+    The gradient of a token's loss with respect to its scores is ``softmax(scores) -
+    onehot(target)``, so each chunk adds its part to all gradients and its scores are discarded.
     """
 
     @staticmethod
@@ -37,49 +37,49 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         n = len(hidden)
         wide = torch.float32 if hidden.dtype in (torch.float16, torch.bfloat16) else hidden.dtype
-        of_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        of_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-        of_bias = torch.zeros_like(bias) if bias is not None else None
+        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        grad_bias = torch.zeros_like(bias) if bias is not None else None
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
-        turned = weight.t()
-        # Two buffers for all chunks: fresh ones would be fetched from the system each time.
+        transposed = weight.t()
+        # Two buffers are reused by all chunks, which saves allocations.
         all_scores = hidden.new_empty(min(chunk, n), len(weight))
-        all_slopes = all_scores.new_empty(all_scores.shape, dtype=wide)
+        all_grads = all_scores.new_empty(all_scores.shape, dtype=wide)
         for start in range(0, n, chunk):
             h, y = hidden[start : start + chunk], targets[start : start + chunk, None]
-            scores, slope = all_scores[: len(h)], all_slopes[: len(h)]  # (chunk, V)
-            torch.mm(h, turned, out=scores)
+            scores, grad = all_scores[: len(h)], all_grads[: len(h)]  # (chunk, V)
+            torch.mm(h, transposed, out=scores)
             if bias is not None:
                 scores += bias
-            torch.softmax(scores, dim=1, dtype=wide, out=slope)
-            right = scores.gather(1, y)[:, 0].to(wide)
-            chance = slope.gather(1, y)[:, 0]
-            # -log of the chance; where it has vanished, from the scores themselves.
-            lost = chance < torch.finfo(wide).tiny * 1e6
-            part = -chance.log()
-            if bool(lost.any()):
-                part[lost] = torch.logsumexp(scores[lost].to(wide), dim=1) - right[lost]
-            total += part.sum(dtype=torch.float64)
-            if of_hidden is None and of_weight is None:
+            torch.softmax(scores, dim=1, dtype=wide, out=grad)  # probabilities; below, the gradient
+            positive = scores.gather(1, y)[:, 0].to(wide)
+            prob = grad.gather(1, y)[:, 0]
+            # -log of the probability; where that underflows, computed from the scores.
+            tiny = prob < torch.finfo(wide).tiny * 1e6
+            loss = -prob.log()
+            if bool(tiny.any()):
+                loss[tiny] = torch.logsumexp(scores[tiny].to(wide), dim=1) - positive[tiny]
+            total += loss.sum(dtype=torch.float64)
+            if grad_hidden is None and grad_weight is None:
                 continue
-            slope.scatter_add_(1, y, slope.new_full(y.shape, -1.0))
-            slope = slope.to(hidden.dtype)
-            if of_hidden is not None:
-                torch.mm(slope, weight, out=of_hidden[start : start + chunk])
-            if of_weight is not None:
-                of_weight.addmm_(slope.t(), h)
-            if of_bias is not None:
-                of_bias += slope.sum(dim=0)
-        ctx.save_for_backward(of_hidden, of_weight, of_bias)
+            grad.scatter_add_(1, y, grad.new_full(y.shape, -1.0))
+            grad = grad.to(hidden.dtype)
+            if grad_hidden is not None:
+                torch.mm(grad, weight, out=grad_hidden[start : start + chunk])
+            if grad_weight is not None:
+                grad_weight.addmm_(grad.t(), h)
+            if grad_bias is not None:
+                grad_bias += grad.sum(dim=0)
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         ctx.n = n
         return (total / n).to(wide)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple:
-        share = g / ctx.n
-        of_all = (None if part is None else part * share for part in ctx.saved_tensors)
-        return *of_all, None, None
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        scale = g / ctx.n
+        grads = (None if grad is None else grad * scale for grad in ctx.saved_tensors)
+        return *grads, None, None
 
 
 def linear_cross_entropy(
@@ -90,24 +90,24 @@ def linear_cross_entropy(
     bias: Tensor | None = None,
     chunk: int = CHUNK,
 ) -> Tensor:
-    """``F.cross_entropy(hidden @ weight.T + bias, targets)`` without the matrix of all scores.
+    """Compute ``F.cross_entropy(hidden @ weight.T + bias, targets)`` in chunks.
 
-    Holds ``chunk * V`` scores at a time, where the plain form keeps ``n * V`` of them twice.
-    The gradients are computed along the way (as in Hsu et al., *Liger kernel*, 2024), so that
-    nothing is computed twice.
+    Stores ``chunk * V`` scores at a time, where the plain form stores ``n * V`` of them twice.
+    The gradients are computed in the forward pass (as in Hsu et al., *Liger kernel*, 2024), so
+    that nothing is computed twice.
 
     Args:
         hidden: ``(n, d)``, n at least 1.
         weight: ``(V, d)``, such as the item embeddings.
         targets: ``(n,)`` int64, each from 0 to V - 1.
         bias: ``(V,)``.
-        chunk: tokens at a time.
+        chunk: number of tokens per chunk.
 
     Returns:
         The mean loss, a scalar; float32 for float16 and bfloat16.
 
     Raises:
-        ValueError: if there is no token, or shapes do not fit.
+        ValueError: if there is no token, or shapes do not match.
     """
     if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
         raise ValueError(
@@ -132,19 +132,19 @@ def pair_scores(
     *,
     bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Scores of the right items and of the negatives.
+    """Return the scores of the targets and of the negatives.
 
     Args:
         hidden: ``(n, d)``.
         weight: ``(V, d)``.
         targets: ``(n,)`` int64.
         negatives: int64, ``(k,)`` shared by all tokens, which is one matrix product, or ``(n, k)``,
-            each token its own.
+            separate for each token.
         bias: ``(V,)``.
 
     Returns:
-        ``positive`` ``(n,)`` and ``negative`` ``(n, k)``, the latter -inf where the negative drawn
-        is the right item.
+        ``positive`` ``(n,)`` and ``negative`` ``(n, k)``, the latter -inf where the negative equals
+        the target.
     """
     positive = (hidden * F.embedding(targets, weight)).sum(dim=1)
     if negatives.ndim == 1:
@@ -157,36 +157,37 @@ def pair_scores(
 
 
 def bce(positive: Tensor, negative: Tensor, *, beta: float = 1.0, centred: bool = False) -> Tensor:
-    """Binary cross-entropy: ``-beta ln s(positive) - sum ln(1 - s(negative))``, s the sigmoid.
+    """Compute binary cross-entropy, ``-beta ln s(positive) - sum ln(1 - s(negative))``.
 
-    With k negatives a network that knows nothing does best to score everything ``ln(beta / k)``:
-    nearly all it sees is wrong. Without an output bias it can say so only by turning every state
-    the same way, and its states stay alike for long after. ``centred`` counts scores from there,
-    so that scores around 0 are where it starts; the order of the items is the same, and with one
-    negative and beta 1 nothing changes. Sources: Kang and McAuley, *SASRec*, 2018, equation 9, with
+    s is the sigmoid. With k negatives the best constant score of all items is ``ln(beta / k)``.
+    Without an output bias a network can reach it only by a common component of all states, which
+    keeps the states similar for long. ``centred`` adds this constant to all scores, so that scores
+    near 0 are the start; the order of the items is the same, and with one negative and beta 1
+    nothing changes. Sources: Kang and McAuley, *SASRec*, 2018, equation 9, with
     one negative; Lin et al., *Focal loss for dense object detection*, 2017, section 3.3, whose
     output bias starts at the prior for the same reason.
 
     Args:
         positive: ``(n,)``.
         negative: ``(n, k)``.
-        beta: weight of the right item.
-        centred: whether a score of 0 means "as likely as any item".
+        beta: weight of the target.
+        centred: whether to add ``ln(beta / k)`` to all scores.
     """
     if centred:
-        rest = math.log(beta / negative.shape[1])
-        positive, negative = positive + rest, negative + rest
+        offset = math.log(beta / negative.shape[1])
+        positive, negative = positive + offset, negative + offset
     return (beta * F.softplus(-positive) + F.softplus(negative).sum(dim=1)).mean()
 
 
 def gbce(
     positive: Tensor, negative: Tensor, *, n_items: int, t: float = 0.75, centred: bool = False
 ) -> Tensor:
-    """Generalised BCE: ``-beta ln s(positive) - sum ln(1 - s(negative))``.
+    """Compute generalised BCE, ``-beta ln s(positive) - sum ln(1 - s(negative))``.
 
-    With few negatives of many items BCE sees the right item far too often and learns that
-    everything is likely. ``beta = a (t (1 - 1/a) + 1/a)``, where ``a = k / (V - 1)`` is the share
-    of the negatives that is drawn, takes that back: t = 0 is BCE, t = 1 all of it. Source: Petrov
+    With few negatives of many items, BCE overestimates probabilities, since targets are far more
+    frequent among the scored items than in the catalogue. ``beta = a (t (1 - 1/a) + 1/a)``, where
+    ``a = k / (V - 1)`` is the sampling rate of the negatives, corrects this: t = 0 is BCE, t = 1
+    the full correction. Source: Petrov
     and Macdonald, *gSASRec*, 2023, equations 11 and 14.
 
     Args:
@@ -201,19 +202,20 @@ def gbce(
     """
     if not 0 <= t <= 1:
         raise ValueError(f"t must be from 0 (BCE) to 1 (fully calibrated), got {t!r}")
-    share = min(1.0, negative.shape[1] / max(n_items - 1, 1))
-    beta = share * (t * (1 - 1 / share) + 1 / share)
+    rate = min(1.0, negative.shape[1] / max(n_items - 1, 1))
+    beta = rate * (t * (1 - 1 / rate) + 1 / rate)
     return bce(positive, negative, beta=beta, centred=centred)
 
 
 def sampled_softmax(positive: Tensor, negative: Tensor, log_expected: Tensor | None) -> Tensor:
-    """Cross-entropy whose sum over all other items is estimated from the negatives.
+    """Compute cross-entropy with the sum over all other items estimated from the negatives.
 
-    ``-positive + ln(e^positive + sum e^(negative - log_expected))``, where ``expected`` is how
-    often a negative is drawn on average, ``k q``: the sum then has the right expectation, and an
-    item that is drawn ten times as often counts a tenth each time (the log-Q correction). Only the
-    negatives are corrected: the right item is not drawn. Source: Bengio and Senecal, *Adaptive
-    importance sampling to accelerate training of a neural probabilistic language model*, 2008.
+    ``-positive + ln(e^positive + sum e^(negative - log_expected))``, where ``expected`` is the
+    expected number of draws of a negative, ``k q``. This makes the estimate of the sum unbiased
+    (log-Q correction). Only the negatives are corrected, since the target is not drawn.
+
+    Source: Bengio and Senecal, *Adaptive importance sampling to accelerate training of a neural
+    probabilistic language model*, 2008.
 
     Args:
         positive: ``(n,)``.
@@ -226,32 +228,35 @@ def sampled_softmax(positive: Tensor, negative: Tensor, log_expected: Tensor | N
 
 
 def bpr_max(positive: Tensor, negative: Tensor, *, regularization: float = 1.0) -> Tensor:
-    """``-ln sum w s(positive - negative) + regularization sum w negative^2``.
+    """Compute ``-ln sum w s(positive - negative) + regularization sum w negative^2``.
 
-    w is the softmax over the negatives: the highest matters most. Source: Hidasi and Karatzoglou,
-    *Recurrent neural networks with top-k gains for session-based recommendations*, 2018,
-    equation 10.
+    w is the softmax over the negatives, so that the highest negatives dominate. Source:
+    Hidasi and Karatzoglou, *Recurrent neural networks with top-k gains for session-based
+    recommendations*, 2018, equation 10.
 
     Args:
         positive: ``(n,)``.
         negative: ``(n, k)``; not all of a row may be -inf.
-        regularization: keeps the scores of negatives near 0.
+        regularization: weight of the penalty on the scores of the negatives.
     """
     w, negative = _softmax_of_negatives(negative)
-    ahead = F.logsigmoid(positive[:, None] - negative)
-    loss = -torch.logsumexp(w.clamp_min(torch.finfo(w.dtype).tiny).log() + ahead, dim=1)
+    margin = F.logsigmoid(positive[:, None] - negative)
+    loss = -torch.logsumexp(w.clamp_min(torch.finfo(w.dtype).tiny).log() + margin, dim=1)
     return (loss + regularization * (w * negative**2).sum(dim=1)).mean()
 
 
 def top1_max(positive: Tensor, negative: Tensor) -> Tensor:
-    """``sum w (s(negative - positive) + s(negative^2))``; w as in ``bpr_max`` (equation 8)."""
+    """Compute ``sum w (s(negative - positive) + s(negative^2))``.
+
+    w and the source as in ``bpr_max``, equation 8.
+    """
     w, negative = _softmax_of_negatives(negative)
     gap = torch.sigmoid(negative - positive[:, None]) + torch.sigmoid(negative**2)
     return (w * gap).sum(dim=1).mean()
 
 
 def _softmax_of_negatives(negative: Tensor) -> tuple[Tensor, Tensor]:
-    """The weights of the negatives, and the negatives with 0 for -inf (their weight is 0)."""
+    """Return the softmax weights of the negatives, and the negatives with 0 in place of -inf."""
     hit = torch.isneginf(negative)
     floor = negative.masked_fill(hit, torch.finfo(negative.dtype).min)  # a row of hits stays finite
     w = torch.softmax(floor, dim=1).masked_fill(hit, 0.0)

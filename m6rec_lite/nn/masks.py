@@ -1,8 +1,8 @@
-"""Who may look at whom: masks for attention.
+"""Attention masks.
 
-Masks are bool and say **what may be looked at** (True: look), as in torch's
+Masks are boolean; True marks a key that a query may attend to, as in torch's
 ``scaled_dot_product_attention``. They broadcast to ``(batch, heads, queries, keys)`` and are
-combined with ``&``. (``nn.MultiheadAttention`` means the opposite by its masks.)
+combined with ``&``. (In the masks of ``nn.MultiheadAttention`` True means the opposite.)
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ from torch import Tensor
 
 
 def causal_mask(time: int, *, past: int = 0, device: torch.device | str | None = None) -> Tensor:
-    """Who may look at whom when nobody may look ahead.
+    """Return the mask of causal attention: no query attends to a later position.
 
     Args:
         time: number of queries.
         past: number of keys before the first query (from a cache).
-        device: where to put it.
+        device: device of the mask.
 
     Returns:
-        ``(time, past + time)`` bool: query i sees the keys up to ``past + i``.
+        ``(time, past + time)`` bool: query i attends to the keys up to ``past + i``.
     """
-    seen = torch.ones(time, past + time, dtype=torch.bool, device=device)
-    return seen.tril(diagonal=past)
+    return torch.ones(time, past + time, dtype=torch.bool, device=device).tril(diagonal=past)
 
 
 def padding_mask(lengths: Tensor, time: int) -> Tensor:
-    """Padding behind each row is looked at by nobody.
+    """Return the mask that hides the padding at the end of each row.
 
     Args:
-        lengths: ``(batch,)`` whole numbers, each from 0 to ``time``.
+        lengths: ``(batch,)`` integers, each from 0 to ``time``.
         time: length to which rows are padded.
 
     Returns:
@@ -44,12 +43,15 @@ def padding_mask(lengths: Tensor, time: int) -> Tensor:
 
 
 def prefix_mask(prefix_lengths: Tensor, time: int) -> Tensor:
-    """A prefix that sees itself both ways, then a region that sees the prefix and its own past.
+    """Return the mask of a prefix language model.
+
+    Positions of the prefix attend to the whole prefix; later positions attend to the prefix and
+    to the positions up to their own.
 
     Source: Raffel et al., *T5*, 2020, section 3.2.1 (prefix language model).
 
     Args:
-        prefix_lengths: ``(batch,)``, each from 0 (causal everywhere) to ``time`` (both ways).
+        prefix_lengths: ``(batch,)``, each from 0 (all causal) to ``time`` (all bidirectional).
         time: length of the rows.
 
     Returns:

@@ -1,14 +1,14 @@
-"""Optimizers written to be read: each takes the gradients of a loss and moves the parameters.
+"""Optimizers in numpy, written to be read.
 
-All of them work on numpy arrays, in place, and take the gradients of *all* parameters at once: the
-factors U and V of a matrix factorization are then moved from the same old values, as the formula
-says. Each equals its namesake in ``torch.optim`` step by step.
+They update numpy arrays in place and take the gradients of *all* parameters at once, so that the
+factors U and V of a matrix factorization are both updated from their old values, as in the
+formula. Each equals the optimizer of the same name in ``torch.optim`` step by step.
 
-The letters: theta a parameter, g the gradient of the loss at theta, eta the learning rate, lambda
-the weight decay; squares, roots and quotients are taken entry by entry.
+Notation: theta is a parameter, g the gradient of the loss at theta, eta the learning rate, lambda
+the weight decay; squares, roots and quotients are element-wise.
 
-A learning rate that is too large does not end in NaN here: ``step`` and ``descend`` raise
-``DivergenceError``, which says where and what to do.
+A learning rate that is too large does not end in NaN: ``step`` and ``descend`` raise
+``DivergenceError``, which names the parameter and suggests a remedy.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ from typing import ClassVar
 
 import numpy as np
 
-#: A loss and its gradients at the given parameters: ``loss, [one array a parameter]``.
+#: Returns a loss and its gradients at the given parameters: ``loss, [one array per parameter]``.
 Objective = Callable[..., tuple[float, Sequence[np.ndarray]]]
 
 
+#: Arrays of one parameter that are state between steps, by name.
+State = dict[str, np.ndarray]
+
+
 class DivergenceError(FloatingPointError):
-    """The loss or the parameters run away: most often the learning rate is too large."""
+    """The loss or the parameters diverged, usually because the learning rate is too large."""
 
 
 def _check(name: str, value: float, *, below: float = np.inf, zero: bool = True) -> float:
-    """``value`` if it is in ``[0, below)``, or in ``(0, below)`` without ``zero``."""
+    """Return ``value`` if it is in ``[0, below)``, or in ``(0, below)`` without ``zero``."""
     if not (value >= 0 if zero else value > 0) or not value < below:
         upper = "finite" if below == np.inf else f"below {below:g}"
         raise ValueError(f"{name} must be {'0 or more' if zero else 'above 0'} and {upper}, "
@@ -37,29 +41,29 @@ def _check(name: str, value: float, *, below: float = np.inf, zero: bool = True)
     return float(value)
 
 
-#: What the settings of the optimizers must stay below; all are 0 or more.
+#: Exclusive upper bounds of the optimizers' settings; the lower bound is 0.
 _RANGES = {"weight_decay": np.inf, "eps": np.inf, "momentum": 1.0, "alpha": 1.0}
 
 
 @dataclass(eq=False)
 class Optimizer(ABC):
-    """Base of the optimizers; subclasses say how one parameter moves in ``_move``.
+    """Base class of the optimizers; subclasses define the update of one parameter in ``_update``.
 
     Args:
         parameters: float arrays; ``step`` changes them in place.
-        lr: learning rate eta, above 0. It may be changed between steps (``optimizer.lr = ...``).
-        weight_decay: lambda; adds ``lambda theta`` to the gradient, which is the gradient of
-            ``lambda / 2 |theta|^2``. (``AdamW`` decays the parameters themselves instead.)
+        lr: learning rate eta, above 0; may be changed between steps (``optimizer.lr = ...``).
+        weight_decay: lambda; adds ``lambda theta``, the gradient of ``lambda / 2 |theta|^2``, to
+            the gradient. (``AdamW`` decays the parameters directly instead.)
 
     Attributes:
         steps: steps taken so far.
 
     Raises:
-        ValueError: on a setting out of range.
+        ValueError: if a setting is out of range.
         TypeError: if a parameter is not an array of floats.
     """
 
-    #: Names of the arrays, shaped as the parameter and zero at first, that are kept between steps.
+    #: Names of the state arrays state between steps: shaped as the parameter, initially zero.
     memory: ClassVar[tuple[str, ...]] = ()
 
     parameters: Sequence[np.ndarray] = field(repr=False)
@@ -70,12 +74,12 @@ class Optimizer(ABC):
     def __post_init__(self) -> None:
         self.parameters = list(self.parameters)
         if not self.parameters:
-            raise ValueError("parameters is empty: there is nothing to move")
-        for place, theta in enumerate(self.parameters):
+            raise ValueError("parameters is empty: there is nothing to update")
+        for i, theta in enumerate(self.parameters):
             if not isinstance(theta, np.ndarray) or theta.dtype.kind != "f":
                 kind = getattr(theta, "dtype", type(theta).__name__)
                 raise TypeError(
-                    f"parameters[{place}] must be a numpy array of floats (it is changed in "
+                    f"parameters[{i}] must be a numpy array of floats (it is changed in "
                     f"place), got {kind}; pass np.array(x, dtype=float)"
                 )
         self.lr = _check("lr", self.lr, zero=False)
@@ -83,42 +87,42 @@ class Optimizer(ABC):
             if hasattr(self, name):
                 setattr(self, name, _check(name, getattr(self, name), below=below))
         self.steps = 0
-        self._memory = [
+        self._states = [
             {name: np.zeros_like(theta) for name in self.memory} for theta in self.parameters
         ]
 
     def step(self, gradients: Sequence[np.ndarray]) -> None:
-        """Move every parameter once.
+        """Update every parameter once.
 
         Args:
-            gradients: one array a parameter, of its shape, in the order of ``parameters``.
+            gradients: one array per parameter, of its shape, in the order of ``parameters``.
 
         Raises:
-            ValueError: on a number or a shape of gradients that does not fit.
-            DivergenceError: if a gradient is not finite (then nothing has moved), or a parameter
-                is not finite after the step.
+            ValueError: if the number or a shape of the gradients does not match the parameters.
+            DivergenceError: if a gradient is not finite (then no parameter has changed), or a
+                parameter is not finite after the step.
         """
         if len(gradients) != len(self.parameters):
             raise ValueError(f"{len(gradients)} gradients for {len(self.parameters)} parameters")
-        for place, (theta, g) in enumerate(zip(self.parameters, gradients, strict=True)):
+        for i, (theta, g) in enumerate(zip(self.parameters, gradients, strict=True)):
             if np.shape(g) != theta.shape:
                 raise ValueError(
-                    f"gradients[{place}] has shape {np.shape(g)}, its parameter {theta.shape}"
+                    f"gradients[{i}] has shape {np.shape(g)}, its parameter {theta.shape}"
                 )
-            self._require_finite(g, f"the gradient of parameters[{place}]")
+            self._require_finite(g, f"the gradient of parameters[{i}]")
         self.steps += 1
-        with np.errstate(over="ignore", invalid="ignore"):  # told below, with more to say
-            for theta, g, kept in zip(self.parameters, gradients, self._memory, strict=True):
-                self._decayed_move(theta, np.asarray(g, dtype=theta.dtype), kept)
-        for place, theta in enumerate(self.parameters):
-            self._require_finite(theta, f"parameters[{place}]")
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below in detail
+            for theta, g, state in zip(self.parameters, gradients, self._states, strict=True):
+                self._decay_and_update(theta, np.asarray(g, dtype=theta.dtype), state)
+        for i, theta in enumerate(self.parameters):
+            self._require_finite(theta, f"parameters[{i}]")
 
-    def _decayed_move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
-        self._move(theta, g + self.weight_decay * theta if self.weight_decay else g, kept)
+    def _decay_and_update(self, theta: np.ndarray, g: np.ndarray, state: State) -> None:
+        self._update(theta, g + self.weight_decay * theta if self.weight_decay else g, state)
 
     @abstractmethod
-    def _move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
-        """Change ``theta`` in place, and the arrays of ``memory`` in ``kept``."""
+    def _update(self, theta: np.ndarray, g: np.ndarray, state: State) -> None:
+        """Update ``theta`` and the arrays of ``state`` in place."""
 
     def _require_finite(self, array: np.ndarray, what: str) -> None:
         if not np.isfinite(array).all():
@@ -132,28 +136,28 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """``theta <- theta - eta g``.
 
-    With g of the whole loss this is gradient descent (Cauchy, 1847); with g of a random part of
-    it, stochastic gradient descent (Robbins and Monro, 1951). The rule is the same.
+    If g is the gradient over all data, this is gradient descent (Cauchy, 1847); if it is the
+    gradient over a random batch, stochastic gradient descent (Robbins and Monro, 1951).
     """
 
-    def _move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
+    def _update(self, theta: np.ndarray, g: np.ndarray, state: State) -> None:
         theta -= self.lr * g
 
 
 @dataclass(eq=False)
 class Momentum(Optimizer):
-    """``b <- mu b + g``, then ``theta <- theta - eta b``: a heavy ball (Polyak, 1964).
+    """``b <- mu b + g``, then ``theta <- theta - eta b`` (heavy ball; Polyak, 1964).
 
     Args:
-        momentum: mu in [0, 1), the share of the velocity b that is kept.
+        momentum: mu in [0, 1), the fraction of the velocity b state at each step.
     """
 
     memory = ("b",)
 
     momentum: float = field(default=0.9, kw_only=True)
 
-    def _move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
-        b = kept["b"]
+    def _update(self, theta: np.ndarray, g: np.ndarray, state: State) -> None:
+        b = state["b"]
         b *= self.momentum
         b += g
         theta -= self.lr * self._direction(g, b)
@@ -163,10 +167,11 @@ class Momentum(Optimizer):
 
 
 class Nesterov(Momentum):
-    """``b <- mu b + g``, then ``theta <- theta - eta (g + mu b)``: look where the ball will be.
+    """``b <- mu b + g``, then ``theta <- theta - eta (g + mu b)``.
 
-    Source: Nesterov, 1983, in the form of Sutskever et al., 2013, section 2, written for the
-    parameters after the look ahead, as torch does.
+    The gradient is taken at the position that the momentum step leads to. Source: Nesterov, 1983,
+    in the form of Sutskever et al., 2013, section 2, rewritten in the look-ahead parameters, as in
+    torch.
     """
 
     def _direction(self, g: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -177,11 +182,11 @@ class Nesterov(Momentum):
 class AdaGrad(Optimizer):
     """``s <- s + g^2``, then ``theta <- theta - eta g / (sqrt(s) + eps)``.
 
-    Every entry gets a rate of its own, which falls as its gradients add up: rare features keep a
-    high one. Source: Duchi, Hazan and Singer, 2011.
+    Each element has its own learning rate, which falls as its squared gradients accumulate; rare
+    features keep a high one. Source: Duchi, Hazan and Singer, 2011.
 
     Args:
-        eps: keeps the quotient finite.
+        eps: prevents division by zero.
     """
 
     memory = ("s",)
@@ -189,8 +194,8 @@ class AdaGrad(Optimizer):
     lr: float = 1e-2
     eps: float = field(default=1e-10, kw_only=True)
 
-    def _move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
-        s = kept["s"]
+    def _update(self, theta: np.ndarray, g: np.ndarray, state: State) -> None:
+        s = state["s"]
         s += g**2
         theta -= self.lr * g / (np.sqrt(s) + self.eps)
 
@@ -199,12 +204,12 @@ class AdaGrad(Optimizer):
 class RMSProp(Optimizer):
     """``s <- alpha s + (1 - alpha) g^2``, then ``theta <- theta - eta g / (sqrt(s) + eps)``.
 
-    AdaGrad that forgets: s is a running mean, so that the rate need not fall for ever. Source:
-    Tieleman and Hinton, *Neural networks for machine learning*, lecture 6.5, 2012.
+    AdaGrad with a running mean s in place of the sum, so that the rate does not fall without
+    bound. Source: Tieleman and Hinton, *Neural networks for machine learning*, lecture 6.5, 2012.
 
     Args:
-        alpha: in [0, 1), how much of the running mean is kept.
-        eps: keeps the quotient finite.
+        alpha: in [0, 1), the fraction of the running mean state at each step.
+        eps: prevents division by zero.
     """
 
     memory = ("s",)
@@ -213,8 +218,8 @@ class RMSProp(Optimizer):
     alpha: float = field(default=0.99, kw_only=True)
     eps: float = field(default=1e-8, kw_only=True)
 
-    def _move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
-        s = kept["s"]
+    def _update(self, theta: np.ndarray, g: np.ndarray, state: State) -> None:
+        s = state["s"]
         s *= self.alpha
         s += (1 - self.alpha) * g**2
         theta -= self.lr * g / (np.sqrt(s) + self.eps)
@@ -222,16 +227,16 @@ class RMSProp(Optimizer):
 
 @dataclass(eq=False)
 class Adam(Optimizer):
-    """Momentum and RMSProp together, both corrected for having started at zero.
+    """Momentum and RMSProp combined, both corrected for their initial value of zero.
 
     ``m <- beta1 m + (1 - beta1) g`` and ``v <- beta2 v + (1 - beta2) g^2``; after t steps
     ``m_hat = m / (1 - beta1^t)`` and ``v_hat = v / (1 - beta2^t)``; then
-    ``theta <- theta - eta m_hat / (sqrt(v_hat) + eps)``. Note where eps stands: outside the root.
+    ``theta <- theta - eta m_hat / (sqrt(v_hat) + eps)``. Note that eps is outside the root.
     Source: Kingma and Ba, 2015, algorithm 1.
 
     Args:
         betas: beta1 and beta2, each in [0, 1).
-        eps: keeps the quotient finite.
+        eps: prevents division by zero.
     """
 
     memory = ("m", "v")
@@ -245,8 +250,8 @@ class Adam(Optimizer):
         beta1, beta2 = self.betas
         self.betas = _check("beta1", beta1, below=1), _check("beta2", beta2, below=1)
 
-    def _move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
-        (beta1, beta2), t, m, v = self.betas, self.steps, kept["m"], kept["v"]
+    def _update(self, theta: np.ndarray, g: np.ndarray, state: State) -> None:
+        (beta1, beta2), t, m, v = self.betas, self.steps, state["m"], state["v"]
         m *= beta1
         m += (1 - beta1) * g
         v *= beta2
@@ -257,15 +262,15 @@ class Adam(Optimizer):
 
 @dataclass(eq=False)
 class AdamW(Adam):
-    """Adam whose weight decay shrinks theta itself: ``theta <- (1 - eta lambda) theta``, then Adam.
+    """Adam with decoupled weight decay: ``theta <- (1 - eta lambda) theta``, then a step of Adam.
 
-    In Adam the decay is divided by ``sqrt(v_hat)`` like any gradient, so that entries with large
+    In Adam the decay is divided by ``sqrt(v_hat)`` like the gradient, so that elements with large
     gradients hardly decay. Source: Loshchilov and Hutter, 2019, algorithm 2. Note that torch's
     default is ``weight_decay=0.01``, as here.
     """
 
     weight_decay: float = field(default=1e-2, kw_only=True)
 
-    def _decayed_move(self, theta: np.ndarray, g: np.ndarray, kept: dict[str, np.ndarray]) -> None:
+    def _decay_and_update(self, theta: np.ndarray, g: np.ndarray, state: State) -> None:
         theta *= 1 - self.lr * self.weight_decay
-        self._move(theta, g, kept)
+        self._update(theta, g, state)

@@ -1,11 +1,11 @@
-"""Where in the sequence? Attention does not see order; these tell it.
+"""Position encodings: attention alone does not depend on the order of its inputs.
 
-``LearnedPositions`` and ``sinusoids`` are added to what goes in. ``rotary_angles`` with ``rotate``
-turn queries and keys, so that their product depends on how far apart they are. ``RelativeTime``
-adds a learned number to each score: how many steps, and how much time, lies between.
+``LearnedPositions`` and ``sinusoids`` are added to the inputs. ``rotary_angles`` and ``rotate``
+rotate queries and keys, so that their product depends on their distance. ``RelativeTime`` adds a
+learned bias to each score, from the number of steps and the time between query and key.
 
-Recommenders count positions from the *end*: 0 is the latest event. Then the position from which
-the next item is asked for is the same at training and at test, whatever the history's length.
+Recommenders count positions from the *end*: 0 is the latest event. The position from which the
+next item is predicted is then the same in training and test for histories of any length.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 class LearnedPositions(nn.Module):
-    """A vector for each position, learnt like any other weight.
+    """A learned vector for each position.
 
     Args:
         max_length: number of positions.
@@ -31,7 +31,7 @@ class LearnedPositions(nn.Module):
         nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, positions: Tensor) -> Tensor:
-        """The vectors of ``positions``, any shape: ``(*shape, hidden_size)``.
+        """Return the vectors of ``positions`` of any shape: ``(*shape, hidden_size)``.
 
         Raises:
             ValueError: if a position is negative or not below ``max_length``.
@@ -47,10 +47,10 @@ class LearnedPositions(nn.Module):
 
 
 def sinusoids(positions: Tensor, hidden_size: int, *, base: float = 10_000.0) -> Tensor:
-    """``sin(p / base^(2i/d))`` and ``cos`` of the same, side by side, for i = 0 to d/2 - 1.
+    """Return ``sin(p / base^(2i/d))`` and its ``cos``, interleaved, for i = 0 to d/2 - 1.
 
-    Wave lengths run from 2 pi to 2 pi base. Moving by n steps turns each pair by a fixed angle,
-    whatever the position. Source: Vaswani et al., 2017, section 3.5.
+    Wavelengths range from 2 pi to 2 pi base. A shift by n steps rotates each pair by an angle
+    that does not depend on the position. Source: Vaswani et al., 2017, section 3.5.
 
     Args:
         positions: ``(...)`` numbers of any kind.
@@ -58,7 +58,7 @@ def sinusoids(positions: Tensor, hidden_size: int, *, base: float = 10_000.0) ->
         base: 10,000 in the paper.
 
     Returns:
-        ``(..., hidden_size)`` float32, sine in the even places and cosine in the odd ones.
+        ``(..., hidden_size)`` float32, sine at even indices and cosine at odd ones.
 
     Raises:
         ValueError: if ``hidden_size`` is odd.
@@ -68,7 +68,7 @@ def sinusoids(positions: Tensor, hidden_size: int, *, base: float = 10_000.0) ->
 
 
 def rotary_angles(positions: Tensor, head_dim: int, *, base: float = 10_000.0) -> Tensor:
-    """The angle by which each pair of dimensions turns: ``p / base^(2i/d)``.
+    """Return the rotation angle of each pair of dimensions, ``p / base^(2i/d)``.
 
     Args:
         positions: ``(...)`` numbers of any kind.
@@ -82,21 +82,23 @@ def rotary_angles(positions: Tensor, head_dim: int, *, base: float = 10_000.0) -
         ValueError: if ``head_dim`` is odd.
     """
     if head_dim % 2:
-        raise ValueError(f"dimensions turn in pairs: their number must be even, got {head_dim}")
+        raise ValueError(
+            f"dimensions are rotated in pairs: their number must be even, got {head_dim}"
+        )
     pair = torch.arange(head_dim // 2, device=positions.device, dtype=torch.float64)
-    speed = base ** (-2 * pair / head_dim)
-    return (positions[..., None].double() * speed).float()
+    frequency = base ** (-2 * pair / head_dim)
+    return (positions[..., None].double() * frequency).float()
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn the pairs ``(x[2i], x[2i + 1])`` of each head by the position's angles.
+    """Rotate the pairs ``(x[2i], x[2i + 1])`` of each head by the angles of the position.
 
-    The product of a query turned by p and a key turned by q depends on p - q only. Source: Su et
+    The product of a query rotated by p and a key rotated by q depends on p - q only. Source: Su et
     al., *RoFormer*, 2021, equation 34.
 
     Args:
         x: ``(..., time, heads, head_dim)``.
-        angles: ``(..., time, head_dim / 2)``, of ``rotary_angles``.
+        angles: ``(..., time, head_dim / 2)``, from ``rotary_angles``.
 
     Returns:
         The shape and dtype of x.
@@ -107,16 +109,18 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
 
 
 class RelativeTime(nn.Module):
-    """A learned number for each score: by the steps between query and key, and by the time.
+    """A learned bias for each score, from the steps and the time between query and key.
 
-    Steps have a number each up to ``max_steps``; times share one by their logarithm, so that a
-    minute and two differ and a year and a year plus a minute do not. Source: Zhai et al., *HSTU*,
-    2024, section 3.2 (buckets ``floor(ln(max(1, dt)) / 0.301)``), there for each layer.
+    Each number of steps below ``max_steps`` has its own bias; times are put into buckets of their
+    logarithm, so that one and two minutes differ, but a year and a year plus a minute do not.
+
+    Source: Zhai et al., *HSTU*, 2024, section 3.2 (buckets ``floor(ln(max(1, dt)) / 0.301)``),
+    where each layer has its own biases.
 
     Args:
-        n_heads: heads, each with its own numbers.
-        max_steps: steps beyond share the last number.
-        n_buckets: of time; later ones share the last. 64 reach 7 years.
+        n_heads: number of heads, each with its own biases.
+        max_steps: number of step biases; longer distances share the last.
+        n_buckets: number of time buckets; longer times share the last. 64 reach 7 years.
     """
 
     def __init__(self, n_heads: int = 1, max_steps: int = 200, n_buckets: int = 64) -> None:
@@ -129,17 +133,17 @@ class RelativeTime(nn.Module):
         self.times = nn.Parameter(torch.zeros(n_heads, n_buckets))
 
     def forward(self, timestamps: Tensor) -> Tensor:
-        """The numbers to add to the scores.
+        """Return the bias to add to the attention scores.
 
         Args:
-            timestamps: ``(batch, time)`` seconds; float32 cannot hold them, whole numbers can.
+            timestamps: ``(batch, time)`` int64 seconds; float32 is too imprecise.
 
         Returns:
-            ``(batch, heads, time, time)``: rows are queries, columns keys. Keys that lie ahead
-            share the numbers of distance 0; a causal mask hides them.
+            ``(batch, heads, time, time)``: rows are queries, columns keys. Later keys have the
+            bias of distance 0; a causal mask hides them.
 
         Raises:
-            TypeError: if the timestamps are not whole numbers.
+            TypeError: if the timestamps are not integers.
         """
         if timestamps.is_floating_point():
             raise TypeError(
@@ -147,8 +151,8 @@ class RelativeTime(nn.Module):
                 "seconds apart at today's dates"
             )
         n = timestamps.shape[1]
-        place = torch.arange(n, device=timestamps.device)
-        apart = (place[:, None] - place).clamp(0, self.steps.shape[1] - 1)  # (time, time)
-        between = (timestamps[:, :, None] - timestamps[:, None, :]).clamp(min=1)
-        bucket = (between.double().log() / 0.301).long().clamp(max=self.times.shape[1] - 1)
-        return self.steps[:, apart] + self.times[:, bucket].transpose(0, 1)
+        position = torch.arange(n, device=timestamps.device)
+        steps = (position[:, None] - position).clamp(0, self.steps.shape[1] - 1)  # (time, time)
+        seconds = (timestamps[:, :, None] - timestamps[:, None, :]).clamp(min=1)
+        bucket = (seconds.double().log() / 0.301).long().clamp(max=self.times.shape[1] - 1)
+        return self.steps[:, steps] + self.times[:, bucket].transpose(0, 1)

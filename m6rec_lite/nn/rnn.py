@@ -1,17 +1,17 @@
-"""Recurrent networks: the same small net at every step, which hands its state to the next.
+"""Recurrent networks: one cell applied at every step, with a state passed from step to step.
 
-Three cells, written from their equations, and ``Recurrent``, which runs one through sequences, in
-layers, padded or packed. Weights have the names and shapes of ``torch.nn``'s, so that
-``load_state_dict`` goes both ways; tests hold both equal, forward and backward.
+Three cells, written from their equations, and ``Recurrent``, which runs a cell over padded or
+packed sequences in one or more layers. Weights have the names and shapes of ``torch.nn``, so that
+``load_state_dict`` works in both directions; tests compare outputs and gradients with torch.
 
-Letters as in torch: x what comes in, h the state, W_i and W_h the maps of each, s the logistic
-sigmoid, ``*`` entry by entry. What torch keeps as one matrix is the gates' maps one upon another.
+Notation as in torch: x is the input, h the state, W_i and W_h their weight matrices, s the
+logistic sigmoid, ``*`` the element-wise product. The matrices of all gates are stacked in one.
 """
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,20 +20,20 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from m6rec_lite.nn.dropout import Dropout
 
-#: The state of a cell: (h,), or (h, c) of an LSTM; each ``(batch, hidden_size)``.
+#: State of a cell: (h,), or (h, c) of an LSTM; each ``(batch, hidden_size)``.
 State = tuple[Tensor, ...]
 
 
 class Cell(nn.Module):
-    """Base of the cells: weights, and the product with x, which needs no state.
+    """Base class of the cells: the weights, and the product with x, which needs no state.
 
     Args:
-        input_size: of x.
-        hidden_size: of h.
-        bias: whether both maps add one.
+        input_size: size of x.
+        hidden_size: size of h.
+        bias: whether both linear maps have a bias.
     """
 
-    gates: ClassVar[int]  # maps one upon another
+    gates: ClassVar[int]  # matrices stacked in each weight
     n_states: ClassVar[int] = 1
 
     def __init__(self, input_size: int, hidden_size: int, *, bias: bool = True) -> None:
@@ -52,18 +52,18 @@ class Cell(nn.Module):
             nn.init.uniform_(weight, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
 
     def project(self, x: Tensor) -> Tensor:
-        """``W_i x + b_i`` of all gates: ``(..., input_size)`` to ``(..., gates * hidden_size)``.
+        """Return ``W_i x + b_i`` of all gates: ``(..., gates * hidden_size)``.
 
-        It does not depend on the state, so a whole sequence is done in one product.
+        It does not depend on the state, so one product covers a whole sequence.
         """
         return F.linear(x, self.weight_ih, self.bias_ih)
 
     def step(self, projected: Tensor, state: State) -> State:
-        """The next state from ``project(x)`` and the one before."""
+        """Return the next state, given ``project(x)`` and the previous state."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, state: State | None = None) -> State:
-        """One step: ``(batch, input_size)`` and a state (zeros by default) to the next state."""
+        """Return the next state, given x ``(batch, input_size)`` and a state (default zeros)."""
         if state is None:
             zeros = x.new_zeros(len(x), self.hidden_size)
             state = (zeros,) * self.n_states
@@ -71,34 +71,32 @@ class Cell(nn.Module):
 
 
 class RNNCell(Cell):
-    """``h' = tanh(W_i x + b_i + W_h h + b_h)``. Source: Elman, *Finding structure in time*, 1990.
+    """``h' = tanh(W_i x + b_i + W_h h + b_h)``; arguments as in ``Cell``.
 
-    Args: as of ``Cell``.
+    Source: Elman, *Finding structure in time*, 1990.
     """
 
     gates = 1
 
     def step(self, projected: Tensor, state: State) -> State:
-        """One equation."""
+        """Apply the equation."""
         (h,) = state
         return (torch.tanh(projected + F.linear(h, self.weight_hh, self.bias_hh)),)
 
 
 class LSTMCell(Cell):
-    """A second state c that is added to, rather than multiplied by a matrix at each step.
+    """Long short-term memory: a second state c, updated by addition; arguments as in ``Cell``.
 
-    ``i, f, o = s(...)`` (what to let in, what to keep, what to show) and ``g = tanh(...)`` (what is
-    new), each of ``W_i x + b_i + W_h h + b_h``; then ``c' = f * c + i * g``, ``h' = o * tanh(c')``.
-    Source: Hochreiter and Schmidhuber, *Long short-term memory*, 1997; f is from Gers et al., 2000.
-
-    Args: as of ``Cell``.
+    ``i, f, o = s(...)`` (input, forget and output gate) and ``g = tanh(...)`` (candidate), each of
+    ``W_i x + b_i + W_h h + b_h``; then ``c' = f * c + i * g``, ``h' = o * tanh(c')``. Source:
+    Hochreiter and Schmidhuber, *Long short-term memory*, 1997; f is from Gers et al., 2000.
     """
 
     gates = 4
     n_states = 2
 
     def step(self, projected: Tensor, state: State) -> State:
-        """Gates in torch's order: i, f, g, o."""
+        """Compute the gates, in torch's order i, f, g, o, and the next state."""
         h, c = state
         i, f, g, o = (projected + F.linear(h, self.weight_hh, self.bias_hh)).chunk(4, dim=-1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
@@ -106,20 +104,18 @@ class LSTMCell(Cell):
 
 
 class GRUCell(Cell):
-    """One state; a gate z keeps a share of it, and the rest is new.
+    """Gated recurrent unit: z interpolates between h and a candidate; arguments as in ``Cell``.
 
     ``r, z = s(W_i x + b_i + W_h h + b_h)`` and ``n = tanh(W_i x + b_i + r * (W_h h + b_h))``, each
-    with maps of its own; then ``h' = (1 - z) * n + z * h``. Source: Cho et al., *Learning phrase
-    representations using RNN encoder-decoder*, 2014 (there r stands within the product with W_h;
-    behind it, as in torch and cuDNN, all of W_h h is one product).
-
-    Args: as of ``Cell``.
+    with its own weights; then ``h' = (1 - z) * n + z * h``. Source: Cho et al., *Learning phrase
+    representations using RNN encoder-decoder*, 2014 (there r is applied before the product with
+    W_h; applied after it, as in torch and cuDNN, W_h h of all gates is one product).
     """
 
     gates = 3
 
     def step(self, projected: Tensor, state: State) -> State:
-        """Gates in torch's order: r, z, n."""
+        """Compute the gates, in torch's order r, z, n, and the next state."""
         (h,) = state
         x_r, x_z, x_n = projected.chunk(3, dim=-1)
         h_r, h_z, h_n = F.linear(h, self.weight_hh, self.bias_hh).chunk(3, dim=-1)
@@ -132,18 +128,18 @@ CELLS: dict[str, type[Cell]] = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell
 
 
 class Recurrent(nn.Module):
-    """A cell run through sequences, in layers: each layer reads the states of the one below.
+    """Run a cell over sequences, in layers: each layer reads the states of the layer below.
 
     Args:
         kind: ``rnn``, ``lstm`` or ``gru``.
-        input_size: of x.
-        hidden_size: of each layer's state.
-        n_layers: how many.
-        dropout: between layers, while training.
-        bias: whether maps add one.
+        input_size: size of x.
+        hidden_size: size of each layer's state.
+        n_layers: number of layers.
+        dropout: dropout rate between layers, in training.
+        bias: whether the linear maps have a bias.
 
     Raises:
-        ValueError: on a setting out of range.
+        ValueError: if a setting is out of range.
     """
 
     def __init__(
@@ -177,27 +173,26 @@ class Recurrent(nn.Module):
 
         Args:
             x: ``(batch, time, input_size)``, or packed.
-            state: to begin with, ``(n_layers, batch, hidden_size)`` each of (h,) or (h, c); zeros
+            state: initial state, (h,) or (h, c), each ``(n_layers, batch, hidden_size)``; zeros
                 by default.
-            lengths: ``(batch,)`` of padded x, from 1 to time: what lies behind is not read.
-            starts: ``(batch, time)`` bool: forget the state before this step (a new session in the
-                same row). Not with lengths, nor packed.
+            lengths: ``(batch,)`` of padded x, from 1 to time; later steps are not read.
+            starts: ``(batch, time)`` bool, True resets the state before this step (a new session
+                in the same row). Not allowed with lengths or packed x.
 
         Returns:
-            The last layer's h of every step, ``(batch, time, hidden_size)`` (0 behind a row's
-            length) or packed as x was; and each layer's state after each row's last step.
+            The last layer's h at every step, ``(batch, time, hidden_size)`` (0 after the end of a
+            row) or packed like x; and each layer's state after the last step of each row.
 
         Raises:
-            ValueError: if there is no step, a length is 0 or beyond, or ``starts`` stands with
-                what it cannot stand with.
+            ValueError: if there is no step, a length is out of range, or ``starts`` is combined
+                with lengths or packed x.
         """
-        if isinstance(x, PackedSequence) or lengths is not None:
-            if starts is not None:
-                raise ValueError("starts is for rows of one length: leave lengths and packing out")
-            packed = x if isinstance(x, PackedSequence) else _pack(x, lengths)
-            outputs, state = self._run_packed(packed, state)
-            if isinstance(x, PackedSequence):
-                return outputs, state
+        if starts is not None and (isinstance(x, PackedSequence) or lengths is not None):
+            raise ValueError("starts is for rows of one length: leave lengths and packing out")
+        if isinstance(x, PackedSequence):
+            return self._run_packed(x, state)
+        if lengths is not None:
+            outputs, state = self._run_packed(_pack(x, lengths), state)
             return pad_packed_sequence(outputs, True, total_length=x.shape[1])[0], state
         batch, time = x.shape[:2]
         if time == 0 or batch == 0:
@@ -211,28 +206,29 @@ class Recurrent(nn.Module):
         return flat.unflatten(0, (time, batch)).transpose(0, 1), state
 
     def _run_packed(self, x: PackedSequence, state: State | None) -> tuple[PackedSequence, State]:
-        """Rows lie from the longest to the shortest; the state follows and comes back in order."""
-        order, back = x.sorted_indices, x.unsorted_indices
+        """Run rows sorted by falling length; sort the state likewise and restore its order."""
+        order, inverse = x.sorted_indices, x.unsorted_indices
         if state is not None and order is not None:
             state = tuple(part[:, order] for part in state)
         data, state = self._run(x.data, x.batch_sizes.tolist(), state, None)
-        if back is not None:
-            state = tuple(part[:, back] for part in state)
-        return PackedSequence(data, x.batch_sizes, order, back), state
+        if inverse is not None:
+            state = tuple(part[:, inverse] for part in state)
+        return PackedSequence(data, x.batch_sizes, order, inverse), state
 
     def _run(
         self, x: Tensor, sizes: list[int], state: State | None, keep: Tensor | None
     ) -> tuple[Tensor, State]:
-        """All layers over ``(steps one behind another, input_size)``, ``sizes`` rows a step."""
-        finals = []
-        for layer, cell in enumerate(self.cells):
+        """Run all layers; x holds the rows of step 0, then of step 1, ...; ``sizes`` per step."""
+        finals: list[State] = []
+        for layer, module in enumerate(self.cells):
+            cell = cast(Cell, module)
             if state is None:
                 zeros = x.new_zeros(sizes[0], cell.hidden_size)
-                first: State = (zeros,) * cell.n_states
+                initial: State = (zeros,) * cell.n_states
             else:
-                first = tuple(part[layer] for part in state)
+                initial = tuple(part[layer] for part in state)
             x = x if layer == 0 else self.dropout(x)
-            x, final = _run_layer(cell, x, sizes, first, keep)
+            x, final = _run_layer(cell, x, sizes, initial, keep)
             finals.append(final)
         return x, tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
 
@@ -240,22 +236,23 @@ class Recurrent(nn.Module):
 def _run_layer(
     cell: Cell, x: Tensor, sizes: list[int], state: State, keep: Tensor | None
 ) -> tuple[Tensor, State]:
-    """One layer; ``sizes`` never rise, and a row that has ended keeps its state."""
+    """Run one layer; ``sizes`` must not rise, and a finished row keeps its last state."""
     outputs, ended = [], []
-    for t, now in enumerate(cell.project(x).split(sizes)):
-        if len(now) < len(state[0]):
-            ended.append(tuple(part[len(now) :] for part in state))
-            state = tuple(part[: len(now)] for part in state)
+    for t, projected in enumerate(cell.project(x).split(sizes)):
+        n = len(projected)
+        if n < len(state[0]):
+            ended.append(tuple(part[n:] for part in state))
+            state = tuple(part[:n] for part in state)
         if keep is not None:
             state = tuple(part * keep[t] for part in state)
-        state = cell.step(now, state)
+        state = cell.step(projected, state)
         outputs.append(state[0])
     parts = zip(state, *reversed(ended), strict=True)
     return torch.cat(outputs), tuple(torch.cat(part) for part in parts)
 
 
 def _pack(x: Tensor, lengths: Tensor) -> PackedSequence:
-    """Padded rows as torch packs them."""
+    """Pack padded rows."""
     if len(lengths) != len(x) or int(lengths.min()) < 1 or int(lengths.max()) > x.shape[1]:
         raise ValueError(
             f"lengths must be ({len(x)},), each from 1 to time={x.shape[1]}, got "

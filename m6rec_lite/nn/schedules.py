@@ -1,19 +1,24 @@
-"""Learning-rate schedules: the share of the base rate at each step, as plain functions.
+"""Learning-rate schedules: functions from the step number to a factor of the base rate.
 
-``step_decay``, ``cosine`` and ``warm_up`` return a function of the step number t = 0, 1, ..., to
-be used as ``optimizer.lr = base * share(t)`` or given to ``descend``. ``Plateau`` listens to a loss
-instead. Each equals its counterpart in ``torch.optim.lr_scheduler``.
+``step_decay``, ``cosine`` and ``warm_up`` return a function of the step t = 0, 1, ..., to be used
+as ``optimizer.lr = base * factor(t)`` or passed to ``descend``. ``Plateau`` follows a loss instead.
+Each equals its counterpart in ``torch.optim.lr_scheduler``.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
-from m6rec_lite.nn.optim import Optimizer
-
-#: Share of the base rate at step t.
+#: Factor of the base rate at step t.
 Schedule = Callable[[int], float]
+
+
+class HasRate(Protocol):
+    """An object with a learning rate, such as an ``Optimizer``."""
+
+    lr: float
 
 
 def _check_steps(name: str, value: int) -> None:
@@ -22,7 +27,7 @@ def _check_steps(name: str, value: int) -> None:
 
 
 def step_decay(every: int, factor: float = 0.1) -> Schedule:
-    """``factor ** (t // every)``: a fall after every so many steps (torch's ``StepLR``).
+    """Return ``factor ** (t // every)`` as a function of t (torch's ``StepLR``).
 
     Raises:
         ValueError: if ``every`` is below 1 or ``factor`` not in (0, 1].
@@ -34,7 +39,7 @@ def step_decay(every: int, factor: float = 0.1) -> Schedule:
 
 
 def cosine(steps: int, floor: float = 0.0) -> Schedule:
-    """Half a wave from 1 down to ``floor`` at t = ``steps``, and ``floor`` from there on.
+    """Return half a cosine wave from 1 to ``floor`` at t = ``steps``, constant afterwards.
 
     ``floor + (1 - floor) (1 + cos(pi t / steps)) / 2``; torch's ``CosineAnnealingLR`` up to
     ``steps``. Source: Loshchilov and Hutter, *SGDR*, 2017, equation 5.
@@ -49,10 +54,10 @@ def cosine(steps: int, floor: float = 0.0) -> Schedule:
 
 
 def warm_up(steps: int, start: float = 0.1, then: Schedule | None = None) -> Schedule:
-    """From ``start`` up to 1 in a straight line over ``steps`` steps, then ``then``.
+    """Return a linear increase from ``start`` to 1 over ``steps`` steps, followed by ``then``.
 
-    Alone it is torch's ``LinearLR``; with ``then``, which counts its steps from the end of the
-    warm-up, it is ``SequentialLR`` of the two.
+    Without ``then`` this is torch's ``LinearLR``; with ``then``, whose step 0 is the end of the
+    warm-up, it is the ``SequentialLR`` of the two.
 
     Raises:
         ValueError: if ``steps`` is below 1 or ``start`` not in (0, 1].
@@ -61,34 +66,34 @@ def warm_up(steps: int, start: float = 0.1, then: Schedule | None = None) -> Sch
     if not 0 < start <= 1:
         raise ValueError(f"start must be above 0 and at most 1, got {start!r}")
 
-    def share(t: int) -> float:
+    def factor(t: int) -> float:
         if t < steps:
             return start + (1 - start) * t / steps
         return then(t - steps) if then else 1.0
 
-    return share
+    return factor
 
 
 class Plateau:
-    """Lowers an optimizer's rate once a loss has stopped falling (torch's ``ReduceLROnPlateau``).
+    """Lower the learning rate once a loss has stopped falling (torch's ``ReduceLROnPlateau``).
 
     A loss counts as better if it is below ``best * (1 - threshold)``. After more than ``patience``
     losses in a row that are not, the rate is multiplied by ``factor``.
 
     Args:
-        optimizer: its ``lr`` is changed.
+        optimizer: an object whose ``lr`` is changed.
         factor: in (0, 1).
-        patience: losses without progress that are borne, 0 or more.
-        threshold: relative progress that counts, for losses above 0.
-        lowest: the rate never falls below this; at most the optimizer's rate.
+        patience: number of losses without improvement before the rate falls, 0 or more.
+        threshold: smallest relative improvement that counts, for losses above 0.
+        lowest: lower bound of the rate; at most the optimizer's rate.
 
     Raises:
-        ValueError: on a setting out of range.
+        ValueError: if a setting is out of range.
     """
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: HasRate,
         *,
         factor: float = 0.1,
         patience: int = 10,
@@ -116,13 +121,13 @@ class Plateau:
         self.waited = 0
 
     def update(self, loss: float) -> float:
-        """Take note of a loss, such as one of validation; returns the rate from here on.
+        """Record a loss, such as the validation loss, and return the resulting rate.
 
         Raises:
             ValueError: if the loss is NaN.
         """
         if math.isnan(loss):
-            raise ValueError("the loss is NaN: training diverged before the plateau was asked")
+            raise ValueError("the loss is NaN: training diverged")
         if loss < self.best * (1 - self.threshold):
             self.best, self.waited = loss, 0
         else:

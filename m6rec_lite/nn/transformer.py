@@ -1,6 +1,6 @@
-"""The Transformer: blocks of attention and a feed-forward net, each added to what came in.
+"""The Transformer: blocks of attention and a feed-forward network with residual connections.
 
-Source: Vaswani et al., *Attention is all you need*, 2017 (norm behind each branch, "post-norm");
+Source: Vaswani et al., *Attention is all you need*, 2017 (norm after each branch, "post-norm");
 Xiong et al., *On layer normalization in the Transformer architecture*, 2020 (norm before each
 branch, "pre-norm", which trains without warm-up).
 """
@@ -25,40 +25,40 @@ from m6rec_lite.nn.positions import rotary_angles
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
     "gelu": F.gelu,
-    "gelu_tanh": partial(F.gelu, approximate="tanh"),  # GPT-2's: a formula without the erf
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),  # GPT-2: an approximation without erf
 }
 
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """Everything that fixes a Transformer's shape.
+    """Settings of a Transformer.
 
     Raises:
-        ValueError: on a value out of range; each says what would do.
+        ValueError: if a value is out of range.
     """
 
-    hidden_size: int = 64  # of the vector of each position
-    n_layers: int = 2  # blocks
-    n_heads: int = 1  # attentions side by side; must divide hidden_size
-    ffn_size: int | None = None  # inside the feed-forward net; None is 4 * hidden_size
-    activation: Literal["relu", "gelu", "gelu_tanh"] = "gelu"  # of the feed-forward net
-    dropout: float = 0.1  # share set to 0: attention weights, inside the net, what a branch adds
+    hidden_size: int = 64  # length of the vector of each position
+    n_layers: int = 2  # number of blocks
+    n_heads: int = 1  # attention heads; must divide hidden_size
+    ffn_size: int | None = None  # hidden size of the feed-forward network; None: 4 * hidden_size
+    activation: Literal["relu", "gelu", "gelu_tanh"] = "gelu"  # of the feed-forward network
+    dropout: float = 0.1  # rate for attention weights, feed-forward hidden layer, branch outputs
     norm_first: bool = True  # pre-norm; False is post-norm, as in 2017
-    norm_eps: float = 1e-5  # keeps the norm's quotient finite
-    bias: bool = True  # whether linear maps and norms add one
-    rotary_base: float | None = None  # turn queries and keys by their position (10,000); None: no
-    fused: bool = True  # torch's one kernel for attention; False: the formula, step by step
-    ffn_dropout: float | None = None  # inside the net; None: as dropout (GPT-2 and BERT: 0)
+    norm_eps: float = 1e-5  # prevents division by zero in the norms
+    bias: bool = True  # whether linear maps and norms have a bias
+    rotary_base: float | None = None  # base of rotary positions (10,000); None: none are used
+    fused: bool = True  # torch's fused attention kernel; False: the formula, step by step
+    ffn_dropout: float | None = None  # in the hidden layer; None: as dropout (GPT-2 and BERT: 0)
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "n_layers", "n_heads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
         if self.hidden_size % self.n_heads:
-            fits = [n for n in range(1, self.hidden_size + 1) if self.hidden_size % n == 0]
+            divisors = [n for n in range(1, self.hidden_size + 1) if self.hidden_size % n == 0]
             raise ValueError(
                 f"hidden_size {self.hidden_size} cannot be split among {self.n_heads} heads; "
-                f"numbers of heads that divide it are {fits}"
+                f"numbers of heads that divide it are {divisors}"
             )
         if self.ffn_size is not None and self.ffn_size < 1:
             raise ValueError(f"ffn_size must be at least 1, got {self.ffn_size!r}")
@@ -73,42 +73,43 @@ class TransformerConfig:
             )
         if self.rotary_base is not None and self.head_dim % 2:
             raise ValueError(
-                f"rotary positions turn pairs: hidden_size / n_heads must be even, got "
+                f"rotary positions rotate pairs: hidden_size / n_heads must be even, got "
                 f"{self.hidden_size} / {self.n_heads} = {self.head_dim}"
             )
 
     @property
     def head_dim(self) -> int:
-        """Dimensions of each head."""
+        """Number of dimensions of each head."""
         return self.hidden_size // self.n_heads
 
 
 class Block(nn.Module):
-    """Attention, then a feed-forward net, each behind or before a layer norm, each added.
+    """Attention and a feed-forward network, each with a layer norm and a residual connection.
 
     Equal to torch's ``TransformerEncoderLayer`` on the same weights (``load_torch``).
 
     Args:
-        config: shape and dropout.
+        config: sizes and dropout.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        d, inside = config.hidden_size, config.ffn_size or 4 * config.hidden_size
+        d, ffn_size = config.hidden_size, config.ffn_size or 4 * config.hidden_size
         self.config = config
         self.attention = MultiHeadAttention(
             d, config.n_heads, dropout=config.dropout, bias=config.bias, fused=config.fused
         )
-        self.up_proj = nn.Linear(d, inside, bias=config.bias)
-        self.down_proj = nn.Linear(inside, d, bias=config.bias)
+        self.up_proj = nn.Linear(d, ffn_size, bias=config.bias)
+        self.down_proj = nn.Linear(ffn_size, d, bias=config.bias)
         self.norm_attention = nn.LayerNorm(d, config.norm_eps, bias=config.bias)
         self.norm_ffn = nn.LayerNorm(d, config.norm_eps, bias=config.bias)
         self.dropout = Dropout(config.dropout)
-        inner = config.dropout if config.ffn_dropout is None else config.ffn_dropout
-        self.dropout_ffn = Dropout(inner)
+        self.dropout_ffn = Dropout(
+            config.dropout if config.ffn_dropout is None else config.ffn_dropout
+        )
 
     def forward(self, x: Tensor, context: AttentionContext = FULL) -> Tensor:
-        """``(batch, time, hidden_size)`` to the same; arguments as of ``MultiHeadAttention``."""
+        """Apply the block; arguments and result as in ``MultiHeadAttention.forward``."""
         if self.config.norm_first:
             x = x + self.dropout(self.attention(self.norm_attention(x), context))
             return x + self.dropout(self.ffn(self.norm_ffn(x)))
@@ -116,42 +117,47 @@ class Block(nn.Module):
         return self.norm_ffn(x + self.dropout(self.ffn(x)))
 
     def ffn(self, x: Tensor) -> Tensor:
-        """The feed-forward net: up to ``ffn_size``, activation, down; each position by itself."""
+        """Apply the feed-forward network to each position separately."""
         return self.down_proj(
             self.dropout_ffn(ACTIVATIONS[self.config.activation](self.up_proj(x)))
         )
 
     @torch.no_grad()
     def load_torch(self, layer: nn.TransformerEncoderLayer) -> Block:
-        """Take over the weights of torch's layer; returns the block itself."""
-        pairs = [
+        """Copy the weights of torch's layer and return the block."""
+        pairs: list[tuple[Tensor | None, Tensor | None]] = [
             (self.attention.qkv.weight, layer.self_attn.in_proj_weight),
             (self.attention.qkv.bias, layer.self_attn.in_proj_bias),
             (self.attention.out.weight, layer.self_attn.out_proj.weight),
             (self.attention.out.bias, layer.self_attn.out_proj.bias),
         ]
-        for ours, theirs in (
+        for module, source_module in (
             (self.up_proj, layer.linear1),
             (self.down_proj, layer.linear2),
             (self.norm_attention, layer.norm1),
             (self.norm_ffn, layer.norm2),
         ):
-            pairs += [(ours.weight, theirs.weight), (ours.bias, theirs.bias)]
-        for mine, given in pairs:
-            if (mine is None) != (given is None):
-                raise ValueError("one layer has biases and the other has none: set bias alike")
-            if mine is not None:
-                if mine.shape != given.shape:
-                    raise ValueError(f"torch's layer has {given.shape} where this has {mine.shape}")
-                mine.copy_(given)
+            pairs += [
+                (module.weight, source_module.weight),
+                (module.bias, source_module.bias),
+            ]
+        for weight, source in pairs:
+            if (weight is None) != (source is None):
+                raise ValueError("one layer has biases and the other has none: use the same bias=")
+            if weight is not None and source is not None:
+                if weight.shape != source.shape:
+                    raise ValueError(
+                        f"torch's layer has {source.shape} where this has {weight.shape}"
+                    )
+                weight.copy_(source)
         return self
 
 
 class Transformer(nn.Module):
-    """Blocks one upon another; pre-norm ends in one more norm.
+    """A stack of blocks; with pre-norm, a final norm follows.
 
     Args:
-        config: shape and dropout.
+        config: sizes and dropout.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -176,24 +182,24 @@ class Transformer(nn.Module):
 
         Args:
             x: ``(batch, time, hidden_size)``, or ``(tokens, hidden_size)`` with a packing.
-            mask: True where a query may look (``nn.attention``).
-            causal: look at no later position.
-            bias: added to every layer's scores.
+            mask: True where a query may attend (``nn.attention``).
+            causal: attend to no later position.
+            bias: added to the scores of every layer.
             positions: ``(time,)``, ``(batch, time)`` or, packed, ``(tokens,)``, for rotary
-                positions; by default 0, 1, 2, ..., behind what the cache holds (packed: the
-                steps back, negative).
-            packing: how ragged rows lie in x.
-            cache: what was read before x; x is added to it.
+                positions; by default 0, 1, 2, ... after the cached positions (packed: minus the
+                distance from the end of the row).
+            packing: layout of rows of different lengths in x.
+            cache: keys and values of the earlier tokens; those of x are added.
 
         Returns:
             The shape of x.
 
         Raises:
-            ValueError: if x is not of ``hidden_size``.
+            ValueError: if the last dimension of x is not ``hidden_size``.
         """
         if x.shape[-1] != self.config.hidden_size:
             raise ValueError(
-                f"x has {x.shape[-1]} dimensions a position, wanted hidden_size "
+                f"x has {x.shape[-1]} dimensions per position, expected hidden_size "
                 f"{self.config.hidden_size}"
             )
         rotary = None

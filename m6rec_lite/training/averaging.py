@@ -1,7 +1,7 @@
-"""The average of a run's weights: less of the last steps' noise than the last weights have.
+"""Average the weights over the steps of a run, which reduces the noise of the last steps.
 
-Source: Polyak and Juditsky, *Acceleration of stochastic approximation by averaging*, 1992; with
-weights that fade by powers it is the exponential moving average of most recipes since.
+Source: Polyak and Juditsky, *Acceleration of stochastic approximation by averaging*, 1992; here
+with exponentially decaying weights (exponential moving average).
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 class Averaging(Callback):
-    """Follows the weights by ``a <- d a + (1 - d) w`` after each step, and has ``a`` judged.
+    """Average the weights w by ``a <- d a + (1 - d) w`` after each step; validate and return a.
 
-    What is kept beside weights (buffers, such as bounds or counts) is taken as it is.
-    Training goes on with w; validation, what other callbacks keep (``EarlyStopping``'s best), and
-    the weights at the end are a. In the first steps d is at most ``(1 + t) / (10 + t)``, so that
-    the weights at the start are soon forgotten. Name it before the callbacks that keep weights.
+    Buffers are copied, not averaged. Training continues with w; validation, the weights that other
+    callbacks store (such as the best of ``EarlyStopping``) and the final weights are a. In the
+    first steps d is at most ``(1 + t) / (10 + t)``, so that the initial weights soon lose their
+    influence. List it before callbacks that store weights.
 
     Args:
-        decay: d, above 0 and below 1; ``1 / (1 - d)`` steps are averaged, roughly.
+        decay: d, above 0 and below 1; about ``1 / (1 - d)`` steps are averaged.
 
     Raises:
-        ValueError: if it is out of range.
+        ValueError: if ``decay`` is out of range.
     """
 
     def __init__(self, decay: float = 0.998) -> None:
@@ -41,7 +41,7 @@ class Averaging(Callback):
         self._weights: dict[str, torch.Tensor] = {}
 
     def start(self, run: Run) -> None:
-        """Begin with the weights that there are, unless a checkpoint brought an average."""
+        """Start with the current weights, unless a checkpoint provided an average."""
         if run.step == 0 or not self._average:
             self._average = _copy(run.model)
         device = next(run.model.parameters()).device
@@ -51,39 +51,39 @@ class Averaging(Callback):
     def step(self, run: Run) -> None:
         """Move the average towards the weights."""
         decay = min(self.decay, (1 + run.step) / (10 + run.step))
-        learnt = {name for name, _ in run.model.named_parameters(remove_duplicate=False)}
+        parameters = {name for name, _ in run.model.named_parameters(remove_duplicate=False)}
         for name, weight in run.model.state_dict().items():
             average = self._average[name]
-            if name in learnt:
+            if name in parameters:
                 average.lerp_(weight.to(average.dtype), 1 - decay)
             else:
                 average.copy_(weight)
 
     def judging(self, run: Run) -> None:
-        """Put the average in the model."""
+        """Load the average into the model."""
         self._weights = _copy(run.model)
         run.model.load_state_dict(self._average)
 
     def judged(self, run: Run) -> None:
-        """Take the weights back."""
+        """Restore the weights."""
         run.model.load_state_dict(self._weights)
         self._weights = {}
 
     def end(self, run: Run) -> None:
-        """Leave the average in the model; of a run that an error ended, too."""
+        """Load the average into the model, also after an error."""
         if self._average:
             run.model.load_state_dict(self._average)
 
     def settings(self) -> dict[str, Any]:
-        """The decay."""
+        """Return the decay."""
         return {"decay": self.decay}
 
     def state(self) -> dict[str, Any]:
-        """The average."""
+        """Return the average."""
         return {"average": self._average}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take the average back."""
+        """Restore the average."""
         self._average = state["average"]
 
 

@@ -1,15 +1,16 @@
-"""What the loop trains on: the batches of an epoch, each built on demand by its number.
+"""Batches of an epoch, each built on demand from its index.
 
-An epoch is a ``Sequence``: ``len`` says how many batches it has and ``[i]`` builds the i-th. Both
-depend on nothing but ``(seed, epoch, i)``. So several processes can share an epoch out by number,
-and a run that was cut off goes on at batch i without building those before it.
+An epoch is a ``Sequence``: ``len`` is its number of batches and ``[i]`` builds batch i. Both
+depend only on ``(seed, epoch, i)``. Several processes can therefore divide an epoch by index, and
+an interrupted run continues at batch i without building the batches before it.
 
-A batch is nested tuples, lists and dicts of tensors, or has a method ``to(device)`` of its own; the
-loop moves it to the device.
+A batch consists of nested tuples, lists and dicts of tensors, or has its own method
+``to(device)``; the loop moves it to the device.
 
 ``RowBatches`` serves tensors whose rows are examples. To write your own (bucketed, packed, with
-negatives drawn), give an object with one method ``epoch(seed, epoch)``; draw with
-``rng(seed, epoch)`` in there and with ``rng(seed, epoch, i)`` in a batch, never from global state.
+sampled negatives), pass an object with one method ``epoch(seed, epoch)``; draw random numbers from
+``rng(seed, epoch)`` in that method and from ``rng(seed, epoch, i)`` in batch i, never from global
+state.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ Batch = TypeVar("Batch", covariant=True)
 
 
 class Batches(Protocol[Batch]):
-    """A source of batches; a batch is whatever the loss takes."""
+    """A source of batches; a batch is any object that the loss accepts."""
 
     def epoch(self, seed: int, epoch: int) -> Sequence[Batch]:
-        """The batches of one epoch, counted from 0; the same for the same arguments."""
+        """Return the batches of an epoch, counted from 0; equal for equal arguments."""
 
 
-def rng(seed: int, epoch: int, *place: int) -> np.random.Generator:
-    """A generator of its own for an epoch, or for one batch of it."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, *place)))
+def rng(seed: int, epoch: int, *index: int) -> np.random.Generator:
+    """Return a separate random generator for an epoch, or for the batch ``index`` of it."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, *index)))
 
 
 class Epoch(Sequence[Batch]):
-    """A sequence from a length and a function: ``Epoch(n, lambda i: …)``.
+    """A sequence defined by a length and a function: ``Epoch(n, lambda i: …)``.
 
     Args:
         n: number of batches.
-        build: builds batch i, for i from 0 to n - 1.
+        build: function that returns batch i, for i from 0 to n - 1.
     """
 
     def __init__(self, n: int, build: Callable[[int], Batch]) -> None:
@@ -59,12 +60,12 @@ class Epoch(Sequence[Batch]):
 
 
 class RowBatches:
-    """Rows of tensors in a new random order each epoch, ``batch_size`` of them at a time.
+    """Batches of ``batch_size`` rows of tensors, in a new random order each epoch.
 
     Args:
         tensors: one or more, each ``(n_rows, …)``; a batch is a tuple of ``(batch, …)``.
-        batch_size: rows a batch; the last batch of an epoch takes what is left.
-        shuffle: draw a new order each epoch; else the rows come as they are.
+        batch_size: rows per batch; the last batch of an epoch may be smaller.
+        shuffle: draw a new order each epoch; otherwise keep the order of the rows.
 
     Raises:
         ValueError: if there is no row, the tensors differ in rows, or ``batch_size`` is below 1.
@@ -74,7 +75,7 @@ class RowBatches:
         rows = {len(tensor) for tensor in tensors}
         if len(rows) != 1 or rows == {0}:
             raise ValueError(
-                "wanted one or more tensors with the same number of rows, at least 1; got rows "
+                "expected one or more tensors with the same number of rows, at least 1; got rows "
                 f"{[len(tensor) for tensor in tensors]}"
             )
         if batch_size < 1:
@@ -84,7 +85,7 @@ class RowBatches:
         self.shuffle = shuffle
 
     def epoch(self, seed: int, epoch: int) -> Epoch[tuple[torch.Tensor, ...]]:
-        """The epoch's batches, ``ceil(n_rows / batch_size)`` of them."""
+        """Return the epoch's ``ceil(n_rows / batch_size)`` batches."""
         n, size = len(self.tensors[0]), self.batch_size
         order = rng(seed, epoch).permutation(n) if self.shuffle else np.arange(n)
         rows = torch.from_numpy(order)  # (n_rows,)
@@ -96,7 +97,7 @@ class RowBatches:
 
 
 def fingerprint(batch: Any) -> str:
-    """Twelve hex digits for the numbers in a batch, by which other data are told apart."""
+    """Return 12 hex digits of a hash of the numbers in a batch."""
     digest = hashlib.sha256()
     for array in arrays(batch):
         digest.update(f"{array.dtype} {array.shape} ".encode())
@@ -105,7 +106,7 @@ def fingerprint(batch: Any) -> str:
 
 
 def arrays(batch: Any) -> Iterator[np.ndarray]:
-    """Every array in a batch of nested tuples, lists, dicts and dataclasses, in order."""
+    """Yield every array of nested tuples, lists, dicts and dataclasses, in order."""
     if isinstance(batch, torch.Tensor):
         tensor = batch.detach().cpu()
         yield (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

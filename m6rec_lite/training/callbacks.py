@@ -1,8 +1,8 @@
-"""What may happen beside training: early stopping, a rate that falls on a plateau, and your own.
+"""Callbacks of the training loop: early stopping, a rate that falls on a plateau, and your own.
 
-A callback overrides the hooks it wants. They are called on every process of a run, with the same
-records on each, so all processes decide alike. What a callback must remember over an interruption
-it returns from ``state`` and takes back in ``load``.
+A callback overrides the hooks it needs. They are called on every process of a run, with the same
+records, so that all processes take the same decisions. State that must survive an interruption is
+returned by ``state`` and restored by ``load``.
 """
 
 from __future__ import annotations
@@ -20,51 +20,51 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Base of the callbacks: every hook does nothing."""
+    """Base class of the callbacks; every hook does nothing."""
 
     def start(self, run: Run) -> None:
-        """Before the first step, or before the first one after an interruption."""
+        """Called before the first step of a new or resumed run."""
 
     def step(self, run: Run) -> None:
-        """After each step of the optimizer."""
+        """Called after each optimizer step."""
 
     def judging(self, run: Run) -> None:
-        """Before validation: other weights than those trained may be put in the model."""
+        """Called before validation; may load other weights into the model."""
 
     def epoch(self, run: Run, record: dict[str, float]) -> None:
-        """After each epoch, with its line of the history; the model is as it was judged."""
+        """Called after each epoch with its record, while the validated weights are loaded."""
 
     def judged(self, run: Run) -> None:
-        """After every callback's ``epoch``: what ``judging`` put in the model goes out again."""
+        """Called after every callback's ``epoch``; must undo the changes of ``judging``."""
 
     def end(self, run: Run) -> None:
-        """After the last step, also where an error ended the run."""
+        """Called after the last step, also if an error ended the run."""
 
     def settings(self) -> dict[str, Any]:
-        """Of a callback that has a ``state``: what a checkpoint of the run must agree on."""
+        """Return the settings that must match a checkpoint; used if there is a ``state``."""
         return {}
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint must hold: tensors, numbers, texts, and lists and dicts of them.
+        """Return what a checkpoint must store: tensors, numbers, texts, lists and dicts of them.
 
-        A callback that leaves this alone only looks on; it may come and go between runs.
+        A callback that does not override this may be added or removed when a run is resumed.
         """
         return {}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take back what ``state`` returned."""
+        """Restore a state returned by ``state``."""
 
 
 def with_state(callbacks: Sequence[Callback]) -> list[Callback]:
-    """The callbacks that a checkpoint holds: those that say what their state is."""
+    """Return the callbacks that override ``state``, which a checkpoint stores."""
     return [callback for callback in callbacks if type(callback).state is not Callback.state]
 
 
 class _Watcher(Callback):
-    """A callback that follows one number of the records.
+    """A callback that monitors one number of the records.
 
     Args:
-        watch: its name, such as ``"loss"`` or one that ``validate`` returns.
+        watch: the name of the number, such as ``"loss"`` or one that ``validate`` returns.
         mode: ``"min"`` if lower is better, ``"max"`` if higher is.
 
     Raises:
@@ -78,7 +78,7 @@ class _Watcher(Callback):
         self.mode = mode
 
     def read(self, record: dict[str, float]) -> float:
-        """The number, turned so that lower is better."""
+        """Return the number, negated if higher is better."""
         if self.watch not in record:
             raise KeyError(
                 f"{type(self).__name__} watches {self.watch!r}, and the records hold "
@@ -91,22 +91,22 @@ class _Watcher(Callback):
 
 
 class EarlyStopping(_Watcher):
-    """Ends a run once a number has stopped getting better, and brings the best weights back.
+    """End a run once a number has stopped improving, and restore the best weights.
 
     Source: Prechelt, *Early stopping, but when?*, 1998.
 
     Args:
         watch: a name in the records.
         mode: ``"min"`` or ``"max"``.
-        patience: epochs without a new best that are borne, 0 or more.
-        by: a new best must be better by more than this.
+        patience: number of epochs without a new best before the run ends, 0 or more.
+        by: smallest improvement that counts as a new best.
 
     Attributes:
         best: the best value; None before the first epoch.
-        best_epoch: the epoch it came from, counted from 1.
+        best_epoch: the epoch of the best value, counted from 1.
 
     Raises:
-        ValueError: on a setting out of range.
+        ValueError: if a setting is out of range.
     """
 
     def __init__(
@@ -117,32 +117,32 @@ class EarlyStopping(_Watcher):
             raise ValueError(f"patience and by must be 0 or more, got {patience!r} and {by!r}")
         self.patience = patience
         self.by = by
-        self._forget()
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self.best_epoch, self.waited = 0, 0
         self._lowest = math.inf
         self._weights: dict[str, torch.Tensor] = {}
 
     @property
     def best(self) -> float | None:
-        """The best value, as the records hold it."""
+        """The best value, as in the records."""
         if not self.best_epoch:
             return None
         return self._lowest if self.mode == "min" else -self._lowest
 
     def start(self, run: Run) -> None:
-        """Forget an earlier run."""
+        """Discard the state of an earlier run."""
         if run.step == 0:
-            self._forget()
+            self._reset()
 
     def epoch(self, run: Run, record: dict[str, float]) -> None:
-        """Keep the weights if they are the best so far; end the run if patience is over."""
+        """Store the weights if they are the best so far; end the run if patience is exceeded."""
         value = self.read(record)
         if value < self._lowest - self.by:
             self._lowest, self.best_epoch, self.waited = value, int(record["epoch"]), 0
-            kept = run.model.state_dict()
-            self._weights = {name: value.detach().cpu().clone() for name, value in kept.items()}
+            weights = run.model.state_dict()
+            self._weights = {k: w.detach().cpu().clone() for k, w in weights.items()}
         else:
             self.waited += 1
         if self.waited > self.patience:
@@ -152,16 +152,16 @@ class EarlyStopping(_Watcher):
             )
 
     def end(self, run: Run) -> None:
-        """Give the model its best weights."""
+        """Load the best weights into the model."""
         if self._weights:
             run.model.load_state_dict(self._weights)
 
     def settings(self) -> dict[str, Any]:
-        """What decides when to stop."""
+        """Return the settings."""
         return {key: getattr(self, key) for key in ("watch", "mode", "patience", "by")}
 
     def state(self) -> dict[str, Any]:
-        """The best so far, weights included."""
+        """Return the best value, epoch and weights."""
         return {
             "lowest": self._lowest,
             "best_epoch": self.best_epoch,
@@ -170,27 +170,27 @@ class EarlyStopping(_Watcher):
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take the best so far back."""
+        """Restore the best value, epoch and weights."""
         self._lowest, self.best_epoch = state["lowest"], state["best_epoch"]
         self.waited, self._weights = state["waited"], state["weights"]
 
 
 class ReduceOnPlateau(_Watcher):
-    """Multiplies the learning rate by ``factor`` once a number has stopped getting better.
+    """Multiply the learning rate by ``factor`` once a number has stopped improving.
 
-    The rule is ``m6rec_lite.nn.schedules.Plateau``'s (and torch's ``ReduceLROnPlateau``), asked
-    once an epoch; it acts on top of the schedule.
+    The rule is ``m6rec_lite.nn.schedules.Plateau`` (torch's ``ReduceLROnPlateau``), updated once
+    per epoch; its factor multiplies the schedule.
 
     Args:
         watch: a name in the records, of values above 0.
         mode: ``"min"`` or ``"max"``.
         factor: in (0, 1).
-        patience: epochs without progress that are borne, 0 or more.
-        threshold: relative progress that counts.
-        lowest: the least share of the rate, in [0, 1].
+        patience: number of epochs without improvement before the rate falls, 0 or more.
+        threshold: smallest relative improvement that counts.
+        lowest: lower bound of the rate as a fraction of the base rate, in [0, 1].
 
     Raises:
-        ValueError: on a setting out of range.
+        ValueError: if a setting is out of range.
     """
 
     def __init__(
@@ -209,43 +209,49 @@ class ReduceOnPlateau(_Watcher):
                 f"lowest is a share of the rate and must be in [0, 1], got {lowest!r}; for a least "
                 "rate pass it divided by the optimizer's rate"
             )
-        self.given = {
-            "factor": factor,
-            "patience": patience,
-            "threshold": threshold,
-            "lowest": lowest,
-        }
-        self._plateau = Plateau(_Rate(), **self.given)  # also checks the settings
+        self.factor, self.patience = factor, patience
+        self.threshold, self.lowest = threshold, lowest
+        self._plateau = self._new_plateau()  # also checks the settings
+
+    def _new_plateau(self) -> Plateau:
+        return Plateau(
+            _Rate(),
+            factor=self.factor,
+            patience=self.patience,
+            threshold=self.threshold,
+            lowest=self.lowest,
+        )
 
     def start(self, run: Run) -> None:
-        """Forget an earlier run."""
+        """Discard the state of an earlier run."""
         if run.step == 0:
-            self._plateau = Plateau(_Rate(), **self.given)
+            self._plateau = self._new_plateau()
 
     def epoch(self, run: Run, record: dict[str, float]) -> None:
-        """Tell the plateau; the rate changes from the next step on."""
+        """Update the plateau; the rate changes from the next step on."""
         value = self.read(record)
-        if self.mode == "max":  # the rule wants losses above 0: of x and y, 1/x < 1/y if x > y
+        if self.mode == "max":  # the rule needs positive losses: 1/x < 1/y if x > y > 0
             value = 1 / -value if value < 0 else math.inf
         before = self._plateau.optimizer.lr
         run.rate_scale *= self._plateau.update(value) / before
 
     def settings(self) -> dict[str, Any]:
-        """What decides the rate."""
-        return {"watch": self.watch, "mode": self.mode, **self.given}
+        """Return the settings."""
+        names = ("watch", "mode", "factor", "patience", "threshold", "lowest")
+        return {name: getattr(self, name) for name in names}
 
     def state(self) -> dict[str, Any]:
-        """Where the plateau stands."""
+        """Return the state of the plateau."""
         rule = self._plateau
         return {"lr": rule.optimizer.lr, "best": rule.best, "waited": rule.waited}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go back to where the plateau stood."""
+        """Restore the state of the plateau."""
         rule = self._plateau
         rule.optimizer.lr, rule.best, rule.waited = state["lr"], state["best"], state["waited"]
 
 
 class _Rate:
-    """What ``Plateau`` turns down: a share that starts at 1."""
+    """The factor that ``Plateau`` lowers; it starts at 1."""
 
     lr = 1.0

@@ -1,9 +1,9 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped, written all or nothing.
+"""Checkpoints: the complete state of a run, written atomically.
 
-A checkpoint is a folder, such as ``step-00001200``, with ``about.json`` (what it is of, to be read
-by anybody) and ``state.pt`` (tensors, by ``torch.save``). It is written under another name, flushed
-to disk and renamed: a crash at any moment leaves the checkpoints before it, and never half of one.
-Reading never runs code (``weights_only``), and a damaged file is found by its checksum.
+A checkpoint is a folder, such as ``step-00001200``, with ``about.json`` (a readable description)
+and ``state.pt`` (tensors, by ``torch.save``). It is written under another name, flushed to disk and
+renamed: after a crash at any time the earlier checkpoints remain, and no incomplete one. Reading
+never runs code (``weights_only``), and a damaged file is detected by its checksum.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from m6rec_lite.training.run import History, Run
 
 FORMAT = "m6rec_lite training 1"
 
-#: On several processes the clock is compared only every so many steps, since all must agree.
-STEPS_BETWEEN_LOOKS = 10
+#: Several processes must save at the same step; they synchronise only every this many steps.
+STEPS_BETWEEN_CHECKS = 10
 
 
 class Checkpoints:
-    """A folder of checkpoints, and when to write them.
+    """A folder of checkpoints, and the interval at which they are written.
 
     Args:
-        folder: made if it is missing.
-        minutes: write after so many minutes.
-        steps: write after so many steps instead.
-        keep: how many to keep, at least 2, so that one is left should the last be damaged later.
+        folder: created if it is missing.
+        minutes: minutes between two checkpoints.
+        steps: steps between two checkpoints, in place of ``minutes``.
+        keep: number of checkpoints to keep, at least 2, in case the last one is damaged later.
 
     Raises:
-        ValueError: on a setting out of range.
+        ValueError: if a setting is out of range.
         NotADirectoryError: if ``folder`` is a file.
     """
 
@@ -56,7 +56,7 @@ class Checkpoints:
             raise ValueError(f"keep must be at least 2, got {keep!r}")
         self.folder = Path(folder)
         if self.folder.exists() and not self.folder.is_dir():
-            raise NotADirectoryError(f"{self.folder} is a file; checkpoints want a folder")
+            raise NotADirectoryError(f"{self.folder} is a file; checkpoints need a folder")
         self.minutes = minutes
         self.steps = steps
         self.keep = keep
@@ -65,15 +65,15 @@ class Checkpoints:
         self._written_step = -1
 
     def paths(self) -> list[Path]:
-        """The checkpoints in the folder, oldest first."""
+        """Return the checkpoints in the folder, oldest first."""
         return sorted(self.folder.glob("step-*"), key=lambda path: (len(path.name), path.name))
 
     def due(self, run: Run) -> bool:
-        """Whether to write now; all processes answer alike."""
+        """Return whether to write now; the same on all processes."""
         if self.steps is not None:
             return run.step % self.steps == 0
         if run.accelerator.num_processes > 1:
-            if run.step % STEPS_BETWEEN_LOOKS and run.position:
+            if run.step % STEPS_BETWEEN_CHECKS and run.position:
                 return False
             return broadcast_object_list([self._late()])[0]
         return self._late()
@@ -86,16 +86,16 @@ class Checkpoints:
 
         Raises:
             DivergenceError: if a weight is not finite; then nothing is written.
-            DiskFullError: if there is no room; what was written before stays.
+            DiskFullError: if the disk is full; earlier checkpoints remain.
         """
         if run.step == self._written_step:
             return
         check_weights(run)
         device = run.accelerator.device
-        own = {"rng": random_state(device), "sums": {k: v.cpu() for k, v in run.sums.items()}}
-        of_all = gather_object([own])  # what differs between processes
+        local = {"rng": random_state(device), "sums": {k: v.cpu() for k, v in run.sums.items()}}
+        processes = gather_object([local])  # the state that differs between processes
         if run.accelerator.is_main_process:
-            kept = [callback.state() for callback in with_state(callbacks)]
+            states = [callback.state() for callback in with_state(callbacks)]
             path = self.folder / f"step-{run.step:08d}"
             about = {
                 "step": run.step,
@@ -106,7 +106,7 @@ class Checkpoints:
             }
             with disk_advice(path, run.saved):
                 write_checkpoint(
-                    path, about, {**_state(run), "processes": of_all, "callbacks": kept}
+                    path, about, {**_state(run), "processes": processes, "callbacks": states}
                 )
             for old in self.paths()[: -self.keep]:
                 _remove(old)
@@ -114,17 +114,17 @@ class Checkpoints:
         self._written_at, self._written_step = time.monotonic(), run.step
 
     def restore(self, run: Run, callbacks: Sequence[Callback], resume: bool) -> None:
-        """Bring the run to where the newest checkpoint left it, if there is one.
+        """Load the newest checkpoint into the run, if there is one.
 
         Raises:
-            CheckpointError: if it is damaged, foreign, or of another configuration.
-            FileExistsError: if there is one and ``resume`` is off.
+            CheckpointError: if it is damaged, or of another format or configuration.
+            FileExistsError: if there is a checkpoint and ``resume`` is off.
         """
         self._written_at, self._written_step = time.monotonic(), -1
         self.folder.mkdir(parents=True, exist_ok=True)
-        if run.accelerator.is_main_process:  # the folder is locked: no other run writes in it
-            for left_over in self.folder.glob(".step-*"):  # of a run killed while writing
-                shutil.rmtree(left_over, ignore_errors=True)
+        if run.accelerator.is_main_process:  # no other run writes: the folder is locked
+            for incomplete in self.folder.glob(".step-*"):  # from a run killed while writing
+                shutil.rmtree(incomplete, ignore_errors=True)
         if not self.paths():
             return
         path = self.paths()[-1]
@@ -136,17 +136,17 @@ class Checkpoints:
         about, state = read_checkpoint(path)
         self._compare(path, about)
         _load(run, about, state)
-        for callback, kept in zip(with_state(callbacks), state["callbacks"], strict=True):
-            callback.load(kept)
+        for callback, saved in zip(with_state(callbacks), state["callbacks"], strict=True):
+            callback.load(saved)
         run.saved, self._written_step = str(path), run.step
 
     def _compare(self, path: Path, about: Mapping[str, Any]) -> None:
-        found = setting_differences(
+        differences = setting_differences(
             about["configuration"], self.configuration, where="in the checkpoint"
         )
-        if found:
-            shown = "".join(f"\n  {line}" for line in found[:12])
-            more = f"\n  … and {len(found) - 12} more" if len(found) > 12 else ""
+        if differences:
+            shown = "".join(f"\n  {line}" for line in differences[:12])
+            more = f"\n  … and {len(differences) - 12} more" if len(differences) > 12 else ""
             raise CheckpointError(
                 f"{path} is of another configuration:{shown}{more}\nGo on with the settings it was "
                 "made with, or pass another folder; load_weights(that folder, model) takes over "
@@ -155,7 +155,7 @@ class Checkpoints:
 
 
 def _state(run: Run) -> dict[str, Any]:
-    """What all processes have alike."""
+    """Return the state that is the same on all processes."""
     scaler = run.accelerator.scaler
     return {
         "model": run.model.state_dict(),
@@ -169,7 +169,7 @@ def _state(run: Run) -> dict[str, Any]:
 
 
 def _load(run: Run, about: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Put a checkpoint's state into a run of the same configuration."""
+    """Load a checkpoint's state into a run of the same configuration."""
     accelerator = run.accelerator
     run.model.load_state_dict(state["model"])
     run.optimizer.load_state_dict(state["optimizer"])
@@ -178,21 +178,21 @@ def _load(run: Run, about: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     run.step, run.epoch, run.position = about["step"], about["epoch"], about["position"]
     run.loss, run.seconds, run.stopping = about["loss"], state["seconds"], state["stopping"]
     if run.stopping is not None and run.stopping.startswith("told to end by "):
-        run.stopping = None  # how an earlier version noted a signal
+        run.stopping = None  # written by an earlier version on a signal
     run.rate_scale = state["rate_scale"]
     run.history = History(**state["history"])
-    own = state["processes"][accelerator.process_index]
-    run.sums = {key: value.to(accelerator.device) for key, value in own["sums"].items()}
-    set_random_state(own["rng"], accelerator.device)
+    local = state["processes"][accelerator.process_index]
+    run.sums = {key: value.to(accelerator.device) for key, value in local["sums"].items()}
+    set_random_state(local["rng"], accelerator.device)
 
 
 def write_checkpoint(path: Path, about: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Write a checkpoint so that it is there whole or not at all.
+    """Write a checkpoint atomically.
 
     Args:
-        path: the folder; it must not exist yet.
-        about: what JSON can hold.
-        state: what ``torch.save`` can hold and ``weights_only`` reads.
+        path: the folder; it must not exist.
+        about: JSON values.
+        state: values that ``torch.load`` reads with ``weights_only``.
     """
     with new_folder(path) as fresh:
         torch.save(dict(state), fresh / "state.pt")
@@ -204,10 +204,10 @@ def write_checkpoint(path: Path, about: Mapping[str, Any], state: Mapping[str, A
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What ``write_checkpoint`` wrote, its tensors on the CPU.
+    """Return ``about`` and ``state`` of a checkpoint, with its tensors on the CPU.
 
     Raises:
-        CheckpointError: if the folder is damaged or no checkpoint; it names the whole one before.
+        CheckpointError: if the folder is damaged or no checkpoint; names the previous intact one.
     """
     path = Path(path)
     fault = _fault(path)
@@ -218,14 +218,14 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def load_weights(folder: str | Path, model: nn.Module) -> None:
-    """Put the weights of a run's newest checkpoint into a model, and nothing else.
+    """Load only the weights of a run's newest checkpoint into a model.
 
     Args:
-        folder: of the run, or of one checkpoint.
-        model: of the same shapes.
+        folder: folder of the run, or of one checkpoint.
+        model: model with parameters of the same shapes.
 
     Raises:
-        CheckpointError: if there is no checkpoint, it is damaged, or of another model.
+        CheckpointError: if there is no checkpoint, it is damaged, or it is of another model.
     """
     paths = Checkpoints(folder).paths() or [Path(folder)]
     _, state = read_checkpoint(paths[-1])
@@ -236,7 +236,7 @@ def load_weights(folder: str | Path, model: nn.Module) -> None:
 
 
 def _fault(path: Path) -> str | None:
-    """What is wrong with a checkpoint, or None."""
+    """Return a description of the damage of a checkpoint, or None."""
     if path.is_dir() and (fault := damage(path)):
         return fault
     try:
@@ -256,15 +256,15 @@ def _fault(path: Path) -> str | None:
 
 
 def _before(path: Path) -> str:
-    """The newest whole checkpoint beside a damaged one, in a sentence that says what to do."""
+    """Return a sentence that names the newest intact checkpoint and says what to do."""
     older = [other for other in Checkpoints(path.parent).paths() if other.name < path.name]
-    whole = next((other for other in reversed(older) if _fault(other) is None), None)
-    if whole is None:
+    intact = next((other for other in reversed(older) if _fault(other) is None), None)
+    if intact is None:
         return f"There is no whole one before it in {path.parent}; delete it and begin anew"
-    return f"The one before, {whole}, is whole: delete {path.name} and the run goes on from there"
+    return f"The one before, {intact}, is whole: delete {path.name} and the run goes on from there"
 
 
 def _remove(path: Path) -> None:
-    """Delete a checkpoint so that a kill half-way leaves no half of it under its name."""
-    gone = path.rename(path.with_name(f".{path.name}-old"))
-    shutil.rmtree(gone, ignore_errors=True)
+    """Rename a checkpoint, then delete it: a kill leaves no incomplete one under its name."""
+    renamed = path.rename(path.with_name(f".{path.name}-old"))
+    shutil.rmtree(renamed, ignore_errors=True)

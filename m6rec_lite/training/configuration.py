@@ -1,9 +1,10 @@
-"""What makes a run what it is, as plain values.
+"""The configuration of a run: everything that affects its weights, as plain values.
 
-A checkpoint goes on exactly only where nothing that shapes the weights has changed. So it carries
-a configuration: the model's shapes, the optimizer and its settings, the schedule (by its values),
-the data (by the first batch), seed, accumulation, precision, device, processes, the callbacks'
-settings and whatever else the caller names. How long to train is not part of it.
+A run can be resumed exactly only if nothing that affects the weights has changed. A checkpoint
+therefore stores a configuration: the model's shapes, the optimizer and its settings, the schedule
+(its values at some steps), the data (a hash of the first batch), seed, accumulation, precision,
+device, processes, the callbacks' settings and the caller's ``config``. The length of the training
+is not part of it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,27 @@ from m6rec_lite.training.batches import fingerprint
 from m6rec_lite.training.callbacks import Callback, with_state
 from m6rec_lite.training.run import Run
 
-#: Steps at which a schedule is looked at, to tell it from another.
-LOOKED_AT = (0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000, 2000, 5000, 10_000, 100_000)
+#: Steps at which the values of two schedules are compared.
+SCHEDULE_STEPS = (
+    0,
+    1,
+    2,
+    3,
+    5,
+    10,
+    20,
+    30,
+    50,
+    100,
+    200,
+    300,
+    500,
+    1000,
+    2000,
+    5000,
+    10_000,
+    100_000,
+)
 
 
 def describe(
@@ -29,30 +49,30 @@ def describe(
     first_epoch: Sequence[Any],
     callbacks: Sequence[Callback],
     settings: Mapping[str, Any],
-    own: Mapping[str, Any],
+    config: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The configuration of a run, as JSON would hold it.
+    """Return the configuration of a run as JSON values.
 
     Args:
-        run: for its model, optimizer, precision, device and processes.
-        schedule: looked at for some steps.
-        first_epoch: for its length and the numbers in its first batch.
-        callbacks: for the settings of those that have a state.
-        settings: of the loop.
-        own: what the caller adds.
+        run: provides the model, optimizer, precision, device and processes.
+        schedule: described by its values at ``SCHEDULE_STEPS``.
+        first_epoch: described by its length and a hash of its first batch.
+        callbacks: described by the settings of those that have a state.
+        settings: settings of the loop.
+        config: values added by the caller.
 
     Raises:
-        TypeError: if the caller's part holds what JSON cannot.
+        TypeError: if ``config`` holds values that JSON cannot represent.
     """
-    optimizer = getattr(run.optimizer, "optimizer", run.optimizer)  # without accelerate's wrapper
+    optimizer = getattr(run.optimizer, "optimizer", run.optimizer)  # inside accelerate's wrapper
     groups = []
     for group, rate in zip(optimizer.param_groups, run.base_rates, strict=True):
-        kept = {key: _plain(value) for key, value in group.items() if key != "params"}
-        groups.append(kept | {"lr": rate, "parameters": len(group["params"])})
-    config = {
+        options = {key: _plain(value) for key, value in group.items() if key != "params"}
+        groups.append(options | {"lr": rate, "parameters": len(group["params"])})
+    description = {
         "model": {name: _shape(value) for name, value in run.model.state_dict().items()},
         "optimizer": {"class": type(optimizer).__name__, "groups": groups},
-        "schedule": [round(schedule(step), 12) for step in LOOKED_AT] if schedule else None,
+        "schedule": [round(schedule(step), 12) for step in SCHEDULE_STEPS] if schedule else None,
         "data": {"batches": len(first_epoch), "first batch": fingerprint(first_epoch[0])},
         **settings,
         "precision": run.precision,
@@ -62,10 +82,10 @@ def describe(
             {"class": type(callback).__name__, **callback.settings()}
             for callback in with_state(callbacks)
         ],
-        "config": dict(own),
+        "config": dict(config),
     }
     try:
-        return json.loads(json.dumps(config))
+        return json.loads(json.dumps(description))
     except TypeError as error:
         raise TypeError(
             "config must hold numbers, texts, lists and dicts of them, so that it can be compared "
@@ -74,7 +94,7 @@ def describe(
 
 
 def _shape(value: Any) -> str:
-    if not isinstance(value, torch.Tensor):  # what a module adds by get_extra_state
+    if not isinstance(value, torch.Tensor):  # from get_extra_state of a module
         return type(value).__name__
     return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
 

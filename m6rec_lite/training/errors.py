@@ -1,4 +1,4 @@
-"""Runs that cannot go on say what happened, what to change, and what is safe."""
+"""Errors that end a run, with a message that names the cause, a remedy and the last checkpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from m6rec_lite.nn.optim import DivergenceError
 from m6rec_lite.training.batches import arrays
 from m6rec_lite.training.run import Run
 
-#: How torch says on a CPU that memory ran out; there it raises a plain RuntimeError.
+#: Matches torch's out-of-memory messages on a CPU, where it raises a plain RuntimeError.
 NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
 
@@ -26,11 +26,11 @@ class OutOfMemoryError(MemoryError):
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint is damaged, foreign, of another run, or its folder is in use."""
+    """A checkpoint is damaged, of another format or run, or its folder is in use."""
 
 
-def what_is_safe(run: Run) -> str:
-    """A sentence on what an error has not touched."""
+def checkpoint_note(run: Run) -> str:
+    """Return a sentence that names the last checkpoint."""
     if run.saved is None:
         return "No checkpoint was written: pass checkpoint='runs/name' to keep one"
     return (
@@ -41,10 +41,10 @@ def what_is_safe(run: Run) -> str:
 
 @contextmanager
 def memory_advice(run: Run, accumulate: int) -> Iterator[None]:
-    """Turn torch's errors of memory into one that says what to change.
+    """Replace torch's out-of-memory errors by one that says what to change.
 
     Raises:
-        OutOfMemoryError: in their place.
+        OutOfMemoryError: in place of torch's error.
     """
     try:
         yield
@@ -59,20 +59,20 @@ def memory_advice(run: Run, accumulate: int) -> Iterator[None]:
             f"out of memory on {device} in step {run.step + 1}. Halve the batch size and pass "
             f"accumulate={2 * accumulate} (now {accumulate}): the gradient stays the same, the "
             f"memory halves.{half} Shorter sequences or a smaller model help too. "
-            f"{what_is_safe(run)}. (torch said: {_first_sentence(error)})"
+            f"{checkpoint_note(run)}. (torch said: {_first_sentence(error)})"
         ) from error
 
 
 @contextmanager
 def disk_advice(path: Path, saved: str | None) -> Iterator[None]:
-    """Turn errors of a full disk into one that says what is safe and what to do.
+    """Replace errors of a full disk by one that names the last checkpoint and says what to do.
 
     Args:
-        path: what is being written.
-        saved: the newest whole checkpoint, if there is one.
+        path: the file or folder being written.
+        saved: the newest complete checkpoint, if there is one.
 
     Raises:
-        DiskFullError: in their place; see ``data.files``.
+        DiskFullError: in place of the system's error; see ``data.files``.
     """
     advice = "No checkpoint had been written; start the run again afterwards"
     if saved is not None:
@@ -89,44 +89,41 @@ def _first_sentence(error: BaseException) -> str:
 
 
 def check_loss(run: Run, value: float, clip_norm: float | None, batch: Any) -> float:
-    """Stop a run whose loss is no number any more.
+    """Return the loss of a batch, or raise if it is not finite.
 
     Args:
         run: the run.
-        value: the loss of a batch.
-        clip_norm: the loop's setting.
-        batch: the batch.
-
-    Returns:
-        the value, which is finite.
+        value: the loss of the batch.
+        clip_norm: setting of the loop.
+        batch: searched for values that are not finite.
 
     Raises:
         DivergenceError: if the value is NaN or infinite.
     """
     if np.isfinite(value):
         return value
-    spoilt = any(a.dtype.kind == "f" and not np.isfinite(a).all() for a in arrays(batch))
-    if spoilt:
+    bad_batch = any(a.dtype.kind == "f" and not np.isfinite(a).all() for a in arrays(batch))
+    if bad_batch:
         advice = "The batch itself holds NaN or infinite numbers: look at the data"
     else:
-        ways = [f"a lower learning rate (now {run.lr:.3g}; try {run.lr / 10:.3g})"]
-        ways.append("schedule=warm_up(...) for the first hundred steps or so")
+        remedies = [f"a lower learning rate (now {run.lr:.3g}; try {run.lr / 10:.3g})"]
+        remedies.append("schedule=warm_up(...) for the first hundred steps or so")
         if clip_norm is None:
-            ways.append("clip_norm=1.0")
+            remedies.append("clip_norm=1.0")
         if run.precision != "fp32":
-            ways.append(f"precision='fp32' (now {run.precision!r})")
+            remedies.append(f"precision='fp32' (now {run.precision!r})")
         advice = (
-            f"Try {', '.join(ways)}; and look for log(0), 0/0 or an attention row whose keys are "
-            "all masked in the loss"
+            f"Try {', '.join(remedies)}; and look for log(0), 0/0 or an attention row whose keys "
+            "are all masked in the loss"
         )
     raise DivergenceError(
         f"the loss became {value} by step {run.step + 1}, in epoch {run.epoch + 1}. "
-        f"{advice}. {what_is_safe(run)}"
+        f"{advice}. {checkpoint_note(run)}"
     )
 
 
 def check_weights(run: Run) -> None:
-    """Refuse to save weights that are no numbers, so that the checkpoint before stays the last.
+    """Refuse to save weights that are not finite, so that the previous checkpoint stays the last.
 
     Raises:
         DivergenceError: naming the parameter.
@@ -136,5 +133,5 @@ def check_weights(run: Run) -> None:
             raise DivergenceError(
                 f"{name} holds NaN or infinite numbers after step {run.step}, though the loss was "
                 f"{run.loss:.4g}: its gradient is not finite. Look for sqrt(0), log(0) or 0/0 in "
-                f"the loss, and try clip_norm=1.0. {what_is_safe(run)}"
+                f"the loss, and try clip_norm=1.0. {checkpoint_note(run)}"
             )

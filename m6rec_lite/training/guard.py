@@ -1,4 +1,4 @@
-"""How long will this take? Asked of the machine itself, by timing its first steps."""
+"""Estimate the duration of a run by timing its first steps."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from m6rec_lite.training.run import Run
 
 
 class TooLongError(RuntimeError):
-    """A run would take longer than it may."""
+    """A run would take longer than its limit."""
 
 
 class TimeGuard(Callback):
-    """Times steps at the start and says how long the whole run will take.
+    """Time the first steps and report how long the whole run will take.
 
-    The first step is left out: memory is fetched in it and kernels are chosen. The steps after it
-    are timed until ``seconds`` have passed, or ten of them. What validation takes comes on top.
+    The first step is not timed, since it allocates memory and selects kernels. The steps after it
+    are timed until ``seconds`` have passed, at most ten. Time for validation is not included.
 
     Args:
-        worth_saying: minutes below which it keeps quiet.
-        limit: minutes; a run that would take longer is stopped at once.
-        say: called with the sentence.
+        worth_saying: shortest duration to report, in minutes.
+        limit: longest duration allowed, in minutes; a longer run is stopped at once.
+        say: called with the message.
         seconds: how long to time.
-        clock: gives seconds.
+        clock: function that returns the time in seconds.
 
     Attributes:
-        minutes: the estimate for the steps that were left, once there is one.
+        minutes: the estimate for the remaining steps; None before it is made.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class TimeGuard(Callback):
         self.minutes: float | None = None
 
     def start(self, run: Run) -> None:
-        """Begin anew."""
+        """Reset the estimate."""
         self.minutes = None
         self._first = run.step + 1
 
     def step(self, run: Run) -> None:
-        """Time a step; speak once enough are timed."""
+        """Time a step; report once enough steps are timed."""
         timed = run.step - self._first
         if self.minutes is not None:
             return
-        if run.accelerator.device.type == "cuda":  # steps are only queued there: wait for them
+        if run.accelerator.device.type == "cuda":  # steps are queued: wait for them
             torch.cuda.synchronize(run.accelerator.device)
         if timed == 0:
             self._since = self.clock()
@@ -67,27 +67,27 @@ class TimeGuard(Callback):
         passed = self.clock() - self._since
         if passed < self.seconds and timed < 10:
             return
-        left = run.total_steps - run.step
-        self.minutes = left * passed / timed / 60
+        remaining = run.total_steps - run.step
+        self.minutes = remaining * passed / timed / 60
         device = run.accelerator.device
         threads = torch.get_num_threads()
         cpu = f"CPU, {threads} threads" if threads > 1 else "CPU, 1 thread"
-        where = cpu if device.type == "cpu" else str(device)
-        told = (
-            f"On this machine ({where}) this will take about {in_words(self.minutes)}: "
-            f"{left:,} steps of {passed / timed:.3g} s"
+        name = cpu if device.type == "cpu" else str(device)
+        message = (
+            f"On this machine ({name}) this will take about {in_words(self.minutes)}: "
+            f"{remaining:,} steps of {passed / timed:.3g} s"
         )
         if self.limit is not None and self.minutes > self.limit:
             raise TooLongError(
-                f"{told}, and limit={self.limit:g} minutes was set. Train for fewer epochs, with "
-                "a smaller model or shorter sequences, or on a GPU; or raise the limit"
+                f"{message}, and limit={self.limit:g} minutes was set. Train for fewer epochs, "
+                "with a smaller model or shorter sequences, or on a GPU; or raise the limit"
             )
         if self.minutes >= self.worth_saying:
-            self.say(told + ".")
+            self.say(message + ".")
 
 
 def in_words(minutes: float) -> str:
-    """``40 seconds``, ``12 minutes``, ``3.5 hours``, ``9 days``, ``2.1 years``."""
+    """Return a duration such as ``40 seconds``, ``12 minutes``, ``3.5 hours``, ``9 days``."""
     if minutes < 1:
         seconds = max(1, round(60 * minutes))
         return f"{seconds} seconds" if seconds > 1 else "1 second"

@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""Locks that allow one run at a time in a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from m6rec_lite.training.errors import CheckpointError
 
-#: The file that is locked, and the one that says by which process.
+#: The file that is locked, and the file that names the process.
 LOCK, OWNER = ".lock", ".lock-owner"
 
 
@@ -24,10 +24,10 @@ def run_lock(folder: Path) -> Iterator[None]:
     The system frees the lock when the process ends, also when it is killed.
 
     Args:
-        folder: made if it is missing.
+        folder: created if it is missing.
 
     Raises:
-        CheckpointError: if another run, of this process or of another one, holds it.
+        CheckpointError: if another run, of this or another process, holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock, owner = FileLock(folder / LOCK), folder / OWNER
@@ -35,11 +35,12 @@ def run_lock(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         try:
-            who = owner.read_text(encoding="utf-8").strip()
+            holder = owner.read_text(encoding="utf-8").strip()
         except OSError:
-            who = "its process is not known"
+            holder = "its process is not known"
         raise CheckpointError(
-            f"{folder} is in use by another run ({who}): wait until it ends, or pass another folder"
+            f"{folder} is in use by another run ({holder}): wait until it ends, or pass another "
+            "folder"
         ) from error
     try:
         owner.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")
@@ -51,7 +52,7 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def run_lock_of_all(folder: Path, is_main_process: bool) -> Iterator[None]:
-    """Lock a folder for all processes of a run; the first one holds it, and each must call this.
+    """Lock a folder for all processes of a run; every process must call this.
 
     Raises:
         CheckpointError: on every process, if another run holds it.

@@ -1,6 +1,6 @@
-"""The one training loop: batches in, loss out. It knows nothing of recommendation.
+"""The training loop of all neural models.
 
-A learner's whole part is a model, the batches and a loss::
+It takes a model, batches and a loss::
 
     def loss(model, batch):
         x, y = batch
@@ -14,9 +14,9 @@ A learner's whole part is a model, the batches and a loss::
         checkpoint="runs/sasrec",
     )
 
-The same script trains on a CPU, on a GPU, and under ``accelerate launch`` on many. Killed and
-started again, it goes on from its last checkpoint and ends in the weights of a run never stopped,
-bit for bit on CPUs (on a GPU some of torch's sums depend on the order of its threads).
+The same script trains on a CPU, on a GPU, and under ``accelerate launch`` on several GPUs. If it
+is killed and started again, it resumes from its last checkpoint and ends with the weights of an
+uninterrupted run, bit for bit on CPUs (on a GPU some sums depend on the order of the threads).
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from m6rec_lite.training.errors import check_loss, memory_advice
 from m6rec_lite.training.guard import TimeGuard
 from m6rec_lite.training.locks import run_lock_of_all
 from m6rec_lite.training.progress import Progress
-from m6rec_lite.training.randomness import own_randomness
+from m6rec_lite.training.randomness import seeded_generators
 from m6rec_lite.training.run import History, Run
 from m6rec_lite.training.signals import StopOnSignal
 
-#: ``loss(model, batch)``: one number to descend, alone or with numbers to log.
+#: ``loss(model, batch)``: a scalar to minimise, alone or with a dict of numbers to log.
 Loss = Callable[[nn.Module, Any], torch.Tensor | tuple[torch.Tensor, Mapping[str, Any]]]
 
-#: Steps between two looks at the loss on a GPU, since each look waits for it; on a CPU every step.
-STEPS_BETWEEN_LOOKS = 10
+#: Steps between two reads of the loss on a GPU, since a read synchronises; on a CPU every step.
+STEPS_BETWEEN_READS = 10
 
 
 def fit(
@@ -73,61 +73,57 @@ def fit(
     config: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> History:
-    """Train ``model`` in place and leave it on the device it was trained on, in ``eval`` mode.
+    """Train ``model`` in place and leave it on its training device, in ``eval`` mode.
 
-    A step of the optimizer sees ``accumulate`` batches on each process, fewer at an epoch's end,
-    and moves down the mean of their losses, weighted by ``weigh``.
+    An optimizer step uses ``accumulate`` batches on each process, fewer at the end of an epoch,
+    and minimises the mean of their losses, weighted by ``weigh``.
 
     Args:
         model: any module.
         batches: see ``m6rec_lite.training.batches``.
-        loss: ``loss(model, batch)`` gives one number to descend, a mean over the batch, alone or
-            with a dict of numbers to log, the same names each time. It is given ``model`` itself,
-            with all its attributes, and runs under mixed precision where that is on.
-        optimizer: over the model's parameters; its rate is given back when the run ends.
-        schedule: share of the optimizer's rate at step t (``m6rec_lite.nn.schedules``).
-        epochs: passes over the data; give this or ``steps``.
-        steps: steps of the optimizer; give this or ``epochs``.
-        validate: asked after each epoch and at the end, on the first process, in ``eval`` mode
-            and without gradients; its numbers enter the record.
+        loss: ``loss(model, batch)`` returns a scalar to minimise, a mean over the batch, alone or
+            with a dict of numbers to log, of the same names for every batch. It receives ``model``
+            itself, with all its attributes, and runs under mixed precision if that is on.
+        optimizer: over the model's parameters; its rate is restored when the run ends.
+        schedule: factor of the optimizer's rate at step t (``m6rec_lite.nn.schedules``).
+        epochs: passes over the data; pass this or ``steps``.
+        steps: optimizer steps; pass this or ``epochs``.
+        validate: called after each epoch and at the end, on the first process, in ``eval`` mode
+            and without gradients; its results are added to the record.
         callbacks: called in this order.
-        checkpoint: folder for checkpoints, written every five minutes, at the end, and when Ctrl-C
-            or SIGTERM interrupts the run; or ``Checkpoints`` for another rhythm. One run at a time
-            may use it.
-        resume: go on from the last checkpoint in the folder, if there is one.
-        accumulate: batches a step, on each process.
-        clip_norm: longest gradient; longer ones are scaled down to it.
-        weigh: how much a batch counts, such as its number of targets, so that several small
-            batches make the gradient of a large one; 1 each by default.
+        checkpoint: folder of the checkpoints, written every five minutes, at the end, and when
+            Ctrl-C or SIGTERM interrupts the run; or ``Checkpoints`` for another interval. Only one
+            run at a time may use it.
+        resume: continue from the last checkpoint in the folder, if there is one.
+        accumulate: batches per optimizer step, on each process.
+        clip_norm: largest norm of the gradient; longer gradients are scaled down to it.
+        weigh: weight of a batch, such as its number of targets, so that several small batches
+            give the gradient of one large batch; 1 by default.
         precision: see ``m6rec_lite.training.devices``.
-        device: see there.
-        seed: of the order of the data and of dropout (the model's start is the caller's).
-        config: whatever else makes this run what it is, as plain values: a checkpoint of another
-            configuration is refused.
-        progress: show a bar, and say beforehand how long it will take.
-
-    Returns:
-        The history.
+        device: see ``m6rec_lite.training.devices``.
+        seed: seed of the order of the data and of dropout (not of the model's initial weights).
+        config: further values that affect the weights: a checkpoint with other values is refused.
+        progress: show a progress bar and an estimate of the duration.
 
     Raises:
-        ValueError: on a setting out of range.
+        ValueError: if a setting is out of range.
         CheckpointError: if the last checkpoint is damaged or of another configuration, or another
             run is using the folder.
         Interrupted: after Ctrl-C or SIGTERM, once a run with a checkpoint folder has written its
-            checkpoint; in a notebook Ctrl-C stays ``KeyboardInterrupt``.
+            checkpoint; in a notebook Ctrl-C raises ``KeyboardInterrupt``.
         DivergenceError: if the loss or a weight is NaN or infinite.
-        OutOfMemoryError: if a step does not fit.
+        OutOfMemoryError: if a step does not fit in memory.
     """
     _check(epochs, steps, accumulate, clip_norm)
     accelerator = make_accelerator(device, precision)
     base_rates = [float(group["lr"]) for group in optimizer.param_groups]
-    both = accelerator.prepare_model(_ModelAndLoss(model, loss))
+    module = accelerator.prepare_model(_ModelAndLoss(model, loss))
     prepared = accelerator.prepare_optimizer(optimizer)
-    if accelerator.scaler is not None:  # float16 scales its gradients; others step by themselves,
-        optimizer = prepared  # which spares them a quarter of a millisecond a step
+    if accelerator.scaler is not None:  # only float16 needs the wrapper, for scaled gradients;
+        optimizer = prepared  # without it a step is a quarter of a millisecond faster
     first_epoch = _plan(batches, seed, 0)
     per_step = accumulate * accelerator.num_processes
-    total = steps or epochs * -(-len(first_epoch) // per_step)
+    total = steps or (epochs or 0) * -(-len(first_epoch) // per_step)
     run = Run(model, optimizer, accelerator, base_rates, total_steps=total)
     if progress and accelerator.is_main_process:
         callbacks = [Progress(), TimeGuard(), *callbacks]
@@ -141,7 +137,7 @@ def fit(
         )
 
     with ExitStack() as stack:
-        stack.enter_context(own_randomness(seed, accelerator.process_index, accelerator.device))
+        stack.enter_context(seeded_generators(seed, accelerator.process_index, accelerator.device))
         if saves is not None:
             stack.enter_context(run_lock_of_all(saves.folder, accelerator.is_main_process))
             saves.restore(run, callbacks, resume)
@@ -150,14 +146,14 @@ def fit(
                 callback.start(run)
             run.start_clock()
             plan: Sequence[Any] = ()
-            while not run.stopping and (run.step < steps if steps else run.epoch < epochs):
+            while not run.stopping and (run.step < steps if steps else run.epoch < (epochs or 0)):
                 if not plan or not run.position:
                     plan = _plan(batches, seed, run.epoch)
-                    both.train()
+                    module.train()
                 group = range(run.position, min(run.position + per_step, len(plan)))
                 run.set_rates(schedule(run.step) if schedule else 1.0)
                 with memory_advice(run, accumulate):
-                    _step(run, both, plan, group, weigh, clip_norm)
+                    _step(run, module, plan, group, weigh, clip_norm)
                 run.step, run.position = run.step + 1, group.stop
                 for callback in callbacks:
                     callback.step(run)
@@ -171,7 +167,7 @@ def fit(
                     saves.save(run, callbacks)
             if saves is not None:
                 saves.save(run, callbacks)
-            if run.position:  # the run ends within an epoch: judge it by what there is
+            if run.position:  # the run ends within an epoch: evaluate it too
                 _end_epoch(run, validate, callbacks)
         finally:
             for callback in callbacks:
@@ -185,38 +181,38 @@ def fit(
 
 def _step(
     run: Run,
-    both: nn.Module,
+    module: nn.Module,
     plan: Sequence[Any],
     group: range,
     weigh: Callable[[Any], float] | None,
     clip_norm: float | None,
 ) -> None:
-    """One step of the optimizer, down the weighted mean of the losses of a group of batches.
+    """Take one optimizer step on the weighted mean of the losses of a group of batches.
 
-    The processes share the group out in turn. One that is left without a batch, at the end of an
-    epoch, takes the group's first with weight 0, so that it can take part in adding gradients up.
+    The processes take the batches of the group in turn. A process without a batch, at the end of
+    an epoch, uses the first batch of the group with weight 0, since all must sum gradients.
     """
     accelerator = run.accelerator
     n_processes, device = accelerator.num_processes, accelerator.device
-    mine = [plan[i] for i in group[accelerator.process_index :: n_processes]]
-    weights = [_weight(weigh, batch) for batch in mine]
+    batches = [plan[i] for i in group[accelerator.process_index :: n_processes]]
+    weights = [_weight(weigh, batch) for batch in batches]
     total = float(len(group)) if weigh is None else sum(weights, start=0.0)
     if weigh is not None and n_processes > 1:
         total = accelerator.reduce(torch.tensor(total, device=device), "sum")
-    if not mine:
-        mine, weights = [plan[group[0]]], [0.0]
+    if not batches:
+        batches, weights = [plan[group[0]]], [0.0]
 
-    looks = device.type == "cpu" or run.step % STEPS_BETWEEN_LOOKS == 0
-    for i, (batch, weight) in enumerate(zip(mine, weights, strict=True), 1):
-        with nullcontext() if i == len(mine) else accelerator.no_sync(both):
-            value, logs = both(send_to_device(batch, device, non_blocking=True))
+    read_loss = device.type == "cpu" or run.step % STEPS_BETWEEN_READS == 0
+    for i, (batch, weight) in enumerate(zip(batches, weights, strict=True), 1):
+        with nullcontext() if i == len(batches) else accelerator.no_sync(module):
+            value, logs = module(send_to_device(batch, device, non_blocking=True))
             run.add({**logs, "loss": value}, weight)
-            if looks:
+            if read_loss:
                 run.loss = check_loss(run, float(value.detach()), clip_norm, batch)
-            # Gradients come averaged over the processes; n_processes makes sums of them again.
+            # Gradients are averaged over the processes; the factor n_processes makes them sums.
             accelerator.backward(value * (weight * n_processes / total))
     if clip_norm is not None:
-        accelerator.clip_grad_norm_(both.parameters(), clip_norm)
+        accelerator.clip_grad_norm_(module.parameters(), clip_norm)
     run.optimizer.step()
     run.optimizer.zero_grad()
 
@@ -226,25 +222,25 @@ def _end_epoch(
     validate: Callable[[nn.Module], Mapping[str, float]] | None,
     callbacks: Sequence[Callback],
 ) -> None:
-    """Write the epoch's record, with what validation finds, and show it to the callbacks."""
+    """Validate, append the epoch's record and pass it to the callbacks."""
     record = run.means()
     record |= {"epoch": run.epoch + 1, "step": run.step, "lr": run.lr}
     record |= {"seconds": run.stop_clock()}
     for callback in callbacks:
         callback.judging(run)
     if validate is not None:
-        found = [None]
+        results: list[dict[str, float]] = [{}]
         if run.accelerator.is_main_process:
             run.model.eval()
             with torch.no_grad():
-                found = [{name: float(value) for name, value in validate(run.model).items()}]
-        found = broadcast_object_list(found)[0]
-        if record.keys() & found.keys():
+                results = [{name: float(value) for name, value in validate(run.model).items()}]
+        validation: dict[str, float] = broadcast_object_list(results)[0]
+        if common := record.keys() & validation.keys():
             raise ValueError(
-                f"validate returned {', '.join(sorted(record.keys() & found.keys()))}, which the "
+                f"validate returned {', '.join(sorted(common))}, which the "
                 "record holds already: give it another name, such as 'validation loss'"
             )
-        record |= found
+        record |= validation
     run.history.records.append(record)
     for callback in callbacks:
         callback.epoch(run, record)
@@ -253,7 +249,7 @@ def _end_epoch(
 
 
 class _ModelAndLoss(nn.Module):
-    """A model and its loss as one module, so that accelerate wraps both and changes neither."""
+    """A model and its loss as one module, so that accelerate wraps both."""
 
     def __init__(self, model: nn.Module, loss: Loss) -> None:
         super().__init__()
@@ -261,12 +257,12 @@ class _ModelAndLoss(nn.Module):
         self.loss = loss
 
     def forward(self, batch: Any) -> tuple[torch.Tensor, Mapping[str, Any]]:
-        found = self.loss(self.model, batch)
-        value, logs = found if isinstance(found, tuple) else (found, {})
+        output = self.loss(self.model, batch)
+        value, logs = output if isinstance(output, tuple) else (output, {})
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
-            given = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+            got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
             raise TypeError(
-                f"loss(model, batch) must give a tensor of one number, such as a mean; got {given}"
+                f"loss(model, batch) must give a tensor of one number, such as a mean; got {got}"
             )
         return value.squeeze(), logs
 

@@ -1,4 +1,4 @@
-"""Curves that grow while a run goes on: a figure in a notebook, a line of text elsewhere."""
+"""Learning curves during a run: a figure in a notebook, a line of text elsewhere."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from m6rec_lite.training.run import Run
 
 BARS = "▁▂▃▄▅▆▇█"
 
-#: Of a record, what says where and not how well.
-NO_CURVE = frozenset({"epoch", "step", "lr", "seconds"})
+#: Names in a record that are not drawn.
+NOT_DRAWN = frozenset({"epoch", "step", "lr", "seconds"})
 
 
 def sparkline(values: Sequence[float], width: int = 24) -> str:
-    """A row of blocks whose heights follow the values; the lowest value has the lowest block.
+    """Return a row of block characters whose heights follow the values.
 
     Args:
-        values: any; those that are not finite show as ``!``.
-        width: at most so many blocks: of more values, the last ones are shown.
+        values: numbers; those that are not finite are shown as ``!``.
+        width: largest number of blocks; of more values, the last ones are shown.
     """
     values = list(values)[-width:]
     finite = [value for value in values if math.isfinite(value)]
@@ -37,13 +37,13 @@ def sparkline(values: Sequence[float], width: int = 24) -> str:
 
 
 class LivePlot(Callback):
-    """Draws each number of the records against the epochs, anew after each epoch.
+    """Plot the numbers of the records against the epochs, updated after each epoch.
 
-    In a notebook one figure is drawn over and over, with its text for those who cannot see it;
-    elsewhere, or without matplotlib, an epoch is one line: the number and a row of blocks.
+    In a notebook one figure is updated, with an alternative text; elsewhere each epoch prints one
+    line: the numbers, each with a row of blocks.
 
     Args:
-        watch: names to draw; all there are when left out.
+        watch: names to plot; all by default.
         say: called with the line of text.
     """
 
@@ -55,14 +55,14 @@ class LivePlot(Callback):
         self._display: Any = None
 
     def start(self, run: Run) -> None:
-        """A new figure for a new run."""
+        """Start a new figure."""
         self._display = None
 
     def epoch(self, run: Run, record: dict[str, float]) -> None:
-        """Draw."""
+        """Update the figure, or print a line."""
         if not run.accelerator.is_main_process:
             return
-        names = self.watch or [name for name in record if name not in NO_CURVE]
+        names = self.watch or [name for name in record if name not in NOT_DRAWN]
         if missing := [name for name in names if name not in record]:
             raise KeyError(f"LivePlot watches {missing}; the records hold {sorted(record)}")
         curves = {name: run.history[name] for name in names}
@@ -75,7 +75,7 @@ class LivePlot(Callback):
             self.say(text)
 
     def _show(self, picture: bytes, text: str) -> None:
-        """Put the picture where the last one was."""
+        """Display the picture, or replace the one on display."""
         from IPython.display import display
 
         data = {"image/png": picture, "text/plain": text}

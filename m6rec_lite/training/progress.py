@@ -1,11 +1,11 @@
-"""A bar that works in a notebook, in a terminal and in the log of an automatic check."""
+"""A progress bar for notebooks, terminals and log files."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from tqdm.auto import tqdm as tqdm_where_it_fits
+from tqdm.auto import tqdm as tqdm_auto
 from tqdm.std import tqdm as tqdm_text
 
 from m6rec_lite.training.callbacks import Callback
@@ -13,7 +13,7 @@ from m6rec_lite.training.run import Run
 
 
 def in_notebook() -> bool:
-    """Whether this runs in a Jupyter kernel."""
+    """Return whether this runs in a Jupyter kernel."""
     if "IPython" not in sys.modules:
         return False
     from IPython import get_ipython
@@ -22,20 +22,20 @@ def in_notebook() -> bool:
 
 
 class Progress(Callback):
-    """A bar over the steps of a run, with the epoch, the loss and what validation found last.
+    """A bar over the steps of a run, with the epoch, the loss and the last validation results.
 
-    In a notebook it is a widget (text, where ipywidgets is missing); in a terminal a line that
-    rewrites itself; where output goes to a file it speaks every half minute only.
+    In a notebook it is a widget (text if ipywidgets is missing), in a terminal a line that is
+    rewritten; if the output goes to a file, it is printed only every half minute.
     """
 
     def __init__(self) -> None:
         self._bar: Any = None
-        self._found: dict[str, str] = {}
+        self._results: dict[str, str] = {}
 
     def start(self, run: Run) -> None:
-        """Show the bar, at the place where the run goes on."""
+        """Show the bar at the current step."""
         quiet = not in_notebook() and not sys.stderr.isatty()
-        setting = {
+        options: dict[str, Any] = {
             "total": run.total_steps,
             "initial": run.step,
             "desc": "training",
@@ -44,22 +44,22 @@ class Progress(Callback):
             "mininterval": 30.0 if quiet else 0.25,
         }
         try:
-            self._bar = tqdm_where_it_fits(**setting)
+            self._bar = tqdm_auto(**options)
         except ImportError:  # a notebook without ipywidgets
-            self._bar = tqdm_text(**setting)
+            self._bar = tqdm_text(**options)
 
     def step(self, run: Run) -> None:
-        """Move on by a step."""
-        shown = {"epoch": run.epoch + 1, "loss": f"{run.loss:.4g}", **self._found}
-        self._bar.set_postfix(shown, refresh=False)
+        """Advance by a step."""
+        postfix = {"epoch": run.epoch + 1, "loss": f"{run.loss:.4g}", **self._results}
+        self._bar.set_postfix(postfix, refresh=False)
         self._bar.update()
 
     def epoch(self, run: Run, record: dict[str, float]) -> None:
-        """Remember what validation found."""
-        known = {"epoch", "step", "lr", "seconds", "loss"}
-        self._found = {k: f"{v:.4g}" for k, v in record.items() if k not in known}
+        """Store the validation results for display."""
+        others = {"epoch", "step", "lr", "seconds", "loss"}
+        self._results = {k: f"{v:.4g}" for k, v in record.items() if k not in others}
 
     def end(self, run: Run) -> None:
-        """Take the bar away."""
+        """Close the bar."""
         if self._bar is not None:
             self._bar.close()

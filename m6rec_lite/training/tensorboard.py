@@ -1,4 +1,4 @@
-"""The records of a run for TensorBoard, where that is installed."""
+"""Write the records of a run for TensorBoard (an optional dependency)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from m6rec_lite.training.run import Run
 
 
 class TensorBoard(Callback):
-    """Writes the loss and the rate as the run goes, and every number of every record.
+    """Write the loss and the rate during the run, and every number of every record.
 
-    Look at it with ``tensorboard --logdir runs``, or in a notebook with ``%load_ext tensorboard``
-    and ``%tensorboard --logdir runs``. A run that goes on after an interruption takes its curve up
-    where its checkpoint left it: what was written after that is struck out.
+    View it with ``tensorboard --logdir runs``, or in a notebook with ``%load_ext tensorboard``
+    and ``%tensorboard --logdir runs``. A resumed run continues its curve from its checkpoint;
+    points written after the checkpoint are discarded.
 
     Args:
-        folder: for the files; give each run one of its own.
+        folder: folder of the files; use a separate one for each run.
         every: steps between two points of the loss.
 
     Raises:
@@ -32,7 +32,7 @@ class TensorBoard(Callback):
         self.folder = Path(folder)
         self.every = every
         self._writer: Any = None
-        _writer_class()  # fail now, not after the first hour
+        _writer_class()  # fail early
 
     def start(self, run: Run) -> None:
         """Open the files, on the first process."""
@@ -61,7 +61,7 @@ class TensorBoard(Callback):
 
 
 def _writer_class() -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorBoard greets loudly otherwise
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides TensorBoard's start messages
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

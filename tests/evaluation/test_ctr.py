@@ -131,7 +131,7 @@ def test_bad_options_raise():
         reliability_curve([1, 0], [0.2, 0.4], n_bins=0)
     with pytest.raises(ValueError, match="binning"):
         reliability_curve([1, 0], [0.2, 0.4], binning="even")
-    with pytest.raises(ValueError, match="one group a row"):
+    with pytest.raises(ValueError, match="one group per row"):
         gauc([1, 0], [0.2, 0.4], [1])
     with pytest.raises(ValueError, match="group is missing"):
         gauc([1, 0], [0.2, 0.4], ["a", None])

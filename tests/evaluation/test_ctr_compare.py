@@ -87,7 +87,7 @@ def test_equal_models_do_not_differ():
     [
         ({"clicked": np.ones(600)}, "rows of both labels.*600 of 600 rows clicked"),
         ({"group": np.zeros(600)}, "two users at least; got 1 users"),
-        ({"group": np.zeros(3)}, "one group a row"),
+        ({"group": np.zeros(3)}, "one group per row"),
         ({"level": 1.0}, "level must lie between 0 and 1"),
         ({"n_resamples": 0}, "n_resamples be at least 1"),
         ({"first": np.full(600, np.nan)}, "finite"),

@@ -196,7 +196,7 @@ def test_perplexity_of_a_fair_die_is_its_number_of_sides():
     [
         (lambda: bleu([], []), "at least one text"),
         (lambda: bleu([["a"]], []), "1 texts and 0 references"),
-        (lambda: bleu(["a b"], [[["a"]]]), r"text 0 is a string, 'a b'; cut it first: tokens"),
+        (lambda: bleu(["a b"], [[["a"]]]), r"text 0 is a string, 'a b'; split it first: tokens"),
         (lambda: bleu([["a"]], [["a"]]), "text 0 needs a list of references"),
         (lambda: bleu([["a"]], [[]]), "text 0 needs a list of references"),
         (lambda: bleu([["a"]], [[["a"]]], n=0), "n must be at least 1, got 0"),
@@ -206,7 +206,7 @@ def test_perplexity_of_a_fair_die_is_its_number_of_sides():
         (lambda: features_in([["a"]], [" "]), "feature ' ' has no word"),
         (lambda: feature_coverage([{"a"}], []), "features is empty"),
         (lambda: feature_matching([{"a"}], []), "1 texts and 0 references"),
-        (lambda: perplexity([0.0], [0]), "a token at least"),
+        (lambda: perplexity([0.0], [0]), "at least one token"),
         (lambda: perplexity([1.0], [1]), "log-likelihood 1.0 over 1 tokens"),
         (lambda: perplexity([math.nan], [1]), "log-likelihood nan"),
         (lambda: perplexity([-1.0, -2.0], [1]), "got shapes"),

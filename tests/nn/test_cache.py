@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_refused() -> None:
     assert cache.get_seq_length() == 0
     with torch.no_grad():
         model(x, causal=True, cache=cache)
-        with pytest.raises(ValueError, match="holds 2 rows and 1 came"):
+        with pytest.raises(ValueError, match="holds 2 rows and 1 were given"):
             model(x[:1], causal=True, cache=cache)
     keys = torch.zeros(1, 1, 1, 4)
     with pytest.raises(ValueError, match="layer 2 comes before layer 0"):

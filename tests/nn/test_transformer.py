@@ -123,7 +123,7 @@ def test_a_config_that_cannot_be_is_refused(values: dict, message: str) -> None:
 
 
 def test_input_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="x has 6 dimensions a position, wanted hidden_size 8"):
+    with pytest.raises(ValueError, match="x has 6 dimensions per position, expected hidden_size 8"):
         Transformer(TransformerConfig(8))(torch.zeros(1, 2, 6))
     block, wide = Block(TransformerConfig(8)), torch_layer(TransformerConfig(12, n_heads=1))
     with pytest.raises(ValueError, match="torch's layer has"):

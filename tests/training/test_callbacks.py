@@ -180,7 +180,7 @@ def test_the_bar_tells_of_epoch_loss_and_validation_and_goes_away(capsys, monkey
     def eager(**setting):
         return progress.tqdm_text(**{**setting, "mininterval": 0})
 
-    monkeypatch.setattr(progress, "tqdm_where_it_fits", eager)
+    monkeypatch.setattr(progress, "tqdm_auto", eager)
     train([], [0.5, 0.25], progress=True)
     told = capsys.readouterr().err
     assert "training" in told
@@ -201,7 +201,7 @@ def test_the_bar_is_text_where_widgets_are_missing(monkeypatch, capsys):
     def no_widgets(**setting):
         raise ImportError("IProgress not found")
 
-    monkeypatch.setattr(progress, "tqdm_where_it_fits", no_widgets)
+    monkeypatch.setattr(progress, "tqdm_auto", no_widgets)
     train([], [1.0], progress=True)
     assert "training" in capsys.readouterr().err
 

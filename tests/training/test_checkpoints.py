@@ -366,7 +366,7 @@ def test_settings_out_of_range_are_told(setting, told, tmp_path):
 
 def test_a_file_for_a_folder_and_a_configuration_that_is_no_plain_value_are_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match="is a file; checkpoints want a folder"):
+    with pytest.raises(NotADirectoryError, match="is a file; checkpoints need a folder"):
         train(tmp_path / "file")
     with pytest.raises(TypeError, match="config must hold numbers, texts"):
         train(tmp_path / "run", config={"model": object()})

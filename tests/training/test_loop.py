@@ -274,7 +274,7 @@ def test_mixed_precision_rounds_and_leaves_weights_and_model_as_they_were():
     ("setting", "told"),
     [
         ({"precision": "half"}, "precision must be 'auto', 'fp32', 'bf16', 'fp16', got 'half'"),
-        ({"precision": "fp16", "device": "cpu"}, "wants a GPU; on a CPU pass 'fp32'"),
+        ({"precision": "fp16", "device": "cpu"}, "needs a GPU; on a CPU pass 'fp32'"),
     ],
 )
 def test_a_precision_that_cannot_be_is_told(setting, told):
