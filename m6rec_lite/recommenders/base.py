@@ -233,7 +233,7 @@ class Recommender(Params, ABC):
             DataError: if the folder is damaged, or contains a model of another class.
         """
         name, settings, state = read_model(Path(path))
-        return find_kind(cls, name, Path(path))._from_saved(settings, state, Path(path))
+        return cls._find_class(name, Path(path))._from_saved(settings, state, Path(path))
 
     # Methods to implement or override in subclasses.
 
@@ -262,6 +262,27 @@ class Recommender(Params, ABC):
         """Return the content of ``arrays.npz``: ``item_ids`` and the attributes ending in ``_``."""
         fitted = {key: value for key, value in vars(self).items() if key.endswith("_")}
         return {"item_ids": self.item_ids} | fitted
+
+    @classmethod
+    def _find_class(cls, name: str, path: Path) -> type[Self]:
+        """Return the class called ``name`` among this class and its subclasses.
+
+        Raises:
+            DataError: if there is none; the message names ``path``, the folder of the saved model.
+        """
+        if name in _OTHER_MODULES:
+            import_module(_OTHER_MODULES[name])
+        else:
+            getattr(import_module(__package__), name, None)  # networks are imported on first use
+        pending, classes = [cls], {}
+        while pending:
+            kind = pending.pop()
+            classes[kind.__name__] = kind
+            pending += kind.__subclasses__()
+        if name not in classes or inspect.isabstract(classes[name]):
+            hint = f"{name}.load or Recommender.load" if cls is not Recommender else "its own class"
+            raise DataError(f"{path} holds a {name}, not a {cls.__name__}; read it with {hint}")
+        return classes[name]
 
     @classmethod
     def _from_saved(cls, settings: dict[str, Any], state: dict[str, Any], path: Path) -> Self:
@@ -322,24 +343,3 @@ def check_interactions(train: object, call: str) -> None:
     raise DataError(
         f"{call} wants Interactions, got {type(train).__name__}{': ' if hint else ''}{hint}"
     )
-
-
-def find_kind(wanted: type[Recommender], name: str, path: Path) -> type[Recommender]:
-    """Return the class called ``name`` among ``wanted`` and its subclasses.
-
-    Raises:
-        DataError: if there is none; the message names ``path``, the folder of the saved model.
-    """
-    if name in _OTHER_MODULES:
-        import_module(_OTHER_MODULES[name])
-    else:
-        getattr(import_module(__package__), name, None)  # networks are imported on first use
-    pending, kinds = [wanted], {}
-    while pending:
-        kind = pending.pop()
-        kinds[kind.__name__] = kind
-        pending += kind.__subclasses__()
-    if name not in kinds or inspect.isabstract(kinds[name]):
-        hint = f"{name}.load or Recommender.load" if wanted is not Recommender else "its own class"
-        raise DataError(f"{path} holds a {name}, not a {wanted.__name__}; read it with {hint}")
-    return kinds[name]

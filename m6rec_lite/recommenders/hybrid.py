@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
-from m6rec_lite.recommenders.base import Recommender, find_kind
+from m6rec_lite.recommenders.base import Recommender
 from m6rec_lite.recommenders.params import check_in_range
 
 
@@ -128,7 +128,7 @@ class Hybrid(Recommender):
         for i, part in enumerate(settings["recommenders"]):
             prefix = f"{i}/"
             arrays = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            kind = find_kind(Recommender, part["class"], path)
+            kind = Recommender._find_class(part["class"], path)
             parts.append(kind._from_saved(part["settings"], arrays, path))
         arrays = {key: value for key, value in state.items() if "/" not in key}
         return super()._from_saved(settings | {"recommenders": parts}, arrays, path)

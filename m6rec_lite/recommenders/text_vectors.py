@@ -70,7 +70,7 @@ class ItemVectors(Recommender):
             raise DataError(
                 f"wanted a vector for each of {len(catalogue)} items, got {vectors.shape}"
             )
-        finite = np.asarray(np.isfinite(vectors).all(axis=1))
+        finite: np.ndarray = np.all(np.isfinite(vectors), axis=1)
         if not finite.all():
             invalid = train.item_ids[~finite]
             raise DataError(

@@ -23,7 +23,7 @@ from m6rec_lite.data.tables import EVENTS, DataError
 from m6rec_lite.evaluation.questions import Questions
 from m6rec_lite.evaluation.ranking import TargetRanks, ndcg
 from m6rec_lite.language.models.next_event import NextEvent, wording
-from m6rec_lite.recommenders.base import Recommender, find_kind
+from m6rec_lite.recommenders.base import Recommender
 from m6rec_lite.recommenders.markov import Markov
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.ranking import top_k
@@ -258,7 +258,7 @@ class TitleLikelihood(Recommender):
     def _from_saved(cls, settings: dict[str, Any], state: dict[str, Any], path: Path) -> Self:
         part, prefix = settings["retriever"], "retriever/"
         arrays = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        kind = find_kind(Recommender, part["class"], path)
+        kind = Recommender._find_class(part["class"], path)
         retriever = kind._from_saved(part["settings"], arrays, path)
         arrays = {key: value for key, value in state.items() if "/" not in key}
         model = super()._from_saved(settings | {"retriever": retriever}, arrays, path)
