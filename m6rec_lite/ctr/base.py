@@ -63,7 +63,7 @@ class ClickModel(Predictor):
         if labels.min() == labels.max():
             raise DataError(
                 f"all {len(rows)} rows have {self.label} = {bool(labels[0])}: there is nothing to "
-                "distinguish. Give rows of both kinds"
+                "tell apart. Give rows of both kinds"
             )
         validation_rows = None if validation is None else labelled(validation, self.label)
         self._fit(rows, labels, dataset, validation=validation_rows, progress=progress)

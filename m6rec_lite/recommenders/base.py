@@ -308,7 +308,7 @@ class Recommender(Params, ABC):
     def _fitted_item_ids(self) -> np.ndarray:
         """``item_ids`` of a fitted model; raises ``NotFittedError`` before ``fit``."""
         self._require_fitted()
-        assert self.item_ids is not None  # what ``_require_fitted`` has checked
+        assert self.item_ids is not None  # checked by ``_require_fitted``
         return self.item_ids
 
     def _require_same_catalogue(self, item_ids: np.ndarray) -> None:

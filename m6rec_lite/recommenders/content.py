@@ -121,6 +121,28 @@ def item_texts(items: pd.DataFrame, columns: Iterable[str]) -> list[str]:
     return texts
 
 
+def catalogue_table(items: pd.DataFrame | None, train: Interactions, model: str) -> pd.DataFrame:
+    """Return the row of each item of the catalogue of ``train``, with ``item_id`` as index.
+
+    Args:
+        items: the items table, as passed to ``fit``.
+        train: training rows.
+        model: name of the model, for messages.
+
+    Raises:
+        DataError: if there is no table, or it lacks items of the catalogue.
+    """
+    if items is None:
+        raise DataError(f"{model} reads items: call fit(train, items=dataset.items)")
+    missing = np.setdiff1d(train.item_ids, items["item_id"].to_numpy())
+    if len(missing):
+        raise DataError(
+            f"the table of items lacks {len(missing)} of the catalogue's {train.n_items} items: "
+            f"{missing[:5].tolist()}; give the data set's whole table"
+        )
+    return items.drop_duplicates("item_id").set_index("item_id").loc[train.item_ids]
+
+
 class ContentBased(Recommender):
     """Score an item by the cosine similarity of its text and the texts of the history.
 
@@ -159,15 +181,7 @@ class ContentBased(Recommender):
     def _fit(
         self, train: Interactions, *, items: pd.DataFrame | None = None, **extras: Any
     ) -> None:
-        if items is None:
-            raise DataError("ContentBased reads texts: call fit(train, items=dataset.items)")
-        missing = np.setdiff1d(train.item_ids, items["item_id"].to_numpy())
-        if len(missing):
-            raise DataError(
-                f"the table of items lacks {len(missing)} of the catalogue's "
-                f"{train.n_items} items: {missing[:5].tolist()}; give the data set's whole table"
-            )
-        catalogue = items.drop_duplicates("item_id").set_index("item_id").loc[train.item_ids]
+        catalogue = catalogue_table(items, train, self.name)
         tokenize = self.tokenizer if callable(self.tokenizer) else TOKENIZERS[self.tokenizer]
         texts = item_texts(catalogue, self.columns)
         self.vectors_, self.vocabulary_ = tf_idf(texts, tokenize, self.min_df)

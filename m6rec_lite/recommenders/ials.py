@@ -21,6 +21,7 @@ from m6rec_lite.data.tables import EVENTS
 from m6rec_lite.recommenders.base import Recommender, recency_weights
 from m6rec_lite.recommenders.least_squares import solve_cg, solve_exact
 from m6rec_lite.recommenders.params import check_in_range, check_whole
+from m6rec_lite.recommenders.ranking import cosine_to
 
 #: Entries x factors x iterations from which ``backend="auto"`` uses numba, which needs some seconds
 #: to compile; numpy needs about two seconds for this amount of work.
@@ -185,9 +186,7 @@ class IALS(Recommender):
         return self.fold_in(histories) @ self.item_factors_.T
 
     def _similarity(self, index: int) -> np.ndarray:
-        y = self.item_factors_
-        norms = np.linalg.norm(y, axis=1)
-        return (y @ y[index]) / np.maximum(norms * norms[index], 1e-30)
+        return cosine_to(self.item_factors_, index)
 
 
 def ials_objective(

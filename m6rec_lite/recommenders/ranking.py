@@ -1,4 +1,4 @@
-"""Top-k selection from a matrix of scores."""
+"""Top-k selection and cosine similarity of items."""
 
 from __future__ import annotations
 
@@ -26,3 +26,9 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     indices = np.nonzero(selected)[1].reshape(n, k)
     best_first = np.argsort(-np.take_along_axis(scores, indices, axis=1), axis=1, kind="stable")
     return np.take_along_axis(indices, best_first, axis=1)
+
+
+def cosine_to(vectors: np.ndarray, index: int) -> np.ndarray:
+    """Return the ``(n,)`` cosine similarity of each of ``(n, d)`` vectors to vector ``index``."""
+    norms = np.linalg.norm(vectors, axis=1)
+    return (vectors @ vectors[index]) / np.maximum(norms * norms[index], 1e-30)

@@ -23,6 +23,7 @@ from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.nn.optim import DivergenceError
 from m6rec_lite.recommenders.base import Recommender, recency_weights
 from m6rec_lite.recommenders.params import check_in_range, check_whole
+from m6rec_lite.recommenders.ranking import cosine_to
 
 
 class Sampler:
@@ -206,6 +207,4 @@ class SampledFactors(Recommender):
         return self.fold_in(histories) @ self.item_factors_.T + self.item_biases_
 
     def _similarity(self, index: int) -> np.ndarray:
-        v = self.item_factors_
-        norms = np.linalg.norm(v, axis=1)
-        return (v @ v[index]) / np.maximum(norms * norms[index], 1e-30)
+        return cosine_to(self.item_factors_, index)

@@ -18,7 +18,7 @@ from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.language.models.features import POOLINGS, Pooling, TextEncoder
 from m6rec_lite.recommenders.base import Recommender, recency_weights
-from m6rec_lite.recommenders.content import item_texts
+from m6rec_lite.recommenders.content import catalogue_table, item_texts
 from m6rec_lite.recommenders.params import check_in_range
 
 #: Decimals of a cosine. Rounding keeps items with the same text tied: the last bits of a matrix
@@ -56,28 +56,20 @@ class ItemVectors(Recommender):
         progress: bool = True,
         **extras: Any,
     ) -> None:
-        if items is None:
-            raise DataError(f"{self.name} reads items: call fit(train, items=dataset.items)")
-        missing = np.setdiff1d(train.item_ids, items["item_id"].to_numpy())
-        if len(missing):
-            raise DataError(
-                f"the table of items lacks {len(missing)} of the catalogue's "
-                f"{train.n_items} items: {missing[:5].tolist()}; give the data set's whole table"
-            )
-        catalogue = items.drop_duplicates("item_id").set_index("item_id").loc[train.item_ids]
+        catalogue = catalogue_table(items, train, self.name)
         vectors = self._vectors(catalogue, progress)
         if vectors.ndim != 2 or len(vectors) != len(catalogue):
             raise DataError(
-                f"wanted a vector for each of {len(catalogue)} items, got {vectors.shape}"
+                f"expected a vector for each of {len(catalogue)} items, got {vectors.shape}"
             )
-        finite: np.ndarray = np.all(np.isfinite(vectors), axis=1)
+        finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             invalid = train.item_ids[~finite]
             raise DataError(
                 f"the vectors of {len(invalid)} items hold NaN or infinity, such as those of "
                 f"{invalid[:5].tolist()}; give 0 for an item without a known vector"
             )
-        known = vectors.any(axis=1)
+        known: np.ndarray = np.any(vectors, axis=1)
         if not known.any():
             raise DataError(f"every item's vector is 0: {self!r} has nothing to compare")
         vectors = vectors.astype(np.float32)
