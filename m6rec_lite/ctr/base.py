@@ -1,10 +1,9 @@
-"""Click-through models: the chance that a shown item is clicked (or, once clicked, bought).
+"""Click models: predict the probability that a shown item is clicked (or, once clicked, bought).
 
-All share one interface: ``fit(impressions, dataset)`` learns from rows of an impressions table,
-``predict(impressions, dataset)`` gives a chance for each row; ``dataset`` is the log from which
-both read what was known at each row's moment (``past``). Here stands the simplest, a smoothed
-click rate; ``ctr_features`` has logistic regression and a factorization machine, ``din`` a network
-that reads the history itself.
+All models have the same interface: ``fit(impressions, dataset)`` and ``predict(impressions,
+dataset)``, where ``dataset`` has the log of events from which the features of each impression are
+computed (``event_log``). This module has the simplest model, a smoothed click rate; ``linear`` has
+logistic regression and a factorization machine, ``din`` a network that reads the history.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from m6rec_lite.recommenders.predictors import Predictor
 
 
 class ClickModel(Predictor):
-    """Base of the click models; subclasses write ``_fit`` and ``_predict``.
+    """Base of the click models; subclasses implement ``_fit`` and ``_predict``.
 
     Attributes:
-        label: the column that is predicted. ``clicked``: over all rows. ``purchased``: over clicked
-            rows, since nothing else can be bought (the conversion rate; the chance that a shown
-            item is bought is the product of the two). Any other column of booleans works too.
+        label: the column to predict, of booleans. ``clicked`` uses all rows; ``purchased`` uses the
+            clicked rows only (the conversion rate; the probability that a shown item is bought is
+            the product of both predictions).
     """
 
     fit_call: ClassVar[str] = "fit(impressions, dataset)"
@@ -44,16 +43,19 @@ class ClickModel(Predictor):
         validation: pd.DataFrame | None = None,
         progress: bool = True,
     ) -> Self:
-        """Learn from impressions and what came of them.
+        """Fit the model to impressions and their labels.
 
         Args:
-            impressions: rows to learn from, with the label's column.
-            dataset: the log they belong to.
-            validation: later impressions to stop on, for the models that do.
-            progress: show a bar where fitting takes long.
+            impressions: training rows, with the column of the label.
+            dataset: the data set of the impressions.
+            validation: later impressions for early stopping, used by some models.
+            progress: show a progress bar if fitting takes long.
+
+        Returns:
+            The model itself.
 
         Raises:
-            DataError: if there are no rows, the label is missing or no boolean, or all rows have
+            DataError: if there are no rows, the label is missing or not boolean, or all rows have
                 the same label.
         """
         _check_tables(impressions, dataset, "fit")
@@ -63,16 +65,16 @@ class ClickModel(Predictor):
                 f"all {len(rows)} rows have {self.label} = {bool(labels[0])}: there is nothing to "
                 "tell apart. Give rows of both kinds"
             )
-        asked = None if validation is None else labelled(validation, self.label)
-        self._fit(rows, labels, dataset, validation=asked, progress=progress)
+        validation_rows = None if validation is None else labelled(validation, self.label)
+        self._fit(rows, labels, dataset, validation=validation_rows, progress=progress)
         return self
 
     def predict(self, impressions: pd.DataFrame, dataset: Dataset) -> np.ndarray:
-        """The chance of the label for each impression.
+        """Predict the probability of the label for each impression.
 
         Args:
-            impressions: ``n`` rows; the label's column is not read.
-            dataset: the log; it may have gone on since ``fit``.
+            impressions: ``n`` rows; the column of the label is not read.
+            dataset: the data set of the impressions; may have more rows than in ``fit``.
 
         Returns:
             ``(n,)`` float64 in [0, 1].
@@ -89,15 +91,15 @@ class ClickModel(Predictor):
 
     @abstractmethod
     def _fit(self, rows: pd.DataFrame, labels: np.ndarray, dataset: Dataset, **extras: Any) -> None:
-        """Learn from ``n`` rows and their ``(n,)`` labels, 0.0 and 1.0, both of which occur."""
+        """Fit to ``n`` rows and their ``(n,)`` labels, 0.0 and 1.0, both of which occur."""
 
     @abstractmethod
     def _predict(self, rows: pd.DataFrame, dataset: Dataset) -> np.ndarray:
-        """``(n,)`` chances; n is at least 1."""
+        """Return ``(n,)`` probabilities; n is at least 1."""
 
 
 def _check_tables(impressions: object, dataset: object, call: str) -> None:
-    """Raise ``DataError`` unless the two are a DataFrame and a data set."""
+    """Raise ``DataError`` unless the arguments are a DataFrame and a ``Dataset``."""
     if not isinstance(impressions, pd.DataFrame) or not isinstance(dataset, Dataset):
         raise DataError(
             f"{call}(impressions, dataset) wants a DataFrame of impressions and the Dataset that "
@@ -107,7 +109,7 @@ def _check_tables(impressions: object, dataset: object, call: str) -> None:
 
 
 def labelled(impressions: pd.DataFrame, label: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows that have a label (for ``purchased`` the clicked ones), and ``(n,)`` 0.0 or 1.0.
+    """Return the rows that have a label (see ``ClickModel``), and ``(n,)`` labels, 0.0 or 1.0.
 
     Raises:
         DataError: if there are no rows, or the column is missing or not of booleans.
@@ -120,26 +122,26 @@ def labelled(impressions: pd.DataFrame, label: str) -> tuple[pd.DataFrame, np.nd
         raise DataError(f"there are no rows with a label {label!r} to learn from")
     labels = impressions[label]
     if not labels.isin([0, 1]).all():
-        odd = labels[~labels.isin([0, 1])].unique()[:5].tolist()
-        raise DataError(f"the label {label!r} must be true or false in every row; got {odd}")
+        invalid = labels[~labels.isin([0, 1])].unique()[:5].tolist()
+        raise DataError(f"the label {label!r} must be true or false in every row; got {invalid}")
     return impressions, labels.to_numpy(np.float64)
 
 
 @dataclass(eq=False)
 class MeanRateCTR(ClickModel):
-    """The item's click rate so far, measured against what its positions would have earned anyway.
+    """Predict the click rate of the item so far, corrected for the positions where it was shown.
 
-    ``rate(position) * (clicks + t) / (expected clicks + t)``, where the clicks expected of an item
-    are the sum of its positions' rates: a page's top would make anything popular. Known as clicks
-    over expected clicks (Zhang and Jones, *Comparing click logs and editorial labels*, 2007).
-    Without a ``position`` column every row counts alike.
+    The prediction is ``rate(position) * (clicks + t) / (expected clicks + t)``, where the expected
+    clicks of an item are the sum of the click rates of its positions. Source: clicks over expected
+    clicks (Zhang and Jones, *Comparing click logs and editorial labels*, 2007). Without a column
+    ``position`` all rows have the same position.
 
     Args:
-        trust: t, the expected clicks by which an item is drawn towards the average.
+        trust: t, the number of expected clicks with which an item is smoothed towards the average.
         label: see ``ClickModel``.
 
     Attributes:
-        rates_: ``(n_positions,)`` click rates by position, the mean in the last place.
+        rates_: ``(n_positions + 1,)`` click rates by position; the last value is the mean.
     """
 
     trust: float = 5.0
@@ -155,16 +157,16 @@ class MeanRateCTR(ClickModel):
         self.rates_ = np.append((clicked + TRUST * mean) / (shown + TRUST), mean)
 
     def _predict(self, rows: pd.DataFrame, dataset: Dataset) -> np.ndarray:
-        expected_here = self._expected(rows)
+        prior = self._expected(rows)
         items, at = rows["item_id"].to_numpy(), rows["timestamp"].to_numpy()
         if dataset.impressions is None or self.label not in dataset.impressions:
-            return expected_here
+            return prior
         log, labels = labelled(dataset.impressions, self.label)
-        keys, moments = log["item_id"].to_numpy(), log["timestamp"].to_numpy()
-        clicks = EventLog(keys, moments, labels).total(items, at)
-        expected = EventLog(keys, moments, self._expected(log)).total(items, at)
+        keys, timestamps = log["item_id"].to_numpy(), log["timestamp"].to_numpy()
+        clicks = EventLog(keys, timestamps, labels).total(items, at)
+        expected = EventLog(keys, timestamps, self._expected(log)).total(items, at)
         lift = (clicks + self.trust) / (expected + self.trust)
-        return np.minimum(expected_here * lift, 1.0)
+        return np.minimum(prior * lift, 1.0)
 
     def _positions(self, rows: pd.DataFrame) -> np.ndarray:
         return (

@@ -1,6 +1,6 @@
-"""DIN as a click model: trained by the one training loop, asked, saved and loaded.
+"""DIN as a click model: training, prediction, saving and loading.
 
-The network and its source are in ``din_network``, what it reads in ``din_input``.
+The network and its source are in ``din_network``, its input in ``din_input``.
 """
 
 from __future__ import annotations
@@ -24,42 +24,43 @@ from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.training import EarlyStopping, History
 from m6rec_lite.training import fit as train_network
 
-#: In a saved model the network's weights and the vocabularies are named so.
+#: Prefix of the arrays of ``DINInput`` in a saved model.
 _INPUT = "input/"
 
 
 @dataclass(eq=False)
 class DIN(ClickModel):
-    """The deep interest network on impressions (see ``din_network`` for the source).
+    """The deep interest network as a click model (see ``din_network`` for the source).
 
-    Items are read by id, domain, category, creator and price (and tags, unless turned off); users
-    and moments by the columns of ``known_at``'s groups ``user`` and ``context``.
+    The input has the id, domain, category, creator, price and tags of the items, and the feature
+    groups ``user`` and ``context`` of ``known_at``.
 
     Args:
-        max_length: the latest events that are read.
-        id_width: length of the vectors of ids and tags.
-        field_width: length of all other vectors.
-        activation_hidden: sizes of the local activation unit's layers.
-        hidden: sizes of the last layers.
+        max_length: maximum number of latest events to read.
+        id_width: size of the embeddings of ids and tags.
+        field_width: size of all other embeddings.
+        activation_hidden: sizes of the hidden layers of the local activation unit.
+        hidden: sizes of the hidden layers of the output network.
         activation: ``dice`` or ``prelu``.
-        use_tags: whether items tell their tags.
-        use_gaps: whether events tell their kind and their age, which the paper's do not.
-        statistics: groups of ``known_at`` whose numbers are read too, such as ``counts`` and
-            ``matches``; none in the paper.
-        regularization: strength of the mini-batch aware penalty; 0.01 in the paper, 0 turns it off.
-        dropout: share of hidden numbers set to 0 while training.
-        epochs: passes over the rows, at most; ids are learnt by heart after two or three.
-        batch_size: rows a step.
+        use_tags: use the tags of the items.
+        use_gaps: use the kind and the age of the events, which the paper does not.
+        statistics: groups of ``known_at`` whose numeric columns are used too, such as ``counts``
+            and ``matches``; none in the paper.
+        regularization: strength of the mini-batch aware penalty; 0.01 in the paper.
+        dropout: dropout rate of the hidden layers, at least 0 and below 1.
+        epochs: maximum number of passes over the rows; the embeddings of ids usually overfit after
+            two or three.
+        batch_size: rows per step.
         lr: learning rate of AdamW.
-        weight_decay: of AdamW.
-        patience: with validation rows, stop after so many epochs without a better AUC, and keep
-            the best epoch's weights.
+        weight_decay: weight decay of AdamW.
+        patience: number of epochs without a better validation AUC after which training stops; the
+            weights of the best epoch are kept.
         label: see ``ClickModel``.
-        seed: of the weights at the start, the order and dropout.
-        device: ``cpu``, ``cuda``, ...; None takes the best there is.
+        seed: seed of the initial weights, the order of the rows and dropout.
+        device: ``cpu``, ``cuda``, ...; None selects the best available device.
 
     Attributes:
-        history: of the last fit, an epoch a record.
+        history: training history of the last fit, one record per epoch.
     """
 
     max_length: int = 10
@@ -110,28 +111,29 @@ class DIN(ClickModel):
         reader = DINInput(self.max_length, self.use_tags, self.statistics)
         source = reader.fit_rows(rows, dataset, labels, self.batch_size)
         codes, tags = reader.catalogue(dataset)
-        often = [torch.from_numpy(counts) for counts in reader.occurrences_]
+        occurrences = [torch.from_numpy(counts) for counts in reader.occurrences_]
         mean = labels.mean()
         network = self._build(reader, float(np.log(mean / (1 - mean))))
 
         def loss(network: nn.Module, batch: Batch) -> torch.Tensor:
+            assert isinstance(network, DINNetwork)
             device = batch["labels"].device
             items = codes.to(device)
-            odds = network(batch, items, tags.to(device))
-            value = F.binary_cross_entropy_with_logits(odds, batch["labels"])
+            logits = network(batch, items, tags.to(device))
+            value = F.binary_cross_entropy_with_logits(logits, batch["labels"])
             if self.regularization:
-                counts = [each.to(device) for each in often]
+                counts = [each.to(device) for each in occurrences]
                 penalty = network.batch_aware_penalty(batch, items, counts)
                 value = value + self.regularization * penalty
             return value
 
         validate, callbacks = None, []
         if validation is not None:
-            asked, truth = reader.rows(validation[0], dataset), validation[1]
+            queries, truth = reader.rows(validation[0], dataset), validation[1]
 
             def validate(network: nn.Module) -> dict[str, float]:
-                chance = self._ask(network, asked, codes, tags)
-                return {"auc": auc(truth, chance), "log_loss": log_loss(truth, chance)}
+                probability = self._probabilities(network, queries, codes, tags)
+                return {"auc": auc(truth, probability), "log_loss": log_loss(truth, probability)}
 
             callbacks = [EarlyStopping("auc", mode="max", patience=self.patience)]
         self.history = train_network(
@@ -152,7 +154,7 @@ class DIN(ClickModel):
         self.input_, self.network_ = reader, network
 
     def _build(self, reader: DINInput, log_odds: float = 0.0) -> DINNetwork:
-        """A network with fresh weights, drawn from this model's seed."""
+        """Return a network with initial weights drawn with the seed."""
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             return DINNetwork(
@@ -166,24 +168,25 @@ class DIN(ClickModel):
 
     def _predict(self, rows: pd.DataFrame, dataset: Dataset) -> np.ndarray:
         reader = self.input_
-        return self._ask(self.network_, reader.rows(rows, dataset), *reader.catalogue(dataset))
+        queries = reader.rows(rows, dataset)
+        return self._probabilities(self.network_, queries, *reader.catalogue(dataset))
 
     @torch.no_grad()
-    def _ask(
+    def _probabilities(
         self, network: nn.Module, rows: Rows, codes: torch.Tensor, tags: torch.Tensor
     ) -> np.ndarray:
         device = next(network.parameters()).device
         codes, tags = codes.to(device), tags.to(device)
-        odds = []
+        logits = []
         for start in range(0, len(rows), 4096):
             batch = rows.batch(np.arange(start, min(start + 4096, len(rows))))
             batch = {key: value.to(device) for key, value in batch.items()}
-            odds.append(network(batch, codes, tags).double().cpu())
-        return torch.sigmoid(torch.cat(odds)).numpy()
+            logits.append(network(batch, codes, tags).double().cpu())
+        return torch.sigmoid(torch.cat(logits)).numpy()
 
     @property
     def n_params(self) -> int:
-        """How many numbers the network has learnt."""
+        """Number of weights of the network."""
         self._require_fitted()
         return sum(weight.numel() for weight in self.network_.parameters())
 

@@ -1,18 +1,16 @@
-"""DIN, the deep interest network: what a user did is weighed anew for each item that is shown.
+"""DIN, the deep interest network: the events of a user are weighted for each candidate item.
 
-A user who bought skis and cookbooks is one person with several interests; shown ski boots, only
-the skis matter. So the history is summed with weights that depend on the candidate,
+A user has several interests, and only some of the past events are relevant for a candidate A. The
+history is therefore summed with weights that depend on the candidate,
 
     v(A) = sum_j a(e_j, e_A) e_j,
 
 where the local activation unit a is a small network on the two vectors and their product. The
-weights are not put through a softmax: their sum says *how much* of the history speaks for the item.
-Beside v(A), the candidate, the user and the moment, the last layers read the product of v(A) with
-the candidate, as the authors' code does. Source: Zhou et al., *Deep interest network for
+weights are not normalised by a softmax, so that their sum can express the strength of the interest.
+The output network reads v(A), the candidate, the features of user and context, and the product of
+v(A) and the candidate, as in the authors' code. Source: Zhou et al., *Deep interest network for
 click-through rate prediction*, 2018, equations 3 (activation), 5 (Dice) and 7 (mini-batch aware
 regularisation).
-
-The network alone stands here; ``din.DIN`` fits it to impressions.
 """
 
 from __future__ import annotations
@@ -26,28 +24,31 @@ from torch import Tensor, nn
 
 from m6rec_lite.data.tables import EVENTS
 
-#: Ends of the gaps between an event and now, in seconds: a minute, ten, an hour, six, a day, ...
+#: Boundaries of the bins of an event's age, in seconds: a minute, ten, an hour, six, a day, ...
 GAPS: tuple[int, ...] = (60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000)
 
-#: Standard deviation of the embeddings at the start. Much smaller, and their products with one
-#: another, by which the local activation unit sees what is alike, start from nothing.
+#: Standard deviation of the initial embeddings. With a much smaller value the products of
+#: embeddings, an input of the local activation unit, would start close to 0.
 EMBEDDING_SPREAD = 0.3
 
-#: Kinds of events: those of ``EVENTS``, then ratings from 0 to 5 in halves.
+#: Number of kinds of events: those of ``EVENTS``, then ratings from 0 to 5 in steps of 0.5.
 N_KINDS = len(EVENTS) + 11
 
 
 class Dice(nn.Module):
-    """An activation whose bend lies where the data are: ``f(s) = p s + (1 - p) alpha s``.
+    """The activation function Dice, ``f(s) = p s + (1 - p) alpha s`` (equation 5).
 
-    ``p = sigmoid((s - E[s]) / sqrt(Var[s] + eps))``: above the mean the input passes, below it is
-    scaled by a learnt alpha; PReLU is the case of a hard step at 0. While training E and Var are
-    the batch's; moving averages of them are kept for later. Equation 5, eps = 1e-8 as there.
+    With ``p = sigmoid((s - E[s]) / sqrt(Var[s] + eps))``, inputs below the mean are scaled by the
+    parameter alpha; PReLU has a hard step at 0 instead. In training mode, E and Var are those of
+    the batch; in evaluation mode, their moving averages are used. eps is 1e-8, as in the paper.
 
     Args:
         width: number of channels.
-        momentum: share of the moving averages that a batch renews.
+        momentum: weight of a batch in the moving averages.
     """
+
+    mean: Tensor
+    variance: Tensor
 
     def __init__(self, width: int, momentum: float = 0.01) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class Dice(nn.Module):
         self.momentum = momentum
 
     def forward(self, s: Tensor) -> Tensor:
-        """``(rows, width)`` to the same."""
+        """Apply the activation to ``(rows, width)`` inputs."""
         mean, variance = self.mean, self.variance
         if self.training and len(s):
             mean, variance = s.mean(dim=0), s.var(dim=0, unbiased=False)
@@ -69,9 +70,12 @@ class Dice(nn.Module):
 
 
 def layers(sizes: Sequence[int], activation: str, dropout: float = 0.0) -> nn.Sequential:
-    """Linear maps from size to size, an activation (``dice`` or ``prelu``) after all but the last.
+    """Build a feed-forward network; the paper has no dropout.
 
-    The hidden layers may drop out; the paper's do not.
+    Args:
+        sizes: sizes of the input, the hidden layers and the output.
+        activation: activation of the hidden layers, ``dice`` or ``prelu``.
+        dropout: dropout rate of the hidden layers.
     """
     parts: list[nn.Module] = []
     for i, (size, next_size) in enumerate(pairwise(sizes)):
@@ -83,11 +87,11 @@ def layers(sizes: Sequence[int], activation: str, dropout: float = 0.0) -> nn.Se
 
 
 class LocalActivation(nn.Module):
-    """How much each event speaks for the candidate: a number of any size and sign.
+    """Local activation unit: compute the weight of each event for the candidate.
 
     Args:
-        width: of an event's vector, and of the candidate's.
-        hidden: sizes of the layers between.
+        width: size of the vectors of events and candidates.
+        hidden: sizes of the hidden layers.
         activation: ``dice`` or ``prelu``.
     """
 
@@ -96,23 +100,23 @@ class LocalActivation(nn.Module):
         self.network = layers([3 * width, *hidden, 1], activation)
 
     def forward(self, events: Tensor, candidates: Tensor) -> Tensor:
-        """``(tokens, width)`` events, each with its candidate beside it, to ``(tokens, 1)``."""
+        """Map ``(tokens, width)`` events and their candidates to ``(tokens, 1)`` weights."""
         return self.network(torch.cat([events, candidates, events * candidates], dim=1))
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the vocabularies are and how long the vectors.
+    """Sizes of the vocabularies and the embeddings.
 
     Attributes:
-        fields: number of values of each item field, the unknown value 0 included; the first field
-            is the item's id.
-        tags: number of different tags.
-        profile: number of values of each field of the user and the moment, unknown included.
-        numbers: how many numeric features.
-        id_width: length of the vectors of ids and of tags.
-        field_width: length of all other vectors.
-        log_odds: of the label among training rows, where the output starts.
+        fields: number of codes of each item field, including 0 for unknown values; the first field
+            is the id of the item.
+        tags: number of distinct tags.
+        profile: number of codes of each feature of user and context, including 0.
+        numbers: number of numeric features.
+        id_width: size of the embeddings of ids and tags.
+        field_width: size of all other embeddings.
+        log_odds: log odds of the label in the training rows, the initial bias of the output.
     """
 
     fields: tuple[int, ...]
@@ -124,26 +128,26 @@ class Sizes:
     log_odds: float = 0.0
 
 
-#: What the network reads, of ``rows`` impressions with ``tokens`` events in all: ``lengths``
-#: (rows,); ``candidate`` (rows,) and ``items`` (tokens,) places of items; ``kinds`` and ``gaps``
-#: (tokens,); ``profile`` (rows, n_profile); ``numbers`` (rows, n_numbers); ``labels`` (rows,).
+#: A batch of ``rows`` impressions with ``tokens`` events in total: ``lengths`` (rows,);
+#: ``candidate`` (rows,) and ``items`` (tokens,) item indices; ``kinds`` and ``gaps`` (tokens,);
+#: ``profile`` (rows, n_profile); ``numbers`` (rows, n_numbers); ``labels`` (rows,).
 Batch = dict[str, Tensor]
 
 
 class DINNetwork(nn.Module):
-    """The network of DIN: embeddings, the local activation unit, and layers to one log odds.
+    """The network of DIN: embeddings, local activation unit, and output network.
 
-    Items are described by their fields (id, category, ...) and tags, the same for events and
-    candidates. An event also has a kind (click, purchase, ...) and a gap to now; the paper's has
-    neither, and ``use_gaps=False`` leaves them out.
+    The vector of an item is the concatenation of the embeddings of its fields (id, category, ...)
+    and tags, both for events and for candidates. With ``use_gaps``, the kind (click, purchase, ...)
+    and the age of an event are added to its vector; the paper has neither.
 
     Args:
-        sizes: of vocabularies and vectors.
-        activation_hidden: sizes of the local activation unit's layers.
-        hidden: sizes of the last layers (200 and 80 in the paper).
+        sizes: sizes of the vocabularies and the embeddings.
+        activation_hidden: sizes of the hidden layers of the local activation unit.
+        hidden: sizes of the hidden layers of the output network (200 and 80 in the paper).
         activation: ``dice`` or ``prelu``.
-        dropout: share of hidden numbers set to 0 while training.
-        use_gaps: whether events tell their kind and age.
+        dropout: dropout rate of the hidden layers of the output network.
+        use_gaps: use the kind and the age of the events.
     """
 
     def __init__(
@@ -169,65 +173,67 @@ class DINNetwork(nn.Module):
         for table in self.modules():
             if isinstance(table, nn.Embedding | nn.EmbeddingBag):
                 nn.init.normal_(table.weight, std=EMBEDDING_SPREAD)
-        with torch.no_grad():  # what is unknown says nothing, until it is learnt
+        with torch.no_grad():  # unknown values start with a zero vector
             for table in [*self.fields, *self.profile, self.tags]:
                 table.weight[0] = 0.0
         self.activation = LocalActivation(item, activation_hidden, activation)
-        known = 3 * item + sizes.field_width * len(sizes.profile) + sizes.numbers
-        self.output = layers([known, *hidden, 1], activation, dropout)
-        nn.init.constant_(self.output[-1].bias, sizes.log_odds)
+        width = 3 * item + sizes.field_width * len(sizes.profile) + sizes.numbers
+        self.output = layers([width, *hidden, 1], activation, dropout)
+        last = self.output[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.constant_(last.bias, sizes.log_odds)
 
     def item_vectors(self, codes: Tensor, tags: Tensor) -> Tensor:
-        """``(n, n_fields)`` codes and ``(n, most_tags)`` tags, 0 for none, to ``(n, item)``."""
+        """Map ``(n, n_fields)`` and ``(n, most_tags)`` codes, 0 for none, to ``(n, width)``."""
         parts = [table(codes[:, i]) for i, table in enumerate(self.fields)]
         if self.has_tags:
             parts.append(self.tags(tags))
         return torch.cat(parts, dim=1)
 
     def forward(self, batch: Batch, codes: Tensor, tags: Tensor) -> Tensor:
-        """Log odds of the label.
+        """Compute the log odds of the label.
 
         Args:
             batch: see ``Batch``.
-            codes: ``(n_items, n_fields)`` of the whole catalogue.
-            tags: ``(n_items, most_tags)`` of the whole catalogue.
+            codes: ``(n_items, n_fields)`` codes of the catalogue.
+            tags: ``(n_items, most_tags)`` codes of the tags of the catalogue.
 
         Returns:
-            ``(rows,)``.
+            ``(rows,)`` log odds.
         """
         rows = len(batch["candidate"])
-        # Each item of the batch is made once, however often it occurs.
-        asked = torch.cat([batch["candidate"], batch["items"]])
-        unique, inverse = torch.unique(asked, return_inverse=True)
+        # The vector of each distinct item of the batch is computed once.
+        items = torch.cat([batch["candidate"], batch["items"]])
+        unique, inverse = torch.unique(items, return_inverse=True)
         vectors = self.item_vectors(codes[unique], tags[unique])  # (n_unique, item)
         candidate, events = vectors[inverse[:rows]], vectors[inverse[rows:]]
         if self.use_gaps:
             events = events + self.kinds(batch["kinds"]) + self.gaps(batch["gaps"])
-        owner = torch.repeat_interleave(torch.arange(rows, device=asked.device), batch["lengths"])
-        weights = self.activation(events, candidate[owner])  # (tokens, 1)
-        interest = torch.zeros_like(candidate).index_add_(0, owner, weights * events)
+        row = torch.repeat_interleave(torch.arange(rows, device=items.device), batch["lengths"])
+        weights = self.activation(events, candidate[row])  # (tokens, 1)
+        interest = torch.zeros_like(candidate).index_add_(0, row, weights * events)
         profile = [table(batch["profile"][:, i]) for i, table in enumerate(self.profile)]
-        known = [interest, candidate, interest * candidate, *profile, batch["numbers"]]
-        return self.output(torch.cat(known, dim=1))[:, 0]
+        inputs = [interest, candidate, interest * candidate, *profile, batch["numbers"]]
+        return self.output(torch.cat(inputs, dim=1))[:, 0]
 
     def batch_aware_penalty(
         self, batch: Batch, codes: Tensor, occurrences: Sequence[Tensor]
     ) -> Tensor:
-        """``1/2 sum |w_j|^2 / n_j`` over the embeddings of the item fields in the batch.
+        """Compute ``1/2 sum |w_j|^2 / n_j`` over the item embeddings of the batch (equation 7).
 
-        A row of an embedding is charged only in batches where it occurs, and by its frequency:
-        charged everywhere, as plain L2 is, a rare id would be worn down between its occurrences.
-        Equation 7, with the gradient ``w_j / n_j`` of equation 8.
+        An embedding is only penalised in batches in which it occurs, and by its frequency. Plain L2
+        would shrink the embeddings of rare ids in every batch without them.
 
         Args:
             batch: see ``Batch``.
-            codes: ``(n_items, n_fields)``.
-            occurrences: for each field, ``(n_values,)`` how often each value occurs in training.
+            codes: ``(n_items, n_fields)`` codes of the catalogue.
+            occurrences: for each field, ``(n_values,)`` number of occurrences in training.
         """
-        asked = torch.unique(torch.cat([batch["candidate"], batch["items"]]))
-        total = torch.zeros((), device=asked.device)
+        items = torch.unique(torch.cat([batch["candidate"], batch["items"]]))
+        total = torch.zeros((), device=items.device)
         for i, table in enumerate(self.fields):
-            values = torch.unique(codes[asked, i])
+            assert isinstance(table, nn.Embedding)
+            values = torch.unique(codes[items, i])
             squares = table.weight[values].square().sum(dim=1)
             total = total + 0.5 * (squares / occurrences[i][values].clamp(min=1)).sum()
         return total

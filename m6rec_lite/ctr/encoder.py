@@ -1,8 +1,8 @@
-"""A table of features as the sparse matrix that linear models and factorization machines read."""
+"""Encoding of a table of features as a sparse matrix for linear and factorization models."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -15,20 +15,20 @@ from m6rec_lite.recommenders.predictors import Predictor
 
 
 class Encoder(Predictor):
-    """Categories one-hot, numbers as z-scores or in bins.
+    """Encode categories as one-hot columns and numbers as z-scores or bins.
 
-    Z-scores go by the training rows' means and deviations. With ``bins`` each number
-    column becomes ``bins`` columns of 0 and 1, one a quantile, so that a linear model can follow a
-    curve, and a factorization machine can cross its steps with anything.
+    With ``bins``, a numeric column becomes ``bins`` one-hot columns, one for each quantile bin: a
+    linear model can then fit a non-linear effect, and a factorization machine its interactions.
 
     Args:
-        bins: quantiles a number column; 0 for z-scores.
-        least: categories with fewer training rows than this get no column.
+        bins: number of quantile bins per numeric column; 0 for z-scores.
+        least: minimum number of training rows of a category; rarer categories have no column.
 
     Attributes:
-        means_: ``(n_numbers,)``.
-        deviations_: ``(n_numbers,)``; 1 for a column that never varies.
-        edges_: ``(n_numbers, bins - 1)``.
+        means_: ``(n_numbers,)`` means.
+        deviations_: ``(n_numbers,)`` standard deviations; 1 for a constant column.
+        edges_: ``(n_numbers, bins - 1)`` boundaries of the bins.
+        kept_: indices of the one-hot columns with at least ``least`` rows.
     """
 
     fit_call: ClassVar[str] = "fit(table)"
@@ -40,9 +40,10 @@ class Encoder(Predictor):
         self.least = check_whole("least", least)
 
     def fit(self, table: pd.DataFrame) -> Self:
-        """Learn the values of the categories, and the numbers' means or quantiles."""
-        self._numbers = [name for name in table if table[name].dtype.kind in "fiub"]
-        self._categories = [name for name in table if name not in self._numbers]
+        """Compute the values of the categories, and the means and quantiles of the numbers."""
+        columns = cast(list[str], list(table))
+        self._numbers = [name for name in columns if table[name].dtype.kind in "fiub"]
+        self._categories = [name for name in columns if name not in self._numbers]
         x = table[self._numbers].to_numpy(np.float64)
         self.means_, deviations = x.mean(axis=0), x.std(axis=0)
         self.deviations_ = np.where(deviations > 1e-12, deviations, 1.0)
@@ -57,7 +58,7 @@ class Encoder(Predictor):
 
     @property
     def names(self) -> list[str]:
-        """``(n_features,)`` strings such as ``weather=snow`` or ``tags_last``."""
+        """Names of the features, such as ``weather=snow`` or ``tags_last``."""
         self._require_fitted()
         numbers = self._numbers
         if self.bins:
@@ -66,7 +67,7 @@ class Encoder(Predictor):
         return [*numbers, *(names[i] for i in self.kept_)]
 
     def transform(self, table: pd.DataFrame) -> sparse.csr_array:
-        """``(rows, n_features)`` float64; a category not seen in ``fit`` has no column.
+        """Return ``(rows, n_features)`` float64; categories unknown to ``fit`` have no column.
 
         Raises:
             DataError: if a column is missing.
@@ -74,8 +75,8 @@ class Encoder(Predictor):
         self._require_fitted()
         if missing := [name for name in self._numbers if name not in table]:
             raise DataError(
-                f"the features {missing} were there in fit and are not now; does the data set lack "
-                "a table (impressions, weather) or kind of event (rate) that it had then?"
+                f"the features {missing} were there in fit and are missing now; does the data set "
+                "lack a table (impressions, weather) or kind of event (rate) that it had then?"
             )
         x = table[self._numbers].to_numpy(np.float64)
         if self.bins:

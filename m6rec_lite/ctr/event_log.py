@@ -1,9 +1,9 @@
-"""What a log had said by a moment: counts, sums, latest times and histories, never the future.
+"""Counts, sums, latest times and histories of a log before given timestamps.
 
-A feature of an impression may use only what happened *before* it. Counts over the whole log know
-how the story ends: an item that is about to become popular looks popular already, and a user's
-click rate contains the click to be predicted. Here every question carries its moment, and answers
-look at rows strictly earlier: rows of the same second (other places of the same slate) stay out.
+A feature of an impression may only use rows *before* its timestamp. Counts over the whole log leak
+the future: an item that will become popular looks popular already, and the click rate of a user
+includes the click to predict. All queries here have a timestamp and use strictly earlier rows; rows
+of the same second (other positions of the same slate) are excluded.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from m6rec_lite.data.tables import DataError
 
 
 class EventLog:
-    """Rows of ``(key, moment, weight)``, asked how many, how much and when last before a moment.
+    """Rows of ``(key, timestamp, weight)``, with queries about the rows of a key before a time.
 
-    The rows are sorted once by key, then moment, so that one key's past is a run of neighbours:
-    two binary searches find it, whatever its length, and a running sum answers for all of it.
+    The rows are sorted by key, then timestamp. The rows of a key before a time are a contiguous
+    range, found by two binary searches; sums over the range come from cumulative sums.
 
     Args:
-        keys: ``(n,)`` whole numbers or texts, such as item ids; repeats are the point.
+        keys: ``(n,)`` whole numbers or texts, such as item ids; may repeat.
         timestamps: ``(n,)`` unix seconds.
-        weights: ``(n,)`` numbers to add up; 1 each when left out.
+        weights: ``(n,)`` weights to add up; None is 1 for each row.
 
     Raises:
         ValueError: if the lengths differ.
@@ -43,57 +43,57 @@ class EventLog:
             )
         self.keys, code = np.unique(keys, return_inverse=True)
         self.moments, rank = np.unique(timestamps, return_inverse=True)
-        self.order = np.lexsort((rank, code))  # stable: rows of one moment keep their order
+        self.order = np.lexsort((rank, code))  # stable: rows of equal timestamps keep their order
         code, rank = code[self.order], rank[self.order]
-        self._width = len(self.moments) + 1  # ranks run from 0 to the number of moments
-        self._places = code * self._width + rank  # (n,) ascending: key first, then moment
+        self._width = len(self.moments) + 1  # ranks are from 0 to the number of moments
+        self._sort_keys = code * self._width + rank  # (n,) ascending: key first, then moment
         self._first = np.searchsorted(code, np.arange(len(self.keys)))
         self._sums = np.concatenate(([0.0], np.cumsum(weights[self.order])))
         self.timestamps, self.weights = timestamps[self.order], weights[self.order]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._sort_keys)
 
     def runs(self, keys: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each key's rows before a moment lie: from ``start`` up to ``stop`` in ``order``.
+        """Return the range of each key's rows before a time, as indices into ``order``.
 
         Args:
-            keys: ``(m,)``; a key without rows has an empty run.
-            at: ``(m,)`` unix seconds; rows of this very second are not before it.
+            keys: ``(m,)`` keys; a key without rows has an empty range.
+            at: ``(m,)`` unix seconds; rows of the same second are excluded.
 
         Returns:
-            ``start`` and ``stop``, ``(m,)`` int64.
+            ``start`` (inclusive) and ``stop`` (exclusive), both ``(m,)`` int64.
         """
         keys, at = _keys(keys), np.asarray(at)
         if not len(self):
             return np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=np.int64)
         code = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        earlier = np.searchsorted(self.moments, at)  # how many moments lie before
+        earlier = np.searchsorted(self.moments, at)  # number of earlier moments
         start = self._first[code]
-        stop = np.searchsorted(self._places, code * self._width + earlier)
+        stop = np.searchsorted(self._sort_keys, code * self._width + earlier)
         return start, np.where(self.keys[code] == keys, stop, start)
 
     def count(self, keys: np.ndarray, at: np.ndarray, *, within: float | None = None) -> np.ndarray:
-        """``(m,)`` int64: rows of each key before ``at``; with ``within``, of the last seconds."""
+        """Return ``(m,)`` counts of rows before ``at``, at most ``within`` seconds earlier."""
         start, stop = self.runs(keys, at)
         if within is not None:
             _, start = self.runs(keys, np.asarray(at) - within)
         return stop - start
 
     def total(self, keys: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """``(m,)`` float64: the sum of the weights of each key's rows before ``at``."""
+        """Return ``(m,)`` float64 sums of the weights of each key's rows before ``at``."""
         start, stop = self.runs(keys, at)
         return self._sums[stop] - self._sums[start]
 
     def since(self, keys: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """``(m,)`` float64: seconds from each key's latest row before ``at``; inf where none is."""
+        """Return ``(m,)`` seconds since each key's latest row before ``at``, inf without one."""
         start, stop = self.runs(keys, at)
         latest = self.timestamps[np.maximum(stop - 1, 0)] if len(self) else np.zeros(len(stop))
         return np.where(stop > start, np.asarray(at) - latest, np.inf)
 
 
 def _keys(keys: np.ndarray) -> np.ndarray:
-    """Keys in a form that numpy sorts fast: texts of a pandas column have a fixed width."""
+    """Convert texts from objects to numpy strings of fixed width, which sort faster."""
     keys = np.asarray(keys)
     return keys.astype(np.str_) if keys.dtype == object else keys
 
@@ -101,16 +101,16 @@ def _keys(keys: np.ndarray) -> np.ndarray:
 def histories_before(
     log: Interactions, user_ids: np.ndarray, at: np.ndarray, *, latest: int | None = None
 ) -> tuple[Histories, np.ndarray]:
-    """What each user had done before a moment, and the values (ratings) of those events.
+    """Return the history of each user before a time, and the values (ratings) of its events.
 
     Args:
-        log: all that happened, earlier and later.
-        user_ids: ``(n,)``, one a question; a user the log lacks has an empty history.
-        at: ``(n,)`` unix seconds; events of this very second are left out.
-        latest: keep at most so many events of each, the last ones.
+        log: all events, earlier and later.
+        user_ids: ``(n,)`` users of the queries; a user without events has an empty history.
+        at: ``(n,)`` unix seconds; events of the same second are excluded.
+        latest: maximum number of latest events of each history; None for all.
 
     Returns:
-        Histories of ``n`` rows, and ``(total,)`` float32, the events' values.
+        ``n`` histories, and ``(total,)`` float32 values of their events.
 
     Raises:
         ValueError: if ``latest`` is below 1.
@@ -122,32 +122,37 @@ def histories_before(
     if latest is not None:
         start = np.maximum(start, stop - latest)
     lengths = stop - start
-    offsets, take = offsets_of(lengths), ranges(start, lengths)
+    offsets, rows = offsets_of(lengths), ranges(start, lengths)
     histories = Histories(
         item_ids=log.item_ids,
         user_ids=user_ids,
         at=at,
         offsets=offsets,
-        items=log.items[take],
-        events=log.events[take],
-        timestamps=log.timestamps[take],
+        items=log.items[rows],
+        events=log.events[rows],
+        timestamps=log.timestamps[rows],
         has_time=log.has_time,
     )
-    return histories, log.values[take]
+    return histories, log.values[rows]
 
 
-def places(ids: np.ndarray, asked: np.ndarray, kind: str) -> np.ndarray:
-    """Place of each asked id among ascending ``ids``.
+def indices_of(known: np.ndarray, ids: np.ndarray, kind: str) -> np.ndarray:
+    """Return the index of each id in the ascending ids ``known``.
+
+    Args:
+        known: ``(m,)`` ascending ids.
+        ids: ``(n,)`` ids of impressions.
+        kind: ``"user"`` or ``"item"``, for messages.
 
     Raises:
-        DataError: naming the first ids that are not among them.
+        DataError: naming the first ids that are not known.
     """
-    ids, asked = as_ids(ids, f"{kind}_id"), as_ids(asked, f"{kind}_id")
-    index, there = find_ids(asked, ids, f"{kind}_id")
-    if not there.all():
+    known, ids = as_ids(known, f"{kind}_id"), as_ids(ids, f"{kind}_id")
+    index, is_known = find_ids(ids, known, f"{kind}_id")
+    if not is_known.all():
         raise DataError(
-            f"{int((~there).sum())} impressions name an unknown {kind}, first "
-            f"{np.unique(asked[~there])[:5].tolist()}; the data set's {kind}s table "
-            f"has {len(ids)} ids. Add them there, or leave those impressions out"
+            f"{int((~is_known).sum())} impressions name an unknown {kind}, first "
+            f"{np.unique(ids[~is_known])[:5].tolist()}; the data set's {kind}s table "
+            f"has {len(known)} ids. Add them there, or leave those impressions out"
         )
     return index

@@ -1,9 +1,9 @@
-"""Like or dislike from a few examples: ratings as questions of yes and no, and curves over shots.
+"""Few-shot prediction of likes: ratings as binary labels, and metrics by number of examples.
 
-The task of TALLRec (Bao et al., 2023): an example is what a user rated before, a candidate, and
-whether it was liked (rated above 3). Models see 16, 64 or 256 examples, or all there are, and are
-asked about later ones. Examples are tables like ``impressions`` with a column ``liked``, so every
-click model takes them: ``LogisticCTR(label="liked")``.
+The task of TALLRec (Bao et al., 2023): an example has the earlier ratings of a user, a candidate,
+and the label whether the candidate is liked (rated above 3). Models are trained on 16, 64, 256 or
+all examples and tested on later ones. Examples are tables like ``impressions`` with a column
+``liked``, so that every click model can use them: ``LogisticCTR(label="liked")``.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from m6rec_lite.recommenders.params import check_whole
 
 @dataclass(frozen=True, eq=False)
 class LikeExamples:
-    """Examples cut by time; each table has ``user_id item_id timestamp liked``.
+    """Examples split by time; each table has ``user_id item_id timestamp liked``.
 
     Attributes:
-        dataset: the ratings they come from, which models read histories out of.
-        train: the earliest examples, to draw shots from.
-        validation: the next ones, to choose settings by.
-        test: the last ones.
+        dataset: the data set of the ratings, from which models read the histories.
+        train: the earliest examples, from which shots are drawn.
+        validation: the examples after ``train``.
+        test: the latest examples.
     """
 
     dataset: Dataset
@@ -40,14 +40,13 @@ class LikeExamples:
     test: pd.DataFrame
 
     def shots(self, n: int | None, seed: int = 0) -> pd.DataFrame:
-        """``n`` training examples drawn at random, half of them liked; all of them for None.
+        """Draw ``n`` random training examples, half of them liked; None returns all.
 
-        A smaller draw of the same seed is part of a larger one, so a curve over shots adds
-        examples and swaps none.
+        With the same seed, a smaller sample is a subset of a larger one.
 
         Raises:
             ValueError: if ``n`` is odd or below 2.
-            DataError: if there are fewer of a kind than half of ``n``.
+            DataError: if a label has fewer than ``n / 2`` examples.
         """
         if n is None:
             return self.train
@@ -55,19 +54,19 @@ class LikeExamples:
             raise ValueError(f"n must be even, one half liked and one not; got {n}")
         order = np.random.default_rng(seed).permutation(len(self.train))
         shuffled = self.train.iloc[order]
-        kinds = [shuffled[shuffled["liked"] == kind].iloc[: n // 2] for kind in (True, False)]
-        if min(map(len, kinds)) < n // 2:
+        halves = [shuffled[shuffled["liked"] == label].iloc[: n // 2] for label in (True, False)]
+        if min(map(len, halves)) < n // 2:
             liked = int(self.train["liked"].sum())
             raise DataError(
                 f"{n} shots need {n // 2} liked and {n // 2} other examples; there are {liked} and "
                 f"{len(self.train) - liked}"
             )
-        return pd.concat(kinds).sort_values("timestamp", kind="stable")
+        return pd.concat(halves).sort_values("timestamp", kind="stable")
 
     def histories(
         self, examples: pd.DataFrame, *, latest: int = 10
     ) -> tuple[Histories, np.ndarray]:
-        """What each example's user had rated before it, and how: for models that read text."""
+        """Return the history of each example's user, and the ratings of its events."""
         ids = np.sort(self.dataset.items["item_id"].to_numpy())
         log = Interactions.from_frame(self.dataset.interactions, item_ids=ids)
         users, at = examples["user_id"].to_numpy(), examples["timestamp"].to_numpy()
@@ -84,49 +83,48 @@ def like_examples(
     test: float = 0.1,
     seed: int = 0,
 ) -> LikeExamples:
-    """Ratings as examples of liking: by time, validation and test with as many liked as not.
+    """Create examples of likes from ratings, split by time.
 
-    Validation and test are thinned at random until both labels are equally many. AUC is blind to
-    their shares, but accuracy and log loss then have a meaning of their own: a coin reaches .5 and
-    .693.
+    Validation and test are subsampled to equal numbers of both labels, so that a random prediction
+    has an accuracy of 0.5 and a log loss of 0.693.
 
     Args:
-        dataset: with ratings (events ``rate``).
-        above: a rating above this is a like.
-        rows: use the latest so many examples alone (TALLRec: 10,000); None for all.
-        min_history: leave out examples of users with fewer earlier ratings; ratings given in the
-            candidate's own second do not count as earlier.
-        validation: share of the examples, before thinning.
-        test: likewise.
-        seed: of the thinning.
+        dataset: data set with ratings (events ``rate``).
+        above: a rating above this value is a like.
+        rows: number of latest examples to use (10,000 in TALLRec); None for all.
+        min_history: minimum number of earlier ratings of the user, not counting ratings of the same
+            second.
+        validation: share of validation examples, before subsampling.
+        test: share of test examples, before subsampling.
+        seed: seed of the subsampling.
 
     Raises:
-        DataError: if there are no ratings, or a part has no example of some kind.
+        DataError: if there are no ratings, or a split lacks one of the labels.
     """
-    found = dataset.interactions[dataset.interactions["event"] == "rate"]
-    if not len(found):
+    ratings = dataset.interactions[dataset.interactions["event"] == "rate"]
+    if not len(ratings):
         raise DataError(f"{dataset.name} has no ratings (events 'rate') to make examples of")
-    log = Interactions.from_frame(found)
-    who, at = found["user_id"].to_numpy(), found["timestamp"].to_numpy()
-    earlier = histories_before(log, who, at)[0].lengths
+    log = Interactions.from_frame(ratings)
+    users, at = ratings["user_id"].to_numpy(), ratings["timestamp"].to_numpy()
+    earlier = histories_before(log, users, at)[0].lengths
     columns = ["user_id", "item_id", "timestamp"]
-    table = found[columns].assign(liked=(found["value"] > above).to_numpy(bool))
+    table = ratings[columns].assign(liked=(ratings["value"] > above).to_numpy(bool))
     table = table[earlier >= min_history].sort_values("timestamp", kind="stable")
     if rows is not None:
         table = table.iloc[-check_whole("rows", rows) :]
     rng = np.random.default_rng(seed)
     parts = []
-    for place, part in enumerate(split_by_time(table, validation=validation, test=test)):
+    splits = split_by_time(table, validation=validation, test=test)
+    for name, part in zip(("train", "validation", "test"), splits, strict=True):
         liked = part["liked"].to_numpy()
-        least = int(min(liked.sum(), (~liked).sum()))
-        if not least:
-            name = ("train", "validation", "test")[place]
+        n = int(min(liked.sum(), (~liked).sum()))
+        if not n:
             raise DataError(f"all {len(part)} {name} examples are of one kind; take larger shares")
-        if place:
-            kept = [
-                rng.permutation(np.flatnonzero(liked == kind))[:least] for kind in (True, False)
+        if name != "train":
+            sample = [
+                rng.permutation(np.flatnonzero(liked == label))[:n] for label in (True, False)
             ]
-            part = part.iloc[np.sort(np.concatenate(kept))]
+            part = part.iloc[np.sort(np.concatenate(sample))]
         parts.append(part)
     return LikeExamples(dataset, *parts)
 
@@ -139,26 +137,27 @@ def few_shot_curve(
     seeds: Sequence[int] = (0, 1, 2),
     validate: bool = False,
 ) -> pd.DataFrame:
-    """AUC and log loss on the test examples, by number of shots and by the seed of their draw.
+    """Compute AUC and log loss on the test examples by number of shots and seed.
 
     Args:
-        make_model: a fresh model of a seed, with ``label="liked"``.
+        make_model: function from a seed to an unfitted model with ``label="liked"``.
         examples: see ``like_examples``.
-        shots: how many training examples; None for all.
-        seeds: of draws and models.
-        validate: give models the validation examples to stop on.
+        shots: numbers of training examples; None for all.
+        seeds: seeds of the samples and the models.
+        validate: pass the validation examples to ``fit``, for early stopping.
 
     Returns:
-        one row a shot and seed: ``shots`` (the number fitted on), ``seed auc log_loss``.
+        One row per number of shots and seed, with ``shots`` (the number of training examples) and
+        ``seed auc log_loss``.
     """
     truth = examples.test["liked"].to_numpy()
-    found = []
+    rows = []
     for n in shots:
         for seed in seeds:
             drawn = examples.shots(n, seed)
-            asked = examples.validation if validate else None
+            validation = examples.validation if validate else None
             model = make_model(seed)
-            model.fit(drawn, examples.dataset, validation=asked, progress=False)
-            chance = model.predict(examples.test, examples.dataset)
-            found.append((len(drawn), seed, auc(truth, chance), log_loss(truth, chance)))
-    return pd.DataFrame(found, columns=["shots", "seed", "auc", "log_loss"])
+            model.fit(drawn, examples.dataset, validation=validation, progress=False)
+            probability = model.predict(examples.test, examples.dataset)
+            rows.append((len(drawn), seed, auc(truth, probability), log_loss(truth, probability)))
+    return pd.DataFrame(rows, columns=["shots", "seed", "auc", "log_loss"])

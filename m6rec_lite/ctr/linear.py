@@ -1,9 +1,8 @@
-"""Click models on features: logistic regression, and a factorization machine.
+"""Click models on features: logistic regression and a factorization machine.
 
-Both read the table of ``impressions.known_at`` through one encoder. Logistic regression is written
-here, by Newton's method from scipy: loss, gradient and curvature are a few lines that the course
-teaches, and scipy is a dependency already. A test holds its weights equal to scikit-learn's, which
-stays a dependency of the tests alone.
+Both use the features of ``impressions.known_at``. Logistic regression is implemented here with
+scipy's Newton method, since a lesson teaches its loss, gradient and Hessian; a test compares the
+weights with those of scikit-learn.
 """
 
 from __future__ import annotations
@@ -29,26 +28,26 @@ from m6rec_lite.recommenders.params import check_in_range
 def fit_logistic(
     x: sparse.csr_array, labels: np.ndarray, l2: float, *, max_steps: int = 100
 ) -> tuple[float, np.ndarray]:
-    """Logistic regression: the intercept b and the weights w that minimise
+    """Fit a logistic regression: find the intercept b and the weights w that minimise
 
         sum_n [log(1 + exp(s_n)) - y_n s_n] + l2/2 |w|^2,    s = x w + b.
 
-    The intercept goes free. With p = sigmoid(s) the gradient is ``x'(p - y) + l2 w``, and the
-    curvature times a vector v ``x'(p (1 - p) x v) + l2 v``; Newton's method in a trust region needs
-    no more (Lin, Weng and Keerthi, *Trust region Newton method for logistic regression*, 2008).
-    The loss is convex, so there is one answer and no seed: scikit-learn's with ``C = 1 / l2``.
+    The intercept is not penalised. With p = sigmoid(s) the gradient is ``x'(p - y) + l2 w``, and
+    the product of the Hessian and a vector v is ``x'(p (1 - p) x v) + l2 v``, as needed by a trust
+    region Newton method (Lin, Weng and Keerthi, *Trust region Newton method for logistic
+    regression*, 2008). The loss is convex; the solution equals scikit-learn's with ``C = 1 / l2``.
 
     Args:
-        x: ``(n, n_features)``.
+        x: ``(n, n_features)`` features.
         labels: ``(n,)`` 0.0 and 1.0, both of which occur.
-        l2: above 0, so that weights stay finite where features tell the labels apart perfectly.
-        max_steps: of Newton's method; some ten are usual.
+        l2: strength of the penalty, above 0, so that the weights are finite for separable labels.
+        max_steps: maximum number of Newton steps; about ten are usual.
 
     Returns:
         b, and w ``(n_features,)``.
 
     Raises:
-        RuntimeError: if the minimum was not reached in ``max_steps``.
+        RuntimeError: if the minimum is not reached in ``max_steps``.
     """
     n = len(labels)
 
@@ -59,28 +58,28 @@ def fit_logistic(
         value = (np.logaddexp(0.0, s) - labels * s).sum() + 0.5 * l2 * (w @ w)
         return value / n, np.concatenate(([slope.sum()], x.T @ slope + l2 * w)) / n
 
-    def curvature(theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def hessian_product(theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         p = expit(x @ theta[1:] + theta[0])
-        bent = p * (1 - p) * (x @ v[1:] + v[0])
-        return np.concatenate(([bent.sum()], x.T @ bent + l2 * v[1:])) / n
+        weighted = p * (1 - p) * (x @ v[1:] + v[0])
+        return np.concatenate(([weighted.sum()], x.T @ weighted + l2 * v[1:])) / n
 
     start = np.zeros(x.shape[1] + 1)
     start[0] = np.log(labels.mean() / (1 - labels.mean()))
-    found = optimize.minimize(
-        loss, start, jac=True, hessp=curvature, method="trust-ncg",
+    solution = optimize.minimize(
+        loss, start, jac=True, hessp=hessian_product, method="trust-ncg",
         options={"gtol": 1e-8, "maxiter": max_steps},
     )  # fmt: skip
-    slope = np.abs(found.jac).max()
+    slope = np.abs(solution.jac).max()
     if slope > 1e-6:
         raise RuntimeError(
-            f"logistic regression stopped after {found.nit} steps at a slope of {slope:.2g}; raise "
-            f"max_steps, or l2 above {l2:g}"
+            f"logistic regression stopped after {solution.nit} steps at a gradient of {slope:.2g}; "
+            f"raise max_steps, or l2 above {l2:g}"
         )
-    return float(found.x[0]), found.x[1:]
+    return float(solution.x[0]), solution.x[1:]
 
 
 class FeatureCTR(ClickModel):
-    """What click models on features share: a table, its encoder, and groups to choose from."""
+    """Base of click models on the features of ``known_at``."""
 
     groups: Sequence[str]
     bins: int
@@ -88,15 +87,15 @@ class FeatureCTR(ClickModel):
 
     @abstractmethod
     def _learn(self, x: sparse.csr_array, labels: np.ndarray, progress: bool) -> None:
-        """Fit to ``(n, n_features)`` and ``(n,)`` labels."""
+        """Fit to ``(n, n_features)`` features and ``(n,)`` labels."""
 
     @abstractmethod
-    def _chance(self, x: sparse.csr_array) -> np.ndarray:
-        """``(n,)`` chances."""
+    def _probability(self, x: sparse.csr_array) -> np.ndarray:
+        """Return ``(n,)`` probabilities."""
 
     def _check(self) -> None:
         self.groups = tuple(self.groups)
-        Encoder(self.bins, self.least)  # checks the two
+        Encoder(self.bins, self.least)  # checks both arguments
 
     def _fit(self, rows: pd.DataFrame, labels: np.ndarray, dataset: Dataset, **extras: Any) -> None:
         table = known_at(rows, dataset, groups=self.groups)
@@ -106,7 +105,7 @@ class FeatureCTR(ClickModel):
 
     def _predict(self, rows: pd.DataFrame, dataset: Dataset) -> np.ndarray:
         table = known_at(rows, dataset, groups=self.groups)
-        return self._chance(self.encoder.transform(table))
+        return self._probability(self.encoder.transform(table))
 
     def _state(self) -> dict[str, Any]:
         inner = {f"encoder/{key}": value for key, value in self.encoder._state().items()}
@@ -123,20 +122,20 @@ class FeatureCTR(ClickModel):
 
 @dataclass(eq=False)
 class LogisticCTR(FeatureCTR):
-    """Logistic regression on what was known of an impression.
+    """Predict clicks by logistic regression on the features of ``known_at``.
 
-    Source: Richardson, Dominowska and Ragno, *Predicting clicks*, 2007, for its use on clicks.
+    Source: Richardson, Dominowska and Ragno, *Predicting clicks*, 2007.
 
     Args:
         l2: strength of the penalty on the weights (see ``fit_logistic``).
-        groups: of features, see ``impressions.GROUPS``.
-        bins: quantiles a number is cut into; 0 keeps numbers, as z-scores.
-        least: rows that a category needs to get a weight.
+        groups: feature groups, see ``known_at``.
+        bins: number of quantile bins per numeric feature; 0 uses z-scores.
+        least: minimum number of training rows of a category; rarer categories have no weight.
         label: see ``ClickModel``.
 
     Attributes:
-        intercept_: the log odds where every feature is 0.
-        weights_: ``(n_features,)``, by the names of ``weights()``.
+        intercept_: intercept, the log odds if all features are 0.
+        weights_: ``(n_features,)`` weights; see ``weights()`` for the names.
     """
 
     l2: float = 100.0
@@ -150,33 +149,33 @@ class LogisticCTR(FeatureCTR):
         self._check()
 
     def weights(self) -> pd.Series:
-        """The weights by the names of their features, the strongest first."""
+        """Return the weights by name of the feature, sorted by decreasing absolute value."""
         self._require_fitted()
-        found = pd.Series(self.weights_, index=self.encoder.names)
-        return found.iloc[np.argsort(-np.abs(self.weights_), kind="stable")]
+        weights = pd.Series(self.weights_, index=self.encoder.names)
+        return weights.iloc[np.argsort(-np.abs(self.weights_), kind="stable")]
 
     def _learn(self, x: sparse.csr_array, labels: np.ndarray, progress: bool) -> None:
         self.intercept_, self.weights_ = fit_logistic(x, labels, self.l2)
 
-    def _chance(self, x: sparse.csr_array) -> np.ndarray:
+    def _probability(self, x: sparse.csr_array) -> np.ndarray:
         return expit(x @ self.weights_ + self.intercept_)
 
 
 @dataclass(eq=False)
 class FactorizationMachineCTR(FeatureCTR):
-    """A factorization machine on the same features: each meets each (``factorization_machine``).
+    """Predict clicks by a factorization machine on the features of ``known_at``.
 
     Args:
-        factors: length of the features' vectors.
-        regularization: of weights and vectors, for each row that has the feature.
+        factors: length of the vectors, see ``FactorizationMachine``.
+        regularization: L2 penalty, see ``FactorizationMachine``.
         epochs: passes over the rows.
-        lr: Adam's learning rate.
-        batch_size: rows a step.
-        groups: of features, see ``impressions.GROUPS``.
-        bins: quantiles a number is cut into; 0 keeps numbers, as z-scores.
-        least: rows that a category needs to get a weight.
+        lr: learning rate of Adam.
+        batch_size: rows per step.
+        groups: feature groups, see ``known_at``.
+        bins: number of quantile bins per numeric feature; 0 uses z-scores.
+        least: minimum number of training rows of a category; rarer categories have no weight.
         label: see ``ClickModel``.
-        seed: of the start and the order.
+        seed: seed of the initial vectors and of the order of the rows.
     """
 
     factors: int = 8
@@ -192,7 +191,7 @@ class FactorizationMachineCTR(FeatureCTR):
 
     def __post_init__(self) -> None:
         self._check()
-        self._machine()  # checks the rest
+        self._machine()  # checks the other arguments
 
     def _machine(self) -> FactorizationMachine:
         return FactorizationMachine(
@@ -209,7 +208,7 @@ class FactorizationMachineCTR(FeatureCTR):
         machine = self._machine().fit(x, labels, progress=progress)
         self.w0_, self.w_, self.v_ = machine.w0_, machine.w_, machine.v_
 
-    def _chance(self, x: sparse.csr_array) -> np.ndarray:
+    def _probability(self, x: sparse.csr_array) -> np.ndarray:
         machine = self._machine()
         machine.w0_, machine.w_, machine.v_ = self.w0_, self.w_, self.v_
         return machine.predict(x)

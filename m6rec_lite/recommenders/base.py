@@ -1,12 +1,11 @@
 """The one interface of every recommender: fit, score, recommend, save, load.
 
-A model is fitted on ``Interactions`` and asked about ``Histories``. What it learns does not include
-the users it is asked about: a history carries all that is known of somebody at that moment, so a
-new user, or one with a longer history, needs no refit.
+A model is fitted on ``Interactions`` and scores ``Histories``. A history holds everything that a
+model uses about a user, so a new user, or a user with a longer history, needs no refit.
 
-To write a recommender: set the constructor's arguments as attributes of the same names, learn in
-``_fit`` into attributes whose names end in an underscore (as scikit-learn does), and answer in
-``_score``. Checks, ranking, saving and loading are inherited.
+To write a recommender, set the constructor's arguments as attributes of the same names, set the
+fitted attributes in ``_fit`` (their names end in an underscore, as in scikit-learn), and compute
+the scores in ``_score``. Checks, ranking, saving and loading are inherited.
 """
 
 from __future__ import annotations
@@ -28,19 +27,19 @@ from m6rec_lite.recommenders.params import Params, check_whole
 from m6rec_lite.recommenders.ranking import top_k
 from m6rec_lite.recommenders.storage import read_model, write_model
 
-#: Scores that ``recommend`` holds at a time: a batch of rows times the catalogue (64 MB).
+#: Maximum number of scores in memory: a batch of rows times the catalogue (64 MB in float64).
 SCORES_IN_MEMORY = 8_000_000
 
 
 def recency_weights(histories: Histories, decay: float) -> np.ndarray | None:
-    """Weight of each event of each history: 1 for the latest, ``decay`` for the one before, …
+    """Return the weight of each event: 1 for the latest of a history, ``decay`` for the one before.
 
     Args:
         histories: ragged rows, oldest event first.
-        decay: in (0, 1]; 1 forgets nothing.
+        decay: in (0, 1]; 1 weighs all events alike.
 
     Returns:
-        ``(total,)`` float64 of ``decay ** steps_back``, or None when ``decay`` is 1: then a history
+        ``(total,)`` float64 of ``decay ** steps_back``, or None if ``decay`` is 1: then a history
         is a set, and an item that occurs twice counts once.
     """
     return None if decay == 1.0 else decay ** histories.steps_back.astype(np.float64)
@@ -51,30 +50,30 @@ class Recommender(Params, ABC):
 
     Attributes:
         item_ids: ``(n_items,)`` int64 or text: the catalogue of the last fit, the original ids
-            ascending, in the order of the scores. A saved model carries them.
-        popularity_: ``(n_items,)`` float64, distinct users an item had in training. It answers
-            where a model has nothing to say (see ``score``).
+            ascending, in the order of the scores; None before ``fit``. Saved with the model.
+        popularity_: ``(n_items,)`` float64, number of distinct training users of each item; the
+            fallback scores (see ``score``).
     """
 
     item_ids: np.ndarray | None = None
     popularity_: np.ndarray
 
-    #: Whether a row of equal scores means that the model knew nothing and popularity answers.
+    #: Whether ``score`` replaces rows of equal scores by the popularity of the items.
     falls_back: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
-        """The class's name, which the leaderboard uses."""
+        """The name of the class, as shown in the leaderboard."""
         return type(self).__name__
 
     @property
     def is_fitted(self) -> bool:
-        """Whether the model can be asked."""
+        """Whether ``fit`` has completed."""
         return self.item_ids is not None
 
     @property
     def n_params(self) -> int:
-        """How many numbers the model has learnt and keeps (those that are zero left out)."""
+        """Number of fitted parameters that are not zero."""
         self._require_fitted()
         return self._count_params()
 
@@ -87,47 +86,48 @@ class Recommender(Params, ABC):
         users: pd.DataFrame | None = None,
         progress: bool = True,
     ) -> Self:
-        """Learn from ``train``; its ``item_ids`` become the catalogue.
+        """Fit the model to ``train``, whose ``item_ids`` become the catalogue.
 
         Args:
-            train: the rows to learn from.
-            validation: questions to tune or stop on, for the models that do.
-            items: table of items with ``item_id`` and texts, for the models that read them.
-            users: table of users with ``user_id``, for the models that read it.
-            progress: show a progress bar where fitting takes long.
+            train: training rows.
+            validation: validation set for tuning or early stopping, used by some models.
+            items: table of items with ``item_id`` and texts, used by some models.
+            users: table of users with ``user_id``, used by some models.
+            progress: show a progress bar if fitting takes long.
 
         Returns:
             The model itself.
 
         Raises:
-            DataError: if ``train`` has no rows, is not ``Interactions``, or a table lacks what the
-                model needs.
+            DataError: if ``train`` has no rows or is not ``Interactions``, or if a table lacks
+                what the model needs.
         """
         check_interactions(train, "fit(train)")
         if len(train) == 0:
             raise DataError("train has no rows: there is nothing to learn from")
-        self.item_ids = None  # a fit that fails leaves a model that cannot be asked
-        matrix = train.matrix()  # (n_users, n_items), 1 where a user met an item
+        self.item_ids = None  # a fit that fails leaves an unfitted model
+        matrix = train.matrix()  # (n_users, n_items), 1 where a user has an interaction
         self.popularity_ = np.bincount(matrix.indices, minlength=train.n_items).astype(float)
         self._fit(train, validation=validation, items=items, users=users, progress=progress)
         self.item_ids = train.item_ids
         return self
 
     def score(self, histories: Histories) -> np.ndarray:
-        """How well each item of the catalogue would come next, for each history.
+        """Score every item of the catalogue as the next item of each history.
 
-        A row in which every item scores the same ranks nothing: the history is empty, or holds
-        nothing the model met in training. Such rows get the items' popularity instead.
+        A row of equal scores, as for an empty history, contains no ranking. Such rows are replaced
+        by the popularity of the items.
 
         Args:
             histories: ``n`` rows whose ``item_ids`` equal this model's.
 
         Returns:
-            ``(n, n_items)`` floats in the order of ``item_ids``; higher is better, ``-inf`` never.
+            ``(n, n_items)`` floats in the order of ``item_ids``; higher is better, and items
+            scored ``-inf`` are never recommended.
 
         Raises:
             NotFittedError: before ``fit``.
-            DataError: if the histories were made for another catalogue.
+            DataError: if the histories belong to another catalogue.
         """
         self._require_fitted()
         self._require_same_catalogue(histories.item_ids)
@@ -144,130 +144,149 @@ class Recommender(Params, ABC):
         filter_viewed: bool = True,
         unknown: Unknown = "raise",
     ) -> pd.DataFrame:
-        """Return the ``k`` best items for each history, by their original ids.
+        """Return the ``k`` items with the highest scores for each history.
 
-        The histories may come from another file than the one fitted on: items are matched by id.
+        The histories may come from another file than the training data: items are matched by id.
 
         Args:
             histories: ``n`` rows.
-            k: how many items a row; fewer come back where fewer can be recommended.
-            filter_viewed: leave out the items of the history.
-            unknown: what to do with events of items that were not fitted on: ``"raise"``, or
-                ``"drop"`` them and log which.
+            k: number of items per history; fewer are returned if fewer can be recommended.
+            filter_viewed: exclude the items of the history.
+            unknown: how to treat events whose item is not in the catalogue: ``"raise"`` an error,
+                or ``"drop"`` and log them.
 
         Returns:
             Columns ``user_id item_id rank score``, ranks from 1, in the order of the histories.
-            Items scored ``-inf`` never appear.
 
         Raises:
-            DataError: if an event's item was not fitted on and ``unknown`` is ``"raise"``.
+            DataError: if an event's item is not in the catalogue and ``unknown`` is ``"raise"``.
             ValueError: if ``k`` is less than 1.
         """
         k = check_whole("k", k)
-        self._require_fitted()
-        if not np.array_equal(histories.item_ids, self.item_ids):
-            histories = histories.align(self.item_ids, unknown=unknown)
-        size = max(1, SCORES_IN_MEMORY // max(1, len(self.item_ids)))
+        item_ids = self._fitted_item_ids
+        if not np.array_equal(histories.item_ids, item_ids):
+            histories = histories.align(item_ids, unknown=unknown)
+        size = max(1, SCORES_IN_MEMORY // max(1, len(item_ids)))
         parts = []
         for start in range(0, len(histories), size):
             batch = histories[start : start + size]
             scores = self.score(batch)
             if np.isnan(scores).any():
-                raise FloatingPointError(f"{self!r} gave scores that are not numbers (NaN)")
+                raise FloatingPointError(f"{self!r} returned scores that are not numbers (NaN)")
             if filter_viewed:
                 scores[batch.rows, batch.items] = -np.inf
-            places = top_k(scores, k)  # (batch, k)
-            best = np.take_along_axis(scores, places, axis=1)
-            row, column = np.nonzero(best > -np.inf)  # the best come first, so ranks have no gap
+            indices = top_k(scores, k)  # (batch, k)
+            best = np.take_along_axis(scores, indices, axis=1)
+            row, column = np.nonzero(best > -np.inf)  # best first, so the ranks have no gaps
             part = {
                 "user_id": batch.user_ids[row],
-                "item_id": self.item_ids[places[row, column]],
+                "item_id": item_ids[indices[row, column]],
                 "rank": column + 1,
                 "score": best[row, column].astype(np.float64),
             }
             parts.append(pd.DataFrame(part))
         if not parts:
-            ids = {"user_id": histories.user_ids, "item_id": self.item_ids[:0]}
-            rest = {"rank": np.zeros(0, dtype=np.int64), "score": np.zeros(0)}
-            return pd.DataFrame(ids | rest)
+            ids = {"user_id": histories.user_ids, "item_id": item_ids[:0]}
+            return pd.DataFrame(ids | {"rank": np.zeros(0, dtype=np.int64), "score": np.zeros(0)})
         return pd.concat(parts, ignore_index=True)
 
     def similar_items(self, item_id: Id, k: int = 10) -> pd.DataFrame:
-        """The ``k`` items most similar to one, the item itself left out.
+        """Return the ``k`` items most similar to an item, without the item itself.
 
-        What "similar" means is the model's: shared users, shared words, or "comes next".
+        The similarity depends on the model: common users, common words, or how often one item
+        follows the other.
 
         Returns:
-            Columns ``item_id rank similarity``; items without any similarity (0 or less) are left
-            out.
+            Columns ``item_id rank similarity``; only items with a similarity above 0.
 
         Raises:
             DataError: if the item is not in the catalogue.
-            TypeError: if the model does not compare items.
+            TypeError: if the model has no item similarity.
         """
         k = check_whole("k", k)
-        self._require_fitted()
-        place = int(index_of_ids([item_id], self.item_ids, "item_id")[0])
-        similarity = self._similarity(place).astype(np.float64)
-        similarity[place] = -np.inf
-        places = top_k(similarity[None], k)[0]
-        places = places[similarity[places] > 0]
-        table = {"item_id": self.item_ids[places], "rank": np.arange(1, len(places) + 1)}
-        return pd.DataFrame(table | {"similarity": similarity[places]})
+        item_ids = self._fitted_item_ids
+        index = int(index_of_ids([item_id], item_ids, "item_id")[0])
+        similarity = self._similarity(index).astype(np.float64)
+        similarity[index] = -np.inf
+        indices = top_k(similarity[None], k)[0]
+        indices = indices[similarity[indices] > 0]
+        table = {"item_id": item_ids[indices], "rank": np.arange(1, len(indices) + 1)}
+        return pd.DataFrame(table | {"similarity": similarity[indices]})
 
     def save(self, path: str | Path) -> Path:
-        """Write the fitted model to a folder, all or nothing: ``config.json`` and ``arrays.npz``.
+        """Write the fitted model to a folder atomically: ``config.json`` and ``arrays.npz``.
 
         Raises:
             NotFittedError: before ``fit``.
             FileExistsError: if ``path`` exists and is not a saved recommender.
-            TypeError: if a setting cannot be written, such as a tokenizer that is a function.
+            TypeError: if an argument cannot be written, such as a tokenizer that is a function.
         """
         self._require_fitted()
         return write_model(Path(path), self.name, self._settings(), self._state())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a model that ``save`` wrote. ``Recommender.load`` reads any, a class only its own.
+        """Read a model that ``save`` wrote; ``Recommender.load`` reads a model of any class.
 
         Raises:
             FileNotFoundError: if there is no folder at ``path``.
-            DataError: if the folder is broken, or holds a model of another class.
+            DataError: if the folder is damaged, or contains a model of another class.
         """
         name, settings, state = read_model(Path(path))
-        return find_kind(cls, name, Path(path))._from_saved(settings, state, Path(path))
+        return cls._find_class(name, Path(path))._from_saved(settings, state, Path(path))
 
-    # What subclasses write.
+    # Methods to implement or override in subclasses.
 
     @abstractmethod
     def _fit(self, train: Interactions, **extras: Any) -> None:
-        """Learn from ``train``; ``extras`` are the other arguments of ``fit``."""
+        """Fit the model; ``extras`` are the other arguments of ``fit``."""
 
     @abstractmethod
     def _score(self, histories: Histories) -> np.ndarray:
-        """``(n, n_items)`` floats, a fresh array; a row of equal scores means "nothing to say"."""
+        """Return ``(n, n_items)`` scores in a new array; see ``score`` for rows of equal scores."""
 
-    def _similarity(self, place: int) -> np.ndarray:
-        """``(n_items,)`` similarity of every item to the one at ``place``, a fresh array."""
+    def _similarity(self, index: int) -> np.ndarray:
+        """Return the ``(n_items,)`` similarity of every item to item ``index`` in a new array."""
         raise TypeError(f"{self.name} does not compare items with each other")
 
     def _count_params(self) -> int:
-        """Numbers learnt; by default every non-zero of every learnt array but ``popularity_``."""
-        learnt = [value for key, value in self._state().items() if key not in _BOOKKEEPING]
-        return int(sum(v.nnz if hasattr(v, "nnz") else np.count_nonzero(v) for v in learnt))
+        """Count the non-zero values of all fitted arrays except ``popularity_``."""
+        arrays = [value for key, value in self._state().items() if key not in _BOOKKEEPING]
+        return int(sum(v.nnz if hasattr(v, "nnz") else np.count_nonzero(v) for v in arrays))
 
     def _settings(self) -> dict[str, Any]:
-        """What ``config.json`` holds: the constructor's arguments."""
+        """Return the content of ``config.json``: the constructor's arguments."""
         return self.get_params(deep=False)
 
     def _state(self) -> dict[str, Any]:
-        """What ``arrays.npz`` holds: ``item_ids`` and each attribute that ends in ``_``."""
-        learnt = {key: value for key, value in vars(self).items() if key.endswith("_")}
-        return {"item_ids": self.item_ids} | learnt
+        """Return the content of ``arrays.npz``: ``item_ids`` and the attributes ending in ``_``."""
+        fitted = {key: value for key, value in vars(self).items() if key.endswith("_")}
+        return {"item_ids": self.item_ids} | fitted
+
+    @classmethod
+    def _find_class(cls, name: str, path: Path) -> type[Self]:
+        """Return the class called ``name`` among this class and its subclasses.
+
+        Raises:
+            DataError: if there is none; the message names ``path``, the folder of the saved model.
+        """
+        if name in _OTHER_MODULES:
+            import_module(_OTHER_MODULES[name])
+        else:
+            getattr(import_module(__package__), name, None)  # networks are imported on first use
+        pending, classes = [cls], {}
+        while pending:
+            kind = pending.pop()
+            classes[kind.__name__] = kind
+            pending += kind.__subclasses__()
+        if name not in classes or inspect.isabstract(classes[name]):
+            hint = f"{name}.load or Recommender.load" if cls is not Recommender else "its own class"
+            raise DataError(f"{path} holds a {name}, not a {cls.__name__}; read it with {hint}")
+        return classes[name]
 
     @classmethod
     def _from_saved(cls, settings: dict[str, Any], state: dict[str, Any], path: Path) -> Self:
-        """Build the model again from what ``_settings`` and ``_state`` gave."""
+        """Build a model from the results of ``_settings`` and ``_state``."""
         try:
             model = cls(**settings)
         except (TypeError, ValueError) as error:
@@ -285,27 +304,34 @@ class Recommender(Params, ABC):
         if not self.is_fitted:
             raise NotFittedError(f"{self!r} is not fitted: call fit(train) first")
 
+    @property
+    def _fitted_item_ids(self) -> np.ndarray:
+        """``item_ids`` of a fitted model; raises ``NotFittedError`` before ``fit``."""
+        self._require_fitted()
+        assert self.item_ids is not None  # checked by ``_require_fitted``
+        return self.item_ids
+
     def _require_same_catalogue(self, item_ids: np.ndarray) -> None:
-        if item_ids is self.item_ids or np.array_equal(item_ids, self.item_ids):
+        fitted_on = self._fitted_item_ids
+        if item_ids is fitted_on or np.array_equal(item_ids, fitted_on):
             return
-        strange = np.setdiff1d(item_ids, self.item_ids)
-        lacking = np.setdiff1d(self.item_ids, item_ids)
+        unknown, missing = np.setdiff1d(item_ids, fitted_on), np.setdiff1d(fitted_on, item_ids)
         raise DataError(
-            f"the histories speak of {len(item_ids)} items and {self.name} was fitted on "
-            f"{len(self.item_ids)}: {len(strange)} unknown to it {strange[:5].tolist()}, "
-            f"{len(lacking)} missing {lacking[:5].tolist()}; match them by id with "
+            f"the histories have a catalogue of {len(item_ids)} items and {self.name} was fitted "
+            f"on {len(fitted_on)}: {len(unknown)} unknown to it {unknown[:5].tolist()}, "
+            f"{len(missing)} missing {missing[:5].tolist()}; match them by id with "
             "histories.align(model.item_ids)"
         )
 
 
 _BOOKKEEPING = {"item_ids", "popularity_"}
 
-#: Recommenders that live above this package, for ``Recommender.load``.
-_ELSEWHERE = {"M6RecRetriever": "m6rec_lite.m6rec.retriever"}
+#: Modules of recommenders outside this package, for ``Recommender.load``.
+_OTHER_MODULES = {"M6RecRetriever": "m6rec_lite.m6rec.retriever"}
 
 
 def check_interactions(train: object, call: str) -> None:
-    """Raise ``DataError`` unless it is ``Interactions``, saying what to pass instead."""
+    """Raise a ``DataError`` that says what to pass, unless ``train`` is ``Interactions``."""
     if isinstance(train, Interactions):
         return
     hints = {
@@ -317,24 +343,3 @@ def check_interactions(train: object, call: str) -> None:
     raise DataError(
         f"{call} wants Interactions, got {type(train).__name__}{': ' if hint else ''}{hint}"
     )
-
-
-def find_kind(wanted: type[Recommender], name: str, path: Path) -> type[Recommender]:
-    """The class called ``name`` among ``wanted`` and its subclasses, for the model at ``path``.
-
-    Raises:
-        DataError: if there is none: the folder holds a model of another class.
-    """
-    if name in _ELSEWHERE:
-        import_module(_ELSEWHERE[name])
-    else:
-        getattr(import_module(__package__), name, None)  # networks are imported on first use
-    pending, kinds = [wanted], {}
-    while pending:
-        kind = pending.pop()
-        kinds[kind.__name__] = kind
-        pending += kind.__subclasses__()
-    if name not in kinds or inspect.isabstract(kinds[name]):
-        hint = f"{name}.load or Recommender.load" if wanted is not Recommender else "its own class"
-        raise DataError(f"{path} holds a {name}, not a {wanted.__name__}; read it with {hint}")
-    return kinds[name]

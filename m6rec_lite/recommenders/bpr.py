@@ -1,7 +1,7 @@
-"""Factors learnt from samples of what was met and what was not: BPR, WARP, logistic factorization.
+"""Matrix factorization with sampled negatives: BPR, WARP and logistic matrix factorization.
 
-What they share, the letters and the gradients by U, V and b included, is in ``sampled``. Here are
-the three losses, each by its derivative.
+The notation, the gradients with respect to U, V and b, and the training loop are in ``sampled``.
+This module has the derivatives of the three losses.
 """
 
 from __future__ import annotations
@@ -16,56 +16,56 @@ from m6rec_lite.recommenders.sampled import SampledFactors, Sampler
 
 
 class BPR(SampledFactors):
-    """Bayesian personalised ranking: what was met should score above what was not.
+    """Bayesian personalised ranking: score the items of a user above the other items.
 
-    Minimises ``-ln sigmoid(s_ui - s_uj)`` over triples of a user, an item i met, and an item j not
-    met, drawn evenly. Source: Rendle et al., *BPR: Bayesian personalized ranking from implicit
-    feedback*, 2009, section 4 (there without biases, and by plain SGD; here by AdaGrad).
+    Minimises ``-ln sigmoid(s_ui - s_uj)`` over triples of a user u, an item i that u has, and a
+    uniformly drawn negative j that u does not have. Source: Rendle et al., *BPR: Bayesian
+    personalized ranking from implicit feedback*, 2009, section 4 (there without biases and with
+    SGD, here with AdaGrad).
 
     Args:
-        factors: length of u and v.
-        lr: AdaGrad's learning rate.
-        regularization: L2 penalty of the rows of each pair.
+        factors: length of the vectors u and v.
+        lr: learning rate of AdaGrad.
+        regularization: L2 penalty on u, v and b, applied for each sampled pair.
         epochs: passes over the training rows.
-        batch_size: rows a step; fewer where there are fewer than fifty batches.
-        decay: at the asking, weight lost with each step back in the history, in (0, 1].
-        seed: of the start, the order and the negatives.
+        batch_size: rows per step; reduced if an epoch would have fewer than about fifty steps.
+        decay: factor on the weight of an event for each step back in the history, in (0, 1]; used
+            for scoring, not for training.
+        seed: seed of the initial factors, the order of the rows and the negatives.
 
     Attributes:
         user_factors_: ``(n_users, factors)``, U of the training users.
         item_factors_: ``(n_items, factors)``, V; 0 for items without training rows.
         item_biases_: ``(n_items,)``, b.
-        encoder_: ``(2 factors + 1, factors)``, W.
+        encoder_: ``(2 * factors + 1, factors)``, W (see ``SampledFactors``).
     """
 
     def _slopes(
         self, model: Sampler, users: np.ndarray, items: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        others, fair = model.draw(users)
-        users, items, others = users[fair], items[fair], others[fair]
-        ahead = model.score(users, items) - model.score(users, others)
-        slope = expit(-ahead)  # -d/dx ln sigmoid(x) at x = ahead is -slope
-        loss = float(np.logaddexp(0, -ahead).sum())
-        pairs = np.concatenate([users, users]), np.concatenate([items, others])
+        negatives, valid = model.draw(users)
+        users, items, negatives = users[valid], items[valid], negatives[valid]
+        difference = model.score(users, items) - model.score(users, negatives)
+        slope = expit(-difference)  # the derivative of -ln sigmoid(x) at x = difference is -slope
+        loss = float(np.logaddexp(0, -difference).sum())
+        pairs = np.concatenate([users, users]), np.concatenate([items, negatives])
         return *pairs, np.concatenate([-slope, slope]), loss
 
 
 @dataclass(eq=False, repr=False)
 class WARP(SampledFactors):
-    """Weighted approximate-rank pairwise loss: mistakes at the top of the list cost most.
+    """Weighted approximate-rank pairwise loss, which emphasises the top of the list.
 
-    For an item met, items are drawn until one violates the margin, ``s_uj > s_ui - 1``. If that
-    took N draws the item's rank is about ``(n_items - 1) / N``, and the hinge
-    ``1 - s_ui + s_uj`` is weighted by ``1 + 1/2 + ... + 1/rank``: a rank of 100 costs about 5, so
-    that the first places are fought for. Source: Weston, Bengio and Usunier, *WSABIE*, 2011,
-    section 3 and algorithm 1. All rows of a batch draw at once, and those that found their
-    violation drop out.
+    For each training pair (u, i), negatives are drawn until one violates the margin,
+    ``s_uj > s_ui - 1``. If that takes N draws, the rank of item i is about ``(n_items - 1) / N``,
+    and the hinge loss ``1 - s_ui + s_uj`` is weighted by ``1 + 1/2 + ... + 1/rank`` (about 5 for
+    rank 100). Source: Weston, Bengio and Usunier, *WSABIE*, 2011, section 3 and algorithm 1.
 
     Args:
-        lr: AdaGrad's learning rate; the others as of ``BPR``.
-        max_draws: after so many draws without a violation the row is left as it is.
+        lr: learning rate of AdaGrad. The arguments not listed are those of ``BPR``.
+        max_draws: maximum number of draws; a row without a violation by then has no gradient.
 
-    Attributes: as of ``BPR``.
+    Attributes: see ``BPR``.
     """
 
     lr: float = 0.1
@@ -79,41 +79,40 @@ class WARP(SampledFactors):
         self, model: Sampler, users: np.ndarray, items: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         score = model.score(users, items)
-        open_ = np.arange(len(users))  # rows still without a violation
-        found, wrong, draws, hinge = [], [], [], []
+        pending = np.arange(len(users))  # rows without a violation so far
+        violations = []  # of each draw: rows, negatives, number of the draw, hinge
         for n in range(1, self.max_draws + 1):
-            others, fair = model.draw(users[open_])
-            excess = 1 - score[open_] + model.score(users[open_], others)
-            hit = fair & (excess > 0)
-            found.append(open_[hit])
-            wrong.append(others[hit])
-            draws.append(np.full(int(hit.sum()), n))
-            hinge.append(excess[hit])
-            open_ = open_[~hit]
-            if len(open_) == 0:
+            candidates, valid = model.draw(users[pending])
+            excess = 1 - score[pending] + model.score(users[pending], candidates)
+            hit = valid & (excess > 0)
+            number = np.full(int(hit.sum()), n)
+            violations.append((pending[hit], candidates[hit], number, excess[hit]))
+            pending = pending[~hit]
+            if len(pending) == 0:
                 break
-        rows, others, n = np.concatenate(found), np.concatenate(wrong), np.concatenate(draws)
+        rows, negatives, draws, hinge = map(np.concatenate, zip(*violations, strict=True))
         harmonic = np.cumsum(1 / np.arange(1, model.n_items + 1))
-        rank = np.maximum((model.n_items - 1) // n, 1)
+        rank = np.maximum((model.n_items - 1) // draws, 1)
         weight = harmonic[rank - 1].astype(np.float32)
-        loss = float((weight * np.concatenate(hinge)).sum())
-        pairs = np.tile(users[rows], 2), np.concatenate([items[rows], others])
+        loss = float((weight * hinge).sum())
+        pairs = np.tile(users[rows], 2), np.concatenate([items[rows], negatives])
         return *pairs, np.concatenate([-weight, weight]), loss
 
 
 @dataclass(eq=False, repr=False)
 class LogisticMF(SampledFactors):
-    """Logistic matrix factorization: the chance that a user meets an item, ``sigmoid(s_ui)``.
+    """Logistic matrix factorization: model the probability of an interaction as ``sigmoid(s_ui)``.
 
-    Minimises ``-alpha ln sigmoid(s_ui)`` for each row met and ``-ln(1 - sigmoid(s_uj))`` for
-    items j not met. Johnson, *Logistic matrix factorization for implicit feedback data*, 2014,
-    equation 4, sums over all of those; here ``negatives`` of them are drawn for each row.
+    Minimises ``-alpha ln sigmoid(s_ui)`` for each training pair (u, i) and
+    ``-ln(1 - sigmoid(s_uj))`` for negatives j. Source: Johnson, *Logistic matrix factorization for
+    implicit feedback data*, 2014, equation 4, which sums over all negatives; here ``negatives`` of
+    them are drawn for each training pair.
 
     Args:
-        negatives: items drawn for each row.
-        alpha: weight of a row met; the others as of ``BPR``.
+        negatives: number of items drawn for each training pair.
+        alpha: weight of the training pairs. The arguments not listed are those of ``BPR``.
 
-    Attributes: as of ``BPR``.
+    Attributes: see ``BPR``.
     """
 
     negatives: int = 4
@@ -129,10 +128,10 @@ class LogisticMF(SampledFactors):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         score = model.score(users, items)
         repeated = np.repeat(users, self.negatives)
-        others, fair = model.draw(repeated)
-        repeated, others = repeated[fair], others[fair]
-        other_score = model.score(repeated, others)
-        loss = self.alpha * np.logaddexp(0, -score).sum() + np.logaddexp(0, other_score).sum()
-        pairs = np.concatenate([users, repeated]), np.concatenate([items, others])
-        slopes = np.concatenate([-self.alpha * expit(-score), expit(other_score)])
+        negatives, valid = model.draw(repeated)
+        repeated, negatives = repeated[valid], negatives[valid]
+        negative_score = model.score(repeated, negatives)
+        loss = self.alpha * np.logaddexp(0, -score).sum() + np.logaddexp(0, negative_score).sum()
+        pairs = np.concatenate([users, repeated]), np.concatenate([items, negatives])
+        slopes = np.concatenate([-self.alpha * expit(-score), expit(negative_score)])
         return *pairs, slopes, float(loss)

@@ -1,8 +1,7 @@
-"""Content-based filtering: recommend what reads like what the user took.
+"""Content-based filtering with TF-IDF vectors of the items' texts.
 
-Items are described by their own words, weighted by TF-IDF, so that an item nobody has met yet can
-be recommended on its first day. Written out here because chapter 01 teaches it; tests hold it
-equal to scikit-learn's ``TfidfVectorizer``.
+An item needs no interactions to be recommended, only a text. TF-IDF is implemented here because a
+lesson teaches it; the tests compare it with scikit-learn's ``TfidfVectorizer``.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from m6rec_lite.data.tables import DataError
 from m6rec_lite.recommenders.base import Recommender, recency_weights
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 
-#: Letters of the scripts that put no spaces between words: Chinese characters and Japanese kana.
+#: Characters of scripts without spaces between words: Chinese characters and Japanese kana.
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _WORD = re.compile(r"(?u)\b\w\w+\b")  # two letters or more, as in scikit-learn
 _RUN = re.compile(rf"[{CJK}]+|[^\W{CJK}]+")  # a run of CJK characters, or a word of other letters
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words of two letters or more: right for scripts that put spaces between words.
+    """Return the lower-case words of two or more letters, for scripts with spaces between words.
 
     >>> words("A tent, 2nd-hand")
     ['tent', '2nd', 'hand']
@@ -37,11 +36,10 @@ def words(text: str) -> list[str]:
 
 
 def words_and_bigrams(text: str) -> list[str]:
-    """Words as ``words`` finds them, and each pair of neighbouring characters in Chinese text.
+    """Return the words of ``words``, and the character bigrams of Chinese text.
 
-    A Chinese sentence has no spaces, so ``words`` takes it for one word that no other sentence
-    shares. Most Chinese words are two characters long, so pairs catch them without a dictionary
-    (along with pairs that straddle two words, which are rarer and weigh little in total).
+    A Chinese sentence has no spaces, so ``words`` returns it as a single word. Most Chinese words
+    have two characters, so character bigrams contain them without a dictionary.
 
     >>> words_and_bigrams("防水登山靴 boots")
     ['防水', '水登', '登山', '山靴', 'boots']
@@ -66,30 +64,30 @@ TOKENIZERS: dict[str, Callable[[str], list[str]]] = {
 def tf_idf(
     texts: Sequence[str], tokenize: Callable[[str], list[str]], min_df: int = 1
 ) -> tuple[sparse.csr_array, np.ndarray]:
-    """Each text as a vector of its words, rare words weighing most, of length 1.
+    """Compute the TF-IDF vectors of texts, each of length 1.
 
     ``weight(word, text) = count(word in text) * idf(word)`` with
     ``idf(word) = ln((1 + n) / (1 + texts with the word)) + 1``; then each row is divided by its
-    Euclidean length. This is scikit-learn's definition (``smooth_idf=True, norm="l2"``); see
+    Euclidean norm. This is scikit-learn's definition (``smooth_idf=True, norm="l2"``). Source:
     Salton and Buckley, *Term-weighting approaches in automatic text retrieval*, 1988.
 
     Args:
-        texts: ``n`` texts; an empty one gives a row of zeros.
-        tokenize: text to words.
-        min_df: words in fewer texts than this are dropped.
+        texts: ``n`` texts; an empty text gives a row of zeros.
+        tokenize: function that splits a text into words.
+        min_df: ignore words that occur in fewer texts.
 
     Returns:
-        ``(n, n_words)`` float64 matrix, and the ``(n_words,)`` words in alphabetic order.
+        ``(n, n_words)`` float64 matrix, and the ``(n_words,)`` words in alphabetical order.
     """
     counts = [Counter(tokenize(text)) for text in texts]
     frequency = Counter(word for count in counts for word in count)  # texts that have the word
     vocabulary = sorted(word for word, n in frequency.items() if n >= min_df)
-    place = {word: i for i, word in enumerate(vocabulary)}
+    column_of = {word: i for i, word in enumerate(vocabulary)}
     entries = [
-        (row, place[word], n)
+        (row, column_of[word], n)
         for row, count in enumerate(counts)
         for word, n in count.items()
-        if word in place
+        if word in column_of
     ]
     rows, columns, n = np.array(entries, dtype=np.int64).reshape(-1, 3).T
     idf = np.log((1 + len(texts)) / (1 + np.array([frequency[word] for word in vocabulary]))) + 1
@@ -99,22 +97,22 @@ def tf_idf(
 
 
 def unit_rows(matrix: sparse.csr_array) -> sparse.csr_array:
-    """Each row divided by its Euclidean length; rows of zeros stay."""
+    """Divide each row by its Euclidean norm; rows of zeros stay zero."""
     length = np.sqrt(matrix.multiply(matrix).sum(axis=1))
     return (sparse.diags_array(1.0 / np.where(length > 0, length, 1.0)) @ matrix).tocsr()
 
 
 def item_texts(items: pd.DataFrame, columns: Iterable[str]) -> list[str]:
-    """The given columns of each row joined by spaces; lists are joined too, missing values skipped.
+    """Join the texts in ``columns`` of each row with spaces, including the elements of lists.
 
     Raises:
         DataError: if the table has none of the columns.
     """
-    found = [name for name in columns if name in items]
-    if not found:
+    present = [name for name in columns if name in items]
+    if not present:
         raise DataError(f"the table of items has none of {list(columns)}: {list(items.columns)}")
     texts = [""] * len(items)
-    for name in found:
+    for name in present:
         for row, value in enumerate(items[name]):
             if isinstance(value, (list, tuple, np.ndarray)):
                 value = " ".join(str(part) for part in value)
@@ -123,21 +121,43 @@ def item_texts(items: pd.DataFrame, columns: Iterable[str]) -> list[str]:
     return texts
 
 
-class ContentBased(Recommender):
-    """Scores an item by the cosine between its words and the words of the history.
-
-    A user's profile is the sum of the TF-IDF vectors of the items met, each weighted by
-    ``decay ** steps_back``; the score is the cosine of profile and item. Every item of the
-    catalogue is scored, those without a single training row too. See Lops, de Gemmis and Semeraro,
-    *Content-based recommender systems*, 2011.
+def catalogue_table(items: pd.DataFrame | None, train: Interactions, model: str) -> pd.DataFrame:
+    """Return the row of each item of the catalogue of ``train``, with ``item_id`` as index.
 
     Args:
-        columns: texts of the items table to read, those it has.
-        tokenizer: ``"cjk-bigrams"`` (words, and character pairs in Chinese), ``"words"`` (words
-            between spaces only), or a function from text to a list of words (such a model cannot
-            be saved).
-        min_df: words in fewer items than this are dropped.
-        decay: weight lost with each step back in the history, in (0, 1]; 1 is order-blind.
+        items: the items table, as passed to ``fit``.
+        train: training rows.
+        model: name of the model, for messages.
+
+    Raises:
+        DataError: if there is no table, or it lacks items of the catalogue.
+    """
+    if items is None:
+        raise DataError(f"{model} reads items: call fit(train, items=dataset.items)")
+    missing = np.setdiff1d(train.item_ids, items["item_id"].to_numpy())
+    if len(missing):
+        raise DataError(
+            f"the table of items lacks {len(missing)} of the catalogue's {train.n_items} items: "
+            f"{missing[:5].tolist()}; give the data set's whole table"
+        )
+    return items.drop_duplicates("item_id").set_index("item_id").loc[train.item_ids]
+
+
+class ContentBased(Recommender):
+    """Score an item by the cosine similarity of its text and the texts of the history.
+
+    A user's profile is the sum of the TF-IDF vectors of the history's items, each weighted by
+    ``decay ** steps_back``; the score is the cosine of profile and item. Items without training
+    rows are scored too. Source: Lops, de Gemmis and Semeraro, *Content-based recommender systems*,
+    2011.
+
+    Args:
+        columns: text columns of the items table; columns that the table lacks are skipped.
+        tokenizer: ``"cjk-bigrams"`` (words, and character bigrams of Chinese text), ``"words"``, or
+            a function from a text to a list of words (such a model cannot be saved).
+        min_df: ignore words that occur in fewer items.
+        decay: factor on the weight of an event for each step back in the history, in (0, 1]; 1
+            ignores the order.
     """
 
     def __init__(
@@ -148,8 +168,8 @@ class ContentBased(Recommender):
         decay: float = 1.0,
     ) -> None:
         if not callable(tokenizer) and tokenizer not in TOKENIZERS:
-            wanted = " or ".join(map(repr, TOKENIZERS))
-            raise ValueError(f"tokenizer must be {wanted} or a function, got {tokenizer!r}")
+            names = " or ".join(map(repr, TOKENIZERS))
+            raise ValueError(f"tokenizer must be {names} or a function, got {tokenizer!r}")
         if isinstance(columns, str):
             raise ValueError(f"columns must be a list of names, got the one string {columns!r}")
         check_in_range("decay", decay, 0, 1, open_low=True)
@@ -161,15 +181,7 @@ class ContentBased(Recommender):
     def _fit(
         self, train: Interactions, *, items: pd.DataFrame | None = None, **extras: Any
     ) -> None:
-        if items is None:
-            raise DataError("ContentBased reads texts: call fit(train, items=dataset.items)")
-        missing = np.setdiff1d(train.item_ids, items["item_id"].to_numpy())
-        if len(missing):
-            raise DataError(
-                f"the table of items lacks {len(missing)} of the catalogue's "
-                f"{train.n_items} items: {missing[:5].tolist()}; give the data set's whole table"
-            )
-        catalogue = items.drop_duplicates("item_id").set_index("item_id").loc[train.item_ids]
+        catalogue = catalogue_table(items, train, self.name)
         tokenize = self.tokenizer if callable(self.tokenizer) else TOKENIZERS[self.tokenizer]
         texts = item_texts(catalogue, self.columns)
         self.vectors_, self.vocabulary_ = tf_idf(texts, tokenize, self.min_df)
@@ -181,5 +193,5 @@ class ContentBased(Recommender):
         profiles = unit_rows(histories.matrix(weights) @ self.vectors_)  # (n, n_words)
         return (profiles @ self.vectors_.T).toarray()
 
-    def _similarity(self, place: int) -> np.ndarray:
-        return (self.vectors_ @ self.vectors_[[place]].T).toarray()[:, 0]
+    def _similarity(self, index: int) -> np.ndarray:
+        return (self.vectors_ @ self.vectors_[[index]].T).toarray()[:, 0]

@@ -1,4 +1,4 @@
-"""EASE: one linear layer between items, solved in closed form.
+"""EASE: a linear item-to-item model with a closed-form solution.
 
 Source: Steck, *Embarrassingly Shallow Autoencoders for Sparse Data*, 2019, equations 2 to 8.
 """
@@ -16,22 +16,23 @@ from m6rec_lite.recommenders.params import check_in_range
 
 
 class EASE(Recommender):
-    """Learns B so that each item is predicted from the *other* items of a user, ``X ~ X B``.
+    """Predict each item from the *other* items of a user, ``X ~ X B``.
 
-    The weights minimise ``|X - X B|^2 + l2 |B|^2`` under ``diag(B) = 0`` (or B would be the
-    identity). With Lagrange multipliers for the diagonal the answer is one matrix inverse:
-    ``P = (X'X + l2 I)^-1`` and ``B[i, j] = -P[i, j] / P[j, j]`` off the diagonal (equation 8).
+    The weights B minimise ``|X - X B|^2 + l2 |B|^2`` subject to ``diag(B) = 0``, which excludes the
+    identity. The solution needs one matrix inverse: with ``P = (X'X + l2 I)^-1``,
+    ``B[i, j] = -P[i, j] / P[j, j]`` off the diagonal (equation 8).
 
-    A history x scores the catalogue by ``x B``. Steck's x is 1 for each item met. With a decay
-    below 1 it is ``decay ** steps_back``: what was met last weighs most. Weighting the rows of X in
-    the fit as well gains nothing on MovieLens-100K, so the fit knows no order.
+    The scores of a history x are ``x B``, where x is ``decay ** steps_back`` for each item of the
+    history. Training ignores the order of events: weighting the rows of X as well did not improve
+    the ranking on MovieLens-100K.
 
-    Memory grows with the square of the catalogue: about ``24 * n_items ** 2`` bytes to fit.
+    Fitting needs about ``24 * n_items ** 2`` bytes of memory.
 
     Args:
-        l2: strength of the penalty; larger trusts rare pairs less.
-        decay: weight lost with each step back in the history, in (0, 1]; 1 is Steck's EASE.
-        dtype: of the inversion and of the weights; ``"float32"`` halves memory.
+        l2: strength of the L2 penalty.
+        decay: factor on the weight of an event for each step back in the history, in (0, 1]; 1 is
+            the published model.
+        dtype: type of the matrices; ``"float32"`` halves the memory.
     """
 
     def __init__(
@@ -52,11 +53,11 @@ class EASE(Recommender):
         x = train.matrix().astype(np.float32)  # (n_users, n_items); counts are exact up to 2 ** 24
         gram = np.asfortranarray((x.T @ x).toarray(), dtype=self.dtype)  # (n_items, n_items)
         gram[np.diag_indices_from(gram)] += self.l2
-        # Positive definite, so: factor it in place, then invert it in place from the factor.
+        # The matrix is positive definite: Cholesky factorization and inversion, both in place.
         factorise, invert = linalg.get_lapack_funcs(("potrf", "potri"), (gram,))
-        factor, failed = factorise(gram, lower=True, overwrite_a=True)
-        inverse, failed_too = invert(factor, lower=True, overwrite_c=True)
-        if failed or failed_too:
+        factor, factorise_info = factorise(gram, lower=True, overwrite_a=True)
+        inverse, invert_info = invert(factor, lower=True, overwrite_c=True)
+        if factorise_info or invert_info:
             raise linalg.LinAlgError(
                 f"X'X + {self.l2} I cannot be inverted in {self.dtype}: raise l2 or use float64"
             )
@@ -70,5 +71,5 @@ class EASE(Recommender):
         x = histories.matrix(recency_weights(histories, self.decay)).astype(self.dtype)
         return x @ self.weights_
 
-    def _similarity(self, place: int) -> np.ndarray:
-        return self.weights_[place].copy()
+    def _similarity(self, index: int) -> np.ndarray:
+        return self.weights_[index].copy()

@@ -1,8 +1,8 @@
-"""Explicit matrix factorization: ratings from an average, two biases and two vectors.
+"""Explicit matrix factorization: predict ratings from a mean, two biases and two vectors.
 
     r_hat_ui = mu + b_u + c_i + u_u . v_i
 
-What is minimised, its letters and its gradient are in ``rating_loss``. Source: Koren, Bell and
+The loss, its notation and its gradient are in ``rating_loss``. Source: Koren, Bell and
 Volinsky, *Matrix factorization techniques for recommender systems*, 2009, equation 5.
 """
 
@@ -42,33 +42,34 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
 
 @dataclass(eq=False)
 class ExplicitMF(Predictor):
-    """Predicts ratings; ``Interactions.values`` are what it learns from.
+    """Predict ratings; the training targets are ``Interactions.values``.
 
-    It ranks nothing: what somebody rates and what they choose to watch next are two questions,
-    and chapter 06 shows how badly an answer to the first serves the second.
+    The model is not a recommender: the item that a user would rate highest is often not the item
+    that the user chooses next.
 
     Args:
-        factors: length of u and v; more than there are items is allowed.
-        method: ``"als"``: ridge regressions for all users, then all items (Zhou et al., 2008);
-            ``"sgd"``: small random batches; ``"gradient"``: the gradient of all ratings at once.
+        factors: length of the vectors u and v; may exceed the number of items.
+        method: ``"als"``: alternate ridge regressions of all users and of all items (Zhou et al.,
+            2008); ``"sgd"``: gradient steps on random batches; ``"gradient"``: gradient steps on
+            all ratings.
         regularization: lambda, above 0.
-        epochs: rounds, or passes over the ratings.
-        lr: learning rate of ``"sgd"`` and ``"gradient"``, whose gradients are sums over ratings;
-            None for one that suits ``"sgd"`` with the optimizer: 0.01 for SGD, 0.1 for AdaGrad,
-            else 0.005. ``"gradient"`` with SGD wants about 0.001.
-        optimizer: of ``"sgd"`` and ``"gradient"``: a name of ``OPTIMIZERS``.
-        batch_size: ratings a step of ``"sgd"``.
-        seed: of the start and the order.
+        epochs: number of ALS rounds, or of passes over the ratings.
+        lr: learning rate of ``"sgd"`` and ``"gradient"``, whose gradients are sums over ratings.
+            None uses a default for ``"sgd"``: 0.01 with SGD, 0.1 with AdaGrad, 0.005 otherwise.
+            ``"gradient"`` with SGD needs about 0.001.
+        optimizer: optimizer of ``"sgd"`` and ``"gradient"``, a key of ``OPTIMIZERS``.
+        batch_size: ratings per step of ``"sgd"``.
+        seed: seed of the initial factors and of the order of the ratings.
 
     Attributes:
-        user_ids_: ``(n_users,)`` ids fitted on, ascending.
-        item_ids_: ``(n_items,)`` ids fitted on, ascending.
-        mean_: mu.
+        user_ids_: ``(n_users,)`` training ids, ascending.
+        item_ids_: ``(n_items,)`` training ids, ascending.
+        mean_: mu, the mean of the training ratings.
         user_biases_: ``(n_users,)``, b; 0 for users without a rating.
         item_biases_: ``(n_items,)``, c.
         user_factors_: ``(n_users, factors)``, U; 0 for users without a rating.
         item_factors_: ``(n_items, factors)``, V.
-        losses_: ``(epochs + 1,)``: the loss before the first epoch and after each.
+        losses_: ``(epochs + 1,)`` losses, before the first epoch and after each epoch.
     """
 
     factors: int = 32
@@ -94,11 +95,11 @@ class ExplicitMF(Predictor):
         self.batch_size = check_whole("batch_size", self.batch_size)
 
     def fit(self, train: Interactions, *, progress: bool = True) -> Self:
-        """Learn from the ratings in ``train.values``.
+        """Fit the model to the ratings in ``train.values``.
 
         Raises:
-            DataError: if there are none, or one is not a finite number; or ``train`` is not
-                ``Interactions``.
+            DataError: if ``train`` is not ``Interactions`` or has no rows, or a rating is not a
+                finite number.
             DivergenceError: if the learning rate is too large.
         """
         check_interactions(train, "fit(train)")
@@ -117,32 +118,38 @@ class ExplicitMF(Predictor):
         ]
         self.user_biases_, self.item_biases_, self.user_factors_, self.item_factors_ = parameters
         rows = (train.users, train.items, ratings)
-        whole = rating_objective(*rows, self.mean_, self.regularization)
+        objective = rating_objective(*rows, self.mean_, self.regularization)
         if self.method == "als":
-            run = self._als(*rows, parameters)
+            run_epoch = self._als(*rows, parameters)
         else:
             size = self.batch_size if self.method == "sgd" else len(ratings)
-            run = self._descend(*rows, parameters, size, rng)
-        losses = [whole(*parameters)[0]]
+            run_epoch = self._descend(*rows, parameters, size, rng)
+        losses = [objective(*parameters)[0]]
         rounds = tqdm(range(self.epochs), "ExplicitMF", disable=not progress, leave=False, delay=1)
         for t in rounds:
-            run()
-            losses.append(whole(*parameters)[0])
+            run_epoch()
+            losses.append(objective(*parameters)[0])
             if not losses[-1] <= 10 * losses[0]:
                 raise optim.DivergenceError(
                     f"ExplicitMF diverged: the loss went from {losses[0]:.4g} to {losses[-1]:.4g} "
-                    f"in epoch {t + 1} with method={self.method!r}, lr={self.lr:g}. Lower the "
-                    f"learning rate (try {self.lr / 10:g})"
+                    f"in epoch {t + 1} with method={self.method!r}, lr={self._lr:g}. Lower the "
+                    f"learning rate (try {self._lr / 10:g})"
                 )
         self.losses_ = np.array(losses)
-        for places, n, learnt in (
+        for indices, n, fitted in (
             (train.users, train.n_users, (self.user_biases_, self.user_factors_)),
             (train.items, train.n_items, (self.item_biases_, self.item_factors_)),
         ):
-            never = np.bincount(places, minlength=n) == 0
-            for theta in learnt:
-                theta[never] = 0  # nothing is known: not the noise of the start
+            unrated = np.bincount(indices, minlength=n) == 0
+            for theta in fitted:
+                theta[unrated] = 0  # instead of the random initial values
         return self
+
+    @property
+    def _lr(self) -> float:
+        """``lr``, which the constructor has set if it was None."""
+        assert self.lr is not None
+        return self.lr
 
     def _descend(
         self,
@@ -153,18 +160,18 @@ class ExplicitMF(Predictor):
         size: int,
         rng: np.random.Generator,
     ) -> Callable[[], None]:
-        """An epoch of optimizer steps, each down the gradient of ``size`` random ratings."""
-        optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self.lr)
+        """Return a function that runs an epoch of optimizer steps on ``size`` random ratings."""
+        optimizer = OPTIMIZERS[self.optimizer](parameters, lr=self._lr)
 
-        def run() -> None:
+        def run_epoch() -> None:
             order = rng.permutation(len(ratings))
             for start in range(0, len(order), size):
                 batch = order[start : start + size]
                 rows = (users[batch], items[batch], ratings[batch])
-                part = rating_objective(*rows, self.mean_, self.regularization)
-                optimizer.step(part(*parameters)[1])
+                objective = rating_objective(*rows, self.mean_, self.regularization)
+                optimizer.step(objective(*parameters)[1])
 
-        return run
+        return run_epoch
 
     def _als(
         self,
@@ -173,30 +180,30 @@ class ExplicitMF(Predictor):
         ratings: np.ndarray,
         parameters: list[np.ndarray],
     ) -> Callable[[], None]:
-        """An epoch of ridge regressions: all users with the items fixed, then the other way."""
+        """Return a function that fits all users with the items fixed, then all items."""
         b, c, u, v = parameters
         by_user = _by_row(users, items, (len(b), len(c)))
         by_item = _by_row(items, users, (len(c), len(b)))
         residual = ratings - self.mean_
 
-        def run() -> None:
+        def run_epoch() -> None:
             b[:], u[:] = self._ridge(by_user, residual, c, v)
             c[:], v[:] = self._ridge(by_item, residual, b, u)
 
-        return run
+        return run_epoch
 
     def _ridge(
         self, rows: sparse.csr_array, residual: np.ndarray, bias: np.ndarray, y: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Bias and vector of each row given those of the columns: one regression on [1, y].
+        """Fit the bias and vector of each row to those of the columns, by regression on [1, y].
 
-        ``rows.data`` are places in ``residual``, so that several ratings of a pair stay several.
+        ``rows.data`` are indices into ``residual``, so that repeated ratings of a pair all count.
         """
-        known = np.hstack([np.ones((len(y), 1)), y])  # (columns, 1 + factors)
+        features = np.hstack([np.ones((len(y), 1)), y])  # (columns, 1 + factors)
         target = residual[rows.data] - bias[rows.indices]
         ones = sparse.csr_array((np.ones(rows.nnz), rows.indices, rows.indptr), shape=rows.shape)
         ridge = self.regularization * np.diff(rows.indptr)
-        solved = solve_exact(ones, target, known, np.zeros((known.shape[1],) * 2), ridge)
+        solved = solve_exact(ones, target, features, np.zeros((features.shape[1],) * 2), ridge)
         return solved[:, 0], solved[:, 1:]
 
     def predict(
@@ -206,13 +213,16 @@ class ExplicitMF(Predictor):
         *,
         unknown: Literal["raise", "mean"] = "raise",
     ) -> np.ndarray:
-        """Ratings of pairs, kept within the range of the training ratings.
+        """Predict the ratings of pairs, clipped to the range of the training ratings.
 
         Args:
-            user_ids: ``(n,)``.
-            item_ids: ``(n,)``.
-            unknown: what to do about ids that were not fitted on: ``"raise"``, or ``"mean"``: take
-                their bias and vector as 0, so that a new user with a new item gets mu.
+            user_ids: ``(n,)`` users of the pairs.
+            item_ids: ``(n,)`` items of the pairs.
+            unknown: how to treat ids that are not in the training data: ``"raise"`` an error, or
+                ``"mean"``: use a bias and a vector of 0.
+
+        Returns:
+            ``(n,)`` float64.
 
         Raises:
             DataError: if an id is unknown and ``unknown`` is ``"raise"``.
@@ -221,14 +231,14 @@ class ExplicitMF(Predictor):
         self._require_fitted()
         if unknown not in ("raise", "mean"):
             raise ValueError(f"unknown must be 'raise' or 'mean', got {unknown!r}")
-        user, item = self._place("user", user_ids, unknown), self._place("item", item_ids, unknown)
+        user, item = self._index("user", user_ids, unknown), self._index("item", item_ids, unknown)
         if len(user) != len(item):
             raise ValueError(f"{len(user)} user_ids for {len(item)} item_ids; give pairs")
-        # Place -1, an unknown id, reads the row of zeros put at the end.
+        # Index -1, an unknown id, reads the row of zeros that is appended here.
         b, c = np.append(self.user_biases_, 0.0), np.append(self.item_biases_, 0.0)
-        nothing = np.zeros((1, self.factors))
-        u = np.vstack([self.user_factors_, nothing])[user]
-        v = np.vstack([self.item_factors_, nothing])[item]
+        zeros = np.zeros((1, self.factors))
+        u = np.vstack([self.user_factors_, zeros])[user]
+        v = np.vstack([self.item_factors_, zeros])[item]
         raw = self.mean_ + b[user] + c[item] + np.einsum("nf,nf->n", u, v)
         return np.clip(raw, self.low_, self.high_)
 
@@ -238,33 +248,36 @@ class ExplicitMF(Predictor):
         ratings: Sequence[float] | np.ndarray,
         item_ids: Sequence[Id] | np.ndarray,
     ) -> np.ndarray:
-        """Ratings that somebody outside the training data would give, by fold-in.
+        """Predict the ratings of a user who is not in the training data, by fold-in.
 
-        Their bias and vector come from one ridge regression on what they rated, with the items
-        fixed. Who rated nothing gets ``mu + c_i``: the item's average, shrunk.
+        The bias and the vector of the user come from one ridge regression on the user's ratings,
+        with the items fixed. Without ratings the prediction is ``mu + c_i``.
 
         Args:
             rated_ids: ``(m,)`` items that the user rated; m may be 0.
-            ratings: ``(m,)``.
+            ratings: ``(m,)`` the ratings of these items.
             item_ids: ``(n,)`` items to predict.
+
+        Returns:
+            ``(n,)`` float64.
 
         Raises:
             DataError: if an item is unknown, or a rating is not a finite number.
         """
         self._require_fitted()
         ratings = _checked(ratings, "ratings")
-        rated = self._place("item", rated_ids, "raise")
-        wanted = self._place("item", item_ids, "raise")
+        rated = self._index("item", rated_ids, "raise")
+        items = self._index("item", item_ids, "raise")
         if len(rated) != len(ratings):
             raise ValueError(f"{len(rated)} rated_ids for {len(ratings)} ratings; give pairs")
         row = _by_row(np.zeros(len(rated), dtype=np.int64), rated, (1, len(self.item_ids_)))
         residual = ratings - self.mean_
         b, u = self._ridge(row, residual, self.item_biases_, self.item_factors_)
-        raw = self.mean_ + b[0] + self.item_biases_[wanted] + self.item_factors_[wanted] @ u[0]
+        raw = self.mean_ + b[0] + self.item_biases_[items] + self.item_factors_[items] @ u[0]
         return np.clip(raw, self.low_, self.high_)
 
     def rmse(self, rows: Interactions) -> float:
-        """Root mean squared error over ratings; unknown users and items count as in ``"mean"``.
+        """Compute the root mean squared error of ``predict(..., unknown="mean")``.
 
         Raises:
             DataError: if there are no rows, or a rating is not a finite number.
@@ -275,36 +288,35 @@ class ExplicitMF(Predictor):
         ids = rows.user_ids[rows.users], rows.item_ids[rows.items]
         return float(np.sqrt(np.mean((ratings - self.predict(*ids, unknown="mean")) ** 2)))
 
-    def _place(self, what: str, ids: Sequence[Id] | np.ndarray, unknown: str) -> np.ndarray:
-        """Places of ids among those fitted on; -1 for unknown ones if that is allowed."""
-        known = self.user_ids_ if what == "user" else self.item_ids_
-        ids = as_ids(ids, f"{what}_id")
-        places, there = find_ids(ids, known, f"{what}_id")
-        strange = ~there
-        if strange.any() and unknown == "raise":
-            mend = "predict_new_user" if what == "user" else "fit on data that has it"
+    def _index(self, kind: str, ids: Sequence[Id] | np.ndarray, unknown: str) -> np.ndarray:
+        """Return the index of each user or item; -1 if unknown and ``unknown`` is ``"mean"``."""
+        known = self.user_ids_ if kind == "user" else self.item_ids_
+        ids = as_ids(ids, f"{kind}_id")
+        indices, is_known = find_ids(ids, known, f"{kind}_id")
+        if not is_known.all() and unknown == "raise":
+            remedy = "predict_new_user" if kind == "user" else "fit on data that has it"
             raise DataError(
-                f"unknown {what} {np.unique(ids[strange])[:5].tolist()}: not among the "
-                f"{len(known)} fitted on. Nothing is known of a {what} without ratings; pass "
-                f"unknown='mean' to fall back on averages, or use {mend}"
+                f"unknown {kind} {np.unique(ids[~is_known])[:5].tolist()}: not among the "
+                f"{len(known)} fitted on. The model has no parameters of a {kind} without ratings; "
+                f"pass unknown='mean' to fall back on averages, or use {remedy}"
             )
-        return np.where(strange, -1, places)
+        return np.where(is_known, indices, -1)
 
 
 def _by_row(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> sparse.csr_array:
-    """Entries grouped by row; ``data`` says which entry it was. Repeats are kept apart."""
+    """Group entries by row; ``data`` holds the index of each entry. Repeats stay separate."""
     order = np.argsort(rows, kind="stable")
     starts = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=shape[0]))))
     return sparse.csr_array((order, columns[order], starts), shape=shape)
 
 
-def _checked(ratings: Sequence[float] | np.ndarray, what: str) -> np.ndarray:
-    """The ratings in float64; those that are not finite raise ``DataError``."""
+def _checked(ratings: Sequence[float] | np.ndarray, name: str) -> np.ndarray:
+    """Return the ratings as float64; raise ``DataError`` unless all are finite."""
     ratings = np.asarray(ratings, dtype=np.float64)
-    odd = np.flatnonzero(~np.isfinite(ratings))
-    if len(odd):
+    invalid = np.flatnonzero(~np.isfinite(ratings))
+    if len(invalid):
         raise DataError(
-            f"{what}: {len(odd)} of {len(ratings)} ratings are not finite numbers, the first at "
-            f"row {odd[0]} ({ratings[odd[0]]}); leave those rows out"
+            f"{name}: {len(invalid)} of {len(ratings)} ratings are not finite numbers, the first "
+            f"at row {invalid[0]} ({ratings[invalid[0]]}); leave those rows out"
         )
     return ratings

@@ -1,10 +1,11 @@
-"""Factorization machines: a matrix factorization that takes any features beside the two ids.
+"""Factorization machines: matrix factorization with arbitrary features beside the two ids.
 
     y_hat = w0 + sum_k w_k x_k + sum over pairs k < l of (v_k . v_l) x_k x_l
 
-With one-hot columns for users and items only, that is ``ExplicitMF``'s formula; every further
-column (genre, age, month) gets a bias and a vector of its own, and meets all the others. The pairs
-cost no more than the columns: their sum is ``1/2 sum_f [(sum_k v_kf x_k)^2 - sum_k v_kf^2 x_k^2]``.
+With one-hot columns of users and items only, this is the formula of ``ExplicitMF``; every further
+column (genre, age, month) has its own bias and vector, and interacts with all other columns. The
+sum over pairs is computed in linear time as
+``1/2 sum_f [(sum_k v_kf x_k)^2 - sum_k v_kf^2 x_k^2]``.
 Source: Rendle, *Factorization machines*, 2010, equations 1 and 5 and lemma 3.1.
 """
 
@@ -27,15 +28,15 @@ from m6rec_lite.recommenders.predictors import Predictor
 
 
 class OneHot(Predictor):
-    """Table columns as 0/1 features; a column of lists gives each member ``1 / length``.
+    """Encode table columns as one-hot features; each element of a list gets ``1 / length``.
 
-    What was not seen in ``fit`` gets no feature: its row is left with the other columns.
+    Values that do not occur in ``fit`` have no feature.
 
     Args:
-        columns: names of the columns to take.
+        columns: names of the columns to encode.
 
     Attributes:
-        values_: for each column, its values in order.
+        values_: the sorted values of each column.
     """
 
     fit_call: ClassVar[str] = "fit(table)"
@@ -46,7 +47,7 @@ class OneHot(Predictor):
             raise ValueError("columns is empty: name at least one")
 
     def fit(self, table: pd.DataFrame) -> Self:
-        """Learn the values of each column.
+        """Collect the values of each column.
 
         Raises:
             DataError: if a column is missing.
@@ -59,13 +60,13 @@ class OneHot(Predictor):
 
     @property
     def names(self) -> list[str]:
-        """``(n_features,)`` strings such as ``gender=F``."""
+        """Names of the features, such as ``gender=F``."""
         self._require_fitted()
         pairs = zip(self.columns, self.values_, strict=True)
         return [f"{column}={value}" for column, values in pairs for value in values]
 
     def transform(self, table: pd.DataFrame) -> sparse.csr_array:
-        """``(rows, n_features)`` float64.
+        """Return the ``(rows, n_features)`` float64 matrix of features.
 
         Raises:
             NotFittedError: before ``fit``.
@@ -75,38 +76,38 @@ class OneHot(Predictor):
         parts = []
         for column, values in zip(self.columns, self.values_, strict=True):
             rows, members, shares = self._long(table, column)
-            place = values.get_indexer(members)
-            seen = place >= 0
-            entries = (shares[seen], (rows[seen], place[seen]))
+            index = values.get_indexer(members)
+            known = index >= 0
+            entries = (shares[known], (rows[known], index[known]))
             parts.append(sparse.coo_array(entries, shape=(len(table), len(values))))
         return sparse.hstack(parts).tocsr()
 
     def _state(self) -> dict[str, Any]:
         state = {}
-        for place, values in enumerate(getattr(self, "values_", ())):
+        for i, values in enumerate(getattr(self, "values_", ())):
             array = np.array(list(values))
             if len({type(value) for value in values}) > 1 or array.dtype.kind not in "biufU":
                 raise TypeError(
-                    f"the values of column {self.columns[place]!r} are neither all text nor all "
+                    f"the values of column {self.columns[i]!r} are neither all text nor all "
                     "numbers, and cannot be written to disk; make them text first"
                 )
-            state[f"values_{place}"] = array
+            state[f"values_{i}"] = array
         return state
 
     def _restore(self, state: dict[str, Any]) -> None:
-        arrays = (state[f"values_{place}"] for place in range(len(self.columns)))
+        arrays = (state[f"values_{i}"] for i in range(len(self.columns)))
         self.values_ = [pd.Index(array.tolist(), dtype=object) for array in arrays]
 
     def _long(self, table: pd.DataFrame, column: str) -> tuple[np.ndarray, pd.Index, np.ndarray]:
-        """Row, value and share of each member; missing values and empty lists have none."""
+        """Return row, value and share of each element; missing values and empty lists have none."""
         if column not in table:
             raise DataError(f"no column {column!r} among {list(table.columns)}")
         cells = pd.Series(table[column].to_numpy(), dtype=object)
         lengths = cells.map(lambda cell: len(cell) if isinstance(cell, (list, tuple)) else 1)
         long = cells.explode()
-        kept = long.notna().to_numpy()
-        rows = long.index.to_numpy()[kept]
-        return rows, pd.Index(long[kept]), 1.0 / lengths.to_numpy()[rows]
+        present = long.notna().to_numpy()
+        rows = long.index.to_numpy()[present]
+        return rows, pd.Index(long[present]), 1.0 / lengths.to_numpy()[rows]
 
 
 def machine_objective(
@@ -115,16 +116,22 @@ def machine_objective(
     regularization: float,
     task: Literal["regression", "classification"],
 ) -> Objective:
-    """The loss of some rows and its gradients, as a function of ``w0, w, V``.
+    """Return the loss of a set of rows, with its gradients, as a function of the parameters.
 
-    Half the squared error, or the log loss of ``sigmoid(y_hat)``, summed over rows, plus
-    ``regularization / 2 (w_k^2 + |v_k|^2)`` for each row in which column k is not 0.
+    The loss is half the squared error, or the log loss of ``sigmoid(y_hat)``, summed over rows,
+    plus ``regularization / 2 (w_k^2 + |v_k|^2)`` for each row in which column k is not 0.
+
+    Args:
+        x: ``(n, n_features)`` features.
+        targets: ``(n,)`` numbers, or 0 and 1 for classification.
+        regularization: strength of the L2 penalty.
+        task: ``"regression"`` or ``"classification"``.
 
     Returns:
         ``objective(w0, w, V) -> (loss, [dw0, dw, dV])``.
     """
     squared = x.multiply(x).tocsr()
-    often = regularization * np.bincount(x.indices, minlength=x.shape[1])
+    penalty = regularization * np.bincount(x.indices, minlength=x.shape[1])
 
     def objective(w0: np.ndarray, w: np.ndarray, v: np.ndarray) -> tuple[float, list[np.ndarray]]:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -133,10 +140,10 @@ def machine_objective(
                 loss, slope = 0.5 * ((y - targets) ** 2).sum(), y - targets
             else:
                 loss, slope = (np.logaddexp(0, y) - targets * y).sum(), expit(y) - targets
-            loss += 0.5 * float(often @ (w**2 + (v**2).sum(axis=1)))
+            loss += 0.5 * float(penalty @ (w**2 + (v**2).sum(axis=1)))
             weighted = slope[:, None] * sums  # (n, factors)
-            dv = x.T @ weighted - (squared.T @ slope)[:, None] * v + often[:, None] * v
-            return float(loss), [slope.sum(keepdims=True), x.T @ slope + often * w, dv]
+            dv = x.T @ weighted - (squared.T @ slope)[:, None] * v + penalty[:, None] * v
+            return float(loss), [slope.sum(keepdims=True), x.T @ slope + penalty * w, dv]
 
     return objective
 
@@ -144,7 +151,7 @@ def machine_objective(
 def _output(
     x: sparse.csr_array, squared: sparse.csr_array, w0: np.ndarray, w: np.ndarray, v: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``(n,)`` y_hat before any sigmoid, and ``(n, factors)`` the sums ``sum_k v_kf x_k``."""
+    """Return ``(n,)`` y_hat before any sigmoid, and ``(n, factors)`` sums ``sum_k v_kf x_k``."""
     sums = x @ v
     pairs = 0.5 * ((sums**2).sum(axis=1) - squared @ (v**2).sum(axis=1))
     return w0[0] + x @ w + pairs, sums
@@ -152,21 +159,21 @@ def _output(
 
 @dataclass(eq=False)
 class FactorizationMachine(Predictor):
-    """Predicts a number, or a chance, from sparse features; learnt by Adam on small batches.
+    """Predict a number or a probability from sparse features; trained with Adam.
 
     Args:
         factors: length of the vectors v.
         task: ``"regression"`` (squared error) or ``"classification"`` (log loss, targets 0 and 1).
-        regularization: of w and V, charged for each row that has the column.
+        regularization: L2 penalty on w and V, applied once per row that has the column.
         epochs: passes over the rows.
-        lr: Adam's learning rate.
-        batch_size: rows a step.
-        seed: of the start and the order.
+        lr: learning rate of Adam.
+        batch_size: rows per step.
+        seed: seed of the initial vectors and of the order of the rows.
 
     Attributes:
-        w0_: ``(1,)``.
-        w_: ``(n_features,)``; 0 for columns without an entry.
-        v_: ``(n_features, factors)``; 0 for columns without an entry.
+        w0_: ``(1,)`` intercept.
+        w_: ``(n_features,)`` weights; 0 for columns without an entry in training.
+        v_: ``(n_features, factors)`` vectors; 0 for columns without an entry in training.
     """
 
     fit_call: ClassVar[str] = "fit(x, targets)"
@@ -189,7 +196,7 @@ class FactorizationMachine(Predictor):
         self.batch_size = check_whole("batch_size", self.batch_size)
 
     def fit(self, x: sparse.csr_array, targets: np.ndarray, *, progress: bool = True) -> Self:
-        """Learn from rows of features and their targets.
+        """Fit the model to ``(n, n_features)`` features and ``(n,)`` targets.
 
         Raises:
             DataError: if there are no rows, lengths differ, or a value is not finite; for
@@ -210,8 +217,8 @@ class FactorizationMachine(Predictor):
             parameters[0][:] = np.log(mean / (1 - mean))
         else:
             parameters[0][:] = mean
-        whole = machine_objective(x, targets, self.regularization, self.task)
-        optimizer, first = Adam(parameters, lr=self.lr), whole(*parameters)[0]
+        objective = machine_objective(x, targets, self.regularization, self.task)
+        optimizer, first = Adam(parameters, lr=self.lr), objective(*parameters)[0]
         rounds = tqdm(
             range(self.epochs), "FactorizationMachine", disable=not progress, leave=False, delay=1
         )
@@ -219,26 +226,26 @@ class FactorizationMachine(Predictor):
             order = rng.permutation(n)
             for start in range(0, n, self.batch_size):
                 rows = order[start : start + self.batch_size]
-                part = machine_objective(x[rows], targets[rows], self.regularization, self.task)
-                optimizer.step(part(*parameters)[1])
-            loss = whole(*parameters)[0]
+                batch = machine_objective(x[rows], targets[rows], self.regularization, self.task)
+                optimizer.step(batch(*parameters)[1])
+            loss = objective(*parameters)[0]
             if not loss <= 10 * first + 1:
                 raise DivergenceError(
                     f"FactorizationMachine diverged: the loss went from {first:.4g} to {loss:.4g} "
                     f"in epoch {epoch + 1} with lr={self.lr:g}. Lower the learning rate (try "
                     f"{self.lr / 10:g})"
                 )
-        never = np.bincount(x.indices, minlength=width) == 0
+        unused = np.bincount(x.indices, minlength=width) == 0
         self.w0_, self.w_, self.v_ = parameters
-        self.w_[never], self.v_[never] = 0, 0  # nothing is known: not the noise of the start
+        self.w_[unused], self.v_[unused] = 0, 0  # instead of the random initial values
         return self
 
     def predict(self, x: sparse.csr_array) -> np.ndarray:
-        """``(n,)`` numbers, or chances in [0, 1] for classification.
+        """Return ``(n,)`` predictions: numbers, or probabilities for classification.
 
         Raises:
             NotFittedError: before ``fit``.
-            DataError: if the columns are not as many as fitted on.
+            DataError: if the number of columns differs from that in ``fit``.
         """
         self._require_fitted()
         x = sparse.csr_array(x, dtype=np.float64)
@@ -258,6 +265,6 @@ class FactorizationMachine(Predictor):
         if not (np.isfinite(x.data).all() and np.isfinite(targets).all()):
             raise DataError("x or targets hold values that are not finite; leave those rows out")
         if self.task == "classification" and not np.isin(targets, (0, 1)).all():
-            odd = np.unique(targets[~np.isin(targets, (0, 1))])[:5].tolist()
-            raise DataError(f"targets of a classification are 0 and 1, got {odd}")
+            invalid = np.unique(targets[~np.isin(targets, (0, 1))])[:5].tolist()
+            raise DataError(f"targets of a classification are 0 and 1, got {invalid}")
         return x, targets

@@ -1,4 +1,4 @@
-"""Implicit ALS: what somebody did not take counts as well, but little.
+"""Implicit ALS: factorize all user-item cells, with a low confidence in the empty ones.
 
 Source: Hu, Koren and Volinsky, *Collaborative filtering for implicit feedback datasets*, 2008.
 """
@@ -21,9 +21,10 @@ from m6rec_lite.data.tables import EVENTS
 from m6rec_lite.recommenders.base import Recommender, recency_weights
 from m6rec_lite.recommenders.least_squares import solve_cg, solve_exact
 from m6rec_lite.recommenders.params import check_in_range, check_whole
+from m6rec_lite.recommenders.ranking import cosine_to
 
-#: Entries x factors x iterations from which ``backend="auto"`` takes numba, whose compiler wants
-#: some seconds the first time; numpy needs about two seconds for as much.
+#: Entries x factors x iterations from which ``backend="auto"`` uses numba, which needs some seconds
+#: to compile; numpy needs about two seconds for this amount of work.
 _WORTH_COMPILING = 5e8
 
 _CHOICES = {
@@ -35,40 +36,40 @@ _CHOICES = {
 
 @dataclass(eq=False, repr=False)
 class IALS(Recommender):
-    """Factors every cell of the matrix of users and items, each with its own confidence.
+    """Factorize all cells of the user-item matrix, each weighted by its confidence.
 
-    The preference ``p_ui`` is 1 where user u met item i and 0 elsewhere; the confidence is
-    ``c_ui = 1 + alpha r_ui``, where ``r_ui`` is 1 for a met item (or its weight, see
-    ``event_weights``) and 0 elsewhere. Minimised is
+    The preference ``p_ui`` is 1 if user u interacted with item i and 0 otherwise; the confidence is
+    ``c_ui = 1 + alpha r_ui``, where ``r_ui`` is 1 for an interaction (or its weight, see
+    ``event_weights``) and 0 otherwise. The objective to minimise is
 
     ``sum over all u, i of c_ui (p_ui - x_u . y_i)^2 + lambda (sum |x_u|^2 + sum |y_i|^2)``
 
-    (equation 3). With Y fixed that is a ridge regression for every x_u, and the other way round:
-    each half-step cannot climb. Only met items need a look, since
+    (equation 3). With Y fixed this is a ridge regression for every x_u, and vice versa, so that no
+    half-step increases the objective. Only the items of user u need a sum, since
     ``Y'C_u Y = Y'Y + Y'(C_u - I)Y`` (section 4).
 
-    At the asking nobody's stored factors are used: the history is *folded in*, that is, x solved
-    for exactly with Y fixed. So a new user, or a longer history, needs no refit. An empty history
-    has x = 0 and is answered by popularity; an item without training rows has y = 0 and scores 0.
+    To score a history, its x is computed by *fold-in*: the exact solution with Y fixed. A new user
+    or a longer history needs no refit. An empty history has x = 0 and gets the scores of
+    popularity; an item without training rows has y = 0 and scores 0.
 
     Args:
-        factors: length of x and y. More than there are items is allowed, and of no use.
+        factors: length of the vectors x and y.
         regularization: lambda, above 0.
-        alpha: extra confidence of a met item, 0 or more. 0 weighs every cell alike. (The library
-            implicit writes ``c = alpha r`` for met items: its alpha is ours plus 1.)
-        iterations: rounds of users, then items.
-        decay: at the asking, preference lost with each step back in the history, in (0, 1]: the
-            newest item has p = 1, the one before ``decay``, ... 1 is Hu's model.
-        solver: ``"cg"``: a few conjugate-gradient steps from the last round's factors; ``"exact"``:
-            Cholesky, slower with many factors.
-        cg_steps: of the solver ``"cg"``.
-        event_weights: r of one row with each event, such as ``{"view": 0.5, "purchase": 3}``;
-            rows of a pair add up, and events that are not named weigh 1. None: r is always 1.
-        backend: of the solver ``"cg"``: ``"numpy"``; ``"numba"`` (the ``fast`` extra); ``"auto"``
-            takes numba where it is installed and the data are large enough to be worth compiling.
-        threads: of numba; None for all cores. The factors do not depend on it.
-        dtype: of the factors.
-        seed: of the factors at the start.
+        alpha: additional confidence of an interaction, 0 or more. (The library ``implicit`` defines
+            ``c = alpha r`` for interactions: its alpha equals this alpha plus 1.)
+        iterations: number of rounds; a round updates all users, then all items.
+        decay: factor on the preference of an event for each step back in the history, in (0, 1];
+            used for scoring, not for training. 1 is the published model.
+        solver: ``"cg"``: a few conjugate-gradient steps, starting from the previous factors;
+            ``"exact"``: Cholesky factorization, slower with many factors.
+        cg_steps: steps of the solver ``"cg"``.
+        event_weights: r of a row by its event, such as ``{"view": 0.5, "purchase": 3}``; rows of
+            the same pair are added up, and other events have weight 1. None: r is always 1.
+        backend: backend of the solver ``"cg"``: ``"numpy"``; ``"numba"`` (the ``fast`` extra); or
+            ``"auto"``: numba if it is installed and the data are large.
+        threads: number of threads of numba; None uses all cores. The factors do not depend on it.
+        dtype: type of the factors.
+        seed: seed of the initial factors.
 
     Attributes:
         user_factors_: ``(n_users, factors)``, X of the training users.
@@ -99,8 +100,8 @@ class IALS(Recommender):
             self.threads = check_whole("threads", self.threads)
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                wanted = " or ".join(map(repr, allowed))
-                raise ValueError(f"{name} must be {wanted}, got {getattr(self, name)!r}")
+                options = " or ".join(map(repr, allowed))
+                raise ValueError(f"{name} must be {options}, got {getattr(self, name)!r}")
         for event, weight in (self.event_weights or {}).items():
             if event not in EVENTS:
                 raise ValueError(f"event_weights names {event!r}; the events are {EVENTS}")
@@ -122,10 +123,9 @@ class IALS(Recommender):
         self.user_factors_, self.item_factors_ = x, y
 
     def start(self, n_users: int, n_items: int) -> tuple[np.ndarray, np.ndarray]:
-        """X and Y before the first round: small, and of mixed sign.
+        """Return the initial X and Y: small normally distributed values.
 
-        Were they all positive, the factors would begin nearly parallel, and a few steps of
-        conjugate gradients a round part them slowly.
+        All-positive values converge more slowly, since the vectors would be nearly parallel.
         """
         rng = np.random.default_rng(self.seed)
         x = 0.01 * rng.standard_normal((n_users, self.factors))
@@ -133,7 +133,7 @@ class IALS(Recommender):
         return x.astype(self.dtype), y.astype(self.dtype)
 
     def _extra(self, rows: Interactions | Histories) -> sparse.csr_array:
-        """``(n, n_items)``: alpha r for what was met; an entry of 0 is still one that was met."""
+        """Return ``(n, n_items)`` alpha r; an explicit 0 is still an interaction."""
         if self.event_weights is None:
             extra = rows.matrix()
         else:
@@ -143,7 +143,7 @@ class IALS(Recommender):
         return extra
 
     def _solver(self, entries: int) -> Callable[..., np.ndarray]:
-        """``solve(extra, x, y) -> x`` of a half-step, by the solver and backend asked for."""
+        """Return ``solve(extra, x, y) -> x``, which computes a half-step."""
         if self.solver == "exact":
             return lambda extra, x, y: self._solve_exact(extra, extra.data + 1, y)
         cg = solve_cg
@@ -168,7 +168,7 @@ class IALS(Recommender):
         return solve_exact(extra, pull, y, y.T @ y, ridge)
 
     def fold_in(self, histories: Histories) -> np.ndarray:
-        """The factors of users known by these histories: x solved for with Y fixed.
+        """Compute the factors x of histories, with Y fixed.
 
         Returns:
             ``(n, factors)``; 0 for an empty history.
@@ -185,28 +185,26 @@ class IALS(Recommender):
     def _score(self, histories: Histories) -> np.ndarray:
         return self.fold_in(histories) @ self.item_factors_.T
 
-    def _similarity(self, place: int) -> np.ndarray:
-        y = self.item_factors_
-        lengths = np.linalg.norm(y, axis=1)
-        return (y @ y[place]) / np.maximum(lengths * lengths[place], 1e-30)
+    def _similarity(self, index: int) -> np.ndarray:
+        return cosine_to(self.item_factors_, index)
 
 
 def ials_objective(
     extra: sparse.csr_array, x: np.ndarray, y: np.ndarray, regularization: float
 ) -> float:
-    """What IALS minimises, over every cell, without visiting those that were not met.
+    """Compute the objective of IALS over all cells, from the interactions only.
 
-    The sum over all cells of ``(x_u . y_i)^2`` is the inner product of ``X'X`` and ``Y'Y``; each
-    met cell then changes it by ``c (1 - s)^2 - s^2``.
+    The sum over all cells of ``s_ui^2``, with ``s_ui = x_u . y_i``, is the inner product of
+    ``X'X`` and ``Y'Y``; each interaction adds ``c (1 - s)^2 - s^2``.
 
     Args:
-        extra: ``(n_users, n_items)``: ``c - 1`` of the met cells.
-        x: ``(n_users, factors)``.
-        y: ``(n_items, factors)``.
+        extra: ``(n_users, n_items)``, ``c - 1`` of the interactions.
+        x: ``(n_users, factors)`` user factors.
+        y: ``(n_items, factors)`` item factors.
         regularization: lambda.
 
     Returns:
-        the objective, in float64.
+        The objective, computed in float64.
     """
     x, y = x.astype(np.float64), y.astype(np.float64)
     total = float(((x.T @ x) * (y.T @ y)).sum())

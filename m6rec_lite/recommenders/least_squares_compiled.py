@@ -1,7 +1,7 @@
-"""``solve_cg`` compiled by numba, over several threads; needs the ``fast`` extra.
+"""``solve_cg`` compiled with numba and run in several threads; needs the ``fast`` extra.
 
-The same arithmetic as in ``least_squares``, row by row as one would write it in C: the
-vectors of a row's entries are read once a step, for dot products and for their share of the sum.
+The arithmetic is that of ``least_squares``, written as loops over the rows: each step reads the
+vectors of a row's entries once.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import numba
 import numpy as np
 from scipy import sparse
 
-_APART = 64  # numbers between two working arrays
-_CHUNKS = 16  # a thread: rows differ in length, so that more chunks than threads even the load
+_PADDING = 64  # values between two working arrays
+_CHUNKS = 16  # chunks per thread; many chunks balance the load, as the rows differ in length
 
 
 @numba.njit(nogil=True, fastmath=True, cache=True)
 def _add_entries(out, p, first, last, indices, weights, pull, y, a, b):
-    """``out += sum of (a pull_e + b weight_e (y_e . p)) y_e`` over the entries of a row.
+    """Compute ``out += sum of (a pull_e + b weight_e (y_e . p)) y_e`` over the entries of a row.
 
-    Four entries at a time, so that ``p`` and ``out`` are read and written once for all four.
+    Four entries are processed together, so that ``p`` and ``out`` are accessed once for all four.
     """
     factors, zero = len(out), out.dtype.type(0)
     e = first
@@ -40,18 +40,18 @@ def _add_entries(out, p, first, last, indices, weights, pull, y, a, b):
         for k in range(factors):
             out[k] += d0 * y0[k] + d1 * y1[k] + d2 * y2[k] + d3 * y3[k]
         e += 4
-    for rest in range(e, last):
-        y0, d0 = y[indices[rest]], zero
+    for i in range(e, last):
+        y0, d0 = y[indices[i]], zero
         for k in range(factors):
             d0 += y0[k] * p[k]
-        d0 = a * pull[rest] + b * weights[rest] * d0
+        d0 = a * pull[i] + b * weights[i] * d0
         for k in range(factors):
             out[k] += d0 * y0[k]
 
 
 @numba.njit(nogil=True, fastmath=True, cache=True)
 def _times_gram(out, p, gram, ridge):
-    """``out = gram p + ridge p``, for a symmetric gram."""
+    """Compute ``out = gram p + ridge p`` for a symmetric gram."""
     for k in range(len(out)):
         out[k] = ridge * p[k]
     for m in range(len(out)):
@@ -62,12 +62,12 @@ def _times_gram(out, p, gram, ridge):
 
 @numba.njit(nogil=True, fastmath=True, cache=True)
 def _solve(start, stop, indptr, indices, weights, pull, y, gram, ridge, x, steps):
-    """The rows from ``start`` to ``stop`` of ``solve_cg``."""
+    """Run ``solve_cg`` on the rows from ``start`` to ``stop``."""
     factors = y.shape[1]
     zero, one = y.dtype.type(0), y.dtype.type(1)
-    # Kept apart in memory: a vectorised loop falls back to another order of sums where the arrays
-    # that it reads and writes lie close to each other, and the last digit would depend on that.
-    work = np.empty((5, factors + _APART), dtype=y.dtype)
+    # With padding: a vectorised loop changes the order of its sums if the arrays that it reads and
+    # writes are close together in memory, and the last digit of the result would depend on that.
+    work = np.empty((5, factors + _PADDING), dtype=y.dtype)
     residual, direction, applied = work[1, :factors], work[2, :factors], work[3, :factors]
     for u in range(start, stop):
         x_u, first, last = x[u], indptr[u], indptr[u + 1]
@@ -90,12 +90,12 @@ def _solve(start, stop, indptr, indices, weights, pull, y, gram, ridge, x, steps
             curvature = zero
             for k in range(factors):
                 curvature += direction[k] * applied[k]
-            move, before, size = size / curvature, size, zero
+            move, previous, size = size / curvature, size, zero
             for k in range(factors):
                 x_u[k] += move * direction[k]
                 residual[k] -= move * applied[k]
                 size += residual[k] * residual[k]
-            ratio = size / before
+            ratio = size / previous
             for k in range(factors):
                 direction[k] = residual[k] + ratio * direction[k]
 
@@ -110,31 +110,31 @@ def solve_cg(
     steps: int,
     threads: int | None = None,
 ) -> None:
-    """As ``least_squares.solve_cg``; the answer does not depend on the number of threads.
+    """Run ``least_squares.solve_cg`` compiled; the result does not depend on ``threads``.
 
     Args:
-        weights: see there, and for the other arrays.
-        pull: see there.
-        y: see there.
-        gram: see there.
-        ridge: see there.
-        x: see there.
-        steps: see there.
-        threads: how many; None for one a core that this process may use.
+        weights: see ``least_squares.solve_cg``, also for the arguments up to ``steps``.
+        pull: see ``weights``.
+        y: see ``weights``.
+        gram: see ``weights``.
+        ridge: see ``weights``.
+        x: see ``weights``.
+        steps: see ``weights``.
+        threads: number of threads; None uses one per available core.
     """
-    kind = y.dtype
-    arrays = (weights.indptr, weights.indices, weights.data.astype(kind), pull.astype(kind))
-    rest = (np.ascontiguousarray(y), gram.astype(kind), ridge.astype(kind), x, steps)
+    dtype = y.dtype
+    entries = (weights.indptr, weights.indices, weights.data.astype(dtype), pull.astype(dtype))
+    rows = (np.ascontiguousarray(y), gram.astype(dtype), ridge.astype(dtype), x, steps)
     threads = threads or cores()
-    cuts = np.linspace(0, len(x), min(len(x), threads * _CHUNKS) + 1).astype(np.int64)
+    bounds = np.linspace(0, len(x), min(len(x), threads * _CHUNKS) + 1).astype(np.int64)
 
     def work(chunk: int) -> None:
-        _solve(cuts[chunk], cuts[chunk + 1], *arrays, *rest)
+        _solve(bounds[chunk], bounds[chunk + 1], *entries, *rows)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(len(cuts) - 1)))
+        list(pool.map(work, range(len(bounds) - 1)))
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

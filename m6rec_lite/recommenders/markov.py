@@ -1,7 +1,8 @@
-"""Markov chains over items: what came next, the last time somebody was here."""
+"""Markov chains over items: predict the next item from counts of item transitions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,21 +16,20 @@ from m6rec_lite.recommenders.params import check_in_range, check_whole
 
 
 class Bigram(Recommender):
-    """Counts which item follows which, and scores by the share: a first-order Markov chain.
+    """First-order Markov chain: score the items by how often they follow the last item.
 
-    With ``count(i, j)`` how often a training user met ``j`` right after ``i``, ``i`` the last item
-    of the history, and ``share(j)`` the share of all training rows that are ``j``,
+    With i the last item of the history, ``count(i, j)`` the number of times that j directly follows
+    i in training, and ``share(j)`` the share of j among all training rows,
 
     ``P(j | i) = (count(i, j) + prior * share(j)) / (sum over j' of count(i, j') + prior)``.
 
-    That is the maximum-likelihood estimate with ``prior`` imaginary observations spread as
-    popularity is (MacKay and Peto, *A hierarchical Dirichlet language model*, 1995). With one of
-    them no count is ever overruled: they only put in order, by popularity, what followed equally
-    often, or never. After an item that nothing followed, and for an empty history, popularity is
-    all that is left.
+    This is the maximum-likelihood estimate with ``prior`` pseudo-observations distributed like the
+    popularity (MacKay and Peto, *A hierarchical Dirichlet language model*, 1995). With a prior of 1
+    the popularity only orders items with equal counts. For an empty history, or a last item without
+    a successor in training, the order is that of the popularity.
 
     Args:
-        prior: imaginary observations, 0 or more; 0 is the bare maximum-likelihood estimate.
+        prior: number of pseudo-observations, 0 or more; 0 is the maximum-likelihood estimate.
     """
 
     def __init__(self, prior: float = 1.0) -> None:
@@ -41,20 +41,20 @@ class Bigram(Recommender):
         pairs = (train.items[:-1][same_user], train.items[1:][same_user])  # item, next item
         shape = (train.n_items, train.n_items)
         counts = sparse.coo_array((np.ones(len(pairs[0])), pairs), shape=shape)
-        self.counts_ = counts.tocsr()  # adds up pairs that repeat
+        self.counts_ = counts.tocsr()  # adds up repeated pairs
 
     def _score(self, histories: Histories) -> np.ndarray:
-        followers = histories.last(1).matrix() @ self.counts_  # (n, n_items)
+        counts = histories.last(1).matrix() @ self.counts_  # (n, n_items)
         share = self.popularity_ / self.popularity_.sum()
-        totals = followers.sum(axis=1)[:, None] + self.prior  # (n, 1)
-        return (followers.toarray() + self.prior * share) / np.maximum(totals, 1e-12)
+        totals = counts.sum(axis=1)[:, None] + self.prior  # (n, 1)
+        return (counts.toarray() + self.prior * share) / np.maximum(totals, 1e-12)
 
-    def _similarity(self, place: int) -> np.ndarray:
-        return self.counts_[[place]].toarray()[0]
+    def _similarity(self, index: int) -> np.ndarray:
+        return self.counts_[[index]].toarray()[0]
 
 
-#: Smoothings that always leave something for the order below, made from a discount.
-SMOOTHINGS = {
+#: Smoothing methods with a non-zero backoff weight after every item, as functions of the discount.
+SMOOTHINGS: dict[str, Callable[[float], Smoothing]] = {
     "absolute-discounting": lambda discount: AbsoluteDiscounting(discount),
     "kneser-ney": lambda discount: KneserNey(discount),
     "witten-bell": lambda discount: WittenBell(),
@@ -62,47 +62,46 @@ SMOOTHINGS = {
 
 
 class Markov(Recommender):
-    """Smoothed bigrams and skip-grams over item ids, pooled over the whole history.
+    """Combine smoothed bigrams and skip-grams of items over the whole history.
 
-    A history is a sentence of items, and ``m6rec_lite.language.NGram`` counts it: which item
-    follows which, and which follows which with up to ``skips`` items between them. Both tables are
-    smoothed, so that an item backs off to popularity. Their *lift*,
+    ``m6rec_lite.language.NGram`` counts the bigrams of the histories, and the skip-grams with up to
+    ``skips`` items between the two. Both tables are smoothed and back off to the popularity. The
+    *lift*
 
-    ``L(i, j) = log P(j | i) - log P(j)``,
+    ``L(i, j) = log P(j | i) - log P(j)``
 
-    says how much more likely ``j`` is after ``i`` than at any time. With ``i_1`` the last item of
-    the history ``h``, ``i_2`` the one before, and so on,
+    is the increase of the log probability of j after i. With ``i_1`` the last item of the history
+    ``h``, ``i_2`` the item before it, and so on,
 
     ``log P(j | h) = log P(j) + L_next(i_1, j)
     + weight * sum over s >= 2 of decay ** (s - 2) * L_skip(i_s, j) - log Z(h)``,
 
-    where ``Z(h)`` makes the probabilities sum to one. With ``weight=0`` that is the smoothed bigram
-    itself. Tables pooled as a weighted sum of logarithms are a *log-linear* interpolation (Klakow,
-    *Log-linear interpolation of language models*, 1998): items must be likely by every table, where
-    a weighted mean of probabilities would be content with one. Skip-grams: Guthrie et al., *A
-    closer look at skip-gram modelling*, 2006. Discounts: see ``language.discounting``.
+    where ``Z(h)`` normalises the probabilities. With ``weight=0`` this is the smoothed bigram
+    model. The weighted sum of logarithms is a *log-linear* interpolation (Klakow, *Log-linear
+    interpolation of language models*, 1998). Skip-grams: Guthrie et al., *A closer look at
+    skip-gram modelling*, 2006. Discounts: see ``language.discounting``.
 
-    **Why it is fast.** Smoothing gives a pair never met ``P(j | i) = gamma(i) P(j)``, so its lift
-    is ``log gamma(i)``, the same for all such ``j``, and ``Z`` swallows it. What remains,
-    ``log(1 + alpha(i, j) / (gamma(i) P(j)))``, is 0 except for pairs that were met: a sparse
-    matrix, and scoring is a product of sparse matrices.
+    Scoring is a product of sparse matrices. For a pair without a count, ``P(j | i) = gamma(i)
+    P(j)``, so its lift is ``log gamma(i)``, the same for all such j, and ``Z`` cancels it. The rest
+    of the lift, ``log(1 + alpha(i, j) / (gamma(i) P(j)))``, is non-zero for counted pairs only.
 
     Args:
         smoothing: ``"absolute-discounting"``, whose ``P(j)`` is popularity; ``"kneser-ney"``, whose
-            ``P(j)`` is the number of different items before ``j``; or ``"witten-bell"``.
-        discount: taken from every count, above 0 and at most 1; Witten-Bell needs none.
-        skips: items that may stand between the two of a skip-gram, at least 1.
-        skip_weight: what each of them multiplies the count by, in (0, 1].
-        weight: of the lifts of earlier items beside that of the last one, 0 or more.
-        decay: weight lost with each further step back, in (0, 1].
+            ``P(j)`` is proportional to the number of distinct items before ``j``; or
+            ``"witten-bell"``.
+        discount: subtracted from every count, above 0 and at most 1; unused by Witten-Bell.
+        skips: maximum number of items between the two items of a skip-gram, at least 1.
+        skip_weight: factor on the count of a skip-gram for each item between, in (0, 1].
+        weight: weight of the lifts of earlier items relative to that of the last item, 0 or more.
+        decay: factor on the weight for each further step back, in (0, 1].
 
-    The defaults have the highest product of NDCG@10 on the validation questions of the bazaar,
-    MovieLens-100K and MovieLens-1M, over a grid of these arguments.
+    The defaults maximise the product of the validation NDCG@10 on the bazaar, MovieLens-100K and
+    MovieLens-1M over a grid of these arguments.
 
     Attributes:
         log_base_: ``(n_items,)`` float64, ``log P(j)``.
         next_: ``(n_items, n_items)`` sparse, ``L_next(i, j) - log gamma(i)``.
-        skip_: the same of the skip-grams.
+        skip_: the same for the skip-grams.
     """
 
     def __init__(
@@ -129,11 +128,12 @@ class Markov(Recommender):
 
     def _fit(self, train: Interactions, *, progress: bool = True, **extras: Any) -> None:
         smoothing = SMOOTHINGS[self.smoothing](self.discount)
-        skips = {"skips": self.skips, "skip_weight": self.skip_weight}
-        follows = item_ngram(train, smoothing, progress=progress)
-        skipped = item_ngram(train, smoothing, progress=progress, **skips)
-        self.log_base_, self.next_ = sparse_lifts(follows)
-        _, self.skip_ = sparse_lifts(skipped)
+        bigrams = item_ngram(train, smoothing, progress=progress)
+        skipgrams = item_ngram(
+            train, smoothing, progress=progress, skips=self.skips, skip_weight=self.skip_weight
+        )
+        self.log_base_, self.next_ = sparse_lifts(bigrams)
+        _, self.skip_ = sparse_lifts(skipgrams)
 
     def _score(self, histories: Histories) -> np.ndarray:
         back = histories.steps_back.astype(np.float64)
@@ -142,8 +142,8 @@ class Markov(Recommender):
         scores = self.log_base_ + lifts.toarray()  # (n, n_items)
         return scores - logsumexp(scores, axis=1, keepdims=True)
 
-    def _similarity(self, place: int) -> np.ndarray:
-        return self.next_[[place]].toarray()[0]
+    def _similarity(self, index: int) -> np.ndarray:
+        return self.next_[[index]].toarray()[0]
 
 
 def item_ngram(
@@ -152,40 +152,40 @@ def item_ngram(
     order: int = 2,
     *,
     progress: bool = True,
-    **more: Any,
+    **options: Any,
 ) -> NGram:
-    """An n-gram language model whose sentences are the histories and whose words are the items.
+    """Fit an n-gram language model whose sentences are the histories and whose words are items.
 
     Args:
         train: the histories, by user, oldest first.
         smoothing: a name or an object that ``NGram`` accepts.
         order: length of the longest n-grams.
-        progress: show a bar where counting takes longer than two seconds.
-        more: further settings of ``NGram``, such as ``skips``.
+        progress: show a progress bar if counting takes longer than two seconds.
+        options: further arguments of ``NGram``, such as ``skips``.
 
     Returns:
-        The fitted model; its vocabulary is ``train.item_ids``, and a token's number is the item's
-        place. Histories neither begin nor end: a log is cut off, and no item says goodbye.
+        The fitted model. Its vocabulary is ``train.item_ids``, so that the token id is the index of
+        the item. There are no tokens for the start and the end of a history.
     """
-    model = NGram(order, smoothing, vocabulary=train.item_ids, unknown=None, edges=None, **more)
+    model = NGram(order, smoothing, vocabulary=train.item_ids, unknown=None, edges=None, **options)
     lengths = np.bincount(train.users, minlength=train.n_users)
     return model.fit_ids(train.items.astype(np.int64), lengths, progress=progress)
 
 
 def sparse_lifts(model: NGram) -> tuple[np.ndarray, sparse.csr_array]:
-    """``log P(j)``, and ``log P(j | i) - log P(j) - log gamma(i)``, of a bigram model.
+    """Compute ``log P(j)``, and ``log P(j | i) - log P(j) - log gamma(i)``, of a bigram model.
 
     Args:
-        model: of order 2, fitted, whose smoothing leaves something after every token.
+        model: a fitted model of order 2 with a smoothing of ``SMOOTHINGS``.
 
     Returns:
-        ``(V,)`` float64, and ``(V, V)`` sparse with an entry for each bigram that was met.
+        ``(V,)`` float64, and a sparse ``(V, V)`` matrix with an entry for each counted bigram.
     """
     size, counts, estimate = len(model.vocabulary), model.counts_, model.estimate_
     base = estimate.alphas[0][:size] + estimate.gammas[0][0] * estimate.floor  # P(j)
-    before, after = counts.keys[0] // size, counts.keys[0] % size
-    alpha, gamma = estimate.alphas[1][: len(before)], estimate.gammas[1][before]
-    lifts = np.log1p(alpha / (gamma * base[after]))
-    matrix = sparse.csr_array((lifts, (before, after)), shape=(size, size))
+    first, second = counts.keys[0] // size, counts.keys[0] % size
+    alpha, gamma = estimate.alphas[1][: len(first)], estimate.gammas[1][first]
+    lifts = np.log1p(alpha / (gamma * base[second]))
+    matrix = sparse.csr_array((lifts, (first, second)), shape=(size, size))
     matrix.eliminate_zeros()
     return np.log(base), matrix

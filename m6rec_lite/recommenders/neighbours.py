@@ -1,13 +1,14 @@
-"""Neighbourhood models: "people like you took" and "who took this also took".
+"""Neighbourhood models: user-based and item-based collaborative filtering.
 
-Both compare rows of the same matrix R of users and items, 1 where a user met an item: user-based
-filtering compares its rows, item-based filtering its columns, by cosine,
+Let R be the user-item matrix with 1 for each interaction. User-based filtering compares the rows of
+R, item-based filtering the columns, by the shrunk cosine similarity
 
     similarity(a, b) = a . b / (|a| |b| + shrink),
 
-where ``shrink`` holds back pairs that rest on little evidence. Only the ``k`` nearest neighbours
-count. Sources: Sarwar et al., *Item-based collaborative filtering*, 2001 (item-based); Ferrari
-Dacrema et al., *Are we really making much progress?*, 2019, section 3.2 (both, with shrinkage).
+where ``shrink`` reduces the similarity of pairs with few interactions. Only the ``k`` nearest
+neighbours are used. Sources: Sarwar et al., *Item-based collaborative filtering*, 2001
+(item-based); Ferrari Dacrema et al., *Are we really making much progress?*, 2019, section 3.2
+(both, with shrinkage).
 """
 
 from __future__ import annotations
@@ -25,17 +26,16 @@ from m6rec_lite.recommenders.ranking import top_k
 
 
 class ItemKNN(Recommender):
-    """Scores an item by its similarity to the items of the history.
+    """Score an item by its similarity to the items of the history.
 
     ``score(u, j) = sum over i in history(u) of decay ** steps_back(i) * similarity(i, j)``, where
-    ``similarity(i, j)`` counts only if ``i`` is among the ``k`` nearest neighbours of ``j``. With
-    ``decay < 1`` what was met last weighs most, which is most of what an order-blind neighbour
-    model misses in a sequence.
+    ``similarity(i, j)`` is 0 unless ``i`` is among the ``k`` nearest neighbours of ``j``.
 
     Args:
-        k: neighbours kept for each item. Few (20) serve best without decay, more with it.
-        shrink: added to the denominator of the cosine; 0 trusts pairs seen once.
-        decay: weight lost with each step back in the history, in (0, 1]; 1 is order-blind.
+        k: number of neighbours of each item. About 20 are best without decay, more with decay.
+        shrink: added to the denominator of the cosine.
+        decay: factor on the weight of an event for each step back in the history, in (0, 1]; 1
+            ignores the order.
     """
 
     def __init__(self, k: int = 200, shrink: float = 10.0, decay: float = 1.0) -> None:
@@ -48,40 +48,40 @@ class ItemKNN(Recommender):
     def _fit(self, train: Interactions, *, progress: bool = True, **extras: Any) -> None:
         by_item = train.matrix().astype(np.float32).T.tocsr()  # (n_items, n_users)
         by_user = by_item.T.tocsr()
-        norms = np.sqrt(by_item.sum(axis=1))  # (n_items,), the columns of R hold only 0 and 1
+        norms = np.sqrt(by_item.sum(axis=1))  # (n_items,); the values of R are 0 and 1
         size = max(1, SCORES_IN_MEMORY // train.n_items)
         starts = range(0, train.n_items, size)
         blocks = []
         for start in tqdm(starts, "ItemKNN", disable=not progress or len(starts) < 4, leave=False):
             rows = slice(start, start + size)
-            together = (by_item[rows] @ by_user).toarray()  # (block, n_items) users in common
-            similarity = together / (np.outer(norms[rows], norms) + self.shrink + 1e-9)
-            here = np.arange(len(similarity))
-            similarity[here, start + here] = 0.0  # an item is no neighbour of itself
+            common = (by_item[rows] @ by_user).toarray()  # (block, n_items) users in common
+            similarity = common / (np.outer(norms[rows], norms) + self.shrink + 1e-9)
+            row = np.arange(len(similarity))
+            similarity[row, start + row] = 0.0  # an item is not its own neighbour
             blocks.append(keep_top(similarity, self.k))
-        # Row j holds the neighbours of item j; a history (1, n_items) meets them in the columns.
+        # Row j of a block holds the neighbours of item j; the transpose has them in column j.
         self.similarity_ = sparse.vstack(blocks).T.tocsr()
 
     def _score(self, histories: Histories) -> np.ndarray:
         weights = recency_weights(histories, self.decay)
         return (histories.matrix(weights) @ self.similarity_).toarray()
 
-    def _similarity(self, place: int) -> np.ndarray:
-        return self.similarity_[:, [place]].toarray()[:, 0]
+    def _similarity(self, index: int) -> np.ndarray:
+        return self.similarity_[:, [index]].toarray()[:, 0]
 
 
 class UserKNN(Recommender):
-    """Scores an item by how many of the most similar training users took it.
+    """Score an item by its interactions with the most similar training users.
 
-    ``score(u, j) = sum over the k nearest training users v of similarity(u, v) * R[v, j]``. The
-    history is compared with the training users as they were in training; it may belong to anybody.
-    (A training user's own row is among the neighbours; it holds only items already seen.)
+    ``score(u, j) = sum over the k nearest training users v of similarity(u, v) * R[v, j]``, where u
+    is a history and may belong to a new user. (The neighbours of a training user include the user
+    itself, whose row only contains items of the history.)
 
     Args:
-        k: neighbours kept for each history.
+        k: number of neighbours of each history.
         shrink: added to the denominator of the cosine.
-        decay: weight lost with each step back, in (0, 1], in the history that is asked about and
-            in the rows of the neighbours: two users are alike if what they met last is alike.
+        decay: factor on the weight of an event for each step back, in (0, 1], both in the history
+            and in the rows of the training users; 1 ignores the order.
     """
 
     def __init__(self, k: int = 100, shrink: float = 10.0, decay: float = 1.0) -> None:
@@ -98,25 +98,25 @@ class UserKNN(Recommender):
         return histories.matrix(recency_weights(histories, self.decay))
 
     def _score(self, histories: Histories) -> np.ndarray:
-        asked = self._vectors(histories)  # (n, n_items)
-        users_norm, asked_norm = _norms(self.users_), _norms(asked)
-        scores = np.empty(asked.shape)
+        queries = self._vectors(histories)  # (n, n_items)
+        users_norm, queries_norm = _norms(self.users_), _norms(queries)
+        scores = np.empty(queries.shape)
         size = max(1, SCORES_IN_MEMORY // self.users_.shape[0])
         by_item = self.users_.T.tocsr()
         for start in range(0, len(histories), size):
             rows = slice(start, start + size)
-            similarity = (asked[rows] @ by_item).toarray()  # (block, n_users)
-            similarity /= np.outer(asked_norm[rows], users_norm) + self.shrink + 1e-9
+            similarity = (queries[rows] @ by_item).toarray()  # (block, n_users)
+            similarity /= np.outer(queries_norm[rows], users_norm) + self.shrink + 1e-9
             scores[rows] = (keep_top(similarity, self.k) @ self.users_).toarray()
         return scores
 
 
 def keep_top(similarity: np.ndarray, k: int) -> sparse.csr_array:
-    """The ``k`` highest positive entries of each row of a dense ``(n, m)`` block, as sparse."""
-    places = top_k(similarity, k)
-    values = np.take_along_axis(similarity, places, axis=1)
+    """Return the ``k`` highest positive entries of each row of a dense matrix, as sparse matrix."""
+    indices = top_k(similarity, k)
+    values = np.take_along_axis(similarity, indices, axis=1)
     rows, columns = np.nonzero(values > 0)
-    entries = (values[rows, columns], (rows, places[rows, columns]))
+    entries = (values[rows, columns], (rows, indices[rows, columns]))
     return sparse.coo_array(entries, shape=similarity.shape).tocsr()
 
 

@@ -42,23 +42,23 @@ class Params:
         Raises:
             ValueError: if there is no such argument, or a value is out of range.
         """
-        mine = self.get_params(deep=False)
+        current = self.get_params(deep=False)
         inner: dict[str, dict[str, Any]] = {}
         for key, value in params.items():
             name, _, argument = key.partition("__")
-            if name not in mine:
+            if name not in current:
                 raise ValueError(
-                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(mine)}"
+                    f"{type(self).__name__} has no parameter {name!r}; it has {', '.join(current)}"
                 )
             if argument:
                 inner.setdefault(name, {})[argument] = value
             else:
-                mine[name] = value
-        checked = type(self)(**mine)
-        for name in mine:
+                current[name] = value
+        checked = type(self)(**current)
+        for name in current:
             setattr(self, name, getattr(checked, name))
         for name, changes in inner.items():
-            mine[name].set_params(**changes)
+            current[name].set_params(**changes)
         return self
 
     @property

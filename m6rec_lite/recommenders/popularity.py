@@ -1,4 +1,4 @@
-"""Popularity: recommend to everybody what most people took, overall or of late."""
+"""Popularity: recommend the items with the most interactions, overall or recently."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ DAY = 86_400  # seconds
 
 
 class Popularity(Recommender):
-    """Scores an item by how many training rows it has: all, recent ones, or fading ones.
+    """Score an item by the number of its training rows, all of them or weighted by age.
 
-    With ``t`` the time of a row and "now" the reference,
+    With ``t`` the time of a row and ``now`` the reference time, the weight of a row is
 
-    * plain: every row counts 1;
-    * ``window_days=w``: rows with ``now - w <= t < now`` count 1, others 0;
-    * ``half_life_days=h``: rows with ``t < now`` count ``0.5 ** ((now - t) / h)``.
+    * by default: 1;
+    * with ``window_days=w``: 1 if ``now - w <= t < now``, else 0;
+    * with ``half_life_days=h``: ``0.5 ** ((now - t) / h)`` if ``t < now``, else 0.
 
-    ``relative_to="train_end"`` takes as now the second after the last training row, one moment for
-    everybody. ``relative_to="at"`` takes each history's own ``at`` and counts only rows before it:
-    under leave-one-out, where the training rows of some users lie in the future of others, this is
-    the popularity that could have been known. It is time-aware, so compare it with its like.
-    An item nobody took scores 0; so do all items where no row lies before ``at``.
+    ``relative_to="train_end"`` uses the second after the last training row as ``now``.
+    ``relative_to="at"`` uses the time ``at`` of each history and only counts earlier rows. Under
+    leave-one-out, where training rows of some users are later than the target of others, this is
+    the popularity at the time of the query. Such a model is time-aware: compare it with time-aware
+    models.
 
     Args:
-        window_days: length of the window, in days; None counts all rows.
-        half_life_days: days in which a row loses half of its weight; None does not fade.
+        window_days: length of the window in days; None counts all rows.
+        half_life_days: half-life of the weight of a row in days; None applies no decay.
         relative_to: ``"train_end"`` or ``"at"``.
     """
 
-    falls_back: ClassVar[bool] = False  # overall popularity would look into the future of ``at``
+    falls_back: ClassVar[bool] = False  # the overall popularity includes rows later than ``at``
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Popularity(Recommender):
         if timed and not train.has_time:
             raise DataError(
                 f"{self!r} counts days, and the data have no times (timestamp='row' numbers the "
-                "rows): use Popularity(), or bring timestamps"
+                "rows): use Popularity(), or add timestamps"
             )
         order = np.argsort(train.timestamps, kind="stable")
         items, times = train.items[order], train.timestamps[order]
@@ -74,25 +74,25 @@ class Popularity(Recommender):
         return np.tile(self.item_scores_, (len(histories), 1))
 
     def _scores_at(self, at: np.ndarray, items: np.ndarray, times: np.ndarray) -> np.ndarray:
-        """``(len(at), n_items)``: the scores at each moment, in one walk through time."""
+        """Compute the ``(len(at), n_items)`` scores at each time, in one pass over the rows."""
         n_items = len(self.popularity_)
         scores = np.empty((len(at), n_items))
         current = np.zeros(n_items)
-        entered = left = 0  # rows counted so far, and those that have left the window again
-        before = 0
-        for place in np.argsort(at, kind="stable"):
-            now = at[place]
+        entered = left = 0  # number of rows that have entered and left the window
+        previous = 0
+        for i in np.argsort(at, kind="stable"):
+            now = at[i]
             until = int(np.searchsorted(times, now, side="left"))
             weights = None
             if self.half_life_days is not None:
                 half_life = self.half_life_days * DAY
-                current *= 0.5 ** ((now - before) / half_life)
+                current *= 0.5 ** ((now - previous) / half_life)
                 weights = 0.5 ** ((now - times[entered:until]) / half_life)
             current += np.bincount(items[entered:until], weights, minlength=n_items)
             if self.window_days is not None:
                 first = int(np.searchsorted(times, now - self.window_days * DAY, side="left"))
                 current -= np.bincount(items[left:first], minlength=n_items)
                 left = first
-            entered, before = until, now
-            scores[place] = current
+            entered, previous = until, now
+            scores[i] = current
         return scores

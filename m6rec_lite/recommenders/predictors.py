@@ -1,7 +1,7 @@
-"""Models that predict a number (a rating, a chance) and rank nothing: what they share.
+"""Base class of models that predict a number (a rating, a probability) instead of a ranking.
 
-They take other input than a ``Recommender`` (pairs, rows of features), but are saved and loaded
-alike: a folder with ``config.json`` and ``arrays.npz``, written all or nothing.
+Their input differs from that of a ``Recommender`` (pairs, rows of features), but they are saved and
+loaded in the same way.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from m6rec_lite.recommenders.storage import read_model, write_model
 
 
 class Predictor(Params):
-    """Base: the constructor's arguments are attributes; what is learnt ends in an underscore.
+    """Base of predictors; the names of the fitted attributes end in an underscore.
 
     Attributes:
-        fit_call: how the model is fitted, for the message to whoever forgot.
+        fit_call: the call that fits the model, for the message of ``NotFittedError``.
     """
 
     fit_call: ClassVar[str] = "fit(train)"
 
     def save(self, path: str | Path) -> Path:
-        """Write the fitted model to a folder, all or nothing.
+        """Write the fitted model to a folder atomically: ``config.json`` and ``arrays.npz``.
 
         Raises:
             NotFittedError: before ``fit``.
@@ -42,7 +42,7 @@ class Predictor(Params):
 
         Raises:
             FileNotFoundError: if there is no folder at ``path``.
-            DataError: if the folder is broken, or holds a model of another class.
+            DataError: if the folder is damaged, or contains a model of another class.
         """
         path = Path(path)
         name, settings, state = read_model(path)
@@ -58,11 +58,11 @@ class Predictor(Params):
         return model
 
     def _state(self) -> dict[str, Any]:
-        """What was learnt: each attribute that ends in ``_``."""
+        """Return the fitted attributes, whose names end in ``_``."""
         return {key: value for key, value in vars(self).items() if key.endswith("_")}
 
     def _restore(self, state: dict[str, Any]) -> None:
-        """Take back what ``_state`` gave."""
+        """Set the attributes from the result of ``_state``."""
         for key, value in state.items():
             setattr(self, key, value.item() if value.ndim == 0 else value)
 

@@ -1,8 +1,9 @@
 """The loss of explicit matrix factorization, and its gradient.
 
-The letters: mu the mean rating; ``b`` and ``c`` the biases of users and items; U ``(n_users,
-factors)`` and V ``(n_items, factors)``; E the sparse matrix of errors, ``E_ui = r_ui - r_hat_ui``
-where there is a rating; n_u how many ratings u gave. What is minimised is half of
+Notation: mu is the mean rating; ``b`` and ``c`` are the biases of users and items; U ``(n_users,
+factors)`` and V ``(n_items, factors)`` are the factors; E is the sparse matrix of the errors
+``E_ui = r_ui - r_hat_ui`` of the ratings; n_u is the number of ratings of user u. The loss is half
+of
 
     sum of E_ui^2 + lambda sum over ratings of (b_u^2 + c_i^2 + |u_u|^2 + |v_i|^2),
 
@@ -25,27 +26,25 @@ def rating_objective(
     mean: float,
     regularization: float,
 ) -> Objective:
-    """The loss of some ratings and its gradients, as a function of ``b, c, U, V``.
-
-    All four gradients come from the same values of the parameters.
+    """Return the loss of a set of ratings, with its gradients, as a function of the parameters.
 
     Args:
-        users: ``(n,)`` places of the users.
-        items: ``(n,)`` places of the items.
-        ratings: ``(n,)``.
+        users: ``(n,)`` user indices.
+        items: ``(n,)`` item indices.
+        ratings: ``(n,)`` ratings.
         mean: mu.
-        regularization: lambda, charged once a rating.
+        regularization: lambda; the penalty is added once per rating.
 
     Returns:
-        ``objective(b, c, U, V) -> (loss, [db, dc, dU, dV])``, for ``nn.descend``,
-        ``nn.check_gradient`` and the methods of ``ExplicitMF``.
+        ``objective(b, c, U, V) -> (loss, [db, dc, dU, dV])``, as ``nn.descend`` and
+        ``nn.check_gradient`` take it.
     """
 
     def objective(
         b: np.ndarray, c: np.ndarray, u: np.ndarray, v: np.ndarray
     ) -> tuple[float, list[np.ndarray]]:
         n_u, n_i = (np.bincount(p, minlength=len(t)) for p, t in ((users, b), (items, c)))
-        with np.errstate(over="ignore", invalid="ignore"):  # the optimizers tell of divergence
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller detects divergence
             dots = np.einsum("nf,nf->n", u[users], v[items])
             error = ratings - (mean + b[users] + c[items] + dots)
             e = sparse.coo_array((error, (users, items)), shape=(len(b), len(c))).tocsr()

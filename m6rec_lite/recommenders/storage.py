@@ -1,7 +1,7 @@
-"""Models on disk: a folder with ``config.json`` and ``arrays.npz``, written all or nothing.
+"""Saved models: a folder with ``config.json`` and ``arrays.npz``, written atomically.
 
-The weights of a network lie beside them in a file of safetensors, under the names of its
-``state_dict``. ``SHA256SUMS`` tells a damaged file from a whole one. No pickle: reading a model
+The weights of a network are stored in an additional safetensors file, under the names of its
+``state_dict``. ``SHA256SUMS`` detects damaged files. Pickle is not used, so that reading a model
 never runs code.
 """
 
@@ -27,20 +27,23 @@ _SPARSE = ("data", "indices", "indptr", "shape")
 def write_model(path: Path, name: str, settings: dict[str, Any], state: dict[str, Any]) -> Path:
     """Write a model's class name, settings and arrays to the folder ``path``.
 
-    The folder is made under a temporary name beside ``path``, flushed to disk, and renamed: a
-    crash or a full disk leaves the previous model, or none, and never half of one.
+    The folder is written under a temporary name, flushed to disk, and renamed: after a crash or
+    with a full disk the previous model stays unchanged.
 
     Args:
-        path: the folder; replaced if it holds a saved model.
-        name: of the class.
-        settings: what JSON can hold.
-        state: by name arrays, dense or sparse; or the weights of a network, a dict of arrays,
-            which become a file ``NAME.safetensors``.
+        path: the folder; replaced if it contains a saved model.
+        name: name of the class.
+        settings: values that JSON can represent.
+        state: dense or sparse arrays by name; a dict of arrays, the weights of a network, is
+            written to ``NAME.safetensors``.
+
+    Returns:
+        ``path``.
 
     Raises:
-        DiskFullError: if there is no room; a model saved there before stays.
+        DiskFullError: if the disk is full.
         FileExistsError: if ``path`` exists and is not a saved model.
-        TypeError: if a setting is not JSON.
+        TypeError: if JSON cannot represent a setting.
     """
     if path.exists() and not (path / "config.json").is_file():
         raise FileExistsError(f"{path} exists and is not a saved model; choose another name")
@@ -49,12 +52,12 @@ def write_model(path: Path, name: str, settings: dict[str, Any], state: dict[str
     config = {"format": FORMAT, "class": name, "settings": settings}
     config |= {"arrays": sorted(arrays), "weights": sorted(weights)}
     text = json.dumps(config, indent=2, ensure_ascii=False, default=_plain)
-    with new_folder(path) as fresh:
-        np.savez(fresh / "arrays.npz", allow_pickle=False, **arrays)
+    with new_folder(path) as folder:
+        np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
         for key, value in weights.items():
-            save_file({k: np.ascontiguousarray(v) for k, v in value.items()}, _file(fresh, key))
-        (fresh / "config.json").write_text(text + "\n", encoding="utf-8")
-        seal(fresh, [file.name for file in fresh.iterdir()])
+            save_file({k: np.ascontiguousarray(v) for k, v in value.items()}, _file(folder, key))
+        (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+        seal(folder, [file.name for file in folder.iterdir()])
     return path
 
 
@@ -62,11 +65,11 @@ def read_model(path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Read what ``write_model`` wrote.
 
     Returns:
-        The class name, the settings, and the state as ``write_model`` took it.
+        The class name, the settings, and the state, as in ``write_model``.
 
     Raises:
         FileNotFoundError: if there is no folder.
-        DataError: if a file is missing, damaged, or of another format.
+        DataError: if a file is missing, damaged, or has another format.
     """
     settle(path)
     if not path.is_dir():
@@ -97,7 +100,7 @@ def _file(path: Path, name: str) -> Path:
 
 
 def _weights(path: Path, config: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
-    """Weights of each network of a saved model, by its name."""
+    """Read the weights of each network of a saved model, by its name."""
     weights = {}
     for name in config["weights"]:
         file = _file(path, name)
@@ -111,8 +114,8 @@ def _weights(path: Path, config: dict[str, Any]) -> dict[str, dict[str, np.ndarr
 
 
 def _flatten(state: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Sparse matrices as their four arrays, ``weights.data`` and so on."""
-    arrays = {}
+    """Replace each sparse matrix by its four arrays, such as ``weights.data``."""
+    arrays: dict[str, np.ndarray] = {}
     for key, value in state.items():
         if sparse.issparse(value):
             value = value.tocsr()
@@ -123,19 +126,20 @@ def _flatten(state: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _unflatten(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Invert ``_flatten``."""
     state: dict[str, Any] = {}
     for key, value in arrays.items():
         name, _, part = key.rpartition(".")
         if part == "data":
-            rest = (arrays[f"{name}.{p}"] for p in _SPARSE[:3])
-            state[name] = sparse.csr_array(tuple(rest), shape=tuple(arrays[f"{name}.shape"]))
+            parts = (arrays[f"{name}.{p}"] for p in _SPARSE[:3])
+            state[name] = sparse.csr_array(tuple(parts), shape=tuple(arrays[f"{name}.shape"]))
         elif not part or not name:
             state[key] = value
     return state
 
 
 def _plain(value: Any) -> Any:
-    """numpy's numbers as Python's, for JSON."""
+    """Convert a numpy scalar to a Python number, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(

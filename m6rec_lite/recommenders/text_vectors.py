@@ -1,9 +1,8 @@
-"""Recommend by vectors of items that come from elsewhere: a language model's, or any table of them.
+"""Content-based filtering with given item vectors, such as text embeddings of a language model.
 
-As in content-based filtering (``content``) a user is the sum of what was met, but items are
-described by vectors instead of words. A pretrained model puts "boots" near "hiking shoes" though
-they share no word; and an item needs nothing but its text, so that it can be recommended on its
-first day.
+As in ``content``, the profile of a user is the sum of the vectors of the history's items. Text
+embeddings of "boots" and "hiking shoes" are similar although the texts have no word in common, and
+an item needs no interactions to be recommended.
 """
 
 from __future__ import annotations
@@ -19,27 +18,28 @@ from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.language.models.features import POOLINGS, Pooling, TextEncoder
 from m6rec_lite.recommenders.base import Recommender, recency_weights
-from m6rec_lite.recommenders.content import item_texts
+from m6rec_lite.recommenders.content import catalogue_table, item_texts
 from m6rec_lite.recommenders.params import check_in_range
 
-#: Of a cosine. Items of the same text tie: the last bits of a product, which depend on the size of
-#: the batch, must not order them.
+#: Decimals of a cosine. Rounding keeps items with the same text tied: the last bits of a matrix
+#: product depend on the size of the batch.
 DECIMALS = 9
 
 
 class ItemVectors(Recommender):
-    """Scores an item by the cosine between its vector and the history's.
+    """Score an item by the cosine similarity of its vector and the profile of the history.
 
-    A profile is the sum of the unit vectors of the items met, each weighted by
-    ``decay ** steps_back``. Every item of the catalogue is scored, those without a single training
-    row too. An item whose vector is 0 is one of which nothing is known: it scores 0.
+    The profile is the sum of the unit vectors of the history's items, each weighted by
+    ``decay ** steps_back``. Items without training rows are scored too. A vector of zeros marks an
+    item without a known vector; it scores 0.
 
     Args:
-        column: of the items table that holds a vector (a list of numbers) for each item.
-        center: subtract the catalogue's mean first. States of language models share a large common
-            part, which makes every cosine high and says nothing (Mu and Viswanath, *All-but-the-
-            top*, 2018).
-        decay: weight lost with each step back in the history, in (0, 1]; 1 is order-blind.
+        column: column of the items table with the vector (a list of numbers) of each item.
+        center: subtract the mean vector of the catalogue first. The states of language models have
+            a large common component, which makes all cosines high (Mu and Viswanath,
+            *All-but-the-top*, 2018).
+        decay: factor on the weight of an event for each step back in the history, in (0, 1]; 1
+            ignores the order.
     """
 
     def __init__(self, column: str = "vector", center: bool = True, decay: float = 1.0) -> None:
@@ -56,27 +56,20 @@ class ItemVectors(Recommender):
         progress: bool = True,
         **extras: Any,
     ) -> None:
-        if items is None:
-            raise DataError(f"{self.name} reads items: call fit(train, items=dataset.items)")
-        missing = np.setdiff1d(train.item_ids, items["item_id"].to_numpy())
-        if len(missing):
-            raise DataError(
-                f"the table of items lacks {len(missing)} of the catalogue's "
-                f"{train.n_items} items: {missing[:5].tolist()}; give the data set's whole table"
-            )
-        catalogue = items.drop_duplicates("item_id").set_index("item_id").loc[train.item_ids]
+        catalogue = catalogue_table(items, train, self.name)
         vectors = self._vectors(catalogue, progress)
         if vectors.ndim != 2 or len(vectors) != len(catalogue):
             raise DataError(
-                f"wanted a vector for each of {len(catalogue)} items, got {vectors.shape}"
+                f"expected a vector for each of {len(catalogue)} items, got {vectors.shape}"
             )
-        if not np.isfinite(vectors).all():
-            wrong = train.item_ids[~np.isfinite(vectors).all(axis=1)]
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            invalid = train.item_ids[~finite]
             raise DataError(
-                f"the vectors of {len(wrong)} items hold NaN or infinity, such as those of "
-                f"{wrong[:5].tolist()}; give 0 for an item of which nothing is known"
+                f"the vectors of {len(invalid)} items hold NaN or infinity, such as those of "
+                f"{invalid[:5].tolist()}; give 0 for an item without a known vector"
             )
-        known = vectors.any(axis=1)
+        known: np.ndarray = np.any(vectors, axis=1)
         if not known.any():
             raise DataError(f"every item's vector is 0: {self!r} has nothing to compare")
         vectors = vectors.astype(np.float32)
@@ -85,7 +78,7 @@ class ItemVectors(Recommender):
         self.vectors_ = _unit_rows(vectors)
 
     def _vectors(self, items: pd.DataFrame, progress: bool) -> np.ndarray:
-        """``(n_items, d)``, in the order of the rows of ``items``."""
+        """Return ``(n_items, d)`` vectors in the order of the rows of ``items``."""
         if self.column not in items:
             raise DataError(
                 f"the table of items has no column {self.column!r} of vectors; it has "
@@ -96,7 +89,7 @@ class ItemVectors(Recommender):
         if len(lengths) != 1 or lengths == {0}:
             raise DataError(
                 f"the vectors in {self.column!r} must be of one length, got lengths "
-                f"{sorted(lengths)[:5]}; give 0 for an item of which nothing is known"
+                f"{sorted(lengths)[:5]}; give zeros for an item without a known vector"
             )
         return np.stack(rows)
 
@@ -105,23 +98,23 @@ class ItemVectors(Recommender):
         profiles = _unit_rows(histories.matrix(weights) @ vectors)
         return np.round(profiles @ vectors.T, DECIMALS)
 
-    def _similarity(self, place: int) -> np.ndarray:
-        return np.round(self.vectors_.astype(np.float64) @ self.vectors_[place], DECIMALS)
+    def _similarity(self, index: int) -> np.ndarray:
+        return np.round(self.vectors_.astype(np.float64) @ self.vectors_[index], DECIMALS)
 
 
 class TextVectors(ItemVectors):
-    """``ItemVectors`` whose vectors a language model makes of the items' texts.
+    """``ItemVectors`` with text embeddings of the items, computed by a language model.
 
     Args:
-        encoder: name of a model, as ``language.hub.find_model`` takes it, or a function from a list
-            of texts to ``(n, d)`` vectors. Of a function a saved model keeps the name only: it can
-            be asked again, but not fitted.
-        columns: texts of the items table to read, those it has.
-        pooling: of the states; see ``TextEncoder.encode``. A function does its own.
+        encoder: name of a model, as in ``language.hub.find_model``, or a function from a list of
+            texts to ``(n, d)`` vectors. A saved model keeps only the name of a function: it can
+            score after loading, but not be fitted again.
+        columns: text columns of the items table; columns that the table lacks are skipped.
+        pooling: pooling of the states, see ``TextEncoder.encode``; not used with a function.
         center: see ``ItemVectors``.
-        decay: see there.
-        max_length: tokens of a text that are read; None is all that the model can.
-        device: ``cpu``, ``cuda``, ...; None takes the best there is.
+        decay: see ``ItemVectors``.
+        max_length: maximum number of tokens of a text; None is the limit of the model.
+        device: ``cpu``, ``cuda``, ...; None selects the best available device.
     """
 
     def __init__(
@@ -160,6 +153,6 @@ class TextVectors(ItemVectors):
 
 
 def _unit_rows(matrix: np.ndarray) -> np.ndarray:
-    """Each row divided by its Euclidean length; rows of zeros stay."""
-    length = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return matrix / np.where(length > 0, length, 1.0)
+    """Divide each row by its Euclidean norm; rows of zeros stay zero."""
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return matrix / np.where(norms > 0, norms, 1.0)

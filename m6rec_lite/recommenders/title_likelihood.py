@@ -1,12 +1,11 @@
-"""A language model as a recommender: the next item is the one whose words it would write next.
+"""Rank items by the likelihood of their text under a language model, given the history as text.
 
-The history is told as text, and a pretrained GPT says how likely each candidate's sentence is to
-come next. Asking about every item would cost the catalogue's words for every user, so another
-recommender retrieves candidates first and the language model puts them in order, alone or together
-with what the retriever thinks of them.
+A pretrained GPT computes the likelihood of each candidate's sentence after the history. Since
+scoring the whole catalogue would be slow, another recommender retrieves the candidates, and the
+language model reranks them, alone or combined with the scores of the retriever.
 
-Source: likelihood of a verbalised item as its score is M6-Rec's zero-shot ranking (Cui et al.,
-2022, section 3); retrieve-then-rerank is as old as search.
+Source: the likelihood of a verbalised item as its score is the zero-shot ranking of M6-Rec (Cui et
+al., 2022, section 3).
 """
 
 from __future__ import annotations
@@ -24,60 +23,58 @@ from m6rec_lite.data.tables import EVENTS, DataError
 from m6rec_lite.evaluation.questions import Questions
 from m6rec_lite.evaluation.ranking import TargetRanks, ndcg
 from m6rec_lite.language.models.next_event import NextEvent, wording
-from m6rec_lite.recommenders.base import Recommender, find_kind
+from m6rec_lite.recommenders.base import Recommender
 from m6rec_lite.recommenders.markov import Markov
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.ranking import top_k
 
-#: Mixing weights that validation chooses among.
+#: Candidates for the weight of the language model.
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 class TitleLikelihood(Recommender):
-    """Ranks retrieved candidates by the likelihood of their words after the history's text.
+    """Rerank retrieved candidates by the likelihood of their text after the history's text.
 
-    With h the history's text and ``w_1 … w_m`` the tokens of the sentence that says that item j was
-    met, the language model's score is ``sum of ln P(w_t | h, w_1 … w_{t-1})``, or its mean over
-    the m tokens. Likely sentences are likely for everybody; the *lift* takes that out, subtracting
-    ``ln P(sentence)`` with no history before it (chapter 04's Markov does so by counts). Over a
-    row's candidates this score and the retriever's are each brought to mean 0
-    and deviation 1 and mixed: ``weight`` times the first plus ``1 - weight`` times the second. All
-    other items stand below the candidates, in the retriever's order.
+    With h the text of the history and ``w_1 … w_m`` the tokens of the candidate's sentence, the
+    score of the language model is ``sum of ln P(w_t | h, w_1 … w_{t-1})``, or its mean over the m
+    tokens. With ``lift``, ``ln P(sentence)`` without a history is subtracted, which removes the
+    effect of popular titles. In each row, this score and the score of the retriever are
+    standardised over the candidates to mean 0 and standard deviation 1 and combined: ``weight``
+    times the first plus ``1 - weight`` times the second. All other items rank below the candidates,
+    in the order of the retriever.
 
-    How the text is written is read from the model's folder, so that it is the text the model
-    learnt. An empty history is answered by the retriever alone.
+    The format of the text is read from the folder of the model. An empty history gets the ranking
+    of the retriever.
 
     Args:
-        model: a GPT made by ``language.pretraining``: a folder, or a name in ``checkpoints/``.
-        retriever: finds the candidates; fitted with this one unless it is already. ``Markov()`` by
-            default.
-        candidates: how many items a row the language model is asked about. Items of the history
-            are none.
-        length_normalised: take the mean over the tokens rather than their sum, which favours short
+        model: a GPT from ``language.pretraining``: a folder, or a name in ``checkpoints/``.
+        retriever: recommender that retrieves the candidates; ``fit`` fits it if it is not fitted
+            yet. ``Markov()`` by default.
+        candidates: number of candidates per row; items of the history are excluded.
+        length_normalised: use the mean over the tokens instead of the sum, which favours short
             sentences.
-        lift: subtract what the sentence is likely by without a history.
-        weight: of the language model beside the retriever, from 0 to 1. None: chosen among
-            ``WEIGHTS`` by NDCG@10 on the validation questions, the smallest that is within a
-            standard error of the best (the rule of Breiman et al., *Classification and regression
-            trees*, 1984: chance alone does not speak for the costlier part); and 1 where there are
-            no validation questions.
-        tuning_questions: validation questions asked for that, at most.
-        event: what is foretold to be done with the item, one of ``EVENTS``; None is what was done
-            most often in training.
-        max_tokens: of the history's text; older events fall out. None is what the model's context
-            leaves beside the longest candidate.
-        batch_tokens: positions that run at a time; bounds the memory.
-        device: ``cpu``, ``cuda``, …; None takes the best there is.
+        lift: subtract the log likelihood of the sentence without a history.
+        weight: weight of the language model, from 0 to 1. None: the smallest weight of ``WEIGHTS``
+            whose validation NDCG@10 is within one standard error of the best (the one-standard-
+            error rule of Breiman et al., *Classification and regression trees*, 1984); 1 without
+            validation data.
+        tuning_questions: maximum number of validation queries to choose the weight.
+        event: event of the candidate's sentence, one of ``EVENTS``; None is the most frequent event
+            of the training rows.
+        max_tokens: maximum number of tokens of the history's text, which keeps the latest events.
+            None is the context size of the model minus the longest candidate.
+        batch_tokens: maximum number of tokens per batch; bounds the memory.
+        device: ``cpu``, ``cuda``, …; None selects the best available device.
 
     Attributes:
         weight_: the weight in use.
-        tuning_: NDCG@10 of each weight that was tried; empty if none was.
+        tuning_: validation NDCG@10 of each weight of ``WEIGHTS``; empty if no weight was chosen.
 
     Raises:
-        ModelError: if there is no such model, or it was not made by ``language.pretraining``.
+        ModelError: if there is no such model, or it is not from ``language.pretraining``.
     """
 
-    falls_back: ClassVar[bool] = False  # the retriever falls back itself
+    falls_back: ClassVar[bool] = False  # the retriever has its own fallback
 
     def __init__(
         self,
@@ -110,17 +107,17 @@ class TitleLikelihood(Recommender):
         self.max_tokens = None if max_tokens is None else check_whole("max_tokens", max_tokens)
         self.batch_tokens = check_whole("batch_tokens", batch_tokens)
         self.device = device
-        self._given = self.retriever.is_fitted
+        self._was_fitted = self.retriever.is_fitted
 
     @property
     def variant(self) -> str:
-        """Model, retriever and candidates; then the weight in use."""
+        """Model, retriever, number of candidates, options and weight."""
         part = self.retriever
         retriever = f"{part.name}({part.variant})" if part.variant else part.name
-        words = [Path(self.model).name, f"of {self.candidates} by {retriever}"]
-        words += ["lift"] * self.lift + ["mean a token"] * self.length_normalised
+        parts = [Path(self.model).name, f"of {self.candidates} by {retriever}"]
+        parts += ["lift"] * self.lift + ["mean a token"] * self.length_normalised
         weight = self.weight_ if self.is_fitted else self.weight
-        return " ".join([*words, f"weight={weight:g}"] if weight is not None else words)
+        return " ".join([*parts, f"weight={weight:g}"] if weight is not None else parts)
 
     def _fit(
         self,
@@ -130,42 +127,43 @@ class TitleLikelihood(Recommender):
         items: pd.DataFrame | None = None,
         users: pd.DataFrame | None = None,
         progress: bool = True,
+        **extras: Any,
     ) -> None:
         if items is None:
             raise DataError("TitleLikelihood reads titles: fit(train, items=dataset.items)")
-        lacking = np.setdiff1d(train.item_ids, items["item_id"])
-        if len(lacking):
+        missing = np.setdiff1d(train.item_ids, items["item_id"])
+        if len(missing):
             raise DataError(
-                f"the items table lacks {len(lacking)} of the items of train, such as "
-                f"{lacking[:5].tolist()}: give the table of the data set that train comes from"
+                f"the items table lacks {len(missing)} of the items of train, such as "
+                f"{missing[:5].tolist()}: give the table of the data set that train comes from"
             )
-        if not self._given:
+        if not self._was_fitted:
             self.retriever.fit(
                 train, validation=validation, items=items, users=users, progress=progress
             )
-        elif not np.array_equal(self.retriever.item_ids, train.item_ids):
+        elif not np.array_equal(self.retriever._fitted_item_ids, train.item_ids):
             raise DataError(
-                f"the retriever {self.retriever!r} was fitted on another catalogue; hand it over "
+                f"the retriever {self.retriever!r} was fitted on another catalogue; pass it "
                 "unfitted, or fit it on this train"
             )
-        usual = EVENTS[int(np.bincount(train.events, minlength=len(EVENTS)).argmax())]
-        self.event_ = np.array(self.event or usual)
+        most_frequent = EVENTS[int(np.bincount(train.events, minlength=len(EVENTS)).argmax())]
+        self.event_ = np.array(self.event or most_frequent)
         self._tables = {"item": wording(items[items["item_id"].isin(train.item_ids)], "item")}
         if users is not None:
             self._tables["user"] = wording(users, "user")
         self._open(train.item_ids)
         self.alone_ = np.zeros(train.n_items)
         if self.lift:
-            nobody = Histories.from_lists([[]], train.item_ids, user_ids=[-1])
-            places = np.arange(train.n_items)[None]
-            self.alone_ = self._next.log_likelihood(nobody, places)[0]
+            empty = Histories.from_lists([[]], train.item_ids, user_ids=[-1])
+            items_of_row = np.arange(train.n_items)[None]
+            self.alone_ = self._next.log_likelihood(empty, items_of_row)[0]
         self.tuning_ = np.zeros(0)
         self.weight_ = 1.0 if self.weight is None else self.weight
         if self.weight is None and validation is not None:
             self.weight_ = self._choose(train, validation, progress)
 
     def _open(self, item_ids: np.ndarray) -> None:
-        """Open the model, and put each item into the sentence that is asked about."""
+        """Load the language model and tokenize the sentence of each item."""
         self._next = NextEvent(
             self.model,
             self._tables["item"],
@@ -178,22 +176,23 @@ class TitleLikelihood(Recommender):
         )
 
     def _choose(self, train: Interactions, validation: Holdout, progress: bool) -> float:
-        """The smallest weight that is hardly worse than the best, on some validation questions."""
-        asked = Questions(Split("validation", "", train, validation, validation), "validation")
-        places = np.linspace(0, len(asked) - 1, min(len(asked), self.tuning_questions))
-        asked.holdout = asked.holdout[np.unique(places.astype(np.int64))]
-        batch = asked.batch(0, len(asked))
+        """Choose the weight on the validation data by the one-standard-error rule."""
+        queries = Questions(Split("validation", "", train, validation, validation), "validation")
+        rows = np.linspace(0, len(queries) - 1, min(len(queries), self.tuning_questions))
+        queries.holdout = queries.holdout[np.unique(rows.astype(np.int64))]
+        batch = queries.batch(0, len(queries))
         parts = self._parts(batch.histories, progress=progress)
-        found = []
+        values = []
         for weight in WEIGHTS:
             scores = self._mixed(*parts, weight)
             scores[batch.out] = -np.inf
-            found.append(ndcg(TargetRanks.from_scores(scores, batch.rows, batch.targets), 10))
-        gains = np.stack(found)  # (weights, questions)
-        self.tuning_ = gains.mean(axis=1)
-        behind = gains[self.tuning_.argmax()] - gains
-        error = behind.std(axis=1, ddof=1) / np.sqrt(len(asked)) if len(asked) > 1 else 0.0
-        return WEIGHTS[int(np.argmax(behind.mean(axis=1) <= error))]
+            values.append(ndcg(TargetRanks.from_scores(scores, batch.rows, batch.targets), 10))
+        ndcgs = np.stack(values)  # (weights, queries)
+        self.tuning_ = ndcgs.mean(axis=1)
+        loss = ndcgs[self.tuning_.argmax()] - ndcgs
+        n = len(queries)
+        error = loss.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.zeros(len(WEIGHTS))
+        return WEIGHTS[int(np.argmax(loss.mean(axis=1) <= error))]
 
     def _score(self, histories: Histories) -> np.ndarray:
         return self._mixed(*self._parts(histories), self.weight_)
@@ -201,41 +200,41 @@ class TitleLikelihood(Recommender):
     def _parts(
         self, histories: Histories, progress: bool = False
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What is mixed: the retriever's scores, the candidates, the likelihoods of their words.
+        """Compute the scores of the retriever, the candidates, and their log likelihoods.
 
         Returns:
-            ``(n, n_items)`` float64; ``(n, k)`` places in the catalogue, -1 for none (fewer items
-            left than k, or an empty history); ``(n, k)`` float64, NaN for none.
+            ``(n, n_items)`` float64 scores; ``(n, k)`` item indices, -1 for none (fewer than k
+            items left, or an empty history); ``(n, k)`` float64 log likelihoods, NaN for none.
         """
         base = self.retriever.score(histories).astype(np.float64)
         unseen = base.copy()
         unseen[histories.rows, histories.items] = -np.inf
-        places = top_k(unseen, self.candidates) if len(unseen) else np.zeros((0, 1), dtype=np.int64)
-        told = np.take_along_axis(unseen, places, axis=1) > -np.inf
-        places = np.where(told & (histories.lengths > 0)[:, None], places, -1)
-        likelihood = np.full(places.shape, np.nan)
+        items = top_k(unseen, self.candidates) if len(unseen) else np.zeros((0, 1), dtype=np.int64)
+        valid = np.take_along_axis(unseen, items, axis=1) > -np.inf
+        items = np.where(valid & (histories.lengths > 0)[:, None], items, -1)
+        likelihood = np.full(items.shape, np.nan)
         with tqdm(total=len(base), desc="reading histories", unit="user", delay=2, leave=False,
                   disable=not progress) as bar:  # fmt: skip
             for start in range(0, len(base), 256):
                 rows = slice(start, start + 256)
-                likelihood[rows] = self._next.log_likelihood(histories[rows], places[rows])
+                likelihood[rows] = self._next.log_likelihood(histories[rows], items[rows])
                 bar.update(len(base[rows]))
-        likelihood -= self.alone_[places]
+        likelihood -= self.alone_[items]
         if self.length_normalised:
-            likelihood /= self._next.n_tokens[places]
-        return base, places, likelihood
+            likelihood /= self._next.n_tokens[items]
+        return base, items, likelihood
 
     def _mixed(
-        self, base: np.ndarray, places: np.ndarray, likelihood: np.ndarray, weight: float
+        self, base: np.ndarray, items: np.ndarray, likelihood: np.ndarray, weight: float
     ) -> np.ndarray:
-        """``(n, n_items)``: candidates by the mixture, from 0 up; the others below, as in base."""
-        told = places >= 0
-        theirs = np.where(told, np.take_along_axis(base, places, axis=1), np.nan)
-        mixture = weight * _standard(likelihood) + (1 - weight) * _standard(theirs)
+        """Compute ``(n, n_items)`` scores: at least 0 for candidates, below 0 for other items."""
+        valid = items >= 0
+        retrieved = np.where(valid, np.take_along_axis(base, items, axis=1), np.nan)
+        mixture = weight * _standard(likelihood) + (1 - weight) * _standard(retrieved)
         scores = base - base.max(axis=1, keepdims=True, initial=-np.inf) - 1.0
-        row, column = np.nonzero(told)
-        lowest = np.min(mixture, axis=1, keepdims=True, where=told, initial=np.inf)
-        scores[row, places[row, column]] = (mixture - lowest)[row, column]
+        row, column = np.nonzero(valid)
+        lowest = np.min(mixture, axis=1, keepdims=True, where=valid, initial=np.inf)
+        scores[row, items[row, column]] = (mixture - lowest)[row, column]
         return scores
 
     def _count_params(self) -> int:
@@ -258,22 +257,22 @@ class TitleLikelihood(Recommender):
     @classmethod
     def _from_saved(cls, settings: dict[str, Any], state: dict[str, Any], path: Path) -> Self:
         part, prefix = settings["retriever"], "retriever/"
-        own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        kind = find_kind(Recommender, part["class"], path)
-        retriever = kind._from_saved(part["settings"], own, path)
-        rest = {key: value for key, value in state.items() if "/" not in key}
-        model = super()._from_saved(settings | {"retriever": retriever}, rest, path)
+        arrays = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        kind = Recommender._find_class(part["class"], path)
+        retriever = kind._from_saved(part["settings"], arrays, path)
+        arrays = {key: value for key, value in state.items() if "/" not in key}
+        model = super()._from_saved(settings | {"retriever": retriever}, arrays, path)
         model.weight_, model._tables = float(model.weight_), {}
         for key, values in state.items():
             if key.startswith("words/"):
-                _, which, column = key.split("/")
-                model._tables.setdefault(which, {})[column] = values
-        model._open(model.item_ids)
+                _, table, column = key.split("/")
+                model._tables.setdefault(table, {})[column] = values
+        model._open(state["item_ids"])
         return model
 
 
 def _standard(values: np.ndarray) -> np.ndarray:
-    """Each row brought to mean 0 and deviation 1, NaN left out; a row of equals becomes 0."""
+    """Standardise each row, ignoring NaN; a row of equal values becomes 0."""
     known = np.ma.masked_invalid(values)
     spread = np.ma.maximum(known.std(axis=1, keepdims=True), 1e-12)
     return ((known - known.mean(axis=1, keepdims=True)) / spread).filled(np.nan)

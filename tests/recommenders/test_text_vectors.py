@@ -186,7 +186,7 @@ def test_texts_that_cannot_be_are_refused() -> None:
         fitted(columns=["description"])
     with pytest.raises(DataError, match="no text in the columns"):
         TextVectors(bag_of_words).fit(TRAIN, items=ITEMS.assign(title=""), progress=False)
-    with pytest.raises(DataError, match=r"wanted a vector for each of 6 items, got \(2, 3\)"):
+    with pytest.raises(DataError, match=r"expected a vector for each of 6 items, got \(2, 3\)"):
         TextVectors(lambda texts: np.ones((2, 3))).fit(TRAIN, items=ITEMS, progress=False)
 
 

@@ -1,1 +1,1 @@
-"""Networks that read a history as a sequence and predict its next item."""
+"""Sequential recommenders: networks that predict the next item of a history."""

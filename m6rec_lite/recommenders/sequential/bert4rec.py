@@ -1,12 +1,13 @@
-"""BERT4Rec: a Transformer that looks both ways and fills in the items that were masked.
+"""BERT4Rec: a bidirectional Transformer that is trained to predict masked items.
 
-To recommend, a masked item is put behind the history, and the model says what it is. Source: Sun
+To recommend, a mask is appended to the history, and the model predicts the masked item. Source: Sun
 et al., *BERT4Rec: sequential recommendation with bidirectional encoder representations from
-Transformer*, 2019. Its published figures were often not reached again. Petrov and Macdonald (*A
-systematic review and replicability study of BERT4Rec*, 2022) found why: it needs far more training
-than the first code's defaults give it, since a pass asks about a fifth of the items where SASRec
-asks about all. Klenitskiy and Vasilev (*Turning dross into gold loss*, 2023) added that what it
-had ahead of SASRec was its loss: cross-entropy over the whole catalogue, which both have here.
+Transformer*, 2019. The published results were often not reproduced. Petrov and Macdonald (*A
+systematic review and replicability study of BERT4Rec*, 2022) attribute this to training: the model
+needs many more epochs than the defaults of the original code, since an epoch predicts about a fifth
+of the items, where SASRec predicts all. Klenitskiy and Vasilev (*Turning dross into gold loss*,
+2023) attribute its advantage over SASRec to the loss: cross-entropy over the whole catalogue, which
+both models use here.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ from m6rec_lite.recommenders.sequential.sequences import Batch, MaskedBatches, W
 
 
 class BERT4RecNetwork(NextItemNetwork):
-    """Embeddings of items and positions, blocks that look both ways, and a head for masked items.
+    """The network of BERT4Rec: embeddings, bidirectional blocks, and a head for masked items.
 
-    The mask has a vector to be read by and none to be scored by: no score is ever its own.
-    Positions count from the end: 0 is the last token, which is the mask when the model is asked.
-    Norms stand before each branch, not behind it as in the paper: so no warm-up is needed.
+    The mask has an input embedding but no output embedding, so it is never predicted. Positions
+    count from the end: position 0 is the last token, which is the mask when the model recommends.
+    The layer norms are before each sublayer, not after it as in the paper: no warm-up is needed.
 
     Args:
-        n_items: size of the catalogue; an item of this number is the mask.
+        n_items: size of the catalogue; the mask is the token ``n_items``.
         max_length: number of positions.
-        config: of the blocks.
+        config: configuration of the Transformer.
     """
 
     def __init__(self, n_items: int, max_length: int, config: TransformerConfig) -> None:
@@ -55,50 +56,51 @@ class BERT4RecNetwork(NextItemNetwork):
         self.bias = nn.Parameter(torch.zeros(n_items))
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                # A mask holds nothing of its own: what it hears must come through loud. BERT's 0.02
-                # is for a width of 768, and leaves a network of 64 near silence for many epochs.
+                # BERT's standard deviation of 0.02 is for a width of 768. With a width of 64 it
+                # slows down the start of training: a mask gets its information from attention only.
                 nn.init.normal_(module.weight, std=module.in_features**-0.5)
                 nn.init.zeros_(module.bias)
 
     def forward(self, items: Tensor, packing: Packing) -> Tensor:
-        """``(tokens,)`` to ``(tokens, hidden_size)``; each token sees its whole row."""
+        """Map ``(tokens,)`` items to ``(tokens, hidden_size)`` states, with full attention."""
         table = torch.cat([self.items.weight, self.mask[None]])
         x = F.embedding(items, table) + self.positions(packing.steps_back)
         return self.transformer(self.dropout(self.norm(x)), packing=packing)
 
     def head(self, states: Tensor) -> Tensor:
-        """What scores the items at masked tokens, ``(n, hidden_size)`` to the same."""
+        """Map ``(n, hidden_size)`` states of masks to vectors that are compared with the items."""
         return self.turn_norm(F.gelu(self.turn(states)))
 
     def predict_state(self, items: Tensor, packing: Packing) -> Tensor:
-        """``(rows, hidden_size)``: what stands at a mask put behind each row."""
+        """Return ``(rows, hidden_size)`` states of a mask appended to each row."""
         longer = Packing(packing.lengths + 1)
-        asked = longer.ends
-        read = torch.ones(len(items) + len(asked), dtype=torch.bool, device=items.device)
-        read[asked] = False
-        masked = items.new_full(read.shape, len(self.items.weight))
-        masked[read] = items
-        return self.head(self(masked, longer)[asked])
+        ends = longer.ends
+        is_item = torch.ones(len(items) + len(ends), dtype=torch.bool, device=items.device)
+        is_item[ends] = False
+        masked = items.new_full(is_item.shape, len(self.items.weight))
+        masked[is_item] = items
+        return self.head(self(masked, longer)[ends])
 
     @property
     def output_bias(self) -> Tensor:
-        """An item's score before anything is known."""
+        """``(n_items,)`` bias of the scores."""
         return self.bias
 
 
 @dataclass(eq=False, repr=False)
 class BERT4Rec(NextItemRecommender, TransformerShape):
-    """Attention both ways over the latest items and a mask behind them, which it fills in.
+    """Predict the next item with a bidirectional Transformer over the latest items and a mask.
 
     Args:
-        mask_share: chance of each item to be masked, above 0 and below 1.
-        last_share: share of the sequences in which the last item alone is masked, which is the
-            question asked at test; the others have masks anywhere.
+        mask_share: probability of each item to be masked, above 0 and below 1.
+        last_share: share of the sequences in which only the last item is masked, as when the model
+            recommends; the other sequences have masks at random positions.
 
-    The other arguments are those of ``TransformerShape`` (``ffn_size`` None is 4 d, as in BERT)
-    and of ``NextItemRecommender``, some with defaults of their own: many epochs, a rate that falls
-    to 0, and a random run of a long history each time (the authors' code slides a window over it).
-    ``max_length`` counts the mask: ``max_length - 1`` items are read when the model is asked.
+    The other arguments are those of ``TransformerShape`` (``ffn_size=None`` is ``4 * hidden_size``,
+    as in BERT) and of ``NextItemRecommender``. Some defaults differ: more epochs, a learning rate
+    that decays to 0, and a random window of a long history in each epoch (the authors' code uses
+    sliding windows). ``max_length`` includes the mask: ``max_length - 1`` items are read to
+    recommend.
     """
 
     n_heads: int = 2
@@ -119,10 +121,10 @@ class BERT4Rec(NextItemRecommender, TransformerShape):
         check_in_range("last_share", self.last_share, 0, 1)
         if not 0 < self.mask_share < 1:
             raise ValueError(f"mask_share must be above 0 and below 1, got {self.mask_share!r}")
-        self.config()  # refuses what does not fit, such as heads that do not divide the size
+        self.config()  # checks the arguments, such as heads that do not divide the size
 
     def config(self) -> TransformerConfig:
-        """Of the blocks."""
+        """Return the configuration of the Transformer."""
         return TransformerConfig(
             hidden_size=self.hidden_size,
             n_layers=self.n_layers,
@@ -152,6 +154,7 @@ class BERT4Rec(NextItemRecommender, TransformerShape):
             shared=self.shared_negatives,
         )
 
-    def _states(self, network: BERT4RecNetwork, batch: Batch) -> Tensor:
+    def _states(self, network: NextItemNetwork, batch: Batch) -> Tensor:
+        assert isinstance(network, BERT4RecNetwork)
         states = network(batch["items"], Packing(batch["lengths"]))
         return network.head(states[batch["asked"]])

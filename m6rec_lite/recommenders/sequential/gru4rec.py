@@ -1,4 +1,4 @@
-"""GRU4Rec: a recurrent network that reads a history and predicts the next item.
+"""GRU4Rec: a recurrent network that predicts the next item of a history.
 
 Source: Hidasi et al., *Session-based recommendations with recurrent neural networks*, 2016
 (session-parallel batches); Hidasi and Karatzoglou, *Recurrent neural networks with top-k gains for
@@ -24,17 +24,19 @@ from m6rec_lite.recommenders.sequential.session_parallel import ParallelBatches
 
 
 class GRU4RecNetwork(NextItemNetwork):
-    """Embeddings, GRU layers, and a map back to the size of the embeddings.
+    """The network of GRU4Rec: embeddings, GRU layers, and a projection to the embedding size.
 
     Args:
         n_items: size of the catalogue.
-        embedding_size: of the items.
-        hidden_size: of the states.
-        n_layers: of GRUs.
-        dropout: on embeddings, between layers, and on what is scored.
-        fused: torch's GRU; else ``nn.rnn.Recurrent``.
-        lanes: of session-parallel batches, whose state is carried from one to the next.
+        embedding_size: size of the item embeddings.
+        hidden_size: size of the GRU states.
+        n_layers: number of GRU layers.
+        dropout: dropout on the embeddings, between layers, and on the last states.
+        fused: use ``torch.nn.GRU`` instead of ``nn.rnn.Recurrent``.
+        lanes: number of lanes of session-parallel batches, whose states are kept between batches.
     """
+
+    carried: Tensor
 
     def __init__(
         self,
@@ -48,8 +50,8 @@ class GRU4RecNetwork(NextItemNetwork):
     ) -> None:
         super().__init__(n_items, embedding_size)
         if fused:
-            between = dropout if n_layers > 1 else 0.0  # torch warns where there is no between
-            self.rnn = nn.GRU(
+            between = dropout if n_layers > 1 else 0.0  # torch warns about dropout in one layer
+            self.rnn: nn.Module = nn.GRU(
                 embedding_size, hidden_size, n_layers, dropout=between, batch_first=True
             )
         else:
@@ -60,50 +62,49 @@ class GRU4RecNetwork(NextItemNetwork):
         self.back = nn.Identity() if same else nn.Linear(hidden_size, embedding_size)
         self.dropout = Dropout(dropout)
         self.bias = nn.Parameter(torch.zeros(n_items))
-        # A buffer: a checkpoint must hold what one batch leaves to the next.
+        # A buffer, so that checkpoints contain the states that are carried between batches.
         self.register_buffer("carried", torch.zeros(n_layers, lanes, hidden_size))
 
     def forward(self, items: Tensor, packing: Packing) -> Tensor:
-        """``(tokens,)`` to ``(tokens, embedding_size)``."""
+        """Map ``(tokens,)`` items to ``(tokens, embedding_size)`` states."""
         x = packing.to_steps(self.dropout(self.items(items)))
         states = packing.from_steps(self.rnn(x)[0])
         return self.back(self.dropout(states))
 
     def carry_on(self, items: Tensor, starts: Tensor) -> Tensor:
-        """As ``forward`` on ``(lanes, time)`` whose rows go on where the last batch ended.
+        """Run ``forward`` from the final states of the previous batch.
 
         Args:
-            items: ``(lanes, time)``.
-            starts: ``(lanes, time)`` bool, True where a new session begins.
+            items: ``(lanes, time)`` item indices.
+            starts: ``(lanes, time)`` bool, True at the start of a session.
 
         Returns:
-            ``(lanes * time, embedding_size)``.
+            ``(lanes * time, embedding_size)`` states.
         """
         x = self.dropout(self.items(items))
-        before = self.carried[:, : len(items)]
-        states, (after,) = self.rnn(x, (before,), starts=starts)
-        self.carried[:, : len(items)] = after.detach()  # gradients end where a batch does
+        initial = self.carried[:, : len(items)]
+        states, (final,) = self.rnn(x, (initial,), starts=starts)
+        self.carried[:, : len(items)] = final.detach()  # no gradient between batches
         return self.back(self.dropout(states)).flatten(0, 1)
 
     @property
     def output_bias(self) -> Tensor:
-        """An item's score before anything is known."""
+        """``(n_items,)`` bias of the scores."""
         return self.bias
 
 
 @dataclass(eq=False, repr=False)
 class RecurrentShape:
-    """How large a GRU is, and how it walks through the histories.
+    """Size of the GRU, and how it reads the histories.
 
     Args:
-        hidden_size: of embeddings, and of states unless ``state_size`` says otherwise.
-        state_size: of the GRU's states; None is ``hidden_size``.
-        n_layers: of GRUs.
+        hidden_size: size of the embeddings.
+        state_size: size of the GRU states; None is ``hidden_size``.
+        n_layers: number of GRU layers.
         steps: length of session-parallel batches; None reads whole histories.
-        fused: torch's own GRU in place of ``nn.rnn``'s, which is equal: for a GPU. On a processor
-            it is the slower of the two, since its backward pass fills a table of all tokens with
-            zeros at every step. Session-parallel batches run on ``nn.rnn``'s, whatever this says:
-            it can forget in the middle of a row.
+        fused: use ``torch.nn.GRU`` instead of ``nn.rnn.Recurrent``, with the same results: faster
+            on a GPU, slower on a CPU. Session-parallel batches always use ``nn.rnn.Recurrent``,
+            which can reset the state within a row.
     """
 
     hidden_size: int = 64
@@ -115,14 +116,13 @@ class RecurrentShape:
 
 @dataclass(eq=False, repr=False)
 class GRU4Rec(NextItemRecommender, RecurrentShape):
-    """A GRU over the latest items; the last state scores the catalogue.
+    """Predict the next item from the last state of a GRU over the latest items.
 
-    With ``steps`` the batches are session-parallel: ``batch_size`` lanes of histories, each
-    beginning where one ended, are read ``steps`` at a time; the state goes on from batch to batch
-    and the gradient does not (truncated back-propagation through time). Without, a batch holds
-    whole histories, and the gradient flows through all of each.
+    With ``steps`` the batches are session-parallel: ``batch_size`` lanes of concatenated histories
+    are read ``steps`` items at a time. The state is passed from batch to batch, the gradient is not
+    (truncated backpropagation through time). Without ``steps`` a batch contains whole histories.
 
-    Args: as of ``RecurrentShape``, then of ``NextItemRecommender``.
+    The arguments are those of ``RecurrentShape`` and ``NextItemRecommender``.
     """
 
     def __post_init__(self) -> None:
@@ -154,7 +154,8 @@ class GRU4Rec(NextItemRecommender, RecurrentShape):
             shared=self.shared_negatives,
         )
 
-    def _states(self, network: GRU4RecNetwork, batch: Batch) -> Tensor:
+    def _states(self, network: NextItemNetwork, batch: Batch) -> Tensor:
         if self.steps is None:
             return super()._states(network, batch)
+        assert isinstance(network, GRU4RecNetwork)
         return network.carry_on(batch["items"], batch["starts"])[batch["asked"]]

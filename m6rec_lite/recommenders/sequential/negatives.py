@@ -1,4 +1,4 @@
-"""Items to compare the right one with: drawn at random, by a power of their popularity."""
+"""Sampling of negatives with probabilities by a power of the popularity."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from m6rec_lite.recommenders.params import check_in_range, check_whole
 
 
 class Negatives:
-    """Draws items with chances ``q`` proportional to ``(popularity + 1) ** power``.
+    """Draw items with probabilities ``q`` proportional to ``(popularity + 1) ** power``.
 
-    With power 0 every item is as likely; with 1 they come as often as in the data, which asks for
-    fine distinctions among the popular. Between lies word2vec's 0.75 (Mikolov et al., 2013) and
-    GRU4Rec's 0.5 to 1 (Hidasi and Karatzoglou, 2018). One is added, so that none is impossible.
+    Power 0 is the uniform distribution, power 1 that of the data. word2vec uses 0.75 (Mikolov et
+    al., 2013), GRU4Rec 0.5 to 1 (Hidasi and Karatzoglou, 2018). The added 1 gives every item a
+    positive probability.
 
     Args:
-        popularity: ``(n_items,)`` at least 0.
-        k: draws a time.
-        power: 0 or more.
+        popularity: ``(n_items,)`` counts, at least 0.
+        k: number of items per draw.
+        power: exponent, 0 or more.
 
     Attributes:
-        log_expected: ``(n_items,)`` float32: the log of how often an item comes among k draws, on
-            average: ``ln(k q)``.
+        log_expected: ``(n_items,)`` float32, the log of the expected number of occurrences of an
+            item among k draws, ``ln(k q)``.
     """
 
     def __init__(self, popularity: np.ndarray, k: int, power: float) -> None:
@@ -29,9 +29,9 @@ class Negatives:
         check_in_range("power", power, 0)
         q = (np.asarray(popularity, dtype=np.float64) + 1) ** power
         self._sums = np.cumsum(q / q.sum())
-        self._sums[-1] = 1.0  # rounding must not leave a gap at the end
+        self._sums[-1] = 1.0  # despite rounding
         self.log_expected = np.log(k * q / q.sum()).astype(np.float32)
 
     def draw(self, rng: np.random.Generator, *shape: int) -> np.ndarray:
-        """``(*shape, k)`` int64 places of items, with repeats."""
+        """Return ``(*shape, k)`` int64 item indices, drawn with replacement."""
         return np.searchsorted(self._sums, rng.random((*shape, self.k)), side="right")

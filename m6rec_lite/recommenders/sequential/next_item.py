@@ -1,7 +1,4 @@
-"""Networks that are trained to predict the next item with a loss over the catalogue or a sample.
-
-GRU4Rec, SASRec and BERT4Rec share these losses and the way negatives are drawn.
-"""
+"""Losses and negatives of networks that predict the next item: GRU4Rec, SASRec and BERT4Rec."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from m6rec_lite.recommenders.sequential.next_item_network import NextItemNetwork
 from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceRecommender
 from m6rec_lite.recommenders.sequential.sequences import Batch, NextItemBatches
 
-#: What may be minimised; see ``nn.losses``.
+#: Names of the losses; see ``nn.losses``.
 LossName = Literal["ce", "sampled", "gbce", "bce", "bpr-max", "top1-max"]
 LOSSES: tuple[LossName, ...] = ("ce", "sampled", "gbce", "bce", "bpr-max", "top1-max")
 
@@ -29,13 +26,13 @@ class NextItemRecommender(SequenceRecommender):
     """Base of GRU4Rec, SASRec and BERT4Rec: the loss and its negatives.
 
     Args:
-        loss: ``ce`` (cross-entropy over the whole catalogue), or with negatives ``sampled``
-            (softmax), ``gbce``, ``bce``, ``bpr-max``, ``top1-max``: see ``nn.losses``.
-        negatives: items drawn for each comparison; ``ce`` draws none.
-        shared_negatives: draw once for all tokens of a batch (much faster), or for each.
-        popularity_power: negatives come by the power of their popularity: 0 evenly, 1 as in the
-            data.
-        gbce_t: t of ``gbce``, from 0 to 1.
+        loss: ``ce`` (cross-entropy over the whole catalogue), or a loss with negatives: ``sampled``
+            (sampled softmax), ``gbce``, ``bce``, ``bpr-max``, ``top1-max``; see ``nn.losses``.
+        negatives: number of negatives; not used by ``ce``.
+        shared_negatives: draw negatives once per batch (much faster) instead of once per token.
+        popularity_power: exponent of the popularity in the distribution of the negatives: 0 is
+            uniform, 1 is the distribution of the data.
+        gbce_t: parameter t of ``gbce``, from 0 to 1.
 
     The other arguments are those of ``SequenceRecommender``.
     """
@@ -55,7 +52,7 @@ class NextItemRecommender(SequenceRecommender):
         self.negatives = check_whole("negatives", self.negatives)
 
     def _draws(self) -> Negatives | None:
-        """The distribution of negatives, for a loss that has some."""
+        """Return the distribution of the negatives; None for a loss without negatives."""
         if self.loss == "ce":
             return None
         return Negatives(self.popularity_, self.negatives, self.popularity_power)
@@ -71,22 +68,24 @@ class NextItemRecommender(SequenceRecommender):
         )
 
     def _states(self, network: NextItemNetwork, batch: Batch) -> Tensor:
-        """``(tokens, hidden_size)``: states that predict the targets of the batch."""
+        """Return the ``(tokens, hidden_size)`` states that predict the targets of the batch."""
         return network(batch["items"], Packing(batch["lengths"]))
 
     def _loss(self, network: NextItemNetwork, batch: Batch) -> Tensor:
-        """The mean loss over the batch's tokens."""
+        """Compute the mean loss over the tokens of a batch."""
         states = self._states(network, batch)
         weight, bias, targets = network.items.weight, network.output_bias, batch["targets"]
         if self.loss == "ce":
             return losses.linear_cross_entropy(states, weight, targets, bias=bias)
-        drawn = batch["negatives"]
-        right, wrong = losses.pair_scores(states, weight, targets, drawn, bias=bias)
+        negatives = batch["negatives"]
+        positive, negative = losses.pair_scores(states, weight, targets, negatives, bias=bias)
         if self.loss == "sampled":
-            return losses.sampled_softmax(right, wrong, batch["log_expected"])
+            return losses.sampled_softmax(positive, negative, batch["log_expected"])
         if self.loss == "gbce":
             t = self.gbce_t
-            return losses.gbce(right, wrong, n_items=len(weight), t=t, centred=True)
+            return losses.gbce(positive, negative, n_items=len(weight), t=t, centred=True)
         if self.loss == "bce":
-            return losses.bce(right, wrong, centred=True)
-        return {"bpr-max": losses.bpr_max, "top1-max": losses.top1_max}[self.loss](right, wrong)
+            return losses.bce(positive, negative, centred=True)
+        if self.loss == "bpr-max":
+            return losses.bpr_max(positive, negative)
+        return losses.top1_max(positive, negative)

@@ -1,12 +1,13 @@
-"""Networks that predict the next item: scores, and figures on validation questions.
+"""Base class of networks that predict the next item, and their validation metrics.
 
-It reads packed sequences of items and gives a state for each; items are scored by the product of a
-state with their embedding. GRU4Rec, SASRec and BERT4Rec each fill in what lies between.
+A network maps packed sequences of items to states; the score of an item is the dot product of a
+state and the item's embedding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -20,12 +21,19 @@ from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders.sequential.sequences import questions
 
 
+class Scorer(Protocol):
+    """A network that scores histories, as ``NextItemNetwork.score`` does."""
+
+    def score(self, histories: Histories, max_length: int) -> np.ndarray:
+        """Return ``(n, n_items)`` scores."""
+
+
 class NextItemNetwork(nn.Module):
-    """Item embeddings that are read and scored alike, and whatever lies between.
+    """Base of next-item networks, with item embeddings shared between input and output.
 
     Args:
         n_items: size of the catalogue.
-        hidden_size: length of the embeddings.
+        hidden_size: size of the embeddings.
     """
 
     def __init__(self, n_items: int, hidden_size: int) -> None:
@@ -34,63 +42,65 @@ class NextItemNetwork(nn.Module):
         nn.init.normal_(self.items.weight, std=0.02)
 
     def forward(self, items: Tensor, packing: Packing) -> Tensor:
-        """States after each token: ``(tokens,)`` places of items to ``(tokens, hidden_size)``."""
+        """Map ``(tokens,)`` item indices to the ``(tokens, hidden_size)`` states after each."""
         raise NotImplementedError
 
     @property
     def output_bias(self) -> Tensor | None:
-        """``(n_items,)`` added to the scores; None for none."""
+        """``(n_items,)`` bias of the scores, or None."""
         return None
 
     def predict_state(self, items: Tensor, packing: Packing) -> Tensor:
-        """``(rows, hidden_size)``: the states that score what comes after each row."""
+        """Return the ``(rows, hidden_size)`` states that predict the next item of each row."""
         return self(items, packing)[packing.ends]
 
     @torch.no_grad()
     def score(self, histories: Histories, max_length: int) -> np.ndarray:
-        """Every item's score as the next of each history.
+        """Score every item as the next item of each history.
 
         Args:
-            histories: any; their ``item_ids`` are the network's items.
-            max_length: the latest items of each that are read.
+            histories: ``n`` histories with the catalogue of the network.
+            max_length: maximum number of latest items to read.
 
         Returns:
-            ``(n, n_items)`` float32; rows without a history are 0.
+            ``(n, n_items)`` float32; 0 for empty histories.
         """
         weight, bias = self.items.weight, self.output_bias
         scores = np.zeros((len(histories), histories.n_items), dtype=np.float32)
         for rows, batch in questions(histories, max_length):
             packing = Packing(batch["lengths"].to(weight.device))
             states = self.predict_state(batch["items"].to(weight.device), packing)
-            found = states @ weight.t() if bias is None else states @ weight.t() + bias
-            scores[rows] = found.float().cpu().numpy()
+            logits = states @ weight.t() if bias is None else states @ weight.t() + bias
+            scores[rows] = logits.float().cpu().numpy()
         return scores
 
 
 def validator(
     train: Interactions, validation: Holdout, max_length: int
-) -> Callable[[NextItemNetwork], dict[str, float]]:
-    """A function that asks a network the validation questions, by the rules of ``evaluate``.
+) -> Callable[[nn.Module], dict[str, float]]:
+    """Return a function that computes the validation metrics of a network, as ``evaluate`` does.
 
     Args:
-        train: its catalogue is ranked.
-        validation: the questions.
-        max_length: the latest items of a history that are read.
+        train: training rows, whose catalogue is ranked.
+        validation: validation set.
+        max_length: maximum number of latest items of a history to read.
 
     Returns:
-        For ``training.fit``: gives HR@10 and NDCG@10 of the network as it is.
+        ``validate(network)`` for ``training.fit``, which gives the HR@10 and NDCG@10 of a network
+        with the method of ``Scorer``.
     """
-    asked = Questions(Split("validation", "", train, validation, validation), "validation")
+    queries = Questions(Split("validation", "", train, validation, validation), "validation")
 
-    def validate(network: NextItemNetwork) -> dict[str, float]:
-        found: list[tuple[np.ndarray, np.ndarray]] = []
-        for start in range(0, len(asked), 2048):
-            batch = asked.batch(start, min(start + 2048, len(asked)))
-            scores = network.score(batch.histories, max_length)
+    def validate(network: nn.Module) -> dict[str, float]:
+        scorer = cast(Scorer, network)
+        metrics: list[tuple[np.ndarray, np.ndarray]] = []
+        for start in range(0, len(queries), 2048):
+            batch = queries.batch(start, min(start + 2048, len(queries)))
+            scores = scorer.score(batch.histories, max_length)
             scores[batch.out] = -np.inf
-            places = TargetRanks.from_scores(scores, batch.rows, batch.targets)
-            found.append((hr(places, 10), ndcg(places, 10)))
-        hits, gains = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return {"hr@10": float(hits.mean()), "ndcg@10": float(gains.mean())}
+            ranks = TargetRanks.from_scores(scores, batch.rows, batch.targets)
+            metrics.append((hr(ranks, 10), ndcg(ranks, 10)))
+        hrs, ndcgs = (np.concatenate(parts) for parts in zip(*metrics, strict=True))
+        return {"hr@10": float(hrs.mean()), "ndcg@10": float(ndcgs.mean())}
 
     return validate

@@ -1,7 +1,4 @@
-"""The training half of recommenders with a network: settings, fit, early stopping, save, load.
-
-A subclass gives the network (``next_item_network``), its batches and its loss.
-"""
+"""Base class of sequential recommenders: training, early stopping, saving and loading."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -27,33 +24,35 @@ from m6rec_lite.recommenders.sequential.next_item_network import NextItemNetwork
 from m6rec_lite.recommenders.sequential.sequences import Batch, Window, n_targets
 from m6rec_lite.training import Averaging, Callback, EarlyStopping, History
 from m6rec_lite.training import fit as train_network
+from m6rec_lite.training.loop import Loss
 
 
 @dataclass(eq=False, repr=False)
 class SequenceRecommender(Recommender):
-    """Base of recommenders that train a network on histories as sequences of items.
+    """Base of recommenders that train a network on sequences of items.
 
-    A subclass writes ``_build`` (the network), ``_batches`` (what it is trained on) and ``_loss``.
-    The arguments of its network's shape come from a dataclass named after this one among its
-    bases, so that they come first in its signature.
+    A subclass implements ``_build`` (the network), ``_batches`` (the training batches) and
+    ``_loss``. A dataclass with the shape of the network comes after this class among its bases, so
+    that the arguments of the shape come first in the signature.
 
     Args:
-        max_length: the latest items of a history that are read.
-        dropout: share of what is set to 0 while training.
-        window: of histories longer than ``max_length``, learn from the ``latest`` items or from a
-            ``random`` run of them each epoch.
-        epochs: passes over the training sequences, at most.
-        batch_size: users a step.
+        max_length: maximum number of latest items of a history to read.
+        dropout: dropout rate, at least 0 and below 1.
+        window: part of a history longer than ``max_length`` to train on: the ``latest`` items, or a
+            ``random`` window in each epoch.
+        epochs: maximum number of passes over the training sequences.
+        batch_size: users per step.
         lr: learning rate of AdamW.
-        lr_floor: share of it that is left at the last epoch, by half a cosine; 1 keeps it constant.
-        weight_decay: of AdamW.
-        averaging: judge and keep the average of the weights, each step's share in it fading by
-            this factor a step (``training.Averaging``); 0 takes the weights themselves.
-        patience: with validation questions, stop after so many epochs without a better NDCG@10;
-            the best epoch's weights are kept. None: never stop, keep the last weights.
-        seed: of the weights at the start, the order, dropout and negatives.
-        device: ``cpu``, ``cuda``, ...; None takes the best there is.
-        precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``: see ``training.make_accelerator``.
+        lr_floor: fraction of the learning rate at the end of a cosine schedule; 1 keeps it
+            constant.
+        weight_decay: weight decay of AdamW.
+        averaging: decay of an exponential moving average of the weights, which is validated and
+            kept (see ``training.Averaging``); 0 uses the weights themselves.
+        patience: number of epochs without a better validation NDCG@10 after which training stops;
+            the weights of the best epoch are kept. None never stops and keeps the last weights.
+        seed: seed of the initial weights, the order of the users, dropout and the negatives.
+        device: ``cpu``, ``cuda``, ...; None selects the best available device.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``, see ``training.make_accelerator``.
     """
 
     max_length: int = 200
@@ -79,7 +78,7 @@ class SequenceRecommender(Recommender):
         check_in_range("lr_floor", self.lr_floor, 0, 1)
         check_in_range("weight_decay", self.weight_decay, 0)
         if self.averaging:
-            Averaging(self.averaging)  # refuses what is out of range
+            Averaging(self.averaging)  # checks the range
         for name in ("max_length", "epochs", "batch_size"):
             setattr(self, name, check_whole(name, getattr(self, name)))
         if self.patience is not None:
@@ -88,12 +87,12 @@ class SequenceRecommender(Recommender):
 
     @property
     def _read_length(self) -> int:
-        """The latest items of a history that are read when the model is asked."""
+        """Maximum number of latest items of a history to read for scoring."""
         return self.max_length
 
     @abstractmethod
     def _build(self, n_items: int) -> NextItemNetwork:
-        """A network with fresh weights, drawn from torch's generator."""
+        """Return a network with initial weights from torch's random generator."""
 
     def fit(
         self,
@@ -109,20 +108,20 @@ class SequenceRecommender(Recommender):
         """Train the network; ``train.item_ids`` become the catalogue.
 
         Args:
-            train: the rows to learn from.
-            validation: questions whose NDCG@10 decides when to stop, and which epoch is kept.
-            items: table of items with ``item_id`` and texts, for the models that read them.
-            users: table of users with ``user_id``, for the models that read it.
-            checkpoint: folder for checkpoints: a fit that was interrupted goes on from the last.
-            callbacks: further ones for ``training.fit``, such as a live plot.
+            train: training rows.
+            validation: validation set for early stopping by NDCG@10.
+            items: table of items with ``item_id`` and texts, used by some models.
+            users: table of users with ``user_id``, used by some models.
+            checkpoint: folder of checkpoints; an interrupted fit resumes from the last checkpoint.
+            callbacks: additional callbacks of ``training.fit``, such as a live plot.
             progress: show a progress bar.
 
         Returns:
             The model itself.
 
         Raises:
-            DataError: as ``Recommender.fit``.
-            CheckpointError: if the checkpoint is of other settings or other data.
+            DataError: see ``Recommender.fit``.
+            CheckpointError: if the checkpoint has other settings or other data.
         """
         self._extras = {"checkpoint": checkpoint, "callbacks": tuple(callbacks)}
         try:
@@ -145,7 +144,7 @@ class SequenceRecommender(Recommender):
             self._network = self._build(train.n_items)
             self.history = History()
             batches = self._batches(train.histories())
-            self._trained = len(batches) > 0  # else no user has two items: popularity answers
+            self._trained = len(batches) > 0  # else no user has two items, and popularity is used
             if self._trained:
                 self._train(batches, train, validation, progress)
 
@@ -158,50 +157,52 @@ class SequenceRecommender(Recommender):
         lr: float | None = None,
         progress: bool = True,
     ) -> Self:
-        """Go on learning from further rows, in place; what was learnt before is the beginning.
-
-        The weights of the network move on; ``history`` is that of these epochs.
+        """Continue training on further rows, in place; ``history`` becomes that of these epochs.
 
         Args:
-            rows: of the catalogue that the model was fitted on; their users may be new.
-            validation: questions to stop on, as in ``fit``; the best of these epochs is kept.
-            epochs: passes over the rows, at most; None is as many as ``fit`` makes.
-            lr: learning rate; None is that of ``fit``.
-            progress: show a bar.
+            rows: rows with the catalogue of the model; the users may be new.
+            validation: validation set for early stopping, as in ``fit``.
+            epochs: maximum number of passes over the rows; None is the value of ``fit``.
+            lr: learning rate; None is the value of ``fit``.
+            progress: show a progress bar.
+
+        Returns:
+            The model itself.
 
         Raises:
             NotFittedError: before ``fit``.
-            DataError: if the rows are of another catalogue, or teach nothing because no user has
-                two of them.
+            DataError: if the rows have another catalogue, or no user has two rows.
         """
         self._require_fitted()
         check_interactions(rows, "adapt(rows)")
         self._require_same_catalogue(rows.item_ids)
-        changes = {"epochs": epochs, "lr": lr}
-        changes = {key: value for key, value in changes.items() if value is not None}
-        one_off = replace(self, **changes)  # checks them, and leaves this model's settings alone
+        adapted = replace(  # a copy, which checks the changed arguments
+            self,
+            epochs=self.epochs if epochs is None else epochs,
+            lr=self.lr if lr is None else lr,
+        )
         batches = self._batches(rows.histories())
         if not len(batches):
             raise DataError(
                 f"none of the {rows.n_users} users of these rows has two items, so there is "
                 "no target: give each user's earlier rows too"
             )
-        one_off._network = self._network
+        adapted._network = self._network
         self._network.train()
-        one_off._train(batches, rows, validation, progress)
+        adapted._train(batches, rows, validation, progress)
         self._network.eval()
-        self.history, self._trained = one_off.history, True
-        seen = np.bincount(rows.matrix().indices, minlength=rows.n_items)
-        self.popularity_ = self.popularity_ + seen
+        self.history, self._trained = adapted.history, True
+        counts = np.bincount(rows.matrix().indices, minlength=rows.n_items)
+        self.popularity_ = self.popularity_ + counts
         return self
 
     @abstractmethod
     def _batches(self, histories: Histories) -> Any:
-        """Training batches; ``len`` says how many histories have a target to learn from."""
+        """Return the training batches; ``len`` is the number of histories with a target."""
 
     @abstractmethod
     def _loss(self, network: NextItemNetwork, batch: Batch) -> Tensor:
-        """The mean loss over the targets of a batch."""
+        """Compute the mean loss over the targets of a batch."""
 
     def _train(
         self,
@@ -210,7 +211,7 @@ class SequenceRecommender(Recommender):
         validation: Holdout | None,
         progress: bool,
     ) -> None:
-        callbacks = [Averaging(self.averaging)] if self.averaging else []
+        callbacks: list[Callback] = [Averaging(self.averaging)] if self.averaging else []
         callbacks += self._extras.get("callbacks", ())
         validate = None
         if validation is not None:
@@ -227,7 +228,7 @@ class SequenceRecommender(Recommender):
         self.history = train_network(
             self._network,
             batches,
-            self._loss,
+            cast(Loss, self._loss),  # which takes the network of ``_build`` only
             optimizer=optimizer,
             schedule=cosine(self.epochs * len(batches.epoch(self.seed, 0)), self.lr_floor),
             epochs=self.epochs,
@@ -247,21 +248,22 @@ class SequenceRecommender(Recommender):
             return np.zeros((len(histories), histories.n_items), dtype=np.float32)
         return self._network.score(histories, self._read_length)
 
-    def _similarity(self, place: int) -> np.ndarray:
-        """Chance that one of two items comes right after the other alone, both ways added.
+    def _similarity(self, index: int) -> np.ndarray:
+        """Return P(item | index) + P(index | item), each after a history of one item.
 
-        Embeddings do not say as much: they are read and scored with at once, and two items that
-        stand for each other, and so never follow each other, need not lie close.
+        The similarity of the embeddings is less useful: they serve as input and as output, and
+        substitutes that rarely follow each other need not have similar embeddings.
         """
-        n = len(self.item_ids)
-        before = np.empty(n)
+        item_ids = self._fitted_item_ids
+        n = len(item_ids)
+        before, after = np.empty(n), np.empty(n)
         for start in range(0, n, 1024):
-            some = range(start, min(start + 1024, n))
-            alone = Histories.from_lists([[self.item_ids[i]] for i in some], self.item_ids)
-            chances = softmax(self._score(alone).astype(np.float64), axis=1)
-            before[some] = chances[:, place]
-            if place in some:
-                after = chances[place - start]
+            batch = range(start, min(start + 1024, n))
+            histories = Histories.from_lists([[item_ids[i]] for i in batch], item_ids)
+            probabilities = softmax(self._score(histories).astype(np.float64), axis=1)
+            before[batch] = probabilities[:, index]
+            if index in batch:
+                after = probabilities[index - start]
         return after + before
 
     def _count_params(self) -> int:
@@ -269,18 +271,18 @@ class SequenceRecommender(Recommender):
 
     def _state(self) -> dict[str, Any]:
         weights = {key: value.cpu().numpy() for key, value in self._network.state_dict().items()}
-        kept = {"popularity_": self.popularity_, "trained": np.array(self._trained)}
-        return {"item_ids": self.item_ids} | kept | {"network": weights}
+        arrays = {"popularity_": self.popularity_, "trained": np.array(self._trained)}
+        return {"item_ids": self.item_ids} | arrays | {"network": weights}
 
     @classmethod
     def _from_saved(cls, settings: dict[str, Any], state: dict[str, Any], path: Path) -> Self:
         weights = {k: torch.from_numpy(v) for k, v in state.get("network", {}).items()}
-        rest = {key: state[key] for key in ("item_ids", "popularity_") if key in state}
-        model = super()._from_saved(settings, rest, path)
+        arrays: dict[str, Any] = {k: state[k] for k in ("item_ids", "popularity_") if k in state}
+        model = super()._from_saved(settings, arrays, path)
         model._trained = bool(state.get("trained", True))
         model._read_shape(state, weights, path)
         with torch.random.fork_rng():
-            model._network = model._build(len(model.item_ids))
+            model._network = model._build(len(model._fitted_item_ids))
         try:
             model._network.load_state_dict(weights)
         except RuntimeError as error:
@@ -290,4 +292,4 @@ class SequenceRecommender(Recommender):
         return model
 
     def _read_shape(self, state: dict[str, Any], weights: dict[str, Tensor], path: Path) -> None:
-        """Take from a saved state what ``_build`` needs beside the settings."""
+        """Read from a saved state what ``_build`` needs in addition to the settings."""

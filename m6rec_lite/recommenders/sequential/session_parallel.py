@@ -1,7 +1,7 @@
-"""Session-parallel batches: histories laid end to end in lanes that are read side by side.
+"""Session-parallel batches: histories concatenated in lanes that are read in parallel.
 
 Source: Hidasi et al., *Session-based recommendations with recurrent neural networks*, 2016, section
-3.1.1 and figure 2. There a batch is one step of every lane; here it is ``steps`` of them.
+3.1.1 and figure 2. There a batch is one step of every lane; here it is ``steps`` steps.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from m6rec_lite.training import Epoch, rng
 
 
 class ParallelBatches:
-    """A source of batches for ``training.fit``: lanes of histories in a new order each epoch.
+    """Session-parallel training batches, for ``training.fit``.
 
-    Every history joins the lane that is shortest so far. Whole histories are read, however long.
-    A batch has ``items`` and ``starts`` ``(lanes, steps)``, ``asked`` (the places, within the
-    flattened lanes, whose next item is asked for), and ``targets`` of these. The batches of an
-    epoch belong in their order, since the state goes on from one to the next: so they are for one
-    process, not for several.
+    In each epoch the histories are assigned in random order to the lane that is shortest so far. A
+    batch has ``items`` and ``starts`` ``(lanes, steps)``; ``asked``, the indices within the
+    flattened lanes that have a target; and their ``targets``. The batches of an epoch must be used
+    in order and by a single process, since the state is passed from one to the next.
 
     Args:
-        histories: one row a user; rows with fewer than two items are left out.
-        lanes: how many, at most; a batch's rows.
-        steps: a batch's columns.
-        negatives: draws items for each batch; None draws none.
-        shared: whether a batch draws once for all its tokens, or once for each.
+        histories: one row per user; rows with fewer than two items are skipped.
+        lanes: maximum number of lanes, the rows of a batch.
+        steps: columns of a batch.
+        negatives: distribution of the negatives; None for batches without negatives.
+        shared: draw negatives once per batch instead of once per token.
     """
 
     def __init__(
@@ -47,18 +46,18 @@ class ParallelBatches:
         self.steps = check_whole("steps", steps)
         self.negatives = negatives
         self.shared = shared
-        enough = np.flatnonzero(histories.lengths >= 2)
-        self.lanes = min(check_whole("lanes", lanes), max(len(enough), 1))
-        self.first = histories.offsets[:-1][enough]
-        self.lengths = histories.lengths[enough] - 1  # the last item is a target only
+        rows = np.flatnonzero(histories.lengths >= 2)
+        self.lanes = min(check_whole("lanes", lanes), max(len(rows), 1))
+        self.first = histories.offsets[:-1][rows]
+        self.lengths = histories.lengths[rows] - 1  # the last item is a target only
         self.items = histories.items.astype(np.int64)
 
     def __len__(self) -> int:
-        """Number of histories that teach something."""
+        """Return the number of histories with a target."""
         return len(self.first)
 
-    def _lay_out(self, draws: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """``(lanes, time)``: places of the items read, -1 behind the last; and where rows begin."""
+    def _assign(self, draws: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``(lanes, time)`` event indices, -1 for padding, and the starts of histories."""
         ends = np.zeros(self.lanes, dtype=np.int64)
         rows = draws.permutation(len(self))
         lane, start = np.empty(len(self), np.int64), np.empty(len(self), np.int64)
@@ -67,30 +66,30 @@ class ParallelBatches:
             start[row] = ends[lane[row]]
             ends[lane[row]] += self.lengths[row]
         time = -(-int(ends.max()) // self.steps) * self.steps
-        places = np.full((self.lanes, time), -1, dtype=np.int64)
+        events = np.full((self.lanes, time), -1, dtype=np.int64)
         starts = np.zeros((self.lanes, time), dtype=bool)
         for row in rows:
-            n, at = self.lengths[row], start[row]
-            places[lane[row], at : at + n] = self.first[row] + np.arange(n)
-            starts[lane[row], at] = True
-        return places, starts
+            n, column = self.lengths[row], start[row]
+            events[lane[row], column : column + n] = self.first[row] + np.arange(n)
+            starts[lane[row], column] = True
+        return events, starts
 
     def epoch(self, seed: int, epoch: int) -> Sequence[Batch]:
-        """All histories once, ``steps`` of every lane at a time."""
-        places, starts = self._lay_out(rng(seed, epoch))
+        """Return the batches of an epoch: ``steps`` columns of every lane."""
+        events, starts = self._assign(rng(seed, epoch))
 
         def build(i: int) -> Batch:
-            part = slice(i * self.steps, (i + 1) * self.steps)
-            where = places[:, part]
-            asked = np.flatnonzero(where.reshape(-1) >= 0)
+            columns = slice(i * self.steps, (i + 1) * self.steps)
+            part = events[:, columns]
+            valid = np.flatnonzero(part.reshape(-1) >= 0)
             batch = {
-                "items": self.items[np.maximum(where, 0)],
-                "starts": starts[:, part].copy(),
-                "asked": asked,
-                "targets": self.items[where.reshape(-1)[asked] + 1],
+                "items": self.items[np.maximum(part, 0)],
+                "starts": starts[:, columns].copy(),
+                "asked": valid,
+                "targets": self.items[part.reshape(-1)[valid] + 1],
             }
             if self.negatives is not None:
-                shape = () if self.shared else (len(asked),)
+                shape = () if self.shared else (len(valid),)
                 drawn = self.negatives.draw(rng(seed, epoch, i), *shape)
                 batch |= {
                     "negatives": drawn,
@@ -98,4 +97,4 @@ class ParallelBatches:
                 }
             return {key: torch.from_numpy(array) for key, array in batch.items()}
 
-        return Epoch(places.shape[1] // self.steps, build)
+        return Epoch(events.shape[1] // self.steps, build)
