@@ -57,7 +57,7 @@ def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = Tru
         "seconds": dict(stored.get("seconds", {})),
         "peak_mib": dict(stored.get("peak_mib", {})),
     }
-    notebook = None
+    notebook: Any = None
     for each in dict.fromkeys(("smoke", scale)):
         with tempfile.TemporaryDirectory() as folder:
             # a lesson's leaderboard extends that of the lesson before; a smoke run leaves no files

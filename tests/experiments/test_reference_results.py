@@ -174,7 +174,7 @@ def test_the_command_skips_what_is_recorded_and_keeps_ranks_of_rows_without(
     pd.read_csv(path).assign(**{"hr@10": 0.5}).to_csv(path, index=False)
     capsys.readouterr()
     assert main(words) == 2
-    assert "--again measures every entry anew" in capsys.readouterr().err
+    assert "--again evaluates all entries again" in capsys.readouterr().err
     assert main([*words, "--again"]) == 0
 
 
