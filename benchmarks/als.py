@@ -1,13 +1,13 @@
-"""IALS against ``implicit`` 0.7.3 on MovieLens-1M: seconds a fit, at the same objective.
+"""IALS compared with ``implicit`` 0.7.3 on MovieLens-1M: seconds per fit, at the same objective.
 
-Both minimise the same function: met items have confidence 10 (``alpha=10`` there, ``alpha=9`` here,
-where c = 1 + alpha), all others 1; the same factors, regularization and iterations, three steps
-of conjugate gradients each, float32, the same cores, and the same start: from its own, which is all
-positive, implicit is not there yet after 15 iterations (printed too). One function computes both
-objectives, which must agree within 0.1 %. Runs take turns after one warm-up of each; the ratio
-printed last is the worse of the two sizes.
+Both minimise the same function: observed items have confidence 10 (``alpha=10`` of implicit,
+``alpha=9`` of ours, where c = 1 + alpha), all others 1; the same number of factors, regularization,
+iterations, conjugate gradient steps (three), threads and initial factors, all in float32. From its
+own initial factors, which are all positive, implicit has not converged after 15 iterations (printed
+too). Both objectives are computed by the same function and must agree within 0.1 %. Runs alternate
+after one warm-up of each; the ratio printed last is the worse of the two sizes.
 
-Without ``M6REC_DATA`` (a folder that holds ml-1m) rows are drawn with its shape and skew.
+Without ``M6REC_DATA`` (a folder with ml-1m) rows are random with its shape and skew.
 
     python benchmarks/als.py [--backend numpy|numba] [--threads 2] [--repeats 5]
 """
@@ -36,22 +36,22 @@ ALPHA, REGULARIZATION, ITERATIONS = 10.0, 10.0, 15
 
 
 def training_rows(seed: int) -> tuple[str, Interactions]:
-    """MovieLens-1M's training rows where the data lie in ``M6REC_DATA``, else drawn ones."""
+    """Return MovieLens-1M's training rows if the data are in ``M6REC_DATA``, else random ones."""
     folder = os.environ.get("M6REC_DATA")
     if folder and (Path(folder) / "ml-1m").exists():
         return "ml-1m", leave_one_out(load_dataset("ml-1m")).train
     rng = np.random.default_rng(seed)
     lengths = np.clip(rng.lognormal(4.6, 0.95, 6040), 20, 2000).astype(np.int64)
     appeal = -0.8 * np.log(np.arange(1, 3417)) + rng.gumbel(size=(6040, 3416))
-    chosen = np.argsort(-appeal, axis=1)
-    items = np.concatenate([row[:n] for row, n in zip(chosen, lengths, strict=True)])
+    ranked = np.argsort(-appeal, axis=1)
+    items = np.concatenate([row[:n] for row, n in zip(ranked, lengths, strict=True)])
     users = np.repeat(np.arange(6040), lengths)
     frame = pd.DataFrame({"user_id": users, "item_id": items, "timestamp": np.arange(len(users))})
     return "drawn", Interactions.from_frame(frame)
 
 
 def main() -> None:
-    """Time, print, and end in one JSON object."""
+    """Run the benchmark; the last line printed is one JSON object."""
     from implicit.als import AlternatingLeastSquares
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -62,10 +62,10 @@ def main() -> None:
     options = parser.parse_args()
 
     name, train = training_rows(options.seed)
-    met = sparse.csr_matrix(train.matrix(), dtype=np.float32)
-    print(f"{name}: {met.shape[0]:,} users, {met.shape[1]:,} items, {met.nnz:,} entries; "
+    matrix = sparse.csr_matrix(train.matrix(), dtype=np.float32)
+    print(f"{name}: {matrix.shape[0]:,} users, {matrix.shape[1]:,} items, {matrix.nnz:,} entries; "
           f"{options.threads} threads; load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    worst = None
+    worst = (0.0, 1.0, 0)
     for factors in (64, 128):
         model = IALS(
             factors,
@@ -91,38 +91,38 @@ def main() -> None:
                 random_state=options.seed,
             )
             if not own_start:
-                other.user_factors, other.item_factors = model.start(*met.shape)
-            other.fit(met, show_progress=False)
+                other.user_factors, other.item_factors = model.start(*matrix.shape)
+            other.fit(matrix, show_progress=False)
             return other.user_factors, other.item_factors
 
         seconds: dict[str, list[float]] = {"ours": [], "peer": []}
         objective = {}
         for repeat in range(options.repeats + 1):
-            for who, run in (("ours", ours), ("peer", peer)):
+            for side, run in (("ours", ours), ("peer", peer)):
                 clock = time.perf_counter()
                 x, y = run()
                 if repeat:
-                    seconds[who].append(time.perf_counter() - clock)
-                objective[who] = ials_objective((ALPHA - 1) * met, x, y, REGULARIZATION)
-        mine, theirs = (statistics.median(seconds[who]) for who in ("ours", "peer"))
-        print(f"{factors} factors: ours ({options.backend}) {mine:.3f} s, implicit {theirs:.3f} s, "
-              f"ratio {mine / theirs:.3f}; objectives {objective['ours']:.6g} and "
-              f"{objective['peer']:.6g}")  # fmt: skip
-        far = ials_objective((ALPHA - 1) * met, *peer(own_start=True), REGULARIZATION)
-        print(f"from its own start implicit's objective is {far:.6g}")
+                    seconds[side].append(time.perf_counter() - clock)
+                objective[side] = ials_objective((ALPHA - 1) * matrix, x, y, REGULARIZATION)
+        ours_seconds, peer_seconds = (statistics.median(seconds[side]) for side in ("ours", "peer"))
+        print(f"{factors} factors: ours ({options.backend}) {ours_seconds:.3f} s, "
+              f"implicit {peer_seconds:.3f} s, ratio {ours_seconds / peer_seconds:.3f}; "
+              f"objectives {objective['ours']:.6g} and {objective['peer']:.6g}")  # fmt: skip
+        unconverged = ials_objective((ALPHA - 1) * matrix, *peer(own_start=True), REGULARIZATION)
+        print(f"from its own start implicit's objective is {unconverged:.6g}")
         if abs(objective["ours"] / objective["peer"] - 1) > 1e-3:
             raise SystemExit("the objectives differ by more than 0.1 %: not the same work")
-        if worst is None or mine / theirs > worst[0] / worst[1]:
-            worst = mine, theirs, factors
-    mine, theirs, factors = worst
+        if ours_seconds / peer_seconds > worst[0] / worst[1]:
+            worst = ours_seconds, peer_seconds, factors
+    ours_seconds, peer_seconds, factors = worst
     print(
         json.dumps(
             {
                 "name": f"IALS fit on {name}, {factors} factors, {ITERATIONS} iterations, "
                 f"{options.backend}, {options.threads} threads",
-                "ours": round(mine, 4),
-                "peer": round(theirs, 4),
-                "ratio": round(mine / theirs, 4),
+                "ours": round(ours_seconds, 4),
+                "peer": round(peer_seconds, 4),
+                "ratio": round(ours_seconds / peer_seconds, 4),
                 "unit": "s",
             }
         )

@@ -1,16 +1,16 @@
-"""Seconds to fit ItemKNN and EASE at the size of MovieLens-1M, each against an honest peer.
+"""Seconds to fit ItemKNN and EASE at the size of MovieLens-1M, compared with other implementations.
 
-ItemKNN against scikit-learn's brute-force cosine neighbours on the same sparse matrix, which finds
-the same neighbours when shrinkage is 0 (compared before anything is timed). EASE against the
-textbook in dense numpy, ``inv(X'X + l2 I)``, in the same float64 (weights compared). Peers start
-from the same ``Interactions``; runs alternate, and a warm-up of each is left out.
+ItemKNN is compared with scikit-learn's brute-force cosine neighbours on the same sparse matrix,
+which returns the same neighbours if shrinkage is 0 (checked first). EASE is compared with the
+closed form in dense numpy, ``inv(X'X + l2 I)``, in the same float64 (weights checked). All start
+from the same ``Interactions``; runs alternate after a warm-up of each.
 
-Keep the machine quiet, or give ``--threads 1``: with two threads and other processes on the cores,
-OpenBLAS's threads wait for each other inside the factorisation, and one that takes 1 second takes
-up to 15. Ratios from such runs say nothing.
+Run no other processes, or use ``--threads 1``: with two threads on busy cores the threads of
+OpenBLAS wait for each other, and a factorisation of 1 second takes up to 15. Such ratios are not
+meaningful.
 
-With ``M6REC_DATA`` set to a folder that holds ml-1m the rows are MovieLens's own training rows;
-else they are drawn with its shape and skew.
+If ``M6REC_DATA`` is a folder with ml-1m, the rows are MovieLens's training rows; else they are
+random with its shape and skew.
 
     python benchmarks/baselines.py [--repeats 3] [--threads 2]
 """
@@ -23,6 +23,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +35,13 @@ from m6rec_lite.recommenders import EASE, ItemKNN
 
 N_USERS, N_ITEMS, N_ROWS = 6040, 3416, 987_531
 K, L2 = 200, 300.0
-#: Similarities agree this well: on ml-1m scikit-learn's float32 cosines are up to 1.9e-5 from
-#: float64, ours 9e-8.
-CLOSE = 1e-4
+#: Tolerance of similarities: on ml-1m scikit-learn's float32 cosines differ by up to 1.9e-5 from
+#: float64, ours by 9e-8.
+TOLERANCE = 1e-4
 
 
 def training_rows() -> tuple[str, Interactions]:
-    """MovieLens-1M's training rows where they are at hand, else rows of its size."""
+    """Return MovieLens-1M's training rows if they are available, else random rows."""
     folder = os.environ.get("M6REC_DATA")
     if folder and (Path(folder) / "ml-1m").exists():
         return "ml-1m", leave_one_out(load_dataset("ml-1m")).train
@@ -63,12 +64,12 @@ def training_rows() -> tuple[str, Interactions]:
 
 
 def our_neighbours(train: Interactions) -> ItemKNN:
-    """ItemKNN as it is fitted for use, without shrinkage for the sake of the comparison."""
+    """Fit ItemKNN without shrinkage."""
     return ItemKNN(k=K, shrink=0.0).fit(train, progress=False)
 
 
-def their_neighbours(train: Interactions) -> np.ndarray:
-    """``(n_items, K)`` similarities of each item's neighbours, by scikit-learn."""
+def sklearn_neighbours(train: Interactions) -> np.ndarray:
+    """Return the ``(n_items, K)`` similarities of each item's neighbours, by scikit-learn."""
     by_item = train.matrix().astype(np.float32).T.tocsr()
     search = NearestNeighbors(n_neighbors=K + 1, metric="cosine", algorithm="brute").fit(by_item)
     distances, _ = search.kneighbors(by_item)
@@ -76,12 +77,12 @@ def their_neighbours(train: Interactions) -> np.ndarray:
 
 
 def our_ease(train: Interactions) -> np.ndarray:
-    """EASE's weights."""
+    """Return EASE's weights."""
     return EASE(l2=L2).fit(train, progress=False).weights_
 
 
-def their_ease(train: Interactions) -> np.ndarray:
-    """EASE's weights, as the paper prints them, in dense numpy."""
+def numpy_ease(train: Interactions) -> np.ndarray:
+    """Return EASE's weights by the paper's closed form in dense numpy."""
     x = train.matrix().toarray()
     p = np.linalg.inv(x.T @ x + L2 * np.eye(x.shape[1]))
     b = p / -np.diag(p)
@@ -90,16 +91,16 @@ def their_ease(train: Interactions) -> np.ndarray:
 
 
 def same_neighbours(train: Interactions) -> bool:
-    """Whether both searches find the same similarities, sorted, for every item."""
+    """Return whether both searches return the same sorted similarities for every item."""
     ours = our_neighbours(train).similarity_.T.toarray()
     ours = -np.sort(-ours, axis=1)[:, :K]
-    met = np.bincount(train.items, minlength=train.n_items) > 0
-    theirs = their_neighbours(train)
-    return float(np.abs(ours[met] - theirs[met]).max()) < CLOSE
+    has_rows = np.bincount(train.items, minlength=train.n_items) > 0
+    peer = sklearn_neighbours(train)
+    return float(np.abs(ours[has_rows] - peer[has_rows]).max()) < TOLERANCE
 
 
 def alternate(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, run in turns after one warm-up of each."""
+    """Return the median seconds of each, run alternately after one warm-up of each."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):
         for name, run in runs.items():
@@ -111,7 +112,7 @@ def alternate(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, 
 
 
 def main() -> None:
-    """Compare, time, print; the last line is one JSON object."""
+    """Run the benchmark; the last line printed is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -121,21 +122,26 @@ def main() -> None:
         print(f"{data}: {train}; {options.threads} threads, medians of {options.repeats} runs")
         if not same_neighbours(train):
             raise SystemExit("ItemKNN and scikit-learn disagree: their times cannot be compared")
-        gap = np.abs(our_ease(train) - their_ease(train)).max()
+        gap = np.abs(our_ease(train) - numpy_ease(train)).max()
         if gap > 1e-8:
             raise SystemExit(f"EASE and the textbook differ by {gap:.1e}: do not compare times")
         results = []
-        for name, ours, theirs in (
-            ("ItemKNN fit against scikit-learn NearestNeighbors", our_neighbours, their_neighbours),
-            ("EASE fit against dense numpy", our_ease, their_ease),
+        for name, ours, peer in (
+            (
+                "ItemKNN fit against scikit-learn NearestNeighbors",
+                our_neighbours,
+                sklearn_neighbours,
+            ),
+            ("EASE fit against dense numpy", our_ease, numpy_ease),
         ):
-            took = alternate(
-                {"ours": lambda f=ours: f(train), "peer": lambda f=theirs: f(train)},
-                options.repeats,
+            seconds = alternate(
+                {"ours": partial(ours, train), "peer": partial(peer, train)}, options.repeats
             )
-            ratio = took["ours"] / took["peer"]
-            results.append({"name": name} | took | {"ratio": ratio, "unit": "s"})
-            print(f"{name}: ours {took['ours']:.2f} s, peer {took['peer']:.2f} s, {ratio:.2f}")
+            ratio = seconds["ours"] / seconds["peer"]
+            results.append({"name": name} | seconds | {"ratio": ratio, "unit": "s"})
+            print(
+                f"{name}: ours {seconds['ours']:.2f} s, peer {seconds['peer']:.2f} s, {ratio:.2f}"
+            )
     rounded = [
         {key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}
         for row in results

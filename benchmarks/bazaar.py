@@ -1,11 +1,10 @@
-"""Rows a second at which the bazaar's organic events are made, and the memory that takes.
+"""Simulation of the bazaar's organic events: rows per second and peak memory.
 
-Ours steps all shoppers of a block together; the peer is the same simulator stepping one shopper
-after another, as a loop over users would (same catalogue, same draws a step; its rate is measured
-on a hundred shoppers). Runs alternate, and a warm-up of each is left out. Then two streams to
-Parquet run in processes of their own, one several times as long as the other: rows a second, and
-peak memory, which must not grow with the length. Seconds are of processor time throughout, so that
-a busy machine does not matter.
+Ours simulates all shoppers of a block in one vectorised step; the peer is the same simulator with a
+loop over shoppers (same catalogue, same random numbers per step; measured on a hundred shoppers).
+Runs alternate after a warm-up of each. Then two runs that stream to Parquet, one several times as
+long as the other, measure rows per second and peak memory, which must not grow with the length.
+All times are processor times, so that other processes matter little.
 
     python benchmarks/bazaar.py [--repeats 3] [--rows 1000000] [--long 10000000]
 
@@ -43,7 +42,7 @@ print(rows, seconds, peak_mib())
 
 
 def together(rows: int, seed: int) -> float:
-    """Rows a second, all shoppers side by side."""
+    """Return rows per second of the vectorised simulation."""
     world = draw_world(Dials(users=round(rows / 42), seed=seed))
     start = time.process_time()
     trail = simulate(Choice(world), np.random.default_rng(seed), progress=False)
@@ -51,55 +50,56 @@ def together(rows: int, seed: int) -> float:
 
 
 def one_by_one(shoppers: int, seed: int) -> float:
-    """Rows a second, one shopper after another."""
+    """Return rows per second of a loop over shoppers."""
     world = draw_world(Dials(users=1, seed=seed))
-    some = draw_shoppers(world.dials, np.random.default_rng(seed), shoppers)
-    world = replace(world, shoppers=some)
+    drawn = draw_shoppers(world.dials, np.random.default_rng(seed), shoppers)
+    world = replace(world, shoppers=drawn)
     choice, rng = Choice(world), np.random.default_rng(seed)
     start = time.process_time()
     state, times = Simulation(choice, rng), draw_times(world, rng)
     for shopper in range(shoppers):
-        who = np.array([shopper])
+        index = np.array([shopper])
         for t in range(world.shoppers.events[shopper]):
-            state.step(who, times[who, t])
+            state.step(index, times[index, t])
     return int(world.shoppers.events.sum()) / (time.process_time() - start)
 
 
 def streamed(rows: int) -> tuple[float, float]:
-    """Rows a second to Parquet, and peak memory in MiB, of a process of its own."""
+    """Return rows per second to Parquet and peak memory in MiB, in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", CHILD, folder, str(rows)]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return int(said[0]) / float(said[1]), float(said[2])
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    rows_written, seconds, memory = done.stdout.split()
+    return int(rows_written) / float(seconds), float(memory)
 
 
 def main() -> None:
-    """Measure and print one JSON object on the last line."""
+    """Run the benchmark; the last line printed is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--long", type=int, default=10_000_000)
-    parser.add_argument("--shoppers", type=int, default=100, help="of the peer")
-    given = parser.parse_args()
+    parser.add_argument("--shoppers", type=int, default=100, help="shoppers of the peer")
+    options = parser.parse_args()
     together(50_000, 99), one_by_one(5, 99)
     ours, peer = [], []
-    for seed in tqdm(range(given.repeats), desc="in memory", leave=False):
-        ours.append(together(given.rows, seed))
-        peer.append(one_by_one(given.shoppers, seed))
-    short_rate, short_memory = streamed(given.rows)
-    long_rate, long_memory = streamed(given.long)
+    for seed in tqdm(range(options.repeats), desc="in memory", leave=False):
+        ours.append(together(options.rows, seed))
+        peer.append(one_by_one(options.shoppers, seed))
+    short_rate, short_memory = streamed(options.rows)
+    long_rate, long_memory = streamed(options.long)
     rate, slow = statistics.median(ours), statistics.median(peer)
     print(
         json.dumps(
             {
-                "name": f"bazaar: organic events, {given.rows} rows in memory",
+                "name": f"bazaar: organic events, {options.rows} rows in memory",
                 "ours": round(rate),
                 "peer": round(slow),
                 "ratio": round(rate / slow, 1),
                 "unit": "rows/s",
                 "peer_name": "the same simulator, one shopper after another",
-                "seconds_in_memory": round(given.rows / rate, 2),
-                "stream_rows": [given.rows, given.long],
+                "seconds_in_memory": round(options.rows / rate, 2),
+                "stream_rows": [options.rows, options.long],
                 "stream_rows_per_s": [round(short_rate), round(long_rate)],
                 "stream_peak_mib": [round(short_memory), round(long_memory)],
             }

@@ -1,13 +1,12 @@
-"""BPR against ``implicit`` 0.7.3 on MovieLens-1M: seconds of training to the same NDCG@10.
+"""BPR compared with ``implicit`` 0.7.3 on MovieLens-1M: training time to the same NDCG@10.
 
-The mark is the best that implicit reaches on validation with its own settings (learning rate 0.01,
-regularization 0.01), looked at every ten epochs; ours, with its own, is looked at every epoch until
-it comes to the mark. Full ranking, seen items masked; both are judged by the factors of their
-training users. Fits of just so many epochs are then timed in turns, without judging. NDCG wavers
-from epoch to epoch and so does the number needed: all of it is done for several seeds, each seed's
-figures are printed, and the last line holds the medians over the seeds.
+The target is the best validation NDCG@10 of implicit with its default settings (learning rate 0.01,
+regularization 0.01), evaluated every ten epochs; our model is evaluated every epoch until it
+reaches the target. Full ranking without seen items, with the factors of the training users. Then
+fits of these numbers of epochs are timed alternately, without evaluation. Because NDCG varies
+between epochs, this is repeated for several seeds; the last line has the medians over the seeds.
 
-Needs ``M6REC_DATA``, a folder that holds ml-1m.
+Needs ``M6REC_DATA``, a folder with ml-1m.
 
     python benchmarks/bpr.py [--factors 64] [--epochs 80] [--threads 2] [--seeds 3]
 """
@@ -43,7 +42,7 @@ def main() -> None:
     options = parser.parse_args()
 
     split = leave_one_out(load_dataset("ml-1m"))
-    met = sparse.csr_matrix(split.train.matrix(), dtype=np.float32)
+    matrix = sparse.csr_matrix(split.train.matrix(), dtype=np.float32)
 
     def ours(epochs: int, seed: int) -> BPR:
         model = BPR(options.factors, epochs=epochs, seed=seed)
@@ -56,7 +55,7 @@ def main() -> None:
             num_threads=options.threads,
             random_state=seed,
         )
-        model.fit(met, show_progress=False)
+        model.fit(matrix, show_progress=False)
         return model
 
     def ndcg(model: BPR | BayesianPersonalizedRanking) -> float:
@@ -71,31 +70,31 @@ def main() -> None:
     runs = {"ours": ours, "peer": peer}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for seed in range(options.seeds):
-        looks = {epochs: ndcg(peer(epochs, seed)) for epochs in range(10, options.epochs + 1, 10)}
-        best = max(looks, key=looks.__getitem__)
+        curve = {epochs: ndcg(peer(epochs, seed)) for epochs in range(10, options.epochs + 1, 10)}
+        best = max(curve, key=curve.__getitem__)
         for epochs in range(1, options.epochs + 1):
             reached = ndcg(ours(epochs, seed))
-            if reached >= looks[best]:
+            if reached >= curve[best]:
                 break
         else:
-            raise SystemExit(f"ours ends at {reached:.4f}, below the mark of {looks[best]:.4f}")
+            raise SystemExit(f"ours ends at {reached:.4f}, below the target of {curve[best]:.4f}")
         needed = {"ours": epochs, "peer": best}
         for name, run in runs.items():
             clock = time.perf_counter()
             run(needed[name], seed)
             seconds[name].append(time.perf_counter() - clock)
-        print(f"seed {seed}: implicit {looks[best]:.4f} after {best} epochs, "
+        print(f"seed {seed}: implicit {curve[best]:.4f} after {best} epochs, "
               f"{seconds['peer'][-1]:.2f} s; ours {reached:.4f} after {epochs}, "
               f"{seconds['ours'][-1]:.2f} s")  # fmt: skip
-    mine, theirs = (statistics.median(seconds[name]) for name in runs)
+    ours_seconds, peer_seconds = (statistics.median(seconds[name]) for name in runs)
     print(
         json.dumps(
             {
                 "name": f"BPR on ml-1m, {options.factors} factors, to implicit's best validation "
                 f"NDCG@10, {options.threads} threads, {options.seeds} seeds",
-                "ours": round(mine, 3),
-                "peer": round(theirs, 3),
-                "ratio": round(mine / theirs, 4),
+                "ours": round(ours_seconds, 3),
+                "peer": round(peer_seconds, 3),
+                "ratio": round(ours_seconds / peer_seconds, 4),
                 "unit": "s",
             }
         )

@@ -1,12 +1,12 @@
-"""Evaluation at the size of MovieLens-1M, and against ranx on the same lists.
+"""Evaluation at the size of MovieLens-1M, and comparison with ranx on the same lists.
 
-Two things are timed. First ``evaluate`` whole (every metric at k = 5, 10, 20, bootstrap intervals)
-on a full matrix of scores, 6,040 users by 3,416 items, with and without ties. Then seven accuracy
-metrics at 10 over lists of the 100 best items a user, ours against ranx, each from its own prepared
-input (a matrix here, a ``Run`` there; preparing them is not timed); the figures must agree.
+Two benchmarks: first ``evaluate`` with every metric at k = 5, 10, 20 and bootstrap intervals on a
+full matrix of scores, 6,040 users by 3,416 items, with and without ties. Then seven accuracy
+metrics at 10 over lists of the 100 best items of each user, ours and ranx, each from its own
+prepared input (a matrix or a ``Run``; not included in the time); the results must agree.
 
-With ``M6REC_DATA`` set to a folder that holds ml-1m the histories and targets are MovieLens's own;
-else they are drawn with its shape and skew. Scores are popularity with noise either way.
+If ``M6REC_DATA`` is a folder with ml-1m, the histories and targets are those of MovieLens; else
+they are random with its shape and skew. Scores are popularity with noise.
 
     python benchmarks/evaluation.py [--repeats 7]
 """
@@ -42,16 +42,16 @@ RANX = {
 
 
 def drawn_split(seed: int) -> Split:
-    """A split of MovieLens-1M's size: item popularity Zipf-like, history lengths log-normal."""
+    """Return a random split: Zipf-like item popularity, log-normal history lengths."""
     rng = np.random.default_rng(seed)
     lengths = np.clip(rng.lognormal(4.6, 0.95, N_USERS), 20, 2000).astype(np.int64)
     appeal = -0.8 * np.log(np.arange(1, N_ITEMS + 1)) + rng.gumbel(size=(N_USERS, N_ITEMS))
-    chosen = np.argsort(-appeal, axis=1)
-    items = np.concatenate([row[:length] for row, length in zip(chosen, lengths, strict=True)])
+    ranked = np.argsort(-appeal, axis=1)
+    items = np.concatenate([row[:length] for row, length in zip(ranked, lengths, strict=True)])
     users = np.repeat(np.arange(N_USERS), lengths)
     last = np.cumsum(lengths) - 1
-    kept = np.ones(len(items), dtype=bool)
-    kept[last] = False
+    is_train = np.ones(len(items), dtype=bool)
+    is_train[last] = False
     rows = Interactions(
         user_ids=np.arange(N_USERS),
         item_ids=np.arange(N_ITEMS),
@@ -61,13 +61,13 @@ def drawn_split(seed: int) -> Split:
         events=np.zeros(len(items), dtype=np.int8),
         values=np.ones(len(items), dtype=np.float32),
     )
-    train = rows.select(kept)
-    asked = Holdout(train.histories(), rows.items[last], np.arange(N_USERS + 1))
-    return Split("leave-one-out", "drawn", train, asked, asked)
+    train = rows.select(is_train)
+    holdout = Holdout(train.histories(), rows.items[last], np.arange(N_USERS + 1))
+    return Split("leave-one-out", "drawn", train, holdout, holdout)
 
 
 def real_split() -> Split | None:
-    """Leave-one-out on MovieLens-1M where the data lie in ``M6REC_DATA``, else None."""
+    """Return leave-one-out on MovieLens-1M if the data are in ``M6REC_DATA``, else None."""
     folder = os.environ.get("M6REC_DATA")
     if not folder or not (Path(folder) / "ml-1m").exists():
         return None
@@ -75,7 +75,7 @@ def real_split() -> Split | None:
 
 
 def alternate(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, run in turns after one warm-up of each."""
+    """Return the median seconds of each, run alternately after one warm-up of each."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 1):
         for name, run in runs.items():
@@ -87,7 +87,7 @@ def alternate(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, 
 
 
 def main() -> None:
-    """Time, print, and end in one JSON object."""
+    """Run the benchmark; the last line printed is one JSON object."""
     warnings.filterwarnings("ignore", module="ranx")  # on casts inside numba
     from ranx import Qrels, Run
     from ranx import evaluate as ranx_evaluate
@@ -103,7 +103,7 @@ def main() -> None:
     noise = rng.gumbel(size=(len(split.test), len(split.item_ids)))
     scores = popularity + noise
     users = split.test.histories.user_ids
-    matrices = {
+    matrices: dict[str, np.ndarray] = {
         "float64": scores,
         "float32": scores.astype(np.float32),
         "float64, tied (whole numbers)": np.round(scores),
@@ -119,14 +119,14 @@ def main() -> None:
             f"evaluate, every metric at 5, 10, 20, 1,000 bootstrap draws, {name}: {seconds:.3f} s"
         )
 
-    # The same lists for both: the 100 best unseen items; a target beyond them is in neither.
+    # The same lists for both: the 100 best unseen items, which may not contain the target.
     questions = Questions(split)
     batch = questions.batch(0, len(questions))
     ranked = np.where(batch.out, -np.inf, scores)
     best = np.argsort(-ranked, axis=1)[:, :DEPTH]
     table = np.take_along_axis(ranked, best, axis=1)
-    found = best == batch.targets[:, None]
-    column = np.where(found.any(axis=1), found.argmax(axis=1), DEPTH)
+    is_target = best == batch.targets[:, None]
+    column = np.where(is_target.any(axis=1), is_target.argmax(axis=1), DEPTH)
     table = np.hstack([table, np.full((len(table), 1), -np.inf)])
     frame = pd.DataFrame(
         {
@@ -141,27 +141,27 @@ def main() -> None:
     names = [f"{name}@{K}" for name in RANX.values()]
 
     def ours() -> dict[str, float]:
-        places = TargetRanks.from_scores(table, batch.rows, column)
-        return {RANX[name]: float(metric(places, K).mean()) for name, metric in ACCURACY.items()}
+        ranks = TargetRanks.from_scores(table, batch.rows, column)
+        return {RANX[name]: float(metric(ranks, K).mean()) for name, metric in ACCURACY.items()}
 
     def peer() -> dict[str, float]:
         values = ranx_evaluate(qrels, run, names, make_comparable=False)
         return {name.split("@")[0]: float(value) for name, value in values.items()}
 
-    mine, theirs = ours(), peer()
-    for name, value in mine.items():
-        if abs(value - theirs[name]) > 1e-9:
-            raise SystemExit(f"{name}@{K} differs: ours {value}, ranx {theirs[name]}")
-    seconds = alternate({"ours": ours, "peer": peer}, options.repeats)
+    expected = peer()
+    for name, value in ours().items():
+        if abs(value - expected[name]) > 1e-9:
+            raise SystemExit(f"{name}@{K} differs: ours {value}, ranx {expected[name]}")
+    medians = alternate({"ours": ours, "peer": peer}, options.repeats)
     print(f"seven metrics at {K} over {len(table):,} lists of {DEPTH}: "
-          f"ours {seconds['ours']:.4f} s, ranx {seconds['peer']:.4f} s, figures equal")  # fmt: skip
+          f"ours {medians['ours']:.4f} s, ranx {medians['peer']:.4f} s, results equal")  # fmt: skip
     print(
         json.dumps(
             {
                 "name": f"evaluation of {len(table)} lists of {DEPTH}, seven metrics at {K}",
-                "ours": round(seconds["ours"], 5),
-                "peer": round(seconds["peer"], 5),
-                "ratio": round(seconds["ours"] / seconds["peer"], 4),
+                "ours": round(medians["ours"], 5),
+                "peer": round(medians["peer"], 5),
+                "ratio": round(medians["ours"] / medians["peer"], 4),
                 "unit": "s",
             }
         )

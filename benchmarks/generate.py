@@ -1,8 +1,8 @@
-"""Writing text with a cache: tokens a second, ours against ``generate`` of ``transformers``.
+"""Generation with a cache: tokens per second, compared with ``generate`` of ``transformers``.
 
-One GPT-2 with one set of weights, greedy, without an end token, so that both write the same number
-of tokens: each of ``--prompts`` prompts of ``--prompt-length`` tokens gets ``--new`` more, alone
-(batch 1) and all together (batch 16). Before anything is measured, both must write the same.
+One GPT-2 with one set of weights, greedy decoding, without an end token, so that both generate the
+same number of tokens: ``--new`` tokens after prompts of ``--prompt-length`` tokens, in batches of 1
+and 16. Both must generate the same tokens.
 
     python benchmarks/generate.py [--threads 2] [--rounds 5] [--new 128] [--hidden-size 128] ...
 """
@@ -15,12 +15,13 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 BATCHES = (1, 16)
 
 
 def main() -> None:
-    """Time in turns, print, and end in one JSON object."""
+    """Run the benchmark; the last line printed is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
@@ -47,28 +48,31 @@ def main() -> None:
         options.layers, options.heads,
     )  # fmt: skip
     ours = GPT(config).eval()
-    for weight in ours.parameters():  # larger than at the start: else all tokens are as likely
+    for weight in ours.parameters():  # larger than usual, for distinct probabilities
         torch.nn.init.normal_(weight, std=0.1, generator=draw)
-    theirs = to_transformers(ours)
+    peer: Any = to_transformers(ours)  # the stubs of transformers reject its generate
     size = (max(BATCHES), options.prompt_length)
     prompts = torch.randint(options.vocab_size, size, generator=draw)
-    seen = torch.ones_like(prompts)
+    attention_mask = torch.ones_like(prompts)
 
-    def write_ours(n: int) -> list[list[int]]:
+    def generate_ours(n: int) -> list[list[int]]:
         return generate(ours, prompts[:n].tolist(), max_new_tokens=options.new)
 
-    def write_theirs(n: int) -> list[list[int]]:
-        written = theirs.generate(
-            prompts[:n], attention_mask=seen[:n], max_new_tokens=options.new, do_sample=False,
-            eos_token_id=None, pad_token_id=0, use_cache=True,
+    def generate_peer(n: int) -> list[list[int]]:
+        tokens = peer.generate(
+            prompts[:n], attention_mask=attention_mask[:n], max_new_tokens=options.new,
+            do_sample=False, eos_token_id=None, pad_token_id=0, use_cache=True,
         )  # fmt: skip
-        return written[:, options.prompt_length :].tolist()
+        return tokens[:, options.prompt_length :].tolist()
 
-    runs: dict[str, Callable[[int], list[list[int]]]] = {"ours": write_ours, "peer": write_theirs}
+    runs: dict[str, Callable[[int], list[list[int]]]] = {
+        "ours": generate_ours,
+        "peer": generate_peer,
+    }
     rates: dict[tuple[str, int], list[float]] = {(name, n): [] for name in runs for n in BATCHES}
-    for n in BATCHES:  # the warm-up, too
-        if write_ours(n) != write_theirs(n):
-            raise SystemExit(f"ours and transformers write different texts at batch {n}")
+    for n in BATCHES:  # also the warm-up
+        if generate_ours(n) != generate_peer(n):
+            raise SystemExit(f"ours and transformers generate different tokens at batch {n}")
     for turn in range(options.rounds):
         for n in BATCHES:
             for name, run in runs.items():
@@ -78,7 +82,7 @@ def main() -> None:
                 print(f"round {turn + 1}, batch {n}, {name}: {rates[name, n][-1]:,.0f} tokens/s")
     median = {key: statistics.median(values) for key, values in rates.items()}
     ratios = {n: median["ours", n] / median["peer", n] for n in BATCHES}
-    worst = min(ratios, key=ratios.get)
+    worst = min(ratios, key=lambda n: ratios[n])
     for n in BATCHES:
         print(
             f"batch {n}: ours {median['ours', n]:,.0f} tokens/s, transformers "

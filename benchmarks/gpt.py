@@ -1,14 +1,14 @@
-"""Training a GPT-2: tokens a second, ours against ``transformers``' ``GPT2LMHeadModel``.
+"""Training a GPT-2: tokens per second, compared with ``transformers``' ``GPT2LMHeadModel``.
 
-The same shape, the same weights at the start, the same documents in the same batches: lengths drawn
-from a log-normal distribution (median ``--median``, cut at the context) as behaviour texts have
-them. Ours packs the documents of a batch without padding and without attention across them; the
-peer pads them to the longest, with ``attention_mask`` and labels of -100, as its users do. Both
-take a step of AdamW with torch's fused kernel; both count the same targets. ``--same-length`` takes
-the padding away, and leaves what is won by the loss, which never holds all scores, and by dropout.
+Both have the same shape, initial weights and batches of documents, with log-normal lengths (median
+``--median``, cut at the context), as behaviour texts have. Ours packs the documents of a batch
+without padding and without attention across documents; the peer pads them to the longest, with
+``attention_mask`` and labels of -100, as is usual. Both take a step of AdamW with torch's fused
+kernel and count the same targets. With ``--same-length`` there is no padding; then the difference
+is due to the loss, which does not store all logits, and to dropout.
 
-The two take turns. A turn trains ``--steps`` batches after two that are not counted. Both must come
-to the same loss on one batch, dropout off, or nothing is measured.
+The two alternate. A turn trains ``--steps`` batches after two that are not counted. Both must have
+the same loss on one batch without dropout.
 
     python benchmarks/gpt.py [--threads 2] [--rounds 5] [--steps 10] [--hidden-size 128] ...
 """
@@ -26,14 +26,14 @@ WARM_UP = 2
 
 
 def main() -> None:
-    """Time in turns, print, and end in one JSON object."""
+    """Run the benchmark; the last line printed is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--documents", type=int, default=32, help="a batch")
-    parser.add_argument("--median", type=int, default=100, help="tokens of a document")
-    parser.add_argument("--same-length", action="store_true", help="all as long as the context")
+    parser.add_argument("--documents", type=int, default=32, help="documents per batch")
+    parser.add_argument("--median", type=int, default=100, help="median tokens of a document")
+    parser.add_argument("--same-length", action="store_true", help="of the context")
     parser.add_argument("--context", type=int, default=256)
     parser.add_argument("--vocab-size", type=int, default=4096)
     parser.add_argument("--hidden-size", type=int, default=128)
@@ -55,7 +55,7 @@ def main() -> None:
         options.vocab_size, options.context, options.hidden_size, options.layers, options.heads
     )
     ours = GPT(config, generator=draw)
-    theirs = to_transformers(ours).train()
+    peer = to_transformers(ours).train()
 
     packed, padded = [], []
     for _ in range(WARM_UP + options.steps):
@@ -76,16 +76,16 @@ def main() -> None:
         ids, targets, lengths = packed[i]
         return ours.loss(ids, targets, Packing(lengths))
 
-    def loss_of_theirs(i: int) -> torch.Tensor:
+    def loss_of_peer(i: int) -> torch.Tensor:
         ids, mask, labels = padded[i]
-        return theirs(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
+        return peer(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
 
     optimizers = {
-        model: torch.optim.AdamW(model.parameters(), 3e-4, fused=True) for model in (ours, theirs)
+        model: torch.optim.AdamW(model.parameters(), 3e-4, fused=True) for model in (ours, peer)
     }
 
-    def turn_of(model: torch.nn.Module, loss: Callable[[int], torch.Tensor]) -> float:
-        """Targets a second."""
+    def measure_rate(model: torch.nn.Module, loss: Callable[[int], torch.Tensor]) -> float:
+        """Return targets per second."""
         for i in range(len(packed)):
             if i == WARM_UP:
                 clock = time.perf_counter()
@@ -96,17 +96,17 @@ def main() -> None:
 
     counted = sum(len(targets) for _, targets, _ in packed[WARM_UP:])
     cells = sum(ids.numel() for ids, _, _ in padded[WARM_UP:])
-    ours.eval(), theirs.eval()
+    ours.eval(), peer.eval()
     with torch.no_grad():
-        mine, given = float(loss_of_ours(0)), float(loss_of_theirs(0))
-    if abs(mine - given) > 1e-3 * given:
-        raise SystemExit(f"ours has a loss of {mine:.5f} and transformers one of {given:.5f}")
-    ours.train(), theirs.train()
-    print(f"{counted:,} targets a turn; padded batches have {cells:,} cells")
+        loss, expected = float(loss_of_ours(0)), float(loss_of_peer(0))
+    if abs(loss - expected) > 1e-3 * expected:
+        raise SystemExit(f"ours has a loss of {loss:.5f} and transformers one of {expected:.5f}")
+    ours.train(), peer.train()
+    print(f"{counted:,} targets per turn; padded batches have {cells:,} positions")
     rates: dict[str, list[float]] = {"ours": [], "peer": []}
     for turn in range(options.rounds):
-        rates["ours"].append(turn_of(ours, loss_of_ours))
-        rates["peer"].append(turn_of(theirs, loss_of_theirs))
+        rates["ours"].append(measure_rate(ours, loss_of_ours))
+        rates["peer"].append(measure_rate(peer, loss_of_peer))
         print(
             f"round {turn + 1}: ours {rates['ours'][-1]:,.0f} tokens/s, transformers "
             f"{rates['peer'][-1]:,.0f}",

@@ -1,10 +1,10 @@
-"""Training and scoring an n-gram model of order 3, Witten-Bell, against NLTK's.
+"""Training and scoring an n-gram model of order 3 with Witten-Bell smoothing, compared with NLTK.
 
-A text of 200,000 words is trained on, and another of 200,000 words is scored, word by word. Both
-sides begin with the same lists of words and end with one log-probability for each word; these
-must agree to 1e-9. NLTK is used as its documentation shows (padded everygrams, ``logscore``). Every
-run has a process of its own, so that neither inherits the other's memory; the runs take turns.
-Importing and a first small text are not timed. Memory is the growth of the process at its peak.
+Training on a text of 200,000 words, and scoring of each word of another text of 200,000 words. Both
+sides start from the same lists of words and return one log-probability for each word; these must
+agree to 1e-9. NLTK is used as in its documentation (padded everygrams, ``logscore``). Every run has
+a process of its own; the runs alternate. Imports and a first small text are not timed. Memory is
+the growth of the process at its peak.
 
     python benchmarks/ngram.py [--words 200000] [--repeats 3]
 """
@@ -26,61 +26,61 @@ ORDER, KINDS, START, END = 3, 20_000, "<s>", "</s>"
 Text = list[list[str]]
 
 
-def drawn_text(words: int, seed: int) -> Text:
-    """Sentences of 20 words: frequencies Zipf-like, half of the words led by the one before."""
+def random_text(words: int, seed: int) -> Text:
+    """Return sentences of 20 words: Zipf-like, half of the words depend on the word before."""
     rng = np.random.default_rng(seed)
     share = 1 / np.arange(1, KINDS + 1)
-    free = rng.choice(KINDS, size=words, p=share / share.sum())
-    led = rng.random(words) < 0.5
+    ids = rng.choice(KINDS, size=words, p=share / share.sum())
+    depends = rng.random(words) < 0.5
     step = rng.geometric(0.3, size=words)
-    for place in np.flatnonzero(led[1:]) + 1:  # one of a few followers, fixed for each word
-        free[place] = (free[place - 1] * 7919 + step[place]) % KINDS
-    named = [f"word{place}" for place in free]
-    return [named[start : start + 20] for start in range(0, words, 20)]
+    for i in np.flatnonzero(depends[1:]) + 1:  # one of a few successors of each word
+        ids[i] = (ids[i - 1] * 7919 + step[i]) % KINDS
+    tokens = [f"word{word}" for word in ids]
+    return [tokens[start : start + 20] for start in range(0, words, 20)]
 
 
 def padded(text: Text) -> Text:
-    """Each sentence between the marks that NLTK puts."""
+    """Return each sentence with the boundary tokens of NLTK."""
     return [[START] * (ORDER - 1) + row + [END] * (ORDER - 1) for row in text]
 
 
 def run_ours(train: Text, test: Text) -> np.ndarray:
-    """``(tokens,)`` natural logarithms."""
+    """Return the ``(tokens,)`` natural log-probabilities."""
     from m6rec_lite.language import NGram, WittenBell
 
-    # edges=None counts the marks as NLTK does: as words that can be foretold
+    # edges=None treats boundary tokens as predictable words, like NLTK
     model = NGram(ORDER, WittenBell(base="unigram"), edges=None)
     return model.fit(padded(train)).token_logprobs(padded(test))
 
 
 def run_nltk(train: Text, test: Text) -> np.ndarray:
-    """The same from NLTK, whose logarithms have base 2."""
+    """Return the ``(tokens,)`` natural log-probabilities of NLTK."""
     from nltk.lm import Vocabulary, WittenBellInterpolated
     from nltk.lm.preprocessing import padded_everygram_pipeline
 
     grams, vocabulary = padded_everygram_pipeline(ORDER, train)
     model = WittenBellInterpolated(ORDER, vocabulary=Vocabulary(vocabulary, unk_label="<unk>"))
     model.fit(grams)
-    found = []
+    scores = []
     for row in padded(test):
-        for place, word in enumerate(row):
-            found.append(model.logscore(word, tuple(row[max(0, place - ORDER + 1) : place])))
-    return np.array(found) * np.log(2)
+        for i, word in enumerate(row):
+            scores.append(model.logscore(word, tuple(row[max(0, i - ORDER + 1) : i])))
+    return np.array(scores) * np.log(2)  # NLTK uses base 2
 
 
 def measure(side: str, words: int, out: Path) -> None:
-    """One run in this process; prints seconds and MiB, and keeps what was found."""
+    """Run one side in this process; print seconds and MiB, and save the log-probabilities."""
     run = {"ours": run_ours, "peer": run_nltk}[side]
-    run(drawn_text(400, 2), drawn_text(400, 3))
-    train, test = drawn_text(words, 0), drawn_text(words, 1)
+    run(random_text(400, 2), random_text(400, 3))
+    train, test = random_text(words, 0), random_text(words, 1)
     with Meter() as meter:
-        found = run(train, test)
-    np.save(out, found)
+        logprobs = run(train, test)
+    np.save(out, logprobs)
     print(json.dumps({"seconds": meter.cost.seconds, "peak_mib": meter.cost.peak_mib}))
 
 
 def main() -> None:
-    """Run both in turns, compare, and end in one JSON object."""
+    """Run the benchmark; the last line printed is one JSON object."""
     import tempfile
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -105,14 +105,14 @@ def main() -> None:
                 print(f"run {repeat + 1}, {side}: {rows[-1]['seconds']:.2f} s, "
                       f"{rows[-1]['peak_mib']:.0f} MiB", flush=True)  # fmt: skip
         ours, peer = (np.load(files[side]) for side in ("ours", "peer"))
-    possible = np.isfinite(peer)  # a word that training lacks is impossible to both
+    possible = np.isfinite(peer)  # words not in training have probability 0
     if ours.shape != peer.shape or (np.isfinite(ours) != possible).any():
-        raise SystemExit("the two sides disagree on what is possible")
-    apart = float(np.abs(ours[possible] - peer[possible]).max())
-    if apart > 1e-9:
-        raise SystemExit(f"log-probabilities differ by {apart}")
+        raise SystemExit("the two sides disagree on which words have probability 0")
+    gap = float(np.abs(ours[possible] - peer[possible]).max())
+    if gap > 1e-9:
+        raise SystemExit(f"log-probabilities differ by {gap}")
     print(f"{len(ours):,} log-probabilities, {possible.mean():.1%} of them finite, "
-          f"differ by at most {apart:.1e}")  # fmt: skip
+          f"differ by at most {gap:.1e}")  # fmt: skip
     seconds = {k: statistics.median(row["seconds"] for row in v) for k, v in costs.items()}
     memory = {k: statistics.median(row["peak_mib"] for row in v) for k, v in costs.items()}
     print(

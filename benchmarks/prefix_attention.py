@@ -1,17 +1,16 @@
-"""Pretraining M6-Rec: tokens a second, ours against ``transformers``' GPT-2 with a 4-D mask.
+"""Pretraining M6-Rec: tokens per second, compared with ``transformers``' GPT-2 with a 4-D mask.
 
-One step of text infilling on documents of the bazaar (behaviour, items, reviews, dialogues), at
-the shape of a named size. Equal on both sides: the weights at the start, the rows with the same
-spans taken out, who sees whom (a user region both ways, the rest causally), the tokens foretold,
-no dropout, and a step of AdamW with torch's fused kernel. Both must come to the same loss on one
-batch, or nothing is measured.
+One step of text infilling on documents of the bazaar (behaviour, items, reviews, dialogues), with
+the shape of a named size. Both sides have the same initial weights, rows and masked spans, the same
+attention mask (bidirectional user region, causal rest), the same targets, no dropout, and a step of
+AdamW with torch's fused kernel. Both must have the same loss on one batch.
 
-Not equal: ours lays rows end to end into lines of one length, keeps them apart by the mask, and
-scores the vocabulary for foretold tokens alone, some hundred at a time. The peer is written twice,
-as its users do: *padded*, all rows of a step filled up to the longest, with the loss of
-``transformers``, which scores every cell; and *sorted*, the same with rows of like length side by
-side in parts of a quarter of the cells that ours has, whose gradients add up to one step. Ours is
-held against the faster of the two. Positions are learned, since GPT-2 has no rotary ones.
+Differences: ours packs rows into lines of one length, separated by the attention mask, and computes
+logits for the target tokens only, in chunks. The peer has two versions: *padded*, with all rows of
+a step padded to the longest, and the loss of ``transformers``, which computes logits at every
+position; and *sorted*, the same with rows of similar length in micro-batches of a quarter of the
+positions of ours, whose gradients are accumulated to one step. Ours is compared with the faster of
+the two. Positions are learned, since GPT-2 has no rotary ones.
 
     python benchmarks/prefix_attention.py [--threads 2] [--rounds 3] [--steps 5] [--size tiny] ...
 """
@@ -26,19 +25,20 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 WARM_UP = 1
 
 
 def main() -> None:
-    """Time in turns, print, and end in one JSON object."""
+    """Run the benchmark; the last line printed is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--size", default="tiny", help="of m6rec.SIZES")
-    parser.add_argument("--lines", type=int, default=16, help="of ours, a batch")
-    parser.add_argument("--documents", type=int, default=3000, help="of the bazaar, drawn")
+    parser.add_argument("--lines", type=int, default=16, help="lines per batch of ours")
+    parser.add_argument("--documents", type=int, default=3000, help="of the bazaar")
     options = parser.parse_args()
 
     import numpy as np
@@ -64,12 +64,12 @@ def main() -> None:
     tokenizer = Tokenizer.load(find_model("bazaar-gpt"))
     dataset = load_dataset("bazaar")
     corpora = pretraining_corpora(dataset, leave_one_out(dataset))
-    documents = [one for corpus in corpora.values() for one in corpus.train]
-    drawn = np.random.default_rng(0).permutation(len(documents))[: options.documents]
+    documents = [document for corpus in corpora.values() for document in corpus.train]
+    sample = np.random.default_rng(0).permutation(len(documents))[: options.documents]
 
     config = M6RecConfig.of_size(options.size, tokenizer, positions="learned")
     ours = M6RecModel(config)
-    theirs = GPT2LMHeadModel(
+    peer = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=config.vocab_size, n_positions=config.max_position_embeddings,
             n_embd=config.hidden_size, n_layer=config.num_hidden_layers,
@@ -77,13 +77,13 @@ def main() -> None:
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
         )
     )  # fmt: skip
-    copy_weights(ours, theirs)
+    copy_weights(ours, peer)
     loss_of = PretrainingLoss({"infilling": 1.0})
     time_of_line = config.max_position_embeddings
 
     with tempfile.TemporaryDirectory() as folder:
         file = TokenFile.write(
-            Path(folder) / "tokens", (documents[i] for i in drawn), tokenizer, progress=False
+            Path(folder) / "tokens", (documents[i] for i in sample), tokenizer, progress=False
         )
         plan = PretrainingBatches(
             file,
@@ -98,37 +98,39 @@ def main() -> None:
         batches = [plan[i] for i in range(n)]
 
     def rows_of(batch: Batch) -> list[tuple[torch.Tensor, int]]:
-        """Each document's row again, and how long its user region is; from long to short."""
+        """Return each document's row and the length of its user region, longest first."""
         rows = []
-        for ids, document, known in zip(
+        for ids, document, is_prefix in zip(
             batch["ids"], batch["segment_ids"], batch["is_prefix"], strict=True
         ):
             for number in document.unique()[int((document == 0).any()) :]:
-                own = document == number
-                rows.append((ids[own], int(known[own].sum())))
+                inside = document == number
+                rows.append((ids[inside], int(is_prefix[inside].sum())))
         return sorted(rows, key=lambda row: -len(row[0]))
 
     def padded(rows: list[tuple[torch.Tensor, int]]) -> tuple[torch.Tensor, ...]:
-        """Tokens, who sees whom, and labels, as ``GPT2LMHeadModel`` wants them."""
+        """Return tokens, attention mask and labels for ``GPT2LMHeadModel``."""
         ids = torch.nn.utils.rnn.pad_sequence([row for row, _ in rows], batch_first=True)
-        lengths, prefix = torch.tensor([(len(row), known) for row, known in rows]).T
+        lengths, prefix = torch.tensor([(len(row), length) for row, length in rows]).T
         time = ids.shape[1]
-        # Padding is seen by nobody but itself, and sees something: no row of scores is all -inf.
+        # Padding attends to itself, so that no row of the mask is empty.
         mask = prefix_mask(prefix, time) & padding_mask(lengths, time)
         mask = mask | torch.eye(time, dtype=torch.bool)
-        place = torch.arange(time)
-        foretold = (place > prefix[:, None]) & (place < lengths[:, None])
-        return ids, mask, ids.masked_fill(~foretold, -100)
+        position = torch.arange(time)
+        is_target = (position > prefix[:, None]) & (position < lengths[:, None])
+        return ids, mask, ids.masked_fill(~is_target, -100)
 
     whole = [[padded(rows_of(batch))] for batch in batches]
     cells = options.lines * time_of_line
-    in_parts = [[padded(part) for part in cut(rows_of(batch), cells // 4)] for batch in batches]
+    micro_batches = [
+        [padded(part) for part in split_rows(rows_of(batch), cells // 4)] for batch in batches
+    ]
 
-    def step_of_theirs(parts: list[tuple[torch.Tensor, ...]], train: bool = True) -> float:
+    def step_of_peer(parts: list[tuple[torch.Tensor, ...]], train: bool = True) -> float:
         counts = [int((labels[:, 1:] != -100).sum()) for _, _, labels in parts]
         total = 0.0
         for (ids, mask, labels), count in zip(parts, counts, strict=True):
-            loss = theirs(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
+            loss = peer(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False).loss
             loss = loss * (count / sum(counts))
             if train:
                 loss.backward()
@@ -143,21 +145,21 @@ def main() -> None:
 
     steps: dict[str, list[Callable[..., float]]] = {
         "ours": [lambda train=True, b=batch: step_of_ours(b, train) for batch in batches],
-        "padded": [lambda train=True, p=parts: step_of_theirs(p, train) for parts in whole],
-        "sorted": [lambda train=True, p=parts: step_of_theirs(p, train) for parts in in_parts],
+        "padded": [lambda train=True, p=parts: step_of_peer(p, train) for parts in whole],
+        "sorted": [lambda train=True, p=parts: step_of_peer(p, train) for parts in micro_batches],
     }
     with torch.no_grad():
-        losses = {name: each[0](train=False) for name, each in steps.items()}
+        losses = {name: functions[0](train=False) for name, functions in steps.items()}
     if max(losses.values()) - min(losses.values()) > 1e-4:
-        raise SystemExit(f"the losses are not the same: {losses}")
+        raise SystemExit(f"the losses differ: {losses}")
     optimizers = {
-        model: torch.optim.AdamW(model.parameters(), 3e-4, fused=True) for model in (ours, theirs)
+        model: torch.optim.AdamW(model.parameters(), 3e-4, fused=True) for model in (ours, peer)
     }
     tokens = sum(batch["tokens"] for batch in batches[WARM_UP:])
 
-    def turn_of(name: str) -> float:
-        """Tokens a second."""
-        model = ours if name == "ours" else theirs
+    def measure_rate(name: str) -> float:
+        """Return tokens per second."""
+        model = ours if name == "ours" else peer
         for i, step in enumerate(steps[name]):
             if i == WARM_UP:
                 clock = time.perf_counter()
@@ -169,17 +171,18 @@ def main() -> None:
     filled = {
         "ours": tokens / (cells * options.steps),
         "padded": tokens / sum(ids.numel() for parts in whole[WARM_UP:] for ids, *_ in parts),
-        "sorted": tokens / sum(ids.numel() for parts in in_parts[WARM_UP:] for ids, *_ in parts),
+        "sorted": tokens
+        / sum(ids.numel() for parts in micro_batches[WARM_UP:] for ids, *_ in parts),
     }
     rates: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(options.rounds):
         for name in steps:
-            rates[name].append(turn_of(name))
+            rates[name].append(measure_rate(name))
             print(f"round {turn + 1}, {name}: {rates[name][-1]:,.0f} tokens/s", flush=True)
-    median = {name: statistics.median(each) for name, each in rates.items()}
+    median = {name: statistics.median(values) for name, values in rates.items()}
     for name, rate in median.items():
-        print(f"{name}: {rate:,.0f} tokens/s, {filled[name]:.0%} of its cells are tokens")
-    best = max(("padded", "sorted"), key=median.get)
+        print(f"{name}: {rate:,.0f} tokens/s, {filled[name]:.0%} of its positions are tokens")
+    best = max(("padded", "sorted"), key=lambda name: median[name])
     print(
         json.dumps(
             {
@@ -199,9 +202,10 @@ def main() -> None:
     )
 
 
-def cut(rows: list, cells: int) -> list[list]:
-    """Rows from long to short in parts that have at most so many cells when padded."""
-    parts, part = [], []
+def split_rows(rows: list, cells: int) -> list[list]:
+    """Split rows, longest first, into parts of at most ``cells`` positions when padded."""
+    parts: list[list] = []
+    part: list = []
     for row in rows:
         if part and len(part[0][0]) * (len(part) + 1) > cells:
             parts.append(part)
@@ -210,11 +214,11 @@ def cut(rows: list, cells: int) -> list[list]:
     return [*parts, part]
 
 
-def copy_weights(ours: object, theirs: object) -> None:
-    """Give GPT-2 the weights of M6-Rec; its linear maps keep theirs the other way round."""
+def copy_weights(ours: Any, peer: Any) -> None:
+    """Copy the weights of M6-Rec to GPT-2, whose linear maps store them transposed."""
     import torch
 
-    trunk = theirs.transformer
+    trunk = peer.transformer
     with torch.no_grad():
         trunk.wte.weight.copy_(ours.embedding.weight)
         trunk.wpe.weight.copy_(ours.positions.weight)
@@ -222,14 +226,14 @@ def copy_weights(ours: object, theirs: object) -> None:
         for block, layer in zip(ours.blocks, trunk.h, strict=True):
             layer.ln_1.load_state_dict(block.norm_attention.state_dict())
             layer.ln_2.load_state_dict(block.norm_ffn.state_dict())
-            for mine, turned in (
+            for source, target in (
                 (block.attention.qkv, layer.attn.c_attn),
                 (block.attention.out, layer.attn.c_proj),
                 (block.up_proj, layer.mlp.c_fc),
                 (block.down_proj, layer.mlp.c_proj),
             ):
-                turned.weight.copy_(mine.weight.t())
-                turned.bias.copy_(mine.bias)
+                target.weight.copy_(source.weight.t())
+                target.bias.copy_(source.bias)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,22 @@
-"""Pretraining M6-Rec: tokens a second, with each measure switched off in turn.
+"""Pretraining M6-Rec: tokens per second, with each optimization switched off in turn.
 
-The base case is what ``m6rec.pretraining`` does on a processor: documents packed into lines, the
-loss in chunks, attention with the prefix mask in torch's one call, AdamW in its fused kernel,
-tokens read from a memory map, a step for every batch, activations kept. Each other case takes one
-of these away, or adds one:
+The base case is ``m6rec.pretraining`` on a CPU: documents packed into lines, the loss in chunks,
+torch's fused attention with the prefix mask, torch's fused AdamW, tokens read from a memory map, a
+step for every batch, activations kept. Each other case changes one of these:
 
-    padding      a document a line, filled up with padding
-    full scores  the scores of all foretold tokens at once
-    by hand      attention by its formula, all scores written down, in place of torch's one call
-    plain AdamW  torch's loop over the weights, one after the other (``foreach=False``)
-    in memory    the same tokens in an array in memory in place of the map
+    padding      one document per line, with padding
+    full scores  the logits of all target tokens at once
+    by hand      attention by its formula instead of torch's fused attention
+    plain AdamW  torch's loop over the weights (``foreach=False``)
+    in memory    the same tokens in an array in memory instead of the memory map
     accumulate   a step for every four batches
-    recompute    blocks compute their activations anew on the way back
-    bf16         products in 16 bits; processors without 16-bit units do not gain by it
-    compiled     ``torch.compile`` of the blocks (wants a C++ compiler; left out without one)
+    recompute    activation checkpointing: activations are recomputed in the backward pass
+    bf16         matrix products in 16 bits; not faster on a CPU without 16-bit units
+    compiled     ``torch.compile`` of the blocks (needs a C++ compiler; else skipped)
 
-The cases take turns in one process, and each is held against the base turns on both sides of it;
-counted are real tokens, never padding. With fp32 the model's share of the machine's arithmetic is
-that of a plain matrix product, measured in the same run. What a GPU gains by each is another
-matter, and not measured here: this runs on a processor.
+The cases alternate in one process, and each is compared with the base turns before and after it;
+padding is not counted as tokens. The model FLOPs utilization is relative to a plain fp32 matrix
+product in the same run. This runs on a CPU; the effects on a GPU differ.
 
     python benchmarks/pretraining_throughput.py [--size nano] [--rounds 3] [--seconds 2] [--compile]
 """
@@ -41,7 +39,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Case:
-    """What is switched on."""
+    """Settings of one case."""
 
     packed: bool = True
     chunked: bool = True
@@ -68,13 +66,13 @@ CASES = {
 
 
 def main() -> None:
-    """Time in turns, print, and end in one JSON object."""
+    """Run the benchmark; the last line printed is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="nano")
-    parser.add_argument("--lines", type=int, help="of a batch (default: the size's)")
+    parser.add_argument("--lines", type=int, help="lines per batch (default: of the size)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
+    parser.add_argument("--seconds", type=float, default=2.0, help="duration of a turn")
     parser.add_argument("--compile", action="store_true", help="time compiled blocks too")
     options = parser.parse_args()
 
@@ -91,7 +89,7 @@ def main() -> None:
         cpu = torch.device("cpu")
         turns.check()
         for case in (BASE, *cases.values()):
-            turns.take(case, 0.0)  # warms up: pages, kernels, moments, compilation
+            turns.take(case, 0.0)  # warm-up
         rates: dict[str, list[float]] = {name: [] for name in ("base", *cases)}
         ratios: dict[str, list[float]] = {name: [] for name in cases}
         shares, peaks = [], []
@@ -128,7 +126,7 @@ def main() -> None:
                 "unit": "tokens/s",
                 "mfu": round(statistics.median(shares), 4),
                 "times base": {
-                    name: round(statistics.median(found), 3) for name, found in ratios.items()
+                    name: round(statistics.median(values), 3) for name, values in ratios.items()
                 },
             }
         )
@@ -139,9 +137,9 @@ class Turns:
     """Batches and steps of every case.
 
     Args:
-        folder: the tokens are written there.
-        size: of the model.
-        lines: of a batch.
+        folder: folder for the tokens.
+        size: size of the model.
+        lines: lines per batch.
     """
 
     def __init__(self, folder: Path, size: str, lines: int | None) -> None:
@@ -162,10 +160,10 @@ class Turns:
         self.tokenizer = Tokenizer.train(distinct_texts(documents), self.settings.vocab_size)
         self.file = TokenFile.write(folder / "tokens", documents, self.tokenizer, progress=False)
         self.plans = {key: self._plan(*key) for key in ((True, True), (True, False), (False, True))}
-        self.made: dict[Case, tuple[Any, Callable[[int], tuple[int, float]]]] = {}
+        self.steps: dict[Case, Callable[[int], tuple[int, float]]] = {}
 
     def _plan(self, packed: bool, mapped: bool) -> Any:
-        """Batches of lines, or of a document a line; from the map, or from memory."""
+        """Return batches of packed lines or of one document per line, mapped or in memory."""
         import numpy as np
 
         from m6rec_lite.m6rec import batches as module
@@ -176,15 +174,15 @@ class Turns:
 
             file = TokenFile(self.file.folder, self.tokenizer)
             file.tokens, file.ends = np.array(file.tokens), np.array(file.ends)
-        kept = module._lay
-        if not packed:  # every row gets a line of its own
+        packed_layout = module._lay
+        if not packed:  # one row per line
 
             def alone(sizes: np.ndarray, time: int) -> tuple[np.ndarray, np.ndarray]:
                 return np.arange(len(sizes)), np.zeros(len(sizes), dtype=np.int64)
 
             module._lay = alone
         try:
-            made = module.PretrainingBatches(
+            plan = module.PretrainingBatches(
                 file,
                 self.settings.objectives(self.tokenizer),
                 self.tokenizer,
@@ -192,8 +190,8 @@ class Turns:
                 seq_len=self.time,
             ).epoch(0, 0)
         finally:
-            module._lay = kept
-        return made
+            module._lay = packed_layout
+        return plan
 
     def _model(self, case: Case) -> Any:
         import torch
@@ -226,7 +224,7 @@ class Turns:
             scores = F.linear(hidden, model.get_output_embeddings().weight)
             return F.cross_entropy(scores.float(), tokens)
 
-        def found(model: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
+        def compute(model: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
             objective.token_loss = chunked if case.chunked else full
             half = torch.autocast("cpu", torch.bfloat16) if case.half else nullcontext()
             try:
@@ -235,15 +233,17 @@ class Turns:
             finally:
                 objective.token_loss = chunked
 
-        return found
+        return compute
 
     def _make(self, case: Case) -> Callable[[int], tuple[int, float]]:
-        """Takes a step and gives its tokens and its 10^12 operations."""
+        """Return a function that takes a step and returns its tokens and teraflops."""
         import torch
 
         model, loss = self._model(case), self._loss(case)
-        kind = {"fused": True} if case.fused else {"foreach": False, "fused": False}
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, **kind)
+        foreach = None if case.fused else False
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=1e-4, foreach=foreach, fused=case.fused
+        )
         plan = self.plans[case.packed, case.mapped]
 
         def step(i: int) -> tuple[int, float]:
@@ -259,10 +259,10 @@ class Turns:
         return step
 
     def take(self, case: Case, seconds: float) -> tuple[float, float]:
-        """Tokens a second and 10^12 operations a second, over at least two steps."""
-        if case not in self.made:
-            self.made[case] = self._make(case)
-        step, tokens, work, i = self.made[case], 0, 0.0, 0
+        """Return tokens and teraflops per second, over at least two steps."""
+        if case not in self.steps:
+            self.steps[case] = self._make(case)
+        step, tokens, work, i = self.steps[case], 0, 0.0, 0
         clock = time.perf_counter()
         while i < 2 or time.perf_counter() - clock < seconds:
             more = step(i)
@@ -271,21 +271,21 @@ class Turns:
         return tokens / passed, work / passed
 
     def check(self) -> None:
-        """Cases that compute the same must come to the same loss, or nothing is measured."""
+        """Raise ``SystemExit`` unless equivalent cases have the same loss."""
         import torch
 
         with torch.no_grad():
-            found = {
+            losses = {
                 case: float(
                     self._loss(case)(self._model(case), self.plans[True, case.mapped][0])[0]
                 )
                 for case in (BASE, *CASES.values())
                 if case.packed and not case.half
             }
-        wanted = found[BASE]
-        for case, value in found.items():
-            if abs(value - wanted) > 1e-4 * wanted:
-                raise SystemExit(f"{case} has a loss of {value:.6f}, the base one of {wanted:.6f}")
+        expected = losses[BASE]
+        for case, value in losses.items():
+            if abs(value - expected) > 1e-4 * expected:
+                raise SystemExit(f"{case} has a loss of {value:.6f}, the base {expected:.6f}")
 
 
 if __name__ == "__main__":

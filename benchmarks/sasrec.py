@@ -1,16 +1,16 @@
-"""SASRec's training on MovieLens-1M: seconds an epoch, ours, plain PyTorch, and RecTools 0.19.
+"""Training SASRec on MovieLens-1M: seconds per epoch of ours, plain PyTorch and RecTools 0.19.
 
 The published configuration: d 64, 2 blocks, 1 head, the latest 200 items, dropout 0.2, batches of
-128 users, cross-entropy over the whole catalogue. *Plain* is the same network as it is usually
-written: rows padded to 200 and all scores of a batch at once. *RecTools* (which wants numpy < 2)
-runs in an environment of its own, which this script makes under ``runs/``; it learns from the same
-rows, with its own network, loader and loop.
+128 users, cross-entropy over the whole catalogue. *Plain* is the usual implementation of the same
+network: rows padded to 200, and all logits of a batch at once. *RecTools* (which needs numpy < 2)
+runs in a virtual environment that this script creates under ``runs/``; it trains on the same rows
+with its own network, loader and loop.
 
-The three take turns. A turn trains ``--steps`` batches after two that are not counted, and its
-seconds a batch times the batches of an epoch are its seconds an epoch. Ours and plain must come to
-the same loss on one batch, dropout off, or nothing is measured.
+The three alternate. A turn trains ``--steps`` batches after two that are not counted; its seconds
+per epoch are its seconds per batch times the number of batches. Ours and plain must have the same
+loss on one batch without dropout.
 
-Needs ``M6REC_DATA``, a folder that holds ml-1m, and for the first run a package index.
+Needs ``M6REC_DATA``, a folder with ml-1m, and for the first run a package index.
 
     python benchmarks/sasrec.py [--threads 2] [--rounds 3] [--steps 46] [--without-rectools]
 """
@@ -27,6 +27,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from m6rec_lite.data import Interactions
 
 MAX_LENGTH, BATCH_SIZE, HIDDEN_SIZE, WARM_UP = 200, 128, 64, 2
 ENVIRONMENT = Path(__file__).resolve().parents[1] / "runs" / "rectools"
@@ -34,7 +40,7 @@ PACKAGES = ["rectools[torch]==0.19.0", "numpy<2"]
 
 
 def timed(step: Callable[[int], None], steps: int) -> float:
-    """Seconds a batch over ``steps`` batches, after a warm-up."""
+    """Return seconds per batch over ``steps`` batches, after a warm-up."""
     for i in range(WARM_UP):
         step(i)
     clock = time.perf_counter()
@@ -44,7 +50,7 @@ def timed(step: Callable[[int], None], steps: int) -> float:
 
 
 class Turns:
-    """Ours and plain, each with its own network and optimizer, on the same batches."""
+    """Training steps of ours and plain, with separate optimizers, on the same batches."""
 
     def __init__(self) -> None:
         import torch
@@ -64,7 +70,7 @@ class Turns:
         self.ours = self.model._build(self.train.n_items)
 
         class Plain(nn.Module):
-            """Items from 1; 0 pads on the left."""
+            """SASRec as usually written; items count from 1, 0 is padding on the left."""
 
             def __init__(self, n_items: int) -> None:
                 super().__init__()
@@ -95,27 +101,28 @@ class Turns:
         self.check()
 
     def copy_weights(self) -> None:
-        """Give plain the weights of ours."""
+        """Copy the weights of ours to plain."""
         import torch
 
-        ours, plain = self.ours, self.plain
+        ours: Any = self.ours
+        plain: Any = self.plain
         with torch.no_grad():
             plain.items.weight[1:].copy_(ours.items.weight)
             plain.positions.weight.copy_(ours.positions.weight.flip(0))
             for block, layer in zip(ours.transformer.blocks, plain.blocks.layers, strict=True):
                 layer.self_attn.in_proj_weight.copy_(block.attention.qkv.weight)
                 layer.self_attn.in_proj_bias.copy_(block.attention.qkv.bias)
-                for theirs, mine in (
+                for target, source in (
                     (layer.self_attn.out_proj, block.attention.out),
                     (layer.linear1, block.up_proj),
                     (layer.linear2, block.down_proj),
                     (layer.norm1, block.norm_attention),
                     (layer.norm2, block.norm_ffn),
                 ):
-                    theirs.load_state_dict(mine.state_dict())
+                    target.load_state_dict(source.state_dict())
 
     def padded(self, i: int) -> tuple:
-        """Batch i as rows of 200, padded on the left; targets of padding are -100."""
+        """Return batch i as rows of 200, padded on the left; targets of padding are -100."""
         import torch
 
         batch = self.plan[i % len(self.plan)]
@@ -123,43 +130,43 @@ class Turns:
         items = torch.zeros(len(rows), MAX_LENGTH, dtype=torch.long)
         targets = torch.full((len(rows), MAX_LENGTH), -100)
         parts = zip(batch["items"].split(rows), batch["targets"].split(rows), strict=True)
-        for row, (read, wanted) in enumerate(parts):
-            items[row, -len(read) :], targets[row, -len(read) :] = read + 1, wanted
+        for row, (inputs, next_items) in enumerate(parts):
+            items[row, -len(inputs) :], targets[row, -len(inputs) :] = inputs + 1, next_items
         return items, targets
 
-    def loss_of_plain(self, i: int) -> object:
-        """Cross-entropy over the real targets; padding is scored too, as it usually is."""
+    def loss_of_plain(self, i: int) -> torch.Tensor:
+        """Return the cross-entropy of the targets; logits of padding are computed too."""
         from torch.nn import functional as F
 
         items, targets = self.padded(i)
         return F.cross_entropy(self.plain(items).flatten(0, 1), targets.flatten())
 
     def check(self) -> None:
-        """Both must give the same loss with the same weights."""
+        """Raise ``SystemExit`` unless both have the same loss with the same weights."""
         self.ours.eval()
         self.plain.eval()
-        mine = float(self.model._loss(self.ours, self.plan[0]).detach())
-        theirs = float(self.loss_of_plain(0).detach())
-        if abs(mine - theirs) > 1e-3 * theirs:
-            raise SystemExit(f"ours has a loss of {mine:.5f} and plain one of {theirs:.5f}")
+        loss = float(self.model._loss(self.ours, self.plan[0]).detach())
+        expected = float(self.loss_of_plain(0).detach())
+        if abs(loss - expected) > 1e-3 * expected:
+            raise SystemExit(f"ours has a loss of {loss:.5f} and plain one of {expected:.5f}")
         self.ours.train()
         self.plain.train()
 
     def step_ours(self, i: int) -> None:
-        """One step of ours."""
+        """Take one training step of ours."""
         self.model._loss(self.ours, self.plan[i % len(self.plan)]).backward()
         self.optimizers[self.ours].step()
         self.optimizers[self.ours].zero_grad()
 
     def step_plain(self, i: int) -> None:
-        """One step of plain."""
+        """Take one training step of plain."""
         self.loss_of_plain(i).backward()
         self.optimizers[self.plain].step()
         self.optimizers[self.plain].zero_grad()
 
 
 def make_environment() -> Path:
-    """The Python of RecTools' environment, made on first use."""
+    """Return the Python of RecTools' environment, which is created on first use."""
     python = ENVIRONMENT / "bin" / "python"
     if not (ENVIRONMENT / ".ready").exists():
         import torch
@@ -174,7 +181,7 @@ def make_environment() -> Path:
 
 
 def seconds_of_rectools(python: Path, rows: Path, steps: int, threads: int) -> float:
-    """Seconds a batch, measured by this file in the other environment."""
+    """Return seconds per batch, measured by this file in the other environment."""
     command = [str(python), __file__, "--peer", str(rows), "--steps", str(steps)]
     command += ["--threads", str(threads)]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
@@ -187,7 +194,7 @@ def seconds_of_rectools(python: Path, rows: Path, steps: int, threads: int) -> f
 
 
 def peer(rows: Path, steps: int, threads: int) -> None:
-    """Within the other environment: train RecTools' SASRec and print its seconds a batch."""
+    """Train RecTools' SASRec, in the other environment, and print its seconds per batch."""
     import pandas as pd
     import torch
     from pytorch_lightning import Callback, Trainer
@@ -223,7 +230,7 @@ def peer(rows: Path, steps: int, threads: int) -> None:
 
 
 def main() -> None:
-    """Time in turns, print, and end in one JSON object."""
+    """Run the benchmark; the last line printed is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
@@ -257,9 +264,9 @@ def main() -> None:
             for name, run in runs.items():
                 seconds[name].append(run() * n)
                 print(f"round {turn + 1}, {name}: {seconds[name][-1]:.1f} s an epoch", flush=True)
-    median = {name: statistics.median(each) for name, each in seconds.items()}
-    for name, each in median.items():
-        print(f"{name}: {each:.1f} s an epoch of {tokens:,} targets, {tokens / each:,.0f} a second")
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    for name, value in median.items():
+        print(f"{name}: {value:.1f} s an epoch, {tokens / value:,.0f} targets/s of {tokens:,}")
     other = "plain" if options.without_rectools else "RecTools"
     print(
         json.dumps(
@@ -277,13 +284,12 @@ def main() -> None:
     )
 
 
-def write_rows(train: object, path: Path) -> None:
-    """The training rows as a CSV file; seconds count up along ties, so that order is kept."""
+def write_rows(train: Interactions, path: Path) -> None:
+    """Write the training rows to a CSV file, with the row number as time to keep their order."""
     import numpy as np
     import pandas as pd
 
-    places = np.arange(len(train))  # ascending within each user, as the rows are
-    columns = {"user": train.users, "item": train.items, "time": places}
+    columns = {"user": train.users, "item": train.items, "time": np.arange(len(train))}
     pd.DataFrame(columns).to_csv(path, index=False)
 
 

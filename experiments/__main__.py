@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code.
 
     ``run`` of the experiment gets its options, those of ``add_common_arguments``, and ``command``,
-    which repeats the run and is recorded with it. It returns nothing, or an exit code. An error of
+    the command line that is recorded with the run. It returns None or an exit code. An error of
     the input, of a file or of memory ends with one line on stderr and exit code 2.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    own_words = common.parse_known_args(words[1:])[1]  # a recorded command names no folder
+    _, own_words = common.parse_known_args(words[1:])  # without the common options
     options = parser.parse_args(words[1:])
     options.command = f"{parser.prog} {shlex.join(own_words)}".strip()
     try:

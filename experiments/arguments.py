@@ -1,4 +1,4 @@
-"""Options that experiments share."""
+"""Command-line options of all experiments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         default=project_root(),
         help="project folder: reads and writes results/ and runs/ there (default: this checkout)",
     )
-    parser.add_argument("--again", action="store_true", help="also run what is already recorded")
+    parser.add_argument("--again", action="store_true", help="run again what is already recorded")
     parser.add_argument("--quiet", action="store_true", help="show no progress bars")
 
 
@@ -29,10 +29,10 @@ def add_settings_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return ``["epochs=5", "loss=bce"]`` as a dict; values are read as JSON, else as text.
+    """Parse ``["epochs=5", "loss=bce"]`` into a dict; values are parsed as JSON, else text.
 
     Raises:
-        ValueError: if one is not of the form name=value.
+        ValueError: if an entry is not of the form name=value.
     """
     settings: dict[str, Any] = {}
     for pair in pairs:

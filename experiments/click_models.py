@@ -1,21 +1,22 @@
-"""Compare click models, fitted on the earliest impressions and judged on the latest.
+"""Compare click models, fitted on the earliest impressions and evaluated on the latest.
 
     python -m experiments click_models LogisticCTR DIN --dataset bazaar --seeds 0 1 2
     python -m experiments click_models M6RecCTR --set size=nano epochs=2
 
-Impressions are split by time: eight tenths for training, one for choosing settings, one for the
-test. Every model is compared with two baselines on the same rows, logistic regression and a DIN
-that reads the same statistics, by paired intervals over users; where there is an oracle, its row is
-the upper bound. The rows enter ``results/clicks/<dataset>.csv``, one for each model, variant and
-seed, with the command that made them; predictions are kept in ``runs/clicks/``, so that any two
-models can be compared later. A model whose row is there is skipped.
+Impressions are split by time: eight tenths for training, one for validation, one for test. Every
+model is compared with two baselines on the same rows, logistic regression and a DIN with the same
+statistics, by paired intervals over users; the row of the oracle, if there is one, is the upper
+bound. ``results/clicks/<dataset>.csv`` has one row for each model, variant and seed, with its
+command; predictions are saved in ``runs/clicks/``. A model with a row is skipped.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,11 @@ from m6rec_lite.evaluation.ctr import ctr_metrics
 from m6rec_lite.evaluation.ctr_compare import compare_auc
 from m6rec_lite.m6rec.click_model import M6RecCTR
 
-MODELS: dict[str, type[ClickModel]] = {
+MODELS: dict[str, Callable[..., ClickModel]] = {
     kind.__name__: kind
     for kind in (MeanRateCTR, LogisticCTR, FactorizationMachineCTR, DIN, M6RecCTR)
 }
-#: What every model is compared with: variant, and settings, by name.
+#: Models that every other one is compared with: variant and settings, by name.
 BASELINES: dict[str, tuple[str, dict[str, Any]]] = {
     "LogisticCTR": ("", {}),
     "DIN": ('statistics=["counts","matches"]', {"statistics": ("counts", "matches")}),
@@ -47,16 +48,16 @@ KEY = ["dataset", "label", "model", "variant", "seed"]
 
 
 class ClickComparison:
-    """The models of one data set and label: test rows, predictions, and the table of results.
+    """Evaluation of click models on one data set and label.
 
     Args:
-        dataset: with impressions.
+        dataset: a data set with impressions.
         root: the project's folder.
         label: see ``ClickModel``.
 
     Raises:
         ValueError: if the data set has no impressions.
-        DataError: if they cannot be cut in three, or lack the label.
+        DataError: if they cannot be split in three, or lack the label.
     """
 
     def __init__(self, dataset: Dataset, root: Path, label: str = "clicked") -> None:
@@ -67,59 +68,56 @@ class ClickComparison:
         self.questions, self.truth = labelled(self.test, label)
         self.users = self.questions["user_id"].to_numpy()
         self.path = root / "results" / "clicks" / f"{dataset.name}.csv"
-        self._kept = root / "runs" / "clicks" / f"{dataset.name}-{label}"
+        self._folder = root / "runs" / "clicks" / f"{dataset.name}-{label}"
 
     def key(self, name: str, variant: str, seed: int) -> dict[str, Any]:
-        """Return what identifies the row of a model, variant and seed."""
+        """Return the key of the row of a model, variant and seed."""
         values = (self.dataset.name, self.label, name, variant, seed)
         return dict(zip(KEY, values, strict=True))
 
-    def stands(self, name: str, variant: str, seed: int) -> bool:
+    def is_recorded(self, name: str, variant: str, seed: int) -> bool:
         """Return whether the table has the row of a model, variant and seed."""
         return has_row(self.path, self.key(name, variant, seed), KEY)
 
     def fit(self, model: ClickModel, variant: str, *, command: str, progress: bool = True) -> None:
-        """Fit a model, judge it, and write its row."""
+        """Fit and evaluate a model, and write its row."""
         clock = time.perf_counter()
         model.fit(self.train, self.dataset, validation=self.validation, progress=progress)
         seconds = time.perf_counter() - clock
         clock = time.perf_counter()
-        chances = model.predict(self.questions, self.dataset)
+        probabilities = model.predict(self.questions, self.dataset)
         more = {"fit_seconds": seconds, "predict_seconds": time.perf_counter() - clock}
         name, seed = type(model).__name__, getattr(model, "seed", 0)
-        self.write(name, variant, seed, chances, command=command, **more)
+        self.write(name, variant, seed, probabilities, command=command, **more)
 
     def write(
         self,
         name: str,
         variant: str,
         seed: int,
-        chances: np.ndarray,
+        probabilities: np.ndarray,
         *,
         command: str,
         **more: float,
     ) -> dict[str, Any]:
-        """Judge ``(n,)`` chances of the test rows, and write the row and the chances."""
-        self._kept.mkdir(parents=True, exist_ok=True)
-        np.save(self._file(name, variant, seed), chances.astype(np.float64))
+        """Evaluate ``(n,)`` probabilities of the test rows; write the row and the array."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        np.save(self._file(name, variant, seed), probabilities.astype(np.float64))
         row = self.key(name, variant, seed)
         row |= {"n_train": len(self.train), "n_test": len(self.truth)}
-        row |= ctr_metrics(self.truth, chances, self.users)
+        row |= ctr_metrics(self.truth, probabilities, self.users)
         for baseline, (other, _) in BASELINES.items():
             if (name, variant, seed) == (baseline, other, 0):
                 continue
-            test = compare_auc(self.truth, chances, self.baseline(baseline), self.users)
+            test = compare_auc(self.truth, probabilities, self.baseline(baseline), self.users)
             interval = (test.mean_difference, test.low, test.high)
-            row |= dict(zip(against(baseline), interval, strict=True))
+            row |= dict(zip(difference_columns(baseline), interval, strict=True))
         row |= more | {"command": command}
         upsert_rows(self.path, [row], KEY)
         return row
 
     def baseline(self, name: str) -> np.ndarray:
-        """Return the ``(n,)`` chances of one of ``BASELINES``, seed 0.
-
-        It is fitted, and its row written, if its chances are not kept.
-        """
+        """Return the ``(n,)`` probabilities of one of ``BASELINES``, seed 0; fit it if needed."""
         variant, settings = BASELINES[name]
         file = self._file(name, variant, 0)
         if not file.is_file() or len(np.load(file)) != len(self.truth):
@@ -130,7 +128,7 @@ class ClickComparison:
         return np.load(file)
 
     def oracle(self, *, command: str) -> None:
-        """Write the row of the true click probabilities, where the data set has an oracle."""
+        """Write the row of the true click probabilities, if the data set has an oracle."""
         oracle = self.dataset.oracle
         if oracle is None or self.label != "clicked":
             return
@@ -139,13 +137,17 @@ class ClickComparison:
         self.write(ORACLE, "", 0, oracle.click_probability(*parts), command=command)
 
     def _file(self, name: str, variant: str, seed: int) -> Path:
-        said = "-".join(filter(None, (name, re.sub(r"[^\w.=-]+", "-", variant))))
-        return self._kept / f"{said}-seed{seed}.npy"
+        stem = "-".join(filter(None, (name, re.sub(r"[^\w.=-]+", "-", variant))))
+        return self._folder / f"{stem}-seed{seed}.npy"
 
 
-def against(baseline: str) -> tuple[str, str, str]:
-    """Return the columns of a model's AUC minus a baseline's, and of the ends of its interval."""
+def difference_columns(baseline: str) -> tuple[str, str, str]:
+    """Return the columns of a model's AUC minus a baseline's, and of its interval bounds."""
     return f"auc - {baseline}", f"auc - {baseline}, low", f"auc - {baseline}, high"
+
+
+def _has_seed(name: str) -> bool:
+    return "seed" in inspect.signature(MODELS[name]).parameters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -158,27 +160,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Fit and judge each model and seed whose row is not there yet."""
+    """Fit and evaluate each model and seed without a row."""
     settings, variant = read_settings(options.set), " ".join(options.set)
     comparison = ClickComparison(load_dataset(options.dataset), options.root, options.label)
     models = [
         MODELS[name](
             **settings,
             label=options.label,
-            **({"seed": seed} if "seed" in MODELS[name].__dataclass_fields__ else {}),
+            **({"seed": seed} if _has_seed(name) else {}),
         )
         for name in options.models
         for seed in options.seeds
-        if seed == options.seeds[0] or "seed" in MODELS[name].__dataclass_fields__
+        if seed == options.seeds[0] or _has_seed(name)
     ]
     base = "python -m experiments click_models"
     base += f" {{}} --dataset {options.dataset} --label {options.label} --seeds {{}}"
     base += f" --set {variant}" if variant else ""
-    if options.again or not comparison.stands(ORACLE, "", 0):
+    if options.again or not comparison.is_recorded(ORACLE, "", 0):
         comparison.oracle(command=base.format(" ".join(options.models), options.seeds[0]))
     for model in models:
         name, seed = type(model).__name__, getattr(model, "seed", 0)
-        if comparison.stands(name, variant, seed) and not options.again:
+        if comparison.is_recorded(name, variant, seed) and not options.again:
             print(f"{name}, seed {seed}: recorded before (--again repeats it)")
             continue
         comparison.fit(model, variant, command=base.format(name, seed), progress=not options.quiet)

@@ -1,9 +1,9 @@
-"""Compare two recorded runs user by user, from their kept ranks.
+"""Compare two recorded runs by a paired test over users, from their saved ranks.
 
     python -m experiments compare 078b4b8d a75e5b0c --metric ndcg@10
 
 prints the mean difference (first minus second), its 95 % interval and the p-value. Both runs must
-be of one data set, split and set of users. ``results/runs.csv`` says which runs have ranks.
+have the same data set, split and users. ``results/runs.csv`` shows which runs have ranks.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def run(options: argparse.Namespace) -> None:
         names.append(f"{config['model']} ({config['variant']})".removesuffix(" ()"))
         splits.append((config["dataset"], config["split_hash"]))
         ids, ranks = read_ranks(folder / RANKS)
-        figures = accuracy(ranks, (k,))
-        if options.metric not in figures:
-            raise ValueError(f"no metric {options.metric!r}; there are {', '.join(figures)}")
+        metrics = accuracy(ranks, (k,))
+        if options.metric not in metrics:
+            raise ValueError(f"no metric {options.metric!r}; there are {', '.join(metrics)}")
         users.append(ids)
-        values.append(figures[options.metric])
-    if splits[0] != splits[1] or not np.array_equal(*users):
-        raise ValueError(f"the runs have other test questions: {splits[0]} and {splits[1]}")
+        values.append(metrics[options.metric])
+    if splits[0] != splits[1] or not np.array_equal(users[0], users[1]):
+        raise ValueError(f"the runs have different test sets: {splits[0]} and {splits[1]}")
     what = f"{options.metric}: {' - '.join(names)}"
     print(f"{values[0].mean():.4f} and {values[1].mean():.4f}")
-    print(replace(paired_test(*values), what=what))
+    print(replace(paired_test(values[0], values[1]), what=what))

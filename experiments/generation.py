@@ -1,12 +1,11 @@
-"""One model tuned on the four generation tasks at once, and the text that it writes.
+"""Train one model jointly on the four generation tasks and evaluate its text.
 
     python -m experiments generation --steps 2000
 
 starts from the pretrained checkpoint, trains it jointly (``m6rec.tasks.joint``: explanation as the
-task wanted most, the others as the multi-task part, weighted by alpha), saves model and heads into
-one folder, and evaluates each task on examples that it has not learned from, beside answers that
-need no model. Killed and started again, the training continues. Rows go to
-``results/tasks/<dataset>.csv``.
+fine-tuning task, the others as the multi-task part, weighted by alpha), saves model and heads to
+one folder, and evaluates each task on held-out examples, with baselines that need no model. An
+interrupted training continues when started again. Rows go to ``results/tasks/<dataset>.csv``.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from m6rec_lite.m6rec.tasks import (
 )
 from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask
 
-#: How users are described in a row of each task, and its tokens at most: no more than it needs.
+#: Description of the user in a row of each task, and its maximum number of tokens.
 CONTEXTS: dict[str, tuple[Mapping[str, Any], int]] = {
     "explanation": ({"context": ("locale",)}, 256),
     "query": ({"context": ("gender", "age_band", "locale", "month")}, 128),
@@ -46,20 +45,20 @@ CONTEXTS: dict[str, tuple[Mapping[str, Any], int]] = {
     ),
     "conversation": ({}, 192),
 }
-#: The parts whose perplexity is measured, and for each the part whose answers are evaluated.
+#: Parts whose perplexity is measured -> part whose generated answers are evaluated.
 PARTS: dict[str, dict[str, str]] = {
     "explanation": {"test": "test", "writers": "writers"},
     "query": {"test": "test", "people": "people"},
     "design": {"test": "test"},
     "conversation": {"held out": "test"},
 }
-#: Further answers of the model, by the options of ``predict``.
+#: Further predictions of the model, with these options of ``predict``.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "conversation": {"M6-Rec, unbound": {"constrained": False}}
 }
-#: Metrics that the records know by another name.
+#: Metrics that have another name in the records.
 RECORDED = {("conversation", "exists"): "item exists"}
-#: Examples of a part, at most.
+#: Maximum number of examples of a part.
 LIMIT = 2000
 
 
@@ -70,35 +69,35 @@ def measure(
     data: TaskData,
     prompts: PromptBuilder,
 ) -> Iterator[dict[str, Any]]:
-    """Yield a task's figures on every part: the model's, and those of answers that need none."""
+    """Yield the metrics of a task on every part, of the model and of the baselines."""
     for part, evaluated in PARTS[task.name].items():
         examples = task.build_examples(data, prompts, part)[:LIMIT]
-        about = {"task": task.name, "part": part, "n": len(examples)}
-        nats = perplexity(*task.log_likelihood(model, examples))
-        yield about | {"model": "M6-Rec", "metric": "perplexity", "value": nats}
+        common = {"task": task.name, "part": part, "n": len(examples)}
+        value = perplexity(*task.log_likelihood(model, examples))
+        yield common | {"model": "M6-Rec", "metric": "perplexity", "value": value}
         examples = task.build_examples(data, prompts, evaluated)[:LIMIT]
         answers = {"M6-Rec": task.predict(model, examples)}
-        for name, how in VARIANTS.get(task.name, {}).items():
-            answers[name] = task.predict(model, examples, **how)
+        for name, settings in VARIANTS.get(task.name, {}).items():
+            answers[name] = task.predict(model, examples, **settings)
         if task.name == "query":
             texts = examples.about["text"]
             answers["people"] = [Generation.of((None, text)) for text in texts]
         answers |= task.baselines(train, examples, data)
-        right = {
+        per_example = {
             name: task.per_example(outputs, examples, data) for name, outputs in answers.items()
         }
         for name, outputs in answers.items():
             for metric, value in task.evaluate(outputs, examples, data).items():
                 row = {"metric": RECORDED.get((task.name, metric), metric), "value": value}
-                if metric in right[name]:
-                    row |= interval(right[name][metric])
-                yield about | {"model": name, "n": len(examples)} | row
+                if metric in per_example[name]:
+                    row |= interval(per_example[name][metric])
+                yield common | {"model": name, "n": len(examples)} | row
         if "most frequent aspect" in answers:
-            yield about | {"model": "M6-Rec"} | aspect_ratio(right)
+            yield common | {"model": "M6-Rec"} | aspect_ratio(per_example)
 
 
 def interval(values: np.ndarray) -> dict[str, float]:
-    """Return the interval of a mean over examples; those of NaN do not count."""
+    """Return the interval of a mean over examples, without NaN."""
     values = values[~np.isnan(values)]
     if not len(values):
         return {}
@@ -106,17 +105,17 @@ def interval(values: np.ndarray) -> dict[str, float]:
     return {"low": float(low), "high": float(high)}
 
 
-def aspect_ratio(right: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
-    """Return how much more often the model names the true aspect than the most frequent one is."""
+def aspect_ratio(per_example: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, Any]:
+    """Return the ratio of correct aspects of the model to those of the most frequent aspect."""
     name, other = "true aspect", "most frequent aspect"
-    model, most = right["M6-Rec"][name], right[other][name]
+    model, baseline = per_example["M6-Rec"][name], per_example[other][name]
     row: dict[str, Any] = {"metric": f"{name} / {other}", "value": float("nan")}
-    if most.any():
-        draws = np.random.default_rng(0).integers(len(most), size=(1000, len(most)))
-        with np.errstate(divide="ignore", invalid="ignore"):  # a draw may hold none of either
-            ratios = model[draws].mean(axis=1) / most[draws].mean(axis=1)
+    if baseline.any():
+        samples = np.random.default_rng(0).integers(len(baseline), size=(1000, len(baseline)))
+        with np.errstate(divide="ignore", invalid="ignore"):  # a sample may have no correct aspect
+            ratios = model[samples].mean(axis=1) / baseline[samples].mean(axis=1)
         low, high = np.nanquantile(ratios, [0.025, 0.975], method="nearest")
-        row |= {"value": model.mean() / most.mean(), "low": low, "high": high}
+        row |= {"value": model.mean() / baseline.mean(), "low": low, "high": high}
     return row
 
 
@@ -126,9 +125,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=CHECKPOINT, help="folder, from the project's root")
     parser.add_argument("--tasks", nargs="+", choices=CONTEXTS, default=list(CONTEXTS))
     parser.add_argument("--wanted", choices=CONTEXTS, default="explanation", help="L_finetune")
-    parser.add_argument("--alpha", type=float, default=1.0, help="of the other tasks together")
+    parser.add_argument("--alpha", type=float, default=1.0, help="weight of all other tasks")
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--tokens", type=int, default=2048, help="of a task's batch")
+    parser.add_argument("--tokens", type=int, default=2048, help="tokens of a task's batch")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
 
@@ -141,21 +140,21 @@ def run(options: argparse.Namespace) -> None:
     model = M6RecModel.from_pretrained(options.root / options.model)
     tasks = {name: TASKS[name]() for name in options.tasks}
     prompts = {
-        name: PromptBuilder(BehaviourText(dataset, **said), tokenizer, longest)
-        for name, (said, longest) in CONTEXTS.items()
+        name: PromptBuilder(BehaviourText(dataset, **settings), tokenizer, max_tokens)
+        for name, (settings, max_tokens) in CONTEXTS.items()
     }
     train = {name: task.build_examples(data, prompts[name]) for name, task in tasks.items()}
     others = {name: 1.0 for name in tasks if name != options.wanted}
-    wanted = {options.wanted: 1.0} if options.wanted in tasks else {}
-    weights = Weights(alpha=options.alpha, tasks=others, finetune=wanted)
+    finetune = {options.wanted: 1.0} if options.wanted in tasks else {}
+    weights = Weights(alpha=options.alpha, tasks=others, finetune=finetune)
     sources = {
         name: TaskBatches(train[name], options.tokens, pad=tokenizer.pad)
         for name in weights.shares()
     }
-    both = MultiTaskModel(model, tasks)
+    joint = MultiTaskModel(model, tasks)
     folder = options.root / "runs" / "together" / f"{options.dataset}-seed{options.seed}"
     train_jointly(
-        both,
+        joint,
         sources,
         weights,
         steps=options.steps,
@@ -165,11 +164,11 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         progress=not options.quiet,
     )
-    both.eval()
-    both.save(folder / "model", tokenizer)
+    joint.eval()
+    joint.save(folder / "model", tokenizer)
     rows = [
         row
         for name, task in tasks.items()
-        for row in measure(task, both.model, train[name], data, prompts[name])
+        for row in measure(task, joint.model, train[name], data, prompts[name])
     ]
     record(options, "tasks", KEY, rows)

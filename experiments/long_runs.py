@@ -1,11 +1,11 @@
-"""Train one sequential recommender for as long as it takes, and judge it on test.
+"""Train one sequential recommender until early stopping and evaluate it on test.
 
     python -m experiments long_runs SASRec --dataset ml-1m --set epochs=200 patience=20
 
-fits the model with its defaults and the settings named, stops on validation, judges on test beside
-the plain bigram, and records the run (``experiments.records``). The row also enters
-``results/leaderboard/``. Checkpoints lie in ``runs/long`` and are not committed: the same command
-continues from the last one. The seconds of the history count only what was run.
+fits the model with the given settings, stops on validation, compares it on test with the plain
+bigram, and records the run (``experiments.records``) and its leaderboard row. Checkpoints are in
+``runs/long``, which git ignores; the same command continues from the last one. The seconds of the
+history do not include interruptions.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ class HistoryFile(Callback):
     """Write the history of a run to a file after each epoch.
 
     Args:
-        path: the file; rewritten as a whole each time.
+        path: the file; rewritten after each epoch.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def epoch(self, run: Run, record: dict[str, float]) -> None:
-        """Write the epochs so far; of several processes the first one writes."""
+        """Write the epochs so far, in the main process only."""
         if run.accelerator.is_main_process:
             write_history(self.path, run.history.frame())
 
 
 def key_of(model: NextItemRecommender, dataset: str) -> RunKey:
-    """Return the key of a model's run; the seed is left out of its variant."""
+    """Return the key of a model's run; its variant does not contain the seed."""
     variant = " ".join(re.sub(rf"\bseed={model.seed}\b", "", model.variant).split())
     return RunKey("long_runs", dataset, model.name, variant, model.seed)
 
@@ -66,15 +66,15 @@ def long_run(
     items: pd.DataFrame | None = None,
     progress: bool = True,
 ) -> Report:
-    """Fit a model, or continue fitting it, judge it on test, and record the run.
+    """Fit a model or continue its fit, evaluate it on test, and record the run.
 
     Args:
-        model: not fitted yet.
-        split: training rows, and the questions of validation and test.
+        model: an unfitted model.
+        split: training rows, validation and test set.
         root: the project's folder.
-        command: repeats this run.
-        items: the data set's items, for a model that reads them.
-        progress: show bars.
+        command: command that repeats this run.
+        items: the data set's items, for models that use them.
+        progress: whether to show progress bars.
 
     Returns:
         The report on test.
@@ -94,16 +94,19 @@ def long_run(
     report = evaluate(model, split, fit_cost=cost, progress=progress)
     plain = fit_and_evaluate(Bigram(), split, progress=False)
     records.finish(
-        key, summary(report) | beside_bigram(report, plain, history), history=history, ranks=report
+        key,
+        summary(report) | compare_with_bigram(report, plain, history),
+        history=history,
+        ranks=report,
     )
     board = Leaderboard(root / "results" / "leaderboard")
     board.add(report, scale="laptop", seed=key.seed, variant=key.variant, command=command)
     return report
 
 
-def beside_bigram(report: Report, plain: Report, history: pd.DataFrame) -> dict[str, Any]:
+def compare_with_bigram(report: Report, plain: Report, history: pd.DataFrame) -> dict[str, Any]:
     """Return the best epoch of a run and its comparison with the plain bigram."""
-    against = compare(report, plain)
+    difference = compare(report, plain)
     best = history.loc[history["ndcg@10"].idxmax()]
     return {
         "epochs": len(history),
@@ -113,9 +116,9 @@ def beside_bigram(report: Report, plain: Report, history: pd.DataFrame) -> dict[
         "bigram ndcg@10": round(plain["ndcg@10"], 6),
         "times the bigram's ndcg@10": round(report["ndcg@10"] / plain["ndcg@10"], 4),
         "more than the bigram, paired": {
-            "mean": round(against.mean_difference, 6),
-            "low": round(against.low, 6),
-            "high": round(against.high, 6),
+            "mean": round(difference.mean_difference, 6),
+            "low": round(difference.low, 6),
+            "high": round(difference.high, 6),
         },
     }
 
@@ -129,10 +132,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train and judge one model, unless the run is recorded already."""
+    """Train and evaluate one model, unless the run is recorded."""
     model = MODELS[options.model](**read_settings(options.set), seed=options.seed)
     key = key_of(model, options.dataset)
-    if not options.again and Records(options.root / "results").stands(key):
+    if not options.again and Records(options.root / "results").is_recorded(key):
         print(f"recorded before: results/runs/{key.id} (--again repeats it)")
         return
     dataset = load_dataset(options.dataset)

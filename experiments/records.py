@@ -1,10 +1,9 @@
-"""Runs kept for the record: one folder a run under ``results/runs``, and their index.
+"""Recorded runs: one folder for each run under ``results/runs``, and their index.
 
-``results/runs/<id>/`` holds ``config.json`` (what was run), ``report.json`` (what came out),
-``metrics.jsonl`` (one line an epoch or step) where something was trained, and ``ranks.npz`` (the
-rank of each test target) where items were ranked. The id is eight hex digits of a hash over the
-fields of ``RunKey``. ``results/runs.csv`` has one row a run; it is derived from the folders and is
-never edited by hand.
+``results/runs/<id>/`` contains ``config.json`` (settings), ``report.json`` (results),
+``metrics.jsonl`` (one line for each epoch or step) if a model was trained, and ``ranks.npz`` (the
+rank of each test target) if items were ranked. The id is eight hex digits of a hash of ``RunKey``.
+``results/runs.csv`` has one row for each run; it is generated from the folders.
 """
 
 from __future__ import annotations
@@ -30,20 +29,20 @@ from m6rec_lite.evaluation.rank_files import write_ranks
 
 CONFIG, REPORT, METRICS, RANKS = "config.json", "report.json", "metrics.jsonl", "ranks.npz"
 
-#: Figures that have a column of their own in the index; others stand in the column ``headline``.
+#: Metrics with a column of their own in the index; others are in the column ``headline``.
 RANKING_FIGURES = ("hr@10", "ndcg@10")
 
 
 @dataclass(frozen=True)
 class RunKey:
-    """What makes a run the run it is: two runs with equal keys are the same measurement.
+    """Identity of a run: two runs with equal keys are the same measurement.
 
     Attributes:
         experiment: name of the module in ``experiments``.
         dataset: name of the data set.
         model: name of the model or method.
-        variant: its non-default settings, in words, such as ``epochs=5 lr=0.01``.
-        seed: of the run.
+        variant: its non-default settings as text, such as ``epochs=5 lr=0.01``.
+        seed: seed of the run.
     """
 
     experiment: str
@@ -60,20 +59,20 @@ class RunKey:
 
 
 class Records:
-    """The runs of one folder of results.
+    """Recorded runs in a folder of results.
 
     Args:
-        results: the folder that holds ``runs/`` and ``runs.csv``.
+        results: the folder that contains ``runs/`` and ``runs.csv``.
     """
 
     def __init__(self, results: Path) -> None:
         self.runs, self.index = results / "runs", results / "runs.csv"
 
     def folder(self, key: RunKey) -> Path:
-        """Return the folder of a run, whether it exists or not."""
+        """Return the folder of a run; it need not exist."""
         return self.runs / key.id
 
-    def stands(self, key: RunKey) -> bool:
+    def is_recorded(self, key: RunKey) -> bool:
         """Return whether a run is finished and recorded."""
         return (self.folder(key) / REPORT).is_file()
 
@@ -81,8 +80,8 @@ class Records:
         """Write ``config.json`` before the run begins.
 
         Args:
-            key: of the run.
-            command: that repeats it.
+            key: key of the run.
+            command: command that repeats the run.
             more: further entries, such as ``settings`` (all of them) and ``split_hash``.
 
         Returns:
@@ -109,14 +108,14 @@ class Records:
         history: pd.DataFrame | None = None,
         ranks: Report | Path | None = None,
     ) -> None:
-        """Write what came out, and the index.
+        """Write the results of a run, and the index.
 
         Args:
-            key: of a run that was started.
-            report: as JSON holds it; ``metrics`` (name to value) and ``headline`` (name to
-                value or text) supply the figures of the index.
-            history: one row an epoch or step.
-            ranks: an evaluation whose target ranks are kept, or a file of them.
+            key: key of a run that was started.
+            report: results that JSON can store; ``metrics`` (name to value) and ``headline``
+                (name to value or text) are shown in the index.
+            history: one row for each epoch or step.
+            ranks: an evaluation with target ranks, or a file of them.
         """
         folder = self.folder(key)
         if history is not None:
@@ -129,7 +128,7 @@ class Records:
         self.write_index()
 
     def frame(self) -> pd.DataFrame:
-        """Return one row a finished run, from the folders."""
+        """Return one row for each finished run, from the folders."""
         rows = []
         for path in sorted(self.runs.glob(f"*/{REPORT}")):
             config, report = read_json(path.with_name(CONFIG)), read_json(path)
@@ -152,16 +151,16 @@ class Records:
         return frame.sort_values(order, ignore_index=True) if rows else frame
 
     def write_index(self) -> pd.DataFrame:
-        """Write ``runs.csv`` from the folders, and return its rows."""
+        """Write ``runs.csv`` from the folders; return its rows."""
         with locked(self.index):
             frame = self.frame()
             write_text(self.index, frame.to_csv(index=False, float_format="%.6g"))
         return frame
 
     def rekey(self) -> dict[str, str]:
-        """Rename folders whose id is not that of their config, and write the index.
+        """Rename folders whose id differs from that of their config, and write the index.
 
-        To be used after a setting or an experiment was renamed in the ``config.json`` files.
+        Use it after a setting or an experiment was renamed in the ``config.json`` files.
 
         Returns:
             New id by old id.
@@ -178,19 +177,19 @@ class Records:
 
 
 def summary(report: Report) -> dict[str, Any]:
-    """Return an evaluation as ``report.json`` holds it: figures, intervals and costs."""
+    """Return an evaluation as stored in ``report.json``: metrics, intervals and costs."""
     return {
         "on": report.on,
         "split_hash": report.split_hash,
         "n_users": report.n_users,
         "metrics": {key: round(value, 6) for key, value in report.metrics.items()},
-        "intervals": {key: [round(v, 6) for v in both] for key, both in report.intervals.items()},
+        "intervals": {key: [round(v, 6) for v in ends] for key, ends in report.intervals.items()},
         "costs": {key: round(float(value), 3) for key, value in report.costs.items()},
     }
 
 
 def write_history(path: Path, history: pd.DataFrame) -> None:
-    """Write one JSON object a row; missing values are left out."""
+    """Write one JSON object for each row, without missing values."""
     lines = (
         {name: value for name, value in row.items() if not pd.isna(value)}
         for row in history.to_dict("records")
@@ -208,11 +207,11 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON holds it: not finite becomes null, another object its repr."""
+    """Convert a value for JSON: non-finite numbers to null, other objects to their repr."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,13 +1,13 @@
-"""Measure simple models on MovieLens beside figures from elsewhere, and why they differ.
+"""Compare simple models on MovieLens with reference results, and explain the differences.
 
     python -m experiments reference_results --dataset ml-100k
 
-tunes every entry of ``entries`` on validation (NDCG@10 over its grid), judges the best on test, and
-measures it again under other circumstances, to explain a difference: at the settings the source
-states, fitted on train plus validation, and with other orders of the rows that share a user and a
-timestamp. Writes ``results/reference/<dataset>.csv`` and ``<dataset>-ties.csv``, leaderboard rows,
-and a record of each entry. An entry that is recorded is skipped; one that has its row and no record
-of its ranks is fitted once more at the settings of its row.
+tunes every entry of ``entries`` on validation (NDCG@10 over its grid) and evaluates the best on
+test. To explain a difference it is evaluated again with the settings of the reference, fitted on
+train plus validation, and with other orders of the rows that share a user and a timestamp. Writes
+``results/reference/<dataset>.csv`` and ``<dataset>-ties.csv``, leaderboard rows, and a record of
+each entry. A recorded entry is skipped; one with a row but without a record of its ranks is fitted
+again with the settings of its row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -47,18 +47,18 @@ from m6rec_lite.recommenders import (
 DATASETS = ("ml-100k", "ml-1m")
 METRIC = "ndcg@10"
 
-#: Users whose validation questions tune the settings, at most; drawn once, by the seed.
+#: Maximum number of users for tuning on validation; sampled once by the seed.
 TUNING_USERS = 3000
 
 SHUFFLES = 3
 
-#: The variant of the records: which settings validation chose is known only afterwards.
+#: Variant of the records; the selected settings are known only after tuning.
 TUNED = "tuned on validation"
 
-#: Figures of one model on two machines may differ by this much: sums in another order.
+#: Tolerance of a model's metrics between machines, due to the order of summation.
 TOLERANCE = 2e-5
 
-#: Entries that take long to fit: the others show well enough what the order of ties does.
+#: Entries that are slow to fit, which are not evaluated with other orders of ties.
 SLOW = ("IALS", "BPR")
 
 
@@ -71,7 +71,7 @@ def grid(kind: type[Recommender], **values: Sequence[Any]) -> list[Recommender]:
 
 
 def entries() -> dict[str, list[Recommender]]:
-    """Return the models of each entry by name; validation chooses among them."""
+    """Return the grid of models of each entry, by name."""
     decays = (0.9, 0.8, 0.7, 0.6)
     knn = {"k": (20, 100, 200, 400), "shrink": (0.0, 10.0, 50.0)}
     ease = {"l2": (100.0, 300.0, 1000.0, 3000.0)}
@@ -103,41 +103,41 @@ def entries() -> dict[str, list[Recommender]]:
 
 
 def fit_each(models: list[Recommender], split: Split, items: pd.DataFrame) -> Iterator[Recommender]:
-    """Fit the models in turn; those that differ only in a decay used in scoring share one fit."""
+    """Fit the models in turn; those that differ only in the decay of their scores share one fit."""
     shared: dict[str, Recommender] = {}
     for model in models:
         params = model.get_params()
-        if "decay" not in params or isinstance(model, UserKNN):  # which decays its neighbours too
+        if "decay" not in params or isinstance(model, UserKNN):  # its decay affects the fit
             yield model.fit(split.train, items=items, progress=False)
             continue
         key = repr(params | {"decay": None})
         if key not in shared:
             shared = {key: model.fit(split.train, items=items, progress=False)}
         fitted = copy.copy(shared[key])
-        fitted.decay = params["decay"]
+        fitted.decay = params["decay"]  # type: ignore[attr-defined]  # models with this parameter
         yield fitted
 
 
 def tune(models: list[Recommender], split: Split, items: pd.DataFrame, seed: int) -> Recommender:
-    """Return the model with the best NDCG@10 on validation, unfitted; the first of equals.
+    """Return the unfitted model with the best NDCG@10 on validation; the first of equals.
 
-    At most ``TUNING_USERS`` users are judged, the same ones for every model.
+    At most ``TUNING_USERS`` users are evaluated, the same ones for every model.
     """
     if len(models) == 1:
         return models[0]
     n = len(split.validation)
     rows = np.sort(np.random.default_rng(seed).permutation(n)[:TUNING_USERS])
     sample = replace(split, validation=split.validation[rows])
-    judged = [
-        (_judge(model, sample, on="validation")[METRIC], model.get_params())
+    results = [
+        (_evaluate(model, sample, on="validation")[METRIC], model.get_params())
         for model in fit_each(models, split, items)
     ]
-    _, params = max(judged, key=lambda pair: pair[0])
+    _, params = max(results, key=lambda pair: pair[0])
     return type(models[0])(**params)
 
 
 def tie_orders(rows: pd.DataFrame, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the same rows in orders that differ only among rows of one user at one second."""
+    """Yield the rows in several orders, to change the order of equal timestamps of a user."""
     yield "file", rows
     yield "file reversed", rows.iloc[::-1]
     by = ["user_id", "timestamp", "item_id"]
@@ -150,12 +150,12 @@ def tie_orders(rows: pd.DataFrame, seed: int) -> Iterator[tuple[str, pd.DataFram
 
 def with_validation(split: Split) -> Interactions:
     """Return the training rows and the validation targets: everything before the test targets."""
-    known = split.test.histories
+    histories = split.test.histories
     frame = pd.DataFrame(
         {
-            "user_id": np.repeat(known.user_ids, known.lengths),
-            "item_id": known.item_ids[known.items],
-            "timestamp": known.timestamps,
+            "user_id": np.repeat(histories.user_ids, histories.lengths),
+            "item_id": histories.item_ids[histories.items],
+            "timestamp": histories.timestamps,
         }
     )
     return Interactions.from_frame(frame, item_ids=split.item_ids)
@@ -164,28 +164,28 @@ def with_validation(split: Split) -> Interactions:
 def measure(
     name: str, models: list[Recommender], split: Split, items: pd.DataFrame, *, seed: int
 ) -> tuple[dict[str, Any], Report, Recommender]:
-    """Tune and judge one entry.
+    """Tune and evaluate one entry.
 
     Returns:
-        its row of the table, its report, and the fitted model.
+        Its row of the table, its report, and the fitted model.
     """
     model = tune(models, split, items, seed)
-    report = fit_and_judge(model, split, items, seed=seed)
+    report = fit_and_report(model, split, items, seed=seed)
     reference = SIMPLE.get(split.dataset, {}).get(name)
     row = _row(name, model, report, reference, split)
     if reference is not None:
         if reference.settings:
             stated = type(model)(**reference.settings)
             stated.fit(split.train, items=items, progress=False)
-            row |= _pair("at_their_settings", _judge(stated, split))
-        again = type(model)(**model.get_params())
-        again.fit(with_validation(split), items=items, progress=False)
-        row |= _pair("fitted_with_validation", _judge(again, split))
+            row |= _pair("at_their_settings", _evaluate(stated, split))
+        refitted = type(model)(**model.get_params())
+        refitted.fit(with_validation(split), items=items, progress=False)
+        row |= _pair("fitted_with_validation", _evaluate(refitted, split))
     return row, report, model
 
 
-def fit_and_judge(model: Recommender, split: Split, items: pd.DataFrame, *, seed: int) -> Report:
-    """Fit a model and return its report on test, with costs and intervals."""
+def fit_and_report(model: Recommender, split: Split, items: pd.DataFrame, *, seed: int) -> Report:
+    """Fit a model and return its test report with costs and intervals."""
     cost = measure_fit(model, split, items=items, progress=False)
     return evaluate(model, split, fit_cost=cost, seed=seed, progress=False)
 
@@ -193,17 +193,17 @@ def fit_and_judge(model: Recommender, split: Split, items: pd.DataFrame, *, seed
 def measure_ties(
     dataset: Dataset, path: Path, settings: Mapping[str, str], *, seed: int, again: bool
 ) -> None:
-    """Judge the entries that have a reference under every order of ``tie_orders``.
+    """Evaluate the entries with a reference, except the ``SLOW`` ones, in all ``tie_orders``.
 
-    The ``SLOW`` ones are left out. Each is fitted at the settings the source states, or at ours
-    where it states none. An order that the table has is skipped.
+    Each is fitted with the settings of the reference, or with ours if they are not stated. Orders
+    in the table are skipped.
 
     Args:
         dataset: the data set.
-        path: of the table.
-        settings: ours, by entry.
-        seed: of the shuffled orders.
-        again: also measure orders that the table has.
+        path: path of the table.
+        settings: our settings, by entry.
+        seed: seed of the shuffled orders.
+        again: whether to repeat orders in the table.
     """
     references = {k: v for k, v in SIMPLE.get(dataset.name, {}).items() if k not in SLOW}
     first = leave_one_out(dataset, ties="file")
@@ -217,9 +217,9 @@ def measure_ties(
         for key, (name, reference) in zip(keys, references.items(), strict=True):
             kind = type(entries()[name][0])
             model = kind(**(reference.settings or read_settings(settings[name].split())))
-            report = _judge(model.fit(split.train, items=dataset.items, progress=False), split)
-            figures = {metric: report[metric] for metric in ("hr@10", METRIC)}
-            rows.append(key | {"targets_changed": changed} | figures)
+            report = _evaluate(model.fit(split.train, items=dataset.items, progress=False), split)
+            row: dict[str, Any] = {**key, "targets_changed": changed}
+            rows.append(row | {metric: report[metric] for metric in ("hr@10", METRIC)})
         upsert_rows(path, rows, ("order", "entry"))
 
 
@@ -230,7 +230,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure every entry that is not recorded, then the orders of ties."""
+    """Evaluate every entry that is not recorded, then the orders of ties."""
     results = options.root / "results"
     path = results / "reference" / f"{options.dataset}.csv"
     records, board = Records(results), Leaderboard(results / "leaderboard")
@@ -240,12 +240,12 @@ def run(options: argparse.Namespace) -> None:
         for name, models in bar:
             bar.set_description(f"{options.dataset}: {name}")
             key = RunKey("reference_results", options.dataset, name, TUNED, options.seed)
-            chosen = None if options.again else settings_of(path).get(name)
-            if chosen is not None and records.stands(key):
+            tuned = None if options.again else settings_of(path).get(name)
+            if tuned is not None and records.is_recorded(key):
                 continue
-            if chosen is not None:
-                model = type(models[0])(**read_settings(chosen.split()))
-                report = fit_and_judge(model, split, dataset.items, seed=options.seed)
+            if tuned is not None:
+                model = type(models[0])(**read_settings(tuned.split()))
+                report = fit_and_report(model, split, dataset.items, seed=options.seed)
                 _check_same(path, name, report)
             else:
                 cells, report, model = measure(
@@ -266,7 +266,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def settings_of(path: Path) -> dict[str, str]:
-    """Return the settings that validation chose, by entry, from the table; {} without a table."""
+    """Return the tuned settings by entry from the table; {} if there is no table."""
     if not path.is_file():
         return {}
     rows = read_rows(path, ("entry", "settings"), words=("settings",))
@@ -274,24 +274,26 @@ def settings_of(path: Path) -> dict[str, str]:
 
 
 def _check_same(path: Path, name: str, report: Report) -> None:
-    """Raise if an entry that was fitted once more has other figures than its row."""
+    """Raise if an entry that was fitted again has other metrics than its row."""
     rows = read_rows(path, ("entry",)).set_index("entry")
     for metric in ("hr@10", METRIC):
         if abs(rows.loc[name, metric] - report[metric]) > TOLERANCE:
             raise ValueError(
                 f"{name}: {metric} is {report[metric]:.6f} now and {rows.loc[name, metric]:.6f} in "
-                f"{path.name}; --again measures every entry anew"
+                f"{path.name}; --again evaluates all entries again"
             )
 
 
-def _judge(model: Recommender, split: Split, on: str = "test") -> Report:
+def _evaluate(
+    model: Recommender, split: Split, on: Literal["test", "validation"] = "test"
+) -> Report:
     return evaluate(model, split, k=10, on=on, bootstrap=0, progress=False)
 
 
 def _row(
     name: str, model: Recommender, report: Report, reference: Figure | None, split: Split
 ) -> dict[str, Any]:
-    """Return one row of the table: ours, its interval, its cost, and the reference."""
+    """Return one row of the table: our metrics, intervals and costs, and the reference."""
     row: dict[str, Any] = {
         "dataset": split.dataset,
         "split_hash": split.hash,

@@ -1,13 +1,13 @@
-"""Measure everything that the project claims, and write it where it is claimed (``make results``).
+"""Run the experiments behind the published results, and write the pages (``make results``).
 
     python -m experiments results
     python -m experiments results --only pages
 
-Steps: the lessons at laptop scale, whose leaderboard rows are kept; simple models on the bazaar,
-and on MovieLens beside figures from elsewhere; the bazaar's data card; and the pages
-(``experiments.pages``). A step skips what is recorded, so the command may be killed and started
-again; what cannot be measured here, for want of data, is left as it is. Long runs and M6-Rec's
-tasks have commands of their own; their pages are written here.
+Steps: the lessons at laptop scale, with their leaderboard rows; simple models on the bazaar, and on
+MovieLens with reference results; the bazaar's data card; and the pages
+(``experiments.pages``). A step skips what is recorded, so the command can be interrupted and
+started again. Results whose data are missing are not changed. Long runs and M6-Rec's tasks have
+commands of their own; their pages are written here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do the steps in order; return 1 if a lesson failed, and then its rows are not kept."""
+    """Run the steps in order; return 1 if a lesson failed, whose rows are then not saved."""
     failed = 0
     for i, name in enumerate(options.only, 1):
         print(f"step {i} of {len(options.only)}: {name} ...", flush=True)
@@ -53,17 +54,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def run_lessons(options: argparse.Namespace) -> int:
-    """Run the lessons that are not recorded, and keep their leaderboard rows."""
+    """Run the lessons that are not recorded, and save their leaderboard rows."""
     failed = 0
     records = Records(options.root / "results")
     for dataset, numbers in LESSONS.items():
         key = RunKey("results", dataset, "lessons", SCALE)
         report = records.folder(key) / "report.json"
-        kept = read_json(report)["lessons"] if report.is_file() and not options.again else {}
+        recorded = read_json(report)["lessons"] if report.is_file() and not options.again else {}
         names = [path.stem for path in chapters(options.root / "notebooks", numbers)]
-        missing = [name for name in names if name not in kept]
-        if not missing or not _present(dataset):
-            print(f"  {dataset}: {len(kept)} lessons recorded before")
+        missing = [name for name in names if name not in recorded]
+        if not missing or not _is_available(dataset):
+            print(f"  {dataset}: {len(recorded)} lessons recorded before")
             continue
         out = options.root / "runs" / f"results-{dataset}"
         code = runner.run(
@@ -77,15 +78,15 @@ def run_lessons(options: argparse.Namespace) -> int:
         )
         failed |= code
         if code == 0:
-            keep_rows(Leaderboard(out / "leaderboard"), dataset, options.root / "results")
+            save_rows(Leaderboard(out / "leaderboard"), dataset, options.root / "results")
             seconds = pd.read_csv(out / "chapters.csv").set_index("chapter")["seconds"]
-            kept |= {name: seconds[name] for name in missing if name in seconds}
+            recorded |= {name: seconds[name] for name in missing if name in seconds}
             records.start(key, command=options.command)
-            records.finish(key, results_page.lessons_report(kept))
+            records.finish(key, results_page.lessons_report(recorded))
     return failed
 
 
-def keep_rows(lessons: Leaderboard, dataset: str, results: Path) -> None:
+def save_rows(lessons: Leaderboard, dataset: str, results: Path) -> None:
     """Copy the rows of a run of the lessons to the leaderboard, and record those with ranks."""
     board, records = Leaderboard(results / "leaderboard"), Records(results)
     for row in lessons.frame(dataset, scale=SCALE).to_dict("records"):
@@ -100,9 +101,9 @@ def keep_rows(lessons: Leaderboard, dataset: str, results: Path) -> None:
 
 
 def run_reference_results(options: argparse.Namespace) -> None:
-    """Measure the simple models on each MovieLens set that is here."""
+    """Run the simple models on each MovieLens data set that is available."""
     for dataset in reference_results.DATASETS:
-        if _present(dataset):
+        if _is_available(dataset):
             command = f"python -m experiments reference_results --dataset {dataset}"
             values = vars(options) | {"dataset": dataset, "seed": 0, "command": command}
             reference_results.run(argparse.Namespace(**values))
@@ -116,21 +117,21 @@ def run_simple_models(options: argparse.Namespace) -> None:
 
 
 def run_data_card(options: argparse.Namespace) -> None:
-    """Measure the bazaar and write its card, unless the card is of this world already."""
+    """Measure the bazaar and write its card, unless the card describes this world already."""
     bazaar, page = load_dataset("bazaar"), options.root / "datasets" / "README.md"
     text = region(page, "bazaar card")
     facts = (f"World version {bazaar.card.version};", f"`{leave_one_out(bazaar).hash}`")
     if options.again or not all(fact in text for fact in facts):
         bazaar_card.write_card(bazaar, page, progress=not options.quiet)
     else:
-        print("  the card is of this world already")
+        print("  the card describes this world already")
 
 
 def write_pages(options: argparse.Namespace) -> None:
     """Write every page from the records."""
     results = options.root / "results"
     for old, new in Records(results).rekey().items():
-        print(f"  results/runs/{old} is {new} now: its config changed")
+        print(f"  results/runs/{old} was renamed to {new}: its config changed")
     reference_page.write_page(results)
     paper.write_page(results)
     results_page.write_page(options.root)
@@ -147,11 +148,12 @@ STEPS: dict[str, Callable[[argparse.Namespace], int | None]] = {
 }
 
 
-def _present(name: str) -> bool:
+def _is_available(name: str) -> bool:
     """Return whether a data set can be read without a download."""
+    options: dict[str, Any] = {"download": False} if name in reference_results.DATASETS else {}
     try:
-        load_dataset(name, **({"download": False} if name in reference_results.DATASETS else {}))
+        load_dataset(name, **options)
     except DataError as error:
-        sys.stderr.write(f"{name} is left out: {error}\n")
+        sys.stderr.write(f"{name} is skipped: {error}\n")
         return False
     return True

@@ -3,11 +3,10 @@
     python -m experiments scaling --data bazaar
     python -m experiments scaling --sizes nano tiny small base --tokens 1e7 1e8 1e9
 
-Each size is pretrained for each number of tokens, each run with its own schedule that ends with the
-run: an unfinished long run is no substitute for a short run. The rows go to
-``results/scaling/<data>.csv``, and a run whose row is there is skipped; unfinished runs in
-``runs/scaling/`` are continued. At the end the law of ``m6rec.scaling`` is printed, and its error
-for the largest size when that size is left out of the fit.
+Each size is pretrained for each number of tokens, each run with a complete learning-rate schedule.
+Rows go to ``results/scaling/<data>.csv``; a run with a row is skipped, and unfinished runs in
+``runs/scaling/`` are continued. At the end the law of ``m6rec.cost.scaling`` is printed, and its
+error for the largest size if that size is excluded from the fit.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ from m6rec_lite.m6rec.settings import Pretraining
 KEY = ["data", "size", "tokens", "lr", "lines", "seed"]
 SIZES = ("1x32", "2x64", "3x96", "4x128")
 TOKENS = (0.5e6, 1e6, 2e6, 4e6)
-#: Share of a batch's cells that hold tokens; what a run really read is in its row.
+#: Expected share of tokens in a batch; the actual number of tokens is in the row of the run.
 FILLED = 0.84
-#: The width that ``--lr`` is for. Others take it times this over theirs, as Adam wants it when
-#: weights become more (Yang et al., *Tensor programs V*, 2022).
+#: Width of ``--lr``. The learning rate of Adam is scaled by the inverse of the width (Yang et al.,
+#: *Tensor programs V*, 2022).
 WIDTH = 96
 
 
 def settings_of(
     size: str, tokens: float, *, data: str, lr: float, lines: int, tokenizer: str | None, seed: int
 ) -> Pretraining:
-    """Return the settings of a run that reads about ``tokens`` tokens."""
+    """Return the settings of a run of about ``tokens`` tokens."""
     shape = shape_of(size)
     steps = max(1, round(tokens / (lines * shape["max_position_embeddings"] * FILLED)))
     rate = float(f"{lr * WIDTH / shape['hidden_size']:.3g}")
@@ -55,15 +54,15 @@ def measure(settings: Pretraining, folder: Path, *, device: str | None, progress
     """Pretrain, unless that run is finished, and return its row.
 
     Args:
-        settings: of the run.
-        folder: of all runs of the data: their tokens are made once.
+        settings: settings of the run.
+        folder: folder of all runs on the data, which share their tokens.
         device: see ``pretrain``.
-        progress: show bars.
+        progress: whether to show progress bars.
 
     Raises:
         Interrupted: if a signal ended the run; its checkpoint is kept.
     """
-    folder /= f"seed{settings.seed}"  # which documents are held out depends on it
+    folder /= f"seed{settings.seed}"  # the held-out documents depend on it
     out = folder / f"{settings.size}-{settings.steps}-{settings.lr:g}-{settings.lines}"
     path = out / "report.json"
     if not path.is_file():
@@ -97,36 +96,37 @@ def measure(settings: Pretraining, folder: Path, *, device: str | None, progress
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a folder, completely or not at all, unless it is missing or already copied."""
+    """Copy a folder atomically, unless it is missing or already copied."""
     if source.is_dir() and not target.is_dir():
         with new_folder(target) as fresh:
             shutil.copytree(source, fresh, dirs_exist_ok=True)
 
 
 def describe_law(table: pd.DataFrame, base: str = "base", samples: int = 100) -> list[str]:
-    """Describe the law through the rows, its error on an unseen size, and a forecast.
+    """Describe the fitted law, its error on an unseen size, and a forecast.
 
     Args:
         table: rows of one data set.
-        base: the size of the forecast, at 20 tokens for each weight.
-        samples: bootstrap laws of the interval.
+        base: size of the forecast, at 20 tokens for each weight.
+        samples: number of bootstrap samples of the interval.
     """
     columns = ("parameters", "tokens read", "loss")
     n, d, y = (table[name].to_numpy(float) for name in columns)
     law = fit_law(n, d, y)
-    off = np.abs(law.loss(n, d) / y - 1)
+    errors = np.abs(law.loss(n, d) / y - 1)
     lines = [
         f"L(N, D) = {law.floor:.3g} + {law.a:.3g} / N^{law.alpha:.3f} + "
         f"{law.b:.3g} / D^{law.beta:.3f}",
-        f"off by {off.mean():.1%} on average of {len(y)} runs, {off.max():.1%} at most",
+        f"mean error {errors.mean():.1%} over {len(y)} runs, at most {errors.max():.1%}",
     ]
     largest = n == n.max()
     if len(np.unique(n)) > 3:
         smaller = fit_law(n[~largest], d[~largest], y[~largest])
-        off = smaller.loss(n[largest], d[largest]) / y[largest] - 1
-        lines.append(f"without the largest size: off by {off.min():+.1%} to {off.max():+.1%} there")
+        errors = smaller.loss(n[largest], d[largest]) / y[largest] - 1
+        low, high = errors.min(), errors.max()
+        lines.append(f"fitted without the largest size: error {low:+.1%} to {high:+.1%} there")
     size = sum(count_parameters(Plan.of_size(base).config).values())
-    forecasts = [one.loss(size, 20 * size) for one in resampled_laws(n, d, y, n=samples)]
+    forecasts = [law.loss(size, 20 * size) for law in resampled_laws(n, d, y, n=samples)]
     low, high = np.quantile(forecasts, [0.025, 0.975])
     lines.append(
         f"predicted, not measured: {base} after {20 * size:.2g} tokens, "
@@ -142,7 +142,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", nargs="+", type=float, default=list(TOKENS))
     parser.add_argument("--lr", type=float, default=3e-3, help=f"at a width of {WIDTH}")
     parser.add_argument("--lines", type=int, default=16, help="lines in a batch")
-    parser.add_argument("--tokenizer", help="folder of one; else a new one")
+    parser.add_argument("--tokenizer", help="folder of a tokenizer (default: train a new one)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device")
 

@@ -1,16 +1,16 @@
-"""Fit the simple models with their usual settings and keep the ranks of their test targets.
+"""Fit the simple models with default settings and save the ranks of their test targets.
 
     python -m experiments simple_models --dataset bazaar
 
-fits every model that takes about two seconds (``m6rec_lite.course.quick_models``) on the default
-split, and records each, and the oracle where there is one. A model that is recorded is skipped. A
-model whose row the leaderboard lacks gets one.
+fits every model of ``m6rec_lite.course.quick_models`` on the default split and records it, and the
+oracle if there is one. A recorded model is skipped. Missing leaderboard rows are added.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from tqdm.auto import tqdm
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Fit and judge each model that is not recorded."""
+    """Fit and evaluate each model that is not recorded."""
     results = options.root / "results"
     records, board = Records(results), Leaderboard(results / "leaderboard")
     dataset = load_dataset(options.dataset)
@@ -37,19 +37,19 @@ def run(options: argparse.Namespace) -> None:
     models = quick_models(options.seed)
     if dataset.oracle is not None:
         models.append(dataset.oracle.recommender(split.item_ids))
-    common = {"items": dataset.items, "seed": options.seed, "progress": False}
+    common: dict[str, Any] = {"items": dataset.items, "seed": options.seed, "progress": False}
     with tqdm(models, disable=options.quiet, leave=False) as bar:
         for model in bar:
             bar.set_description(f"{dataset.name}: {model.name}")
             variant = getattr(model, "variant", "")
             key = RunKey("simple_models", dataset.name, model.name, variant, options.seed)
-            if records.stands(key) and not options.again:
+            if records.is_recorded(key) and not options.again:
                 continue
             try:
                 fit = fit_and_evaluate if hasattr(model, "fit") else evaluate
                 report = fit(model, split, **common)
             except (ValueError, KeyError) as error:  # such as no item texts
-                sys.stderr.write(f"{model.name} is left out: {error}\n")
+                sys.stderr.write(f"{model.name} is skipped: {error}\n")
                 continue
             settings = model.get_params() if hasattr(model, "get_params") else {}
             records.start(key, command=options.command, settings=settings, split_hash=split.hash)

@@ -1,16 +1,16 @@
-"""M6-Rec's tasks without tuning: zero-shot ranking, cold items, a domain that opens.
+"""Evaluate M6-Rec without fine-tuning: zero-shot ranking, cold items, a new domain.
 
     python -m experiments tasks zero-shot
     python -m experiments tasks cold-items
     python -m experiments tasks new-domain
     python -m experiments tasks closed-domain
 
-``zero-shot`` ranks the whole catalogue by the likelihood of sentences, beside popularity and a
-bigram; ``cold-items`` ranks items without a single training row; ``new-domain`` draws the curves of
-``m6rec.new_domain``, for each domain in turn; ``closed-domain`` pretrains a model on no events of a
-domain and ranks that domain by likelihood, and where it has run, ``new-domain`` has a retriever
-that starts from its words. Rows go to ``results/tasks/<dataset>.csv`` and
-``results/new_domain/<dataset>.csv``. What the model writes is measured by ``generation``.
+``zero-shot`` ranks the whole catalogue by the likelihood of sentences and compares it with
+popularity and a bigram; ``cold-items`` ranks items without training rows; ``new-domain`` measures
+the learning curves of ``m6rec.new_domain`` for each domain; ``closed-domain`` pretrains a model
+without events of a domain and ranks that domain by likelihood; after it, ``new-domain`` includes a
+retriever that starts from that model. Rows go to ``results/tasks/<dataset>.csv`` and
+``results/new_domain/<dataset>.csv``. Generated text is evaluated by ``generation``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,22 +52,22 @@ from m6rec_lite.recommenders import (
 KEY = ["dataset", "task", "part", "model", "metric", "seed"]
 CURVE_KEY = ["dataset", "domain", "model", "examples", "seed"]
 CHECKPOINT = "checkpoints/bazaar-m6rec"
-#: Weights of the lift beside popularity, and the name of both together.
-TRUST = (0.05, 0.1, 0.2, 0.4, 0.8)
+#: Weights of the lift relative to popularity, and the name of the combination.
+LIFT_WEIGHTS = (0.05, 0.1, 0.2, 0.4, 0.8)
 PRIOR = "M6-Rec and popularity"
-#: Of both retrievers, about the seconds of chapter 10's SASRec.
+#: Epochs of the networks.
 EPOCHS = 12
-#: Examples of a new domain, before all there are.
+#: Numbers of examples of a new domain, beside all of them.
 EXAMPLES = (0, 10, 30, 100, 300, 1000, 3000)
-#: A retriever that starts from a model pretrained on no events of the domain.
+#: A retriever that starts from a model pretrained without events of the domain.
 PRETRAINED = "M6RecRetriever, pretrained"
 
-#: By part, validation and test: user ids, and ``(n, n_items)`` scores by their names.
+#: By part (validation, test): user ids, and ``(n, n_items)`` scores by name.
 Scores = dict[str, tuple[np.ndarray, dict[str, np.ndarray]]]
 
 
 def rows_of(report: Report, ks: Sequence[str] = ("hr@10", "ndcg@10")) -> list[dict[str, Any]]:
-    """Return a report's figures as rows of the table."""
+    """Return the metrics of a report as rows of the table."""
     return [
         {"metric": name, "value": report[name], "n": report.n_users}
         | dict(zip(("low", "high"), report.intervals[name], strict=True))
@@ -75,7 +76,7 @@ def rows_of(report: Report, ks: Sequence[str] = ("hr@10", "ndcg@10")) -> list[di
 
 
 def difference(report: Report, other: Report, name: str) -> dict[str, Any]:
-    """Return NDCG@10 less another's, paired by user."""
+    """Return the paired difference of NDCG@10 between two reports."""
     test = compare(report, other)
     return {
         "metric": f"ndcg@10 - {name}",
@@ -87,46 +88,48 @@ def difference(report: Report, other: Report, name: str) -> dict[str, Any]:
 
 
 def likelihoods(model: M6RecModel, data: TaskData, prompts: PromptBuilder) -> Scores:
-    """Return every scoring of the questions of validation and test."""
-    ranking, found = Ranking(), {}
+    """Return the scores of the validation and test examples, by scoring."""
+    ranking, scores_of_parts = Ranking(), {}
     for part in ("validation", "test"):
         examples = ranking.build_examples(data, prompts, part)
         matrices, users = {}, np.zeros(0)
         for name, scores in ranking.scores(model, examples).items():
             users, matrices[name] = score_matrix(scores, examples, data)
-        found[part] = (users, matrices)
-    return found
+        scores_of_parts[part] = (users, matrices)
+    return scores_of_parts
 
 
 def with_prior(scores: Scores, popularity: np.ndarray) -> Scores:
-    """Add a weighted lift to ``ln P(item)``, counted, by Bayes' rule.
+    """Add a weighted lift to the log popularity ``ln P(item)``, by Bayes' rule.
 
-    An overconfident model needs a weight below 1 (chapter 12).
+    An overconfident model needs a weight below 1.
 
     Args:
-        scores: from ``likelihoods``.
-        popularity: ``(n_items,)`` users of each item in training.
+        scores: result of ``likelihoods``.
+        popularity: ``(n_items,)`` number of users of each item in training.
     """
     prior = np.log(popularity + 1)
     return {
-        part: (users, {f"w={w:g}": prior + w * matrices["sum, lift"] for w in TRUST})
+        part: (users, {f"w={w:g}": prior + w * matrices["sum, lift"] for w in LIFT_WEIGHTS})
         for part, (users, matrices) in scores.items()
     }
 
 
-def ranked(scores: Scores, name: str, data: TaskData) -> tuple[str, Report]:
-    """Return the scoring that ranks the validation questions best, and its report on test."""
+def best_scoring(scores: Scores, name: str, data: TaskData) -> tuple[str, Report]:
+    """Return the scoring with the best validation NDCG@10, and its report on test."""
     reports = {
-        part: {key: ranking_report(one, users, data, part, name) for key, one in matrices.items()}
+        part: {
+            key: ranking_report(matrix, users, data, part, name) for key, matrix in matrices.items()
+        }
         for part, (users, matrices) in scores.items()
     }
-    chosen = reports["validation"]
-    best = max(chosen, key=lambda scoring: chosen[scoring]["ndcg@10"])
+    validation = reports["validation"]
+    best = max(validation, key=lambda scoring: validation[scoring]["ndcg@10"])
     return best, reports["test"][best]
 
 
-def sample_questions(split: Split, validation: int, test: int, seed: int) -> Split:
-    """Return the split with at most this many questions, drawn."""
+def sample_holdout(split: Split, validation: int, test: int, seed: int) -> Split:
+    """Return the split with random samples of its validation and test users."""
     rng = np.random.default_rng(seed)
     parts = {}
     for on, n in (("validation", validation), ("test", test)):
@@ -136,9 +139,9 @@ def sample_questions(split: Split, validation: int, test: int, seed: int) -> Spl
 
 
 def zero_shot(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Rank the whole catalogue by likelihood: M6-Rec as pretrained, popularity, a bigram."""
+    """Rank the whole catalogue: pretrained M6-Rec by likelihood, popularity, a bigram."""
     split = leave_one_out(dataset)
-    split = sample_questions(split, options.users // 4, options.users, options.seed)
+    split = sample_holdout(split, options.users // 4, options.users, options.seed)
     folder = options.root / options.model
     tokenizer, model = Tokenizer.load(folder), M6RecModel.from_pretrained(folder)
     prompts = PromptBuilder(BehaviourText(dataset), tokenizer, options.max_tokens)
@@ -152,67 +155,71 @@ def zero_shot(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, A
     ]
     scores = likelihoods(model, data, prompts)
     both = {"M6-Rec": scores, PRIOR: with_prior(scores, counts.popularity_)}
-    for name, some in both.items():
-        scoring, report = ranked(some, name, data)
-        figures = [*rows_of(report), difference(report, popular, "Popularity")]
-        figures.append(difference(report, markov, "Bigram"))
-        rows += [{"model": name, "part": "test", "variant": scoring} | row for row in figures]
+    for name, model_scores in both.items():
+        scoring, report = best_scoring(model_scores, name, data)
+        metrics = [*rows_of(report), difference(report, popular, "Popularity")]
+        metrics.append(difference(report, markov, "Bigram"))
+        rows += [{"model": name, "part": "test", "variant": scoring} | row for row in metrics]
     return rows
 
 
 def cold_items(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Rank items without a training row: by text, by text and ids, by ids, and by popularity."""
+    """Rank items without training rows: by text, by text and ids, by ids, and by popularity."""
     split = cold_item(dataset, seed=options.seed)
-    models = {
+    models: dict[str, Recommender] = {
         "Popularity": Popularity(),
         "ContentBased": ContentBased(),
         "SASRec": SASRec(max_length=50, epochs=EPOCHS, lr=3e-3, seed=options.seed),
         "M6RecRetriever, text": M6RecRetriever(item_input="text", epochs=EPOCHS, seed=options.seed),
         "M6RecRetriever, text and ids": M6RecRetriever(epochs=EPOCHS, seed=options.seed),
     }
-    rows, reports = [], {}
+    rows: list[dict[str, Any]] = []
+    reports: dict[str, Report] = {}
     for name, model in models.items():
         clock = time.perf_counter()
         model.fit(split.train, items=dataset.items)
         seconds = time.perf_counter() - clock
         reports[name] = evaluate(model, split, progress=False)
-        figures = rows_of(reports[name])
+        metrics = rows_of(reports[name])
         if name != "Popularity":
-            figures.append(difference(reports[name], reports["Popularity"], "Popularity"))
-        rows += [{"model": name, "part": "test", "seconds": seconds} | row for row in figures]
+            metrics.append(difference(reports[name], reports["Popularity"], "Popularity"))
+        rows += [{"model": name, "part": "test", "seconds": seconds} | row for row in metrics]
     return rows
 
 
 def closed_domain(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Rank by likelihood a domain whose items are announced and whose users were never seen."""
+    """Rank the items of a domain by likelihood, without events of the domain in pretraining."""
     before = closed(dataset, options.domain)
     settings = Pretraining(size="nano", lines=16, steps=options.steps, seed=options.seed)
     folder = pretrained_folder(options, options.domain)
     model, tokenizer, _ = pretrain(settings, folder, dataset=before, ngrams=False)
     split = hidden_domain(dataset, options.domain, seed=options.seed)
-    split = sample_questions(split, options.users // 4, options.users, options.seed)
+    split = sample_holdout(split, options.users // 4, options.users, options.seed)
     prompts = PromptBuilder(BehaviourText(before), tokenizer, options.max_tokens)
-    nobody = NewDomain(split).asked(0)  # no user has met its items: their popularity is 0
+    without = NewDomain(split).asked(0)  # without training rows in the domain
     popular = evaluate(Popularity().fit(split.train), split, progress=False)
-    words = ContentBased().fit(nobody.train, items=dataset.items)
-    content = evaluate(words, split, progress=False)
-    chance = evaluate(Popularity().fit(nobody.train), split, progress=False)
+    content_based = ContentBased().fit(without.train, items=dataset.items)
+    content = evaluate(content_based, split, progress=False)
+    random = evaluate(Popularity().fit(without.train), split, progress=False)
     data = TaskData(before, split)
-    scoring, report = ranked(likelihoods(model.eval(), data, prompts), "M6-Rec", data)
+    scoring, report = best_scoring(likelihoods(model.eval(), data, prompts), "M6-Rec", data)
     part = f"test, {options.domain}"
-    others = {"Random order": chance, "Popularity there": popular, "ContentBased": content}
+    others = {"Random order": random, "Popularity there": popular, "ContentBased": content}
     rows = [
-        {"model": name, "part": part} | row for name, one in others.items() for row in rows_of(one)
+        {"model": name, "part": part} | row
+        for name, other in others.items()
+        for row in rows_of(other)
     ]
-    figures = rows_of(report) + [difference(report, one, name) for name, one in others.items()]
-    about = {"model": "M6-Rec", "part": part, "variant": f"{scoring}, {options.steps} steps"}
-    return rows + [about | row for row in figures]
+    metrics = rows_of(report)
+    metrics += [difference(report, other, name) for name, other in others.items()]
+    common = {"model": "M6-Rec", "part": part, "variant": f"{scoring}, {options.steps} steps"}
+    return rows + [common | row for row in metrics]
 
 
 def new_domain(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure NDCG@10 in a new domain after 0, 10, … examples, for each domain and model."""
     seed = options.seed
-    makes: dict[str, Callable[[], Recommender]] = {
+    factories: dict[str, Callable[[], Recommender]] = {
         "Popularity": Popularity,
         "ContentBased": ContentBased,
         "ItemKNN": lambda: ItemKNN(decay=0.8),
@@ -222,32 +229,32 @@ def new_domain(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, 
     }
     rows = []
     for domain in options.domains or sorted(dataset.items["domain"].dropna().unique()):
-        opened = NewDomain(hidden_domain(dataset, domain, seed=seed), seed)
-        examples = [k for k in EXAMPLES if k < opened.n_examples] + [opened.n_examples]
+        new = NewDomain(hidden_domain(dataset, domain, seed=seed), seed)
+        examples = [k for k in EXAMPLES if k < new.n_examples] + [new.n_examples]
         folder = pretrained_folder(options, domain) / "model"
-        if folder.is_dir():  # what ``closed-domain`` has pretrained
-            makes[PRETRAINED] = partial(
+        if folder.is_dir():  # pretrained by ``closed-domain``
+            factories[PRETRAINED] = partial(
                 M6RecRetriever, item_input="text", model=str(folder), epochs=EPOCHS // 2
             )
         else:
-            makes.pop(PRETRAINED, None)
-        for name in options.models or makes:
+            factories.pop(PRETRAINED, None)
+        for name in options.models or factories:
             clock = time.perf_counter()
-            for k, model in opened.curve(makes[name], examples, items=dataset.items):
+            for k, model in new.curve(factories[name], examples, items=dataset.items):
                 seconds = time.perf_counter() - clock
-                report = evaluate(model, opened.asked(k), progress=False)
+                report = evaluate(model, new.asked(k), progress=False)
                 low, high = report.intervals["ndcg@10"]
                 rows.append(
                     {"domain": domain, "model": name, "examples": k, "ndcg@10": report["ndcg@10"]}
                     | {"ndcg@10_low": low, "ndcg@10_high": high, "n_users": report.n_users}
-                    | {"all examples": k == opened.n_examples, "seconds": seconds}
+                    | {"all examples": k == new.n_examples, "seconds": seconds}
                 )
                 clock = time.perf_counter()
     return rows
 
 
-def pretrained_folder(options: argparse.Namespace, domain: str) -> Any:
-    """Return the folder of the model that was pretrained on no events of a domain."""
+def pretrained_folder(options: argparse.Namespace, domain: str) -> Path:
+    """Return the folder of the model that was pretrained without events of a domain."""
     return options.root / "runs" / f"m6rec-nano-without-{domain}-seed{options.seed}"
 
 
@@ -265,12 +272,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", default="bazaar")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default=CHECKPOINT, help="folder, from the project's root")
-    parser.add_argument("--users", type=int, default=300, help="questions of zero-shot ranking")
-    parser.add_argument("--max-tokens", type=int, default=128, help="tokens of a row")
-    parser.add_argument("--domain", default="courses", help="of closed-domain")
-    parser.add_argument("--domains", nargs="*", help="of new-domain; all by default")
-    parser.add_argument("--models", nargs="*", help="of new-domain; all by default")
-    parser.add_argument("--steps", type=int, default=6000, help="of closed-domain's pretraining")
+    parser.add_argument("--users", type=int, default=300, help="test users of both rankings")
+    parser.add_argument("--max-tokens", type=int, default=128, help="maximum tokens of a row")
+    parser.add_argument("--domain", default="courses", help="domain of closed-domain")
+    parser.add_argument("--domains", nargs="*", help="domains of new-domain (default: all)")
+    parser.add_argument("--models", nargs="*", help="models of new-domain (default: all)")
+    parser.add_argument("--steps", type=int, default=6000, help="pretraining, closed-domain")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -286,8 +293,8 @@ def run(options: argparse.Namespace) -> None:
 def record(
     options: argparse.Namespace, folder: str, key: Sequence[str], rows: list[dict[str, Any]]
 ) -> None:
-    """Write rows into ``results/<folder>/<dataset>.csv``, and print them."""
-    about = {"dataset": options.dataset, "seed": options.seed, "command": options.command}
+    """Write rows to ``results/<folder>/<dataset>.csv`` and print them."""
+    common = {"dataset": options.dataset, "seed": options.seed, "command": options.command}
     path = options.root / "results" / folder / f"{options.dataset}.csv"
-    table = upsert_rows(path, [about | row for row in rows], key)
+    table = upsert_rows(path, [common | row for row in rows], key)
     print(table.tail(len(rows)).drop(columns=["command"]).to_string(index=False))

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from m6rec_lite.course.check_machine import Finding, check_machine, look
+from m6rec_lite.course.check_machine import Finding, check_machine, run_checks
 from m6rec_lite.course.notebook_lint import MACHINE_PATH
 from m6rec_lite.course.pins import environment_text, read_pins
 
@@ -192,13 +192,13 @@ def test_what_is_missing_is_told_with_its_mend(monkeypatch, tmp_path):
     (tmp_path / "m6rec_lite").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("M6REC_DATA", raising=False)
-    found = {finding.what: finding for finding in look()}
+    found = {finding.name: finding for finding in run_checks()}
     assert str(found["data: bazaar"]).startswith("[FAIL]")
-    assert "git checkout" in found["data: bazaar"].mend
+    assert "git checkout" in found["data: bazaar"].remedy
     assert str(found["data: ml-1m"]).startswith("[--]")
     (tmp_path / "elsewhere" / "ml-1m").mkdir(parents=True)
     monkeypatch.setenv("M6REC_DATA", str(tmp_path / "elsewhere"))
-    assert not {f.what: f for f in look()}["data: ml-1m"].mend
+    assert not {f.name: f for f in run_checks()}["data: ml-1m"].remedy
     assert check_machine(lambda line: None) == 1
     assert str(Finding("x", "y")) == "[OK]   x: y"
 

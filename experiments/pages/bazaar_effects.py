@@ -1,8 +1,7 @@
-"""What each dial of the bazaar does, as measured: in the shipped world, and with the dial off.
+"""Measured effects of the dials of the bazaar.
 
-Every effect is one statistic of the organic log that its dial moves. ``measure`` computes it in
-the world as it is and in a world generated with that dial turned off and all else kept, so that
-the data card can state effects instead of promising them.
+Each effect is a statistic of the organic log that depends on its dial. ``measure`` computes it in
+the given world and in a world that differs only in this dial, which is off.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from m6rec_lite.data.bazaar.world import DAY, DAYS, N_KINDS, START
 
 
 class Log:
-    """An organic log beside its latents, as arrays of one row an event.
+    """An organic log with its latent variables: arrays with one entry for each event.
 
     Args:
-        oracle: of the world to look at.
+        oracle: oracle of the world.
     """
 
     def __init__(self, oracle: Oracle) -> None:
@@ -39,9 +38,9 @@ class Log:
 
     @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """``(n_pairs,)`` twice: events of one shopper served by one intent, one after the other.
+        """``(n_pairs,)`` twice: consecutive events of one shopper and intent.
 
-        Both lie in the same cell (domain and interest), within six hours.
+        Both are in the same cell (domain and interest), within six hours.
         """
         served = np.flatnonzero(self.cell >= 0)
         order = served[np.lexsort((self.at[served], self.intent[served], self.who[served]))]
@@ -53,19 +52,19 @@ class Log:
 
     @cached_property
     def again(self) -> np.ndarray:
-        """``(n,)`` bool: the shopper met this item before."""
+        """``(n,)`` bool: whether the shopper has an earlier event with this item."""
         pair = self.who.astype(np.int64) * len(self.items.domain) + self.item
         seen = np.ones(len(pair), dtype=bool)
         seen[np.unique(pair, return_index=True)[1]] = False
         return seen
 
     def months(self) -> np.ndarray:
-        """``(n,)``: the month of each event, 0 for January."""
+        """Return the ``(n,)`` months of the events, 0 for January."""
         return self.at.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) % 12
 
 
 def _same_intent(log: Log) -> float:
-    """Share of an intent's next event, within six hours, that stays in its cell."""
+    """Share of next events of an intent within six hours that are in the same cell."""
     served = np.flatnonzero(log.cell >= 0)
     order = served[np.lexsort((log.at[served], log.intent[served], log.who[served]))]
     first, then = order[:-1], order[1:]
@@ -75,7 +74,7 @@ def _same_intent(log: Log) -> float:
 
 
 def _pause(log: Log) -> float:
-    """How much more often two events in a row share an interest within a session than across."""
+    """Ratio of shared interests of consecutive events, within a session to across sessions."""
     same = log.interest[1:] == log.interest[:-1]
     own = log.who[1:] == log.who[:-1]
     short = log.at[1:] - log.at[:-1] < 6 * 3600
@@ -83,21 +82,21 @@ def _pause(log: Log) -> float:
 
 
 def _switching(log: Log) -> float:
-    """Share of neighbours in time, within six hours, that serve different intents."""
+    """Share of consecutive events within six hours with different intents."""
     own = (log.who[1:] == log.who[:-1]) & (log.at[1:] - log.at[:-1] < 6 * 3600)
     own &= (log.cell[1:] >= 0) & (log.cell[:-1] >= 0)
     return float((log.intent[1:] != log.intent[:-1])[own].mean())
 
 
 def _complements(log: Log) -> float:
-    """Among pairs of one intent, the share whose second item is of the kind that goes along."""
+    """Share of pairs of one intent whose second item is of the complementary kind."""
     first, then = log.pairs
     kind = log.items.kind[log.item]
     return float((kind[then] == (kind[first] + 1) % N_KINDS).mean())
 
 
 def _series(log: Log) -> float:
-    """After part n of a series, how often part n + 1 is the intent's next item."""
+    """Share of parts n of a series after which part n + 1 is the intent's next item."""
     first, then = log.pairs
     series, part = log.items.series[log.item], log.items.part[log.item]
     last = np.zeros(series.max(initial=-1) + 2, dtype=np.int64)
@@ -108,7 +107,7 @@ def _series(log: Log) -> float:
 
 
 def _repeats(log: Log) -> float:
-    """Share of events with an item that the shopper had met before."""
+    """Share of events with an item of an earlier event of the shopper."""
     return float(log.again.mean())
 
 
@@ -124,7 +123,7 @@ def _season(log: Log) -> float:
 
 
 def _weather(log: Log) -> float:
-    """Share of an interest under the sky that suits it best over that under the worst."""
+    """Share of an interest in its best weather over that in its worst."""
     days = np.clip((log.at - START) // DAY, 0, DAYS - 1)
     sky = log.weather.condition[log.shoppers.city[log.who], days]
     table = np.zeros(words.WEATHER.shape)
@@ -153,20 +152,22 @@ def _level(log: Log) -> float:
 
 
 def _price(log: Log) -> float:
-    """Mean price met by the least price-sensitive quarter over that of the most sensitive."""
+    """Mean price of the least price-sensitive quarter over that of the most sensitive."""
     price = log.items.price[log.item]
     sold = ~np.isnan(price)
-    feel = log.shoppers.price_sensitivity[log.who]
+    sensitivity = log.shoppers.price_sensitivity[log.who]
     low, high = np.quantile(log.shoppers.price_sensitivity, [0.25, 0.75])
-    return float(price[sold & (feel <= low)].mean() / price[sold & (feel >= high)].mean())
+    return float(
+        price[sold & (sensitivity <= low)].mean() / price[sold & (sensitivity >= high)].mean()
+    )
 
 
 def _loyalty(log: Log) -> float:
-    """Among pairs of one intent outside series, the share by the same creator."""
+    """Share of pairs of one intent outside series by the same creator."""
     first, then = log.pairs
-    alone = log.items.series[log.item[first]] < 0
+    no_series = log.items.series[log.item[first]] < 0
     creator = log.items.creator[log.item]
-    return float((creator[then] == creator[first])[alone].mean())
+    return float((creator[then] == creator[first])[no_series].mean())
 
 
 def _curiosity(log: Log) -> float:
@@ -179,10 +180,10 @@ def _drift(log: Log) -> float:
     """Overlap (0 to 1) of the interests in the first and the last third of a shopper's log."""
     count = np.bincount(log.who, minlength=len(log.shoppers))
     first = np.cumsum(count) - count
-    place = np.arange(len(log.who)) - first[log.who]
+    rank = np.arange(len(log.who)) - first[log.who]
     n = words.SEASON.shape[0]
     tables = []
-    for mask in (place * 3 < count[log.who], place * 3 >= 2 * count[log.who]):
+    for mask in (rank * 3 < count[log.who], rank * 3 >= 2 * count[log.who]):
         table = np.zeros((len(count), n))
         np.add.at(table, (log.who[mask], log.interest[mask]), 1)
         tables.append(table / np.maximum(table.sum(axis=1, keepdims=True), 1))
@@ -191,13 +192,13 @@ def _drift(log: Log) -> float:
 
 
 def _zipf(log: Log) -> float:
-    """Share of all events that falls on the most popular tenth of the items."""
+    """Share of all events with the most popular tenth of the items."""
     count = np.sort(np.bincount(log.item, minlength=len(log.items.domain)))[::-1]
     return float(count[: len(count) // 10].sum() / count.sum())
 
 
 def _freshness(log: Log) -> float:
-    """Events an item gets in its first 45 days over those in the next 45 (items released late)."""
+    """Events of an item in its first 45 days over those in the next 45 (late releases)."""
     released = log.items.released[log.item]
     age = (log.at - released) // DAY
     late = (released > START) & (released < START + (DAYS - 90) * DAY)
@@ -205,7 +206,7 @@ def _freshness(log: Log) -> float:
 
 
 def _late(log: Log) -> float:
-    """Share of items released while the log already runs."""
+    """Share of items released after the start of the log."""
     return float((log.items.released > START).mean())
 
 
@@ -229,7 +230,7 @@ class Effect:
 
     @property
     def what(self) -> str:
-        """What the statistic is, in a sentence without its full stop."""
+        """Description of the statistic, without a full stop."""
         return (self.statistic.__doc__ or "").strip().rstrip(".")
 
 
@@ -258,11 +259,11 @@ EFFECTS: tuple[Effect, ...] = (
 
 
 def measure(oracle: Oracle, *, progress: bool = True) -> pd.DataFrame:
-    """Every effect in this world, and in the same world with its dial off.
+    """Measure every effect in a world, and in the same world with its dial off.
 
     Args:
-        oracle: of the world to measure; its dials and seed make the other worlds.
-        progress: show a progress bar; each effect generates a world.
+        oracle: oracle of the world; its dials and seed define the other worlds.
+        progress: whether to show a progress bar; each effect generates a world.
 
     Returns:
         Columns ``dial value off statistic here without``.
@@ -271,8 +272,8 @@ def measure(oracle: Oracle, *, progress: bool = True) -> pd.DataFrame:
     dials = oracle.world.dials.as_dict() | {"slates": 0}
     rows = []
     for effect in tqdm(EFFECTS, desc="effects", disable=not progress, leave=False):
-        turned = dials | {effect.dial: effect.off}
-        other = bazaar.generate(text=False, progress=False, **turned)
+        changed = dials | {effect.dial: effect.off}
+        other = bazaar.generate(text=False, progress=False, **changed)
         rows.append(
             {
                 "dial": effect.dial,

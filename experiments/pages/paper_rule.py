@@ -1,4 +1,4 @@
-"""The rule that decides whether a claim of the paper holds here, in words and in code."""
+"""The rule that decides whether a claim of the paper holds here, as text and as code."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from dataclasses import dataclass
 
 HOLDS, FAILS, NOT_TRIED = "holds", "does not hold", "not tried yet"
 
-#: Shown on the page.
-RULE = """A claim comes down to differences between ours and a rival's figure on the same questions,
-each with a 95 % interval. It **holds** if every interval lies above 0, for every seed and every
-rival that is asked for. It **does not hold** otherwise; the tables below say which intervals lie
-*below* 0, and which hold it, so that ours and the rival are *not told apart*. It is **not tried
-yet** where `results/` has no file on it, or the file has no rival.
+#: Text of the rule on the page.
+RULE = """A claim is tested by the differences between our metric and those of the compared models
+on the same test cases, each with a 95 % interval. It **holds** if every interval is above 0, for
+every seed and every compared model. Otherwise it **does not hold**; the tables below say which
+intervals are *below* 0, and which contain 0, so that the two models are *not distinguishable*. It
+is **not tried yet** if `results/` has no file for it, or the file has no other model.
 
-An interval is *paired* where the file holds one of the difference itself, over the same users or
-rows. Otherwise the two intervals must not overlap (*apart*), which asks for more. A figure from
-elsewhere without an interval is taken as exact. Of several settings of ours that were tried, those
-run with the most seeds count, and of equals the ones run last. Intervals are over users or rows;
-what another seed does is seen from the seeds. No correction is made for the number of claims.
+An interval is *paired* if the file contains an interval of the difference itself, over the same
+users or rows. Otherwise the two intervals must not overlap (*separate*), which is a stricter test.
+A published value without an interval is taken as exact. If we tried several settings, those run
+with the most seeds count, and among equals the latest. Intervals are over users or rows; the
+variation between seeds is visible from the seeds. There is no correction for the number of claims.
 """
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ours less a rival's, with the ends of a 95 % interval.
+    """Difference between our metric and that of another model, with a 95 % interval.
 
     Attributes:
-        rival: whose.
-        metric: of what; more is better.
-        seed: of ours.
-        mean: the difference.
-        low: lower end.
-        high: upper end.
+        other: name of the other model.
+        metric: name of the metric; higher is better.
+        seed: seed of our model.
+        mean: the difference, ours minus the other.
+        low: lower bound of the interval.
+        high: upper bound of the interval.
         paired: whether the interval is of the difference itself, over the same users or rows.
 
     Raises:
-        ValueError: without an interval, by which alone it could be judged.
+        ValueError: if the interval is missing.
     """
 
-    rival: str
+    other: str
     metric: str
     seed: int
     mean: float
@@ -50,37 +50,38 @@ class Comparison:
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.mean, self.low, self.high))):
             raise ValueError(
-                f"{self.metric} against {self.rival}, seed {self.seed}: nothing is decided without "
-                f"an interval, got {self.mean} ({self.low} to {self.high}); let the run that "
-                "writes the file give low and high for ours and for the rival, or a row of their "
-                "difference"
+                f"{self.metric} against {self.other}, seed {self.seed}: a comparison needs an "
+                f"interval, got {self.mean} ({self.low} to {self.high}); the file must have low "
+                "and high for both models, or a row of their difference"
             )
 
     @property
-    def says(self) -> str:
-        """Return where the interval lies."""
-        return "above" if self.low > 0 else "below" if self.high < 0 else "not told apart"
+    def outcome(self) -> str:
+        """Return whether the interval is above, below or around 0."""
+        return "above" if self.low > 0 else "below" if self.high < 0 else "not distinguishable"
 
 
-#: A figure and the ends of its interval.
-Figure = tuple[float, float, float]
+#: A value with the bounds of its interval.
+Estimate = tuple[float, float, float]
 
 
-def apart(rival: str, metric: str, seed: int, ours: Figure, other: Figure) -> Comparison:
-    """Compare two figures with an interval each: above if the intervals do not overlap."""
-    ends = (ours[1] - other[2], ours[2] - other[1])
-    return Comparison(rival, metric, seed, ours[0] - other[0], *ends, paired=False)
+def compare_intervals(
+    other: str, metric: str, seed: int, ours: Estimate, theirs: Estimate
+) -> Comparison:
+    """Compare two values with separate intervals: above if the intervals do not overlap."""
+    mean, low, high = ours[0] - theirs[0], ours[1] - theirs[2], ours[2] - theirs[1]
+    return Comparison(other, metric, seed, mean, low, high, paired=False)
 
 
 @dataclass(frozen=True)
-class Ours:
-    """What was measured on a claim.
+class Evidence:
+    """Our results on a claim.
 
     Attributes:
-        figures: to be shown, a phrase each.
+        figures: results to show, one phrase each.
         protocol: data, split, seeds and settings in a sentence.
-        commands: that made it.
-        comparisons: that decide.
+        commands: commands that produced the results.
+        comparisons: comparisons that decide the claim.
     """
 
     figures: tuple[str, ...]
@@ -89,8 +90,8 @@ class Ours:
     comparisons: tuple[Comparison, ...]
 
 
-def verdict(ours: Ours | None) -> str:
+def verdict(evidence: Evidence | None) -> str:
     """Apply ``RULE``."""
-    if ours is None or not ours.comparisons:
+    if evidence is None or not evidence.comparisons:
         return NOT_TRIED
-    return HOLDS if all(one.low > 0 for one in ours.comparisons) else FAILS
+    return HOLDS if all(comparison.low > 0 for comparison in evidence.comparisons) else FAILS

@@ -1,4 +1,4 @@
-"""The page ``docs/results.md``, and the lines of the README that are measured."""
+"""The page ``docs/results.md``, and the generated regions of the README."""
 
 from __future__ import annotations
 
@@ -30,52 +30,49 @@ SCALE = "laptop"
 _INTRODUCTION = """# Results
 
 The tables of this page are written by code (`python -m experiments results --only pages`) from the
-files of `results/`, whose rows name the command that made them.
+files of `results/`; each row of them contains the command that produced it.
 
 ## The bazaar
 
 The simulated data set: one test item for each user, ranked among all items that the user has not
-seen. The oracle knows the shopper and the time of the question: a bound for models that know less.
-*Seconds to fit* leave out the pretraining of a checkpoint, each on one core: 2,105 s for
-`bazaar-gpt` (used by TitleLikelihood), 1,396 s for `bazaar-bert` (used by both fusions of
-ItemVectors), 1,479 s for `bazaar-m6rec` (used by the M6RecRetriever whose variant names it).
+seen. The oracle knows the user's preferences and the query time: an upper bound for models without
+this information. *Seconds to fit* do not include the pretraining of a checkpoint, each on one core:
+2,105 s for `bazaar-gpt` (used by TitleLikelihood), 1,396 s for `bazaar-bert` (used by both fusions
+of ItemVectors), 1,479 s for `bazaar-m6rec` (used by the M6RecRetriever whose variant names it).
 """
 
 _REAL = """
 ## MovieLens-1M
 
-Leave-one-out with every unseen item ranked: ours beside published networks. A model that knows the
-*query time*, which in this split is the target's own timestamp, is compared with models that know
-it too. Time-blind rows stand first, then time-aware ones, then two whose order of ties leaks the
-target; ours are at the settings that validation chose.
+Leave-one-out with ranking of all unseen items: our models and published networks. A model that
+uses the *query time*, which in this split is the target's timestamp, is compared with models that
+use it too. Time-blind rows come first, then time-aware ones, then two whose order of ties leaks
+the target; our settings were selected on validation.
 """
 
 _FILES = """
 ## Where results come from
 
-- [runs.csv](../results/runs.csv) lists every recorded run; `results/runs/<id>/` holds its settings
-  (`config.json`), its figures with intervals (`report.json`), its history (`metrics.jsonl`) and the
-  rank of each test target (`ranks.npz`). Rows whose column `ranks` says *not kept* were measured
-  before ranks were kept, and have none until they are run again. Any two runs of one data set that
-  have ranks are compared by `python -m experiments compare ID ID`, without training.
-- `results/leaderboard/` holds one row for each model, with the hash of its test questions.
-- [reference_results.md](../results/reference_results.md) holds published and independently measured
-  rows of MovieLens beside ours, with the reason for each difference.
-- [paper_against_ours.md](../results/paper_against_ours.md) holds the claims of M6-Rec beside what
-  was measured here, and a verdict by one rule.
-- `results/clicks/`, `tasks/`, `new_domain/` and `scaling/` hold tables of M6-Rec's tasks, click
-  models and pretraining runs, beside their baselines.
-- `python -m experiments --list` lists the experiments. `make results` measures what is missing,
-  skips what is recorded, and writes the pages.
+- [runs.csv](../results/runs.csv) lists every recorded run; `results/runs/<id>/` contains its
+  settings (`config.json`), its metrics with intervals (`report.json`), its history
+  (`metrics.jsonl`) and the rank of each test target (`ranks.npz`). Runs with *not kept* in the
+  column `ranks` are older than the file of ranks, and have none until they are run again. Any two
+  runs on one data set that have ranks are compared by `python -m experiments compare ID ID`,
+  without training.
+- `results/leaderboard/` contains one row for each model, with the hash of its test set.
+- [reference_results.md](../results/reference_results.md) compares published and independently
+  measured results on MovieLens with ours, with the reason for each difference.
+- [paper_against_ours.md](../results/paper_against_ours.md) compares the claims of M6-Rec with our
+  results, with a verdict by one rule.
+- `results/clicks/`, `tasks/`, `new_domain/` and `scaling/` contain tables of M6-Rec's tasks, click
+  models and pretraining runs, with their baselines.
+- `python -m experiments --list` lists the experiments. `make results` runs what is missing, skips
+  what is recorded, and writes the pages.
 """
 
 
 def write_page(root: Path) -> Path:
-    """Draw the ladder and write ``docs/results.md``.
-
-    Returns:
-        its path.
-    """
+    """Draw the leaderboard and write ``docs/results.md``; return its path."""
     rows = Leaderboard(root / "results" / "leaderboard").latest("bazaar", scale=SCALE)
     style()
     (root / LADDER).write_bytes(png_bytes(ladder(rows, title="The bazaar")))
@@ -99,7 +96,7 @@ def ladder_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def real_table(results: Path) -> str:
-    """Return ours beside the published networks on MovieLens-1M, grouped by protocol."""
+    """Return our models and the published networks on MovieLens-1M, grouped by protocol."""
     rows = beside(results, "ml-1m")
     shown = as_markdown(rows[rows["NDCG@10"].notna()])
     notes = [reference_results.INTERPOLATED, exact_note(results), reference_results.NO_RANKS]
@@ -117,16 +114,17 @@ def exact_note(results: Path) -> str:
         for _, row in aware.iterrows()
     ]
     return (
-        f"NDCG@10 of popularity that knows the {QUERY_TIME}: {', '.join(figures)} "
+        f"NDCG@10 of popularity with the {QUERY_TIME}: {', '.join(figures)} "
         f"([more models](../results/{reference_results.PAGE}))."
     )
 
 
 def lessons_report(seconds: Mapping[str, float | None]) -> dict[str, Any]:
-    """Return the report of a run of the lessons, from the seconds of each, None if not known."""
-    known = [each for each in seconds.values() if each is not None]
-    minutes = {"minutes": sum(known) / 60} if len(known) == len(seconds) else {}
-    headline = {"lessons": f"{len(seconds)} finished"} | minutes
+    """Return the report of a run of the lessons, from the seconds of each (None if unknown)."""
+    known = [value for value in seconds.values() if value is not None]
+    headline: dict[str, Any] = {"lessons": f"{len(seconds)} finished"}
+    if len(known) == len(seconds):
+        headline["minutes"] = sum(known) / 60
     return {"headline": headline, "lessons": dict(seconds)}
 
 
@@ -137,7 +135,7 @@ def fill_readme(root: Path) -> None:
 
 
 def headline(root: Path) -> str:
-    """Return the few measured lines that the README shows."""
+    """Return the main results for the README."""
     results = root / "results"
     board = Leaderboard(results / "leaderboard").latest("bazaar", scale=SCALE)
     board = board.sort_values("ndcg@10", ascending=False)
@@ -149,20 +147,21 @@ def headline(root: Path) -> str:
     rows = Leaderboard(results / "leaderboard").latest("ml-1m", scale=SCALE)
     simple = rows[~rows["model"].isin([*NETWORKS, RETRIEVER])]
     simple = simple.loc[simple["ndcg@10"].idxmax()]
-    other = best_published("ml-1m")
+    published = best_published("ml-1m")
+    assert published is not None
     verdicts = Counter(verdict(claim.read(results)) for claim in paper.CLAIMS)
-    held = f"{verdicts[HOLDS]} hold{'s' if verdicts[HOLDS] == 1 else ''}"
-    counts = f"{held}, {verdicts[FAILS]} do not, {verdicts[NOT_TRIED]} not tried"
+    holds = f"{verdicts[HOLDS]} hold{'s' if verdicts[HOLDS] == 1 else ''}"
+    counts = f"{holds}, {verdicts[FAILS]} do not, {verdicts[NOT_TRIED]} not tried"
     return "\n".join(
         [
             f"- **Bazaar**, NDCG@10: popularity {plain['ndcg@10']:.3f}, the best model so far "
             f"({best['model']} {best['variant']}) {best['ndcg@10']:.3f}, the oracle "
             f"{top['ndcg@10'].iloc[0]:.3f}: {share:.0%} of it.",
-            f"- **MovieLens-1M**, NDCG@10, full ranking, without the time of the question: the "
+            f"- **MovieLens-1M**, NDCG@10, full ranking, without the query time: the "
             f"best simple model ({simple['model']}) {simple['ndcg@10']:.4f}, SASRec "
             f"{ours.loc['SASRec', 'NDCG@10']:.4f}, {BOTH} {ours.loc[BOTH, 'NDCG@10']:.4f}; the "
-            "best published network that we know of, with ties of time in another order, "
-            f"{other.ndcg:.4f}.",
+            "best published network that we know of, with another order of tied timestamps, "
+            f"{published.ndcg:.4f}.",
             f"- **The paper's {len(paper.CLAIMS)} claims**, by one rule: {counts} "
             f"([each with its evidence](results/{paper.PAGE})).",
             f"- All tables, and the command of every row: [{PAGE.as_posix()}]({PAGE.as_posix()}).",
@@ -171,7 +170,7 @@ def headline(root: Path) -> str:
 
 
 def chapter_table(root: Path) -> pd.DataFrame:
-    """Return the lessons: title, minutes to read, seconds to run, memory, as stored in them."""
+    """Return the table of lessons: title, reading time, run time, memory and exercises."""
     rows = []
     for path in chapters(root / "notebooks"):
         notebook = read_notebook(path)

@@ -1,6 +1,6 @@
-"""The course's own tools: scales, figures, exercises and the leaderboard.
+"""Tools of the course: scales, figures, exercises and the leaderboard.
 
-A lesson needs only the line ``from m6rec_lite import course`` and these names:
+Lessons use ``from m6rec_lite import course`` and these names:
 
 - ``course.default_scale()``, ``course.sizes(SCALE, smoke={…}, laptop={…})``;
 - ``course.load(DATASET, users=size.users)``, the only door to data;

@@ -1,12 +1,10 @@
-"""Values that a chapter vouches for, with bounds that a trivial model would fail.
-
-A run that only checks that nothing crashed lets an accuracy of 0.0 pass. A chapter says instead::
+"""Metrics that a lesson asserts, with bounds that a trivial model would fail::
 
     course.record("EASE ndcg@10", report.metrics["ndcg@10"], at_least=0.05)
 
-The sentence that appears says whether the bound holds. The runner reads the values from the
-executed notebook, puts them in its table, and fails the chapter whose bound is broken. Where
-``M6REC_STRICT`` is set (in the tests), a broken bound raises at once.
+The output says whether the bound holds. The runner reads the values from the executed notebook and
+fails a lesson whose bound is broken. If ``M6REC_STRICT`` is set (in the tests), a broken bound
+raises immediately.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import math
 import os
 from typing import Any
 
-#: Stored beside the sentence in the cell's output.
+#: MIME type of the value in the cell's output.
 MIMETYPE = "application/vnd.m6rec.record+json"
 
 STRICT_VARIABLE = "M6REC_STRICT"
@@ -26,7 +24,7 @@ class BoundError(AssertionError):
 
 
 def strict() -> bool:
-    """Whether broken bounds and wrong answers raise (tests), or are only told (learners)."""
+    """Return whether broken bounds and wrong answers raise (tests) or are only shown."""
     return os.environ.get(STRICT_VARIABLE, "") not in ("", "0")
 
 
@@ -37,17 +35,17 @@ def record(
     at_least: float | None = None,
     at_most: float | None = None,
 ) -> None:
-    """Show a value with its verdict, and leave it in the notebook for the runner.
+    """Display a value and whether it is within its bounds, and store it for the runner.
 
     Args:
-        name: what was measured, such as ``"EASE ndcg@10"``.
-        value: the measurement.
-        at_least: the least that is acceptable: choose it so that a trivial model fails.
-        at_most: the most that is acceptable.
+        name: name of the metric, such as ``"EASE ndcg@10"``.
+        value: its value.
+        at_least: lower bound; choose it so that a trivial model fails.
+        at_most: upper bound.
 
     Raises:
         ValueError: if no bound is given.
-        BoundError: if the value lies outside, and ``M6REC_STRICT`` is set.
+        BoundError: if the value is outside its bounds and ``M6REC_STRICT`` is set.
     """
     from IPython.display import display
 
@@ -57,15 +55,9 @@ def record(
     low = -math.inf if at_least is None else float(at_least)
     high = math.inf if at_most is None else float(at_most)
     holds = low <= value <= high  # False for NaN
-    wanted = " and ".join(
-        text
-        for text in (
-            f"at least {at_least:.4g}" if at_least is not None else "",
-            f"at most {at_most:.4g}" if at_most is not None else "",
-        )
-        if text
-    )
-    sentence = f"{name} = {value:.4g} ({wanted}: {'holds' if holds else 'does NOT hold'})"
+    bounds = (("at least", at_least), ("at most", at_most))
+    expected = " and ".join(f"{text} {bound:.4g}" for text, bound in bounds if bound is not None)
+    sentence = f"{name} = {value:.4g} ({expected}: {'holds' if holds else 'does NOT hold'})"
     data = {
         "name": name,
         "value": value if math.isfinite(value) else None,
@@ -79,13 +71,13 @@ def record(
 
 
 def recorded(notebook: Any) -> list[dict[str, Any]]:
-    """The values recorded in an executed notebook, in order.
+    """Return the values recorded in an executed notebook, in order.
 
     Args:
         notebook: an ``nbformat`` notebook node.
 
     Returns:
-        One mapping a value: ``name value at_least at_most holds``.
+        A mapping with ``name value at_least at_most holds`` for each value.
     """
     return [
         output["data"][MIMETYPE]

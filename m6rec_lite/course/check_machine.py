@@ -1,4 +1,4 @@
-"""What a bug report needs to know of a machine, with the mend where something is missing."""
+"""Report what a bug report needs to contain about a machine, with a remedy for what is missing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from m6rec_lite.course.paths import project_root
 
-#: Packages whose versions explain most trouble, and what to do where one is missing.
+#: Packages whose versions are reported.
 PACKAGES: tuple[str, ...] = (
     "torch", "transformers", "accelerate", "numpy", "scipy", "pandas", "pyarrow", "matplotlib",
     "tqdm", "jupyterlab", "ipykernel", "papermill", "nbconvert", "psutil",
 )  # fmt: skip
 
-#: The course runs with this much, in GB of 10**9 bytes.
+#: Memory and disk space that the course needs, in GB of 10**9 bytes.
 MEMORY_GB, DISK_GB = 4.0, 2.0
 
 REAL_DATA: tuple[str, ...] = ("ml-100k", "ml-1m", "ml-latest-small")
@@ -27,62 +27,61 @@ REAL_DATA: tuple[str, ...] = ("ml-100k", "ml-1m", "ml-latest-small")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        what: its name.
-        found: what there is.
-        mend: what to do about it; "" when it is good.
-        needed: whether the course stops without it.
+        name: what was checked.
+        value: its state.
+        remedy: how to fix it; "" if nothing is wrong.
+        required: whether the course needs it.
     """
 
-    what: str
-    found: str
-    mend: str = ""
-    needed: bool = True
+    name: str
+    value: str
+    remedy: str = ""
+    required: bool = True
 
     def __str__(self) -> str:
-        mark = "[OK]  " if not self.mend else "[FAIL]" if self.needed else "[--]  "
-        return f"{mark} {self.what}: {self.found}" + (f" -> {self.mend}" if self.mend else "")
+        mark = "[OK]  " if not self.remedy else "[FAIL]" if self.required else "[--]  "
+        return f"{mark} {self.name}: {self.value}" + (f" -> {self.remedy}" if self.remedy else "")
 
 
 def check_machine(say: Callable[[str], object] = print) -> int:
-    """Look at everything and tell it.
+    """Run all checks and report them.
 
     Args:
-        say: called with each line.
+        say: called with each line of the report.
 
     Returns:
         0 if nothing that the course needs is missing, else 1.
     """
-    findings = look()
+    findings = run_checks()
     for finding in findings:
         say(str(finding))
-    failed = sum(bool(finding.mend) and finding.needed for finding in findings)
-    say(f"{failed} to mend" if failed else "ready: make course")
+    failed = sum(bool(finding.remedy) and finding.required for finding in findings)
+    say(f"{failed} to fix" if failed else "ready: make course")
     return 1 if failed else 0
 
 
-def look() -> list[Finding]:
-    """All findings, in the order in which to mend them."""
-    found = [_python(), *(_package(name) for name in PACKAGES)]
-    found += [_cores(), _memory(), _gpu(), _disk(), _kernel(), _bazaar()]
-    return found + [_real_data(name) for name in REAL_DATA]
+def run_checks() -> list[Finding]:
+    """Run all checks, in the order in which to fix them."""
+    findings = [_python(), *map(_package, PACKAGES)]
+    findings += [_cores(), _memory(), _gpu(), _disk(), _kernel(), _bazaar()]
+    return findings + [_real_data(name) for name in REAL_DATA]
 
 
 def _python() -> Finding:
-    version = platform.python_version()
-    told = f"{version} on {platform.system()} {platform.release()} {platform.machine()}"
-    old = sys.version_info < (3, 11)
-    return Finding("Python", told, "install Python 3.11 or later" if old else "")
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    remedy = "install Python 3.11 or later" if sys.version_info < (3, 11) else ""
+    return Finding("Python", f"{platform.python_version()} on {system}", remedy)
 
 
 def _package(name: str) -> Finding:
     try:
         return Finding(name, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        mend = 'pip install -c constraints.txt -e ".[course,test]"'
-        return Finding(name, "not installed", mend)
+        remedy = 'pip install -c constraints.txt -e ".[course,test]"'
+        return Finding(name, "not installed", remedy)
 
 
 def _cores() -> Finding:
@@ -98,14 +97,14 @@ def _memory() -> Finding:
 
     memory = psutil.virtual_memory()
     total, free = memory.total / 1e9, memory.available / 1e9
-    mend = "" if total >= MEMORY_GB else f"laptop scale wants {MEMORY_GB:.0f} GB; use SCALE=smoke"
-    return Finding("memory", f"{total:.1f} GB, {free:.1f} GB free", mend, needed=False)
+    remedy = f"laptop scale needs {MEMORY_GB:.0f} GB; use SCALE=smoke" if total < MEMORY_GB else ""
+    return Finding("memory", f"{total:.1f} GB, {free:.1f} GB free", remedy, required=False)
 
 
 def _gpu() -> Finding:
     try:
         import torch
-    except Exception as error:  # a broken driver or library must be told, not end the report
+    except Exception as error:  # a broken driver or library must not end the report
         return Finding("GPU", f"torch does not load: {error}", "install torch again")
     if torch.cuda.is_available():
         device = torch.cuda.get_device_properties(0)
@@ -117,8 +116,8 @@ def _gpu() -> Finding:
 
 def _disk() -> Finding:
     free = shutil.disk_usage(project_root()).free / 1e9
-    mend = "" if free >= DISK_GB else f"make room: a run and its data want {DISK_GB:.0f} GB"
-    return Finding("disk", f"{free:.1f} GB free", mend)
+    remedy = f"free some space: a run and its data need {DISK_GB:.0f} GB" if free < DISK_GB else ""
+    return Finding("disk", f"{free:.1f} GB free", remedy)
 
 
 def _kernel() -> Finding:
@@ -130,28 +129,26 @@ def _kernel() -> Finding:
     try:
         KernelSpecManager().get_kernel_spec("python3")
     except NoSuchKernel:
-        mend = "python -m ipykernel install --sys-prefix"
-        return Finding("Jupyter kernel", "no kernel named python3", mend)
+        remedy = "python -m ipykernel install --sys-prefix"
+        return Finding("Jupyter kernel", "no kernel named python3", remedy)
     return Finding("Jupyter kernel", "python3")
 
 
 def _bazaar() -> Finding:
-    folder = project_root() / "datasets" / "bazaar"
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+    files = [path for path in (project_root() / "datasets/bazaar").rglob("*") if path.is_file()]
     if not files:
-        mend = "it comes with the repository: git checkout -- datasets/bazaar"
-        return Finding("data: bazaar", "missing", mend)
+        remedy = "it is part of the repository: git checkout -- datasets/bazaar"
+        return Finding("data: bazaar", "missing", remedy)
     size = sum(path.stat().st_size for path in files) / 1e6
     return Finding("data: bazaar", f"{len(files)} files, {size:.1f} MB")
 
 
 def _real_data(name: str) -> Finding:
-    named = os.environ.get("M6REC_DATA")
-    folders = [Path(named)] if named else []
-    folders.append(project_root() / "datasets")
-    for folder in folders:
+    folders = {"datasets/": project_root() / "datasets"}
+    if variable := os.environ.get("M6REC_DATA"):
+        folders = {"M6REC_DATA": Path(variable)} | folders
+    for label, folder in folders.items():
         if (folder / name).exists() or (folder / f"{name}.zip").exists():
-            where = "M6REC_DATA" if named and folder == Path(named) else "datasets/"
-            return Finding(f"data: {name}", f"in {where}")
-    mend = "downloaded when it is first asked for; nothing to do"
-    return Finding(f"data: {name}", "not here", mend, needed=False)
+            return Finding(f"data: {name}", f"in {label}")
+    remedy = "downloaded on first use; nothing to do"
+    return Finding(f"data: {name}", "not here", remedy, required=False)

@@ -1,7 +1,8 @@
-"""Our rows beside the published ones, protocol by protocol.
+"""Tables that compare our results with published ones, grouped by evaluation protocol.
 
-Of each of our models the settings are shown that validation chose. A row of the leaderboard is a
-test figure and chooses nothing: where no validation figure is recorded, all settings are shown.
+For each of our models the table shows the settings with the best validation metric. Leaderboard
+rows are test metrics and never select settings: where a validation metric is missing, all settings
+are shown.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.published import FILE_ORDER, LEAKING, NOTHING, PUBLISHED, QUERY_TIME, Figure
 
 RETRIEVER = "M6RecRetriever"
-#: Of ours, what stands beside the published networks.
+#: Our models that are compared with the published networks.
 SHOWN = ("Popularity", "Bigram", "EASE", "GRU4Rec", "SASRec", "BERT4Rec", RETRIEVER)
-#: What ``RETRIEVER`` is called in tables, by what it reads.
+#: Names of ``RETRIEVER`` in tables, by its item input.
 TEXT, IDS, BOTH = (
-    f"M6-Rec blocks over item vectors ({reads})" for reads in ("text", "ids", "text, ids")
+    f"M6-Rec blocks over item vectors ({inputs})" for inputs in ("text", "ids", "text, ids")
 )
-#: Items with at least 5 ratings, which our splits rank.
+#: Number of ranked items in our splits: items with at least 5 ratings.
 ITEMS = {"ml-100k": 1349, "ml-1m": 3416}
 SCALE = "laptop"
 NOT_RUN = "not run here"
@@ -36,30 +37,30 @@ _COLUMNS += ["NDCG@10", "NDCG@10 from", "low", "high", "minutes", "source"]
 
 
 def named(model: str, variant: str) -> str:
-    """The name of one of our models in tables: the retriever's says what it reads."""
+    """Return the name of one of our models in tables; the retriever's includes its item input."""
     if model != RETRIEVER:
         return model
     return TEXT if "item_input=text" in variant else IDS if "item_input=ids" in variant else BOTH
 
 
 def known(variant: str) -> str:
-    """Whether one of our models reads the time of the question, from its settings."""
+    """Return ``QUERY_TIME`` if the settings of one of our models use the query time."""
     time_aware = "use_query_time=True" in variant or "relative_to=at" in variant
     return QUERY_TIME if time_aware else NOTHING
 
 
 def chosen_on_validation(results: Path, dataset: str, models: Iterable[str] = ()) -> pd.DataFrame:
-    """Rows of the leaderboard at the settings that validation chose; no test figure is looked at.
+    """Return the leaderboard rows with the settings selected on validation.
 
-    Settings compete within one model, what it reads and whether it knows the query time. If all
-    of them have a validation NDCG@10 in a ``report.json``, those with the highest mean over seeds
-    stay; else those that ``reference/`` lists as tuned on validation, with a decay and without;
-    else all.
+    Settings are compared within one model, item input and use of the query time. If all of them
+    have a validation NDCG@10 in a ``report.json``, those with the highest mean over seeds are
+    selected; else those that ``reference/`` lists as tuned on validation, with a decay and
+    without; else all. Test metrics are not used.
 
     Args:
         results: folder with ``leaderboard/``, ``reference/`` and ``runs/``.
-        dataset: whose board.
-        models: which models; all if empty.
+        dataset: name of the data set.
+        models: names of models; all if empty.
 
     Returns:
         The rows, with the columns ``name``, ``knows`` and ``validation`` (NaN where not recorded).
@@ -69,22 +70,22 @@ def chosen_on_validation(results: Path, dataset: str, models: Iterable[str] = ()
         return board.assign(name=[], knows=[], validation=[])
     wanted = set(models)
     board = board[board["model"].isin(wanted)] if wanted else board
-    recorded, tuned = _recorded(results), _tuned(results, dataset)
+    validation, tuned = _validation_metrics(results), _tuned(results, dataset)
     board = board.assign(
         name=[named(*pair) for pair in zip(board["model"], board["variant"], strict=True)],
         knows=board["variant"].map(known),
-        validation=board["command"].map(recorded).astype(float),
+        validation=board["command"].map(validation).astype(float),
     )
-    kept = []
+    selected = []
     for _, rows in board.groupby(["name", "knows"], sort=False):
         means = rows.groupby("variant", sort=False)["validation"].mean()
         if means.notna().all():
-            stay = rows["variant"] == means.idxmax()
+            is_best = rows["variant"] == means.idxmax()
         else:
             pairs = zip(rows["model"], rows["variant"], strict=True)
-            stay = pd.Series([pair in tuned for pair in pairs], index=rows.index)
-        kept.append(rows[stay] if stay.any() else rows)
-    return pd.concat(kept) if kept else board
+            is_best = pd.Series([pair in tuned for pair in pairs], index=rows.index)
+        selected.append(rows[is_best] if is_best.any() else rows)
+    return pd.concat(selected) if selected else board
 
 
 def beside(
@@ -93,37 +94,37 @@ def beside(
     models: Sequence[str] = SHOWN,
     more: Iterable[Mapping[str, Any]] = (),
 ) -> pd.DataFrame:
-    """Our models beside the published networks, grouped by protocol.
+    """Compare our models with the published networks, grouped by protocol.
 
     Args:
         results: the project's folder of results.
         dataset: ``"ml-1m"`` or ``"ml-100k"``.
-        models: which of ours.
-        more: further rows of ours, such as a chapter's: ``model``, ``HR@10``, ``NDCG@10`` and
-            ``source``; time-blind unless they say otherwise.
+        models: names of our models.
+        more: further rows, such as those of a lesson: ``model``, ``HR@10``, ``NDCG@10`` and
+            ``source``; time-blind unless ``knows`` is set.
 
     Returns:
         ``model variant knows ties items seeds HR@10 NDCG@10 low high minutes source``. Time-blind
-        rows come first, then time-aware ones, then those whose order leaks; in each group the best
-        first. ``low`` and ``high`` are the ends of the seeds' intervals over users, ``minutes`` a
-        seed's to fit. ``HR@10 from`` and ``NDCG@10 from`` are the lowest where sources differ.
-        Models that were not run have a row without figures, at the end.
+        rows come first, then time-aware ones, then those with a leaking order; each group is
+        sorted by NDCG@10. ``low`` and ``high`` are the lowest and highest interval bounds over the
+        seeds, ``minutes`` the mean fit time. ``HR@10 from`` and ``NDCG@10 from`` are the lowest
+        values where sources differ. Models that were not run have a row without metrics at the end.
     """
     board = chosen_on_validation(results, dataset, models)
     rows = [
-        _ours(name, what, variant, some, dataset)
-        for (name, what, variant), some in board.groupby(["name", "knows", "variant"], sort=False)
+        _average_seeds(group, dataset)
+        for _, group in board.groupby(["name", "knows", "variant"], sort=False)
     ]
-    here = {"knows": NOTHING, "ties": FILE_ORDER, "items": ITEMS.get(dataset)}
-    rows += [here | dict(row) for row in more]
+    defaults = {"knows": NOTHING, "ties": FILE_ORDER, "items": ITEMS.get(dataset)}
+    rows += [defaults | dict(row) for row in more]
     rows += [_published(figure) for figure in PUBLISHED.get(dataset, ())]
     wanted = [(name, NOTHING) for name in models if name != RETRIEVER]
     if RETRIEVER in models:
         wanted += [(TEXT, NOTHING), (BOTH, NOTHING), (BOTH, QUERY_TIME)]
-    run = {(row["model"], row["knows"]) for row in rows if row["source"] == OURS}
+    present = {(row["model"], row["knows"]) for row in rows if row["source"] == OURS}
     rows += [
-        {"model": name, "knows": what, "source": NOT_RUN} for name, what in wanted
-        if (name, what) not in run
+        {"model": name, "knows": knows, "source": NOT_RUN} for name, knows in wanted
+        if (name, knows) not in present
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=_COLUMNS).astype({"seeds": "Int64", "items": "Int64"})
     group = np.select(
@@ -135,7 +136,7 @@ def beside(
 
 
 def readable(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of ``beside`` as text, for a page: four digits, ranges in full, "" for NaN."""
+    """Format the rows of ``beside`` as text: four digits, ranges as ``a to b``, "" for NaN."""
     shown = rows[["model", "knows", "ties", "items", "seeds", "HR@10", "NDCG@10", "source"]]
     shown = shown.astype(object)
     ours = rows["source"] == OURS
@@ -151,34 +152,34 @@ def readable(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_markdown(rows: pd.DataFrame) -> str:
-    """The rows of ``beside`` as a Markdown table, with links to the sources."""
+    """Return the rows of ``beside`` as a Markdown table with links to the sources."""
     return table(readable(rows))
 
 
 def tie_caveat(results: Path, dataset: str, entry: str = "Bigram") -> str:
-    """A sentence on what the order of ties alone does, from ``reference/<dataset>-ties.csv``."""
+    """Return a sentence on the effect of tie order, from ``reference/<dataset>-ties.csv``."""
     path = results / "reference" / f"{dataset}-ties.csv"
     text = (
-        "Rows of another *knows*, *ties* or *items* answer other questions and are not to be "
-        "compared digit by digit"
+        "Rows with a different *knows*, *ties* or *items* follow a different protocol and must "
+        "not be compared digit by digit"
     )
     if not path.is_file():
         return f"{text}."
     rows = pd.read_csv(path)
     figures = rows.loc[rows["entry"] == entry, "ndcg@10"]
     return (
-        f"{text}: on {dataset} the order of rows at one second alone moves NDCG@10 of our "
+        f"{text}: on {dataset} the order of rows with equal timestamps alone moves NDCG@10 of our "
         f"{entry.lower()} between {figures.min():.4f} and {figures.max():.4f}."
     )
 
 
-def _ours(name: str, what: str, variant: str, rows: pd.DataFrame, dataset: str) -> dict[str, Any]:
-    """One row of ``beside``: the mean over the seeds of one of our models."""
+def _average_seeds(rows: pd.DataFrame, dataset: str) -> dict[str, Any]:
+    """Return one row of ``beside``: the mean over the seeds of one of our models."""
     means = rows[["hr@10", "ndcg@10", "fit_seconds"]].mean()
     return {
-        "model": name,
-        "variant": variant,
-        "knows": what,
+        "model": rows["name"].iloc[0],
+        "variant": rows["variant"].iloc[0],
+        "knows": rows["knows"].iloc[0],
         "ties": FILE_ORDER,
         "items": ITEMS.get(dataset),
         "seeds": rows["seed"].nunique(),
@@ -192,7 +193,7 @@ def _ours(name: str, what: str, variant: str, rows: pd.DataFrame, dataset: str) 
 
 
 def _published(figure: Figure) -> dict[str, Any]:
-    """One row of ``beside``: a published network."""
+    """Return one row of ``beside``: a published network."""
     hr, ndcg = figure.lowest or (np.nan, np.nan)
     return {
         "model": figure.model,
@@ -208,13 +209,14 @@ def _published(figure: Figure) -> dict[str, Any]:
 
 
 def _span(low: float, high: float) -> str:
+    """Format a metric, or the range of its values."""
     if pd.isna(high):
         return ""
     return f"{high:.4f}" if pd.isna(low) else f"{low:.4f} to {high:.4f}"
 
 
-def _recorded(results: Path) -> dict[str, float]:
-    """Return the best validation NDCG@10 of each recorded run, by the command that made it."""
+def _validation_metrics(results: Path) -> dict[str, float]:
+    """Return the best validation NDCG@10 of each recorded run, by its command."""
     values = {}
     for path in sorted(results.glob("runs/*/report.json")):
         config = path.with_name("config.json")
@@ -226,7 +228,7 @@ def _recorded(results: Path) -> dict[str, float]:
 
 
 def _tuned(results: Path, dataset: str) -> set[tuple[str, str]]:
-    """Return model and settings of each entry of ``reference/``, tuned on validation."""
+    """Return model and settings of each entry of ``reference/`` (tuned on validation)."""
     path = results / "reference" / f"{dataset}.csv"
     if not path.is_file():
         return set()

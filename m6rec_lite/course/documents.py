@@ -1,12 +1,12 @@
-"""Pages with marked regions that code fills, and Markdown tables.
+"""Markdown pages with regions that code fills, and Markdown tables.
 
-A region stands between two comments that a page shows nowhere::
+A region is delimited by two HTML comments::
 
     <!-- ladder: begin -->
     | rank | model | …
     <!-- ladder: end -->
 
-``fill`` replaces what stands between them, so that no figure on a page is typed by hand.
+``fill`` replaces the text between them.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from m6rec_lite.data.files import write_text
 
 
 def fill(path: Path, region: str, text: str) -> bool:
-    """Replace a region of a page.
+    """Replace the text of a region.
 
     Args:
         path: the page.
-        region: the name in its two marks.
-        text: what to put between them.
+        region: name of the region.
+        text: the new text.
 
     Returns:
         Whether the page changed.
 
     Raises:
-        ValueError: if the page does not hold each mark once, in order.
+        ValueError: if the page does not contain each comment exactly once, in order.
     """
     begin, end = f"<!-- {region}: begin -->", f"<!-- {region}: end -->"
     with locked(path):
@@ -43,17 +43,16 @@ def fill(path: Path, region: str, text: str) -> bool:
                 f"{path.name} must hold {begin!r} and, after it, {end!r}, each once; put them "
                 "where the text belongs"
             )
-        before, rest = page.split(begin)
-        after = rest.split(end)[1]
-        filled = f"{before}{begin}\n{text.strip()}\n{end}{after}"
-        if filled == page:
+        before, after = page.split(begin)[0], page.split(end)[1]
+        new_page = f"{before}{begin}\n{text.strip()}\n{end}{after}"
+        if new_page == page:
             return False
-        write_text(path, filled)
+        write_text(path, new_page)
         return True
 
 
 def region(path: Path, name: str) -> str:
-    """Return what a region holds, stripped; see ``fill``."""
+    """Return the stripped text of a region; see ``fill``."""
     page = path.read_text("utf-8")
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     if begin not in page or end not in page:
@@ -62,10 +61,10 @@ def region(path: Path, name: str) -> str:
 
 
 def table(frame: pd.DataFrame) -> str:
-    """Return a Markdown table; text to the left, numbers to the right, "" for missing."""
-    numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
+    """Return a Markdown table: text left-aligned, numbers right-aligned, "" for missing."""
     cells = frame.astype(object).where(frame.notna(), "")
     cells = cells.map(lambda cell: str(cell).replace("|", "\\|").replace("\n", " "))
-    align = ["right" if right else "left" for right in numeric]
+    numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
+    align = ["right" if is_number else "left" for is_number in numeric]
     text = cells.to_markdown(index=False, disable_numparse=True, colalign=align)
     return re.sub(" {2,}", " ", re.sub("-{3,}", "---", text))  # without padding

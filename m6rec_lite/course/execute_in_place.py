@@ -1,7 +1,7 @@
-"""Executing a chapter in place: its outputs, the hash of the code behind them, and its facts.
+"""Execute a notebook in place and store its outputs, the hash of its code, and its cost.
 
-A chapter tells its reader what it costs. Those facts are measured, not written: the runner puts
-them in the markdown cell tagged ``facts``, and keeps the figures in the notebook's metadata.
+The measured cost of a lesson is written to the markdown cell tagged ``facts`` and to the notebook's
+metadata.
 """
 
 from __future__ import annotations
@@ -15,28 +15,26 @@ from typing import Any
 import nbformat
 
 from m6rec_lite.course.asserted_metrics import STRICT_VARIABLE
-from m6rec_lite.course.execution import Execution, execute, scrub, write_notebook
+from m6rec_lite.course.execution import execute, scrub, write_notebook
 from m6rec_lite.course.exercise_stubs import tags
 from m6rec_lite.course.files import read_notebook
 from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE
 from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES
-from m6rec_lite.course.staleness import METADATA, freshness, used_modules
+from m6rec_lite.course.staleness import METADATA, freshness, stored_freshness, used_modules
 
 FACTS = "facts"
 
-#: Words of prose and lines of code that a reader takes in a minute.
+#: Reading speed: words of prose and lines of code per minute.
 WORDS_A_MINUTE, LINES_A_MINUTE = 200, 30
 
 
 class StoreError(RuntimeError):
-    """A notebook did not run through, so nothing was stored."""
+    """Executing a notebook failed, so nothing was stored."""
 
 
 def is_fresh(path: Path, root: Path) -> bool:
-    """Whether the stored outputs belong to today's code and data."""
-    notebook = read_notebook(path)
-    stored = notebook.metadata.get(METADATA, {}).get("freshness")
-    return stored == freshness(notebook, root)
+    """Return whether the stored outputs belong to the current code and data."""
+    return stored_freshness(notebook := read_notebook(path)) == freshness(notebook, root)
 
 
 def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = True) -> dict:
@@ -45,27 +43,26 @@ def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = Tru
     Args:
         path: a notebook of ``notebooks/`` or ``solutions/``.
         root: the project's folder.
-        scale: whose outputs are stored.
-        progress: show a bar over the cells.
+        scale: scale of the stored outputs.
+        progress: whether to show a progress bar over the cells.
 
     Returns:
-        The facts measured: ``minutes``, ``seconds`` and ``peak_mib`` by scale, ``gpu``.
+        The measured cost: ``minutes``, ``seconds`` and ``peak_mib`` by scale, ``gpu``.
 
     Raises:
-        StoreError: if it fails at either scale; the file stays as it was.
+        StoreError: if the notebook fails at either scale; the file is not changed.
     """
-    before = read_notebook(path)
-    kept = before.metadata.get(METADATA, {}).get(FACTS, {})
+    stored = read_notebook(path).metadata.get(METADATA, {}).get(FACTS, {})
     facts: dict[str, Any] = {
-        "seconds": dict(kept.get("seconds", {})),
-        "peak_mib": dict(kept.get("peak_mib", {})),
+        "seconds": dict(stored.get("seconds", {})),
+        "peak_mib": dict(stored.get("peak_mib", {})),
     }
-    result: Execution | None = None
+    notebook: Any = None
     for each in dict.fromkeys(("smoke", scale)):
         with tempfile.TemporaryDirectory() as folder:
-            # a chapter's ladder builds on the one before; a smoke run leaves nothing behind
-            lasting = each == scale and path.parent.name == "notebooks"
-            run = _run_folder(path, root) if lasting else Path(folder)
+            # a lesson's leaderboard extends that of the lesson before; a smoke run leaves no files
+            is_stored = each == scale and path.parent.name == "notebooks"
+            run = _run_folder(path, root) if is_stored else Path(folder)
             result = execute(
                 path,
                 Path(folder) / path.name,
@@ -81,7 +78,7 @@ def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = Tru
             raise StoreError(f"{path.name} failed at {each} scale: {result.error}")
         facts["seconds"][each] = _round(result.seconds)
         facts["peak_mib"][each] = round(result.peak_mib / 10) * 10
-    notebook = scrub(result.notebook)
+        notebook = scrub(result.notebook)
     facts["minutes"] = reading_minutes(notebook)
     facts["gpu"] = uses_torch(notebook, root)
     _write_facts(notebook, facts)
@@ -95,20 +92,20 @@ def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = Tru
 
 
 def _run_folder(path: Path, root: Path) -> Path:
-    """Where a chapter's leaderboard lies. It begins as the chapter before left its own.
+    """Return the run folder of a lesson, with a copy of the leaderboard of the lesson before.
 
-    So a stored ladder holds what its reader knows by then, in whichever order chapters are stored.
+    So the stored leaderboard contains the models of all earlier lessons, and no later ones.
     """
-    shelf, name = root / "runs" / "stored", path.name[:2]
-    shutil.rmtree(shelf / name, ignore_errors=True)
-    before = sorted(p for p in shelf.glob("[0-9][0-9]/leaderboard") if p.parent.name < name)
-    if before:
-        shutil.copytree(before[-1], shelf / name / "leaderboard")
-    return shelf / name
+    runs, number = root / "runs" / "stored", path.name[:2]
+    shutil.rmtree(runs / number, ignore_errors=True)
+    earlier = sorted(p for p in runs.glob("[0-9][0-9]/leaderboard") if p.parent.name < number)
+    if earlier:
+        shutil.copytree(earlier[-1], runs / number / "leaderboard")
+    return runs / number
 
 
 def reading_minutes(notebook: Any) -> int:
-    """Minutes to read: prose at 200 words a minute, code at 30 lines a minute; at least 1."""
+    """Return the reading time in minutes, at least 1."""
     words = lines = 0
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -119,7 +116,7 @@ def reading_minutes(notebook: Any) -> int:
 
 
 def uses_torch(notebook: Any, root: Path) -> bool:
-    """Whether the notebook, or a module of the package that it uses, imports torch."""
+    """Return whether the notebook, or a module of the package that it uses, imports torch."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     pattern = re.compile(r"^\s*(?:import|from)\s+torch\b", re.MULTILINE)
     plain = re.sub(r"^\s*[%!?].*$", "", code, flags=re.MULTILINE)
@@ -131,10 +128,10 @@ def uses_torch(notebook: Any, root: Path) -> bool:
 
 
 def facts_line(facts: dict[str, Any]) -> str:
-    """The line of facts that a chapter shows under its title."""
+    """Return the line with the cost of a lesson that is shown under its title."""
     seconds = facts["seconds"]
     runs = ", ".join(
-        f"{_said(seconds[each])} at {each} scale" for each in SCALES if each in seconds
+        f"{_duration(seconds[each])} at {each} scale" for each in SCALES if each in seconds
     )
     peak = max(facts["peak_mib"].values())
     if not facts["gpu"]:
@@ -151,7 +148,7 @@ def facts_line(facts: dict[str, Any]) -> str:
 
 
 def _write_facts(notebook: Any, facts: dict[str, Any]) -> None:
-    """Put the line of facts in its cell; a notebook without one is given it after the title."""
+    """Write the line of facts to its cell, inserted after the title if missing."""
     cell = next((cell for cell in notebook.cells if FACTS in tags(cell)), None)
     if cell is None:
         cell = nbformat.v4.new_markdown_cell(metadata={"tags": [FACTS]}, id=FACTS)
@@ -160,16 +157,16 @@ def _write_facts(notebook: Any, facts: dict[str, Any]) -> None:
 
 
 def _round(seconds: float) -> float:
-    """Seconds to the digits that would come out again: tenths below ten, else whole."""
+    """Round seconds to reproducible digits: tenths below ten, else whole seconds."""
     return round(seconds, 1) if seconds < 10 else float(round(seconds))
 
 
-def _said(seconds: float) -> str:
-    """Seconds as people say them."""
+def _duration(seconds: float) -> str:
+    """Format seconds, as minutes from 90 seconds on."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
 
 def _relative(path: Path, root: Path) -> str:
-    """A path as it is typed in the project's folder; only its name where it lies elsewhere."""
+    """Return a path relative to the project's folder; only its name if it is outside."""
     path, root = path.resolve(), root.resolve()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name

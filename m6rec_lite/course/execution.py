@@ -1,4 +1,4 @@
-"""Executing one notebook: progress over its cells, seconds, peak memory, and nothing of paths."""
+"""Execute one notebook and measure its seconds and peak memory; remove machine-specific data."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from m6rec_lite.data import DataError
 from m6rec_lite.data.files import write_text
 from m6rec_lite.evaluation import Meter
 
-#: Set for every kernel. No progress bars in stored outputs: tqdm's widgets ignore ``TQDM_DISABLE``,
-#: and any name that begins with SPYDER makes tqdm write text, which heeds it, or else is scrubbed.
-#: The kernel of this environment, not of the user's home. No remark of the debugger on frozen
-#: modules.
+#: Environment variables of every kernel. No progress bars in stored outputs: tqdm's widgets ignore
+#: ``TQDM_DISABLE``, but a variable that begins with SPYDER makes tqdm write text instead. Use the
+#: kernel of this environment, not of the user's home. No debugger warning about frozen modules.
 KERNEL_ENVIRONMENT = {
     "TQDM_DISABLE": "1",
     "SPYDER_WIDGETS": "none",
@@ -31,33 +30,33 @@ KERNEL_ENVIRONMENT = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
 
-#: Metadata that tools write into a notebook about one run: times and paths of one machine.
+#: Metadata that tools write about one run: times and paths of one machine.
 SCRUBBED_NOTEBOOK = ("papermill", "widgets", "toc", "varInspector")
 SCRUBBED_CELL = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
 
-#: A progress bar as tqdm writes it, ``EASE:  45%|████▌     | 2048/4540 [00:02<00:03, 820user/s]``,
-#: or, of unknown length, ``rows: 1024it [00:02, 500it/s]``.
+#: A tqdm progress bar, ``EASE:  45%|████▌     | 2048/4540 [00:02<00:03, 820user/s]``,
+#: or, without a known length, ``rows: 1024it [00:02, 500it/s]``.
 BAR = re.compile(r"(?:.*?: *)?(?:\d+%\|.*\| *)?[\d.]+\S*(?:/\S+)? ?\S* \[\d\d:\d\d.*\]")
 
-#: How Python, torch, numpy and the system say that there is no memory left.
+#: Out-of-memory messages of Python, torch, numpy and the operating system.
 NO_MEMORY = re.compile(
     r"MemoryError|can't allocate memory|cannot allocate memory|not enough memory|out of memory|"
     r"unable to allocate|bad_alloc",
     re.IGNORECASE,
 )
 
-LESS_MEMORY = "close other programs, or take a smaller scale (--scale smoke)"
+MEMORY_REMEDY = "close other programs, or take a smaller scale (--scale smoke)"
 
 
 @dataclass(frozen=True)
 class Execution:
-    """What executing a notebook gave.
+    """Result of executing a notebook.
 
     Attributes:
-        notebook: the executed notebook, scrubbed; None if it could not even be read.
-        seconds: wall clock, the kernel's start included.
-        peak_mib: highest resident memory of the kernel and its children, in MiB.
-        error: kind and message of what stopped it, in a line; "" when it ran through.
+        notebook: the executed notebook, scrubbed; None if it could not be read.
+        seconds: wall-clock time, including the kernel's start.
+        peak_mib: peak resident memory of the kernel and its children, in MiB.
+        error: type and message of the error in one line; "" if there was none.
     """
 
     notebook: Any
@@ -68,7 +67,7 @@ class Execution:
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables set for the block and put back after it."""
+    """Set environment variables for the block and restore them after it."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -90,28 +89,26 @@ def execute(
     progress: bool = True,
     line: int = 0,
 ) -> Execution:
-    """Execute a notebook into ``target``; a failure is reported, not raised.
+    """Execute a notebook and write the result to ``target``; errors are returned, not raised.
 
     Args:
-        path: the notebook. It runs in its own folder, as it does in Jupyter.
-        target: where the executed copy goes, as far as it came.
-        parameters: set after the cell tagged ``parameters``.
-        variables: further environment variables for the kernel.
-        progress: show a bar over the cells.
-        line: of the terminal that the bar is drawn on, below another one.
+        path: the notebook. It runs in its own folder, as in Jupyter.
+        target: path of the executed copy, which is written also if a cell fails.
+        parameters: values set after the cell tagged ``parameters``.
+        variables: further environment variables of the kernel.
+        progress: whether to show a progress bar over the cells.
+        line: terminal line of the progress bar, counted from 0.
     """
     import papermill
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     bar = {"desc": path.stem, "position": line, "leave": False} if progress else False
     notebook, errors = None, []
-    set_here = environment(KERNEL_ENVIRONMENT | dict(variables or {}))
-    with set_here, Meter(children=True, interval=0.05) as meter:
+    kernel_environment = environment(KERNEL_ENVIRONMENT | dict(variables or {}))
+    with kernel_environment, Meter(children=True, interval=0.05) as meter:
         try:
             read_notebook(path)
-            with (
-                tempfile.TemporaryDirectory() as folder
-            ):  # the old copy stays until this one is whole
+            with tempfile.TemporaryDirectory() as folder:  # target is replaced when complete
                 executed = Path(folder) / target.name
                 try:
                     papermill.execute_notebook(
@@ -127,9 +124,9 @@ def execute(
                     )
                 finally:
                     if executed.exists():
-                        with suppress(DataError):  # cut off by a full disk, whose error says so
+                        with suppress(DataError):  # the disk was full, which is the error reported
                             notebook = scrub(read_notebook(executed))
-        except Exception as failure:  # whatever one notebook does, the others still run
+        except Exception as failure:  # one notebook must not stop the others
             errors.append(_reason(failure, notebook))
     if notebook is not None:
         try:
@@ -141,12 +138,14 @@ def execute(
 
 
 def _reason(failure: Exception, notebook: Any) -> str:
-    """What stopped a notebook: the cell, the kind of error, and what to do where that is known."""
-    where, kind, said = "", type(failure).__name__, str(failure)
-    if hasattr(failure, "ename"):  # a cell raised
-        where, kind, said = f"cell {failure.exec_count}: ", failure.ename, str(failure.evalue)
+    """Describe an error: the cell, the type of error, and a remedy if one is known."""
+    from papermill.exceptions import PapermillExecutionError
+
+    cell, kind, message = "", type(failure).__name__, str(failure)
+    if isinstance(failure, PapermillExecutionError):
+        cell, kind, message = f"cell {failure.exec_count}: ", failure.ename, str(failure.evalue)
     if isinstance(failure, OSError) and failure.filename is None:
-        said += f" (temporary files lie in {tempfile.gettempdir()})"
+        message += f" (temporary files are in {tempfile.gettempdir()})"
     written = "".join(
         output.get("text", "") + "\n".join(output.get("traceback", ()))
         for cell in (notebook.cells if notebook is not None else ())
@@ -154,15 +153,17 @@ def _reason(failure: Exception, notebook: Any) -> str:
         if output.output_type == "error" or output.get("name") == "stderr"
     )
     dead = kind == "DeadKernelError"
-    if NO_MEMORY.search(f"{kind}: {said}") or ((not said or dead) and NO_MEMORY.search(written)):
-        return f"{where}MemoryError: {said or 'the kernel had no memory left'}; {LESS_MEMORY}"
+    if NO_MEMORY.search(f"{kind}: {message}") or (
+        (not message or dead) and NO_MEMORY.search(written)
+    ):
+        return f"{cell}MemoryError: {message or 'the kernel ran out of memory'}; {MEMORY_REMEDY}"
     if dead:
-        return f"{kind}: {said}. Most often the system ended it for want of memory; {LESS_MEMORY}"
-    return f"{where}{kind}: {said}"
+        return f"{kind}: {message}. Usually the system ran out of memory; {MEMORY_REMEDY}"
+    return f"{cell}{kind}: {message}"
 
 
 def scrub(notebook: Any) -> Any:
-    """The notebook without metadata about one run on one machine; changed in place."""
+    """Remove metadata about one run on one machine, in place; return the notebook."""
     for name in SCRUBBED_NOTEBOOK:
         notebook.metadata.pop(name, None)
     notebook.metadata["kernelspec"] = {
@@ -170,7 +171,7 @@ def scrub(notebook: Any) -> Any:
         "language": "python",
         "name": "python3",
     }
-    # the patch version of the Python that ran it says nothing and changes with every machine
+    # without the version of Python, which differs between machines
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         for name in SCRUBBED_CELL:
@@ -183,9 +184,9 @@ def scrub(notebook: Any) -> Any:
 
 
 def _is_bar(output: Any) -> bool:
-    """Whether an output is nothing but the traces of progress bars: news while it ran, no longer.
+    """Return whether an output contains only progress bars.
 
-    They come on a slow machine, where a step takes more than the two seconds that show a bar.
+    They appear on a slow machine, where a step takes longer than the delay of the bar.
     """
     if output.output_type != "stream" or output.name != "stderr":
         return False
@@ -194,5 +195,5 @@ def _is_bar(output: Any) -> bool:
 
 
 def write_notebook(notebook: Any, path: Path) -> None:
-    """Write a notebook whole or not at all, with a newline at its end."""
+    """Write a notebook atomically, with a newline at its end."""
     write_text(path, nbformat.writes(notebook).rstrip("\n") + "\n")

@@ -1,8 +1,7 @@
-"""From solutions to exercises: the marked regions, their stubs, and the source of an answer.
+"""Generate exercise notebooks from solutions: regions of the answer are replaced by stubs.
 
-``solutions/NN_name.ipynb`` is the only source. A region lies between ``### BEGIN SOLUTION`` and
-``### END SOLUTION`` (the marks of nbgrader). ``course.exercises.engine`` shows
-the form.
+``solutions/NN_name.ipynb`` is the only source. A region is delimited by ``### BEGIN SOLUTION`` and
+``### END SOLUTION``, as in nbgrader. ``course.exercises.engine`` has an example.
 """
 
 from __future__ import annotations
@@ -21,33 +20,33 @@ from m6rec_lite.course.paths import chapters, project_root
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
-#: A cell that starts with this comment holds the answer to that exercise.
+#: Comment at the start of a cell with the answer to an exercise.
 NAMED = re.compile(r"\A\s*#\s*exercise[ \t]+([a-z]\w*)[ \t]*(?:\n|\Z)")
 
-#: Cells with this tag stay out of the exercises.
+#: Tag of cells that are not part of the exercises.
 SOLUTION_ONLY = "solution-only"
 
 TODO = "your turn: replace this line, then run the cell again"
 
 
 class RegionError(ValueError):
-    """The marks of a solution do not pair up, or a cell is not Python."""
+    """The delimiters of a solution are not in pairs, or a region is not valid Python."""
 
 
 def stub(source: str, where: str = "cell") -> str:
-    """The source with its solution regions replaced by stubs.
+    """Replace the solution regions of a code cell with stubs.
 
-    A region inside a function becomes ``raise NotImplementedError(…)``; one at the left margin
-    becomes ``name = ...`` for each name that it assigned or defined.
+    An indented region becomes ``raise NotImplementedError(…)``; one at the left margin becomes
+    ``name = ...`` for each name that it assigns or defines.
 
     Args:
-        source: of one code cell.
-        where: the cell, for the error.
+        source: source of a code cell.
+        where: name of the cell for error messages.
 
     Raises:
-        RegionError: if a mark lacks its partner.
+        RegionError: if a delimiter is missing.
     """
-    kept: list[str] = []
+    lines: list[str] = []
     region: list[str] | None = None
     for line in source.split("\n"):
         if line.strip() == BEGIN:
@@ -57,19 +56,19 @@ def stub(source: str, where: str = "cell") -> str:
         elif line.strip() == END:
             if region is None:
                 raise RegionError(f"{where}: '{END}' without '{BEGIN}'")
-            kept += _stub_lines(region, indent, where)
+            lines += _stub_lines(region, indent, where)
             region = None
         elif region is not None:
             region.append(line)
         else:
-            kept.append(line)
+            lines.append(line)
     if region is not None:
         raise RegionError(f"{where}: '{BEGIN}' without '{END}'")
-    return "\n".join(kept)
+    return "\n".join(lines)
 
 
 def _stub_lines(region: list[str], indent: str, where: str) -> list[str]:
-    """What stands in the exercise where the region stood."""
+    """Return the lines that replace a region."""
     if indent:
         return [f'{indent}raise NotImplementedError("{TODO}")']
     names = _assigned("\n".join(region), where)
@@ -79,7 +78,7 @@ def _stub_lines(region: list[str], indent: str, where: str) -> list[str]:
 
 
 def _assigned(source: str, where: str) -> list[str]:
-    """Names that the outermost statements assign, define or import, in order."""
+    """Return the names that the top-level statements assign or define, in order."""
     try:
         statements = ast.parse(textwrap.dedent(source)).body
     except SyntaxError as error:
@@ -95,19 +94,19 @@ def _assigned(source: str, where: str) -> list[str]:
 
 
 def tags(cell: Any) -> list[str]:
-    """The tags of a cell."""
+    """Return the tags of a cell."""
     return list(cell.metadata.get("tags", []))
 
 
 def to_exercise(solution: Any, source: str) -> Any:
-    """The exercise notebook of a solution notebook: stubs, no outputs, nothing solution-only.
+    """Convert a solution notebook to an exercise notebook: with stubs, without outputs.
 
     Args:
         solution: an ``nbformat`` notebook.
-        source: the solution's file name, noted in the metadata.
+        source: file name of the solution, written to the metadata.
 
     Returns:
-        A new notebook; cell ids stay.
+        A new notebook with the same cell ids.
     """
     notebook = nbformat.v4.new_notebook()
     notebook.metadata = {
@@ -118,7 +117,7 @@ def to_exercise(solution: Any, source: str) -> Any:
         if SOLUTION_ONLY in tags(cell):
             continue
         cell = nbformat.from_dict(dict(cell))
-        # only tags stay: what else metadata hold (timings, folds) belongs to one run or one reader
+        # other metadata (times, collapsed cells) belong to one run or one reader
         cell.metadata = {"tags": tags(cell)} if tags(cell) else {}
         if cell.cell_type == "code":
             cell.source = stub(cell.source, f"{source}, cell {i + 1}")
@@ -128,7 +127,7 @@ def to_exercise(solution: Any, source: str) -> Any:
 
 
 def generate(root: Path) -> Iterator[tuple[Path, str]]:
-    """For every solution, the path and the text of its exercise notebook."""
+    """Yield path and text of the exercise notebook of every solution."""
     for path in chapters(root / "solutions"):
         notebook = read_notebook(path)
         text = nbformat.writes(to_exercise(notebook, path.name)) + "\n"
@@ -136,20 +135,20 @@ def generate(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def answer_cells(notebook: Any) -> dict[str, list[int]]:
-    """Indices of the cells that answer each exercise, by its name."""
+    """Return the indices of the cells that answer each exercise, by its name."""
     cells: dict[str, list[int]] = {}
     for i, cell in enumerate(notebook.cells):
-        named = NAMED.match(cell.source) if cell.cell_type == "code" else None
-        if named:
-            cells.setdefault(named.group(1), []).append(i)
+        match = NAMED.match(cell.source) if cell.cell_type == "code" else None
+        if match:
+            cells.setdefault(match.group(1), []).append(i)
     return cells
 
 
 def solution_source(name: str, root: Path | None = None) -> str:
-    """The source of the cells that answer an exercise, marks taken out.
+    """Return the source of the cells that answer an exercise, without delimiters.
 
     Raises:
-        FileNotFoundError: if the solutions do not lie beside the package.
+        FileNotFoundError: if there are no solutions.
         ValueError: if no solution answers that exercise.
     """
     paths = chapters((root or project_root()) / "solutions")

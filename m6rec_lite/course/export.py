@@ -1,6 +1,6 @@
-"""A notebook as an HTML page that needs no network: formulas as MathML, no script from elsewhere.
+"""Export of a notebook as an HTML page that needs no network: MathML instead of MathJax.
 
-MathML is drawn by the browser itself (Firefox, Safari, and Chromium since version 109).
+Browsers render MathML without a script (Firefox, Safari, Chromium since version 109).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-#: nbconvert's own page without its scripts: MathJax, mermaid and require.js from a server.
+#: nbconvert's page without the scripts that it loads from a server.
 TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}
@@ -22,23 +22,23 @@ TEMPLATE = """
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
 """
 
-#: A character that TeX text needs a backslash for.
+#: An escaped character of TeX.
 ESCAPED = re.compile(r"\\([%&#$_{}])")
 
 
 def mathml(formula: str, *, block: bool = False) -> str:
-    """Return a TeX formula as MathML.
+    """Convert a TeX formula to MathML.
 
     Args:
-        formula: without its dollar signs.
-        block: on a line of its own.
+        formula: the formula without its dollar signs.
+        block: whether it is a displayed formula.
 
     Returns:
-        A ``math`` element; the formula as code where it cannot be converted.
+        A ``math`` element, or the formula as code if it cannot be converted.
     """
     try:
         element = convert(formula, display="block" if block else "inline")
-    except Exception:  # the converter raises many kinds on TeX that it does not know
+    except Exception:  # the converter raises exceptions of many types
         return f"<code>{escape(formula)}</code>"
     return ESCAPED.sub(r"\1", element)
 
@@ -47,11 +47,11 @@ class MathRenderer(IPythonRenderer):
     """Markdown to HTML with formulas as MathML."""
 
     def inline_math(self, body: str) -> str:
-        """Return a formula within a line."""
+        """Return an inline formula."""
         return mathml(body)
 
     def block_math(self, body: str) -> str:
-        """Return a formula on a line of its own."""
+        """Return a displayed formula."""
         return mathml(body, block=True)
 
     def latex_environment(self, name: str, body: str) -> str:
@@ -64,7 +64,7 @@ class PageExporter(HTMLExporter):
 
     @pass_context
     def markdown2html(self, context: Any, source: str) -> str:
-        """Return Markdown as HTML."""
+        """Convert Markdown to HTML."""
         attachments = context.get("cell", {}).get("attachments", {})
         renderer = MathRenderer(escape=False, attachments=attachments)
         return MarkdownWithMath(renderer=renderer).render(source)

@@ -1,8 +1,7 @@
-"""How every figure of the course looks, and how it is shown so that everybody can read it.
+"""Style of the course's figures, and figures of the road map and the leaderboard.
 
-Colours are Okabe and Ito's (2008), told apart by colour-blind readers; lines differ in dash and
-marker too, never in colour alone. ``show`` puts a figure in a notebook with a text that says what
-it shows::
+Colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish; lines differ
+in dash pattern and marker too. ``show`` displays a figure in a notebook with alternative text::
 
     course.style()                       # once, after the imports
     fig, ax = plt.subplots()
@@ -20,13 +19,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from cycler import cycler
 
-from m6rec_lite.course.leaderboard import ORACLE, _need
+from m6rec_lite.course.leaderboard import ORACLE, check_metric
 from m6rec_lite.data.files import png_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Okabe and Ito (2008), "Color Universal Design", darkest first so that lines stand out on white.
+#: Okabe and Ito (2008), "Color Universal Design"; dark colours first, for contrast on white.
 PALETTE: dict[str, str] = {
     "blue": "#0072B2",
     "vermilion": "#D55E00",
@@ -41,7 +40,7 @@ LINES: tuple[str, ...] = ("-", "--", "-.", ":", "-", "--", "-.", ":")
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X", "*")
 DPI = 100
 
-#: The chapters that exist, lowest step first, and what they are about.
+#: Steps of the road map, lowest first: numbers of lessons -> topic.
 STEPS: dict[str, str] = {
     "00": "Welcome: a world, and a first guess",
     "01": "How to judge; neighbours, text, linear models",
@@ -55,7 +54,7 @@ STEPS: dict[str, str] = {
 
 
 def style() -> None:
-    """Set the course's style for every figure drawn from here on."""
+    """Set the course's matplotlib style for all following figures."""
     import matplotlib as mpl
 
     mpl.rcParams.update(
@@ -84,7 +83,7 @@ def style() -> None:
 
 
 def show(fig: Figure, *, alt: str) -> None:
-    """Show a figure in the notebook, with a text for those who cannot see it, and close it.
+    """Display a figure in the notebook with alternative text, and close it.
 
     Args:
         fig: the figure.
@@ -92,7 +91,7 @@ def show(fig: Figure, *, alt: str) -> None:
             with k for all models; EASE stays above ItemKNN throughout", not "a line chart".
 
     Raises:
-        ValueError: if ``alt`` is too short to say anything.
+        ValueError: if ``alt`` has fewer than 15 characters.
     """
     import matplotlib.pyplot as plt
     from IPython.display import display
@@ -100,8 +99,8 @@ def show(fig: Figure, *, alt: str) -> None:
     alt = " ".join(alt.split())
     if len(alt) < 15:
         raise ValueError(
-            f"alt={alt!r} does not say what the figure shows; write the sentence that you would "
-            "say to somebody on the telephone"
+            f"alt={alt!r} does not say what the figure shows; describe it in a sentence, as for "
+            "a reader who cannot see it"
         )
     picture = png_bytes(fig)
     plt.close(fig)
@@ -111,34 +110,34 @@ def show(fig: Figure, *, alt: str) -> None:
 
 
 def roadmap(here: str) -> tuple[Figure, str]:
-    """The staircase of the whole course with one step filled: where the reader stands.
+    """Draw the steps of the course with the current one filled.
 
     Args:
-        here: the number of a chapter, such as ``"10"``.
+        here: number of the current lesson, such as ``"10"``.
 
     Returns:
-        The figure and its text, for ``show(fig, alt=text)``.
+        The figure and its alternative text, for ``show(fig, alt=text)``.
 
     Raises:
-        ValueError: if no step holds that chapter.
+        ValueError: if no step contains that lesson.
     """
     import matplotlib.pyplot as plt
 
-    inside = [step for step in STEPS if step[:2] <= here <= step[-2:]]
-    if len(here) != 2 or len(inside) != 1:
+    current = [step for step in STEPS if step[:2] <= here <= step[-2:]]
+    if len(here) != 2 or len(current) != 1:
         raise ValueError(f"no step holds chapter {here!r}; the steps are {', '.join(STEPS)}")
     fig, ax = plt.subplots(figsize=(7.4, 3.6))
-    for place, (step, idea) in enumerate(STEPS.items()):
-        fill, ink = (PALETTE["blue"], "white") if step == inside[0] else ("#E3EDF5", "black")
-        left = 0.3 * place
-        ax.barh(place, 10 - left, left=left, height=0.9, color=fill, edgecolor=PALETTE["blue"])
-        ax.text(left + 0.15, place, step, va="center", color=ink, weight="bold")
-        ax.text(left + 1.2, place, idea, va="center", color=ink)
+    for y, (step, topic) in enumerate(STEPS.items()):
+        fill, ink = (PALETTE["blue"], "white") if step == current[0] else ("#E3EDF5", "black")
+        left = 0.3 * y
+        ax.barh(y, 10 - left, left=left, height=0.9, color=fill, edgecolor=PALETTE["blue"])
+        ax.text(left + 0.15, y, step, va="center", color=ink, weight="bold")
+        ax.text(left + 1.2, y, topic, va="center", color=ink)
     ax.set(xlim=(0, 10.1), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-    ax.set_title("The way of the course; you stand on the filled step")
-    said = "; ".join(f"{step} {idea}" for step, idea in STEPS.items())
-    return fig, f"A staircase, lowest step first: {said}. You stand on step {inside[0]}."
+    ax.set_title("The steps of the course; the current step is filled")
+    steps = "; ".join(f"{step} {topic}" for step, topic in STEPS.items())
+    return fig, f"A staircase, lowest step first: {steps}. You are on step {current[0]}."
 
 
 def ladder(
@@ -148,21 +147,21 @@ def ladder(
     metric: str = "ndcg@10",
     title: str | None = None,
 ) -> Figure:
-    """The ladder so far: a bar a model with its interval, and the oracle as a line above all.
+    """Draw a leaderboard: one bar with its interval for each model, and a line for the oracle.
 
-    Rows of several seeds are averaged. Bars carry their figure, so colour says nothing alone.
+    Rows of several seeds are averaged. Each bar is labelled with its value.
 
     Args:
         frame: leaderboard rows of one data set, scale and split (``Leaderboard.latest``).
-        own: rows of this run on the same split, drawn beside ``frame``: named and hatched.
+        own: rows of the current run on the same split, drawn hatched among those of ``frame``.
         metric: the column to draw.
-        title: above the figure; data set and scale when left out.
+        title: title of the figure; data set and scale if None.
 
     Returns:
         The figure, for ``show``.
 
     Raises:
-        ValueError: if there is no row, no such metric, or the rows cannot be compared.
+        ValueError: if there are no rows, the metric is missing, or the rows are not comparable.
     """
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch
@@ -170,19 +169,19 @@ def ladder(
     rows = _rungs(frame, own, metric)
     is_oracle = rows["model"] == ORACLE
     models, oracle = rows[~is_oracle], rows[is_oracle]
-    width, size = (46, 8) if models["own"].any() else (36, 10)  # many bars: small names, two lines
+    width, size = (46, 8) if models["own"].any() else (36, 10)  # many bars: smaller labels
     names = [textwrap.fill(name, width, break_long_words=False) for name in models["name"]]
 
     lines = sum(1 + name.count("\n") for name in names)
     fig, ax = plt.subplots(figsize=(7.0, 1.3 + 0.17 * max(len(models) + lines, 4)))
     values = models[metric].to_numpy()
-    looks = {False: (PALETTE["sky"], ""), True: (PALETTE["yellow"], "///")}
-    colours, hatches = ([looks[bool(one)][i] for one in models["own"]] for i in (0, 1))
+    styles = {False: (PALETTE["sky"], ""), True: (PALETTE["yellow"], "///")}
+    colours, hatches = ([styles[bool(is_own)][i] for is_own in models["own"]] for i in (0, 1))
     edge = PALETTE["blue"]
     ax.barh(names, values, color=colours, hatch=hatches, edgecolor=edge, height=0.7)
     ax.tick_params(axis="y", labelsize=size)
     if models["own"].any():
-        kinds = {"recorded by the project": looks[False], "this run": looks[True]}
+        kinds = {"recorded by the project": styles[False], "this run": styles[True]}
         ax.legend(
             handles=[
                 Patch(facecolor=colour, hatch=hatch, edgecolor=edge, label=label)
@@ -196,9 +195,9 @@ def ladder(
         spread = [(values - low).clip(0), (high - values).clip(0)]
         ax.errorbar(values, names, xerr=spread, fmt="none", color="black", capsize=3, lw=1.2)
         tips = pd.Series(high).fillna(pd.Series(values)).to_numpy()
-    reach = max([*tips, *oracle[metric]]) if len(models) else float(oracle[metric].max())
-    for place, (tip, value) in enumerate(zip(tips, values, strict=True)):
-        ax.text(tip + 0.01 * reach, place, f"{value:.3f}", va="center", fontsize=9)
+    longest = max([*tips, *oracle[metric]]) if len(models) else float(oracle[metric].max())
+    for y, (tip, value) in enumerate(zip(tips, values, strict=True)):
+        ax.text(tip + 0.01 * longest, y, f"{value:.3f}", va="center", fontsize=9)
     if len(oracle):
         best = float(oracle[metric].iloc[0])
         ax.axvline(best, color=PALETTE["vermilion"], linestyle="--", marker="")
@@ -208,10 +207,10 @@ def ladder(
         )
     first = frame.iloc[0]
     fig.suptitle(title or f"{first['dataset']}, {first['scale']} scale", fontsize=11)
-    # over the whole figure, as the names beside the bars may take half of its width
+    # centred on the figure, because the labels of the bars may take half of its width
     note = "; whiskers: 95 % interval over users" if whiskers else ""
     fig.supxlabel(f"{metric.upper()}, higher is better{note}", fontsize=10)
-    ax.set_xlim(0, 1.12 * reach)
+    ax.set_xlim(0, 1.12 * longest)
     ax.grid(visible=False, axis="y")
     return fig
 
@@ -219,20 +218,20 @@ def ladder(
 def ladder_alt(
     frame: pd.DataFrame, *, own: pd.DataFrame | None = None, metric: str = "ndcg@10"
 ) -> str:
-    """What ``ladder`` shows, in words: every model and its figure, worst first."""
+    """Return the alternative text of ``ladder``: every model and its value, worst first."""
     rows = _rungs(frame, own, metric)
     bars = [f"{name} {value:.3f}" for name, value in zip(rows["name"], rows[metric], strict=True)]
     return f"Bars of {metric.upper()}, worst to best: {', '.join(bars)}."
 
 
 def _rungs(frame: pd.DataFrame, own: pd.DataFrame | None, metric: str) -> pd.DataFrame:
-    """Return the rows of a ladder, worst first: seeds averaged, each with the name of its bar."""
+    """Return the rows of a ladder, worst first: averaged over seeds, with the bar label."""
     if not len(frame):
         raise ValueError("the leaderboard has no rows yet; add one with board.add(report, …)")
     own = frame.iloc[:0] if own is None else own
     for rows in (frame, own):
         if len(rows):
-            _need(rows, metric)
+            check_metric(rows, metric)
     both = pd.concat([frame, own])
     for column, rows in (
         ("dataset", both), ("split_hash", both), ("scale", frame), ("scale", own),
@@ -247,8 +246,8 @@ def _rungs(frame: pd.DataFrame, own: pd.DataFrame | None, metric: str) -> pd.Dat
     rows["variant"] = rows["variant"].fillna("").astype(str)
     columns = [name for name in (metric, f"{metric}_low", f"{metric}_high") if name in rows]
     rows = rows.groupby(["model", "variant", "own"], sort=False)[columns].mean().reset_index()
-    twice = (rows["model"] == ORACLE).cumsum().gt(1) & (rows["model"] == ORACLE)
-    rows = rows[~twice].sort_values(metric, kind="stable").reset_index(drop=True)
-    variant = rows["variant"].map(lambda said: f" ({said})" if said else "")
+    repeated = (rows["model"] == ORACLE).cumsum().gt(1) & (rows["model"] == ORACLE)
+    rows = rows[~repeated].sort_values(metric, kind="stable").reset_index(drop=True)
+    variant = rows["variant"].map(lambda text: f" ({text})" if text else "")
     rows["name"] = rows["model"] + variant + rows["own"].map({False: "", True: ", this run"})
     return rows

@@ -1,8 +1,7 @@
-"""Files that a run shares with other runs: written whole, changed under a lock, read with care.
+"""Files that several runs share: locking, CSV upsert, and reading with checks.
 
 A file that several processes change is read, changed and written inside ``locked(path)``. The
-lock belongs to the process, not to the lock file: it ends with the process, however that ends,
-and a lock file that was left behind blocks no one.
+operating system releases the lock when its process ends, so a remaining lock file does not block.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ from filelock import FileLock, Timeout
 from m6rec_lite.data import DataError
 from m6rec_lite.data.files import write_text
 
-#: Seconds to wait for another process that holds a lock.
+#: Default timeout of a lock in seconds.
 PATIENCE = 120.0
 
 
 @contextmanager
 def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
-    """Keep all other processes and threads from changing a file while the block runs.
+    """Hold an exclusive lock on a file while the block runs.
 
     Args:
-        path: the file that is read, changed and written; it need not exist.
-        patience: seconds to wait for another holder.
+        path: the file; it need not exist.
+        patience: timeout in seconds.
 
     Raises:
         TimeoutError: if another process holds the lock for longer.
@@ -55,17 +54,17 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
 def read_rows(
     path: Path, columns: Iterable[str], *, words: Iterable[str] = (), remedy: str = ""
 ) -> pd.DataFrame:
-    """Read a CSV file that was written by code; refuse one that is damaged.
+    """Read a CSV file that was written by code and check that it is complete.
 
     Args:
         path: the file.
-        columns: that it must hold.
-        words: columns read as text; empty cells of theirs are ``""``.
-        remedy: what to do about a damaged file; restore or remove it when left out.
+        columns: required columns.
+        words: columns read as text; their empty cells become ``""``.
+        remedy: remedy in the error message; by default to restore or remove the file.
 
     Raises:
-        DataError: if the header is cut, a line has too few or too many cells, or the last line
-            has no end; the message names the file and says what to do.
+        DataError: if a column is missing, a line has too few or too many cells, or the last line
+            has no newline.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -102,42 +101,43 @@ def upsert_rows(
     digits: int = 6,
     remedy: str = "",
 ) -> pd.DataFrame:
-    """Add rows to a CSV file; a row replaces the one that agrees with it in ``key``.
+    """Append rows to a CSV file, replacing rows with the same key.
 
     Args:
-        path: the file; made if there is none.
-        rows: at least one; each holds the columns of ``key``. They come last in the file.
+        path: the file; created if missing.
+        rows: at least one row; each has the columns of ``key``.
         key: columns that identify a row.
-        words: further columns read as text; those of the key that are not numeric always are.
-        order: returns the columns in the order in which they are written.
+        words: further columns read as text, beside the key columns that are not numeric.
+        order: function that returns the columns in the order in which to write them.
         digits: significant digits of floats.
         remedy: see ``read_rows``.
 
     Returns:
-        The table as it now stands.
+        The table as written.
 
     Raises:
-        ValueError: if there is no row, or one lacks a column of the key.
-        DataError: if the file that is there is damaged; it stays as it is.
+        ValueError: if there are no rows, or a row lacks a column of the key.
+        DataError: if the existing file is damaged; it is not changed.
     """
-    if not rows or (lacking := [name for name in key for row in rows if name not in row]):
-        what = f"one lacks {lacking[0]!r}" if rows else "there is none"
-        raise ValueError(f"wanted rows with {', '.join(key)}; {what}")
+    missing = [name for name in key for row in rows if name not in row]
+    if missing or not rows:
+        fault = f"one lacks {missing[0]!r}" if missing else "there is none"
+        raise ValueError(f"wanted rows with {', '.join(key)}; {fault}")
     table = pd.DataFrame(list(rows))
     with locked(path):
         if path.is_file():
             old = read_rows(path, key, words={*words, *_texts(table, key)}, remedy=remedy)
             replaced = set(_keys(table, key))
-            kept = old[[one not in replaced for one in _keys(old, key)]]
-            if len(kept):
-                table = pd.concat([kept, table], ignore_index=True)
+            old = old[[values not in replaced for values in _keys(old, key)]]
+            if len(old):
+                table = pd.concat([old, table], ignore_index=True)
         table = table[list(order(table.columns))]
         write_text(path, table.to_csv(index=False, float_format=f"%.{digits}g"))
     return table
 
 
 def has_row(path: Path, row: Mapping[str, Any], key: Sequence[str]) -> bool:
-    """Return whether a CSV file has a row that agrees with ``row`` in ``key``.
+    """Return whether a CSV file has a row with the same key as ``row``.
 
     Raises:
         DataError: if the file is damaged.
@@ -155,18 +155,18 @@ def _texts(table: pd.DataFrame, key: Sequence[str]) -> list[str]:
 
 
 def _keys(table: pd.DataFrame, key: Sequence[str]) -> list[tuple[str | float, ...]]:
-    """Return the key of each row; 4000 and 4000.0 are the same number."""
+    """Return the key of each row, with all numbers as floats."""
     return [
-        tuple(float(v) if isinstance(v, Real) else str(v) for v in one)
-        for one in table[list(key)].itertuples(index=False)
+        tuple(float(v) if isinstance(v, Real) else str(v) for v in values)
+        for values in table[list(key)].itertuples(index=False)
     ]
 
 
 def read_json(path: Path, *, remedy: str = "") -> Any:
-    """Read a JSON file that was written by code; refuse one that is damaged.
+    """Read a JSON file that was written by code.
 
     Raises:
-        DataError: if it is no JSON; the message names the file and says what to do.
+        DataError: if it is not valid JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -176,10 +176,10 @@ def read_json(path: Path, *, remedy: str = "") -> Any:
 
 
 def read_notebook(path: Path) -> Any:
-    """Read a notebook; refuse a file that is none.
+    """Read and validate a notebook.
 
     Raises:
-        DataError: if the file holds something else; the message names it and says what to do.
+        DataError: if the file is not a notebook.
     """
     import nbformat
 
@@ -189,7 +189,7 @@ def read_notebook(path: Path) -> Any:
         return notebook
     except OSError:
         raise
-    except Exception as error:  # nbformat raises whatever its first access to the content does
+    except Exception as error:  # nbformat raises exceptions of many types
         fault = " ".join(str(error).split())[:200]
         raise DataError(
             f"{path} is not a Jupyter notebook ({type(error).__name__}: {fault}): restore it from "

@@ -1,9 +1,9 @@
-"""The leaderboard: one row a model, variant and seed; written by code, never by hand.
+"""The leaderboard: one row for each model, variant and seed, written by code.
 
-Rows live in ``<folder>/leaderboard/<dataset>.csv``. The folder is the run's: the runner names it
-in the environment variable ``M6REC_RUN``; a chapter opened in Jupyter writes to
-``runs/notebook``. Both are ignored by git. A row replaces the one of the same data set, scale,
-split, model, variant and seed, so that a chapter can be run again::
+Rows are stored in ``<folder>/leaderboard/<dataset>.csv``. The environment variable ``M6REC_RUN``
+names the folder of a run; a notebook opened in Jupyter writes to ``runs/notebook``. A row replaces
+the one with the same data set, scale, split, model, variant and seed, so that a lesson can be
+run again::
 
     board = course.Leaderboard()
     board.add(report, scale=SCALE, seed=SEED)   # a Report of m6rec_lite.evaluation
@@ -17,7 +17,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -25,19 +25,22 @@ from m6rec_lite.course.files import read_rows, upsert_rows
 from m6rec_lite.course.paths import project_root
 from m6rec_lite.evaluation.rank_files import write_ranks
 
-#: A new row replaces the one that agrees in all of these.
+if TYPE_CHECKING:
+    from m6rec_lite.evaluation import Report
+
+#: A new row replaces the one with the same values in these columns.
 KEY: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "seed")
 
-#: What it cost: parameters, seconds, memory in MiB.
+#: Cost columns: parameters, seconds, memory in MiB.
 COSTS: tuple[str, ...] = ("n_params", "fit_seconds", "predict_seconds", "peak_mib")
 
-#: Columns that are text, also where they look like numbers.
+#: Columns read as text even if their values look like numbers.
 WORDS: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "command")
 
-#: The name of the model that knows the truth of a simulated world.
+#: Name of the model that knows the true probabilities of a simulated data set.
 ORACLE = "Oracle"
 
-#: What to do about a damaged file.
+#: Remedy in the error message for a damaged file.
 REMEDY = (
     "take out the damaged line, or restore the file from a copy (git checkout, if it is "
     "tracked); or remove it and run again what filled it"
@@ -48,45 +51,45 @@ COMMAND_VARIABLE = "M6REC_COMMAND"
 
 
 def run_folder() -> Path:
-    """Where this run writes: ``M6REC_RUN``, else ``runs/notebook`` of the project."""
+    """Return the output folder of this run: ``M6REC_RUN``, else ``runs/notebook``."""
     named = os.environ.get(RUN_VARIABLE)
     return Path(named) if named else project_root() / "runs" / "notebook"
 
 
 class Leaderboard:
-    """Rows of measured models, kept as one CSV file a data set.
+    """Results of evaluated models, stored as one CSV file for each data set.
 
     Args:
-        folder: where the files live; the run's ``leaderboard`` folder when left out, and then the
-            target ranks of added reports are kept in ``ranks/`` beside the rows.
+        folder: folder of the files. If None, the ``leaderboard`` folder of the run is used, and
+            the target ranks of added reports are saved in its folder ``ranks/``.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = Path(folder) if folder is not None else run_folder() / "leaderboard"
-        self._keeps_ranks = folder is None
+        self._save_ranks = folder is None
 
     def path(self, dataset: str) -> Path:
-        """The file of one data set."""
+        """Return the file of one data set."""
         return self.folder / f"{dataset.replace('/', '-')}.csv"
 
     def ranks_path(self, row: Mapping[str, Any]) -> Path:
-        """Return the file of a row's target ranks; it is there where a run kept them."""
+        """Return the path of a row's target ranks; the file exists if a run saved them."""
         key = "\0".join(str(row[name]) for name in KEY)
         return self.folder / "ranks" / f"{hashlib.sha256(key.encode()).hexdigest()[:8]}.npz"
 
-    def add(self, row: Mapping[str, Any] | Any, **more: Any) -> None:
-        """Add one row, replacing the row with the same key; the newest row comes last.
+    def add(self, row: Mapping[str, Any] | Report, **more: Any) -> None:
+        """Add one row at the end, replacing the row with the same key.
 
         Args:
-            row: an evaluation ``Report``, or a mapping that holds at least ``KEY``; metrics such
-                as ``ndcg@10`` come with ``ndcg@10_low`` and ``ndcg@10_high``.
-            more: columns that the report does not know, usually ``scale=`` and ``seed=``; they
-                win over the row's own. ``command`` is filled in from the run.
+            row: an evaluation ``Report``, or a mapping with at least the columns ``KEY``. Metrics
+                such as ``ndcg@10`` come with ``ndcg@10_low`` and ``ndcg@10_high``.
+            more: further columns, usually ``scale=`` and ``seed=``; they override those of
+                ``row``. ``command`` defaults to the command of the run.
 
         Raises:
             ValueError: if a column of the key is missing.
-            DataError: if the file that is there is damaged; it stays as it is.
-            TimeoutError: if another process holds the file for minutes.
+            DataError: if the existing file is damaged; it is not changed.
+            TimeoutError: if another process holds the lock of the file for minutes.
         """
         cells = dict(row if isinstance(row, Mapping) else row.to_row())
         cells |= more
@@ -104,12 +107,12 @@ class Leaderboard:
         cells |= {name: str(cells[name]) for name in KEY if name != "seed"}
         cells["seed"] = int(cells["seed"])
         path = self.path(cells["dataset"])
-        if self._keeps_ranks and getattr(row, "ranks", None) is not None:
+        if self._save_ranks and not isinstance(row, Mapping) and row.ranks is not None:
             write_ranks(self.ranks_path(cells), row)
         upsert_rows(path, [cells], KEY, words=WORDS, order=_ordered, digits=12, remedy=REMEDY)
 
     def frame(self, dataset: str | None = None, *, scale: str | None = None) -> pd.DataFrame:
-        """All rows, oldest first; of one data set or scale only where named.
+        """Return all rows, oldest first, optionally of one data set or scale.
 
         Raises:
             DataError: if a file is damaged.
@@ -124,7 +127,7 @@ class Leaderboard:
         return rows[_ordered(rows.columns)].reset_index(drop=True)
 
     def latest(self, dataset: str, *, scale: str | None = None) -> pd.DataFrame:
-        """Rows that may be compared: of the data set, scale and split of the newest row."""
+        """Return comparable rows: those with the scale and split of the newest row."""
         rows = self.frame(dataset, scale=scale)
         if not len(rows):
             return rows
@@ -135,37 +138,37 @@ class Leaderboard:
     def show(
         self, dataset: str, *, scale: str | None = None, metric: str = "ndcg@10"
     ) -> pd.DataFrame:
-        """``latest`` as a table that fits a page: best first, with rank, parameters and seconds."""
+        """Return ``latest`` as a ranked table: best first, with parameters and seconds."""
         rows = self.latest(dataset, scale=scale)
         if not len(rows):
             return rows
-        _need(rows, metric)
+        check_metric(rows, metric)
         rows = rows.sort_values(metric, ascending=False, kind="stable").reset_index(drop=True)
         seed = [] if (rows["seed"] == rows["seed"].iloc[0]).all() else ["seed"]
         wanted = ["model", "variant", *seed, "hr@10", "ndcg@10", metric, "n_params", "fit_seconds"]
         table = rows[[name for name in dict.fromkeys(wanted) if name in rows]]
-        places = {name: 4 for name in table if "@" in name} | {"fit_seconds": 2}
-        table = table.round({name: n for name, n in places.items() if name in table})
+        decimals = {str(name): 4 for name in table if "@" in str(name)} | {"fit_seconds": 2}
+        table = table.round({name: n for name, n in decimals.items() if name in table})
         table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
         return table.fillna({"variant": ""})
 
 
-def _need(rows: pd.DataFrame, metric: str) -> None:
-    """Raise if the rows do not hold a metric, naming those they do."""
+def check_metric(rows: pd.DataFrame, metric: str) -> None:
+    """Raise ``ValueError`` if the rows lack a metric."""
     if metric not in rows:
-        known = [n for n in rows.columns if "@" in n and not n.endswith(("_low", "_high"))]
-        raise ValueError(f"no metric {metric!r} on this leaderboard; it has {', '.join(known)}")
+        metrics = [n for n in rows.columns if "@" in n and not n.endswith(("_low", "_high"))]
+        raise ValueError(f"no metric {metric!r} on this leaderboard; it has {', '.join(metrics)}")
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """The rows of a file; none where there is no file."""
+    """Return the rows of a file; an empty table if there is no file."""
     if not path.exists():
         return pd.DataFrame()
     return read_rows(path, KEY, words=WORDS, remedy=REMEDY)
 
 
 def _ordered(columns: pd.Index) -> list[str]:
-    """Key first, then costs, then metrics as they came, and the command last."""
+    """Return columns in the order key, costs, metrics, command."""
     head = [name for name in (*KEY, *COSTS) if name in columns]
     tail = ["command"] if "command" in columns else []
     return head + [name for name in columns if name not in {*head, *tail}] + tail

@@ -1,7 +1,7 @@
-"""What every stored chapter and solution must keep, told as faults in plain words.
+"""Lint rules for stored lessons and solutions.
 
-``faults(path, root)`` holds one notebook against all the rules; ``python -m m6rec_lite.course
-check`` prints them. The rules are the functions named in ``RULES``; each yields its faults.
+``faults(path, root)`` checks one notebook against all ``RULES``; ``python -m m6rec_lite.course
+check`` prints the faults. A rule is a function that yields its faults as sentences.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from m6rec_lite.course.exercise_stubs import answer_cells, tags
 from m6rec_lite.course.exercises.question import exercise_names
 from m6rec_lite.course.files import read_notebook
 from m6rec_lite.course.paths import chapters
-from m6rec_lite.course.staleness import EXERCISE_CALL, METADATA, freshness
+from m6rec_lite.course.staleness import EXERCISE_CALL, METADATA, freshness, stored_freshness
 from m6rec_lite.data import DataError
 
-#: A file must stay below this, outputs included.
+#: Maximum size of a file, including outputs.
 MAX_BYTES = 1_500_000
 
-#: Cells whose output must come out exactly the same at every scale.
+#: Tag of cells whose output must be identical at every scale, and their minimum number.
 CHECKED, LEAST_CHECKED = "nbval-check-output", 5
 
 LEAST_EXERCISES = 3
@@ -41,13 +41,14 @@ MACHINE_PATH = re.compile(
 )
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)")
 HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+ALT = re.compile(r"\balt=[\"'][^\"']+[\"']")
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 HTML_ANCHOR = re.compile(r"<\w+[^>]*\b(?:id|name)=[\"']([^\"']+)[\"']")
 
 
 @dataclass(frozen=True)
 class Page:
-    """A notebook with its file and the project it belongs to."""
+    """A notebook with its path and the project's folder."""
 
     path: Path
     root: Path
@@ -55,25 +56,25 @@ class Page:
 
     @property
     def is_chapter(self) -> bool:
-        """Whether it lies in ``notebooks/``."""
+        """Whether it is in ``notebooks/``."""
         return self.path.parent.name == "notebooks"
 
     def code(self) -> Iterator[tuple[int, Any]]:
-        """Place (from 1) and cell of the code cells that hold something."""
-        for place, cell in enumerate(self.notebook.cells, 1):
+        """Yield number (from 1) and cell of the code cells that are not empty."""
+        for number, cell in enumerate(self.notebook.cells, 1):
             if cell.cell_type == "code" and cell.source.strip():
-                yield place, cell
+                yield number, cell
 
     def prose(self) -> Iterator[tuple[int, str]]:
-        """Place and text of the markdown cells, code in them taken out."""
-        for place, cell in enumerate(self.notebook.cells, 1):
+        """Yield number (from 1) and text of the markdown cells, without code."""
+        for number, cell in enumerate(self.notebook.cells, 1):
             if cell.cell_type == "markdown":
                 text = re.sub(r"```.*?```|~~~.*?~~~", "", cell.source, flags=re.DOTALL)
-                yield place, re.sub(r"`[^`\n]*`", "", text)
+                yield number, re.sub(r"`[^`\n]*`", "", text)
 
 
 def faults(path: Path, root: Path) -> list[str]:
-    """Everything that is wrong with a notebook, each in a sentence; empty if it is good.
+    """Return the faults of a notebook as sentences; an empty list if there are none.
 
     Args:
         path: a notebook of ``notebooks/`` or ``solutions/``.
@@ -81,7 +82,7 @@ def faults(path: Path, root: Path) -> list[str]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it mends on reading, the rules tell
+            warnings.simplefilter("ignore")  # the rules report what nbformat repairs
             notebook = read_notebook(path)
     except DataError as error:
         return [f"not a valid notebook: {error}"]
@@ -90,15 +91,15 @@ def faults(path: Path, root: Path) -> list[str]:
 
 
 def small_file(page: Page) -> Iterator[str]:
-    """The file is small enough to be read on the web and kept in git."""
+    """Require a file small enough for the web and for git."""
     size = page.path.stat().st_size
     if size >= MAX_BYTES:
         yield f"the file has {size / 1e6:.2f} MB; stay below {MAX_BYTES / 1e6} MB"
 
 
 def unique_ids(page: Page) -> Iterator[str]:
-    """Every cell has an id of its own."""
-    # nbformat mends shared ids as it reads, so the file itself is asked
+    """Require a unique id of every cell."""
+    # read the file itself, because nbformat repairs duplicate ids
     cells = json.loads(page.path.read_text(encoding="utf-8"))["cells"]
     counts = Counter(cell.get("id", "") for cell in cells)
     for name, count in counts.items():
@@ -107,75 +108,73 @@ def unique_ids(page: Page) -> Iterator[str]:
 
 
 def executed_in_order(page: Page) -> Iterator[str]:
-    """Code cells were executed once each, from the top down."""
-    for wanted, (place, cell) in enumerate(page.code(), 1):
-        if cell.execution_count != wanted:
+    """Require that code cells were executed once each, in order."""
+    for expected, (number, cell) in enumerate(page.code(), 1):
+        if cell.execution_count != expected:
             yield (
-                f"cell {place} was executed as number {cell.execution_count}, wanted {wanted}; "
+                f"cell {number} was executed as number {cell.execution_count}, wanted {expected}; "
                 "store the notebook again"
             )
             return
 
 
 def clean_outputs(page: Page) -> Iterator[str]:
-    """No error, no warning, no progress bar is shown to the reader."""
-    for place, cell in page.code():
+    """Forbid errors, warnings, progress bars and widgets in outputs."""
+    for number, cell in page.code():
         for output in cell.outputs:
             if output.output_type == "error":
-                yield f"cell {place} shows an error: {output.ename}"
+                yield f"cell {number} shows an error: {output.ename}"
             elif output.output_type == "stream" and output.name == "stderr":
-                told = output.text.strip()[:80]
-                yield f"cell {place} shows a warning or a progress bar: {told!r}"
+                text = output.text.strip()[:80]
+                yield f"cell {number} shows a warning or a progress bar: {text!r}"
             elif "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
-                yield f"cell {place} stores a widget, which no reader will see"
+                yield f"cell {number} stores a widget, which no reader will see"
 
 
 def no_machine_paths(page: Page) -> Iterator[str]:
-    """Nothing tells on which machine, in which folder, the notebook ran."""
+    """Forbid paths of the machine on which the notebook ran."""
     if "papermill" in page.notebook.metadata:
         yield "the metadata hold papermill's paths; store the notebook again"
-    for place, cell in enumerate(page.notebook.cells, 1):
+    for number, cell in enumerate(page.notebook.cells, 1):
         texts = [cell.source, json.dumps(cell.metadata)]
         for output in cell.get("outputs", []):
             data = {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}
             texts += [str(output.get("text", "")), str(data), str(output.get("traceback", ""))]
         for text in texts:
-            # pictures embedded in HTML are letters that may look like anything
-            found = MACHINE_PATH.search(re.sub(r"base64,[\w+/=]+", "", text))
-            if found:
-                yield f"cell {place} holds a path of one machine: {found[0]!r}"
+            # without embedded images, whose code may look like a path
+            match = MACHINE_PATH.search(re.sub(r"base64,[\w+/=]+", "", text))
+            if match:
+                yield f"cell {number} contains a path of one machine: {match[0]!r}"
                 break
 
 
 def alt_texts(page: Page) -> Iterator[str]:
-    """Every picture says in words what it shows."""
-    for place, text in page.prose():
-        for mark, alt, _ in LINK.findall(text):
-            if mark and not alt.strip():
-                yield f"cell {place}: a picture without alt text"
-        for image in HTML_IMAGE.findall(text):
-            if not re.search(r"\balt=[\"'][^\"']+[\"']", image):
-                yield f"cell {place}: an <img> without alt text"
-    for place, cell in page.code():
+    """Require alternative text for every image."""
+    for number, text in page.prose():
+        if any(mark and not alt.strip() for mark, alt, _ in LINK.findall(text)):
+            yield f"cell {number}: a picture without alt text"
+        if any(not ALT.search(image) for image in HTML_IMAGE.findall(text)):
+            yield f"cell {number}: an <img> without alt text"
+    for number, cell in page.code():
         for output in cell.outputs:
-            for kind in output.get("data", {}):
-                if kind.startswith("image/") and not output.metadata.get(kind, {}).get("alt"):
-                    yield f"cell {place}: a figure without alt text; course.show(fig, alt=…)"
-            html = str(output.get("data", {}).get("text/html", ""))
-            for image in HTML_IMAGE.findall(html):
-                if not re.search(r"\balt=[\"'][^\"']+[\"']", image):
-                    yield f"cell {place}: the output has an <img> without alt text"
+            data = output.get("data", {})
+            images = [kind for kind in data if kind.startswith("image/")]
+            if any(not output.metadata.get(kind, {}).get("alt") for kind in images):
+                yield f"cell {number}: a figure without alt text; course.show(fig, alt=…)"
+            html = str(data.get("text/html", ""))
+            if any(not ALT.search(image) for image in HTML_IMAGE.findall(html)):
+                yield f"cell {number}: the output has an <img> without alt text"
 
 
 def parameters_cell(page: Page) -> Iterator[str]:
-    """One cell tagged ``parameters`` sets SCALE, DATASET and SEED; a solution may do without."""
-    found = [cell for _, cell in page.code() if "parameters" in tags(cell)]
-    if not found and not page.is_chapter:
+    """Require one cell tagged ``parameters`` that sets ``PARAMETERS``; optional in solutions."""
+    cells = [cell for _, cell in page.code() if "parameters" in tags(cell)]
+    if not cells and not page.is_chapter:
         return
-    if len(found) != 1:
-        yield f"{len(found)} cells are tagged 'parameters'; wanted one"
+    if len(cells) != 1:
+        yield f"{len(cells)} cells are tagged 'parameters'; wanted one"
         return
-    tree = ast.parse(found[0].source)
+    tree = ast.parse(cells[0].source)
     names = {
         n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     }
@@ -185,7 +184,7 @@ def parameters_cell(page: Page) -> Iterator[str]:
 
 
 def checked_cells(page: Page) -> Iterator[str]:
-    """A chapter has cells whose outputs are compared exactly, at every scale."""
+    """Require cells in a lesson whose outputs are compared exactly at every scale."""
     if not page.is_chapter:
         return
     count = sum(CHECKED in tags(cell) and bool(cell.outputs) for _, cell in page.code())
@@ -194,18 +193,16 @@ def checked_cells(page: Page) -> Iterator[str]:
 
 
 def fresh_outputs(page: Page) -> Iterator[str]:
-    """The stored outputs belong to today's code and data."""
-    stored = page.notebook.metadata.get(METADATA, {}).get("freshness")
-    if stored != freshness(page.notebook, page.root):
-        place = f"{page.path.parent.name}/{page.path.name}"
+    """Require stored outputs of the current code and data."""
+    if stored_freshness(page.notebook) != freshness(page.notebook, page.root):
         yield (
             "the stored outputs belong to other code or data; "
-            f"python -m m6rec_lite.course store {place}"
+            f"python -m m6rec_lite.course store {page.path.parent.name}/{page.path.name}"
         )
 
 
 def measured_facts(page: Page) -> Iterator[str]:
-    """The line of facts is what the runner measured."""
+    """Require the line of facts that was measured."""
     if not page.is_chapter:
         return
     facts = page.notebook.metadata.get(METADATA, {}).get(FACTS)
@@ -215,41 +212,36 @@ def measured_facts(page: Page) -> Iterator[str]:
 
 
 def links_resolve(page: Page) -> Iterator[str]:
-    """Relative links lead to files that exist, and anchors to headings that exist."""
-    for place, text in page.prose():
+    """Require that relative links and anchors have a target."""
+    for number, text in page.prose():
         for _, _, target in LINK.findall(text):
             if re.match(r"[a-z][a-z0-9+.-]*:", target, re.IGNORECASE):
                 continue
             name, _, anchor = target.partition("#")
             file = (page.path.parent / unquote(name)) if name else page.path
             if not file.exists():
-                yield f"cell {place}: the link {target!r} leads nowhere"
+                yield f"cell {number}: the link {target!r} leads nowhere"
             elif anchor and file.is_file() and unquote(anchor) not in _anchors(file):
-                yield f"cell {place}: no heading for the anchor in {target!r}"
+                yield f"cell {number}: no heading for the anchor in {target!r}"
 
 
 def _anchors(path: Path) -> set[str]:
-    """What may follow ``#`` in a link to the file: Jupyter's anchors, or GitHub's for markdown."""
+    """Return the anchors of a file: Jupyter's of a notebook, GitHub's of a Markdown file."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         cells = [c for c in json.loads(text)["cells"] if c["cell_type"] == "markdown"]
         text = "\n".join("".join(cell["source"]) for cell in cells)
-        named = {heading.replace(" ", "-") for heading in HEADING.findall(text)}
+        headings = HEADING.findall(text)
     else:
-        named = {
-            re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-            for heading in HEADING.findall(text)
-        }
-    return named | set(HTML_ANCHOR.findall(text))
+        headings = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in HEADING.findall(text)]
+    return {heading.replace(" ", "-") for heading in headings} | set(HTML_ANCHOR.findall(text))
 
 
 def exercises_linked(page: Page) -> Iterator[str]:
-    """Require three exercises by name in a lesson, and in a solution what its checks ask for."""
+    """Require links to three exercises in a lesson, and answers to all checks in a solution."""
     if not page.is_chapter:
         answered = answer_cells(page.notebook)
-        called = {
-            name for _, cell in page.code() for name in EXERCISE_CALL.findall(cell.source)
-        }  # fmt: skip
+        called = set(EXERCISE_CALL.findall("\n".join(cell.source for _, cell in page.code())))
         for name in sorted(called - set(answered)):
             yield f"no cell begins with '# exercise {name}'"
         for name in sorted(set(answered) - set(exercise_names())):
@@ -260,10 +252,10 @@ def exercises_linked(page: Page) -> Iterator[str]:
         yield f"no link to ../exercises/{page.path.name}"
     solution = page.root / "solutions" / page.path.name
     answered = answer_cells(read_notebook(solution)) if solution.is_file() else {}
-    named = [name for name in answered if f"`{name}`" in text]
-    if len(named) < LEAST_EXERCISES:
+    linked = [name for name in answered if f"`{name}`" in text]
+    if len(linked) < LEAST_EXERCISES:
         yield (
-            f"{len(named)} exercises are named ({', '.join(sorted(named)) or 'none'}); "
+            f"{len(linked)} exercises are named ({', '.join(sorted(linked)) or 'none'}); "
             f"wanted {LEAST_EXERCISES}, each as `name`"
         )
 
@@ -285,5 +277,5 @@ RULES: tuple[Callable[[Page], Iterator[str]], ...] = (
 
 
 def stored_notebooks(root: Path) -> list[Path]:
-    """All chapters and solutions of the project."""
+    """Return all lessons and solutions of the project."""
     return [*chapters(root / "notebooks"), *chapters(root / "solutions")]

@@ -1,4 +1,4 @@
-"""A run as pages to read in a browser: one for each chapter, and an index with the ladder."""
+"""HTML pages of a run: one for each lesson, and an index with the leaderboard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ tr.bad td { border-left: 4px solid #D55E00; }
 img { max-width: 100%; }
 """
 
-#: By which rows are ordered and drawn.
+#: Metric by which rows are sorted and drawn.
 METRIC = "ndcg@10"
 
 LINK = re.compile(r"\]\((?!https?:|mailto:|#|attachment:)([^)\s#]+)(#[^)\s]*)?\)")
@@ -36,13 +36,13 @@ LINK = re.compile(r"\]\((?!https?:|mailto:|#|attachment:)([^)\s#]+)(#[^)\s]*)?\)
 def write_page(notebook: Any, page: Path, source: Path, root: Path) -> None:
     """Write an executed notebook as one HTML file.
 
-    Links to chapters lead to their pages, other links to the project's files; pictures keep their
-    text for those who cannot see them. Formulas are MathML, and the page needs no network.
+    Links to lessons point to their pages, other links to the project's files. Images keep their
+    alternative text. Formulas are MathML, and the page needs no network.
 
     Args:
         notebook: the executed ``nbformat`` notebook.
         page: the file to write.
-        source: where the notebook came from; its links are relative to it.
+        source: path of the original notebook; its links are relative to it.
         root: the project's folder.
     """
     from m6rec_lite.course.export import page_exporter
@@ -50,43 +50,48 @@ def write_page(notebook: Any, page: Path, source: Path, root: Path) -> None:
     copy = nbformat.from_dict(notebook)
     for cell in copy.cells:
         if cell.cell_type == "markdown":
-            cell.source = LINK.sub(lambda m: _moved(m, source, page, root), cell.source)
+            cell.source = LINK.sub(lambda m: _relocate(m, source, page, root), cell.source)
         elif cell.cell_type == "code":
             cell.outputs = [_with_alt(output) for output in cell.outputs]
     body, _ = page_exporter().from_notebook_node(copy, {"metadata": {"name": page.stem}})
     write_text(page, body)
 
 
-def _moved(match: re.Match[str], source: Path, page: Path, root: Path) -> str:
-    """A link that was relative to the chapter, relative to its page instead."""
+def _relocate(match: re.Match[str], source: Path, page: Path, root: Path) -> str:
+    """Return a link of a notebook relative to its page."""
     target = (source.parent / match[1]).resolve()
     if target.parent == (root / "notebooks").resolve() and target.suffix == ".ipynb":
-        moved = f"{target.stem}.html"
+        link = f"{target.stem}.html"
     else:
-        moved = Path(os.path.relpath(target, page.parent.resolve())).as_posix()
-    return f"]({moved}{match[2] or ''})"
+        link = Path(os.path.relpath(target, page.parent.resolve())).as_posix()
+    return f"]({link}{match[2] or ''})"
 
 
 def _with_alt(output: Any) -> Any:
-    """A picture as an ``img`` with its text; nbconvert's own template leaves the text out."""
+    """Return an image output as an ``img`` with alternative text, which nbconvert omits."""
     data = output.get("data", {})
     if "image/png" not in data:
         return output
     alt = output.metadata.get("image/png", {}).get("alt", "")
-    html = f'<img alt="{escape(alt)}" src="data:image/png;base64,{data["image/png"].strip()}">'
+    html = _image(data["image/png"].strip(), alt)
     return nbformat.v4.new_output("display_data", data={"text/html": html})
+
+
+def _image(png: str, alt: str) -> str:
+    """Return an embedded image from its base64 code."""
+    return f'<img alt="{escape(alt)}" src="data:image/png;base64,{png}">'
 
 
 def write_index(
     out: Path, chapters: pd.DataFrame, board: pd.DataFrame, recorded: pd.DataFrame | None = None
 ) -> None:
-    """Write ``index.html``: the ladder, the leaderboard, and the chapters with what they took.
+    """Write ``index.html``: the leaderboard as a figure and a table, and the list of lessons.
 
     Args:
-        out: the run's folder.
-        chapters: the rows of ``chapters.csv``.
-        board: this run's leaderboard rows, of any split; may be empty.
-        recorded: rows that the project recorded on the default split; may be empty.
+        out: folder of the run.
+        chapters: rows of ``chapters.csv``.
+        board: leaderboard rows of this run, of any split; may be empty.
+        recorded: recorded leaderboard rows of the default split; may be empty.
     """
     first = chapters.iloc[0]
     title = f"The course at {first['scale']} scale on {Path(str(first['dataset'])).name}"
@@ -104,21 +109,21 @@ def write_index(
 
 
 def _boards(board: pd.DataFrame, recorded: pd.DataFrame) -> Iterator[str]:
-    """The ladder of the default split, its rows, and this run's rows of every other split."""
+    """Yield the figure and table of the default split, and this run's rows of other splits."""
     board, recorded = (rows if METRIC in rows else rows.iloc[:0] for rows in (board, recorded))
     if not len(board) and not len(recorded):
         return
     largest = board if len(recorded) else _largest(board)
-    chosen = (recorded if len(recorded) else largest)["split_hash"].iloc[-1]
-    on_it = board["split_hash"] == chosen if len(board) else pd.Series(dtype=bool)
-    own, others = board[on_it], board[~on_it]
+    default_split = (recorded if len(recorded) else largest)["split_hash"].iloc[-1]
+    is_default = board["split_hash"] == default_split if len(board) else pd.Series(dtype=bool)
+    own, others = board[is_default], board[~is_default]
     yield "<h2>The ladder</h2>"
     if len(recorded):
         scale = escape(str(recorded["scale"].iloc[0]))
         yield (
             f"<p>Rows that the project recorded at {scale} scale (<code>results/leaderboard</code>)"
-            f", and beside them {len(own) or 'no'} rows of this run on the same questions (split "
-            f"<code>{escape(chosen)}</code>).</p>"
+            f", and {len(own) or 'no'} rows of this run on the same split ("
+            f"<code>{escape(default_split)}</code>).</p>"
         )
         yield _ladder(recorded, own)
         yield _board_table(
@@ -129,28 +134,28 @@ def _boards(board: pd.DataFrame, recorded: pd.DataFrame) -> Iterator[str]:
         yield _board_table(own)
     if len(others):
         yield (
-            "<h2>This run on other questions</h2><p>A chapter may take a part of the users at a "
-            "small scale. Each table is of one split; rows of two tables must not be compared.</p>"
+            "<h2>This run on other splits</h2><p>At a small scale a lesson may use a sample of the "
+            "users. Each table is of one split; rows of two tables must not be compared.</p>"
         )
     for split, rows in others.groupby("split_hash", sort=False):
-        users = f": {int(rows['n_users'].max()):,} users" if _known(rows, "n_users") else ""
+        users = f": {int(rows['n_users'].max()):,} users" if _has_values(rows, "n_users") else ""
         yield f"<h3>Split <code>{escape(str(split))}</code>{users}</h3>"
         yield _board_table(rows)
 
 
-def _known(rows: pd.DataFrame, column: str) -> bool:
+def _has_values(rows: pd.DataFrame, column: str) -> bool:
     return column in rows and bool(rows[column].notna().any())
 
 
 def _largest(board: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the split with the most users; of the newest where that is not known."""
-    if not _known(board, "n_users"):
+    """Return the rows of the split with the most users; the newest row if that is unknown."""
+    if not _has_values(board, "n_users"):
         return board.iloc[-1:]
     return board[board["n_users"] == board["n_users"].max()]
 
 
 def _ladder(board: pd.DataFrame, own: pd.DataFrame | None = None) -> str:
-    """The ladder as an embedded picture."""
+    """Return the figure of the leaderboard as an embedded image."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
@@ -158,14 +163,13 @@ def _ladder(board: pd.DataFrame, own: pd.DataFrame | None = None) -> str:
         mpl.use("agg")
         style()
         figure = ladder(board, own=own)
-        picture = base64.b64encode(png_bytes(figure)).decode()
+        png = base64.b64encode(png_bytes(figure)).decode()
         plt.close(figure)
-    alt = escape(ladder_alt(board, own=own))
-    return f'<img alt="{alt}" src="data:image/png;base64,{picture}">'
+    return _image(png, ladder_alt(board, own=own))
 
 
 def _board_table(board: pd.DataFrame) -> str:
-    """The leaderboard, best first."""
+    """Return the leaderboard as an HTML table, best first."""
     wanted = ["model", "variant", "seed", "hr@10", METRIC, "n_params", "fit_seconds", "source"]
     rows = board.sort_values(METRIC, ascending=False)[[n for n in wanted if n in board]]
     rows = rows.fillna({"variant": ""}).rename(columns={"source": "measured"})
@@ -173,12 +177,12 @@ def _board_table(board: pd.DataFrame) -> str:
 
 
 def bounds_held(row: Mapping[str, Any]) -> str:
-    """How many bounds of a chapter hold; a dash where it has none."""
+    """Return how many asserted bounds of a lesson hold; a dash if it has none."""
     return f"{row['bounds_held']} of {row['bounds']}" if row["bounds"] else "–"
 
 
 def _chapter_table(chapters: pd.DataFrame) -> str:
-    """Each chapter with a link to its page, what it took, and what went wrong."""
+    """Return the table of lessons: link, status, cost and errors."""
     records = chapters.to_dict("records")
     rows = pd.DataFrame(
         {
@@ -196,29 +200,31 @@ def _chapter_table(chapters: pd.DataFrame) -> str:
     return _table(rows, {"seconds": 1}, raw=True, bad=rows["status"] != "finished")
 
 
-def _cell(value: Any, places: int | None) -> str:
-    """A value as it stands in a table: thousands apart, a dash for what was not measured."""
+def _cell(value: Any, decimals: int | None) -> str:
+    """Format a table cell: thousands separators, a dash for NaN."""
     if isinstance(value, float) and value != value:
         return "–"
     if isinstance(value, bool | str):
         return str(value)
-    return f"{value:,.{places}f}" if places is not None else f"{value:,.10g}"
+    return f"{value:,.{decimals}f}" if decimals is not None else f"{value:,.10g}"
 
 
 def _table(
-    rows: pd.DataFrame, places: dict[str, int], *, raw: bool = False, bad: pd.Series | None = None
+    rows: pd.DataFrame, decimals: dict[str, int], *, raw: bool = False, bad: pd.Series | None = None
 ) -> str:
-    """An HTML table, numbers to the right; rows marked bad get a coloured edge."""
-    number = {name: pd.api.types.is_numeric_dtype(rows[name]) for name in rows}
-    css = {name: ' class="number"' if number[name] else "" for name in rows}
-    head = "".join(f"<th{css[name]}>{escape(str(name))}</th>" for name in rows)
+    """Return an HTML table with numbers right-aligned; ``bad`` rows get a coloured edge."""
+    css = {
+        str(name): ' class="number"' if pd.api.types.is_numeric_dtype(rows[name]) else ""
+        for name in rows
+    }
+    head = "".join(f"<th{attribute}>{escape(name)}</th>" for name, attribute in css.items())
     lines = []
-    for place, row in enumerate(rows.to_dict("records")):
+    for i, values in enumerate(rows.itertuples(index=False, name=None)):
         cells = []
-        for name, value in row.items():
-            text = _cell(value, places.get(name))
-            cells.append(f"<td{css[name]}>{text if raw else escape(text)}</td>")
-        mark = ' class="bad"' if bad is not None and bad.iloc[place] else ""
+        for (name, attribute), value in zip(css.items(), values, strict=True):
+            text = _cell(value, decimals.get(name))
+            cells.append(f"<td{attribute}>{text if raw else escape(text)}</td>")
+        mark = ' class="bad"' if bad is not None and bad.iloc[i] else ""
         lines.append(f"<tr{mark}>{''.join(cells)}</tr>")
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     return f'<div class="scroll">{table}</div>'

@@ -1,8 +1,4 @@
-"""The pinned versions: read from ``constraints.txt``, written for conda as ``environment.yml``.
-
-``constraints.txt`` is the one list of versions; ``python -m m6rec_lite.course environment`` writes
-the other from it.
-"""
+"""Pinned versions: read ``constraints.txt`` and write ``environment.yml`` from it."""
 
 from __future__ import annotations
 
@@ -11,17 +7,14 @@ from pathlib import Path
 
 from m6rec_lite.data.files import write_text
 
-#: ``name==version`` and nothing else: no address, no path, no build tag.
+#: ``name==version``, without URL, path or build tag.
 PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==(\d[A-Za-z0-9.]*)")
 
 PYTHON = "3.11"
 
 
 def read_pins(text: str) -> dict[str, str]:
-    """Versions by package name, in the order of the file.
-
-    Args:
-        text: of a constraints file.
+    """Parse a constraints file into versions by package name, in the order of the file.
 
     Raises:
         ValueError: if a line is not ``name==version``, or a name occurs twice.
@@ -31,17 +24,18 @@ def read_pins(text: str) -> dict[str, str]:
         line = line.strip()
         if not line or line.startswith("#"):
             continue
-        found = PIN.fullmatch(line)
-        if found is None:
+        match = PIN.fullmatch(line)
+        if match is None:
             raise ValueError(f"line {number}: wanted name==version and nothing else, got {line!r}")
-        if found[1].lower() in map(str.lower, pins):
-            raise ValueError(f"line {number}: {found[1]} is pinned twice")
-        pins[found[1]] = found[2]
+        name, version = match.groups()
+        if name.lower() in map(str.lower, pins):
+            raise ValueError(f"line {number}: {name} is pinned twice")
+        pins[name] = version
     return pins
 
 
 def environment_text(pins: dict[str, str]) -> str:
-    """The text of ``environment.yml``: the pins through pip, and the course itself."""
+    """Return the text of ``environment.yml``: the pins and the course, installed by pip."""
     lines = [
         "# Written from constraints.txt by: python -m m6rec_lite.course environment",
         "# Use: conda env create -f environment.yml && conda activate m6rec-lite",
@@ -59,7 +53,7 @@ def environment_text(pins: dict[str, str]) -> str:
 
 
 def write_environment(root: Path) -> Path:
-    """Write ``environment.yml`` from ``constraints.txt``; returns its path."""
+    """Write ``environment.yml`` from ``constraints.txt``; return its path."""
     pins = read_pins((root / "constraints.txt").read_text(encoding="utf-8"))
     path = root / "environment.yml"
     write_text(path, environment_text(pins))

@@ -1,8 +1,8 @@
-"""Figures from elsewhere, to put ours beside: MovieLens, leave-one-out, every item ranked.
+"""Published results on MovieLens: leave-one-out, ranking of all items.
 
-Each row states its protocol as far as it is known: whether the model reads the time of the
-question, how rows of one user at one second are ordered, and how many items are ranked. Rows that
-differ in one of these answer different questions; ``comparison`` keeps them apart.
+Each result states its protocol as far as it is known: whether the model uses the query time, how
+a user's rows with equal timestamps are ordered, and the number of ranked items. Results that
+differ in one of these are not comparable; ``comparison`` groups them by protocol.
 """
 
 from __future__ import annotations
@@ -11,34 +11,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-#: What a model reads of the question beside the history. In a leave-one-out split the time of the
-#: question is the target's own timestamp: a model that reads it is *time-aware*.
+#: Information on the query that a model uses beside the history. In a leave-one-out split the query
+#: time is the target's timestamp; a model that uses it is *time-aware*.
 NOTHING, QUERY_TIME = "nothing", "query time"
 
-#: How rows of one user at one second are ordered.
+#: Order of a user's rows with equal timestamps.
 STABLE, UNSTABLE, UNKNOWN = "stable", "unstable", "not known"
 BERT4REC_FILE = "BERT4Rec's file"
 FILE_ORDER = "file order"
-#: Ties by item id put the target after all items with a smaller id: a model can read the order.
+#: Ties sorted by item id put the target after all items with a smaller id: the order leaks.
 LEAKING = "by item id: leaks order"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row of a table that was measured elsewhere.
+    """One published result.
 
     Attributes:
-        model: as the source calls it.
+        model: name in the source.
         hr: HR@10; the highest where sources differ.
         ndcg: NDCG@10; the highest where sources differ.
-        source: where it is printed: names of repositories on GitHub, ``owner/name``, with commas
-            between; or a sentence where there is no repository.
-        settings: of the model, where the source states them in our terms.
+        source: names of GitHub repositories (``owner/name``), separated by commas; or a sentence.
+        settings: settings of the model in our terms, where the source states them.
         knows: ``NOTHING`` or ``QUERY_TIME``.
-        ties: how rows of one user at one second are ordered.
-        items: number of items that are ranked; None where the source does not state it.
+        ties: order of a user's rows with equal timestamps.
+        items: number of ranked items; None if the source does not state it.
         lowest: the lowest HR@10 and NDCG@10 of the sources; None where they agree.
-        second_hand: whether the source quotes it, or it was read in a secondary source.
+        second_hand: whether the source quotes another one, or is itself a secondary source.
     """
 
     model: str
@@ -54,7 +53,7 @@ class Figure:
 
     @property
     def cited(self) -> str:
-        """The source as Markdown links, marked where the figure is second-hand."""
+        """The source as Markdown links, marked if the result is second-hand."""
         names = self.source.split(", ")
         links = ", ".join(
             f"[{name}](https://github.com/{name})" if "/" in name else name for name in names
@@ -64,7 +63,7 @@ class Figure:
 
 _EARLIER = "measured for this project before it began, with public packages"
 
-#: Simple models, by data set and by the name of our entry in ``results/reference``.
+#: Simple models, by data set and by our entry in ``results/reference``.
 SIMPLE: dict[str, dict[str, Figure]] = {
     "ml-100k": {
         "Popularity": Figure("popularity", 0.0870, 0.0445, _EARLIER),
@@ -90,7 +89,7 @@ SIMPLE: dict[str, dict[str, Figure]] = {
     },
 }
 
-#: An independent evaluator of this course's own protocol, ties of time in file order.
+#: Results of an independent evaluator with our protocol: ties in file order.
 SAME_TIES: dict[str, dict[str, Figure]] = {
     "ml-100k": {"Bigram": Figure("bigram", 0.1448, 0.0761, "an independent evaluator")},
     "ml-1m": {"Bigram": Figure("bigram", 0.2083, 0.1217, "an independent evaluator")},
@@ -107,12 +106,12 @@ _OPENP5 = "agiresearch/OpenP5"
 
 
 def _five_core(model: str, hr: float, ndcg: float, source: str, **more: Any) -> Figure:
-    """A figure on the file that BERT4Rec's authors distribute: items with at least 5 ratings."""
+    """Return a result on the file of BERT4Rec's authors: items with at least 5 ratings."""
     return Figure(model, hr, ndcg, source, ties=BERT4REC_FILE, items=3416, **more)
 
 
-#: Networks, by data set. That HSTU reads the query time in Meta's repository is seen in its code
-#: and in its issue 348; RecTools measures it with that time and without.
+#: Networks, by data set. HSTU uses the query time in Meta's repository (see its code and its
+#: issue 348); RecTools reports it with that time and without.
 PUBLISHED: dict[str, tuple[Figure, ...]] = {
     "ml-1m": (
         _five_core("SASRec, cross-entropy over 3,000 negatives", 0.3159, 0.1857, _ANTKLEN),
@@ -156,14 +155,14 @@ PUBLISHED: dict[str, tuple[Figure, ...]] = {
 
 
 def best_published(dataset: str, knows: str = NOTHING) -> Figure | None:
-    """The published network with the highest NDCG@10, of those that know as much.
+    """Return the published network with the highest NDCG@10 for one use of the query time.
 
     Args:
         dataset: a name in ``PUBLISHED``.
         knows: ``NOTHING`` or ``QUERY_TIME``.
 
     Returns:
-        The figure, or None if there is none. Rows whose order leaks are never the best.
+        The result, or None if there is none. Results with a leaking order are excluded.
     """
-    alike = [f for f in PUBLISHED.get(dataset, ()) if f.knows == knows and f.ties != LEAKING]
-    return max(alike, key=lambda figure: figure.ndcg, default=None)
+    comparable = [f for f in PUBLISHED.get(dataset, ()) if f.knows == knows and f.ties != LEAKING]
+    return max(comparable, key=lambda figure: figure.ndcg, default=None)

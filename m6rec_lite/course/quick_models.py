@@ -1,7 +1,7 @@
-"""Models that fit in about two seconds, measured on all users of a data set.
+"""Models that fit in about two seconds, evaluated on all users of a data set.
 
-Chapters take a sample of the users at smoke scale, each its own. These rows stand on the default
-split instead, so that a smoke run has a ladder that may be compared with the recorded one.
+At smoke scale each lesson takes its own sample of the users. These models use the default split
+instead, so that the leaderboard of a smoke run can be compared with the recorded one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.lesson_data import load
 from m6rec_lite.data import leave_one_out
 
-#: Draws of the bootstrap: enough for the whiskers of a figure.
-DRAWS = 200
+#: Bootstrap samples: enough for the error bars of a figure.
+BOOTSTRAP_SAMPLES = 200
 
 
 def quick_models(seed: int = 0) -> list[Any]:
@@ -60,33 +60,39 @@ def measure_quick_models(
 ) -> int:
     """Fit each quick model on the default split of a data set and add its row to a leaderboard.
 
-    A model that does not suit the data (no item texts, say) is left out and named.
+    A model that cannot be fitted on the data (no item texts, for example) is skipped.
 
     Args:
-        dataset: as ``course.load`` takes it.
-        board: where the rows go.
-        scale: written into the rows.
-        seed: of the models and the bootstrap.
-        command: written into the rows.
-        say: called with a line for each model that is left out.
+        dataset: name or path for ``course.load``.
+        board: receives the rows.
+        scale: scale written to the rows.
+        seed: seed of the models and of the bootstrap.
+        command: command written to the rows.
+        say: called with a message for each skipped model.
 
     Returns:
         The number of rows added.
     """
     from m6rec_lite.evaluation import evaluate, fit_and_evaluate
 
-    world = load(dataset)
-    split = leave_one_out(world)
-    options = {"items": world.items, "k": 10, "bootstrap": DRAWS, "seed": seed, "progress": False}
-    reports, ceiling = [], None
-    if world.oracle is not None:
-        ceiling = evaluate(world.oracle.recommender(split.item_ids), split, **options)
-        reports.append(ceiling)
+    data = load(dataset)
+    split = leave_one_out(data)
+    options: dict[str, Any] = {
+        "items": data.items,
+        "k": 10,
+        "bootstrap": BOOTSTRAP_SAMPLES,
+        "seed": seed,
+        "progress": False,
+    }
+    reports, oracle = [], None
+    if data.oracle is not None:
+        oracle = evaluate(data.oracle.recommender(split.item_ids), split, **options)
+        reports.append(oracle)
     for model in quick_models(seed):
         try:
-            reports.append(fit_and_evaluate(model, split, oracle=ceiling, **options))
-        except Exception as error:  # whatever one model makes of foreign data, the others still run
-            say(f"{model.name} is left out of the ladder: {type(error).__name__}: {error}")
+            reports.append(fit_and_evaluate(model, split, oracle=oracle, **options))
+        except Exception as error:  # one model must not stop the others
+            say(f"{model.name} is left out of the leaderboard: {type(error).__name__}: {error}")
     for report in reports:
         board.add(report, scale=scale, seed=seed, command=command)
     return len(reports)

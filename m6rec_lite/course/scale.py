@@ -1,7 +1,7 @@
-"""Three scales, so that one notebook serves a laptop, a workshop and a machine that tests it.
+"""Scales of a lesson: from a smoke test to an accelerator.
 
-A chapter names its scale once, in the cell tagged ``parameters``, and turns it into sizes in the
-next cell; nothing else in a chapter knows about scales::
+A lesson sets its scale in the cell tagged ``parameters`` and converts it to sizes in the next
+cell::
 
     SCALE = course.default_scale()  # tagged "parameters": smoke | laptop | gpu
     DATASET = "bazaar"
@@ -18,11 +18,11 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
-#: smoke: everything runs, in seconds, and proves nothing; laptop: two cores, minutes, the figures
-#: that the chapters discuss; gpu: one accelerator.
+#: smoke: seconds, only checks that the code runs; laptop: minutes on two cores, the results that
+#: the lessons discuss; gpu: one accelerator.
 SCALES: tuple[str, ...] = ("smoke", "laptop", "gpu")
 
-#: The environment variable that sets the scale of every chapter.
+#: Environment variable with the scale of every lesson.
 SCALE_VARIABLE = "M6REC_SCALE"
 
 
@@ -31,10 +31,10 @@ def check_scale(scale: str, *, source: str = "SCALE") -> str:
 
     Args:
         scale: the name to check.
-        source: where the name came from; the error says it.
+        source: origin of the name, for the error message.
 
     Raises:
-        ValueError: if it is not, naming the ones there are.
+        ValueError: if it is not.
     """
     if scale not in SCALES:
         raise ValueError(
@@ -45,10 +45,10 @@ def check_scale(scale: str, *, source: str = "SCALE") -> str:
 
 
 def default_scale() -> str:
-    """The scale in the environment variable ``M6REC_SCALE``, else ``laptop``.
+    """Return the scale in the environment variable ``M6REC_SCALE``, else ``laptop``.
 
     Raises:
-        ValueError: if the variable holds something that is not a scale.
+        ValueError: if the variable is not a scale.
     """
     return check_scale(os.environ.get(SCALE_VARIABLE) or "laptop", source=SCALE_VARIABLE)
 
@@ -60,26 +60,26 @@ def sizes(
     laptop: Mapping[str, Any],
     gpu: Mapping[str, Any] | None = None,
 ) -> SimpleNamespace:
-    """The sizes of one scale, as attributes.
+    """Return the sizes of one scale as attributes.
 
     Args:
         scale: one of ``SCALES``.
-        smoke: sizes at smoke scale: seconds.
-        laptop: sizes on two cores: minutes.
-        gpu: sizes on an accelerator; those of ``laptop`` where it is left out.
+        smoke: sizes at smoke scale.
+        laptop: sizes at laptop scale.
+        gpu: sizes at gpu scale; those of ``laptop`` if None.
 
     Returns:
-        A namespace with one attribute a size.
+        A namespace with one attribute for each size.
 
     Raises:
-        ValueError: if the scale is unknown, or the scales do not name the same sizes.
+        ValueError: if the scale is unknown, or the scales do not have the same sizes.
     """
     profiles = {"smoke": smoke, "laptop": laptop, "gpu": laptop if gpu is None else gpu}
     for name, profile in profiles.items():
-        odd = sorted(set(profile) ^ set(laptop))
-        if odd:
+        unmatched = sorted(set(profile) ^ set(laptop))
+        if unmatched:
             raise ValueError(
-                f"the sizes of {name!r} and 'laptop' differ in {odd}; every scale must name the "
-                "same sizes"
+                f"the sizes of {name!r} and 'laptop' differ in {unmatched}; every scale must "
+                "name the same sizes"
             )
     return SimpleNamespace(**profiles[check_scale(scale)])

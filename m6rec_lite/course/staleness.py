@@ -1,10 +1,10 @@
-"""Whether stored outputs belong to today's code: a hash of all that they depend on.
+"""Detect stale outputs with a hash of everything that a notebook's outputs depend on.
 
-The hash covers the notebook's code cells, the modules of ``m6rec_lite`` that it uses (with the
-tables of words that lie beside them), and the embedded data. Modules are followed by name: a
-chapter that imports ``EASE`` from ``m6rec_lite.recommenders`` depends on the module that defines it
-and on what that imports, not on the whole family, so that adding a model leaves older chapters as
-they are. Comments, docstrings and blank lines do not count.
+The hash covers the notebook's code cells, the modules of ``m6rec_lite`` that it uses (with the JSON
+files in their folders), and the embedded data. Imports are followed by name: a lesson that imports
+``EASE`` from ``m6rec_lite.recommenders`` depends on the module that defines it and on its imports,
+not on the whole package, so adding a model does not make older lessons stale. Comments, docstrings
+and blank lines are ignored.
 """
 
 from __future__ import annotations
@@ -20,38 +20,43 @@ from typing import Any
 
 PACKAGE = "m6rec_lite"
 
-#: Hashes of a notebook are kept under this key of its metadata.
+#: Key of a notebook's metadata under which its hash is stored.
 METADATA = "m6rec"
 
-#: How a notebook calls an exercise: by a name written out.
+#: A call of an exercise by its name.
 EXERCISE_CALL = re.compile(r"\bexercise\(\s*[\"'](\w+)[\"']")
 
 
 def freshness(notebook: Any, root: Path) -> str:
-    """Sixteen hex digits for all that a notebook's outputs depend on.
+    """Return the hash of everything that a notebook's outputs depend on: 16 hex digits.
 
     Args:
         notebook: an ``nbformat`` notebook.
-        root: the project's folder, which holds ``m6rec_lite`` and ``datasets``.
+        root: the project's folder, with ``m6rec_lite`` and ``datasets``.
     """
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(b"\0cell\0" + _bare(source).encode())
+        digest.update(b"\0cell\0" + _strip_comments(source).encode())
     modules = used_modules("\n".join(map(_no_magics, sources)), root)
     for module in modules:
         digest.update(f"\0{module.relative_to(root).as_posix()}\0".encode())
-        digest.update(_bare(module.read_text(encoding="utf-8")).encode())
-    beside = sorted({path for module in modules for path in module.parent.glob("*.json")})
-    for path in [*beside, *_data_files(root)]:
+        digest.update(_strip_comments(module.read_text(encoding="utf-8")).encode())
+    resources = sorted({path for module in modules for path in module.parent.glob("*.json")})
+    for path in [*resources, *_data_files(root)]:
         digest.update(f"\0{path.name}\0".encode() + _file_hash(path, path.stat().st_mtime_ns))
     return digest.hexdigest()[:16]
 
 
-def used_modules(code: str, root: Path) -> list[Path]:
-    """Files of the package that some code uses, those included that these use; sorted.
+def stored_freshness(notebook: Any) -> str | None:
+    """Return the hash that was stored with a notebook's outputs, None if there is none."""
+    return notebook.metadata.get(METADATA, {}).get("freshness")
 
-    Of the exercises, those whose names the code calls.
+
+def used_modules(code: str, root: Path) -> list[Path]:
+    """Return the sorted files of the package that some code uses, directly or indirectly.
+
+    Exercises are included if the code calls them by name.
     """
     if not code.strip():
         return []
@@ -69,32 +74,33 @@ def used_modules(code: str, root: Path) -> list[Path]:
 
 @functools.cache
 def _imports_of(path: Path, _modified: int, root: Path) -> frozenset[Path]:
-    """Files of the package that a file imports from, by name."""
+    """Return the files of the package that a file imports from."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return frozenset(_imported(tree, path, root) - {path})
 
 
 def _imported(tree: ast.AST, path: Path | None, root: Path) -> set[Path]:
-    """Files behind the imports in a syntax tree."""
-    found: set[Path] = set()
+    """Return the files that the imports of a syntax tree refer to."""
+    files: set[Path] = set()
     for node in _outside_type_checking(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.partition(".")[0] == PACKAGE:
-                    found |= _whole(_file(alias.name, root), root)
+                path_of_name = _file(alias.name, root)
+                if path_of_name and alias.name.partition(".")[0] == PACKAGE:
+                    files.add(path_of_name)
         elif isinstance(node, ast.ImportFrom):
             module = _absolute(node, path, root)
             if module and module.partition(".")[0] == PACKAGE:
                 for alias in node.names:
                     used = _attributes(tree, alias.asname or alias.name)
-                    found |= _behind(module, alias.name, used, root)
-        elif isinstance(node, ast.Attribute) and _loaded(node.value):
-            found |= _behind(_loaded(node.value), node.attr, None, root)
-    return found
+                    files |= _definitions(module, alias.name, used, root)
+        elif isinstance(node, ast.Attribute) and (module := _loaded(node.value)):
+            files |= _definitions(module, node.attr, None, root)
+    return files
 
 
 def _loaded(node: ast.AST) -> str:
-    """The module that ``import_module("…")`` loads, if it is one of the package; else ""."""
+    """Return the module of the package that ``import_module("…")`` loads; else ""."""
     if not isinstance(node, ast.Call) or not node.args:
         return ""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -105,15 +111,15 @@ def _loaded(node: ast.AST) -> str:
     return module if module.partition(".")[0] == PACKAGE else ""
 
 
-def _behind(module: str, name: str, used: set[str] | None, root: Path) -> set[Path]:
-    """Files behind one imported name; for a package, behind the attributes of it that are used."""
+def _definitions(module: str, name: str, used: set[str] | None, root: Path) -> set[Path]:
+    """Return the files that define one imported name, or the used attributes of a package."""
     inner = _file(f"{module}.{name}", root)
     if inner is not None:
         if inner.name != "__init__.py" or used is None:
-            return _whole(inner, root)
+            return {inner}
         files: set[Path] = set()
         for attribute in used:
-            files |= _behind(f"{module}.{name}", attribute, None, root)
+            files |= _definitions(f"{module}.{name}", attribute, None, root)
         return files
     path = _file(module, root)
     if path is None:
@@ -126,17 +132,12 @@ def _behind(module: str, name: str, used: set[str] | None, root: Path) -> set[Pa
                 for alias in node.names:
                     if (alias.asname or alias.name) == name:
                         source = _absolute(node, exports, root)
-                        return _behind(source, alias.name, None, root) if source else set()
+                        return _definitions(source, alias.name, None, root) if source else set()
     return {path}
 
 
-def _whole(path: Path | None, root: Path) -> set[Path]:
-    """A file, none where there is none."""
-    return set() if path is None else {path}
-
-
 def _file(module: str, root: Path) -> Path | None:
-    """The file of a dotted module name, or None if it names no module."""
+    """Return the file of a dotted module name, None if there is none."""
     base = root.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():
@@ -145,7 +146,7 @@ def _file(module: str, root: Path) -> Path | None:
 
 
 def _absolute(node: ast.ImportFrom, path: Path | None, root: Path) -> str | None:
-    """The dotted name that ``from … import`` names, relative ones resolved."""
+    """Return the absolute module name of a ``from … import``."""
     if not node.level:
         return node.module
     if path is None:
@@ -155,23 +156,23 @@ def _absolute(node: ast.ImportFrom, path: Path | None, root: Path) -> str | None
 
 
 def _attributes(tree: ast.AST, name: str) -> set[str] | None:
-    """Attributes that are taken of ``name``; None if it is also used bare."""
-    taken: set[str] = set()
-    inside: set[ast.AST] = set()
+    """Return the attributes of ``name`` that are used; None if ``name`` is also used alone."""
+    attributes: set[str] = set()
+    owners: set[ast.AST] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if node.value.id == name:
-                taken.add(node.attr)
-            inside.add(node.value)
-    bare = any(
-        isinstance(node, ast.Name) and node.id == name and node not in inside
+                attributes.add(node.attr)
+            owners.add(node.value)
+    used_alone = any(
+        isinstance(node, ast.Name) and node.id == name and node not in owners
         for node in ast.walk(tree)
     )
-    return None if bare else taken
+    return None if used_alone else attributes
 
 
 def _outside_type_checking(tree: ast.AST) -> list[ast.AST]:
-    """All nodes but those under ``if TYPE_CHECKING``."""
+    """Return all nodes except those under ``if TYPE_CHECKING``."""
     nodes: list[ast.AST] = []
     waiting: list[ast.AST] = [tree]
     while waiting:
@@ -185,20 +186,20 @@ def _outside_type_checking(tree: ast.AST) -> list[ast.AST]:
 
 
 def _no_magics(source: str) -> str:
-    """A cell without its IPython lines, which are not Python."""
+    """Replace IPython magics, which are not Python, with empty lines."""
     return "\n".join("" if re.match(r"\s*[%!?]", line) else line for line in source.split("\n"))
 
 
-def _bare(source: str) -> str:
-    """The source without comments, docstrings, blank lines and trailing spaces.
+def _strip_comments(source: str) -> str:
+    """Remove comments, docstrings, blank lines and trailing spaces.
 
-    It is cut by position, not written anew from the tree, so that every Python gives the same.
+    Text is removed by position, not unparsed from the tree, so that all versions of Python agree.
     """
     try:
         tree = ast.parse(source)
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     except (SyntaxError, tokenize.TokenError):
-        return source  # IPython magics: every character counts
+        return source  # IPython magics
     lines = source.split("\n")
     for token in tokens:
         if token.type == tokenize.COMMENT:
@@ -219,7 +220,7 @@ def _bare(source: str) -> str:
 
 
 def _data_files(root: Path) -> list[Path]:
-    """The embedded data set's files, without what describes it."""
+    """Return the files of the embedded data set, except its documentation."""
     folder = root / "datasets" / "bazaar"
     if not folder.is_dir():
         return []
@@ -228,5 +229,5 @@ def _data_files(root: Path) -> list[Path]:
 
 @functools.cache
 def _file_hash(path: Path, _modified: int) -> bytes:
-    """SHA-256 of a file, computed once while it does not change."""
+    """Return the SHA-256 of a file, cached by its modification time."""
     return hashlib.sha256(path.read_bytes()).digest()

@@ -283,7 +283,7 @@ def test_no_module_of_the_course_reads_a_shared_file_unguarded():
     unguarded = [
         f"{path.name}: {call}"
         for path in folder.glob("*.py")
-        if path.name not in ("files.py", "notebook_lint.py")  # these say what is wrong
+        if path.name not in ("files.py", "notebook_lint.py")  # these report what is wrong
         for call in ("json.loads(path", "nbformat.read(", '.read_text(encoding="utf-8"))[')
         if call in path.read_text(encoding="utf-8")
     ]
@@ -309,7 +309,7 @@ def test_a_figure_is_shown_with_its_alt_text_and_closed(displayed):
 @pytest.mark.parametrize("alt", ["", "a line chart"])
 def test_an_alt_text_that_says_nothing_is_refused(alt, displayed):
     fig, _ = plt.subplots()
-    with pytest.raises(ValueError, match="telephone"):
+    with pytest.raises(ValueError, match="describe it in a sentence"):
         course.show(fig, alt=alt)
     plt.close(fig)
 

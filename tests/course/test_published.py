@@ -186,7 +186,7 @@ def test_what_was_not_run_has_no_figure_and_a_chapter_adds_its_rows(tmp_path: Pa
 
 
 def test_the_caveat_says_what_ties_alone_do(tmp_path: Path) -> None:
-    assert "other questions" in tie_caveat(tmp_path, "ml-1m")
+    assert "different protocol" in tie_caveat(tmp_path, "ml-1m")
     (tmp_path / "reference").mkdir()
     rows = {"entry": ["Bigram", "Bigram", "EASE"], "ndcg@10": [0.11, 0.13, 0.5]}
     pd.DataFrame(rows).to_csv(tmp_path / "reference" / "ml-1m-ties.csv", index=False)

@@ -11,7 +11,7 @@ import pytest
 
 from experiments import click_models
 from experiments.__main__ import main
-from experiments.click_models import BASELINES, ClickComparison, against
+from experiments.click_models import BASELINES, ClickComparison, difference_columns
 from m6rec_lite.ctr.base import MeanRateCTR
 from m6rec_lite.ctr.linear import LogisticCTR
 from m6rec_lite.data import Dataset, bazaar
@@ -52,10 +52,10 @@ def test_a_run_writes_its_row_beside_the_baselines(runs: ClickComparison) -> Non
     assert row["auc"] == pytest.approx(auc(runs.truth, chances), abs=1e-5)
     for baseline in ("LogisticCTR", "DIN"):
         gap = row["auc"] - found.loc[baseline, "auc"]
-        mean, low, high = (float(row[column]) for column in against(baseline))
+        mean, low, high = (float(row[column]) for column in difference_columns(baseline))
         assert mean == pytest.approx(gap, abs=2e-5)
         assert low <= gap <= high
-        assert found.loc[baseline, against(baseline)[0]] == ""  # of itself nothing is said
+        assert found.loc[baseline, difference_columns(baseline)[0]] == ""  # not with itself
     assert found.loc["LogisticCTR", "n_train"] == len(runs.train)
 
 
@@ -77,7 +77,9 @@ def test_the_baseline_is_fitted_once(runs: ClickComparison, monkeypatch) -> None
 def test_the_oracle_stands_above_what_is_learnt(runs: ClickComparison) -> None:
     runs.oracle(command="asked")
     found = table(runs).set_index("model")
-    assert all(float(found.loc["Oracle", against(baseline)[1]]) > 0 for baseline in BASELINES)
+    assert all(
+        float(found.loc["Oracle", difference_columns(baseline)[1]]) > 0 for baseline in BASELINES
+    )
     runs.label = "purchased"
     runs.oracle(command="asked")  # it says nothing of what is bought: no row
     assert len(table(runs)) == 3

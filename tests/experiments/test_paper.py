@@ -17,8 +17,8 @@ from experiments.pages.paper_rule import (
     HOLDS,
     NOT_TRIED,
     Comparison,
-    Ours,
-    apart,
+    Evidence,
+    compare_intervals,
     verdict,
 )
 from m6rec_lite.course.leaderboard import Leaderboard
@@ -32,14 +32,14 @@ def write(path: Path, rows: list[dict]) -> None:
     pd.DataFrame(rows).to_csv(path, index=False)
 
 
-def read(results: Path, words: str) -> Ours | None:
-    """Ours, on the one claim whose name holds these words."""
+def read(results: Path, words: str) -> Evidence | None:
+    """Evidence, on the one claim whose name holds these words."""
     (claim,) = (claim for claim in paper.CLAIMS if words in claim.name)
     return claim.read(results)
 
 
-def says(ours: Ours) -> dict[tuple[str, int], str]:
-    return {(one.rival, one.seed): one.says for one in ours.comparisons}
+def says(ours: Evidence) -> dict[tuple[str, int], str]:
+    return {(one.other, one.seed): one.outcome for one in ours.comparisons}
 
 
 # The page
@@ -61,12 +61,12 @@ def test_without_any_file_nothing_is_tried_and_the_page_stands(tmp_path):
 
 def test_claims_are_told_apart_and_each_says_how_it_is_known():
     assert len({claim.name for claim in paper.CLAIMS}) == len(paper.CLAIMS)
-    assert {claim.attested for claim in paper.CLAIMS} == {paper.TWO, paper.ONE, paper.ABSTRACT}
+    assert {claim.source for claim in paper.CLAIMS} == {paper.TWO, paper.ONE, paper.ABSTRACT}
     for claim in paper.CLAIMS:  # figures are given exactly where they are said to be known
         has_figures = (
             any(letter.isdigit() for letter in claim.reported) or "as above" in claim.reported
         )
-        assert has_figures == (claim.attested != paper.ABSTRACT)
+        assert has_figures == (claim.source != paper.ABSTRACT)
 
 
 def test_a_caveat_stands_beside_the_verdict_and_in_the_section(tmp_path):
@@ -93,26 +93,26 @@ def test_a_claim_holds_if_every_interval_lies_above_nothing(intervals):
         Comparison("it", "AUC", seed, (low + high) / 2, low, high, True)
         for seed, (low, high) in enumerate(intervals)
     )
-    found = verdict(Ours((), "", (), against))
+    found = verdict(Evidence((), "", (), against))
     assert found == (HOLDS if min(low for low, _ in intervals) > 0 else FAILS)
     for one, (low, high) in zip(against, intervals, strict=True):
         inside = low <= 0 <= high
-        assert (one.says == "not told apart") == inside
+        assert (one.outcome == "not distinguishable") == inside
 
 
 @given(ends, ends)
 def test_figures_apart_are_told_apart_where_their_intervals_do_not_overlap(mine, theirs):
     ours, other = ((sum(pair) / 2, *pair) for pair in (mine, theirs))
-    one = apart("it", "AUC", 0, ours, other)
+    one = compare_intervals("it", "AUC", 0, ours, other)
     assert one.low <= one.mean <= one.high
-    assert (one.says == "above") == (mine[0] > theirs[1])
-    assert (one.says == "below") == (mine[1] < theirs[0])
+    assert (one.outcome == "above") == (mine[0] > theirs[1])
+    assert (one.outcome == "below") == (mine[1] < theirs[0])
     assert not one.paired
 
 
 def test_figures_without_rivals_decide_nothing_and_a_missing_interval_is_told():
-    assert verdict(Ours(("AUC 0.9",), "", (), ())) == NOT_TRIED
-    with pytest.raises(ValueError, match="AUC against DIN, seed 3: nothing is decided without"):
+    assert verdict(Evidence(("AUC 0.9",), "", (), ())) == NOT_TRIED
+    with pytest.raises(ValueError, match="AUC against DIN, seed 3: a comparison needs an interval"):
         Comparison("DIN", "AUC", 3, 0.1, float("nan"), 0.2, True)
 
 
@@ -136,13 +136,13 @@ def test_clicks_count_the_settings_with_most_seeds_and_every_seed(tmp_path):
     assert verdict(ours) == HOLDS
     assert ours.commands == ("M6RecCTR events=0 0", "M6RecCTR events=0 1")
     assert ours.figures == ("AUC M6RecCTR 0.8100 (mean of 2 seeds), DIN 0.8000",)
-    assert "147,200 to learn from" in ours.protocol
+    assert "147,200 for training" in ours.protocol
     assert "settings `events=0`, seed 0 and 1" in ours.protocol
-    # one seed that is not told apart, and it does not hold
+    # one seed that is not distinguishable, and it does not hold
     write(path, [din, twice[0], click_row("M6RecCTR", 0.805, -0.002, 0, "events=0")])
     ours = read(tmp_path, "click model")
     assert verdict(ours) == FAILS
-    assert says(ours) == {("DIN, seed 0", 0): "not told apart", ("DIN, seed 0", 1): "above"}
+    assert says(ours) == {("DIN, seed 0", 0): "not distinguishable", ("DIN, seed 0", 1): "above"}
 
 
 def test_other_labels_and_files_of_rivals_alone_are_not_a_trial(tmp_path):
@@ -188,11 +188,11 @@ def test_retrieval_stands_against_the_best_network_and_a_figure_from_elsewhere(t
     elsewhere = "T5-small that writes item ids as text (OpenP5), published"
     assert says(ours) == {
         ("Bigram", 0): "above", ("Bigram", 1): "above",
-        ("GRU4Rec", 0): "not told apart", ("GRU4Rec", 1): "above",
+        ("GRU4Rec", 0): "not distinguishable", ("GRU4Rec", 1): "above",
         (elsewhere, 0): "above", (elsewhere, 1): "above",
     }  # fmt: skip
     assert verdict(ours) == FAILS
-    assert "the best is EASE, 0.2000" in ours.protocol
+    assert "The best other model of the leaderboard is EASE, 0.2000" in ours.protocol
     assert ours.figures[0].startswith("NDCG@10 M6RecRetriever 0.6100 (mean of 2 seeds), GRU4Rec")
     board("bazaar", "M6RecRetriever", 0.3)
     assert verdict(read(tmp_path, "text and ids")) == NOT_TRIED  # nobody to stand above
@@ -209,7 +209,7 @@ def test_time_aware_rows_stand_against_no_time_blind_ones(tmp_path, board):
     best = "SASRec, cross-entropy over 3,000 negatives, published"  # of the time-blind ones
     assert says(ours) == {("SASRec", 0): "above", (best, 0): "above"}
     board("ml-1m", "M6RecRetriever", 0.195, seed=1)
-    assert says(read(tmp_path, "over all films"))[best, 1] == "not told apart"
+    assert says(read(tmp_path, "over all films"))[best, 1] == "not distinguishable"
 
 
 def test_a_retriever_of_ids_alone_is_not_one_of_text_and_ids(tmp_path, board):
@@ -224,13 +224,13 @@ def test_a_retriever_of_ids_alone_is_not_one_of_text_and_ids(tmp_path, board):
 def test_a_report_s_paired_interval_goes_before_two_apart(tmp_path, board):
     board("ml-100k", "Bigram", 0.1)
     board("ml-100k", "M6RecRetriever", 0.11, variant="item_input=text")
-    assert says(read(tmp_path, "by text alone"))["Bigram", 0] == "not told apart"
+    assert says(read(tmp_path, "by text alone"))["Bigram", 0] == "not distinguishable"
     folder = tmp_path / "runs" / "0123abcd"
     folder.mkdir(parents=True)
     found = {"mean": 0.01, "low": 0.002, "high": 0.018}
     (folder / "report.json").write_text(json.dumps({"more than the bigram, paired": found}))
     for command, told in (
-        ("another", "not told apart"),
+        ("another", "not distinguishable"),
         ("M6RecRetriever item_input=text 0", "above"),
     ):
         (folder / "config.json").write_text(json.dumps({"command": command}))
@@ -259,9 +259,9 @@ def test_tasks_take_the_paired_difference_and_leave_validation_out(tmp_path):
     ]
     write(path, rows)
     ours = read(tmp_path, "before any tuning")
-    assert says(ours) == {("Popularity", 0): "not told apart"}
+    assert says(ours) == {("Popularity", 0): "not distinguishable"}
     assert ours.figures == ("ndcg@10 bazaar-gpt 0.2000, M6-Rec 0.0500, Popularity 0.0300",)
-    assert "400 questions of test" in ours.protocol
+    assert "400 test cases of test" in ours.protocol
     pair = task_row(task, "M6-Rec", "ndcg@10 - Popularity", 0.02, low=0.01, high=0.03)
     write(path, [*rows, pair])
     ours = read(tmp_path, "before any tuning")
@@ -270,7 +270,7 @@ def test_tasks_take_the_paired_difference_and_leave_validation_out(tmp_path):
     write(path, [row | {"part": ""} for row in (*rows[:3], pair)])  # no parts
     ours = read(tmp_path, "before any tuning")
     assert verdict(ours) == HOLDS
-    assert "400 questions, never" in ours.protocol
+    assert "400 test cases, not used" in ours.protocol
 
 
 def test_every_rival_of_the_file_is_asked_where_the_claim_names_none(tmp_path):
@@ -299,7 +299,7 @@ def test_ours_in_other_settings_is_no_rival_and_other_tasks_stay_apart(tmp_path)
     shown = {"M6-Rec": 0.1, "Random order": 0.01, "Popularity there": 0.3, "ContentBased": 0.05}
     rows += [task_row("closed-domain", k, "ndcg@10", v, **part) for k, v in shown.items()]
     write(tmp_path / "tasks" / "bazaar.csv", rows)
-    assert verdict(read(tmp_path, "seen no history")) == HOLDS
+    assert verdict(read(tmp_path, "without any history")) == HOLDS
     assert verdict(read(tmp_path, "before any tuning")) == NOT_TRIED
 
 
@@ -310,7 +310,7 @@ def test_figures_alone_are_shown_and_decide_nothing(tmp_path):
     ours = read(tmp_path, "Conversation")
     assert verdict(ours) == NOT_TRIED
     assert ours.figures[-1] == "perplexity M6-Rec 12.35"
-    assert "nothing is decided" in paper.page(tmp_path)
+    assert "there is no verdict" in paper.page(tmp_path)
 
 
 # A new domain
@@ -328,7 +328,7 @@ def test_a_new_domain_is_judged_where_examples_are_few_against_the_best_other(tm
     rows += [row("M6RecRetriever, more", 0, 0.5), row("EASE", 100, 0.01)]
     write(path, rows)
     ours = read(tmp_path, "new domain")
-    assert [(one.rival, one.says) for one in ours.comparisons] == [("SASRec", "above")] * 2
+    assert [(one.other, one.outcome) for one in ours.comparisons] == [("SASRec", "above")] * 2
     assert verdict(ours) == HOLDS
     assert ours.figures[:2] == (
         "NDCG@10, mean over domains, at 0, 100, all examples",
@@ -346,10 +346,10 @@ def test_a_new_domain_is_judged_where_examples_are_few_against_the_best_other(tm
         "on music alone: M6RecRetriever, pretrained 0.300, 0.300, 0.300, "
         "M6RecRetriever 0.100, 0.150, 0.200" in figures
     )
-    write(path, [*rows, row("ContentBased", 100, 0.145)])  # not told apart, in one place
+    write(path, [*rows, row("ContentBased", 100, 0.145)])  # not distinguishable, in one place
     ours = read(tmp_path, "new domain")
-    assert [(one.rival, one.says) for one in ours.comparisons][1] == (
-        "ContentBased", "not told apart"
+    assert [(one.other, one.outcome) for one in ours.comparisons][1] == (
+        "ContentBased", "not distinguishable"
     )  # fmt: skip
     assert verdict(ours) == FAILS
     write(path, rows[3:6])
@@ -358,6 +358,6 @@ def test_a_new_domain_is_judged_where_examples_are_few_against_the_best_other(tm
 
 def test_what_is_chosen_of_equals_is_what_ran_last():
     rows = pd.DataFrame({"variant": ["a", "b", "a", "b"], "seed": [0, 0, 1, 1]})
-    assert paper_readers.chosen(rows)["variant"].tolist() == ["b", "b"]
-    assert paper_readers.chosen(rows.iloc[:3])["seed"].tolist() == [0, 1]
-    assert not len(paper_readers.chosen(rows.iloc[:0]))
+    assert paper_readers.most_seeds(rows)["variant"].tolist() == ["b", "b"]
+    assert paper_readers.most_seeds(rows.iloc[:3])["seed"].tolist() == [0, 1]
+    assert not len(paper_readers.most_seeds(rows.iloc[:0]))

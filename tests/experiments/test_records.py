@@ -58,11 +58,11 @@ def test_an_id_is_stable_and_names_every_field() -> None:
 
 def test_a_run_stands_once_it_is_finished(reports: list[Report], tmp_path: Path) -> None:
     records = Records(tmp_path / "results")
-    assert not records.stands(KEY)
+    assert not records.is_recorded(KEY)
     records.start(KEY, command="make it")
-    assert not records.stands(KEY)
+    assert not records.is_recorded(KEY)
     folder = record(tmp_path, reports[0])
-    assert records.stands(KEY)
+    assert records.is_recorded(KEY)
     assert read_history(folder / "metrics.jsonl").to_dict("list")["epoch"] == [1, 2]
     index = pd.read_csv(tmp_path / "results" / "runs.csv")
     assert index["id"].tolist() == [KEY.id] == [folder.name]
@@ -94,7 +94,7 @@ def test_two_runs_are_compared_without_training(
     config = tmp_path / "results" / "runs" / keys[0].id / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"split_hash": "other"}))
     assert main(words) == 2
-    assert "other test questions" in capsys.readouterr().err
+    assert "different test sets" in capsys.readouterr().err
     assert main(["compare", keys[0].id, "00000000", "--root", str(tmp_path)]) == 2
     assert "has no ranks.npz" in capsys.readouterr().err
 
@@ -105,7 +105,7 @@ def test_a_renamed_setting_moves_the_folder(reports: list[Report], tmp_path: Pat
     (folder / "config.json").write_text(json.dumps(config))
     key = replace(KEY, variant="neighbours=1")
     assert Records(tmp_path / "results").rekey() == {KEY.id: key.id}
-    assert Records(tmp_path / "results").stands(key)
+    assert Records(tmp_path / "results").is_recorded(key)
     assert pd.read_csv(tmp_path / "results" / "runs.csv")["id"].tolist() == [key.id]
 
 

@@ -174,7 +174,7 @@ def test_the_command_skips_what_is_recorded_and_keeps_ranks_of_rows_without(
     pd.read_csv(path).assign(**{"hr@10": 0.5}).to_csv(path, index=False)
     capsys.readouterr()
     assert main(words) == 2
-    assert "--again measures every entry anew" in capsys.readouterr().err
+    assert "--again evaluates all entries again" in capsys.readouterr().err
     assert main([*words, "--again"]) == 0
 
 
@@ -194,24 +194,24 @@ def explained(
 
 
 def test_explanations_claim_only_what_was_measured() -> None:
-    assert "same to every digit" in explained(
+    assert "equal in all digits" in explained(
         [0.2] * 3, **{"theirs_hr@10": 0.2, "theirs_ndcg@10": 0.1}
     )
-    assert "can account for the gap, though not prove it" in explained([0.2, 0.26, 0.22])
+    assert "ties may explain the difference" in explained([0.2, 0.26, 0.22])
     short = explained([0.2, 0.23, 0.22])
-    assert "their HR@10, 0.2500, lies 0.0200 outside" in short
+    assert "the reference HR@10, 0.2500, is 0.0200 outside" in short
     assert "rest is unexplained" in short
     # HR@10 within the span and NDCG@10 outside it is not an explanation
     half = explained([0.2, 0.26, 0.22], ndcg=(0.1, 0.12, 0.11))
-    assert "their NDCG@10, 0.1250, lies 0.0050 outside" in half
-    assert "can account" not in half
+    assert "the reference NDCG@10, 0.1250, is 0.0050 outside" in half
+    assert "may explain" not in half
     both = {"theirs_hr@10": 0.21, "theirs_ndcg@10": 0.11}
-    assert "train and validation together it gives theirs" in explained([0.2] * 3, **both)
+    assert "train and validation together it equals the reference" in explained([0.2] * 3, **both)
     other = both | {"theirs_ndcg@10": 0.12}  # HR agrees by chance, NDCG does not
-    assert "together it gives theirs" not in explained([0.2] * 3, **other)
+    assert "together it equals the reference" not in explained([0.2] * 3, **other)
     stated = {"their_settings": "l2=300", "at_their_settings_hr@10": 0.24}
-    assert "(l2=300) brings it to 0.2400" in explained([0.2] * 3, **stated)
-    assert "moves it away, to 0.1900" in explained(
+    assert "(l2=300) HR@10 is closer, 0.2400" in explained([0.2] * 3, **stated)
+    assert "HR@10 is farther, 0.1900" in explained(
         [0.2] * 3, **stated | {"at_their_settings_hr@10": 0.19}
     )
     same_ties = explained([0.2, 0.3, 0.25], dataset="ml-100k")

@@ -52,7 +52,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(results.runner, "run", run)
     monkeypatch.setattr(results, "LESSONS", {"bazaar": None})
-    monkeypatch.setattr(results, "_present", lambda name: True)
+    monkeypatch.setattr(results, "_is_available", lambda name: True)
     monkeypatch.setattr(results.runner, "calls", calls, raising=False)
     return tmp_path
 
@@ -119,6 +119,6 @@ def test_a_set_that_is_not_here_is_left_out(
 ) -> None:
     monkeypatch.setenv("M6REC_DATA", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert results._present("bazaar")
-    assert not results._present("ml-1m")
-    assert "ml-1m is left out" in capsys.readouterr().err
+    assert results._is_available("bazaar")
+    assert not results._is_available("ml-1m")
+    assert "ml-1m is skipped" in capsys.readouterr().err

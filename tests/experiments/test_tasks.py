@@ -11,7 +11,7 @@ import torch
 
 from experiments import generation, tasks
 from experiments.__main__ import main
-from experiments.tasks import likelihoods, ranked, sample_questions, with_prior
+from experiments.tasks import best_scoring, likelihoods, sample_holdout, with_prior
 from m6rec_lite.data import bazaar, leave_one_out
 from m6rec_lite.evaluation import FixedScores, evaluate
 from m6rec_lite.language.text.behaviour import BehaviourText
@@ -52,12 +52,12 @@ def run(project: Path, *words: str) -> int:
 def test_the_scoring_is_chosen_on_validation(checkpoint: Path) -> None:
     model, tokenizer = M6RecModel.from_pretrained(checkpoint), Tokenizer.load(checkpoint)
     prompts = PromptBuilder(BehaviourText(DATASET), tokenizer, 256)
-    split = sample_questions(SPLIT, 12, 8, seed=0)
+    split = sample_holdout(SPLIT, 12, 8, seed=0)
     assert (len(split.validation), len(split.test)) == (12, 8)
-    assert sample_questions(SPLIT, 12, 8, seed=0).hash == split.hash
+    assert sample_holdout(SPLIT, 12, 8, seed=0).hash == split.hash
     data = TaskData(DATASET, split)
     scores = likelihoods(model, data, prompts)
-    best, report = ranked(scores, "M6-Rec", data)
+    best, report = best_scoring(scores, "M6-Rec", data)
     users, matrices = scores["validation"]
     figures = {}
     for name, matrix in matrices.items():

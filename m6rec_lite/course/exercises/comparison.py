@@ -1,8 +1,8 @@
-"""Compare an answer with the expected one, and describe values and differences in few words."""
+"""Compare an answer with the expected one; describe values and their differences briefly."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -14,14 +14,15 @@ from scipy import sparse
 def difference(output: Any, expected: Any, tolerance: float, at: str = "") -> str:
     """Describe the first difference between two values; "" where they agree.
 
-    Numbers agree within the tolerance, all else must be equal, shapes included. Lists, tuples,
-    arrays, Series and tensors of numbers are one kind; so are a number and an array of shape ().
+    Numbers agree within the tolerance; everything else must be equal, including shapes. Lists,
+    tuples, arrays, Series and tensors of numbers are equivalent, as are a number and an array of
+    shape ().
 
     Args:
-        output: what the learner's function returned.
-        expected: what it should have returned.
-        tolerance: absolute and relative.
-        at: index of both in the values that hold them.
+        output: result of the learner's function.
+        expected: expected result.
+        tolerance: absolute and relative tolerance.
+        at: index of both values in their containers.
     """
     if isinstance(output, pd.Series) and isinstance(expected, Mapping):
         output = output.to_dict()
@@ -34,8 +35,8 @@ def difference(output: Any, expected: Any, tolerance: float, at: str = "") -> st
         if len(output) != len(expected):
             return f"{_at(at)}length {len(output)} where {len(expected)} was expected"
         return _first(
-            difference(one, other, tolerance, f"{at}[{i}]")
-            for i, (one, other) in enumerate(zip(output, expected, strict=True))
+            difference(left, right, tolerance, f"{at}[{i}]")
+            for i, (left, right) in enumerate(zip(output, expected, strict=True))
         )
     if isinstance(output, Mapping) and isinstance(expected, Mapping):
         return _keys_difference(set(output), set(expected), at) or _first(
@@ -65,7 +66,7 @@ def _array_difference(output: np.ndarray, expected: np.ndarray, tolerance: float
 
 
 def _keys_difference(output: set[Any], expected: set[Any], at: str) -> str:
-    """Name what is missing in a set, or what should not be in it."""
+    """Describe what is missing in a set, or what should not be in it."""
     for verb, keys in (("lacks", expected - output), ("should not have", output - expected)):
         if keys:
             names = sorted(map(repr, keys))
@@ -73,7 +74,7 @@ def _keys_difference(output: set[Any], expected: set[Any], at: str) -> str:
     return ""
 
 
-def _first(differences: Any) -> str:
+def _first(differences: Iterable[str]) -> str:
     return next((text for text in differences if text), "")
 
 
@@ -82,7 +83,7 @@ def _at(at: str) -> str:
 
 
 def _unequal(output: Any, expected: Any, at: str) -> str:
-    """Say that two values differ, with as many digits as it takes to see it."""
+    """Describe two different values, with enough digits to show the difference."""
     texts = shorten(output, 60), shorten(expected, 60)
     if texts[0] == texts[1]:
         texts = repr(output), repr(expected)
@@ -90,7 +91,7 @@ def _unequal(output: Any, expected: Any, at: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Turn numbers and nests of them into an array, other sequences into a list."""
+    """Convert numbers and nested sequences of them to an array, other sequences to a list."""
     if sparse.issparse(value):
         value = value.toarray()
     if type(value).__module__.startswith("torch") and hasattr(value, "detach"):
@@ -108,7 +109,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Number | np.generic | np.ndarray | Sequence):
         try:
             array = np.asarray(value)
-        except ValueError:  # a nest whose parts differ in length
+        except ValueError:  # ragged nested sequence
             return [*value] if isinstance(value, Sequence) else value
         if array.dtype.kind == "b":
             return array
@@ -119,7 +120,7 @@ def _plain(value: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    """Name the type of a value in a learner's words."""
+    """Return a readable name of a value's type."""
     if value is None:
         return "None"
     if isinstance(value, np.ndarray):
@@ -133,7 +134,7 @@ def _kind(value: Any) -> str:
 
 
 def shorten(value: Any, limit: int = 240) -> str:
-    """Describe a value in few words: arrays with their shape, long ones cut in the middle."""
+    """Describe a value briefly: arrays with their shape, long texts cut in the middle."""
     if sparse.issparse(value):
         value = value.toarray()
     if isinstance(value, np.ndarray):

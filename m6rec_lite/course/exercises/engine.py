@@ -1,15 +1,15 @@
-'''Exercises that check themselves: how one is declared, and how an answer is judged.
+'''Exercises with automatic checks: how to declare one, and how an answer is graded.
 
-What the learner does, in ``exercises/NN_….ipynb``::
+Use in ``exercises/NN_….ipynb``::
 
     q = course.exercise("hit_rate")
-    q.check(hit_rate)    # not attempted | incorrect, and why | correct, and what to notice
-    q.hint()             # one more each time
+    q.check(hit_rate)    # not attempted | incorrect, with the reason | correct, with a remark
+    q.hint()             # the next hint
     q.solution()         # the source, from solutions/
 
 **How to write one.** An exercise has the name of the function or value that the learner writes.
-It takes three files. First, ``solutions/NN_….ipynb``, the only source. The cell with the answer
-begins with a comment that names the exercise, and marks what the learner is to write::
+It needs three files. First, ``solutions/NN_….ipynb``, the only source. The cell with the answer
+begins with a comment that names the exercise, and delimits what the learner writes::
 
     # exercise hit_rate
     def hit_rate(ranks, k):
@@ -18,9 +18,9 @@ begins with a comment that names the exercise, and marks what the learner is to 
         return float(np.mean(np.asarray(ranks) < k))
         ### END SOLUTION
 
-``make exercises`` writes ``exercises/NN_….ipynb`` from it: a region inside a function becomes
+``make exercises`` writes ``exercises/NN_….ipynb`` from it: an indented region becomes
 ``raise NotImplementedError(…)``; a region at the left margin becomes ``name = ...`` for every name
-it assigned. Cells tagged ``solution-only`` are left out. Call
+it assigns. Cells tagged ``solution-only`` are omitted. Call
 ``course.exercise("hit_rate").check(hit_rate)`` in the next cell.
 
 Second, ``m6rec_lite/course/exercises/hit_rate.py`` declares the check::
@@ -28,11 +28,11 @@ Second, ``m6rec_lite/course/exercises/hit_rate.py`` declares the check::
     EXERCISE = Exercise(
         id="hit_rate",
         title="Hit rate at k",
-        cases=(                         # inputs, and the answer worked out on paper
+        cases=(                         # inputs, and results calculated by hand
             Case(args=([0, 3, 9], 2), expected=1 / 3),
             Case(args=([2, 2], 2), expected=0.0, note="rank 2 is the third"),
         ),
-        known_wrong=(                   # at least three, each with its own message
+        known_wrong=(                   # at least three, with different messages
             KnownWrong(
                 lambda ranks, k: float(np.mean(np.asarray(ranks) <= k)),
                 "Ranks count from 0, so the first k ranks are 0 to k - 1: `<`, not `<=`.",
@@ -43,14 +43,14 @@ Second, ``m6rec_lite/course/exercises/hit_rate.py`` declares the check::
         notice="A hit at rank 0 and at rank 9 count the same; NDCG tells them apart.",
     )
 
-At the first case that an answer fails, it is compared with what each ``KnownWrong`` returns there;
-of those that agree, the one that agrees on most cases names the likely mistake. ``cases`` may also
-be a function without arguments that returns the tuple. Instead of ``cases``, give ``expected=0.25``
-where the answer is a value (the answers of ``known_wrong`` are values, too), or ``check=``, a
-function that raises ``Wrong("the likely mistake", inputs=…, output=…, expected=…)``.
+At the first case that an answer fails, its result is compared with that of each ``KnownWrong``; of
+those that agree, the one that agrees on most cases names the likely mistake. ``cases`` may also be
+a function without arguments that returns the tuple. Instead of ``cases``, pass ``expected=0.25`` if
+the answer is a value (the answers of ``known_wrong`` are values, too), or ``check=``, a function
+that raises ``Wrong("the likely mistake", inputs=…, output=…, expected=…)``.
 
-Third, ``tests/exercises/hit_rate.py`` holds ``CORRECT``, right answers written in other ways, and
-where needed ``WRONG``, pairs of a wrong answer and a part of its message (or "").
+Third, ``tests/exercises/hit_rate.py`` contains ``CORRECT``, other correct answers, and optionally
+``WRONG``, pairs of a wrong answer and a part of its message (or "").
 '''
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ from m6rec_lite.course.exercises.comparison import difference, shorten
 
 NOT_ATTEMPTED, INCORRECT, CORRECT = "not attempted", "incorrect", "correct"
 
-#: A longer call is shown with one argument on each line.
+#: Maximum length of a call in one line; longer ones have one argument per line.
 LINE_LENGTH = 100
 
 
@@ -76,11 +76,11 @@ class Verdict:
 
     Attributes:
         outcome: ``not attempted``, ``incorrect`` or ``correct``.
-        message: the likely mistake by name; or what to notice, when correct.
-        inputs: the input that showed it.
+        message: the likely mistake; or what to notice, if correct.
+        inputs: the failing input.
         output: what the function returned.
-        expected: what it should have returned.
-        difference: the first difference between the two.
+        expected: the expected result.
+        difference: the first difference between output and expected result.
     """
 
     outcome: str
@@ -120,7 +120,7 @@ class Verdict:
 
 
 class Wrong(Exception):
-    """An answer is not right; the arguments are those of ``Verdict``, in words or as values."""
+    """An answer is wrong; the arguments are those of ``Verdict``, as text or as values."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class KnownWrong:
-    """A usual mistake: an answer that makes it, and the message for a learner who makes it."""
+    """A common mistake: a wrong answer, and the message that explains it."""
 
     answer: Any
     message: str
@@ -152,9 +152,9 @@ class Case:
 
     Attributes:
         args: positional arguments, copied before each call.
-        expected: what the function should return.
+        expected: expected result.
         kwargs: keyword arguments.
-        note: what is special about this input, shown with it.
+        note: remark that is shown with the input.
     """
 
     args: tuple[Any, ...]
@@ -163,11 +163,11 @@ class Case:
     note: str = ""
 
     def describe(self, name: str, answer: Callable[..., Any]) -> str:
-        """Write the input as a call of ``name``, with the parameter names of the answer."""
+        """Format the input as a call of ``name``, with the parameter names of the answer."""
         try:
-            named = inspect.signature(answer).bind(*self.args, **self.kwargs).arguments
-            parts = [f"{parameter}={shorten(value)}" for parameter, value in named.items()]
-        except (TypeError, ValueError):  # it takes other arguments, or has no signature
+            arguments = inspect.signature(answer).bind(*self.args, **self.kwargs).arguments
+            parts = [f"{parameter}={shorten(value)}" for parameter, value in arguments.items()]
+        except (TypeError, ValueError):  # different parameters, or no signature
             parts = [*map(shorten, self.args)]
             parts += [f"{parameter}={shorten(value)}" for parameter, value in self.kwargs.items()]
         call = f"{name}({', '.join(parts)})"
@@ -178,7 +178,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call gave: a value, or the error it raised."""
+    """Result of a call: a value, or the exception that it raised."""
 
     value: Any
     error: Exception | None = None
@@ -207,19 +207,19 @@ def call(function: Callable[..., Any], case: Case) -> Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
-    """One exercise and how its answer is judged; the module docstring says how to write one.
+    """One exercise with its check; the module docstring says how to write one.
 
     Attributes:
         id: the name that the learner's cell defines; also the name of the module.
-        title: a few words.
-        notice: what to notice once it is right.
-        hints: from gentle to plain.
+        title: short title.
+        notice: remark for a correct answer.
+        hints: hints, each more explicit than the one before.
         cases: inputs with the expected results, or a function that returns them.
-        expected: the answer itself, where it is not a function.
-        check: judges what cases cannot; raises ``Wrong``.
-        known_wrong: usual mistakes, each with its message.
-        tolerance: absolute and relative, for numbers.
-        data: what the notebook of the exercise shows or uses, by name.
+        expected: expected value, if the answer is not a function.
+        check: function that raises ``Wrong``, instead of cases.
+        known_wrong: common mistakes with their messages.
+        tolerance: absolute and relative tolerance of numbers.
+        data: data that the exercise notebook shows or uses, by name.
     """
 
     id: str
@@ -234,20 +234,21 @@ class Exercise:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ways = [bool(self.cases), self.expected is not None, self.check is not None]
-        if sum(ways) != 1:
+        checks = [bool(self.cases), self.expected is not None, self.check is not None]
+        if sum(checks) != 1:
             raise ValueError(f"exercise {self.id} needs exactly one of cases, expected and check")
 
     def grade(self, answer: Any) -> Verdict:
-        """Judge an answer without showing anything."""
-        to_do = Verdict(NOT_ATTEMPTED, f"write `{self.id}`, then check again; q.hint() helps")
+        """Return the verdict on an answer."""
+        advice = f"write `{self.id}`, then check again; q.hint() helps"
+        not_attempted = Verdict(NOT_ATTEMPTED, advice)
         if answer is None or answer is ...:
-            return to_do
-        judge = self.check or (self._check_value if self.cases == () else self._check_cases)
+            return not_attempted
+        check = self.check or (self._check_value if self.cases == () else self._check_cases)
         try:
-            judge(answer)
+            check(answer)
         except NotImplementedError:
-            return to_do
+            return not_attempted
         except Wrong as wrong:
             return wrong.verdict
         except Exception as error:
@@ -255,7 +256,7 @@ class Exercise:
         return Verdict(CORRECT, self.notice)
 
     def all_cases(self) -> tuple[Case, ...]:
-        """Return the cases, made now where a function makes them."""
+        """Return the cases, calling the function that creates them if there is one."""
         return self.cases() if callable(self.cases) else self.cases
 
     def _check_value(self, answer: Any) -> None:
@@ -273,7 +274,7 @@ class Exercise:
             raise Wrong(next(messages, ""), output=shorten(answer), expected=f"another {kind}")
 
     def _check_cases(self, answer: Any) -> None:
-        """Raise ``Wrong`` at the first case with an unexpected outcome or a changed input."""
+        """Raise ``Wrong`` at the first case with a wrong result or a changed input."""
         cases = self.all_cases()
         if not callable(answer):
             raise Wrong(
@@ -306,7 +307,7 @@ class Exercise:
                 )
 
     def _likely_mistake(self, i: int, cases: tuple[Case, ...], outcomes: list[Outcome]) -> str:
-        """Return the message of the known mistake that agrees on case i, and on most others."""
+        """Return the message of the known mistake that agrees on case i and on most others."""
         agreeing = [
             [call(known.answer, case).agrees(outcome, self.tolerance)
              for case, outcome in zip(cases, outcomes, strict=True)]

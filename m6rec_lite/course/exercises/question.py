@@ -1,4 +1,4 @@
-"""What a learner holds of an exercise, and how it is looked up by name."""
+"""The learner's interface to an exercise, and lookup by name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from m6rec_lite.course.exercises.engine import CORRECT, Exercise
 
 
 class Question:
-    """What the learner holds: ``check``, ``hint`` and ``solution`` of one exercise."""
+    """``check``, ``hint`` and ``solution`` of one exercise."""
 
-    def __init__(self, declared: Exercise) -> None:
-        self.exercise = declared
+    def __init__(self, exercise: Exercise) -> None:
+        self.exercise = exercise
         self._hints_shown = 0
 
     def __repr__(self) -> str:
@@ -25,14 +25,14 @@ class Question:
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What the exercise gives to work with, by name."""
+        """Data of the exercise, by name."""
         return self.exercise.data
 
     def check(self, answer: Any) -> None:
-        """Judge the answer and show the verdict.
+        """Check an answer and display the verdict.
 
         Raises:
-            AssertionError: if it is not correct while ``M6REC_STRICT`` is set (in the tests).
+            AssertionError: if it is wrong and ``M6REC_STRICT`` is set (in the tests).
         """
         verdict = self.exercise.grade(answer)
         _display(str(verdict), verdict._repr_html_())
@@ -40,7 +40,7 @@ class Question:
             raise AssertionError(f"exercise {self.exercise.id}: {verdict}")
 
     def hint(self) -> None:
-        """Show the next hint; the last one again when there are no more."""
+        """Display the next hint; the last one again if there are no more."""
         hints = self.exercise.hints
         n = min(self._hints_shown, len(hints) - 1)
         self._hints_shown += 1
@@ -48,7 +48,7 @@ class Question:
         _display(text, f"<div>{escape(text)}</div>")
 
     def solution(self) -> None:
-        """Show the source of the solution."""
+        """Display the source of the solution."""
         from m6rec_lite.course.exercise_stubs import solution_source
 
         source = solution_source(self.exercise.id)
@@ -59,7 +59,7 @@ def exercise(name: str) -> Question:
     """Return the exercise of that name, such as ``"mf_sgd_step"``.
 
     Raises:
-        ValueError: if there is none, with the names that are close.
+        ValueError: if there is none; the message lists similar names.
     """
     names = exercise_names()
     if name not in names:
@@ -76,13 +76,13 @@ def exercise_names() -> list[str]:
 
 
 def load_exercise(name: str) -> Exercise:
-    """Import the module of one exercise and return what it declares."""
+    """Import the module of one exercise and return its ``EXERCISE``."""
     module = importlib.import_module(f"m6rec_lite.course.exercises.{name}")
     return module.EXERCISE
 
 
 def _display(text: str, html: str) -> None:
-    """Show in a notebook; print where there is none."""
+    """Display in a notebook, else print."""
     from IPython import get_ipython
     from IPython.display import display
 
