@@ -109,7 +109,8 @@ def main() -> None:
     print(
         f"{options.people} prompts of {read / options.people:.0f} tokens, {len(examples)} "
         f"sentences of {written / len(examples):.0f}: the peer reads {int(lengths.sum()):,} "
-        f"tokens, ours {read + written:,}; scores differ by {np.abs(ours - expected).max():.1e} at most"
+        f"tokens, ours {read + written:,}; scores differ by at most "
+        f"{np.abs(ours - expected).max():.1e}"
     )
     rates: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(options.rounds):

@@ -3,7 +3,7 @@ from .ctr import DIN, LogisticCTR
 from .data import Dataset, Histories, Interactions, leave_one_out, load_dataset
 from .evaluation import compare, evaluate
 from .language import BERT, GPT, BehaviourText, NGram, Tokenizer
-from .m6rec import M6RecCTR, M6RecConfig, M6RecModel, M6RecRetriever
+from .m6rec import M6RecConfig, M6RecCTR, M6RecModel, M6RecRetriever
 from .recommenders import (
     BPR,
     EASE,

@@ -25,7 +25,7 @@ from .optim import (
 )
 from .packing import Packing
 from .positions import LearnedPositions, RelativeTime, rotary_angles, rotate, sinusoids
-from .rnn import GRUCell, LSTMCell, RNNCell, Recurrent
+from .rnn import GRUCell, LSTMCell, Recurrent, RNNCell
 from .sampling import GREEDY, Sampler, generate, temperature, top_k, top_p
 from .schedules import Plateau, cosine, step_decay, warm_up
 from .transformer import Block, Transformer, TransformerConfig
