@@ -1,15 +1,16 @@
-"""The bazaar: a simulated open-domain platform whose truth is known.
+"""The bazaar: a simulated open-domain platform with known choice probabilities.
 
-``load`` reads the data set that ships with the course; ``generate`` makes another one from dials
-and a seed. Both return a ``Dataset`` with an ``oracle``.
+``load`` reads the data set that ships with the course; ``generate`` simulates another one from
+parameters (``Dials``) and a seed. Both return a ``Dataset`` with an ``oracle``.
 
-    world        items, shoppers, weather: what is there
-    choice       the probabilities of the next step
-    simulate     organic events, drawn from them
-    oracle       the same probabilities, told
+    world        items, shoppers and weather
+    choice       probabilities of a shopper's next event
+    simulate     organic events, drawn from these probabilities
+    oracle       the same probabilities as a model
     exposure     slates by a logging policy of known propensities, and their clicks
-    talk, text   reviews, queries and dialogues; all words
-    storage      Parquet
+    talk         which reviews, queries and dialogues there are
+    text         titles, descriptions, and the text of reviews, queries and dialogues
+    storage      Parquet files
     stream       a hundred million interactions in bounded memory
 """
 
@@ -52,23 +53,23 @@ __all__ = [
 
 
 def generate(*, text: bool = True, progress: bool = True, **dials: Any) -> Dataset:
-    """Make a bazaar from a seed.
+    """Simulate a bazaar.
 
     Args:
-        text: whether to write titles, descriptions, reviews, queries and dialogues. Without, those
-            columns are missing and those tables None; all else is the same.
+        text: whether to write titles, descriptions, reviews, queries and dialogues. If not, those
+            columns are missing and those tables are None; everything else is the same.
         progress: whether to show a progress bar.
-        **dials: any of the dials in ``Dials``, such as ``users=2000, seed=1, drift=0``.
+        **dials: any of the parameters in ``Dials``, such as ``users=2000, seed=1, drift=0``.
 
     Returns:
-        a ``Dataset`` named ``bazaar``, with its oracle.
+        A ``Dataset`` named ``bazaar``, with its oracle.
 
     Raises:
-        ValueError: on an unknown dial, or one out of range.
+        ValueError: if a parameter is unknown or out of range.
     """
-    turned = Dials.of(**dials)
-    world = draw_world(turned)
-    rng = [np.random.default_rng([turned.seed, stream]) for stream in range(3, 8)]
+    parameters = Dials.of(**dials)
+    world = draw_world(parameters)
+    rng = [np.random.default_rng([parameters.seed, number]) for number in range(3, 8)]
     oracle = Oracle(world, simulate(Choice(world), rng[0], progress=progress))
     tables: dict[str, pd.DataFrame] = {
         "interactions": interactions_table(oracle.trail),
@@ -76,11 +77,13 @@ def generate(*, text: bool = True, progress: bool = True, **dials: Any) -> Datas
         "users": users_table(world.shoppers),
         "weather": weather_table(world.weather),
     }
-    if turned.slates > 0:
+    if parameters.slates > 0:
         tables["impressions"] = log_slates(oracle, rng[1], progress=progress)
     if text:
         tables["reviews"] = talk.write_reviews(world, oracle.trail, rng[2])
         tables["queries"] = talk.write_queries(world, oracle.trail, rng[3])
         tables["dialogues"] = talk.write_dialogues(world, oracle.trail, tables["items"], rng[4])
-    checked = {name: validate(name, table, source=name) for name, table in tables.items()}
-    return Dataset(name="bazaar", card=card(turned), oracle=oracle, **checked)
+    checked: dict[str, Any] = {
+        name: validate(name, table, source=name) for name, table in tables.items()
+    }
+    return Dataset(name="bazaar", card=card(parameters), oracle=oracle, **checked)

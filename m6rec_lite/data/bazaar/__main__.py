@@ -11,14 +11,14 @@ from m6rec_lite.data.run_config import add_config_options
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Generate, write, and say what was written."""
+    """Run the command line; return the exit status (1 if the world could not be written)."""
     parser = argparse.ArgumentParser(prog="python -m m6rec_lite.data.bazaar", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("datasets/bazaar"), help="folder to write")
     add_config_options(parser, Dials)
-    given = vars(parser.parse_args(arguments))
-    out = given.pop("out")
+    options = vars(parser.parse_args(arguments))
+    out = options.pop("out")
     try:
-        dataset = generate(**given)
+        dataset = generate(**options)
         about = save(dataset, out)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

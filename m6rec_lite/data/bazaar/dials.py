@@ -1,7 +1,7 @@
-"""The dials of the bazaar: every effect of the simulated world, with the value that turns it off.
+"""Parameters of the bazaar: one number for each effect of the simulated world.
 
-Each effect is one number, so that a chapter can turn it off, generate again, and see what a model
-loses. The defaults are the world that ships in ``datasets/bazaar``.
+An ablation switches an effect off, generates the data again, and compares models on both. The
+defaults generate the world that ships in ``datasets/bazaar``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-#: Changes whenever the same dials and seed would give another world.
+#: Changes whenever the same parameters and seed would generate another world.
 WORLD_VERSION = "1"
 
 _SHARES = (
@@ -26,42 +26,44 @@ _ODDS = ("breadth", "roaming", "revisits", "style", "level", "freshness")
 
 @dataclass(frozen=True)
 class Dials:
-    """What the world is made of; ``bazaar.generate`` takes each of these by name.
+    """Parameters of a world; ``bazaar.generate`` takes each as a keyword argument.
+
+    ``Off:`` gives the value that switches an effect off.
 
     Attributes:
         users: number of shoppers.
         items: number of items, at least 60.
-        seed: of every draw.
-        drift: share of a shopper's taste that is replaced between joining and the end. Off: 0.
-        season: exponent on the months' multipliers of interests. Off: 0.
-        weather: exponent on the weather's multipliers of interests. Off: 0.
-        weekday: exponent on the weekdays' multipliers of domains. Off: 0.
+        seed: seed of every random draw.
+        drift: share of a shopper's taste that changes between joining and the last day. Off: 0.
+        season: exponent of the monthly factors of interests. Off: 0.
+        weather: exponent of the weather's factors of interests. Off: 0.
+        weekday: exponent of the weekdays' factors of domains. Off: 0.
         breadth: mean number of interests in a shopper's taste, at least 2.
-        roaming: evenness of a shopper's domains (a Dirichlet's concentration).
-        switch: probability that the next event serves the other of two intents; after a long
-            pause it is a half. Off: 0 (one intent at a time).
-        persistence: probability that an intent resumed within minutes is still the same one.
-            Off: 0 (every event draws its intent anew from the taste).
-        memory: factor on ``persistence`` where an intent was last served in an earlier session.
-            1 makes the pauses between events say nothing.
-        complements: probability that the next item of an intent is of the kind that goes with the
-            last one (boots, then poles). Off: 0.
+        roaming: concentration of the Dirichlet distribution of a shopper's domains.
+        switch: probability that the next event serves the other of two intents; 0.5 after a
+            pause of more than six hours. Off: 0 (one intent at a time).
+        persistence: probability that an intent is unchanged at its next event of the same session.
+            Off: 0 (every event draws its intent from the taste).
+        memory: factor of ``persistence`` if the intent's last event is in an earlier session. With
+            1 the pauses between events carry no information.
+        complements: probability that the next item of an intent is of the kind that complements
+            the last one (boots, then poles). Off: 0.
         series: probability that a patient shopper takes the next part of a series. Off: 0.
-        repeats: probability that an event is a purchase made again. Off: 0.
-        revisits: how likely an item already met is met again, relative to a new one. 1: no habit.
+        repeats: probability that an event repeats an earlier purchase. Off: 0.
+        revisits: odds of an item already met, relative to a new one. Off: 1.
         style: odds of an item of the shopper's own style. Off: 1.
         level: odds of an item of the shopper's own level. Off: 1.
-        price: how strongly price deters the price-sensitive. Off: 0.
-        loyalty: share of shoppers' loyalty to the creator of an intent's last item. Off: 0.
-        curiosity: factor on the shoppers' curiosity, the share of intents not drawn from their
+        price: strength of the effect of price on price-sensitive shoppers. Off: 0.
+        loyalty: factor of the shoppers' loyalty to the creator of an intent's last item. Off: 0.
+        curiosity: factor of the shoppers' curiosity, the share of intents not drawn from their
             taste. Off: 0.
-        noise: probability of an event that any item of the catalogue serves equally. Off: 0.
+        noise: probability that an event is a uniform draw from the catalogue. Off: 0.
         zipf: exponent of the items' popularity at equal relevance. Off: 0.
         freshness: odds of an item released in the last 45 days. Off: 1.
         chinese: share of shoppers and creators whose locale is Chinese. Off: 0.
-        late: share of items released while the log already runs. Off: 0.
+        late: share of items released after the first day of the log. Off: 0.
         new_users: share of shoppers who join in the last month and have 1 to 7 events. Off: 0.
-        position_bias: exponent of the examination of a slate's positions,
+        position_bias: exponent of the examination probability of a slate's positions,
             ``1 / (position + 1) ** position_bias``. Off: 0.
         slates: mean number of slates shown to a shopper. Off: 0.
     """
@@ -114,16 +116,21 @@ class Dials:
                 raise ValueError(f"{name} must be a whole number of at least {least}, not {value}")
 
     @classmethod
-    def of(cls, **given: Any) -> Dials:
-        """The dials with some turned; an unknown name raises and lists the known ones."""
+    def of(cls, **values: Any) -> Dials:
+        """Return parameters with some values replaced.
+
+        Raises:
+            ValueError: if a name is unknown (the message lists the known ones) or a value is out
+                of range.
+        """
         known = [field.name for field in fields(cls)]
-        unknown = sorted(set(given) - set(known))
+        unknown = sorted(set(values) - set(known))
         if unknown:
             raise ValueError(
                 f"no such dial: {', '.join(unknown)}; the dials are {', '.join(known)}"
             )
-        return cls(**given)
+        return cls(**values)
 
     def as_dict(self) -> dict[str, float]:
-        """All dials by name, for a file."""
+        """Return all parameters by name."""
         return asdict(self)

@@ -1,7 +1,7 @@
-"""What is true of the bazaar's items and shoppers but not written in its tables.
+"""Hidden attributes of the bazaar's items.
 
-The simulator (``world``, ``simulate``) draws these; the writer (``text``) turns them into words;
-the oracle reads them. All arrays are indexed by the item's or shopper's place, not by its id.
+``world`` draws them, ``text`` turns them into words, and the simulator and the oracle compute
+probabilities from them. Arrays are indexed by the item's index, not by its id.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ LOCALES: tuple[str, ...] = ("en", "zh")
 
 @dataclass(frozen=True, eq=False)
 class ItemLatents:
-    """The hidden truth about ``n`` items.
+    """Hidden attributes of ``n`` items; an item's index is its id minus ``oracle.FIRST_ITEM``.
 
     Attributes:
-        domain: ``(n,)`` int8, place in ``DOMAINS``.
-        interest: ``(n,)`` int8, place in ``words.INTERESTS``: what the item is about.
-        second: ``(n,)`` int8, a second interest that the text also names, or -1.
-        kind: ``(n,)`` int8, place in the kinds of its domain and interest
-            (``words.kinds(domain, interest)``): boots, poles, tent … Complements are pairs of kinds.
-        style: ``(n,)`` int8, place in ``words.STYLES``.
-        level: ``(n,)`` int8, place in ``LEVELS``.
-        creator: ``(n,)`` int16, a brand, author, channel, artist or school; creators belong to one domain.
-        series: ``(n,)`` int16, -1 where the item stands alone.
-        part: ``(n,)`` int8, 1, 2, 3 … within the series, 0 where it stands alone.
-        locale: ``(n,)`` int8, place in ``LOCALES``: the language of the text.
+        domain: ``(n,)`` int8, index into ``DOMAINS``.
+        interest: ``(n,)`` int8, index into ``words.INTERESTS``: the item's subject.
+        second: ``(n,)`` int8, a second interest that the text also mentions, or -1.
+        kind: ``(n,)`` int8, index into ``words.kinds(domain, interest)``: boots, poles, tent …
+            Kind ``k + 1`` complements kind ``k``.
+        style: ``(n,)`` int8, index into ``words.STYLES``.
+        level: ``(n,)`` int8, index into ``LEVELS``.
+        creator: ``(n,)`` int16, a brand, author, channel, band or school of one domain.
+        series: ``(n,)`` int16, -1 where the item belongs to none.
+        part: ``(n,)`` int8, 1, 2, 3 … within the series, 0 without a series.
+        locale: ``(n,)`` int8, index into ``LOCALES``: the language of the text.
         price: ``(n,)`` float32; NaN where the domain has no prices.
         released: ``(n,)`` int64 unix seconds.
-        quality: ``(n, n_aspects)`` float32 in [-1, 1]: how good the item is in each of ``words.ASPECTS``.
-        popularity: ``(n,)`` float32, the Zipf-like weight with which it is met at equal relevance.
-    """  # noqa: E501
+        quality: ``(n, n_aspects)`` float32 in [-1, 1]: quality in each of ``words.ASPECTS``.
+        popularity: ``(n,)`` float32, Zipf-like odds of the item at equal relevance.
+    """
 
     domain: np.ndarray
     interest: np.ndarray

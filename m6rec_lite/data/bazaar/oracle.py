@@ -1,8 +1,8 @@
-"""The oracle: what is true of a shopper's next step, from the hidden state before it is taken.
+"""The oracle: true probabilities of a shopper's next event, given the hidden state before it.
 
-It knows both intents, the taste, the weather and the calendar, and the moment of the next event;
-it does not know how the coming draws fall. No model of observed histories can know as much, so
-its figures are an upper bound and not a goal.
+The state holds both intents, the taste, the weather, the calendar and the moment of the next event,
+but no future random draw. A model of observed histories has less information, so the metrics of the
+oracle are an upper bound, not a target.
 """
 
 from __future__ import annotations
@@ -19,80 +19,82 @@ from m6rec_lite.data.interactions import Histories
 from m6rec_lite.data.ragged import ranges
 from m6rec_lite.data.tables import EVENTS, DataError
 
-FIRST_ITEM = 10_001  #: id of the item in place 0; a shopper's id is the place plus 1
+FIRST_ITEM = 10_001  #: id of the item with index 0; a shopper's id is the index plus 1
 CLICK_AT_PAR = -2.0  #: log odds of a click on an examined item of average probability
-CLICK_SLOPE = 0.7  #: how fast the log odds of a click rise with the log of that probability
+CLICK_SLOPE = 0.7  #: slope of the log odds of a click in the log of that probability
 BATCH = 512
 
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """What shoppers did with a slate: two bool arrays of the slate's shape."""
+    """Responses of shoppers to slates: two bool arrays of the slates' shape."""
 
     clicked: np.ndarray
     purchased: np.ndarray
 
 
 class Oracle:
-    """True probabilities of the bazaar; ids in, arrays out.
+    """True probabilities of a bazaar; methods take ids and return arrays.
 
     Args:
-        world: items, shoppers, weather and dials.
-        trail: every organic event and what hid behind it.
+        world: items, shoppers, weather and parameters.
+        trail: all organic events with the hidden state of each.
     """
 
     def __init__(self, world: World, trail: Trail) -> None:
         self.world, self.trail, self.choice = world, trail, Choice(world)
         shopper = trail.shopper
-        place = np.arange(len(trail))
+        row = np.arange(len(trail))
         intent, served = trail.intent, trail.cell >= 0
-        # For each event, the latest one up to it (it included) that served intent 0, and 1.
+        # For each event, the row of the latest event up to it that served intent 0, and intent 1.
         self._latest = np.stack(
-            [np.maximum.accumulate(np.where(served & (intent == k), place, -1)) for k in (0, 1)],
+            [np.maximum.accumulate(np.where(served & (intent == k), row, -1)) for k in (0, 1)],
             axis=1,
         ) if len(trail) else np.zeros((0, 2), dtype=np.int64)  # fmt: skip
-        bought = (trail.event == EVENTS.index("purchase")) & (self.choice.buys[trail.item] > 0)
+        bought = (trail.event == EVENTS.index("purchase")) & (
+            self.choice.purchase_rate[trail.item] > 0
+        )
         self._purchases = np.flatnonzero(bought)
-        self._key = shopper * (1 << 40) + trail.at  # ascending: seconds fit in 40 bits
+        self._key = shopper * (1 << 40) + trail.at  # sort key: unix seconds fit in 40 bits
         self._offsets = trail.offsets
 
     @property
     def latents(self) -> ItemLatents:
-        """What is true of the items, in the order of their ids."""
+        """Hidden attributes of the items, in the order of their ids."""
         return self.world.items
 
     @property
     def item_ids(self) -> np.ndarray:
-        """``(n_items,)`` int64: every item of the world."""
+        """``(n_items,)`` int64: ids of all items of the world."""
         return np.arange(self.choice.n_items, dtype=np.int64) + FIRST_ITEM
 
     def scores(
         self, user_ids: np.ndarray, item_ids: np.ndarray, at: np.ndarray | int
     ) -> np.ndarray:
-        """True probability that each item is the shopper's next organic event.
+        """Return the probability that each item is the shopper's next organic event.
 
-        The next event is known to happen at ``at``; only events before ``at`` have happened, and
-        the next intent is not drawn yet.
+        It is conditional on an event at ``at`` and on the state after all events before ``at``;
+        the intent of the next event is not known.
 
         Args:
-            user_ids: ``(n,)`` shoppers, repeats allowed.
-            item_ids: ``(m,)`` items.
+            user_ids: ``(n,)`` ids of shoppers, repeats allowed.
+            item_ids: ``(m,)`` ids of items.
             at: ``(n,)`` unix seconds, or one moment for all.
 
         Returns:
-            ``(n, m)`` float64; over all items of the world a row sums to 1.
+            ``(n, m)`` float64; a row over all items of the world sums to 1.
 
         Raises:
-            DataError: on an unknown user or item.
+            DataError: if a user or item is unknown.
         """
         users = np.atleast_1d(np.asarray(user_ids, dtype=np.int64))
-        who, what = self._shoppers(users), self._items(np.asarray(item_ids))
-        at = np.broadcast_to(np.asarray(at, dtype=np.int64), who.shape)
-        out = np.empty((len(who), len(what)))
-        for start in range(0, len(who), BATCH):
+        shopper, items = self._shoppers(users), self._items(np.asarray(item_ids))
+        at = np.broadcast_to(np.asarray(at, dtype=np.int64), shopper.shape)
+        scores = np.empty((len(shopper), len(items)))
+        for start in range(0, len(shopper), BATCH):
             rows = slice(start, start + BATCH)
-            out[rows] = self._next(who[rows], at[rows])[:, what]
-        return out
+            scores[rows] = self._next(shopper[rows], at[rows])[:, items]
+        return scores
 
     def click_probability(
         self,
@@ -101,54 +103,63 @@ class Oracle:
         at: np.ndarray | int,
         position: np.ndarray | int | None = None,
     ) -> np.ndarray:
-        """True probability of a click on a shown item.
+        """Return the probability of a click on a shown item.
 
-        The log odds of a click on an examined item rise with the log of the probability that the
-        shopper would have chosen it anyway; a position is examined with its own probability.
+        It is the examination probability of the position times the probability of a click on an
+        examined item, whose log odds are linear in the log of the item's probability as the next
+        organic event.
 
         Args:
-            user_ids: ``(n,)`` shoppers.
+            user_ids: ``(n,)`` ids of shoppers.
             item_ids: ``(n,)`` one item each, or ``(n, k)`` a slate each.
             at: ``(n,)`` unix seconds, or one moment for all.
-            position: of each item, from 0; None: the item is examined for sure.
+            position: position of each item, from 0; None: every item is examined.
 
         Returns:
             float64 of the shape of ``item_ids``.
         """
         item_ids = np.asarray(item_ids)
         slates = item_ids.reshape(len(item_ids), -1)
-        who, what = self._shoppers(np.asarray(user_ids)), self._items(slates)
-        if len(who) != len(what):
-            raise ValueError(f"{len(who)} users but {len(what)} rows of items; give one row each")
-        at = np.broadcast_to(np.asarray(at, dtype=np.int64), who.shape)
-        chance = np.empty(what.shape)
-        for start in range(0, len(who), BATCH):
+        shopper, items = self._shoppers(np.asarray(user_ids)), self._items(slates)
+        if len(shopper) != len(items):
+            raise ValueError(
+                f"{len(shopper)} users but {len(items)} rows of items; give one row each"
+            )
+        at = np.broadcast_to(np.asarray(at, dtype=np.int64), shopper.shape)
+        probability = np.empty(items.shape)
+        for start in range(0, len(shopper), BATCH):
             rows = slice(start, start + BATCH)
-            chance[rows] = np.take_along_axis(self._next(who[rows], at[rows]), what[rows], axis=1)
-        lift = np.log(np.maximum(chance * self.choice.n_items, 1e-6))
+            distribution = self._next(shopper[rows], at[rows])
+            probability[rows] = np.take_along_axis(distribution, items[rows], axis=1)
+        lift = np.log(np.maximum(probability * self.choice.n_items, 1e-6))
         relevance = 1 / (1 + np.exp(-(CLICK_AT_PAR + CLICK_SLOPE * lift)))
         relevance = relevance.reshape(item_ids.shape)
         return relevance if position is None else relevance * self.examination(position)
 
     def examination(self, position: np.ndarray | int) -> np.ndarray:
-        """Probability that a position (from 0) of a slate is looked at."""
+        """Return the probability that a position (from 0) of a slate is examined."""
         return (1.0 + np.asarray(position)) ** -self.world.dials.position_bias
 
     def purchase_probability(self, user_ids: np.ndarray, item_ids: np.ndarray) -> np.ndarray:
-        """Probability that a clicked item is bought: quality in the shopper's aspects, and price.
+        """Return the probability that a clicked item is purchased.
+
+        It depends on the item's quality in the aspects the shopper values, and on its price.
 
         Args:
-            user_ids: ``(n,)`` shoppers.
+            user_ids: ``(n,)`` ids of shoppers.
             item_ids: ``(n,)`` one item each, or ``(n, k)`` a slate each.
+
+        Returns:
+            float64 of the shape of ``item_ids``.
         """
         item_ids = np.asarray(item_ids)
-        who = self._shoppers(np.asarray(user_ids))
-        what = self._items(item_ids.reshape(len(item_ids), -1))
+        shopper = self._shoppers(np.asarray(user_ids))
+        item = self._items(item_ids.reshape(len(item_ids), -1))
         shoppers, items = self.world.shoppers, self.world.items
-        good = (shoppers.aspects[who][:, None] * items.quality[what]).sum(axis=2)
-        dear = self.choice.dearness[what] * shoppers.price_sensitivity[who][:, None]
-        chance = 1 / (1 + np.exp(-(-1.5 + 2.0 * good - self.world.dials.price * dear)))
-        return chance.reshape(item_ids.shape)
+        quality = (shoppers.aspects[shopper][:, None] * items.quality[item]).sum(axis=2)
+        price = self.choice.price_score[item] * shoppers.price_sensitivity[shopper][:, None]
+        logit = -1.5 + 2.0 * quality - self.world.dials.price * price
+        return (1 / (1 + np.exp(-logit))).reshape(item_ids.shape)
 
     def respond(
         self,
@@ -157,73 +168,75 @@ class Oracle:
         at: np.ndarray | int,
         rng: np.random.Generator,
     ) -> Response:
-        """Show slates and see what happens: look, click, buy.
+        """Draw clicks and purchases of shoppers on slates.
 
-        The click on a position depends on nothing but the item, the shopper's state at ``at`` and
-        the position. Slates leave the shopper's state as it was.
+        A click depends only on the item, the position and the shopper's state at ``at``. Slates do
+        not change the shopper's state.
 
         Args:
-            user_ids: ``(n,)`` shoppers, or one id.
-            slates: ``(n, k)`` item ids, the top first; ``(k,)`` with one id.
+            user_ids: ``(n,)`` ids of shoppers, or one id.
+            slates: ``(n, k)`` item ids, top position first; ``(k,)`` with one id.
             at: ``(n,)`` unix seconds, or one moment for all.
-            rng: the source of luck.
+            rng: source of randomness.
 
         Returns:
-            clicks and purchases of the shape of ``slates``.
+            Clicks and purchases of the shape of ``slates``.
         """
         slates = np.asarray(slates)
         rows = np.atleast_2d(slates)
         users = np.atleast_1d(np.asarray(user_ids, dtype=np.int64))
-        chance = self.click_probability(users, rows, at, np.arange(rows.shape[1]))
-        clicked = rng.random(rows.shape) < chance
-        luck = rng.random(rows.shape)
-        purchased = clicked & (luck < self.purchase_probability(users, rows))
+        probability = self.click_probability(users, rows, at, np.arange(rows.shape[1]))
+        clicked = rng.random(rows.shape) < probability
+        purchased = clicked & (rng.random(rows.shape) < self.purchase_probability(users, rows))
         return Response(clicked.reshape(slates.shape), purchased.reshape(slates.shape))
 
     def last_item(self, user_ids: np.ndarray, at: np.ndarray | int) -> np.ndarray:
-        """``(n,)`` place of the last item that each shopper met before ``at``, or -1."""
-        who = self._shoppers(np.atleast_1d(np.asarray(user_ids)))
-        first, now = self._now(who, np.broadcast_to(np.asarray(at, dtype=np.int64), who.shape))
-        item = np.full(len(who), -1, dtype=np.int64)
+        """Return ``(n,)``: the index of each shopper's last item before ``at``, or -1."""
+        shopper = self._shoppers(np.atleast_1d(np.asarray(user_ids)))
+        at = np.broadcast_to(np.asarray(at, dtype=np.int64), shopper.shape)
+        first, now = self._event_rows(shopper, at)
+        item = np.full(len(shopper), -1, dtype=np.int64)
         item[now > first] = self.trail.item[now[now > first] - 1]
         return item
 
     def recommender(self, item_ids: np.ndarray) -> OracleRecommender:
-        """The oracle as a model that ranks ``item_ids``, for ``evaluate``."""
+        """Return the oracle as a recommender over ``item_ids``, for ``evaluate``."""
         return OracleRecommender(self, np.asarray(item_ids, dtype=np.int64))
 
     def _shoppers(self, user_ids: np.ndarray) -> np.ndarray:
-        who = user_ids.astype(np.int64) - 1
-        wrong = (who < 0) | (who >= len(self.world.shoppers))
+        """Return the indices of shoppers; raise ``DataError`` if one is unknown."""
+        shopper = user_ids.astype(np.int64) - 1
+        wrong = (shopper < 0) | (shopper >= len(self.world.shoppers))
         if wrong.any():
             first = np.unique(user_ids[wrong])[:5].tolist()
             raise DataError(
                 f"the oracle knows users 1 to {len(self.world.shoppers)}, not {first}; give ids "
                 f"from the bazaar's users table"
             )
-        return who
+        return shopper
 
     def _items(self, item_ids: np.ndarray) -> np.ndarray:
-        what = item_ids.astype(np.int64) - FIRST_ITEM
-        wrong = (what < 0) | (what >= self.choice.n_items)
+        """Return the indices of items; raise ``DataError`` if one is unknown."""
+        item = item_ids.astype(np.int64) - FIRST_ITEM
+        wrong = (item < 0) | (item >= self.choice.n_items)
         if wrong.any():
             first = np.unique(item_ids[wrong])[:5].tolist()
             raise DataError(
                 f"the oracle knows items {FIRST_ITEM} to {FIRST_ITEM + self.choice.n_items - 1}, "
                 f"not {first}; give ids from the bazaar's items table"
             )
-        return what
+        return item
 
-    def _now(self, who: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the trail: each shopper's first, and the first that is not before ``at``."""
-        first, end = self._offsets[who], self._offsets[who + 1]
-        return first, np.clip(np.searchsorted(self._key, who * (1 << 40) + at), first, end)
+    def _event_rows(self, shopper: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows of the trail: each shopper's first, and the first one at or after ``at``."""
+        first, end = self._offsets[shopper], self._offsets[shopper + 1]
+        return first, np.clip(np.searchsorted(self._key, shopper * (1 << 40) + at), first, end)
 
-    def _next(self, who: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """``(n, n_items)``: the distribution of the next event of shoppers ``who`` at ``at``."""
+    def _next(self, shopper: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Return ``(n, n_items)``: the distribution of each shopper's next event at ``at``."""
         choice, trail, dials = self.choice, self.trail, self.world.dials
-        n, all_items = len(who), np.arange(choice.n_items)[None, :]
-        first, now = self._now(who, at)
+        n, all_items = len(shopper), np.arange(choice.n_items)[None, :]
+        first, now = self._event_rows(shopper, at)
         past = now > first
         before = np.where(past, now - 1, 0)
         latest = np.full((n, 2), -1)
@@ -237,62 +250,76 @@ class Oracle:
         events = ranges(first, length)
         seen[rows, trail.item[events]] = True
 
-        odds = choice.likes(who, at, all_items, seen)
+        odds = choice.item_odds(shopper, at, all_items, seen)
         free = ~seen & (odds > 0)
-        wanted = choice.wants(who, at)
-        # A new intent: browse every cell, each normalised by itself.
+        wanted = choice.intent_distribution(shopper, at)
+        # A new intent: a mixture over cells of the distribution within each cell.
         cell_total = odds @ choice.member.T  # (n, n_cells)
         rate = wanted / np.where(cell_total > 0, cell_total, 1.0)
-        anew = odds * (rate @ choice.member)
+        new_intent = odds * (rate @ choice.member)
 
-        start = self.world.shoppers.joined[who]
+        start = self.world.shoppers.joined[shopper]
         if len(trail):
             last_at = np.where(past, trail.at[before], start)
             current = np.where(past, trail.intent[before], 0)
         else:
             last_at, current = start, np.zeros(n, dtype=np.int64)
-        turn = choice.switches(at - last_at)
-        meant = np.zeros_like(odds)
+        switch = choice.switch_probability(at - last_at)
+        by_intent = np.zeros_like(odds)
         for intent in (0, 1):
-            serves = np.where(current == intent, 1 - turn, turn)
+            served = np.where(current == intent, 1 - switch, switch)
             known = latest[:, intent] >= 0
             event = np.where(known, latest[:, intent], 0)
-            stays = np.zeros(n)
-            follow = np.zeros_like(odds)
+            unchanged = np.zeros(n)
+            same_intent = np.zeros_like(odds)
             if known.any():
                 k = np.flatnonzero(known)
-                stays[k] = choice.persists(at[k] - trail.at[event[k]])
+                unchanged[k] = choice.unchanged_probability(at[k] - trail.at[event[k]])
                 member = choice.member[trail.cell[event[k]]]
-                follow[k] = choice.follows(
-                    who[k], trail.item[event[k]], all_items, member, odds[k], free[k]
+                same_intent[k] = choice.item_distribution(
+                    shopper[k], trail.item[event[k]], all_items, member, odds[k], free[k]
                 )
-            meant += serves[:, None] * (stays[:, None] * follow + (1 - stays)[:, None] * anew)
+            by_intent += served[:, None] * (
+                unchanged[:, None] * same_intent + (1 - unchanged)[:, None] * new_intent
+            )
 
-        out = choice.released(at)
-        stray = (self.world.items.released <= at[:, None]) / np.maximum(out, 1)[:, None]
-        basket, some = self._basket(first, now)
-        share = dials.repeats * some
+        n_released = np.maximum(choice.released(at), 1)
+        noise = (self.world.items.released <= at[:, None]) / n_released[:, None]
+        repeat, has_purchase = self._repeat_purchase(first, now)
+        share = dials.repeats * has_purchase
         return (
-            dials.noise * stray
-            + share[:, None] * basket
-            + (1 - dials.noise - share)[:, None] * meant
+            dials.noise * noise
+            + share[:, None] * repeat
+            + (1 - dials.noise - share)[:, None] * by_intent
         )
 
-    def _basket(self, first: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``(n, n_items)``: which of the latest purchases is made again; and whether any can be."""
-        basket = np.zeros((len(now), self.choice.n_items))
+    def _repeat_purchase(self, first: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the distribution of a repeated purchase, over the latest ones.
+
+        Args:
+            first: ``(n,)`` row of each shopper's first event.
+            now: ``(n,)`` row behind each shopper's last event before now.
+
+        Returns:
+            ``(n, n_items)`` float64; ``(n,)`` bool: whether there is a purchase to repeat.
+        """
+        distribution = np.zeros((len(now), self.choice.n_items))
         end = np.searchsorted(self._purchases, now)
         begin = np.maximum(np.searchsorted(self._purchases, first), end - BASKET)
-        some = end > begin
         for back in range(1, BASKET + 1):
             rows = np.flatnonzero(end - back >= begin)
             items = self.trail.item[self._purchases[end[rows] - back]]
-            basket[rows, items] += 1.0 / (end - begin)[rows]
-        return basket, some
+            distribution[rows, items] += 1.0 / (end - begin)[rows]
+        return distribution, end > begin
 
 
 class OracleRecommender:
-    """Ranks by the true probabilities; the interface of a recommender without fitting."""
+    """Recommender that scores by the true probabilities; it needs no fitting.
+
+    Args:
+        oracle: oracle of the world.
+        item_ids: ``(n_items,)`` ids of the items to score.
+    """
 
     name = "Oracle"
     variant = ""
@@ -302,7 +329,14 @@ class OracleRecommender:
         self.oracle, self.item_ids = oracle, item_ids
 
     def score(self, histories: Histories) -> np.ndarray:
-        """``(n, n_items)`` true probabilities at each row's moment; the history is not read."""
+        """Return ``(n, n_items)``: true probabilities at ``histories.at``; no event is read.
+
+        Raises:
+            DataError: if the histories have other item ids.
+        """
         if not np.array_equal(histories.item_ids, self.item_ids):
-            raise DataError("the histories have other item_ids than this oracle was asked to rank")
+            raise DataError(
+                "the histories have other item_ids than this recommender; make another one with "
+                "oracle.recommender(histories.item_ids)"
+            )
         return self.oracle.scores(histories.user_ids, self.item_ids, histories.at)

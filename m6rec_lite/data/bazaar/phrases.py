@@ -1,11 +1,11 @@
-"""How a template becomes a sentence: the words that fill its slots, and the mending of grammar.
+"""Templates of sentences, the words that fill their slots, and corrections of grammar.
 
 Templates are data (``phrases.json``). Their slots:
 
     {N}, {M}        names of the first and second interest       {K}   kind
     {A}, {A2}, {C}  shared words of the first, second interest   {S}   style, an adjective
-    {B}, {B2}, {B3} words of the interest in this domain alone   {L}   level, an adjective
-    {W}             who made it                                  {P}   the people of that level
+    {B}, {B2}, {B3} words of the interest in this domain only    {L}   level, an adjective
+    {W}             creator                                      {P}   people of that level
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _HAN_THEN_LATIN = re.compile(r"([\u4e00-\u9fff])(?=[A-Za-z0-9])")
 
 
 def pick(options: Sequence[Any], draw: float) -> Any:
-    """The option at ``draw`` of the way through, a number in [0, 1)."""
+    """Return one of the options, chosen by ``draw``, a number in [0, 1)."""
     return options[int(draw * len(options))]
 
 
 def interest_slots(
     domain: int, interest: int, locale: int, draws: np.ndarray | Sequence[float]
 ) -> dict[str, str]:
-    """The slots of an interest in a domain: N, A, A2, B, B2 and B3, from two draws."""
+    """Return the slots of an interest in a domain: N, A, A2, B, B2 and B3, from two draws."""
     entry = words.INTERESTS[interest]
     shared, own = entry.shared, entry.own[domain]
     first, other = pick(_PAIRS, draws[0])
@@ -62,7 +62,7 @@ def interest_slots(
 def manner_slots(
     style: int, level: int, locale: int, draws: np.ndarray | Sequence[float]
 ) -> dict[str, str]:
-    """The slots of a style and a level: S, L and P, from three draws; -1 leaves theirs out."""
+    """Return the slots S, L and P of a style and a level, from three draws; none for a -1."""
     slots = {}
     if style >= 0:
         slots["S"] = pick(words.STYLE_WORDS[style], draws[0])[locale]
@@ -73,31 +73,31 @@ def manner_slots(
 
 
 def title_case(text: str) -> str:
-    """Capitals as in an English title: small words stay small unless they come first.
+    """Return text in the capitals of an English title: short words are lower case unless first.
 
     >>> title_case("dew over the garden: a cosy EP")
     'Dew over the Garden: A Cosy EP'
     """
-    done, first = [], True
+    titled, first = [], True
     for word in text.split(" "):
         bare = word.strip("(),:“”|")
         if first or bare not in _SMALL:
             parts = [p if p.strip("(),:") in _SMALL else _capital(p) for p in word.split("-")]
             word = _capital("-".join(parts))
-        done.append(word)
+        titled.append(word)
         first = word.endswith(":")
-    return " ".join(done)
+    return " ".join(titled)
 
 
 def _capital(word: str) -> str:
-    for place, letter in enumerate(word):
+    for index, letter in enumerate(word):
         if letter.isalpha():
-            return word[:place] + letter.upper() + word[place + 1 :]
+            return word[:index] + letter.upper() + word[index + 1 :]
     return word
 
 
 def mend(text: str, locale: int) -> str:
-    """Mend what filling slots breaks: "a" before a vowel, spaces between scripts, capitals."""
+    """Correct a filled template: "an" before a vowel, spaces between scripts, capitals."""
     if locale == 1:
         return _HAN_THEN_LATIN.sub(r"\1 ", _LATIN_THEN_HAN.sub(r"\1 ", text))
     text = _BEFORE_VOWEL.sub(r"\1n ", text)

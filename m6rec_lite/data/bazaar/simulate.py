@@ -1,7 +1,7 @@
-"""What shoppers do of their own accord: one event after another, all shoppers side by side.
+"""Simulation of organic events: those that shoppers make without a slate.
 
-The loop runs over the number of an event within its shopper's life, at most 80 steps, and each
-step draws that event for every shopper who has it.
+The loop runs over the index of an event within its shopper's history, at most 80 steps. Each step
+draws this event for all shoppers that have one.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from m6rec_lite.data.bazaar.world import DAY, END, World
 from m6rec_lite.data.ragged import offsets_of
 from m6rec_lite.data.tables import EVENTS
 
-STRAY = 127  #: in the hidden state: this event served no intent
-BASKET = 4  #: how many of the latest purchases may be made again
+STRAY = 127  #: cell in the hidden state of an event that served no intent
+BASKET = 4  #: number of latest purchases that may be repeated
 
 
 @dataclass(frozen=True, eq=False)
 class Trail:
-    """Organic events of shoppers, by shopper, then time; and what hid behind each.
+    """Organic events with their hidden state, sorted by shopper, then time.
 
     Attributes:
-        offsets: ``(n_shoppers + 1,)`` int64; shopper ``u`` made rows ``offsets[u]:offsets[u + 1]``.
-        item: ``(n,)`` int32, places of items.
+        offsets: ``(n_shoppers + 1,)`` int64; shopper ``u`` has rows ``offsets[u]:offsets[u + 1]``.
+        item: ``(n,)`` int32, indices of items.
         at: ``(n,)`` int64 unix seconds, ascending within a shopper.
         event: ``(n,)`` int8, codes into ``EVENTS``.
-        hidden: ``(n,)`` uint8: 128 times the intent served (0 or 1), plus its cell; where the
-            event served none, plus ``STRAY``.
+        hidden: ``(n,)`` uint8: 128 times the current intent (0 or 1), plus its cell, or plus
+            ``STRAY`` if the event served no intent.
     """
 
     offsets: np.ndarray
@@ -44,25 +44,28 @@ class Trail:
 
     @property
     def shopper(self) -> np.ndarray:
-        """``(n,)``: the place of each event's shopper."""
+        """``(n,)``: the index of each event's shopper."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     @property
     def intent(self) -> np.ndarray:
-        """``(n,)``: which of the two intents, 0 or 1."""
+        """``(n,)`` int8: the current intent of the shopper, 0 or 1."""
         return (self.hidden >> 7).astype(np.int8)
 
     @property
     def cell(self) -> np.ndarray:
-        """``(n,)`` int16: the cell wanted, -1 where the event served no intent."""
+        """``(n,)`` int16: the cell of the intent served, -1 where the event served none."""
         cell = (self.hidden & 127).astype(np.int16)
         return np.where(cell == STRAY, np.int16(-1), cell)
 
 
 def draw_times(world: World, rng: np.random.Generator) -> np.ndarray:
-    """``(n_shoppers, most events)`` int64 unix seconds, rising along rows.
+    """Draw the times of all events.
 
-    Sessions of a few minutes a step, longer for the patient; days between sessions.
+    Events of a session are minutes apart, sessions days; patient shoppers have longer sessions.
+
+    Returns:
+        ``(n_shoppers, most events)`` int64 unix seconds, ascending along rows.
     """
     shoppers = world.shoppers
     n, most = len(shoppers), int(shoppers.events.max())
@@ -72,16 +75,21 @@ def draw_times(world: World, rng: np.random.Generator) -> np.ndarray:
     pause[:, 0] = False
     counted = np.arange(most) < shoppers.events[:, None]
     raw = rng.exponential(size=(n, most)) * pause * counted
-    least = 0.3 * DAY
-    left = (END - shoppers.joined) * rng.uniform(0.5, 0.98, n)
-    idle = left - (within * counted).sum(axis=1) - least * (pause & counted).sum(axis=1)
+    min_pause = 0.3 * DAY
+    duration = (END - shoppers.joined) * rng.uniform(0.5, 0.98, n)
+    idle = duration - (within * counted).sum(axis=1) - min_pause * (pause & counted).sum(axis=1)
     scale = np.maximum(idle, 0) / np.maximum(raw.sum(axis=1), 1e-9)
-    gaps = np.where(pause, least + raw * scale[:, None], within)
+    gaps = np.where(pause, min_pause + raw * scale[:, None], within)
     return shoppers.joined[:, None] + np.cumsum(np.ceil(gaps), axis=1).astype(np.int64)
 
 
 class Simulation:
-    """The state of all shoppers between two events, and the step from one to the next."""
+    """State of all shoppers between two events, with a method that draws the next event.
+
+    Args:
+        choice: choice probabilities of the world.
+        rng: source of randomness.
+    """
 
     def __init__(self, choice: Choice, rng: np.random.Generator) -> None:
         n = len(choice.world.shoppers)
@@ -90,68 +98,85 @@ class Simulation:
         self.cell = np.full((n, 2), -1)
         self.last = np.full((n, 2), -1)
         self.served = np.zeros((n, 2), dtype=np.int64)
-        self.before = choice.world.shoppers.joined.copy()
+        self.last_at = choice.world.shoppers.joined.copy()
         self.seen = np.zeros((n, choice.n_items), dtype=bool)
         self.basket = np.full((n, BASKET), -1)
         self.bought = np.zeros(n, dtype=np.int64)
 
-    def step(self, who: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw the next event of the shoppers ``who`` at ``at``: items, hidden bytes, purchases."""
+    def step(
+        self, shopper: np.ndarray, at: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draw the next event of some shoppers and update their state.
+
+        Args:
+            shopper: ``(n,)`` indices of shoppers.
+            at: ``(n,)`` unix seconds.
+
+        Returns:
+            Item indices, hidden states (see ``Trail``) and whether the event is a purchase; each
+            of shape ``(n,)``.
+        """
         choice, rng, dials = self.choice, self.rng, self.choice.dials
-        n = len(who)
+        n = len(shopper)
         item = np.full(n, -1)
-        luck = rng.random(n)
-        stray = luck < dials.noise
-        again = ~stray & (luck < dials.noise + dials.repeats) & (self.bought[who] > 0)
-        out = choice.released(at[stray])
-        item[stray] = choice.by_release[(rng.random(len(out)) * out).astype(np.int64)]
-        kept = np.minimum(self.bought[who[again]], BASKET)
-        item[again] = self.basket[who[again], (rng.random(len(kept)) * kept).astype(np.int64)]
-        hidden = self.intent[who] * 128 + STRAY
-        meant = np.flatnonzero(~stray & ~again)
-        item[meant] = self._serve(who[meant], at[meant])
-        served = who[meant]
-        hidden[meant] = self.intent[served] * 128 + self.cell[served, self.intent[served]]
-        purchase = again | (rng.random(n) < choice.buys[item])
-        buyer = who[purchase & (choice.buys[item] > 0)]
-        self.basket[buyer, self.bought[buyer] % BASKET] = item[purchase & (choice.buys[item] > 0)]
+        draws = rng.random(n)
+        stray = draws < dials.noise
+        repeat = ~stray & (draws < dials.noise + dials.repeats) & (self.bought[shopper] > 0)
+        n_released = choice.released(at[stray])
+        index = (rng.random(len(n_released)) * n_released).astype(np.int64)
+        item[stray] = choice.by_release[index]
+        n_bought = np.minimum(self.bought[shopper[repeat]], BASKET)
+        index = (rng.random(len(n_bought)) * n_bought).astype(np.int64)
+        item[repeat] = self.basket[shopper[repeat], index]
+        hidden = self.intent[shopper] * 128 + STRAY
+        rows = np.flatnonzero(~stray & ~repeat)
+        served = shopper[rows]
+        item[rows] = self._serve(served, at[rows])
+        hidden[rows] = self.intent[served] * 128 + self.cell[served, self.intent[served]]
+        purchase = repeat | (rng.random(n) < choice.purchase_rate[item])
+        repeatable = purchase & (choice.purchase_rate[item] > 0)
+        buyer = shopper[repeatable]
+        self.basket[buyer, self.bought[buyer] % BASKET] = item[repeatable]
         self.bought[buyer] += 1
-        self.seen[who, item] = True
-        self.before[who] = at
+        self.seen[shopper, item] = True
+        self.last_at[shopper] = at
         return item, hidden.astype(np.uint8), purchase
 
-    def _serve(self, who: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Draw intents, then items, for events that serve an intent; remember both."""
-        choice, rng = self.choice, self.rng
-        turn = rng.random(len(who)) < choice.switches(at - self.before[who])
-        intent = self.intent[who] ^ turn
-        cell, last = self.cell[who, intent], self.last[who, intent]
-        stays = rng.random(len(who)) < choice.persists(at - self.served[who, intent])
-        new = np.flatnonzero((cell < 0) | ~stays)
-        cell[new], last[new] = draw(choice.wants(who[new], at[new]), rng), -1
+    def _serve(self, shopper: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Draw intents, then items, of events that serve an intent; update the state."""
+        choice, rng, n = self.choice, self.rng, len(shopper)
+        switch = rng.random(n) < choice.switch_probability(at - self.last_at[shopper])
+        intent = self.intent[shopper] ^ switch
+        cell, last = self.cell[shopper, intent], self.last[shopper, intent]
+        unchanged = rng.random(n) < choice.unchanged_probability(at - self.served[shopper, intent])
+        new = np.flatnonzero((cell < 0) | ~unchanged)
+        cell[new], last[new] = draw(choice.intent_distribution(shopper[new], at[new]), rng), -1
         items, member = choice.cell_items[cell], choice.cell_member[cell]
-        seen = self.seen[who[:, None], items]
-        odds = choice.likes(who, at, items, seen)
-        chances = choice.follows(who, last, items, member, odds, ~seen & (odds > 0))
-        item = items[np.arange(len(who)), draw(chances, rng)]
-        self.intent[who], self.cell[who, intent], self.last[who, intent] = intent, cell, item
-        self.served[who, intent] = at
+        seen = self.seen[shopper[:, None], items]
+        odds = choice.item_odds(shopper, at, items, seen)
+        probability = choice.item_distribution(
+            shopper, last, items, member, odds, ~seen & (odds > 0)
+        )
+        item = items[np.arange(n), draw(probability, rng)]
+        self.intent[shopper] = intent
+        self.cell[shopper, intent], self.last[shopper, intent] = cell, item
+        self.served[shopper, intent] = at
         return item
 
 
 def simulate(choice: Choice, rng: np.random.Generator, *, progress: bool = True) -> Trail:
-    """Draw every shopper's organic events."""
+    """Draw the organic events of all shoppers."""
     shoppers, items = choice.world.shoppers, choice.world.items
     times = draw_times(choice.world, rng)
     most = times.shape[1]
-    order = np.argsort(-shoppers.events, kind="stable")  # who has a step t is a prefix of it
+    order = np.argsort(-shoppers.events, kind="stable")  # shoppers with an event t: a prefix
     item = np.zeros(times.shape, dtype=np.int32)
     hidden = np.zeros(times.shape, dtype=np.uint8)
     bought = np.zeros(times.shape, dtype=bool)
     state = Simulation(choice, rng)
     for t in tqdm(range(most), desc="bazaar: events", disable=not progress, leave=False):
-        who = order[: np.searchsorted(-shoppers.events[order], -t, side="left")]
-        item[who, t], hidden[who, t], bought[who, t] = state.step(who, times[who, t])
+        rows = order[: np.searchsorted(-shoppers.events[order], -t, side="left")]
+        item[rows, t], hidden[rows, t], bought[rows, t] = state.step(rows, times[rows, t])
     real = np.arange(most) < shoppers.events[:, None]
     flat = item[real]
     event = _events(items.domain[flat], bought[real], items.quality[flat].mean(axis=1), rng)
@@ -160,13 +185,13 @@ def simulate(choice: Choice, rng: np.random.Generator, *, progress: bool = True)
 
 
 def _events(
-    domain: np.ndarray, bought: np.ndarray, good: np.ndarray, rng: np.random.Generator
+    domain: np.ndarray, bought: np.ndarray, quality: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Name each event: a purchase, else by luck and quality a view, a click, a like or a cart."""
+    """Return codes of events: purchase, or a draw of view, click, and like or cart by quality."""
     view, click, like, cart, purchase = (
         EVENTS.index(name) for name in ("view", "click", "like", "cart", "purchase")
     )
-    luck = rng.random(len(domain)) - 0.15 * good
+    draws = rng.random(len(domain)) - 0.15 * quality
     strong = np.where(domain == 0, cart, like)
-    code = np.where(luck < 0.2, strong, np.where(luck < 0.7, click, view))
+    code = np.where(draws < 0.2, strong, np.where(draws < 0.7, click, view))
     return np.where(bought, purchase, code).astype(np.int8)

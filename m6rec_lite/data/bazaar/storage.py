@@ -1,7 +1,7 @@
-"""The bazaar on disk: one Parquet file a table, the latents beside them, and ``world.json``.
+"""Files of the bazaar: one Parquet file for each table, the latents, and ``world.json``.
 
-``world.json`` holds the dials, the SHA-256 of every other file, and as its last entry that of its
-own text, computed with 64 zeros in that entry's place. Loading compares them all.
+``world.json`` holds the parameters, the SHA-256 of every other file, and as its last entry that of
+its own text, computed with 64 zeros as the value of that entry. ``load`` verifies all of them.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from m6rec_lite.data.ragged import offsets_of
 from m6rec_lite.data.tables import EVENTS, TABLES, Card, DataError, Dataset
 
 HOME = Path(__file__).resolve().parents[3] / "datasets" / "bazaar"
-#: What stands in ``world.json`` in place of its own sum while that is computed.
+#: Placeholder of the checksum of ``world.json`` in the text that it is computed from.
 _NO_SUM = "0" * 64
 _LATENTS = ("latent_items", "latent_shoppers", "latent_events")
 
 
 def card(dials: Dials) -> Card:
-    """What the bazaar is."""
+    """Return the data card of a bazaar."""
     return Card(
         title="The bazaar, a simulated open-domain platform with a known truth",
         licence="Apache-2.0, as the code that generates it",
@@ -53,14 +53,21 @@ def card(dials: Dials) -> Card:
 
 
 def save(dataset: Dataset, folder: str | Path) -> dict[str, Any]:
-    """Write a generated bazaar, oracle latents included; returns what ``world.json`` says.
+    """Write a generated bazaar and its latents.
 
-    The folder is written under a temporary name and renamed: a kill or a full disk at any moment
-    leaves the world that was there before, or the new one.
+    The folder is written under a temporary name and renamed, so that a process killed at any moment
+    leaves either the previous world or the new one.
+
+    Args:
+        dataset: a data set from ``generate``.
+        folder: folder to write or replace.
+
+    Returns:
+        The contents of ``world.json``.
 
     Raises:
-        DataError: if the data set has no oracle, or the folder holds anything but a world.
-        DiskFullError: if there is no room.
+        DataError: if the data set has no oracle, or the folder holds other files than a world's.
+        DiskFullError: if the disk is full.
     """
     folder, oracle = Path(folder), dataset.oracle
     if not isinstance(oracle, Oracle):
@@ -87,11 +94,14 @@ def save(dataset: Dataset, folder: str | Path) -> dict[str, Any]:
 
 
 def seal_world(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """Write ``world.json`` with the sums of the folder's files and its own; return its contents.
+    """Write ``world.json`` with the checksums of the folder's files and its own.
 
     Args:
-        folder: of the world, all other files written.
-        about: its version, the hash of its tables, and its dials.
+        folder: folder of the world, with all other files written.
+        about: version, hash of the tables, and parameters of the world.
+
+    Returns:
+        The contents of ``world.json``.
     """
     files = {path.name: file_hash(path) for path in sorted(folder.glob("*.parquet"))}
     about = about | {"files": files, "sha256": _NO_SUM}
@@ -106,7 +116,7 @@ def load(folder: str | Path | None = None) -> Dataset:
     """Read the bazaar that ships with the course, or one that ``save`` wrote.
 
     Args:
-        folder: where it lies; by default ``datasets/bazaar`` beside the package.
+        folder: its folder; by default ``datasets/bazaar`` beside the package.
 
     Raises:
         DataError: if files are missing, damaged, or of another world version; the message has the
@@ -120,18 +130,17 @@ def load(folder: str | Path | None = None) -> Dataset:
     missing = [f"{name}.parquet" for name in needed if f"{name}.parquet" not in about["files"]]
     missing += [name for name in about["files"] if not (folder / name).is_file()]
     if missing:
-        raise DataError(f"no whole bazaar in {folder}: {', '.join(missing)} missing; {rebuild}")
+        raise DataError(f"incomplete bazaar in {folder}: {', '.join(missing)} missing; {rebuild}")
     for name, digest in about["files"].items():
         if file_hash(folder / name) != digest:
             raise DataError(
                 f"{folder / name} is damaged or was changed: its SHA-256 is not that in "
                 f"world.json; copy it again, or {rebuild}"
             )
-    tables = {
+    tables: dict[str, Any] = {
         name: validate(name, _read(folder / f"{name}.parquet"), source=f"{name}.parquet")
-        if f"{name}.parquet" in about["files"]
-        else None
         for name in TABLES
+        if f"{name}.parquet" in about["files"]
     }
     dials = Dials.of(**about["dials"])
     world = World(
@@ -146,7 +155,7 @@ def load(folder: str | Path | None = None) -> Dataset:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    """Read ``world.json``.
+    """Return the contents of ``world.json``.
 
     Raises:
         DataError: if it is missing, damaged, or of another world version.
@@ -185,30 +194,26 @@ def _about(folder: Path) -> dict[str, Any]:
 
 
 def _rebuild(folder: Path, dials: dict[str, Any] | None = None) -> str:
-    """The command that makes a world again, with the dials that differ from the usual ones."""
+    """Return the command that generates a world again, with the parameters that differ."""
     command = f"python -m m6rec_lite.data.bazaar --out {shlex.quote(str(folder))}"
     if dials is None:
         same = folder.resolve() == HOME.resolve()
         return command if same else f"{command} and the options with which it was made"
-    usual = Dials().as_dict()
-    turned = {name: value for name, value in dials.items() if value != usual[name]}
+    defaults = Dials().as_dict()
+    changed = {name: value for name, value in dials.items() if value != defaults[name]}
     return " ".join(
-        [command, *(f"--{name.replace('_', '-')} {value}" for name, value in turned.items())]
+        [command, *(f"--{name.replace('_', '-')} {value}" for name, value in changed.items())]
     )
 
 
 def _check_target(folder: Path) -> None:
-    """Refuse to replace what is not a world.
-
-    Raises:
-        DataError: if the folder is a file, or holds files that no world has.
-    """
+    """Raise ``DataError`` if the target is a file, or a folder with files that no world has."""
     if not folder.exists():
         return
     if not folder.is_dir():
         raise DataError(f"{folder} is a file; name a folder for the world")
-    ours = {f"{name}.parquet" for name in (*TABLES, *_LATENTS)} | {"world.json"}
-    others = sorted(path.name for path in folder.iterdir() if path.name not in ours)
+    known = {f"{name}.parquet" for name in (*TABLES, *_LATENTS)} | {"world.json"}
+    others = sorted(path.name for path in folder.iterdir() if path.name not in known)
     if others:
         raise DataError(
             f"{folder} holds {', '.join(others[:5])}, which no world has, and generating replaces "
@@ -217,9 +222,9 @@ def _check_target(folder: Path) -> None:
 
 
 def tables_hash(dataset: Dataset) -> str:
-    """SHA-256 of the decoded tables and of the hidden states: equal contents, equal hash.
+    """Return the SHA-256 of the tables' values and of the hidden states.
 
-    Floats count to six decimals, so that the last bit of a processor's logarithm does not matter.
+    Floats are rounded to six decimals, because processors differ in the last bits of a logarithm.
     """
     digest = hashlib.sha256()
     for name in TABLES:
@@ -235,7 +240,7 @@ def tables_hash(dataset: Dataset) -> str:
 
 
 def _bytes(column: pd.Series) -> bytes:
-    """The values of a column, whatever the type that holds them."""
+    """Return the values of a column as bytes that do not depend on its storage type."""
     if pd.api.types.is_float_dtype(column.dtype) and not pd.api.types.is_extension_array_dtype(
         column.dtype
     ):
@@ -263,7 +268,7 @@ def _columns(latents: ItemLatents | Shoppers) -> dict[str, np.ndarray]:
 
 
 def _table(columns: dict[str, np.ndarray]) -> pa.Table:
-    """Arrays as columns; a matrix becomes lists of fixed size."""
+    """Return arrays as columns; a matrix becomes a column of fixed-size lists."""
     return pa.table(
         {
             name: pa.array(values)
@@ -275,7 +280,7 @@ def _table(columns: dict[str, np.ndarray]) -> pa.Table:
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    """The reverse of ``_table``."""
+    """Read arrays written with ``_table``."""
     arrays: dict[str, np.ndarray] = {}
     table = pq.read_table(path)
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -289,10 +294,10 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _weather(table: pd.DataFrame) -> Weather:
-    """The two arrays of the weather table: cities in their order, days in theirs."""
+    """Return the weather table as two arrays of shape ``(n_cities, n_days)``."""
     shape = (len(CITIES), DAYS)
-    table = table.assign(place=table["city"].astype(object).map(list(CITIES).index))
-    table = table.sort_values(["place", "date"], kind="stable")
+    table = table.assign(index=table["city"].astype(object).map(list(CITIES).index))
+    table = table.sort_values(["index", "date"], kind="stable")
     codes = pd.Categorical(table["condition"], categories=list(words.CONDITIONS)).codes
     return Weather(
         codes.astype(np.int8).reshape(shape),
@@ -301,7 +306,7 @@ def _weather(table: pd.DataFrame) -> Weather:
 
 
 def _trail(interactions: pd.DataFrame, hidden: np.ndarray, n_shoppers: int) -> Trail:
-    """The trail behind an interactions table written by ``save``."""
+    """Return the events of an interactions table with their hidden states."""
     if len(hidden) != len(interactions):
         raise DataError(
             f"interactions.parquet has {len(interactions)} rows but latent_events.parquet "

@@ -1,8 +1,8 @@
-"""A hundred million interactions on disk, in bounded memory.
+"""Generation of a hundred million interactions on disk, in bounded memory.
 
-The catalogue and the weather are drawn once; shoppers come in blocks, each from a seed of its own,
-and each block becomes one Parquet file. A block does not depend on the others, so a run that was
-stopped goes on where it stopped, and ends in the same files as one that was not.
+The catalogue and the weather are drawn once. Shoppers are drawn in blocks, each with its own seed,
+and each block becomes one Parquet file. Blocks are independent, so a run that was stopped can be
+resumed and ends in the same files as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from m6rec_lite.data.run_config import check_run_config
 
 @dataclass(frozen=True)
 class Streamed:
-    """What ``generate_to_parquet`` left in its folder.
+    """Result of ``generate_to_parquet``.
 
     Attributes:
         files: the Parquet files, in the order of their shoppers.
-        interactions: rows in all of them.
-        shoppers: shoppers in all of them.
-        reused: files that an earlier run had finished.
+        interactions: number of rows in all files.
+        shoppers: number of shoppers in all files.
+        reused: number of files that an earlier run had written.
     """
 
     files: tuple[Path, ...]
@@ -52,23 +52,23 @@ def generate_to_parquet(
 ) -> Streamed:
     """Write at least ``interactions`` organic events as ``part-00000.parquet`` and so on.
 
-    The files hold the columns of the ``interactions`` table; shoppers are numbered through.
-    Memory depends on ``block`` and ``items`` alone. Run again with the same arguments to go on
-    after a stop, or with more ``interactions`` to add to what is there.
+    The files hold the columns of the ``interactions`` table; user ids are consecutive across files.
+    Memory depends only on ``block`` and ``items``. Call again with the same arguments to resume, or
+    with more ``interactions`` to add files.
 
     Args:
-        folder: where to write; made if missing.
-        interactions: how many rows are wanted; the last block is kept whole.
-        block: shoppers a file.
+        folder: folder to write; created if missing.
+        interactions: least number of rows; the last block is complete.
+        block: shoppers per file.
         progress: whether to show a progress bar.
-        **dials: as for ``generate``; ``users`` does not apply.
+        **dials: parameters as for ``generate``, without ``users``.
 
     Returns:
-        the files and their counts.
+        The files and their counts.
 
     Raises:
-        RunConfigError: if the folder holds a stream of other dials.
-        ValueError: on an unknown dial.
+        RunConfigError: if the folder holds files generated with other parameters.
+        ValueError: if a parameter is unknown or out of range.
     """
     if interactions < 1 or block < 1:
         raise ValueError(
@@ -76,18 +76,18 @@ def generate_to_parquet(
         )
     if "users" in dials:
         raise ValueError("users does not apply to a stream: interactions says how much is wanted")
-    turned = Dials.of(**dials, users=block)
+    parameters = Dials.of(**dials, users=block)
     folder = Path(folder)
     check_run_config(
         folder / "stream.json",
-        {"world_version": WORLD_VERSION, "dials": turned.as_dict()},
+        {"world_version": WORLD_VERSION, "dials": parameters.as_dict()},
         kind="a stream",
         advice="go on with those (users is the size of a block), or name another folder",
     )
 
-    world = draw_world(replace(turned, users=1))
-    world = replace(world, dials=turned)
-    files, rows, reused = [], 0, 0
+    world = replace(draw_world(replace(parameters, users=1)), dials=parameters)
+    files: list[Path] = []
+    rows = reused = 0
     with tqdm(
         total=interactions, unit=" rows", unit_scale=True, desc="bazaar", disable=not progress
     ) as bar:
@@ -105,7 +105,7 @@ def generate_to_parquet(
 
 
 def _write_block(world: World, number: int, path: Path) -> None:
-    """Draw one block of shoppers and write their events under a name that appears only whole."""
+    """Draw one block of shoppers and write their events to a file."""
     seed = world.dials.seed
     shoppers = draw_shoppers(world.dials, np.random.default_rng([seed, 100, number]))
     choice = Choice(replace(world, shoppers=shoppers))

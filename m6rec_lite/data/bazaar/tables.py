@@ -1,6 +1,8 @@
-"""The bazaar's arrays as the tables of the data contracts."""
+"""Conversion of the bazaar's arrays to the tables of a ``Dataset``."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,61 +27,62 @@ from m6rec_lite.data.bazaar.world import (
 from m6rec_lite.data.tables import EVENTS
 
 
+def categorical(codes: np.ndarray, labels: Sequence[str]) -> pd.Categorical:
+    """Return ``(n,)`` codes into ``labels`` as a categorical."""
+    return pd.Categorical.from_codes(codes, categories=pd.Index(list(labels)))
+
+
 def interactions_table(trail: Trail, first_user: int = 1) -> pd.DataFrame:
-    """The organic events, by user, then time."""
+    """Return the organic events, sorted by user, then time."""
     return pd.DataFrame(
         {
             "user_id": trail.shopper + first_user,
             "item_id": trail.item.astype(np.int64) + FIRST_ITEM,
             "timestamp": trail.at,
-            "event": pd.Categorical.from_codes(trail.event, categories=list(EVENTS)),
+            "event": categorical(trail.event, EVENTS),
             "value": np.ones(len(trail), dtype=np.float32),
         }
     )
 
 
 def items_table(world: World, *, text: bool) -> pd.DataFrame:
-    """The catalogue; its words are missing without ``text``."""
+    """Return the catalogue; without ``text`` it has no columns of text."""
     items = world.items
     table = pd.DataFrame(
         {
             "item_id": np.arange(len(items.domain), dtype=np.int64) + FIRST_ITEM,
-            "domain": pd.Categorical.from_codes(items.domain, categories=list(DOMAINS)),
+            "domain": categorical(items.domain, DOMAINS),
         }
     )
     if text:
-        written = write_items(items, seed=world.dials.seed).reset_index(drop=True)
+        texts = write_items(items, seed=world.dials.seed).reset_index(drop=True)
         for column in ("category", "title", "description", "tags", "creator"):
-            table[column] = written[column]
+            table[column] = texts[column]
     return table.assign(price=items.price, released=items.released)
 
 
 def users_table(shoppers: Shoppers) -> pd.DataFrame:
-    """What the platform knows of its shoppers: demographics."""
-    named = {
-        "age_band": (shoppers.age, AGES),
-        "gender": (shoppers.gender, GENDERS),
-        "city": (shoppers.city, CITIES),
-        "occupation": (shoppers.occupation, OCCUPATIONS),
-        "locale": (shoppers.locale, LOCALES),
-    }
-    columns = {
-        name: pd.Categorical.from_codes(codes, categories=list(labels))
-        for name, (codes, labels) in named.items()
-    }
-    return pd.DataFrame({"user_id": np.arange(len(shoppers), dtype=np.int64) + 1} | columns)
+    """Return the demographic attributes of shoppers."""
+    return pd.DataFrame(
+        {
+            "user_id": np.arange(len(shoppers), dtype=np.int64) + 1,
+            "age_band": categorical(shoppers.age, AGES),
+            "gender": categorical(shoppers.gender, GENDERS),
+            "city": categorical(shoppers.city, CITIES),
+            "occupation": categorical(shoppers.occupation, OCCUPATIONS),
+            "locale": categorical(shoppers.locale, LOCALES),
+        }
+    )
 
 
 def weather_table(weather: Weather) -> pd.DataFrame:
-    """One row a city and day."""
+    """Return the weather, one row for each city and day."""
     dates = (START + np.arange(DAYS) * DAY).astype("datetime64[s]")
     return pd.DataFrame(
         {
             "city": pd.Categorical(np.repeat(CITIES, DAYS), categories=list(CITIES)),
             "date": np.tile(dates, len(CITIES)),
             "temperature": weather.temperature.ravel(),
-            "condition": pd.Categorical.from_codes(
-                weather.condition.ravel(), categories=list(words.CONDITIONS)
-            ),
+            "condition": categorical(weather.condition.ravel(), words.CONDITIONS),
         }
     )

@@ -1,7 +1,7 @@
-"""The writer: turns latents into titles, descriptions, tags, queries, reviews and dialogues.
+"""Generation of text from latents: titles, descriptions, tags, queries, reviews and dialogues.
 
-Each domain has its own title and description grammar (products, articles, videos, tracks and
-albums, courses), in English and in Chinese. What is random comes from the seed or generator.
+Each domain has its own templates of titles and descriptions (products, articles, videos, tracks and
+albums, courses), in English and in Chinese.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ __all__ = [
 ]
 
 _N_DRAWS = 16
-_TRIES = 30  #: how often a title that exists already is drawn anew
+_TRIES = 30  #: most draws of a title that differs from earlier ones
 
 
 class _Item(NamedTuple):
-    """One row of the latents that words depend on."""
+    """The attributes of one item that its text depends on."""
 
     domain: int
     interest: int
@@ -56,24 +56,25 @@ class _Item(NamedTuple):
 
 
 def write_items(latents: ItemLatents, *, seed: int) -> pd.DataFrame:
-    """Titles, descriptions, tags, categories and creators of all items.
+    """Write titles, descriptions, tags, categories and creators of all items.
 
-    An item says its interest in two to three words of the title, and again in description and
-    tags; about half of these words serve all domains. Titles differ where words allow it.
+    Two to three words of the title name the item's interest, and others in description and tags;
+    about half of these words are shared by all domains. Titles are unique where the vocabulary
+    allows it.
 
     Args:
-        latents: ``n`` items.
-        seed: of everything random, not negative.
+        latents: hidden attributes of ``n`` items.
+        seed: seed of the random draws, not negative.
 
     Returns:
         ``n`` rows in the order of the latents: ``title``, ``description``, ``tags`` (list of
-        str), ``category`` (the kind, in English whatever the locale) and ``creator``.
+        str), ``category`` (the kind, always in English) and ``creator``.
     """
     rng = np.random.default_rng([seed, 101])
     names = _series_names(latents, rng)
     columns = [np.asarray(getattr(latents, name), dtype=np.int64) for name in _Item._fields]
     rows: list[tuple[str, str, list[str], str, str]] = []
-    taken: set[str] = set()
+    titles: set[str] = set()
     for item in map(_Item._make, np.stack(columns, axis=1).tolist()):
         kind = words.kind_words(item.domain, item.interest)[item.kind]
         creator = words.creator_name(item.domain, item.creator)
@@ -82,17 +83,17 @@ def write_items(latents: ItemLatents, *, seed: int) -> pd.DataFrame:
             draws = rng.random(_N_DRAWS)
             slots |= _drawn_slots(item, draws)
             title = _title(item, names.get((item.series, item.locale), ""), slots, draws[6:])
-            if title not in taken:
+            if title not in titles:
                 break
-        taken.add(title)
-        slots |= _drawn_slots(item, [*draws[8:13], draws[5]])  # the description has its own words
+        titles.add(title)
+        slots |= _drawn_slots(item, [*draws[8:13], draws[5]])  # new words for the description
         description = _description(item, slots, draws[13:])
         rows.append((title, description, _tags(item, slots, draws[15]), kind[0], creator))
     return pd.DataFrame(rows, columns=["title", "description", "tags", "category", "creator"])
 
 
 def _drawn_slots(item: _Item, draws: np.ndarray | Sequence[float]) -> dict[str, str]:
-    """Words of the interest, the style, the level and the second interest, from six draws."""
+    """Return the slots of both interests, the style and the level, from six draws."""
     slots = interest_slots(item.domain, item.interest, item.locale, draws[:2])
     slots |= manner_slots(item.style, item.level, item.locale, draws[2:5])
     if item.second >= 0:
@@ -102,14 +103,14 @@ def _drawn_slots(item: _Item, draws: np.ndarray | Sequence[float]) -> dict[str, 
 
 
 def _series_names(latents: ItemLatents, rng: np.random.Generator) -> dict[tuple[int, int], str]:
-    """A name for every series (in every locale), different within a domain where words allow."""
-    serial = np.asarray(latents.series)
-    lead = np.unique(serial[serial >= 0], return_index=True)[1]
-    members = np.flatnonzero(serial >= 0)[lead]
+    """Return a name for each series and locale, unique where the vocabulary allows it."""
+    series = np.asarray(latents.series)
+    first = np.unique(series[series >= 0], return_index=True)[1]
+    members = np.flatnonzero(series >= 0)[first]
     names: dict[tuple[int, int], str] = {}
     used: set[str] = set()
-    for place in members.tolist():
-        domain, interest = int(latents.domain[place]), int(latents.interest[place])
+    for item in members.tolist():
+        domain, interest = int(latents.domain[item]), int(latents.interest[item])
         for draws in rng.random((_TRIES, 2)):
             shared = pick(words.INTERESTS[interest].shared, draws[0])
             options = [
@@ -120,7 +121,7 @@ def _series_names(latents: ItemLatents, rng: np.random.Generator) -> dict[tuple[
                 break
         used.add(options[0])
         for locale, name in enumerate(options):
-            names[int(serial[place]), locale] = name
+            names[int(series[item]), locale] = name
     return names
 
 
@@ -129,8 +130,8 @@ def _title(item: _Item, series: str, slots: dict[str, str], draws: np.ndarray) -
     if series:
         title = PHRASES["part"][code][domain].format(series=series, n=item.part, **slots)
     else:
-        which = "second" if item.second >= 0 and draws[0] < 0.5 else "plain"
-        title = pick(PHRASES["titles"][code][domain][which], draws[1]).format_map(slots)
+        form = "second" if item.second >= 0 and draws[0] < 0.5 else "plain"
+        title = pick(PHRASES["titles"][code][domain][form], draws[1]).format_map(slots)
     title = mend(title, item.locale)
     return title_case(title) if item.locale == 0 else title
 
@@ -144,7 +145,7 @@ def _description(item: _Item, slots: dict[str, str], draws: np.ndarray) -> str:
 
 
 def _tags(item: _Item, slots: dict[str, str], draw: float) -> list[str]:
-    """Two words that all domains share (or the name), one of this domain's, then the rest."""
+    """Return tags: two words shared by all domains (or the name), then one of this domain."""
     tags = [slots["N"] if draw < 0.4 else slots["A"], slots["A2"], slots["B3"], slots["K"]]
     tags.append(words.STYLE_WORDS[item.style][0][item.locale])
     tags.append(words.LEVEL_WORDS[item.level][0][item.locale])
@@ -164,26 +165,27 @@ def write_queries(
     locale: np.ndarray,
     rng: np.random.Generator,
 ) -> list[str]:
-    """What shoppers type into the search box: two to seven words.
+    """Write search queries of two to seven words.
 
-    Every query holds a word of the interest; some name the style, the level or the domain too.
+    Every query has a word of the interest; some also name the style, the level or the domain.
 
     Args:
-        interest, style, level, domain, locale: ``(n,)`` places, as in ``ItemLatents``; -1 for a
-            style or level that the shopper leaves open.
+        interest, style, level, domain, locale: ``(n,)`` codes, as in ``ItemLatents``; -1 for a
+            style or level that the query must not name.
         rng: source of randomness.
 
     Returns:
-        ``n`` texts, in lower case.
+        ``n`` texts in lower case.
     """
     draws = rng.random((len(interest), 7))
     texts = []
     for row in range(len(interest)):
-        where, code = int(domain[row]), int(locale[row])
+        domain_code, code = int(domain[row]), int(locale[row])
         table = PHRASES["queries"][LOCALES[code]]
-        slots = interest_slots(where, int(interest[row]), code, draws[row])
+        slots = interest_slots(domain_code, int(interest[row]), code, draws[row])
         slots |= manner_slots(int(style[row]), int(level[row]), code, draws[row, 2:])
-        slots["D"] = pick(table["domains"][DOMAINS[where]], draws[row, 5])
+        slots["D"] = pick(table["domains"][DOMAINS[domain_code]], draws[row, 5])
         patterns = [pattern for pattern in table["patterns"] if _slots_of(pattern) <= slots.keys()]
-        texts.append(mend(pick(patterns, draws[row, 6]).format_map(slots), code).lower())
+        query = pick(patterns, draws[row, 6]).format_map(slots)
+        texts.append(mend(query, code).lower())
     return texts

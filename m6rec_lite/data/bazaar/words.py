@@ -1,10 +1,10 @@
 """The bazaar's vocabulary: interests and their words, kinds, styles, aspects, weather, cities.
 
 The words are data (``words.json``), each in English and Chinese. Each of the 24 interests has words
-that serve all five domains ("trail", "ridge") and, for each domain, words of its own: occasions in
-the shop, topics of posts, sights of videos, images of music, skills of courses. About half of
-what an item says of its interest is therefore shared with the other domains, so that taste can
-cross domains through text, and only in part.
+shared by all five domains ("trail", "ridge") and words that occur in one domain only: occasions in
+the shop, topics of posts, scenes of videos, images of music, skills of courses. About half of the
+words by which an item names its interest are therefore shared between domains, so that a model of
+text can transfer preferences across domains, but only in part.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import numpy as np
 
 from m6rec_lite.data.bazaar.latents import DOMAINS, LEVELS, LOCALES
 
-#: A word in every language: ``word[locale]`` with a place in ``latents.LOCALES``.
+#: A word in each language; indexed by the index into ``latents.LOCALES``.
 Word = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Interest:
-    """What people care about, and the words for it.
+    """A topic of interest and its vocabulary.
 
     Attributes:
         name: in English, such as ``hiking``.
         label: its name in every language.
-        shared: words that serve all domains; singular nouns.
-        own: for each domain, the words that occur there alone; plural or uncountable nouns.
+        shared: words used in all domains; singular nouns.
+        own: for each domain, words used only there; plural or uncountable nouns.
         products: the five kinds of product the shop sells, each a complement of the one before.
     """
 
@@ -47,8 +47,8 @@ class City:
     Attributes:
         name: in English.
         label: its name in every language.
-        locale: place in ``LOCALES``.
-        mean: temperature of the year, degrees Celsius.
+        locale: index into ``LOCALES``.
+        mean: mean temperature of the year, degrees Celsius.
         swing: half the difference between summer and winter, degrees Celsius.
         wet: share of days with rain or snow.
     """
@@ -79,7 +79,7 @@ INTERESTS: tuple[Interest, ...] = tuple(
     )
     for entry in _DATA["interests"]
 )
-#: Names of the five styles; ``STYLE_WORDS[style]`` are the adjectives that say it.
+#: Names of the five styles; ``STYLE_WORDS[style]`` are adjectives for each.
 STYLES: tuple[str, ...] = tuple(_DATA["styles"])
 STYLE_WORDS: tuple[tuple[Word, ...], ...] = tuple(
     tuple((en, zh) for en, zh in entry) for entry in _DATA["styles"].values()
@@ -91,9 +91,9 @@ LEVEL_WORDS: tuple[tuple[Word, ...], ...] = tuple(
 LEVEL_PEOPLE: tuple[tuple[Word, ...], ...] = tuple(
     tuple((en, zh) for en, zh in _DATA["levels"][level]["people"]) for level in LEVELS
 )
-#: What a rating may turn on.
+#: Aspects of an item that a rating may depend on.
 ASPECTS: tuple[str, ...] = tuple(_DATA["aspects"])
-#: Names of the weather.
+#: Names of weather conditions.
 CONDITIONS: tuple[str, ...] = tuple(_DATA["conditions"])
 CITIES: tuple[City, ...] = tuple(
     City(
@@ -110,15 +110,15 @@ def _season() -> np.ndarray:
     months = np.arange(1, 13)
     rows = []
     for entry in _DATA["interests"]:
-        turn = 2 * np.pi * (months - entry["season"]["peak"]) / 12
-        row = np.exp(entry["season"]["strength"] * np.cos(turn))
+        angle = 2 * np.pi * (months - entry["season"]["peak"]) / 12
+        row = np.exp(entry["season"]["strength"] * np.cos(angle))
         rows.append(row / row.mean())
     return np.stack(rows)
 
 
-#: ``(24, 12)``: how much more (or less) an interest is met in each month; each row's mean is 1.
+#: ``(24, 12)``: factor of each interest in each month; each row has mean 1.
 SEASON: np.ndarray = _season()
-#: ``(24, n_conditions)``: the same for the weather of the day.
+#: ``(24, n_conditions)``: factor of each interest in each weather condition.
 WEATHER: np.ndarray = np.array(
     [[entry["weather"].get(name, 1.0) for name in CONDITIONS] for entry in _DATA["interests"]]
 )
@@ -130,26 +130,27 @@ _DOMAIN_KINDS: dict[int, tuple[Word, ...]] = {
 
 
 def kind_words(domain: int, interest: int) -> tuple[Word, ...]:
-    """The five kinds of a domain and interest, in every language; kind k + 1 follows kind k.
+    """Return the five kinds of a domain and interest; kind k + 1 complements kind k, 0 the last.
 
-    The shop's kinds differ by interest (boot, pole, rucksack ...); the other domains' do not.
+    The shop's kinds depend on the interest (boot, pole, rucksack ...); those of other domains do
+    not.
     """
     return _DOMAIN_KINDS[domain] if domain in _DOMAIN_KINDS else INTERESTS[interest].products
 
 
 def kinds(domain: int, interest: int) -> tuple[str, ...]:
-    """The five kinds in English: the names of the categories. After the last comes the first."""
+    """Return the five kinds in English, which are the categories of items."""
     return tuple(english for english, _ in kind_words(domain, interest))
 
 
 def creator_name(domain: int, creator: int) -> str:
-    """The name of a brand, author, channel, band or school; the same number, the same name.
+    """Return the name of a brand, author, channel, band or school.
 
-    Names differ for creators 0 to 287 of a domain; later ones repeat with a number.
+    Names of creators 0 to 287 of a domain differ; later ones are repeated with a number appended.
     """
     first, second = _DATA["creators"][DOMAINS[domain]]
     n = len(first) * len(second)
-    lap, place = divmod(int(creator), n)
-    place = place * 131 % n  # 131 is coprime to n, so that neighbours do not share a name
-    name = f"{first[place % len(first)]} {second[place // len(first)]}"
-    return f"{name} {lap + 1}" if lap else name
+    cycle, index = divmod(int(creator), n)
+    index = index * 131 % n  # 131 is coprime to n: consecutive creators get unlike names
+    name = f"{first[index % len(first)]} {second[index // len(first)]}"
+    return f"{name} {cycle + 1}" if cycle else name

@@ -1,7 +1,8 @@
-"""Who shops in the bazaar and what is on offer: items, shoppers and weather, drawn from one seed.
+"""Items, shoppers and weather of a bazaar, drawn from one seed.
 
-A *cell* is a domain and an interest together (videos about jazz). Items of a cell share kinds,
-creators and series; shoppers want a cell. Domains meet only in the words of an interest.
+A *cell* is a pair of a domain and an interest (videos about jazz). Items of a cell share kinds,
+creators and series; an intent of a shopper is a cell. Items of different domains have only the
+words of their interests in common.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ END = START + DAYS * DAY
 N_INTERESTS = len(words.INTERESTS)
 N_CELLS = len(DOMAINS) * N_INTERESTS
 N_KINDS = 5
-SPREAD = 1.4  #: of the logarithm of the cells' sizes
-TWOFOLD = 0.6  #: share of items that also name a second interest
+SPREAD = 1.4  #: standard deviation of the logarithm of the cells' sizes
+SECOND_SHARE = 0.6  #: share of items with a second interest
 
 CITIES = tuple(city.name for city in words.CITIES)
 AGES = ("18-24", "25-34", "35-44", "45-54", "55+")
@@ -39,26 +40,27 @@ DOMAIN_SHARES = np.array([0.28, 0.20, 0.20, 0.17, 0.15])
 
 @dataclass(frozen=True, eq=False)
 class Shoppers:
-    """The hidden truth about ``n`` shoppers; the place of a shopper is ``user_id - 1``.
+    """Hidden attributes of ``n`` shoppers; the index of a shopper is ``user_id - 1``.
 
     Attributes:
-        early: ``(n, n_interests)`` float32, rows sum to 1: the sparse taste on joining.
-        late: ``(n, n_interests)`` float32: the taste at the end of the calendar.
-        domains: ``(n, 5)`` float32, rows sum to 1.
-        style: ``(n,)`` int8, place in ``words.STYLES``.
-        level: ``(n,)`` int8, place in ``LEVELS``.
+        early: ``(n, n_interests)`` float32: sparse taste on joining; rows sum to 1.
+        late: ``(n, n_interests)`` float32: taste on the last day; rows sum to 1.
+        domains: ``(n, 5)`` float32: preference for each domain; rows sum to 1.
+        style: ``(n,)`` int8, index into ``words.STYLES``.
+        level: ``(n,)`` int8, index into ``LEVELS``.
         price_sensitivity: ``(n,)`` float32 in [0, 1].
-        loyalty: ``(n,)`` float32 in [0, 1], to creators.
-        curiosity: ``(n,)`` float32, share of intents drawn from all interests.
-        patience: ``(n,)`` float32 in [0, 1]: long sessions, series followed to the end.
-        aspects: ``(n, n_aspects)`` float32, rows sum to 1: what moves the shopper's ratings.
-        locale: ``(n,)`` int8, place in ``LOCALES``.
-        city: ``(n,)`` int8, place in ``CITIES``.
-        age: ``(n,)`` int8, place in ``AGES``.
-        gender: ``(n,)`` int8, place in ``GENDERS``.
-        occupation: ``(n,)`` int8, place in ``OCCUPATIONS``.
+        loyalty: ``(n,)`` float32 in [0, 1]: loyalty to creators.
+        curiosity: ``(n,)`` float32: share of intents drawn from all interests.
+        patience: ``(n,)`` float32 in [0, 1]: the higher, the longer the sessions and the more
+            likely the next part of a series.
+        aspects: ``(n, n_aspects)`` float32: weights of aspects in ratings; rows sum to 1.
+        locale: ``(n,)`` int8, index into ``LOCALES``.
+        city: ``(n,)`` int8, index into ``CITIES``.
+        age: ``(n,)`` int8, index into ``AGES``.
+        gender: ``(n,)`` int8, index into ``GENDERS``.
+        occupation: ``(n,)`` int8, index into ``OCCUPATIONS``.
         joined: ``(n,)`` int64 unix seconds.
-        events: ``(n,)`` int16, how many organic events the shopper makes.
+        events: ``(n,)`` int16: number of organic events.
     """
 
     early: np.ndarray
@@ -83,13 +85,13 @@ class Shoppers:
         return len(self.style)
 
     def __getitem__(self, rows: np.ndarray | slice) -> Self:
-        """Some of the shoppers."""
+        """Return some of the shoppers, by indices, a mask or a slice."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)
 class Weather:
-    """What the sky did: ``(n_cities, DAYS)`` tables of conditions (int8) and temperatures."""
+    """Condition (int8 code) and temperature (degrees Celsius), each ``(n_cities, DAYS)``."""
 
     condition: np.ndarray
     temperature: np.ndarray
@@ -97,7 +99,7 @@ class Weather:
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """Dials, and what they gave: items, shoppers, weather."""
+    """Parameters of a world, with its items, shoppers and weather."""
 
     dials: Dials
     items: ItemLatents
@@ -106,57 +108,58 @@ class World:
 
     @cached_property
     def cells(self) -> np.ndarray:
-        """``(n_items,)`` int16: domain times the number of interests, plus interest."""
+        """``(n_items,)`` int16: the cell of each item, ``domain * N_INTERESTS + interest``."""
         return (self.items.domain.astype(np.int16) * N_INTERESTS + self.items.interest).astype(
             np.int16
         )
 
 
 def draw_world(dials: Dials) -> World:
-    """The world of these dials. Items, shoppers and weather have seeds of their own."""
-    rng = [np.random.default_rng([dials.seed, stream]) for stream in range(3)]
+    """Draw a world; items, shoppers and weather use separate random generators."""
+    rng = [np.random.default_rng([dials.seed, number]) for number in range(3)]
     weather = draw_weather(rng[2])
     return World(dials, draw_items(dials, rng[0]), draw_shoppers(dials, rng[1]), weather)
 
 
 def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
-    """Draw the catalogue, in an order that says nothing."""
+    """Draw the catalogue, in random order."""
     n = dials.items
     cell = np.sort(_cells_of_items(n, rng))
     domain, interest = (cell // N_INTERESTS).astype(np.int8), (cell % N_INTERESTS).astype(np.int8)
 
-    # Creators: about two a cell, each with a style, a level and a locale of their own.
+    # Each cell has a creator per four items, at least one; each has a style, level and locale.
     per_cell = np.maximum(1, np.bincount(cell, minlength=N_CELLS) // 4)
     first = offsets_of(per_cell)
     creator = first[cell] + (rng.random(n) * per_cell[cell]).astype(np.int64)
     n_creators = first[-1]
     locale = (rng.random(n_creators) < dials.chinese)[creator].astype(np.int8)
-    own_style = rng.integers(len(words.STYLES), size=n_creators)[creator]
-    own_level = rng.integers(len(LEVELS), size=n_creators)[creator]
-    style = np.where(rng.random(n) < 0.5, own_style, rng.integers(len(words.STYLES), size=n))
-    level = np.where(rng.random(n) < 0.4, own_level, rng.integers(len(LEVELS), size=n))
+    creator_style = rng.integers(len(words.STYLES), size=n_creators)[creator]
+    creator_level = rng.integers(len(LEVELS), size=n_creators)[creator]
+    style = np.where(rng.random(n) < 0.5, creator_style, rng.integers(len(words.STYLES), size=n))
+    level = np.where(rng.random(n) < 0.4, creator_level, rng.integers(len(LEVELS), size=n))
 
-    # Kinds are spread evenly within a cell, from a random start.
-    place = np.arange(n) - np.searchsorted(cell, cell)
-    kind = (place + rng.integers(N_KINDS, size=N_CELLS)[cell]) % N_KINDS
+    # Kinds are distributed evenly within a cell, from a random start.
+    index = np.arange(n) - np.searchsorted(cell, cell)  # index of each item within its cell
+    kind = (index + rng.integers(N_KINDS, size=N_CELLS)[cell]) % N_KINDS
 
-    near = rng.permuted(np.tile(np.arange(N_INTERESTS), (N_INTERESTS, 1)), axis=1)[:, :4]
-    second = near[interest, rng.integers(4, size=n)]
-    second = np.where((rng.random(n) < TWOFOLD) & (second != interest), second, -1)
+    related = rng.permuted(np.tile(np.arange(N_INTERESTS), (N_INTERESTS, 1)), axis=1)[:, :4]
+    second = related[interest, rng.integers(4, size=n)]
+    second = np.where((rng.random(n) < SECOND_SHARE) & (second != interest), second, -1)
 
     released = START - rng.integers(1, 365, size=n) * DAY
-    # Every cell has three items to offer from the first day; the others make up the late share.
-    spare = place >= 3
-    late = spare & (rng.random(n) * spare.mean() < dials.late)
+    # Three items of every cell are released before the first day; late items are among the others.
+    can_be_late = index >= 3
+    late = can_be_late & (rng.random(n) * can_be_late.mean() < dials.late)
     released[late] = START + (rng.random(late.sum()) * (DAYS - 20)).astype(np.int64) * DAY
     series, part = _series(creator, domain, rng)
-    told = np.flatnonzero(series >= 0)  # parts are alike, and appear in order
-    lead = told[part[told] == 1][series[told]]
+    # Parts of a series have the attributes of the first part, and are released in order.
+    parts = np.flatnonzero(series >= 0)
+    first_part = parts[part[parts] == 1][series[parts]]
     for column in (style, level, kind, second):
-        column[told] = column[lead]
-    by_date = told[np.lexsort((released[told], series[told]))]
-    in_order = told[np.lexsort((part[told], series[told]))]
-    released[in_order] = released[by_date]
+        column[parts] = column[first_part]
+    by_date = parts[np.lexsort((released[parts], series[parts]))]
+    by_part = parts[np.lexsort((part[parts], series[parts]))]
+    released[by_part] = released[by_date]
 
     price = np.exp(rng.normal(3.0, 0.7, n) + 0.2 * level)
     price = np.where(np.isin(domain, (0, 4)), np.round(price * 2) / 2, np.nan)
@@ -182,25 +185,24 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
 
 
 def _cells_of_items(n: int, rng: np.random.Generator) -> np.ndarray:
-    """The cell of each item: three in every cell where that many fit, the rest at random."""
+    """Draw the cell of each item: up to three in every cell, the others by random weights."""
     weight = np.repeat(DOMAIN_SHARES, N_INTERESTS) * rng.lognormal(0, SPREAD, N_CELLS)
-    floor = min(3, n // (2 * N_CELLS))
-    rest = n - floor * N_CELLS
-    drawn = rng.choice(N_CELLS, size=rest, p=weight / weight.sum())
-    return np.concatenate([np.repeat(np.arange(N_CELLS), floor), drawn])
+    least = min(3, n // (2 * N_CELLS))
+    drawn = rng.choice(N_CELLS, size=n - least * N_CELLS, p=weight / weight.sum())
+    return np.concatenate([np.repeat(np.arange(N_CELLS), least), drawn])
 
 
 def _series(
     creator: np.ndarray, domain: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two to four works of one creator outside the shop become parts of a series, now and then."""
+    """Draw series of two to four items of one creator outside the shop: ``(n,)`` series, part."""
     series, part = np.full(len(creator), -1), np.zeros(len(creator), dtype=np.int64)
     number = 0
-    for one in np.unique(creator[domain != 0]):
-        works = np.flatnonzero(creator == one)
-        length = min(len(works), int(rng.integers(2, 5)))
+    for code in np.unique(creator[domain != 0]):
+        items = np.flatnonzero(creator == code)
+        length = min(len(items), int(rng.integers(2, 5)))
         if length >= 2 and rng.random() < 0.5:
-            series[works[:length]], part[works[:length]] = number, np.arange(1, length + 1)
+            series[items[:length]], part[items[:length]] = number, np.arange(1, length + 1)
             number += 1
     return series, part
 
@@ -209,17 +211,17 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
     """Draw ``n`` shoppers (``dials.users`` by default)."""
     n = dials.users if n is None else n
     age = rng.choice(len(AGES), size=n, p=[0.24, 0.28, 0.2, 0.15, 0.13])
-    # The same generations everywhere: fixed by the number of interests, not by the seed.
+    # Tastes of age bands are the same in all worlds: they do not depend on the seed.
     generation = np.random.default_rng(2022).lognormal(0, 0.6, (len(AGES), N_INTERESTS))
     early = _sparse_taste(generation[age], dials.breadth, rng)
     late = _sparse_taste(generation[age], dials.breadth, rng)
     late = (1 - dials.drift) * early + dials.drift * late
     locale = (rng.random(n) < dials.chinese).astype(np.int8)
-    speaks = np.array([city.locale for city in words.CITIES])
-    home = [np.flatnonzero(speaks == one) for one in range(len(LOCALES))]
-    at_home = [cities[rng.integers(len(cities), size=n)] for cities in home]
-    city = np.where(locale == 1, at_home[1], at_home[0])
-    # A new shopper joins in the last month; others spread their events over what is left.
+    city_locale = np.array([city.locale for city in words.CITIES])
+    by_locale = [np.flatnonzero(city_locale == code) for code in range(len(LOCALES))]
+    drawn = [cities[rng.integers(len(cities), size=n)] for cities in by_locale]
+    city = np.where(locale == 1, drawn[1], drawn[0])
+    # New shoppers join in the last month, others in the first 70 % of the days.
     new = rng.random(n) < dials.new_users
     joined = START + rng.random(n) * 0.7 * DAYS * DAY
     joined = np.where(new, END - (2 + 28 * rng.random(n)) * DAY, joined).astype(np.int64)
@@ -249,7 +251,7 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
 
 
 def _sparse_taste(prior: np.ndarray, breadth: float, rng: np.random.Generator) -> np.ndarray:
-    """``(n, n_interests)``: a few interests a shopper, at least two, drawn from the prior odds."""
+    """Draw tastes over few interests, at least two, by prior odds: ``(n, n_interests)``."""
     chosen = np.argsort(-(np.log(prior) + rng.gumbel(size=prior.shape)), axis=1)
     count = np.clip(2 + rng.poisson(max(breadth - 2, 0), size=len(prior)), 2, prior.shape[1])
     share = rng.gamma(1.5, size=prior.shape) * (np.arange(prior.shape[1]) < count[:, None])
@@ -259,13 +261,13 @@ def _sparse_taste(prior: np.ndarray, breadth: float, rng: np.random.Generator) -
 
 
 def draw_weather(rng: np.random.Generator) -> Weather:
-    """Two years of weather in each city, in spells of a few days."""
+    """Draw two years of weather in each city, correlated from day to day."""
     mean, swing, wet_share = (
         np.array([getattr(city, name) for city in words.CITIES])[:, None]
         for name in ("mean", "swing", "wet")
     )
     spells = rng.normal(size=(2, len(CITIES), DAYS))
-    for t in range(1, DAYS):  # standard normal each day, and like the day before
+    for t in range(1, DAYS):  # a first-order autoregression of unit variance
         spells[:, :, t] = 0.7 * spells[:, :, t - 1] + np.sqrt(1 - 0.7**2) * spells[:, :, t]
     yearly = mean - swing * np.cos(2 * np.pi * (np.arange(DAYS) - 20) / 365.25)
     temperature = yearly + 3.0 * spells[0]

@@ -207,7 +207,7 @@ def level(data: Dataset) -> float:
 
 def price(data: Dataset) -> float:
     rows = _tagged(data)
-    dear = data.oracle.choice.dearness[rows.item]
+    dear = data.oracle.choice.price_score[rows.item]
     careful = data.oracle.world.shoppers.price_sensitivity[rows.user]
     sold = np.isin(data.oracle.latents.domain[rows.item], (0, 4))
     return -float(np.corrcoef(dear[sold], careful[sold])[0, 1])
