@@ -1,4 +1,4 @@
-"""``python -m m6rec_lite.data NAME …``: fetch data sets, and print what they hold."""
+"""``python -m m6rec_lite.data NAME …``: download data sets and print their data cards."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from m6rec_lite.data.tables import DataError, Dataset
 
 
 def describe(dataset: Dataset) -> str:
-    """The card of a data set as text: where it comes from, its counts, its quirks, its split."""
+    """Return the data card as text: source, licence, counts, quirks and leave-one-out split."""
     card = dataset.card
     version = f" (version {card.version})" if card.version else ""
     lines = [f"{dataset.name}: {card.title}{version}", f"source: {card.source}"]
     lines += textwrap.wrap(f"licence: {card.licence}", 96, subsequent_indent="  ")
     for name, value in dataset.counts().items():
-        shown = f"{value:,}" if isinstance(value, int) else value
-        lines.append(f"  {name.replace('_', ' '):<20}{shown:>12}")
+        count = f"{value:,}" if isinstance(value, int) else value
+        lines.append(f"  {name.replace('_', ' '):<20}{count:>12}")
     for quirk in card.quirks:
         lines += textwrap.wrap(quirk, 96, initial_indent="- ", subsequent_indent="  ")
     lines += [f"! {entry}" for entry in dataset.dropped]
@@ -39,7 +39,7 @@ def describe(dataset: Dataset) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status (1 if a data set could not be had)."""
+    """Run the command line; return the exit status (1 if a data set could not be loaded)."""
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.data", description="Fetch data sets, and print their cards."
     )
@@ -50,14 +50,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--on-bad-rows", choices=("raise", "drop"), default="raise", help="what to do with faults"
     )
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     failed = []
-    for place, name in enumerate(chosen.names):
-        if place:
+    for index, name in enumerate(options.names):
+        if index:
             print()
         try:
-            dataset = load_dataset(name, on_bad_rows=chosen.on_bad_rows)
+            dataset = load_dataset(name, on_bad_rows=options.on_bad_rows)
         except DataError as error:
             print(f"[FAIL] {name}: {error}", file=sys.stderr)
             failed.append(name)

@@ -1,7 +1,7 @@
-"""Splits for items without training rows, and for a domain that a user has never entered.
+"""Splits for items without training rows, and for users without history in a domain.
 
-As in ``splits``, rows are sorted by user, then time, and the repeats of a user with an item
-collapse; each user is asked once.
+As in ``splits``, rows are sorted by user, then time, and repeated pairs of user and item are
+merged. Each user has at most one question.
 """
 
 from __future__ import annotations
@@ -26,22 +26,26 @@ def cold_item(
     min_item_users: int = 5,
     min_user_items: int = 3,
 ) -> Split:
-    """Ask about items without a single training row, which only their text can recommend.
+    """Split by item: hold out all rows of some items, which then can only be ranked by content.
 
-    A random ``share`` of the items turns cold; half of these are validation targets, half test
-    targets, and all of them are the candidates. Each user is asked once, about the last cold item
-    met, from the warm items before it; the user's later rows are left out altogether.
+    A random ``share`` of the items is cold. Half of these are validation targets, the other half
+    test targets, and all are candidates. A user's target is the last cold item of the user; the
+    history is the warm items before it. Later rows of the user are dropped.
 
     Args:
         dataset: a data set.
-        share: of the items, to turn cold.
-        seed: of the draw.
-        min_history: users with fewer warm items before the cold one are not asked.
+        share: share of the items that are cold, between 0 and 1.
+        seed: seed of the random draw of items.
+        min_history: least number of warm items in a history; other users have no question.
         min_item_users: see ``leave_one_out``.
         min_user_items: see ``leave_one_out``.
 
+    Returns:
+        The split; its candidates are the cold items.
+
     Raises:
         DataError: if validation or test has no question.
+        ValueError: if ``share`` or a threshold is out of range.
     """
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, not {share}")
@@ -68,38 +72,43 @@ def hidden_domain(
     min_item_users: int = 5,
     min_user_items: int = 3,
 ) -> Split:
-    """Hide one domain's history of some users, and ask them for an item of that domain.
+    """Split by domain: hold out all rows of some users in one domain.
 
-    What they did elsewhere is all that is known of them, so that taste must carry across domains.
-    The candidates are the items of the domain. Other users keep their rows in it, so the domain's
-    items have popularity and co-occurrence. Each user is asked once, about the last item of the
-    domain, from the items of other domains before it; the user's later rows are left out.
+    A held-out user's target is the user's last item of the domain; the history is the items of
+    other domains before it, and later rows are dropped. The candidates are the items of the domain.
+    Models must transfer preferences from the other domains.
 
-    Those other users are often at home elsewhere too, and then co-occurrence carries taste across
-    through them. Between two platforms that share no account it cannot: ``linked=False`` cuts the
-    domain off like that, and only what is known of the *items* still spans the gap.
+    Training users keep their rows in the domain, so its items have popularity and co-occurrence.
+    With ``linked=True`` many of them also have rows in other domains, through which collaborative
+    filtering can transfer preferences. With ``linked=False`` they do not, as between two platforms
+    without common accounts, and only the content of items connects the domains.
 
     Args:
-        dataset: a data set whose items name their ``domain``.
-        domain: the domain to hide.
-        linked: whether training users who met the domain keep their rows elsewhere; if not, they
-            keep those in the domain alone. The questions are the same either way.
+        dataset: a data set whose items have a ``domain``.
+        domain: the domain to hold out.
+        linked: whether training users with rows in the domain keep their rows in other domains.
+            The questions are the same in both cases.
         test: share of all users to test on.
         validation: share of all users to validate on.
-        seed: of the draw of users.
-        min_history: users with fewer items of other domains before the target are not asked.
+        seed: seed of the random draw of users.
+        min_history: least number of items of other domains in a history; other users have no
+            question.
         min_item_users: see ``leave_one_out``.
         min_user_items: see ``leave_one_out``.
 
+    Returns:
+        The split; its candidates are the items of the domain.
+
     Raises:
         DataError: if the data set has no such domain, or validation or test has no question.
+        ValueError: if a share or a threshold is out of range.
     """
     if not (test > 0 and validation > 0 and test + validation < 1):
         raise ValueError(
             f"test and validation are shares of the users, above 0 and together below 1; got "
             f"test={test}, validation={validation}"
         )
-    rows_of(dataset)  # raises unless it is a data set
+    rows_of(dataset)  # raises DataError if it is not a data set
     domains = dataset.items.set_index("item_id")["domain"]
     if domain not in set(domains.dropna()):
         raise DataError(
@@ -118,9 +127,10 @@ def hidden_domain(
     )  # fmt: skip
     if linked:
         return split
-    there = candidates[split.train.items]
-    met = np.isin(split.train.users, split.train.users[there])
-    return replace(split, name=f"{split.name}-unlinked", train=split.train.select(there | ~met))
+    inside = candidates[split.train.items]
+    with_rows = np.isin(split.train.users, split.train.users[inside])
+    train = split.train.select(inside | ~with_rows)
+    return replace(split, name=f"{split.name}-unlinked", train=train)
 
 
 def _last_hidden(
@@ -133,26 +143,36 @@ def _last_hidden(
     dataset: str,
     candidates: np.ndarray,
 ) -> Split:
-    """Ask each user about the last hidden row, from the visible rows before it."""
-    places = np.flatnonzero(hidden)
-    users, back = np.unique(rows.users[places][::-1], return_index=True)
-    target = places[::-1][back]
+    """Return the split whose targets are the last hidden row of each user.
+
+    Args:
+        rows: sorted by user, then time.
+        kind: ``(n,)`` 1 for validation rows, 2 for test rows, 0 for others.
+        hidden: ``(n,)`` bool: rows that are excluded from training and histories.
+        min_history: least length of a history.
+        name: name of the split.
+        dataset: name of the data set.
+        candidates: ``(n_items,)`` bool: items that may be ranked.
+    """
+    hidden_rows = np.flatnonzero(hidden)[::-1]
+    users, last = np.unique(rows.users[hidden_rows], return_index=True)
+    target = hidden_rows[last]
     limit = np.full(rows.n_users, len(rows))
     limit[users] = target
     train = rows.select(~hidden & (np.arange(len(rows)) < limit[rows.users]))
     counts = np.bincount(train.users, minlength=rows.n_users)
     offsets = offsets_of(counts)
     holdouts = []
-    for which, part in ((1, "validation"), (2, "test")):
-        asked = (kind[target] == which) & (counts[users] >= min_history)
-        if not asked.any():
+    for code, part in ((1, "validation"), (2, "test")):
+        chosen = (kind[target] == code) & (counts[users] >= min_history)
+        if not chosen.any():
             raise DataError(
                 f"{dataset}: the {name} split has no {part} question: no user with at least "
                 f"{min_history} earlier items met a {part} target; take larger shares, or {HINT}"
             )
-        who, what = users[asked], target[asked]
-        at = rows.timestamps[what]
-        histories = histories_between(train, who, offsets[who], offsets[who + 1], at)
-        ends = np.arange(len(who) + 1, dtype=np.int64)
-        holdouts.append(Holdout(histories, rows.items[what], ends))
+        user, row = users[chosen], target[chosen]
+        at = rows.timestamps[row]
+        histories = histories_between(train, user, offsets[user], offsets[user + 1], at)
+        target_offsets = np.arange(len(user) + 1, dtype=np.int64)
+        holdouts.append(Holdout(histories, rows.items[row], target_offsets))
     return Split(name, dataset, train, holdouts[0], holdouts[1], candidates)

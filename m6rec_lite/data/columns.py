@@ -1,4 +1,4 @@
-"""How one column of a table is read, and what may be wrong with it."""
+"""Parsing and checking of one column of a table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from m6rec_lite.data.ids import as_ids, id_faults
 from m6rec_lite.data.tables import EVENTS, Column, DataError
 
-#: (what is wrong, where, how to mend it)
+#: (problem, ``(n,)`` mask of faulty rows, how to fix it)
 Fault = tuple[str, np.ndarray, str]
 
 _WHOLE = ("time", "integer", "small")
@@ -21,35 +21,34 @@ _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 def read(
     values: pd.Series, column: Column, source: str, name: str
 ) -> tuple[pd.Series, list[Fault]]:
-    """Read the values of a column as far as they can be read.
+    """Parse the values of a column.
 
     Args:
-        values: as the user gave them; numbers, flags and dates may be text.
+        values: the user's values; numbers, flags and dates may be text.
         column: the contract.
-        source: the file, for messages.
-        name: of the column, for messages.
+        source: name of the file, for messages.
+        name: name of the column, for messages.
 
     Returns:
-        the values, missing where they cannot be read, and the faults found: what is wrong, a mask
-        of the rows, and the mend. A mask may be empty.
+        The values, missing where they cannot be parsed, and the faults. A mask may be all False.
 
     Raises:
-        DataError: if the whole column is of another type.
+        DataError: if the whole column has another type.
     """
     missing = values.isna().to_numpy(dtype=bool, copy=True)
     if column.kind == "id":
         faults = id_faults(values)
         return values, faults if column.values == "required" else faults[1:]
     if column.kind in _NUMERIC:
-        read, faults = _read_numbers(values, missing, column, source, name)
+        parsed, faults = _read_numbers(values, missing, column, source, name)
     elif column.kind == "tags":
-        read, faults = _read_tags(values)
+        parsed, faults = _read_tags(values)
         missing[:] = False
     else:
-        read, faults = _read_labels(values, missing, column)
+        parsed, faults = _read_labels(values, missing, column)
     if column.values == "required":
         faults.insert(0, ("are missing (empty or NaN)", missing, "fill them in"))
-    return read, faults
+    return parsed, faults
 
 
 def _read_numbers(
@@ -64,17 +63,19 @@ def _read_numbers(
     if not pd.api.types.is_numeric_dtype(values.dtype):
         numbers = pd.to_numeric(values, errors="coerce")
     array = numbers.to_numpy()
-    if pd.api.types.is_extension_array_dtype(numbers.dtype):  # whole numbers stay exact
-        array = numbers.fillna(0).to_numpy(dtype=numbers.dtype.numpy_dtype)
+    if pd.api.types.is_extension_array_dtype(numbers.dtype):
+        # nullable and Arrow types; a float array would round large integers
+        kind = numbers.dtype.numpy_dtype  # type: ignore[union-attr]  # missing in the stubs
+        array = numbers.fillna(0).to_numpy(dtype=kind)
     faults: list[Fault] = []
     if array.dtype.kind == "f":
         unread = np.isnan(array) & ~missing
-        faults.append(("are not numbers", unread, _NUMBER_MENDS.get(column.kind, "use numbers")))
+        faults.append(("are not numbers", unread, _NUMBER_FIXES.get(column.kind, "use numbers")))
         faults.append(("are infinite", np.isinf(array), "replace them by finite numbers"))
         if column.kind in _WHOLE:
             finite = np.isfinite(array)
-            broken = finite & (array != np.floor(array))
-            faults.append(("are not whole numbers", broken, "round them"))
+            fractional = finite & (array != np.floor(array))
+            faults.append(("are not whole numbers", fractional, "round them"))
             faults.append(("are beyond 64 bits", finite & (np.abs(array) >= 2.0**63), "shorten"))
     with np.errstate(invalid="ignore"):
         dates = _date_format(array[~missing]) if column.kind == "time" else None
@@ -86,10 +87,10 @@ def _read_numbers(
             faults.append(("hold dates written as numbers, not unix seconds", ~missing, fix))
         elif column.kind == "time":
             for unit, short, limit, divisor in _UNITS:
-                late = (np.abs(array.astype(np.float64)) >= limit) & np.isfinite(array)
-                if late.any():
-                    mend = f'divide by {divisor:,}, or read with timestamp_unit="{short}"'
-                    faults.append((f"hold {unit}, not seconds", late, mend))
+                too_large = (np.abs(array.astype(np.float64)) >= limit) & np.isfinite(array)
+                if too_large.any():
+                    fix = f'divide by {divisor:,}, or read with timestamp_unit="{short}"'
+                    faults.append((f"hold {unit}, not seconds", too_large, fix))
                     break
         if column.low is not None:
             faults.append((f"lie below {column.low:g}", array < column.low, "correct them"))
@@ -98,13 +99,13 @@ def _read_numbers(
     return numbers, faults
 
 
-#: (name, short name, least value that cannot be seconds in this millennium, units a second)
+#: (name, short name, least value that cannot be seconds in this millennium, units per second)
 _UNITS = (
     ("nanoseconds", "ns", 1e17, 10**9),
     ("microseconds", "us", 1e14, 10**6),
     ("milliseconds", "ms", 1e11, 10**3),
 )
-_NUMBER_MENDS = {
+_NUMBER_FIXES = {
     "time": 'give unix seconds or datetime64, or read dates as text with timestamp_unit="iso"',
 }
 
@@ -114,15 +115,15 @@ def read_times(values: pd.Series, name: str) -> np.ndarray:
 
     Args:
         values: whole unix seconds, or ``datetime64`` of any unit and time zone (UTC where it names
-            none); fractions of a second of a ``datetime64`` are cut off.
-        name: of the column, for messages.
+            none); fractions of a second of a ``datetime64`` are truncated.
+        name: name of the column, for messages.
 
     Raises:
         DataError: if a moment is missing, a fraction, or cannot be in seconds (milliseconds, or a
             date written as a number such as 20141118).
     """
     values = pd.Series(values)
-    read_values, faults = read(values, Column("time"), "interactions", name)
+    parsed, faults = read(values, Column("time"), "interactions", name)
     for problem, wrong, fix in faults:
         if wrong.any():
             first = values[wrong].tolist()[:5]
@@ -130,11 +131,11 @@ def read_times(values: pd.Series, name: str) -> np.ndarray:
                 f"interactions, column {name}: {int(wrong.sum())} of {len(values)} rows {problem}, "
                 f"such as {first}; {fix}"
             )
-    return read_values.to_numpy(dtype=np.int64)
+    return parsed.to_numpy(dtype=np.int64)
 
 
 def _seconds_of_dates(values: pd.Series) -> pd.Series:
-    """Return ``datetime64`` values as unix seconds (Int64, missing where NaT); others as given."""
+    """Return ``datetime64`` values as unix seconds (Int64, missing where NaT), others unchanged."""
     if len(values) and isinstance(values.iloc[0], date):  # pd.Timestamp is one too
         values = pd.to_datetime(values, utc=True)
     if not pd.api.types.is_datetime64_any_dtype(values.dtype):
@@ -146,15 +147,15 @@ def _seconds_of_dates(values: pd.Series) -> pd.Series:
 
 
 def _date_format(numbers: np.ndarray) -> str | None:
-    """Return the format if every number reads as a date such as 20141118 or 20141118093000."""
+    """Return the format if all numbers are dates such as 20141118 or 20141118093000."""
     numbers = numbers[np.isfinite(numbers.astype(np.float64))].astype(np.float64)
     for form, scale in (("%Y%m%d", 1.0), ("%Y%m%d%H%M%S", 1e6)):
         day = np.floor(numbers / scale)
-        year, month, rest = day // 10_000, day // 100 % 100, day % 100
         clock = numbers - day * scale
+        year, month, day = day // 10_000, day // 100 % 100, day % 100
         hour, minute, second = clock // 10_000, clock // 100 % 100, clock % 100
         fits = (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12)
-        fits &= (rest >= 1) & (rest <= 31) & (hour < 24) & (minute < 60) & (second < 60)
+        fits &= (day >= 1) & (day <= 31) & (hour < 24) & (minute < 60) & (second < 60)
         if len(numbers) and fits.all():
             return form
     return None
@@ -162,25 +163,25 @@ def _date_format(numbers: np.ndarray) -> str | None:
 
 def _read_tags(values: pd.Series) -> tuple[pd.Series, list[Fault]]:
     rows, bad = [], np.zeros(len(values), dtype=bool)
-    for place, value in enumerate(values.array):
+    for index, value in enumerate(values.array):
         if isinstance(value, str):
             rows.append([tag.strip() for tag in value.split("|") if tag.strip()])
         elif isinstance(value, (list, tuple, np.ndarray)):
             rows.append(list(value))
-            bad[place] = not all(isinstance(tag, str) for tag in value)
+            bad[index] = not all(isinstance(tag, str) for tag in value)
         else:
             rows.append([])
-            bad[place] = not pd.isna(value)
-    mend = "give a list of texts, or one text with | between the tags"
-    return pd.Series(rows, index=values.index, dtype=object), [("are not tags", bad, mend)]
+            bad[index] = not pd.isna(value)
+    fix = "give a list of texts, or one text with | between the tags"
+    return pd.Series(rows, index=values.index, dtype=object), [("are not tags", bad, fix)]
 
 
 def _read_labels(
     values: pd.Series, missing: np.ndarray, column: Column
 ) -> tuple[pd.Series, list[Fault]]:
     if column.kind == "date":
-        read = pd.to_datetime(values, errors="coerce", format="ISO8601")
-        return read, [("are not dates", read.isna().to_numpy() & ~missing, "write YYYY-MM-DD")]
+        dates = pd.to_datetime(values, errors="coerce", format="ISO8601")
+        return dates, [("are not dates", dates.isna().to_numpy() & ~missing, "write YYYY-MM-DD")]
     if column.kind == "flag":
         if values.dtype == bool:
             return values, []
@@ -189,8 +190,8 @@ def _read_labels(
         return lower.isin(_TRUE), [("are neither true nor false", ~known & ~missing, "use 0 or 1")]
     if column.kind == "event":
         known = values.isin(EVENTS).to_numpy(dtype=bool)
-        mend = f'use {EVENTS}, or rename with events={{"<yours>": "click"}}'
-        return values, [("name an unknown event", ~known & ~missing, mend)]
+        fix = f'use {EVENTS}, or rename with events={{"<yours>": "click"}}'
+        return values, [("name an unknown event", ~known & ~missing, fix)]
     if isinstance(values.dtype, (pd.StringDtype, pd.CategoricalDtype)):
         return values, []
     not_text = np.fromiter((not isinstance(v, str) for v in values.array), bool, len(values))
@@ -198,7 +199,7 @@ def _read_labels(
 
 
 def cast(values: pd.Series, column: Column) -> pd.Series:
-    """Give values the contract's type; ``read`` found no fault with them."""
+    """Return values that ``read`` found no fault in, converted to the contract's type."""
     nullable = column.values == "optional"
     match column.kind:
         case "id":
@@ -218,7 +219,7 @@ def cast(values: pd.Series, column: Column) -> pd.Series:
         case "date":
             return values.astype("datetime64[s]")
         case "event":
-            return values.astype(pd.CategoricalDtype(EVENTS, ordered=True))
+            return values.astype(pd.CategoricalDtype(list(EVENTS), ordered=True))
         case "category":
             if isinstance(values.dtype, pd.CategoricalDtype):
                 return values
@@ -230,11 +231,11 @@ def cast(values: pd.Series, column: Column) -> pd.Series:
 
 
 def _cast_ids(values: pd.Series) -> pd.Series:
-    """Ids as int64 or text; where some are missing, pandas' nullable Int64 or text."""
-    there = values.notna()
-    if there.all():
+    """Return ids as int64 or text; as nullable Int64 or text if some are missing."""
+    present = values.notna()
+    if present.all():
         ids = as_ids(values, str(values.name))
         return pd.Series(ids, values.index, "str" if ids.dtype.kind == "U" else "int64")
-    ids = as_ids(values[there], str(values.name))
+    ids = as_ids(values[present], str(values.name))
     kind = "str" if ids.dtype.kind == "U" else "Int64"
-    return pd.Series(ids, values.index[there], kind).reindex(values.index)
+    return pd.Series(ids, values.index[present], kind).reindex(values.index)

@@ -1,9 +1,9 @@
-"""Holding tables against their contracts: every fault named, with its rows and its mend.
+"""Validation of tables against their contracts.
 
-``validate`` looks at one table alone, ``validate_dataset`` at what tables say of one another. The
-rule is strict: a fault raises ``DataError``. Under ``on_bad_rows="drop"`` the faulty rows go, and
-each kind of fault is logged as a warning and recorded as a ``Dropped``; nothing goes silently.
-Faults of a whole table (a missing column, no rows at all) always raise.
+``validate`` checks one table, ``validate_dataset`` the references between tables. A fault raises
+``DataError``, which names the faulty rows and says how to fix them. With ``on_bad_rows="drop"``
+faulty rows are dropped instead; each kind of fault is logged as a warning and recorded as a
+``Dropped``. Faults of a whole table (a missing column, no rows) always raise.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,23 +33,24 @@ def validate(
     unique: bool = True,
     shown: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Hold a table against its contract and give it the contract's types.
+    """Check a table against its contract and convert it to the contract's types.
 
     Args:
         table_name: a key of ``TABLES``.
-        frame: the table; columns beyond the contract are kept as they are.
-        source: the file, for the message; the table's name if empty.
-        on_bad_rows: ``raise``, or ``drop`` to leave faulty rows out.
+        frame: the table; columns that are not in the contract are unchanged.
+        source: name of the file, for messages; by default the table's name.
+        on_bad_rows: ``raise``, or ``drop`` to drop faulty rows.
         dropped: a list that receives a ``Dropped`` for each kind of fault, for ``report`` to log;
             without it they are logged here.
-        unique: whether to look for repeated keys (a reader in chunks looks once, at the end).
+        unique: whether to check for repeated keys (a reader in blocks checks once, at the end).
         shown: the rows as the user wrote them, for messages; by default ``frame``.
 
     Returns:
-        a new table: contract columns first, in the contract's types; the given row labels.
+        A new table with the contract's columns first and the row labels of ``frame``.
 
     Raises:
-        DataError: naming file, column, first offending rows and mend.
+        DataError: if the table breaks its contract; the message names the file, the column, the
+            first faulty rows and the fix.
     """
     if table_name not in TABLES:
         raise ValueError(f"no table is called {table_name!r}; there are {list(TABLES)}")
@@ -68,16 +70,16 @@ def validate(
                 columns[name] = pd.Series([None] * len(frame), index=frame.index, dtype=object)
             continue
         columns[name], faults = read(frame[name], column, source, name)
-        for problem, rows, mend in faults:
-            where = rows & ~bad  # a row with two faults is dropped, and counted, once
-            if where.any():
-                _answer(source, name, problem, where, mend, shown, on_bad_rows, dropped)
-                bad |= where
+        for problem, rows, fix in faults:
+            faulty = rows & ~bad  # a row with two faults is dropped, and counted, once
+            if faulty.any():
+                _handle_fault(source, name, problem, faulty, fix, shown, on_bad_rows, dropped)
+                bad |= faulty
     extra = [name for name in frame if name not in table.columns]
     result = pd.DataFrame(columns | {name: frame[name] for name in extra}, index=frame.index)
     if bad.any():
         result = result[~bad].copy()
-        _check_left(result, source)
+        _check_not_empty(result, source)
     for name in columns:
         result[name] = cast(result[name], table.columns[name])
     if unique:
@@ -95,29 +97,31 @@ def drop_repeats(
     on_bad_rows: str = "raise",
     dropped: list[Dropped] | None = None,
 ) -> pd.DataFrame:
-    """Refuse (or drop all but the first of) rows that repeat the table's key.
+    """Return a table without rows that repeat the key of an earlier row.
+
+    The arguments are those of ``validate``.
 
     Raises:
-        DataError: naming the first repeated rows.
+        DataError: if a key is repeated and ``on_bad_rows`` is ``raise``.
     """
     key = list(TABLES[table_name].key)
     if not key or len(frame) < 2:
         return frame
-    # one 64-bit hash a row keeps this cheap; equal hashes are then compared exactly
+    # a 64-bit hash per row is cheap; only rows of equal hashes are then compared exactly
     hashes = pd.util.hash_pandas_object(frame[key], index=False).to_numpy()
     ordered = np.sort(hashes)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    if len(twice) == 0:
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(repeated) == 0:
         return frame
-    where = np.isin(hashes, twice)
-    where[where] = frame.loc[where, key].duplicated().to_numpy()
-    if where.any():
-        mend = f"each {key[0]} must occur once" if len(key) == 1 else "remove the second copies"
-        _answer(
-            source or table_name, ", ".join(key), "repeat an earlier row", where, mend,
+    faulty = np.isin(hashes, repeated)
+    faulty[faulty] = frame.loc[faulty, key].duplicated().to_numpy()
+    if faulty.any():
+        fix = f"each {key[0]} must occur once" if len(key) == 1 else "remove the second copies"
+        _handle_fault(
+            source or table_name, ", ".join(key), "repeat an earlier row", faulty, fix,
             frame, on_bad_rows, dropped,
         )  # fmt: skip
-        return frame[~where]
+        return frame[~faulty]
     return frame
 
 
@@ -127,52 +131,47 @@ def validate_dataset(
     sources: Mapping[str, str] | None = None,
     on_bad_rows: str = "raise",
 ) -> Dataset:
-    """Hold all tables against what they say of one another: every user and item must be known.
-
-    The tables must have passed ``validate``.
+    """Check that all users and items in the tables are listed in ``users`` and ``items``.
 
     Args:
-        dataset: the tables.
-        sources: the file of each table, for messages.
+        dataset: tables that have passed ``validate``.
+        sources: name of the file of each table, for messages.
         on_bad_rows: ``raise`` or ``drop``.
 
     Returns:
-        the data set, with rows dropped and recorded if so asked, and rows labelled from 0.
+        The data set, without faulty rows, with row labels from 0.
 
     Raises:
-        DataError: naming the rows that speak of an unknown user or item.
+        DataError: if a row names an unknown user or item and ``on_bad_rows`` is ``raise``.
     """
-    sources, dropped = sources or {}, []
-    changed: dict[str, pd.DataFrame] = {}
+    sources = sources or {}
+    dropped: list[Dropped] = []
+    tables: dict[str, Any] = {}
     for name, frame in dataset.tables.items():
         for column, home in (("user_id", "users"), ("item_id", "items")):
             if name == home or column not in frame:
                 continue
             known = getattr(dataset, home)[column]
             _check_kinds(frame[column], known, sources.get(name, name), sources.get(home, home))
-            where = (~frame[column].isin(known) & frame[column].notna()).to_numpy(dtype=bool)
-            if where.any():
+            faulty = (~frame[column].isin(known) & frame[column].notna()).to_numpy(dtype=bool)
+            if faulty.any():
                 source = sources.get(name, name)
-                _answer(
+                _handle_fault(
                     source, column, f"name {home[:-1]}s that {sources.get(home, home)} lacks",
-                    where, f"add them to {sources.get(home, home)}", frame, on_bad_rows, dropped,
+                    faulty, f"add them to {sources.get(home, home)}", frame, on_bad_rows, dropped,
                 )  # fmt: skip
-                frame = changed[name] = frame[~where]
-                _check_left(frame, source)
-    # row labels pointed into the files until here; from now on they are places
-    changed = {
-        name: changed.get(name, frame).reset_index(drop=True)
-        for name, frame in dataset.tables.items()
-    }
-    return replace(dataset, **changed, dropped=(*dataset.dropped, *report(dropped)))
+                frame = frame[~faulty]
+                _check_not_empty(frame, source)
+        tables[name] = frame.reset_index(drop=True)  # labels were row numbers of the files
+    return replace(dataset, **tables, dropped=(*dataset.dropped, *report(dropped)))
 
 
 def check_columns(
     table_name: str, frame: pd.DataFrame, source: str, required: Sequence[str] | None = None
 ) -> None:
-    """Raise ``DataError`` if a required column is missing or a column is there twice.
+    """Raise ``DataError`` if a required column is missing or a column is repeated.
 
-    Without ``required`` the contract says which columns are.
+    ``required`` defaults to the columns that the contract requires.
     """
     repeated = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
     if repeated:
@@ -181,17 +180,17 @@ def check_columns(
         required = [n for n, c in TABLES[table_name].columns.items() if c.column == "required"]
     missing = [name for name in required if name not in frame]
     if missing:
-        found = [str(name) for name in frame.columns]
-        guess = _guess(missing, [name for name in found if name not in required])
+        names = [str(name) for name in frame.columns]
+        guess = _guess_names(missing, [name for name in names if name not in required])
         raise DataError(
             f"{source}: column {', '.join(missing)} is missing. The table {table_name} needs "
-            f"{required}; found {found}. Rename the columns, or say which is which with columns="
+            f"{required}; found {names}. Rename the columns, or say which is which with columns="
             f"{guess or {missing[0]: '<its name in your file>'}}"
         )
 
 
 def _check_kinds(ids: pd.Series, known: pd.Series, source: str, home: str) -> None:
-    """Raise ``DataError`` if two tables write the same ids as text and as whole numbers."""
+    """Raise ``DataError`` if one of two tables has ids as text and the other as whole numbers."""
     text = [isinstance(column.dtype, pd.StringDtype) for column in (ids, known)]
     if text[0] != text[1] and ids.notna().any():
         raise DataError(
@@ -201,7 +200,7 @@ def _check_kinds(ids: pd.Series, known: pd.Series, source: str, home: str) -> No
         )
 
 
-#: Names that other people's files often give to our columns, letters and digits only.
+#: Common names of columns in other data sets, letters and digits only.
 _OTHER_NAMES = {
     "user_id": ("user", "uid", "customer", "customerid", "visitorid", "reviewerid", "memberid"),
     "item_id": ("item", "product", "productid", "sku", "asin", "movieid", "articleid", "contentid"),
@@ -209,9 +208,9 @@ _OTHER_NAMES = {
 }
 
 
-def _guess(missing: list[str], found: list[str]) -> dict[str, str]:
-    """Which of the names in the file may be meant."""
-    plain = {"".join(c for c in name.lower() if c.isalnum()): name for name in reversed(found)}
+def _guess_names(missing: list[str], names: list[str]) -> dict[str, str]:
+    """Return likely names for missing columns, among the other names of the file."""
+    plain = {"".join(c for c in name.lower() if c.isalnum()): name for name in reversed(names)}
     guess = {}
     for name in missing:
         own = name.replace("_", "")
@@ -222,27 +221,27 @@ def _guess(missing: list[str], found: list[str]) -> dict[str, str]:
     return guess
 
 
-def _check_left(frame: pd.DataFrame, source: str) -> None:
+def _check_not_empty(frame: pd.DataFrame, source: str) -> None:
     if len(frame) == 0:
         raise DataError(f"{source}: every row was faulty, so none is left; the log says why")
 
 
-def _answer(
+def _handle_fault(
     source: str,
     column: str,
     problem: str,
-    where: np.ndarray,
-    mend: str,
+    faulty: np.ndarray,
+    fix: str,
     shown: pd.DataFrame,
     on_bad_rows: str,
     dropped: list[Dropped] | None,
 ) -> None:
-    """Raise for a fault, or log and record it."""
-    places = np.flatnonzero(where)
-    first = shown.iloc[places[:5], :8]
+    """Raise ``DataError`` for faulty rows, or log and record them."""
+    indices = np.flatnonzero(faulty)
+    first = shown.iloc[indices[:5], :8]
     labels = [int(label) for label in first.index]
     if on_bad_rows == "drop":
-        entry = Dropped(source, column, problem, len(places), tuple(labels))
+        entry = Dropped(source, column, problem, len(indices), tuple(labels))
         if dropped is None:
             log.warning("%s", entry)
         else:
@@ -253,14 +252,14 @@ def _answer(
         for label, (_, row) in zip(labels, first.astype(object).iterrows(), strict=True)
     )
     raise DataError(
-        f"{source}, column {column}: {len(places)} of {len(where)} rows {problem}. First of them "
-        f'(row 0 follows the header):\n{rows}\nMend: {mend}; or pass on_bad_rows="drop" to leave '
+        f"{source}, column {column}: {len(indices)} of {len(faulty)} rows {problem}. First of them "
+        f'(row 0 follows the header):\n{rows}\nFix: {fix}; or pass on_bad_rows="drop" to leave '
         "these rows out."
     )
 
 
 def report(entries: list[Dropped]) -> tuple[Dropped, ...]:
-    """Log what was dropped, entries of the same file, column and problem added up."""
+    """Log dropped rows; merge entries of the same file, column and problem."""
     merged: dict[tuple[str, str, str], Dropped] = {}
     for entry in entries:
         kind = (entry.source, entry.column, entry.problem)

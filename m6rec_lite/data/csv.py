@@ -1,8 +1,8 @@
-"""A data set of your own: one CSV file of interactions, or a folder with one CSV a table.
+"""Reader of the user's own data: one CSV file of interactions, or a folder with one CSV per table.
 
-The reader is strict about form (``delimited``) and content (``contracts``), reads in blocks, so
-that memory grows with the rows kept and not with the text of the file, and keeps ids as they are
-written: whole numbers, or text.
+Format (``delimited``) and content (``contracts``) are checked strictly. Files are read in blocks,
+so that memory grows with the number of rows and not with the size of the text. Ids are whole
+numbers or text, as in the file.
 """
 
 from __future__ import annotations
@@ -40,38 +40,40 @@ def read_csv(
 ) -> Dataset:
     """Read a CSV file of interactions, or a folder of CSV files named after their tables.
 
-    A folder holds ``interactions.csv`` and, where there is something to tell, ``items.csv``,
-    ``users.csv``, ``impressions.csv``, ``queries.csv`` and so on (see ``TABLES``). A file ending
-    in ``.gz`` is unpacked on the way. Without tables of items or users these are made of the ids,
-    and of the columns of items or users (``title``, ``price``, ``city`` …) in the interactions.
+    A folder holds ``interactions.csv`` and optionally ``items.csv``, ``users.csv``,
+    ``impressions.csv``, ``queries.csv`` and so on (see ``TABLES``). Names may end in ``.csv.gz``.
+    Tables of items and users that are missing are built from the ids and from the columns of items
+    or users (``title``, ``price``, ``city`` …) in the interactions.
 
     Args:
         path: file or folder.
-        columns: our name → the name in the file, such as ``{"user_id": "customer"}``; for a
+        columns: contract's name → name in the file, such as ``{"user_id": "customer"}``; for a
             folder with several tables ``{"interactions": {…}, "items": {…}}``.
-        events: the file's names of events → ours (``EVENTS``), such as ``{"buy": "purchase"}``.
-        event: the event of every row where the file has no such column; by default ``rate`` if it
-            has a ``value``, else ``click``. A missing ``value`` column means 1.
-        timestamp: ``column``; or ``row`` where the file has no times and its rows stand in the
-            order in which they happened: the number of the row then takes the place of a time.
+        events: the file's names of events → names in ``EVENTS``, such as ``{"buy": "purchase"}``.
+        event: event of all rows if the file has no such column; by default ``rate`` if it has a
+            ``value``, else ``click``. A missing ``value`` column means 1.
+        timestamp: ``column``; or ``row`` if the file has no times and its rows are in
+            chronological order: row numbers are then used as timestamps.
         timestamp_unit: of the file: ``s``, ``ms``, ``us``, ``ns`` since 1970, ``iso`` for dates as
             text, or a format such as ``%Y%m%d`` (UTC unless they name a zone). Fractions of a
-            second are cut off, save with ``s``, where they are an error.
-        text_ids: keep ids as text even where all are whole numbers, to match another file whose
-            ids are not.
-        sep: the separator; by default the one of ``,;|`` and tab that suits the header.
-        encoding: of the text; a byte-order mark is skipped.
-        name: of the data set; by default the file's.
-        domain: of all items, where no table names domains.
+            second are truncated, except with ``s``, where they are an error.
+        text_ids: read ids as text even if all are whole numbers, to match another file with ids
+            of text.
+        sep: separator; by default the one of ``,;|`` and tab that fits the header.
+        encoding: encoding of the text; a byte-order mark is skipped.
+        name: name of the data set; by default that of the file.
+        domain: domain of all items, if no table has domains.
         on_bad_rows: ``raise`` or ``drop``.
-        block_bytes: how much text is parsed at a time; a row must fit.
-        progress: whether to show a bar (after two seconds).
+        block_bytes: size of a block; at least that of the longest row.
+        progress: whether to show a progress bar (after two seconds).
 
     Returns:
-        the data set; rows in file order.
+        The data set; rows are in file order.
 
     Raises:
-        DataError: naming file, column, first offending rows, and the fix.
+        DataError: if a file cannot be read or breaks its contract; the message names the file, the
+            column, the first faulty rows and the fix.
+        ValueError: if an argument is out of range.
     """
     path = Path(path)
     options = ReadOptions.of(
@@ -94,7 +96,7 @@ def read_csv(
                 for table, form in forms.items()
             }
             break
-        except _IdsAreText as error:  # only now is it known: begin again
+        except _IdsAreText as error:  # read again, with these ids as text
             text.add(error.column)
     label = name or path.name.removesuffix(".gz").removesuffix(".csv")
     sources = {table: form.path.name for table, form in forms.items()}
@@ -111,16 +113,16 @@ def _read_table(
     block_bytes: int,
     progress: bool,
 ) -> pd.DataFrame:
-    """One file as a table, read block by block."""
+    """Read one file as a table, block by block."""
     parts = []
     for block in blocks(
         form, columns=_used(table, form, options), block_bytes=block_bytes,
         on_bad_rows=options.on_bad_rows, dropped=options.dropped, progress=progress,
     ):  # fmt: skip
         shown = options.renamed(table, block)
-        for column in shown:
+        for column in map(str, shown):
             kind = _kind(column)
-            if kind not in ("text", "category", "event"):  # a title may well be "None"
+            if kind not in ("text", "category", "event"):  # a title may be "None"
                 shown[column] = shown[column].mask(shown[column].isin(MISSING))
             if column in ids:
                 shown[column] = ids[column].read(shown[column])
@@ -134,13 +136,13 @@ def _read_table(
 
 
 def _kind(column: str) -> str:
-    """The kind of a column, whichever of the tables it belongs to."""
-    rules = (TABLES[table].columns for table in TABLES)
-    return next((columns[column].kind for columns in rules if column in columns), "text")
+    """Return the kind of a column in the first table that has it; ``text`` if none has it."""
+    tables = (table.columns for table in TABLES.values())
+    return next((columns[column].kind for columns in tables if column in columns), "text")
 
 
 class _IdsAreText(Exception):
-    """Raised when an id turns up that is not written as a plain whole number."""
+    """Raised if an id is not a plain whole number, with the name of its column."""
 
     def __init__(self, column: str) -> None:
         super().__init__(column)
@@ -148,19 +150,23 @@ class _IdsAreText(Exception):
 
 
 class _Ids:
-    """Reads one kind of ids: as the whole numbers they are, or as text.
+    """Parser of a column of ids, as whole numbers or as text.
 
-    ``007`` and ``7`` may be two products, so a leading zero makes all ids text.
+    A leading zero makes all ids text, since ``007`` and ``7`` may be different products.
+
+    Args:
+        column: name of the column.
+        text: whether to read text.
     """
 
     def __init__(self, column: str, text: bool) -> None:
         self.column, self.text = column, text
 
     def read(self, values: pd.Series) -> pd.Series:
-        """The ids as Int64 or text, missing where they are. Blanks around an id do not count.
+        """Return ids as Int64 or text, without blanks around them; missing ids stay missing.
 
         Raises:
-            _IdsAreText: if they should be whole numbers and are not.
+            _IdsAreText: if whole numbers are expected and an id is not one.
         """
         trimmed = pc.utf8_trim_whitespace(pa.array(values, type=pa.string(), from_pandas=True))
         trimmed = pc.replace_with_mask(trimmed, pc.equal(trimmed, ""), pa.scalar(None, pa.string()))
@@ -173,46 +179,48 @@ class _Ids:
 
 
 def _files(path: Path) -> dict[str, Path]:
+    """Return the file of each table."""
     if path.is_file():
         return {"interactions": path}
     if not path.is_dir():
         raise DataError(f"{path} does not exist; give a CSV file or a folder of them")
-    found = {
+    files = {
         table: path / f"{table}{ending}"
         for table in TABLES
         for ending in (".csv.gz", ".csv")
         if (path / f"{table}{ending}").is_file()
     }
-    if "interactions" not in found:
-        there = sorted(file.name for file in path.iterdir())[:10]
+    if "interactions" not in files:
+        others = sorted(file.name for file in path.iterdir())[:10]
         raise DataError(
-            f"{path} holds no interactions.csv (it holds {there}); rename the file of events to "
+            f"{path} holds no interactions.csv (it holds {others}); rename the file of events to "
             "interactions.csv, or give its own path"
         )
-    return found
+    return files
 
 
 def _used(table: str, form: Form, options: ReadOptions) -> list[str]:
-    """The file's names of the columns to read: the contract's, and for items and users all.
+    """Return the file's names of the columns to read: the contract's; all of items and users.
 
-    A column that bears our name, though ``columns=`` says that another is meant, is left out, and
-    so is ``timestamp`` where the number of the row takes its place.
+    A column with a contract's name is skipped if ``columns=`` maps that name to another column, and
+    so is ``timestamp`` if row numbers replace it.
     """
-    ours = options.columns.get(table, {})
-    known = {*TABLES[table].columns, *ours.values()}
+    mapped = options.columns.get(table, {})
+    known = {*TABLES[table].columns, *mapped.values()}
     if table == "interactions":
         known |= {column for home in HOMES.values() for column in TABLES[home].columns}
         known -= {"timestamp"} if options.timestamp == "row" else set()
     elif table in HOMES.values():
         known |= set(form.names) - {""}
-    return [n for n in form.names if n in known and not (n in ours and n not in ours.values())]
+    shadowed = set(mapped) - set(mapped.values())
+    return [name for name in form.names if name in known and name not in shadowed]
 
 
 def _join(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Blocks under one another; categories that differ between blocks are united."""
+    """Return the concatenated blocks; categorical columns get the union of their categories."""
     for column in parts[0]:
         if all(isinstance(part[column].dtype, pd.CategoricalDtype) for part in parts):
-            ordered = parts[0][column].dtype.ordered
+            ordered = parts[0][column].cat.ordered
             names = list(dict.fromkeys(c for part in parts for c in part[column].cat.categories))
             kind = pd.CategoricalDtype(names if ordered else sorted(names), ordered)
             for part in parts:

@@ -1,7 +1,7 @@
-"""The form of a delimited text file: encoding, separator, header, and rows in blocks.
+"""Format of delimited text files: encoding, separator, header, and rows in blocks.
 
-Nothing here knows what a column means; ``csv`` does. Every fault of form raises ``DataError`` and
-says how to mend it; lines with too many or too few fields may be dropped and counted instead.
+The meaning of columns is left to ``csv``. Faults of format raise ``DataError`` with the fix; lines
+with too many or too few fields can be dropped and counted instead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, NoReturn, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -23,19 +23,19 @@ from tqdm.auto import tqdm
 from m6rec_lite.data.tables import DataError, Dropped
 
 _SEPARATORS = ",;\t|"
-#: What other programs write for a missing value.
+#: Texts that programs write for a missing value.
 MISSING: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None", "<NA>", "\\N")
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a file is written.
+    """Format of a file.
 
     Attributes:
-        path: of the file; ``.gz`` is unpacked on the way.
+        path: path of the file; a ``.gz`` file is decompressed on reading.
         sep: separator.
-        encoding: as Python names it, without a byte-order mark's suffix.
-        header: names of the columns as written.
+        encoding: Python's name of the encoding, without the suffix for a byte-order mark.
+        header: names of the columns as in the file.
     """
 
     path: Path
@@ -45,32 +45,34 @@ class Form:
 
     @property
     def names(self) -> list[str]:
-        """The names without the blanks around them."""
+        """Names of the columns without blanks around them."""
         return [name.strip() for name in self.header]
 
 
 def inspect(
     path: Path, *, sep: str | None = None, encoding: str = "utf-8", wanted: Sequence[str] = ()
 ) -> Form:
-    """Find out how a file is written.
+    """Return the format of a file.
 
     Args:
-        path: the file.
-        sep: the separator, or None to take the one of ``,;|`` and tab that suits the header.
-        encoding: of the text.
-        wanted: names that the header should hold; they decide between separators.
+        path: path of the file.
+        sep: separator, or None to choose the one of ``,;|`` and tab that fits the header.
+        encoding: encoding of the text.
+        wanted: expected names in the header, used to choose the separator.
 
     Raises:
-        DataError: if the file is empty, is no text, has another encoding or separator, or a header
-            that repeats a name or is none.
+        DataError: if the file is empty, is not text, has another encoding or separator, has no
+            header, or repeats a name in it.
+        ValueError: if the encoding does not exist.
     """
     encoding = _plain_encoding(path, encoding)
     with _open(path) as file:
         head = file.read(4096)
     _check_text(path, head, encoding)
-    headers = {one: _header(path, one, encoding) for one in (_SEPARATORS if sep is None else sep)}
+    options = _SEPARATORS if sep is None else sep
+    headers = {option: _header(path, option, encoding) for option in options}
     if sep is None:
-        # the most wanted names, then the most fields; the first of equals
+        # most wanted names, then most fields; the first option in case of ties
         sep = max(headers, key=lambda s: (len({*wanted} & {*headers[s]}), len(headers[s])))
     header = headers[sep]
     other = max(_SEPARATORS, key=lambda s: len(_header(path, s, encoding)))
@@ -104,31 +106,29 @@ def blocks(
     dropped: list[Dropped] | None = None,
     progress: bool = True,
 ) -> Iterator[pd.DataFrame]:
-    """The rows of a file, some megabytes at a time, every value as text; blank ones are missing.
+    """Yield the rows of a file in blocks; values are text, and empty values are missing.
 
-    Row labels count from 0 after the header (lines of a wrong shape that were dropped are not
-    counted).
+    Row labels count from 0 after the header; dropped lines are not counted.
 
     Args:
-        form: of the file, from ``inspect``.
-        columns: names of those to read; by default all that have a name.
-        block_bytes: size of a block; some thirty are read ahead.
+        form: format of the file, from ``inspect``.
+        columns: names of the columns to read; by default all that have a name.
+        block_bytes: size of a block; about thirty blocks are read ahead.
         on_bad_rows: what to do with lines of too many or too few fields: ``raise`` or ``drop``.
-        dropped: a list that receives a ``Dropped`` for them.
-        progress: whether to show a bar.
+        dropped: a list that receives a ``Dropped`` for these lines.
+        progress: whether to show a progress bar.
 
     Raises:
-        DataError: naming the line at fault.
+        DataError: if the file cannot be parsed; the message names the faulty line.
     """
-    odd: list[tuple[int, int, str]] = []
+    invalid: list[tuple[int, int, str]] = []
 
-    def judge(row: pa_csv.InvalidRow) -> str:
-        odd.append((row.number or 0, row.actual_columns, row.text))
+    def handle_invalid(row: pa_csv.InvalidRow) -> str:
+        invalid.append((row.number or 0, row.actual_columns, row.text))
         return "skip" if on_bad_rows == "drop" else "error"
 
     names = form.names
-    wanted = [place for place, name in enumerate(names)
-              if name and (columns is None or name in columns)]  # fmt: skip
+    wanted = [i for i, name in enumerate(names) if name and (columns is None or name in columns)]
     start = 0
     with pa.OSFile(str(form.path)) as file:
         text = pa.CompressedInputStream(file, "gzip") if form.path.suffix == ".gz" else file
@@ -143,16 +143,16 @@ def blocks(
                     block_size=block_bytes, use_threads=False, encoding=form.encoding
                 ),
                 parse_options=pa_csv.ParseOptions(
-                    delimiter=form.sep, newlines_in_values=True, invalid_row_handler=judge
+                    delimiter=form.sep, newlines_in_values=True, invalid_row_handler=handle_invalid
                 ),
                 convert_options=pa_csv.ConvertOptions(
                     column_types=dict.fromkeys(form.header, pa.string()), strings_can_be_null=True,
                     null_values=[""], quoted_strings_can_be_null=True,
-                    include_columns=[form.header[place] for place in wanted],
+                    include_columns=[form.header[i] for i in wanted],
                 ),
             )  # fmt: skip
             for batch in reader:
-                frame = batch.rename_columns([names[place] for place in wanted]).to_pandas()
+                frame = batch.rename_columns([names[i] for i in wanted]).to_pandas()
                 if len(frame) == 0:
                     continue
                 frame.index = pd.RangeIndex(start, start + len(frame))
@@ -162,8 +162,8 @@ def blocks(
         except UnicodeDecodeError:
             _raise_undecodable(form.path, form.encoding)
         except pa.ArrowInvalid as error:
-            if odd and on_bad_rows == "raise":
-                raise DataError(_odd_message(form, odd)) from None
+            if invalid and on_bad_rows == "raise":
+                raise DataError(_invalid_message(form, invalid)) from None
             if "UTF8" in str(error):
                 _raise_undecodable(form.path, form.encoding)
             raise DataError(
@@ -173,18 +173,19 @@ def blocks(
             ) from None
         finally:
             bar.close()
-    if odd:
-        entry = Dropped(form.path.name, "(all)", _odd_problem(form, odd), len(odd),
-                        tuple(number for number, _, _ in odd[:5]))  # fmt: skip
-        if dropped is not None:
-            dropped.append(entry)
+    if invalid and dropped is not None:
+        counts = sorted({count for _, count, _ in invalid})
+        problem = f"lines have {counts} fields where the header has {len(form.header)}"
+        numbers = tuple(number for number, _, _ in invalid[:5])
+        dropped.append(Dropped(form.path.name, "(all)", problem, len(invalid), numbers))
 
 
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+def _open(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
 def _plain_encoding(path: Path, encoding: str) -> str:
+    """Return Python's name of an encoding."""
     try:
         name = codecs.lookup(encoding).name
     except LookupError:
@@ -195,6 +196,7 @@ def _plain_encoding(path: Path, encoding: str) -> str:
 
 
 def _check_text(path: Path, head: bytes, encoding: str) -> None:
+    """Raise ``DataError`` if the first bytes of a file are not text of the encoding."""
     if not head.strip(b"\xef\xbb\xbf \t\r\n"):
         raise DataError(f"{path.name} is empty; wanted a header and rows")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -207,10 +209,10 @@ def _check_text(path: Path, head: bytes, encoding: str) -> None:
 
 
 def _header(path: Path, sep: str, encoding: str) -> list[str]:
-    """The first record. Read with Python's own reader: the fast one hides repeated names."""
+    """Return the first record, with Python's parser: PyArrow's hides repeated names."""
     with _open(path) as file:
-        mark = "utf-8-sig" if encoding == "utf-8" else encoding
-        text = io.TextIOWrapper(file, encoding=mark, newline="")
+        name = "utf-8-sig" if encoding == "utf-8" else encoding  # skips a byte-order mark
+        text = io.TextIOWrapper(file, encoding=name, newline="")
         try:
             for record in csv.reader(text, delimiter=sep):
                 if record:
@@ -230,25 +232,21 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _odd_problem(form: Form, odd: list[tuple[int, int, str]]) -> str:
-    counts = sorted({count for _, count, _ in odd})
-    return f"lines have {counts} fields where the header has {len(form.header)}"
-
-
-def _odd_message(form: Form, odd: list[tuple[int, int, str]]) -> str:
-    number, count, text = odd[0]
-    mend = f"a value that holds the separator {form.sep!r} must stand in quotation marks"
+def _invalid_message(form: Form, invalid: list[tuple[int, int, str]]) -> str:
+    """Return the message about the first line with a wrong number of fields."""
+    number, count, text = invalid[0]
+    fix = f"a value that contains the separator {form.sep!r} must be in quotation marks"
     if count < len(form.header):
-        mend = "complete the line (is a quotation mark never closed?)"
+        fix = "complete the line (is a quotation mark never closed?)"
     return (
         f"{form.path.name}, line {number}: {count} fields where the header has "
-        f'{len(form.header)}: {text[:120]!r}. Mend: {mend}; or pass on_bad_rows="drop" to leave '
+        f'{len(form.header)}: {text[:120]!r}. Fix: {fix}; or pass on_bad_rows="drop" to leave '
         "such lines out"
     )
 
 
-def _raise_undecodable(path: Path, encoding: str) -> None:
-    """Name the first line that is not of the encoding."""
+def _raise_undecodable(path: Path, encoding: str) -> NoReturn:
+    """Raise ``DataError`` with the first line that is not in the encoding."""
     if encoding.startswith(("utf-16", "utf-32")):
         raise DataError(f"{path.name} is not {encoding} text; try encoding='utf-8'") from None
     with _open(path) as file:
@@ -256,10 +254,10 @@ def _raise_undecodable(path: Path, encoding: str) -> None:
             try:
                 line.decode(encoding)
             except UnicodeDecodeError as error:
-                around = line[max(error.start - 20, 0) : error.start + 20]
+                context = line[max(error.start - 20, 0) : error.start + 20]
                 raise DataError(
                     f"{path.name}, line {number}: byte 0x{line[error.start]:02x} is not "
-                    f"{encoding}: {around!r}. If the file comes from an older program, give "
+                    f"{encoding}: {context!r}. If the file comes from an older program, give "
                     'encoding="cp1252" (or "latin-1")'
                 ) from None
     raise DataError(f"{path.name} is not {encoding} text")

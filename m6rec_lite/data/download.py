@@ -1,8 +1,8 @@
-"""Download files and archives; nothing incomplete is ever left under the final name.
+"""Download of files and archives; an incomplete file never has the final name.
 
-``fetch`` gets one file: it resumes what an earlier try began, retries what a network breaks,
-checks the checksum, and only then gives the file its name. ``ensure_archive`` unpacks a zip file
-beside its destination and renames the finished folder into place.
+``fetch`` downloads one file: it resumes a partial download, retries after network errors, verifies
+the checksum, and then renames the file. ``ensure_archive`` extracts a zip file to a temporary
+folder and renames that.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -35,11 +36,11 @@ _MAX_UNPACKED = 1 << 31
 
 
 class DownloadError(DataError):
-    """A file could not be downloaded; the message says what to do by hand."""
+    """A file could not be downloaded; the message says how to get it by hand."""
 
 
-class _Broken(Exception):
-    """One try failed, and another may succeed."""
+class _RetryableError(Exception):
+    """An attempt failed, and another may succeed."""
 
 
 def fetch(
@@ -53,32 +54,33 @@ def fetch(
     max_bytes: int = 1 << 30,
     progress: bool = True,
 ) -> Path:
-    """Download a file, whole and checked, or raise.
+    """Download a file and verify it.
 
-    The bytes go to ``<destination>.part``, which a later call resumes (HTTP ``Range``), and which
-    is renamed once its checksum is right.
+    The data are written to ``<destination>.part``, which a later call resumes (HTTP ``Range``) and
+    which is renamed after its checksum is verified.
 
     Args:
         url: http or https.
-        destination: where the file shall lie; if it is there already, it is only checked.
-        sha256: the checksum, in hex; without one only the length is checked.
-        timeout: seconds that the server may stay silent.
-        retries: further tries after the first.
+        destination: path of the file; an existing file is only verified.
+        sha256: checksum in hexadecimal digits; without one only the length is verified.
+        timeout: seconds to wait for data from the server.
+        retries: most attempts after the first.
         wait: seconds before the first retry, doubled for each further one.
-        max_bytes: more than this is refused.
+        max_bytes: largest size of the file.
         progress: whether to show a progress bar.
 
     Returns:
         ``destination``.
 
     Raises:
-        DownloadError: if the file cannot be had, or what came is not the file.
+        DownloadError: if the download fails or the checksum differs.
+        ValueError: if the url is not http or https.
     """
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"url must be http or https, not {url!r}")
     destination = Path(destination)
     part = destination.with_name(destination.name + ".part")
-    with _writing(destination), _alone(part):
+    with _writing(destination), _locked(part):
         if destination.exists():
             if sha256 is not None and file_hash(destination) != sha256:
                 raise DownloadError(
@@ -92,8 +94,8 @@ def fetch(
                 log.warning("download of %s: %s; trying again", url, last)
                 time.sleep(wait * 2 ** (attempt - 1))
             try:
-                _try(url, part, timeout, max_bytes, progress)
-            except _Broken as error:
+                _attempt(url, part, timeout, max_bytes, progress)
+            except _RetryableError as error:
                 last = error
                 continue
             digest = file_hash(part)
@@ -101,8 +103,8 @@ def fetch(
                 os.replace(part, destination)
                 return destination
             part.unlink()
-            last = _Broken(f"checksum is {digest[:12]}…, wanted {sha256[:12]}…")
-            if restarted:  # twice whole and twice wrong: another try would bring the same
+            last = _RetryableError(f"checksum is {digest[:12]}…, wanted {sha256[:12]}…")
+            if restarted:  # complete but wrong twice: another attempt would be, too
                 break
             restarted = True
         if part.exists() and part.stat().st_size == 0:
@@ -119,38 +121,38 @@ def ensure_archive(
     sha256: str | None = None,
     **options: float | bool,
 ) -> Path:
-    """Return the folder ``root/name``; download and unpack it if it lacks ``files``.
+    """Return the folder ``root/name``; download and extract it if it lacks ``files``.
 
     Args:
-        name: of the folder, at the top of the archive and below ``root``.
-        url: of the zip file.
+        name: name of the folder, both in the archive and below ``root``.
+        url: address of the zip file.
         root: the data folder.
-        files: names that a complete folder has.
+        files: names of files in a complete folder.
         sha256: checksum of the zip file.
-        **options: of ``fetch``.
+        **options: options of ``fetch``.
 
     Raises:
-        DownloadError: saying what to put where by hand.
+        DownloadError: if the files cannot be downloaded; the message says how to get them by hand.
     """
     folder, archive = root / name, root / f"{name}.zip"
-    lacking = [file for file in files if not (folder / file).is_file()]
-    if not lacking:
+    missing = [file for file in files if not (folder / file).is_file()]
+    if not missing:
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DownloadError(
-            f"{folder} exists but lacks {', '.join(lacking)}. Put them there (they are in {url}), "
+            f"{folder} exists but lacks {', '.join(missing)}. Put them there (they are in {url}), "
             "or remove the folder, and it will be downloaded anew"
         )
     try:
-        with _writing(folder), _alone(folder):
-            if all((folder / file).is_file() for file in files):  # another process was faster
+        with _writing(folder), _locked(folder):
+            if all((folder / file).is_file() for file in files):  # another process downloaded it
                 return folder
-            ours = not archive.exists()  # or it was put there by hand
+            downloaded = not archive.exists()  # otherwise the user put it there
             fetch(url, archive, sha256=sha256, **options)  # type: ignore[arg-type]
             try:
                 _unpack(archive, folder, files)
             finally:
-                if ours:
+                if downloaded:
                     archive.unlink()
     except DownloadError as error:
         raise DownloadError(
@@ -161,37 +163,37 @@ def ensure_archive(
     return folder
 
 
-def _try(url: str, part: Path, timeout: float, max_bytes: int, progress: bool) -> None:
-    """Add to ``part`` until it is complete; raise ``_Broken`` if another try may succeed."""
+def _attempt(url: str, part: Path, timeout: float, max_bytes: int, progress: bool) -> None:
+    """Append to ``part`` until it is complete; raise ``_RetryableError`` if a retry may help."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "m6rec-lite"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:
-            have, total = _plan(response, have)
+            have, total = _byte_range(response, have)
             if total is not None:
-                _check_room(part, total, total - have, max_bytes)
+                _check_space(part, total, total - have, max_bytes)
             _receive(response, part, have, total, max_bytes, progress)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # the part is longer than the file: it is of another one
+        if error.code == 416:  # the partial file is longer than the file: it belongs to another one
             part.unlink(missing_ok=True)
-            raise _Broken("the server has less than was downloaded before") from None
+            raise _RetryableError("the server has less than was downloaded before") from None
         if error.code in (408, 425, 429) or error.code >= 500:
-            raise _Broken(f"the server answered {error.code} {error.reason}") from None
+            raise _RetryableError(f"the server answered {error.code} {error.reason}") from None
         raise DownloadError(f"{url} answered {error.code} {error.reason}") from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise DownloadError(
                 f"the certificate of {url} is not valid ({error.reason.verify_message})"
             ) from None
-        raise _Broken(f"the server cannot be reached ({error.reason})") from None
+        raise _RetryableError(f"the server cannot be reached ({error.reason})") from None
     except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
-        raise _Broken(f"the connection broke ({type(error).__name__}: {error})") from None
+        raise _RetryableError(f"the connection broke ({type(error).__name__}: {error})") from None
 
 
-def _plan(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Return the byte at which the answer starts, and the size of the whole file (or None)."""
+def _byte_range(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
+    """Return the offset of the response's first byte, and the size of the file (or None)."""
     length = response.headers.get("Content-Length", "")
     if response.status == 206:
         # "bytes 100-999/1000"
@@ -200,7 +202,7 @@ def _plan(response: http.client.HTTPResponse, have: int) -> tuple[int, int | Non
         )
         if span.partition("-")[0] == str(have):
             return have, int(total) if total.isdigit() else None
-        raise _Broken(f"asked for bytes from {have}, got {span!r}")
+        raise _RetryableError(f"requested bytes from {have}, got {span!r}")
     return 0, int(length) if length.isdigit() else None
 
 
@@ -212,6 +214,7 @@ def _receive(
     max_bytes: int,
     progress: bool,
 ) -> None:
+    """Write the response to ``part``, from byte ``have`` on."""
     name = part.name.removesuffix(".part")
     bar = tqdm(
         total=total, initial=have, unit="B", unit_scale=True, desc=name, disable=not progress
@@ -228,10 +231,11 @@ def _receive(
         file.flush()
         os.fsync(file.fileno())
     if total is not None and have != total:
-        raise _Broken(f"cut after {have:,} of {total:,} bytes")
+        raise _RetryableError(f"cut after {have:,} of {total:,} bytes")
 
 
-def _check_room(part: Path, total: int, missing: int, max_bytes: int) -> None:
+def _check_space(part: Path, total: int, missing: int, max_bytes: int) -> None:
+    """Raise ``DownloadError`` if the file is too large, or larger than the free space."""
     if total > max_bytes:
         raise DownloadError(f"the server announces {total:,} bytes, more than {max_bytes:,}")
     free = shutil.disk_usage(part.parent).free
@@ -244,7 +248,7 @@ def _check_room(part: Path, total: int, missing: int, max_bytes: int) -> None:
 
 @contextlib.contextmanager
 def _writing(destination: Path) -> Iterator[None]:
-    """Make the folder; turn errors of the disk into ones that say what to do."""
+    """Create the folder of ``destination``; replace errors of the disk by ``DownloadError``."""
     part = destination.with_name(destination.name + ".part")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -256,8 +260,8 @@ def _writing(destination: Path) -> Iterator[None]:
             if part.is_file() or part.is_symlink():
                 part.unlink()
             raise DownloadError(
-                f"the disk of {destination.parent} is full ({error.strerror}); what had come was "
-                f"removed. Free some room, or set {VARIABLE} to a folder on another disk"
+                f"the disk of {destination.parent} is full ({error.strerror}); the partial file "
+                f"was removed. Free some room, or set {VARIABLE} to a folder on another disk"
             ) from error
         raise DownloadError(
             f"cannot write to {destination.parent} ({error.strerror or error}); make it writable, "
@@ -266,8 +270,8 @@ def _writing(destination: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process works at the same path."""
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock for a path that excludes other processes."""
     lock = path.with_name(f".{path.name}.lock")
     with FileLock(lock):
         try:
@@ -278,24 +282,24 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _unpack(archive: Path, folder: Path, files: Sequence[str]) -> None:
-    """Unpack the archive's one folder beside ``folder``, then rename it into place."""
+    """Extract the archive's folder beside ``folder``, then rename it."""
     try:
         with scratch_folder(folder) as fresh, zipfile.ZipFile(archive) as source:
             _check_members(source, folder.name)
             for member in source.infolist():  # reading checks each member's CRC
                 source.extract(member, fresh)
-            lacking = [file for file in files if not (fresh / folder.name / file).is_file()]
-            if lacking:
-                raise DownloadError(f"{archive.name} lacks {', '.join(lacking)}")
+            missing = [file for file in files if not (fresh / folder.name / file).is_file()]
+            if missing:
+                raise DownloadError(f"{archive.name} lacks {', '.join(missing)}")
             if folder.is_dir():
-                folder.rmdir()  # empty: ensure_archive saw to that
+                folder.rmdir()  # ensure_archive has checked that it is empty
             os.replace(fresh / folder.name, folder)
-    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, NotImplementedError) as error:
-        raise DownloadError(f"{archive.name} is not a sound zip file ({error})") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise DownloadError(f"{archive.name} is not a valid zip file ({error})") from None
 
 
 def _check_members(source: zipfile.ZipFile, name: str) -> None:
-    """Refuse what leads out of the folder, what is a link, and what swells beyond reason."""
+    """Raise ``DownloadError`` for links, paths outside the folder, and too large contents."""
     for member in source.infolist():
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
         mode = member.external_attr >> 16

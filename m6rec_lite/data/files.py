@@ -1,10 +1,10 @@
-"""Files and folders that are written whole or not at all, and whose damage is noticed on reading.
+"""Atomic writing of files and folders, and detection of damage by checksums.
 
 ``new_file`` and ``new_folder`` write under a temporary name beside the target, flush to disk and
-rename: a kill or a full disk at any moment leaves the old contents or the new ones. The temporary
-name holds the machine and the process, so that the next save removes what a killed one left.
-``seal`` writes SHA-256 sums beside files, in the format of the command ``sha256sum``; ``damage``
-compares them.
+rename, so that a process killed at any moment leaves either the old contents or the new ones. The
+temporary name identifies the machine and the process, so that the next save removes the temporary
+files of a killed one. ``seal`` writes SHA-256 checksums in the format of the command ``sha256sum``;
+``damage`` verifies them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, BinaryIO
 SUMS = "SHA256SUMS"
 _SUM = re.compile(r"([0-9a-f]{64})  ([^\s/][^/]*)")
 
-#: Errors of a system without room: on the disk, in the user's quota, in a file.
+#: Errors of a full disk, an exhausted quota, and a file above the size limit.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: A temporary file of another machine is removed once it is older than this.
@@ -41,27 +41,30 @@ class DiskFullError(OSError):
 
 @contextmanager
 def disk_advice(path: Path, advice: str = "What was there before is unchanged") -> Iterator[None]:
-    """Replace errors of a full disk by one that names the path and what to do.
+    """Replace errors of a full disk by ``DiskFullError``, with the path and advice.
 
     Args:
-        path: what is being written.
-        advice: what is safe, and what to do beyond freeing some room.
+        path: the file or folder that is being written.
+        advice: which data are safe, and what to do besides freeing space.
 
     Raises:
-        DiskFullError: in their place.
+        DiskFullError: if the disk is full.
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:  # torch raises its own, with the disk's as its cause
-        full: BaseException | None = error
-        while full is not None and getattr(full, "errno", None) not in NO_ROOM:
-            full = full.__cause__ or full.__context__
-        if full is None:
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # torch raises a RuntimeError with an OSError as its cause
+        cause: BaseException | None = error
+        while cause is not None and getattr(cause, "errno", None) not in NO_ROOM:
+            cause = cause.__cause__ or cause.__context__
+        if not isinstance(cause, OSError) or cause.errno is None:
             raise
         message = (
-            f"{os.strerror(full.errno)}: {path} could not be written, and nothing half is left"
+            f"{os.strerror(cause.errno)}: {path} could not be written, and no part of it is left"
         )
-        raise DiskFullError(full.errno, f"{message}. {advice}: free some room there") from error
+        raise DiskFullError(cause.errno, f"{message}. {advice}: free some room there") from error
 
 
 @contextmanager
@@ -69,7 +72,7 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
     """Open a binary file that takes the name ``path`` once the block ends without an error.
 
     Raises:
-        DiskFullError: if there is no room; a file of that name stays as it was.
+        DiskFullError: if the disk is full; an existing file is unchanged.
     """
     path = Path(os.path.realpath(path))
     with disk_advice(path), _temporary(path) as fresh:
@@ -82,7 +85,7 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 file whole or not at all; see ``new_file``."""
+    """Write a UTF-8 file atomically; see ``new_file``."""
     with new_file(path) as file:
         file.write(text.encode())
 
@@ -96,13 +99,13 @@ def png_bytes(figure: Any) -> bytes:
 
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
-    """Give an empty folder that takes the name ``path`` once the block ends without an error.
+    """Yield an empty folder that takes the name ``path`` once the block ends without an error.
 
-    A folder of that name is replaced as a whole. Where a kill falls between its going and the new
-    one's coming, ``settle`` puts the old one back; whoever reads such folders calls it.
+    An existing folder is replaced as a whole, by two renames. If the process is killed between
+    them, ``settle`` restores the old folder; call it before reading such a folder.
 
     Raises:
-        DiskFullError: if there is no room; a folder of that name stays as it was.
+        DiskFullError: if the disk is full; an existing folder is unchanged.
     """
     path = Path(os.path.realpath(path))
     with disk_advice(path), scratch_folder(path) as fresh:
@@ -129,17 +132,17 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside ``path``; it is removed at the end, or by the next save."""
+    """Yield a temporary folder beside ``path``; it is removed at the end, or by the next save."""
     with _temporary(path) as fresh:
         fresh.mkdir()
         yield fresh
 
 
 def settle(path: str | Path) -> None:
-    """Clean up after saves to ``path`` that were killed.
+    """Remove the temporary files of saves to ``path`` whose process was killed.
 
-    Their temporary files are removed. Where the save was about to replace a folder and the name is
-    free, the old folder takes its name back. Saves of living processes are left alone.
+    If the save had renamed the old folder but not yet the new one, the old folder gets its name
+    back. Temporary files of running processes are not touched.
     """
     path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
@@ -161,7 +164,7 @@ def settle(path: str | Path) -> None:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """Give a free name beside ``path``; what is made there is removed at the end."""
+    """Yield an unused path beside ``path``; what exists there is removed at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     settle(path)
     fresh = _temporary_path(path, "new")
@@ -183,7 +186,7 @@ def _host() -> str:
 
 
 def _is_dead(path: Path, host: str, pid: int) -> bool:
-    """Whether the process that made a temporary file has ended."""
+    """Return whether the process that created a temporary file has ended."""
     if host == _host() and os.name == "posix":
         try:
             os.kill(pid, 0)
@@ -199,7 +202,7 @@ def _is_dead(path: Path, host: str, pid: int) -> bool:
 
 
 def flush_folder(path: Path) -> None:
-    """Make renames in a folder last, where the system can flush a folder (Windows cannot)."""
+    """Flush renames in a folder to disk, on systems that can (Windows cannot)."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -210,37 +213,37 @@ def flush_folder(path: Path) -> None:
 
 
 def file_hash(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seal(folder: Path, names: Iterable[str]) -> None:
-    """Write the sums of some files of a folder to its ``SHA256SUMS``.
+    """Write the checksums of some files of a folder to its ``SHA256SUMS``.
 
-    Sums of other files stay, unless the file is gone.
+    Checksums of other files are kept, unless the file is missing.
 
     Args:
         folder: the folder.
-        names: of files in it.
+        names: names of files in it.
     """
-    kept = _read_sums(folder) or {}
-    kept = {name: digest for name, digest in kept.items() if (folder / name).is_file()}
-    kept |= {name: file_hash(folder / name) for name in names}
-    head = f"# {len(kept)} files\n"  # shows a cut; sha256sum skips it
-    write_text(folder / SUMS, head + "".join(f"{kept[name]}  {name}\n" for name in sorted(kept)))
+    sums = _read_sums(folder) or {}
+    sums = {name: digest for name, digest in sums.items() if (folder / name).is_file()}
+    sums |= {name: file_hash(folder / name) for name in names}
+    head = f"# {len(sums)} files\n"  # reveals a truncated file; sha256sum skips it
+    write_text(folder / SUMS, head + "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 
 
 def damage(folder: Path, names: Collection[str] | None = None) -> str | None:
-    """Compare the files of a folder with its ``SHA256SUMS``.
+    """Verify the files of a folder against its ``SHA256SUMS``.
 
     Args:
         folder: the folder.
-        names: compare only these; every file that has a sum when left out.
+        names: files to verify; by default all that have a checksum.
 
     Returns:
-        A sentence that names the file that differs, or None: all is as it was written, or the
-        folder has no sums (other programs write none).
+        A sentence that names the first file that differs, or None if none does or the folder has
+        no checksums.
     """
     sums = _read_sums(folder)
     if sums is None:
@@ -256,7 +259,7 @@ def damage(folder: Path, names: Collection[str] | None = None) -> str | None:
 
 
 def _read_sums(folder: Path) -> dict[str, str] | None:
-    """Digest by name; empty without a file, None for one that is damaged."""
+    """Return checksums by file name: empty if there is no ``SHA256SUMS``, None if damaged."""
     try:
         lines = (folder / SUMS).read_bytes().decode("ascii").split("\n")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where data sets lie on this machine."""
+"""Folders of data sets on this machine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ VARIABLE = "M6REC_DATA"
 
 
 def checkout_folder() -> Path | None:
-    """The ``datasets`` folder of the checkout, or None where there is none.
+    """Return the ``datasets`` folder of the checkout, or None if there is none.
 
-    It is looked for beside the package, then at the current directory and its parents (so that an
-    installed package finds it from within a checkout): a ``datasets`` folder beside a
-    ``pyproject.toml`` that names this project.
+    The checkout is the first folder with a ``pyproject.toml`` of this project among the parent of
+    the package, the current directory and its parents, so that an installed package also works
+    within a checkout.
     """
     package = Path(__file__).resolve().parents[2]
     here = Path.cwd()
@@ -28,19 +28,19 @@ def checkout_folder() -> Path | None:
 
 
 def data_folder() -> Path:
-    """The folder that holds downloaded data sets: ``M6REC_DATA``, else the checkout's ``datasets``.
+    """Return the folder of downloaded data sets: ``M6REC_DATA``, else the checkout's ``datasets``.
 
     Raises:
         DataError: if neither exists.
     """
-    named = os.environ.get(VARIABLE, "").strip()
-    if named:
-        return Path(named).expanduser().resolve()
-    found = checkout_folder()
-    if found is None:
+    path = os.environ.get(VARIABLE, "").strip()
+    if path:
+        return Path(path).expanduser().resolve()
+    folder = checkout_folder()
+    if folder is None:
         raise DataError(
             f"no data folder: {Path.cwd()} lies outside a checkout of the course, and the "
             f"environment variable {VARIABLE} is not set. Set {VARIABLE} to a folder for data "
             "sets (they are downloaded there), or start from within the checkout"
         )
-    return found
+    return folder

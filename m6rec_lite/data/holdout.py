@@ -1,4 +1,4 @@
-"""Questions held out from a data set, and splits: what models learn from and are judged by."""
+"""Held-out questions, and splits of a data set into training, validation and test data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from m6rec_lite.data.ragged import offsets_of, ranges, row_indices
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Holdout:
-    """Questions and their answers: histories, and the items that each user chose next.
+    """Questions with their answers: histories, and the items that each user chose next.
 
     Attributes:
-        histories: ``n`` rows; what a model is shown.
-        targets: ``(total,)`` int32 places in ``histories.item_ids``.
-        target_offsets: ``(n + 1,)`` int64; row ``i`` has ``targets[o[i]:o[i + 1]]``. Under
-            leave-one-out every row has exactly one.
+        histories: ``n`` rows, the input of a model.
+        targets: ``(total,)`` int32 indices into ``histories.item_ids``.
+        target_offsets: ``(n + 1,)`` int64; row ``i`` has the targets
+            ``targets[target_offsets[i]:target_offsets[i + 1]]``. In leave-one-out each row has one.
     """
 
     histories: Histories
@@ -41,7 +41,7 @@ class Holdout:
         return np.repeat(np.arange(len(self)), np.diff(self.target_offsets))
 
     def __getitem__(self, rows: slice | int | np.ndarray | Sequence[int]) -> Self:
-        """Some of the questions: a slice, a mask, places, or one place."""
+        """Return some of the questions, by a slice, a mask, indices, or one index."""
         rows = row_indices(rows, len(self))
         lengths = np.diff(self.target_offsets)[rows]
         take = ranges(self.target_offsets[:-1][rows], lengths)
@@ -50,21 +50,20 @@ class Holdout:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Split:
-    """A data set cut into what models learn from, are tuned on, and are judged by.
+    """A data set divided into training data, validation questions and test questions.
 
-    Models fit on ``train``. At validation the history is ``train``; at test it is ``train`` plus
-    the validation targets. Items of the history are excluded from the ranking unless a split
-    says otherwise.
+    Histories of the validation questions come from ``train``; those of the test questions also
+    contain the validation targets. Items of the history are excluded from the ranking.
 
     Attributes:
-        name: the rule, such as ``leave-one-out``.
-        dataset: the data set's name.
-        train: what models fit on. Its ``item_ids`` are the catalogue of the whole split.
+        name: name of the rule, such as ``leave-one-out``.
+        dataset: name of the data set.
+        train: training data. Its ``item_ids`` are the catalogue of the whole split.
         validation: questions to tune on.
         test: questions to report on.
         candidates: ``(n_items,)`` bool, the items that may be ranked; None means all of them.
         tied_last: share of the test questions whose target has the timestamp of the event before
-            it, so that the order of the file decided which of them is the target.
+            it, so that the order of rows in the file determines the target.
     """
 
     name: str
@@ -88,10 +87,10 @@ class Split:
 
     @cached_property
     def hash(self) -> str:
-        """Twelve hex digits that name the test questions: the original ids of users and targets.
+        """Twelve hexadecimal digits that identify the test questions.
 
-        SHA-256 over one line a pair, ``user``, a tab, ``item``, in sorted order: the order of the
-        rows in a file does not change it, other ids do.
+        They are the start of the SHA-256 of sorted lines, one for each pair of user and target: the
+        ids as in the data set, separated by a tab. The order of rows in a file has no effect.
         """
         users = self.test.histories.user_ids[self.test.target_rows].tolist()
         items = self.item_ids[self.test.targets].tolist()
@@ -108,7 +107,7 @@ def histories_between(
         rows: sorted by user, then time.
         users: ``(n,)`` indices of users.
         start: ``(n,)`` index of each user's first row.
-        stop: ``(n,)`` index behind each user's last row.
+        stop: ``(n,)`` index after each user's last row.
         at: ``(n,)`` unix seconds: the moment of each history.
     """
     take = ranges(start, stop - start)

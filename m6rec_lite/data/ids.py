@@ -1,8 +1,8 @@
 """Ids of users and items as arrays: whole numbers (int64) or text, as the data set writes them.
 
-An id is never renumbered: tables, splits, saved models and recommendations all carry what the user
-wrote, so a model that was fitted on one file can be used beside another. Inside a model an item is
-an index into the sorted ``item_ids``; that index never leaves the model.
+Tables, splits, saved models and recommendations all contain the ids of the user's data, so that a
+model fitted on one file can be applied to another. Only within a model is an item an index, into
+the sorted ``item_ids``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def as_ids(values: Any, name: str) -> np.ndarray:
 
     Args:
         values: whole numbers, or texts; a list, array or Series of one kind.
-        name: what they are, such as ``"item_id"``, for messages.
+        name: name of the ids for messages, such as ``"item_id"``.
 
     Returns:
         ``(n,)`` int64, or numpy text (``<U``).
@@ -53,14 +53,14 @@ def as_ids(values: Any, name: str) -> np.ndarray:
 
 
 def id_faults(values: pd.Series) -> list[tuple[str, np.ndarray, str]]:
-    """Return what may be wrong with a column of ids: the problem, a mask of its rows, the fix."""
+    """Return possible faults of a column of ids: the problem, a mask of its rows, the fix."""
     n = len(values)
     missing = values.isna().to_numpy(dtype=bool, copy=True)
     faults = [("are missing (empty or NaN)", missing, "fill them in, or leave those rows out")]
     kind = values.dtype
     if pd.api.types.is_datetime64_any_dtype(kind) or pd.api.types.is_bool_dtype(kind):
-        everywhere = np.ones(n, dtype=bool)
-        return [(f"are of type {kind}", everywhere, "give whole numbers or text")]
+        all_rows = np.ones(n, dtype=bool)
+        return [(f"are of type {kind}", all_rows, "give whole numbers or text")]
     if pd.api.types.is_integer_dtype(kind):
         if kind == np.uint64:
             large = (values > np.iinfo(np.int64).max).to_numpy()
@@ -69,10 +69,10 @@ def id_faults(values: pd.Series) -> list[tuple[str, np.ndarray, str]]:
     if pd.api.types.is_float_dtype(kind):
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         with np.errstate(invalid="ignore"):
-            broken = ~missing & ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))
-            large = ~missing & ~broken & (np.abs(numbers) > 2.0**53)
+            fractional = ~missing & ~(np.isfinite(numbers) & (numbers == np.floor(numbers)))
+            large = ~missing & ~fractional & (np.abs(numbers) > 2.0**53)
         fix = 'round them, or make the column text: .astype("str")'
-        faults.append(("are not whole numbers", broken, fix))
+        faults.append(("are not whole numbers", fractional, fix))
         fix = "read the column as whole numbers or text, not as floats"
         faults.append(("are too large for a float to hold exactly", large, fix))
         return faults
@@ -87,25 +87,25 @@ def id_faults(values: pd.Series) -> list[tuple[str, np.ndarray, str]]:
             fix = 'the others are text: make the whole column text with .astype("str")'
             faults.append(("are numbers", whole, fix))
     text &= ~missing
-    written = values.where(pd.Series(text, values.index), "x").astype("str")
-    faults.append(("are empty texts", (written == "").to_numpy(dtype=bool), "fill them in"))
-    zero = written.str.contains("\0", regex=False).to_numpy(dtype=bool)
+    texts = values.where(pd.Series(text, values.index), "x").astype("str")
+    faults.append(("are empty texts", (texts == "").to_numpy(dtype=bool), "fill them in"))
+    zero = texts.str.contains("\0", regex=False).to_numpy(dtype=bool)
     faults.append(("hold a zero character", zero, "remove it"))
     return faults
 
 
 def unique_ids(values: Any, name: str) -> np.ndarray:
-    """Return the different ids in ascending order; see ``as_ids``."""
+    """Return the unique ids in ascending order; see ``as_ids``."""
     return np.unique(as_ids(values, name))
 
 
 def find_ids(ids: Any, known: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index of each id in ``known`` and whether it is there.
+    """Return the index of each id in ``known``, and whether ``known`` contains it.
 
     Args:
         ids: ``(n,)`` whole numbers or text.
-        known: ``(m,)`` ascending ids without repeats, from ``as_ids``.
-        name: what they are, for messages.
+        known: ``(m,)`` ascending unique ids, from ``as_ids``.
+        name: name of the ids, for messages.
 
     Returns:
         ``(n,)`` int64 indices, 0 where the id is not known; ``(n,)`` bool.
@@ -128,12 +128,12 @@ def index_of_ids(ids: Any, known: np.ndarray, name: str) -> np.ndarray:
     """Return the index of each id in ``known``; see ``find_ids``.
 
     Raises:
-        DataError: if an id is not known, naming the first of them.
+        DataError: if an id is not known; the message names the first five.
     """
     ids = as_ids(ids, name)
-    index, there = find_ids(ids, known, name)
-    if not there.all():
-        first, n = np.unique(ids[~there])[:5].tolist(), int((~there).sum())
+    index, is_known = find_ids(ids, known, name)
+    if not is_known.all():
+        first, n = np.unique(ids[~is_known])[:5].tolist(), int((~is_known).sum())
         raise DataError(
             f"unknown {name.removesuffix('_id')}: {first} (of {n} such entries) are not among the "
             f'{len(known)} known ids; leave them out (unknown="drop" where it is offered), or fit '
@@ -143,32 +143,32 @@ def index_of_ids(ids: Any, known: np.ndarray, name: str) -> np.ndarray:
 
 
 def known_ids(ids: np.ndarray, known: np.ndarray, name: str) -> np.ndarray:
-    """Return which ids are known, and log the others as dropped; see ``find_ids``."""
-    _, there = find_ids(ids, known, name)
-    if not there.all():
-        strange = np.unique(ids[~there])
+    """Return ``(n,)`` bool: which ids are known. Log the others as dropped."""
+    _, is_known = find_ids(ids, known, name)
+    if not is_known.all():
+        unknown = np.unique(ids[~is_known])
         log.warning(
             "dropped %d rows of %d unknown %ss, such as %s",
-            int((~there).sum()), len(strange), name, strange[:5].tolist(),
+            int((~is_known).sum()), len(unknown), name, unknown[:5].tolist(),
         )  # fmt: skip
-    return there
+    return is_known
 
 
 def no_id(ids: np.ndarray) -> Id:
-    """Return what stands for "no item" beside these ids: -1 beside numbers, "" beside text."""
+    """Return the value for "no item" among such ids: -1 for whole numbers, "" for text."""
     return "" if ids.dtype.kind == "U" else -1
 
 
 def is_id(value: Id) -> bool:
-    """Return whether a value names something, rather than being ``no_id``."""
+    """Return whether a value is an id, and not ``no_id``."""
     return value != "" if isinstance(value, str) else value >= 0
 
 
-def check_same_kind(one: np.ndarray, other: np.ndarray, name: str) -> None:
+def check_same_kind(ids: np.ndarray, other: np.ndarray, name: str) -> None:
     """Raise ``DataError`` if one array of ids holds text and the other whole numbers."""
-    if not len(one) or not len(other) or (one.dtype.kind == "U") == (other.dtype.kind == "U"):
+    if not len(ids) or not len(other) or (ids.dtype.kind == "U") == (other.dtype.kind == "U"):
         return
-    number, text = (other, one) if one.dtype.kind == "U" else (one, other)
+    number, text = (other, ids) if ids.dtype.kind == "U" else (ids, other)
     raise DataError(
         f"{name}: one side holds whole numbers such as {number[:3].tolist()} and the other text "
         f"such as {text[:3].tolist()}, so they cannot be matched. Make both the same: read the "
@@ -177,7 +177,7 @@ def check_same_kind(one: np.ndarray, other: np.ndarray, name: str) -> None:
 
 
 def _to_array(series: pd.Series) -> np.ndarray:
-    """``as_ids`` of a Series without faults."""
+    """Return a Series of ids without faults as an array; see ``as_ids``."""
     if pd.api.types.is_numeric_dtype(series.dtype):
         return series.to_numpy(dtype=np.int64)
     if len(series) == 0:

@@ -1,8 +1,7 @@
-"""Arrays that models read: interactions and histories.
+"""Arrays of interactions and of histories, the input of models.
 
-Tables are for people; models want indices. ``Interactions`` holds rows as index arrays in the one
-order of this project: by user, then time, ties in file order (a stable sort). ``Histories`` holds
-what is known of some users at some moment, as ragged arrays.
+``Interactions`` holds rows as arrays of indices, sorted by user, then time, with ties in file order
+(a stable sort). ``Histories`` holds the events of some users before some moment as ragged arrays.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from m6rec_lite.data.ids import Id, as_ids, index_of_ids, known_ids, unique_ids
 from m6rec_lite.data.ragged import offsets_of, positions_in_rows, ranges, row_indices
 from m6rec_lite.data.tables import EVENTS, DataError
 
-#: What to do with ids that are not among those wanted.
+#: What to do with unknown ids.
 Unknown = Literal["raise", "drop"]
 
 
@@ -30,15 +29,15 @@ class Interactions:
     """Rows of users and items as index arrays, sorted by user, then time, ties in file order.
 
     Attributes:
-        user_ids: ``(n_users,)`` int64 or text, ascending, as the data set writes them; ``users``
-            holds indices into it.
+        user_ids: ``(n_users,)`` int64 or text, ascending, as in the data set; ``users`` holds
+            indices into it.
         item_ids: ``(n_items,)`` int64 or text, ascending; ``items`` holds indices into it.
         users: ``(n,)`` int32.
         items: ``(n,)`` int32.
         timestamps: ``(n,)`` int64, unix seconds.
         events: ``(n,)`` int8, codes into ``EVENTS``.
-        values: ``(n,)`` float32: the rating where there is one, else 1.
-        has_time: False where the timestamps only tell the order (``Dataset.has_time``).
+        values: ``(n,)`` float32: the rating if there is one, else 1.
+        has_time: False if the timestamps are only row numbers (``Dataset.has_time``).
     """
 
     user_ids: np.ndarray
@@ -59,21 +58,20 @@ class Interactions:
         item_ids: np.ndarray | None = None,
         unknown: Unknown = "raise",
     ) -> Self:
-        """Build from an interactions table; the ids default to those that occur, ascending.
+        """Build from a table of interactions.
 
         Args:
             frame: columns ``user_id``, ``item_id`` and ``timestamp`` (unix seconds, or
-                ``datetime64`` of any unit or time zone, which is converted), perhaps ``event`` and
-                ``value``. Ids may be whole numbers or text.
-            user_ids: the users to index into, such as those of another month.
-            item_ids: the items to index into, such as a fitted model's.
-            unknown: what to do with rows whose user or item those ids lack: ``"raise"``, or
-                ``"drop"`` them and log which.
+                ``datetime64`` of any unit or time zone), and optionally ``event`` and ``value``.
+                Ids may be whole numbers or text.
+            user_ids: all users, such as those of another month; by default those of the table.
+            item_ids: all items, such as a fitted model's; by default those of the table.
+            unknown: what to do with rows whose user or item is not among these ids: ``"raise"``,
+                or ``"drop"`` them and log the ids.
 
         Raises:
-            DataError: if a column is missing, an id is missing or a fraction, a timestamp is
-                missing or cannot be in seconds, a row names an unknown user or item, or an event
-                is not one of ``EVENTS``.
+            DataError: if a column is missing, or an id, a timestamp or an event is missing, invalid
+                or unknown.
         """
         if not isinstance(frame, pd.DataFrame):
             raise DataError(
@@ -100,12 +98,12 @@ class Interactions:
         items = index_of_ids(raw_items, item_ids, "item_id").astype(np.int32)
         order = np.lexsort((timestamps, users))  # lexsort is stable: ties keep file order
         if "event" in frame:
-            named = frame["event"].astype("category")
-            codes = pd.Index(EVENTS).get_indexer(named.cat.categories)
-            events = np.append(codes, -1)[named.cat.codes].astype(np.int8)
+            names = frame["event"].astype("category")
+            codes = pd.Index(EVENTS).get_indexer(names.cat.categories)
+            events = np.append(codes, -1)[names.cat.codes].astype(np.int8)
             if (events < 0).any():
-                odd = frame["event"][events < 0].unique()[:5].tolist()
-                raise DataError(f"unknown events {odd}; the events are {list(EVENTS)}")
+                unknown_events = frame["event"][events < 0].unique()[:5].tolist()
+                raise DataError(f"unknown events {unknown_events}; the events are {list(EVENTS)}")
         else:
             events = np.zeros(len(frame), dtype=np.int8)
         values = frame["value"].to_numpy(np.float32) if "value" in frame else np.ones(len(frame))
@@ -127,42 +125,39 @@ class Interactions:
 
     @property
     def n_users(self) -> int:
-        """Number of users in ``user_ids``, those without a row included."""
+        """Number of users in ``user_ids``, including those without a row."""
         return len(self.user_ids)
 
     @property
     def n_items(self) -> int:
-        """Number of items in ``item_ids``, those without a row included."""
+        """Number of items in ``item_ids``, including those without a row."""
         return len(self.item_ids)
 
     def select(self, rows: np.ndarray) -> Self:
-        """The same users and items with only the given rows (a mask, or ascending places)."""
+        """Return some of the rows (a mask, or ascending indices), with all users and items."""
         names = ("users", "items", "timestamps", "events", "values")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def matrix(self, weights: np.ndarray | None = None) -> sparse.csr_array:
-        """``(n_users, n_items)`` float64: 1 where a user met an item, or the given row weights.
+        """Return ``(n_users, n_items)`` float64: 1 where a user has the item, or its weight.
 
-        Rows that repeat a pair are summed when weights are given, and count once when not.
+        The ``(n,)`` weights of rows that repeat a pair of user and item are summed.
         """
-        data = np.ones(len(self)) if weights is None else np.asarray(weights, dtype=np.float64)
-        shape = (self.n_users, self.n_items)
-        matrix = sparse.coo_array((data, (self.users, self.items)), shape=shape).tocsr()
-        if weights is None:
-            matrix.data[:] = 1.0
-        return matrix
+        return _matrix(self.users, self.items, (self.n_users, self.n_items), weights)
 
     def histories(self, at: np.ndarray | int | None = None) -> Histories:
-        """One history a user, in the order of ``user_ids``; see ``Histories`` for ``at``.
+        """Return one history per user, in the order of ``user_ids``.
 
-        Without ``at`` now is the second after the user's last event (0 where there is none).
+        Args:
+            at: ``(n_users,)`` or scalar unix seconds, see ``Histories``; by default the second
+                after the user's last event, or 0 if there is none.
         """
         counts = np.bincount(self.users, minlength=self.n_users)
         offsets = offsets_of(counts)
         if at is None:
             at = np.zeros(self.n_users, dtype=np.int64)
-            filled = counts > 0
-            at[filled] = self.timestamps[offsets[1:][filled] - 1] + 1
+            active = counts > 0
+            at[active] = self.timestamps[offsets[1:][active] - 1] + 1
         return Histories(
             item_ids=self.item_ids,
             user_ids=self.user_ids,
@@ -177,21 +172,21 @@ class Interactions:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Histories:
-    """What is known of some users at some moment: ragged arrays, oldest event first.
+    """Events of users before given moments, as ragged arrays, oldest event first.
 
     A user may have several rows (several moments), and a row may be empty (a new user).
 
     Attributes:
         item_ids: ``(n_items,)`` int64 or text, ascending: the catalogue that ``items`` indexes.
-        user_ids: ``(n,)`` int64 or text, one a row.
-        at: ``(n,)`` int64 unix seconds: now, the moment at which the next item is asked for. In a
+        user_ids: ``(n,)`` int64 or text, one per row.
+        at: ``(n,)`` int64 unix seconds: the query time, at which the next item is predicted. In a
             split it is the target's own timestamp; a model that reads it is *time-aware* and must
-            be compared with its like.
+            be compared with other time-aware models only.
         offsets: ``(n + 1,)`` int64; row ``i`` is ``items[offsets[i]:offsets[i + 1]]``.
         items: ``(total,)`` int32.
         events: ``(total,)`` int8, codes into ``EVENTS``.
         timestamps: ``(total,)`` int64, unix seconds.
-        has_time: False where the timestamps and ``at`` only tell the order.
+        has_time: False if the timestamps and ``at`` are only row numbers.
     """
 
     item_ids: np.ndarray
@@ -214,13 +209,19 @@ class Histories:
         at: Sequence[int] | int | None = None,
         event: str = "click",
     ) -> Self:
-        """Build from lists of item ids (ids, not indices), oldest first.
+        """Build from lists of item ids.
 
-        Users are numbered from 0 unless named. Without timestamps the events lie a second apart
-        and end at second 0 of the epoch plus the length of the list.
+        Args:
+            lists: item ids (not indices) of each history, oldest first.
+            item_ids: ``(n_items,)`` ascending ids of the catalogue.
+            user_ids: one id for each list; by default numbers from 0.
+            timestamps: unix seconds of all events; by default 0, 1, 2, … in each list.
+            at: one moment for each list or for all; by default as in ``Interactions.histories``.
+            event: event of all entries.
 
         Raises:
-            DataError: if a list names an item that ``item_ids`` lacks, or lengths differ.
+            DataError: if an item is not in ``item_ids``, or lengths differ.
+            ValueError: if the event is not one of ``EVENTS``.
         """
         if event not in EVENTS:
             raise ValueError(f"event must be one of {EVENTS}, not {event!r}")
@@ -234,16 +235,16 @@ class Histories:
             if [len(row) for row in timestamps] != lengths.tolist():
                 raise DataError("timestamps and lists must have the same lengths, row by row")
             times = np.array([t for row in timestamps for t in row], dtype=np.int64)
-        now = np.zeros(len(lists), dtype=np.int64) if at is None else np.asarray(at)
+        query_times = np.zeros(len(lists), dtype=np.int64) if at is None else np.asarray(at)
         if at is None:
-            now[lengths > 0] = times[offsets[1:][lengths > 0] - 1] + 1
+            query_times[lengths > 0] = times[offsets[1:][lengths > 0] - 1] + 1
         users = np.arange(len(lists)) if user_ids is None else as_ids(user_ids, "user_id")
         if len(users) != len(lists):
             raise DataError(f"{len(users)} user_ids for {len(lists)} lists; give one for each")
         return cls(
             item_ids=item_ids,
             user_ids=users,
-            at=np.broadcast_to(now.astype(np.int64), len(lists)).copy(),
+            at=np.broadcast_to(query_times.astype(np.int64), len(lists)).copy(),
             offsets=offsets,
             items=index_of_ids(flat, item_ids, "item_id").astype(np.int32),
             events=np.full(len(flat), EVENTS.index(event), dtype=np.int8),
@@ -257,7 +258,7 @@ class Histories:
         return f"Histories({len(self):,} rows, {len(self.items):,} events, {self.n_items:,} items)"
 
     def __getitem__(self, rows: slice | int | np.ndarray | Sequence[int]) -> Self:
-        """Some of the rows: a slice, a mask, places, or one place."""
+        """Return some of the rows, by a slice, a mask, indices, or one index."""
         rows = row_indices(rows, len(self))
         lengths = self.lengths[rows]
         take = ranges(self.offsets[:-1][rows], lengths)
@@ -288,61 +289,60 @@ class Histories:
 
     @cached_property
     def steps_back(self) -> np.ndarray:
-        """``(total,)`` int64: 0 at the latest event of a row, 1 at the one before, and so on."""
+        """``(total,)`` int64: 0 for the latest event of a row, 1 for the one before, and so on."""
         return np.repeat(self.offsets[1:], self.lengths) - 1 - np.arange(len(self.items))
 
     def matrix(self, weights: np.ndarray | None = None) -> sparse.csr_array:
-        """``(n, n_items)`` float64: 1 where the row holds the item, or the sum of its weights."""
-        data = np.ones(len(self.items)) if weights is None else np.asarray(weights, np.float64)
-        shape = (len(self), self.n_items)
-        matrix = sparse.coo_array((data, (self.rows, self.items)), shape=shape).tocsr()
-        if weights is None:
-            matrix.data[:] = 1.0
-        return matrix
+        """Return ``(n, n_items)`` float64: 1 where a row has the item, or its summed weights."""
+        return _matrix(self.rows, self.items, (len(self), self.n_items), weights)
 
     def last(self, n: int) -> Self:
-        """The same rows with only their latest ``n`` events."""
+        """Return the same rows with only their latest ``n`` events."""
         if n < 0:
             raise ValueError(f"n must be 0 or more, not {n}")
-        keep = self.steps_back < n
-        lengths = np.minimum(self.lengths, n)
-        return replace(
-            self,
-            offsets=offsets_of(lengths),
-            items=self.items[keep],
-            events=self.events[keep],
-            timestamps=self.timestamps[keep],
-        )
+        return self._keep(self.steps_back < n)
 
     def align(self, item_ids: np.ndarray, *, unknown: Unknown = "raise") -> Self:
-        """Return the same histories over another catalogue, items matched by their ids.
-
-        A model that was fitted on one file reads the histories of another like this.
+        """Return the same histories with indices into another catalogue.
 
         Args:
             item_ids: ``(m,)`` ascending ids, such as a fitted model's ``item_ids``.
-            unknown: what to do with events of items that it lacks: ``"raise"``, or ``"drop"`` them
-                and log which.
+            unknown: what to do with events of other items: ``"raise"``, or ``"drop"`` them and log
+                the ids.
 
         Raises:
-            DataError: if an event's item is not among ``item_ids`` and ``unknown`` is ``"raise"``;
-                or if one side's ids are text and the other's numbers.
+            DataError: if an event's item is not in ``item_ids`` and ``unknown`` is ``"raise"``, or
+                if the ids of one catalogue are text and those of the other whole numbers.
         """
         _check_unknown(unknown)
         item_ids = as_ids(item_ids, "item_id")
-        met = self.item_ids[self.items]
-        keep = np.ones(len(met), dtype=bool)
+        ids = self.item_ids[self.items]
+        keep = np.ones(len(ids), dtype=bool)
         if unknown == "drop":
-            keep = known_ids(met, item_ids, "item_id")
-        lengths = np.bincount(self.rows[keep], minlength=len(self))
+            keep = known_ids(ids, item_ids, "item_id")
+        items = index_of_ids(ids[keep], item_ids, "item_id").astype(np.int32)
+        return replace(self._keep(keep), item_ids=item_ids, items=items)
+
+    def _keep(self, events: np.ndarray) -> Self:
+        """Return the same rows with only some events, a ``(total,)`` mask."""
         return replace(
             self,
-            item_ids=item_ids,
-            offsets=offsets_of(lengths),
-            items=index_of_ids(met[keep], item_ids, "item_id").astype(np.int32),
-            events=self.events[keep],
-            timestamps=self.timestamps[keep],
+            offsets=offsets_of(np.bincount(self.rows[events], minlength=len(self))),
+            items=self.items[events],
+            events=self.events[events],
+            timestamps=self.timestamps[events],
         )
+
+
+def _matrix(
+    rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], weights: np.ndarray | None
+) -> sparse.csr_array:
+    """Return a sparse matrix of the sums of weights, or of ones where there is an entry."""
+    data = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
+    matrix = sparse.coo_array((data, (rows, columns)), shape=shape).tocsr()
+    if weights is None:
+        matrix.data[:] = 1.0
+    return matrix
 
 
 def _check_unknown(unknown: str) -> None:

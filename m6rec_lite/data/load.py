@@ -1,4 +1,4 @@
-"""The one way to load a data set: ``load_dataset``."""
+"""Loading of data sets by name, from files and from DataFrames: ``load_dataset``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from m6rec_lite.data.movielens_archives import ARCHIVES
 from m6rec_lite.data.own import read_frame
 from m6rec_lite.data.tables import DataError, Dataset
 
-#: The data sets that have a name of their own.
+#: Names of the data sets that ``load_dataset`` knows.
 NAMES: tuple[str, ...] = ("bazaar", *ARCHIVES)
 
 
@@ -48,32 +48,32 @@ def load_dataset(
             first use); a DataFrame of interactions; or a path: of a CSV file, of a folder of them,
             or of a bazaar that ``python -m m6rec_lite.data.bazaar --out`` wrote, which is named
             after its folder.
-        columns: our column name → yours, such as ``{"user_id": "customer"}``; for several tables
-            ``{"interactions": {…}, "items": {…}}``.
-        items: for a DataFrame: a table of items with ``item_id``, and texts where there are any.
+        columns: contract's column name → yours, such as ``{"user_id": "customer"}``; for several
+            tables ``{"interactions": {…}, "items": {…}}``.
+        items: for a DataFrame: a table of items with ``item_id``, and optionally texts.
         users: for a DataFrame: a table of users with ``user_id``.
-        events: your event names → ours (``EVENTS``), such as ``{"buy": "purchase"}``.
-        event: the event of every row where there is no such column; by default ``rate`` if there
-            is a ``value``, else ``click``.
-        timestamp: ``"column"`` (default); ``"row"`` where there are no times and rows are in the
-            order in which they happened.
+        events: your event names → names in ``EVENTS``, such as ``{"buy": "purchase"}``.
+        event: event of all rows if there is no such column; by default ``rate`` if there is a
+            ``value``, else ``click``.
+        timestamp: ``"column"`` (default); ``"row"`` if there are no times and rows are in
+            chronological order.
         timestamp_unit: ``s`` (default), ``ms``, ``us``, ``ns`` since 1970, ``iso`` for dates as
             text, or a format such as ``%Y%m%d``.
-        text_ids: keep ids as text even where all are whole numbers, to match another file whose
-            ids are not.
+        text_ids: read ids as text even if all are whole numbers, to match another file with ids
+            of text.
         on_bad_rows: ``raise`` a ``DataError`` on the first fault, or ``drop`` faulty rows, log
             them, and list them in ``Dataset.dropped``.
-        name: of the data set; by default the file's.
-        domain: of all items, where no table names domains.
-        sep: separator of a CSV file; by default the one of ``,;|`` and tab that suits the header.
-        encoding: of a CSV file; UTF-8 by default.
-        folder: for a data set known by name: where its files are.
-        download: for MovieLens: whether to fetch what is missing (default), or to raise.
+        name: name of the data set; by default that of the file.
+        domain: domain of all items, if no table has domains.
+        sep: separator of a CSV file; by default the one of ``,;|`` and tab that fits the header.
+        encoding: encoding of a CSV file; UTF-8 by default.
+        folder: for a data set loaded by name: the folder of its files.
+        download: for MovieLens: whether to download missing files (default), or to raise.
         user_tags: for ``ml-latest-small``: add the words that users attached to ``tags``.
-        progress: show a bar where reading takes long.
+        progress: whether to show a progress bar for long reads.
 
     Returns:
-        The data set: rows as they are in the files, no threshold applied (splits do that).
+        The data set, with all rows of the files; thresholds are applied by splits.
 
     Raises:
         DataError: if the name is unknown, or the data break their contract.
@@ -87,31 +87,32 @@ def load_dataset(
             f"{type(source).__name__}"
         )
     tables = {"items": items, "users": users}
-    reading = {"columns": columns, "events": events, "event": event, "timestamp": timestamp}
-    reading |= {"timestamp_unit": timestamp_unit, "text_ids": text_ids}
-    reading |= {"name": name, "domain": domain}
-    text, where = {"sep": sep, "encoding": encoding}, {"folder": folder}
+    reading: dict[str, Any] = {
+        "columns": columns, "events": events, "event": event, "timestamp": timestamp,
+        "timestamp_unit": timestamp_unit, "text_ids": text_ids, "name": name, "domain": domain,
+    }  # fmt: skip
+    text, location = {"sep": sep, "encoding": encoding}, {"folder": folder}
     archive = {"download": download, "user_tags": user_tags}
-    options = {**tables, **reading, **text, **where, **archive}
+    options: dict[str, Any] = {**tables, **reading, **text, **location, **archive}
     options = {key: value for key, value in options.items() if value is not None}
 
-    def only(kind: str, *groups: dict[str, Any]) -> dict[str, Any]:
-        """The arguments that were given, all of which must be of these groups."""
+    def check_options(kind: str, *groups: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that are set; raise unless all belong to these groups."""
         known = {key for group in groups for key in group}
-        if foreign := [key for key in options if key not in known]:
-            wanted = ", ".join(sorted(known)) or "no such argument"
-            raise ValueError(f"{kind} takes no {foreign[0]}=; it takes {wanted}")
+        if unknown := [key for key in options if key not in known]:
+            valid = ", ".join(sorted(known)) or "no such argument"
+            raise ValueError(f"{kind} takes no {unknown[0]}=; it takes {valid}")
         return options
 
     if isinstance(source, pd.DataFrame):
-        given = only("a DataFrame", tables, reading)
-        return read_frame(source, on_bad_rows=on_bad_rows, **given)
+        options = check_options("a DataFrame", tables, reading)
+        return read_frame(source, on_bad_rows=on_bad_rows, **options)
     bazaar = importlib.import_module("m6rec_lite.data.bazaar")
     if source == "bazaar":
-        return bazaar.load(**only("the bazaar", where))
+        return bazaar.load(**check_options("the bazaar", location))
     if source in ARCHIVES:
-        given = only(str(source), where, archive)
-        return load_movielens(str(source), on_bad_rows=on_bad_rows, progress=progress, **given)
+        options = check_options(str(source), location, archive)
+        return load_movielens(str(source), on_bad_rows=on_bad_rows, progress=progress, **options)
     path = Path(source).expanduser()
     if not path.exists():
         raise DataError(
@@ -119,7 +120,7 @@ def load_dataset(
             f"path of a CSV file or of a folder of them ({path.absolute()} does not exist)"
         )
     if (path / "world.json").is_file():
-        only("a bazaar's folder")
+        check_options("a bazaar's folder")
         return replace(bazaar.load(path), name=path.resolve().name)
-    given = only("a CSV file", reading, text)
-    return read_csv(path, on_bad_rows=on_bad_rows, progress=progress, **given)
+    options = check_options("a CSV file", reading, text)
+    return read_csv(path, on_bad_rows=on_bad_rows, progress=progress, **options)

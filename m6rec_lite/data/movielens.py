@@ -1,8 +1,8 @@
-"""Readers of three MovieLens data sets (Harper and Konstan, 2015), and where they come from.
+"""Readers of three MovieLens data sets (Harper and Konstan, 2015).
 
-``ml-100k`` and ``ml-1m`` may not be redistributed, so no row of them is part of this project: they
-are downloaded from their publisher on first use, or read from a folder that already holds them.
-Rows stay in file order, because ties in time are broken by it.
+``ml-100k`` and ``ml-1m`` may not be redistributed, so this project contains no row of them: they
+are downloaded from their publisher on first use, or read from a local folder. Rows stay in file
+order, which breaks ties in time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,45 +45,45 @@ def load_movielens(
     user_tags: bool = False,
     progress: bool = True,
 ) -> Dataset:
-    """Read a MovieLens data set, downloading it first where it is missing.
+    """Read a MovieLens data set; download it first if it is missing.
 
     Args:
         name: ``ml-100k``, ``ml-1m`` or ``ml-latest-small``.
-        folder: that holds the data set's files; by default the data folder's subfolder ``name``.
-        download: whether to fetch what is missing.
+        folder: folder of the data set's files; by default ``name`` in the data folder.
+        download: whether to download missing files.
         on_bad_rows: ``raise`` or ``drop``.
         user_tags: for ``ml-latest-small``: add the words that users attached to ``tags``.
-        progress: whether to show the download's progress.
+        progress: whether to show a progress bar for the download.
 
     Returns:
-        the data set; every event is ``rate``, its value the stars.
+        The data set; all events are ``rate``, with the rating as value.
 
     Raises:
-        DataError: if files are missing and cannot be had, or are not those of the data set.
+        DataError: if files are missing and cannot be downloaded, or differ from the published ones.
     """
     archive = ARCHIVES[name]
     if folder is None:
-        place = data_folder() / name
+        path = data_folder() / name
         if download:
-            place = ensure_archive(
+            path = ensure_archive(
                 name, archive.url, data_folder(), files=archive.files, sha256=archive.sha256,
                 progress=progress,
             )  # fmt: skip
     else:
-        place = Path(folder)
-    absent = [file for file in archive.files if not (place / file).is_file()]
-    if absent:
+        path = Path(folder)
+    missing = [file for file in archive.files if not (path / file).is_file()]
+    if missing:
         raise DataError(
-            f"{name}: {place} lacks {', '.join(absent)}. Put the files of {archive.url} there, or "
+            f"{name}: {path} lacks {', '.join(missing)}. Put the files of {archive.url} there, or "
             "let load_dataset download them"
         )
     readers = {"ml-100k": _read_100k, "ml-1m": _read_1m, "ml-latest-small": _read_latest}
-    ratings, items, users = readers[name](place)
+    ratings, items, users = readers[name](path)
     if user_tags and name == "ml-latest-small":
-        items = _add_user_tags(items, place / "tags.csv")
+        items = _add_user_tags(items, path / "tags.csv")
 
     dropped: list[Dropped] = []
-    options = {"on_bad_rows": on_bad_rows, "dropped": dropped}
+    options: dict[str, Any] = {"on_bad_rows": on_bad_rows, "dropped": dropped}
     source = f"{name}/{archive.files[0]}"
     ratings["event"] = pd.Categorical(["rate"], categories=EVENTS).repeat(len(ratings))
     ratings = validate("interactions", ratings, source=source, **options)
@@ -90,20 +91,21 @@ def load_movielens(
     users = validate("users", users, source=f"{name} (users)", **options)
     dataset = Dataset(name, ratings, items, users, archive.card, dropped=report(dropped))
     dataset = validate_dataset(dataset, sources={"interactions": source}, on_bad_rows=on_bad_rows)
-    _check_counts(dataset, archive, place, on_bad_rows)
+    _check_counts(dataset, archive, path, on_bad_rows)
     return dataset
 
 
-def _check_counts(dataset: Dataset, archive: Archive, place: Path, on_bad_rows: str) -> None:
+def _check_counts(dataset: Dataset, archive: Archive, path: Path, on_bad_rows: str) -> None:
+    """Raise ``DataError`` (or warn) if the numbers of rows, users or items differ."""
     rows = dataset.interactions
-    found = (len(rows), rows["user_id"].nunique(), rows["item_id"].nunique())
-    wanted = (archive.rows, archive.users, archive.items)
-    if found == wanted:
+    counts = (len(rows), rows["user_id"].nunique(), rows["item_id"].nunique())
+    expected = (archive.rows, archive.users, archive.items)
+    if counts == expected:
         return
     message = (
-        f"{dataset.name}: {place} holds {found[0]:,} ratings of {found[1]:,} users and "
-        f"{found[2]:,} films; the published data set has {wanted[0]:,}, {wanted[1]:,} and "
-        f"{wanted[2]:,}. Results on it would not compare with anybody's"
+        f"{dataset.name}: {path} holds {counts[0]:,} ratings of {counts[1]:,} users and "
+        f"{counts[2]:,} films; the published data set has {expected[0]:,}, {expected[1]:,} and "
+        f"{expected[2]:,}. Results on it would not compare with published ones"
     )
     if on_bad_rows == "drop":
         log.warning("%s", message)
@@ -115,6 +117,7 @@ def _check_counts(dataset: Dataset, archive: Archive, place: Path, on_bad_rows: 
 
 
 def _text(path: Path, encoding: str) -> str:
+    """Return the text of a file."""
     try:
         return path.read_bytes().decode(encoding)
     except UnicodeDecodeError as error:
@@ -124,24 +127,24 @@ def _text(path: Path, encoding: str) -> str:
 def _fields(
     path: Path, separator: str, n_fields: int, encoding: str = "latin-1"
 ) -> list[list[str]]:
-    """Lines cut at the separator; every line must have ``n_fields`` of them."""
+    """Return the fields of each line; every line must have ``n_fields`` of them."""
     lines = _text(path, encoding).splitlines()
-    cut = [line.split(separator) for line in lines if line]
-    if not cut:
+    rows = [line.split(separator) for line in lines if line]
+    if not rows:
         raise DataError(f"{path} is empty")
-    for number, fields in enumerate(cut):
+    for number, fields in enumerate(rows):
         if len(fields) != n_fields:
             raise DataError(
                 f"{path}, line {number + 1}: {len(fields)} fields where {n_fields} were wanted "
                 f"(separated by {separator!r}): {lines[number][:80]!r}"
             )
-    return cut
+    return rows
 
 
 def _ratings(path: Path, separator: str) -> pd.DataFrame:
-    """Ratings without a header: user, item, stars, seconds."""
+    """Read a file of ratings without a header: user, item, stars, seconds."""
     names = ["user_id", "item_id", "value", "timestamp"]
-    data = path.read_bytes().replace(separator.encode(), b"\t")  # one byte: the fast parser's need
+    data = path.read_bytes().replace(separator.encode(), b"\t")  # the fast parser needs one byte
     try:
         frame = pd.read_csv(io.BytesIO(data), sep="\t", names=names, encoding="latin-1")
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -150,7 +153,7 @@ def _ratings(path: Path, separator: str) -> pd.DataFrame:
 
 
 def _table(path: Path, names: list[str]) -> pd.DataFrame:
-    """The named columns of a CSV with a header."""
+    """Read the named columns of a CSV file with a header."""
     try:
         return pd.read_csv(path, encoding="utf-8")[names]
     except (ValueError, KeyError) as error:
@@ -158,7 +161,7 @@ def _table(path: Path, names: list[str]) -> pd.DataFrame:
 
 
 def _whole(values: Sequence[str], path: Path) -> list[int]:
-    """Whole numbers, or an error that names the file."""
+    """Return values as integers; raise ``DataError`` with the file if one is not."""
     try:
         return [int(value) for value in values]
     except ValueError as error:
@@ -173,10 +176,11 @@ def _read_100k(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         [genre for genre, flag in zip(genres, film[5:], strict=True) if flag == "1"]
         for film in films
     ]
-    released = pd.to_datetime([film[2] or None for film in films], format="%d-%b-%Y")
+    dates = pd.Series([film[2] or None for film in films], dtype="str")
+    released = pd.DatetimeIndex(pd.to_datetime(dates, format="%d-%b-%Y"))
     ids = _whole([film[0] for film in films], folder / "u.item")
-    people = _fields(folder / "u.user", "|", 5)
-    user_ids, ages, genders, occupations, _ = zip(*people, strict=True)
+    rows = _fields(folder / "u.user", "|", 5)
+    user_ids, ages, genders, occupations, _ = zip(*rows, strict=True)
     users = pd.DataFrame(
         {
             "user_id": _whole(user_ids, folder / "u.user"),
@@ -193,10 +197,10 @@ def _read_1m(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     films = _fields(folder / "movies.dat", "::", 3)
     film_ids, titles, genres = zip(*films, strict=True)
     ids = _whole(film_ids, folder / "movies.dat")
-    items = _films(ids, titles, [listed.split("|") for listed in genres], _years(titles))
-    people = _fields(folder / "users.dat", "::", 5)
-    user_ids, genders, ages, jobs, _ = zip(*people, strict=True)
-    codes = _whole(jobs, folder / "users.dat")
+    items = _films(ids, titles, [names.split("|") for names in genres], _years(titles))
+    rows = _fields(folder / "users.dat", "::", 5)
+    user_ids, genders, ages, occupations, _ = zip(*rows, strict=True)
+    codes = _whole(occupations, folder / "users.dat")
     if not set(codes) <= set(range(len(_OCCUPATIONS))):
         raise DataError(f"{folder / 'users.dat'}: occupations lie between 0 and 20")
     users = pd.DataFrame(
@@ -226,40 +230,40 @@ def _films(
     genres: list[list[str]],
     released: pd.DatetimeIndex,
 ) -> pd.DataFrame:
-    """The items table. The first genre is the category; "no genre" is an absent one."""
-    none = ("unknown", "(no genres listed)")
-    genres = [[genre for genre in listed if genre not in none] for listed in genres]
+    """Return the table of items, with the first genre as category."""
+    no_genre = ("unknown", "(no genres listed)")
+    genres = [[genre for genre in names if genre not in no_genre] for names in genres]
     seconds = pd.Series(released.astype("datetime64[s]").astype("int64"), dtype="Int64")
     return pd.DataFrame(
         {
             "item_id": ids,
             "domain": "films",
-            "category": [listed[0] if listed else None for listed in genres],
+            "category": [names[0] if names else None for names in genres],
             "title": titles,
             "tags": genres,
-            "released": seconds.mask(released.isna()),
+            "released": seconds.mask(np.asarray(released.isna())),
         }
     )
 
 
 def _years(titles: Sequence[str]) -> pd.DatetimeIndex:
-    """1 January of the year that ends a title in brackets; missing where there is none."""
-    found = [re.search(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$", title) for title in titles]
-    return pd.DatetimeIndex([f"{year[1]}-01-01" if year else None for year in found])
+    """Return 1 January of the year in brackets at the end of each title, or a missing value."""
+    years = [re.search(r"\((\d{4})(?:[-–]\d{0,4})?\)\s*$", title) for title in titles]
+    return pd.DatetimeIndex([f"{year[1]}-01-01" if year else None for year in years])
 
 
 def _age_bands(ages: list[int]) -> pd.Categorical:
-    """ml-1m's seven age bands; its codes are their lower ends, so ages and codes read alike."""
+    """Return age bands, from ages or from the codes of ml-1m, which are the bands' lower ends."""
     codes = np.searchsorted(_AGES, ages, side="right") - 1
-    return pd.Categorical.from_codes(np.maximum(codes, 0), _AGE_BANDS, ordered=True)
+    return pd.Categorical.from_codes(np.maximum(codes, 0), pd.Index(_AGE_BANDS), ordered=True)
 
 
 def _add_user_tags(items: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Items with the users' words behind the genres, each word once, in file order."""
+    """Return items with the users' tags after the genres: unique, in file order."""
     table = pd.read_csv(path, encoding="utf-8", dtype={"movieId": "int64", "tag": "str"})
     words = table["tag"].str.strip().str.lower().groupby(table["movieId"]).agg(list)
-    both = [
+    tags = [
         list(dict.fromkeys([*genres, *words.get(item, [])]))
         for item, genres in zip(items["item_id"], items["tags"], strict=True)
     ]
-    return items.assign(tags=both)
+    return items.assign(tags=pd.Series(tags, items.index))

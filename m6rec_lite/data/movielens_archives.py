@@ -1,4 +1,4 @@
-"""The published archives of three MovieLens data sets, and what a complete folder of them holds."""
+"""The published archives of three MovieLens data sets."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _TIES = (
 
 @dataclass(frozen=True)
 class Archive:
-    """A published archive, and what a complete folder of it holds.
+    """A published archive and the contents of its folder.
 
     Attributes:
-        url: of the publisher's zip file, which holds one folder of the data set's name.
-        sha256: of that file, as widely recorded.
-        files: names within the folder that the reader needs.
+        url: address of the publisher's zip file, which has one folder of the data set's name.
+        sha256: checksum of that file.
+        files: names of the files that the reader needs.
         rows: number of ratings.
         users: number of users with a rating.
         items: number of films with a rating.
-        card: what to know.
+        card: data card.
     """
 
     url: str
@@ -52,11 +52,11 @@ ARCHIVES: dict[str, Archive] = {
             "GroupLens, University of Minnesota",
             (
                 _TIES.format("76 %"),
-                "u.item is latin-1; 18 films stand in it twice, under two ids.",
+                "u.item is latin-1; 18 films occur twice in it, with two ids.",
                 "Film 267 is called 'unknown' and has no date.",
-                "Every user has at least 20 ratings: there are no newcomers.",
-                "Users rated in a few sittings, from lists: the order partly shows what the site "
-                "displayed, not what they watched.",
+                "Every user has at least 20 ratings: there are no new users.",
+                "Users rated in a few sessions, from lists: the order partly reflects what the "
+                "site displayed, not what they watched.",
             ),
         ),
     ),
@@ -75,8 +75,8 @@ ARCHIVES: dict[str, Archive] = {
                 _TIES.format("Most"),
                 "movies.dat is latin-1; fields are separated by '::'.",
                 "movies.dat lists 3,883 films, of which 3,706 were rated.",
-                "A release is known by the year in the title: 1 January stands for it.",
-                "Every user has at least 20 ratings; 63 % gave all of theirs within a day.",
+                "The date of a release is 1 January of the year in the title.",
+                "Every user has at least 20 ratings; 63 % gave all of them within a day.",
             ),
         ),
     ),
@@ -97,7 +97,7 @@ ARCHIVES: dict[str, Archive] = {
                 "results.",
                 "Ratings have half stars; lines end in CRLF.",
                 "Users have no attributes at all.",
-                "A release is known by the year in the title: 1 January stands for it.",
+                "The date of a release is 1 January of the year in the title.",
                 "The 3,683 tags that users wrote are read only with user_tags=True: some are the "
                 "test users' own words about the test items.",
             ),

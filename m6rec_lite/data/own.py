@@ -1,7 +1,7 @@
-"""A user's own tables, from a DataFrame or from files (``csv``): names, events, times, ids.
+"""Data sets from a user's own tables, DataFrames or files (``csv``).
 
-One file of interactions is enough. Columns of items or users that stand in it (a title, a price, a
-city) become the tables of items and users, one value an item or user.
+A table of interactions is enough: its columns of items or users (a title, a price, a city) become
+the tables of items and users, with one value for each item or user.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ HOMES = {"user_id": "users", "item_id": "items"}
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to understand a user's tables; see ``csv.read_csv`` for the meaning of each.
+    """Options for reading a user's tables; those not listed here are described in ``csv.read_csv``.
 
     Attributes:
-        columns: table → our name of a column → the user's.
-        dropped: receives what ``on_bad_rows="drop"`` leaves out.
+        columns: table → contract's name of a column → the user's name.
+        dropped: receives a ``Dropped`` for the rows that ``on_bad_rows="drop"`` drops.
     """
 
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -56,10 +56,10 @@ class ReadOptions:
 
     @classmethod
     def of(cls, columns: Mapping[str, Any] | None, source: str, **settings: Any) -> ReadOptions:
-        """Build from ``columns`` as users write them: names, or tables to such names.
+        """Build from a mapping of names, or from a mapping of tables to such mappings.
 
         Raises:
-            ValueError: on a table or column that the contracts lack.
+            ValueError: if the contracts have no such table or column, or a setting is out of range.
         """
         columns = columns or {}
         nested = {key: value for key, value in columns.items() if isinstance(value, Mapping)}
@@ -74,57 +74,56 @@ class ReadOptions:
             known = set(TABLES[table].columns)
             if table == "interactions":
                 known |= {c for home in HOMES.values() for c in TABLES[home].columns}
-            if strange := sorted(set(names) - known):
+            if unknown := sorted(set(names) - known):
                 raise ValueError(
-                    f"columns: {table} has no column {strange}. The keys are our names, of "
+                    f"columns: {table} has no column {unknown}. The keys are our names, of "
                     f"{list(TABLES[table].columns)}, and the values are those in {source}"
                 )
         return cls(columns=mapping, **settings)
 
     def renamed(self, table: str, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the table with our names for its columns."""
+        """Return the table with the contract's names of its columns."""
         names = self.columns.get(table, {})
         shadowed = [c for c in frame if c in names and c not in names.values()]
-        return frame.drop(columns=shadowed).rename(
-            columns={theirs: ours for ours, theirs in names.items()}
-        )
+        new_names = {source: target for target, source in names.items()}
+        return frame.drop(columns=shadowed).rename(columns=new_names)
 
     def required(self, table: str) -> list[str]:
         """Return the columns that the user's table must have; event and value have defaults."""
         rules = TABLES[table].columns
-        absent = {"event", "value"}
+        optional = {"event", "value"}
         if table == "interactions" and self.timestamp == "row":
-            absent.add("timestamp")
-        return [c for c in rules if rules[c].column == "required" and c not in absent]
+            optional.add("timestamp")
+        return [c for c in rules if rules[c].column == "required" and c not in optional]
 
     def check_header(self, table: str, names: Sequence[str], source: str) -> None:
-        """Raise ``DataError`` unless the names hold the columns that are needed or were named."""
-        absent = [n for n in self.columns.get(table, {}).values() if n not in names]
-        if absent:
+        """Raise ``DataError`` unless the names include all required and all mapped columns."""
+        missing = [n for n in self.columns.get(table, {}).values() if n not in names]
+        if missing:
             raise DataError(
-                f"{source}: columns= names {absent}, which it lacks; its columns are {list(names)}"
+                f"{source}: columns= names {missing}, which it lacks; its columns are {list(names)}"
             )
-        ours = self.renamed(table, pd.DataFrame(columns=list(dict.fromkeys(names))))
+        header = self.renamed(table, pd.DataFrame(columns=list(dict.fromkeys(names))))
         try:
-            check_columns(table, ours, source, self.required(table))
+            check_columns(table, header, source, self.required(table))
         except DataError as error:
             hint = ". Without times, and with rows in the order in which they happened: timestamp="
-            lacks_time = table == "interactions" and "timestamp" not in ours
+            lacks_time = table == "interactions" and "timestamp" not in header
             raise DataError(f'{error}{hint}"row"' if lacks_time else str(error)) from None
 
     def read(
         self, table: str, shown: pd.DataFrame, source: str, *, unique: bool = True
     ) -> pd.DataFrame:
-        """Return rows of one table, columns already renamed, in the contract's form.
+        """Return rows of a table in the contract's types.
 
         Args:
             table: a key of ``TABLES``.
-            shown: the rows as the user wrote them; the index labels them in messages.
-            source: the file, for messages.
-            unique: whether to look for repeated keys.
+            shown: the user's rows, with the contract's names; messages use their labels.
+            source: name of the file, for messages.
+            unique: whether to check for repeated keys.
 
         Raises:
-            DataError: naming the column, the first faulty rows and the fix.
+            DataError: if the rows break the contract.
         """
         frame = shown.copy()
         rules = TABLES[table].columns
@@ -160,14 +159,14 @@ def complete(
     domain: str | None,
     unread: Sequence[str] = (),
 ) -> Dataset:
-    """Make a data set of tables that kept their contracts: add items and users, match the ids.
+    """Return a data set of validated tables; build missing tables of items and users.
 
     Args:
-        frames: tables by name; ``interactions`` among them.
-        options: how they were read.
-        sources: the file of each table, for messages.
-        name: of the data set.
-        domain: of all items, where no table names domains.
+        frames: tables by name, including ``interactions``.
+        options: options that they were read with.
+        sources: name of the file of each table, for messages.
+        name: name of the data set.
+        domain: domain of all items, if no table has domains.
         unread: columns of the interactions that the reader skipped.
 
     Raises:
@@ -175,34 +174,35 @@ def complete(
     """
     quirks = ["Read from data of the user's own."]
     if options.timestamp == "row":
-        timed = [name for name in ("impressions", "queries") if name in frames]
+        timed = [table for table in ("impressions", "queries") if table in frames]
         if timed:
             raise DataError(
                 f'{sources[timed[0]]} has times and with timestamp="row" the interactions have '
                 "none, so they cannot be put in one order; leave that table out, or give times"
             )
-        quirks.append("Timestamps are the numbers of the rows: they tell the order, not the time.")
+        quirks.append("Timestamps are row numbers: they give the order, not the time.")
     rows = frames["interactions"]
-    moved: list[str] = []
-    for column, home in HOMES.items():
+    used: list[str] = []
+    for key, home in HOMES.items():
         if home in frames:
             continue
-        used = [f[column].dropna() for f in frames.values() if column in f]
-        table = pd.DataFrame({column: unique_ids(pd.concat(used), column)})
-        columns = [c for c in rows if c in TABLES[home].columns and c not in _OWN]
-        for one in columns:
-            table[one] = table[column].map(_one_value_each(rows, column, one, sources, options))
-        moved += columns
+        ids = [frame[key].dropna() for frame in frames.values() if key in frame]
+        table = pd.DataFrame({key: unique_ids(pd.concat(ids), key)})
+        columns = [str(c) for c in rows if c in TABLES[home].columns and c not in _INTERACTIONS]
+        for column in columns:
+            table[column] = table[key].map(_first_values(rows, key, column, sources, options))
+        used += columns
         frames[home] = validate(home, table, source=sources["interactions"])
-    extra = [c for c in rows if c not in _OWN]
-    ignored = [*unread, *(str(c) for c in extra if c not in moved)]
+    extra = [c for c in rows if c not in _INTERACTIONS]
+    ignored = [*unread, *(str(c) for c in extra if c not in used)]
     if ignored:
         quirks.append(f"Columns of the interactions that were not read: {', '.join(ignored)}.")
     frames["interactions"] = rows.drop(columns=extra)
     card = Card(name, "The user's own", sources["interactions"], tuple(quirks))
+    tables: dict[str, Any] = dict(frames)
     dataset = Dataset(
         name=name, card=card, has_time=options.timestamp == "column",
-        dropped=report(options.dropped), **frames,
+        dropped=report(options.dropped), **tables,
     )  # fmt: skip
     if domain is not None and dataset.items["domain"].isna().all():
         dataset.items["domain"] = pd.Categorical([domain]).repeat(len(dataset.items))
@@ -219,67 +219,68 @@ def read_frame(
     domain: str | None = None,
     **settings: Any,
 ) -> Dataset:
-    """Make a data set of DataFrames of the user's own.
+    """Return a data set of the user's own DataFrames.
 
     Args:
-        frame: one row an interaction: a user, an item, a time (unix seconds or ``datetime64``),
-            perhaps an event and a value; columns of items (``title`` …) are read as items.
-        columns: our name → the frame's, as for ``csv.read_csv``.
-        items: a table of items with ``item_id``, and texts where there are any.
+        frame: one row per interaction: a user, an item, a time (unix seconds or ``datetime64``),
+            and optionally an event and a value; columns of items (``title`` …) become items.
+        columns: contract's name → name in the frame, as for ``csv.read_csv``.
+        items: a table of items with ``item_id``, and optionally texts.
         users: a table of users with ``user_id``.
-        name: of the data set.
-        domain: of all items, where no table names domains.
+        name: name of the data set.
+        domain: domain of all items, if no table has domains.
         settings: ``events``, ``event``, ``timestamp``, ``timestamp_unit``, ``text_ids`` and
             ``on_bad_rows``, as for ``csv.read_csv``.
 
     Raises:
-        DataError: naming the table, column, first faulty rows and the fix.
+        DataError: if a table breaks its contract; the message names the table, the column, the
+            first faulty rows and the fix.
     """
     tables = {"interactions": frame, "items": items, "users": users}
     options = ReadOptions.of(columns, "the frame", **settings)
     frames = {}
-    for table, one in tables.items():
-        if one is None:
+    for table, values in tables.items():
+        if values is None:
             continue
-        if not isinstance(one, pd.DataFrame):
-            raise DataError(f"{table}: wanted a DataFrame, got {type(one).__name__}")
+        if not isinstance(values, pd.DataFrame):
+            raise DataError(f"{table}: wanted a DataFrame, got {type(values).__name__}")
         source = f"the frame of {table}"
-        options.check_header(table, list(one.columns), source)
-        shown = options.renamed(table, one.reset_index(drop=True))
+        options.check_header(table, list(values.columns), source)
+        shown = options.renamed(table, values.reset_index(drop=True))
         frames[table] = options.read(table, shown, source)
     sources = {table: f"the frame of {table}" for table in frames}
     return complete(frames, options, sources=sources, name=name, domain=domain)
 
 
-#: What interactions keep for themselves.
-_OWN = tuple(TABLES["interactions"].columns)
+#: Columns of the interactions; other columns belong to items or users.
+_INTERACTIONS = tuple(TABLES["interactions"].columns)
 
 
-def _one_value_each(
+def _first_values(
     rows: pd.DataFrame,
     key: str,
     column: str,
     sources: Mapping[str, str],
     options: ReadOptions,
 ) -> pd.Series:
-    """Return the one value of a column for each item (or user): the first that is not missing.
+    """Return the first value of a column for each item (or user) that is not missing.
 
     Raises:
-        DataError: if an item has two values, unless ``on_bad_rows="drop"`` keeps the first.
+        DataError: if an item has two values, unless ``on_bad_rows`` is ``drop``.
     """
-    there = rows.loc[rows[column].notna(), [key, column]]
-    first = there.drop_duplicates(key).set_index(key)[column]
-    plain = there[column].map(str)
-    differs = (plain != there[key].map(first.map(str))).to_numpy(dtype=bool)
+    present = rows.loc[rows[column].notna(), [key, column]]
+    first = present.drop_duplicates(key).set_index(key)[column]
+    texts = present[column].map(str)
+    differs = (texts != present[key].map(first.map(str))).to_numpy(dtype=bool)
     if differs.any():
         source, n = sources["interactions"], int(differs.sum())
-        wrong = there[differs]
-        who = wrong[key].iloc[0]
-        pair = [first[who], wrong[column].iloc[0]]
+        wrong = present[differs]
+        example = wrong[key].iloc[0]
+        pair = [first[example], wrong[column].iloc[0]]
         if options.on_bad_rows != "drop":
             raise DataError(
                 f"{source}, column {column}: {wrong[key].nunique()} of {first.size} "
-                f"{HOMES[key]} have more than one value, such as {key}={who}: {pair}. Give one "
+                f"{HOMES[key]} have more than one value, such as {key}={example}: {pair}. Give one "
                 f'value for each, or a table {HOMES[key]}; or pass on_bad_rows="drop" to keep the '
                 "first value of each"
             )
@@ -294,7 +295,7 @@ def _is_datetime(values: pd.Series) -> bool:
 
 
 def _seconds(values: pd.Series, unit: str) -> pd.Series:
-    """Times in seconds; what cannot be read stays as it is, for the contract to name."""
+    """Return times in seconds; values that cannot be parsed are unchanged."""
     if unit == "s":
         return values
     if unit in _UNITS:

@@ -1,6 +1,6 @@
-"""The settings of a run: read from the command line, and kept in the folder of the run.
+"""Settings of a run: read from the command line, and stored in the folder of the run.
 
-A run that is started again goes on only with the settings that it began with.
+A run can be resumed only with the settings that are stored.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from m6rec_lite.data.files import write_text
 def add_config_options(
     parser: argparse.ArgumentParser, config: type, *, skip: Collection[str] = ()
 ) -> None:
-    """Add an option to a parser for each field of a dataclass: ``lr`` becomes ``--lr``.
+    """Add an option to a parser for each field of a dataclass, such as ``--lr`` for ``lr``.
 
     Args:
-        parser: what the options are added to.
-        config: a dataclass whose fields are numbers, texts, bools or tuples of them; ``| None`` is
-            allowed. ``metadata={"help": …}`` of a field is shown in the help.
-        skip: fields that get no option.
+        parser: parser to change.
+        config: a dataclass whose fields are numbers, texts, bools or tuples of these; ``| None`` is
+            allowed. The help of an option is ``metadata["help"]`` of its field.
+        skip: names of fields without an option.
     """
     hints = get_type_hints(config)
     for field in fields(config):
@@ -44,7 +44,7 @@ def add_config_options(
 
 
 class RunConfigError(ValueError):
-    """A folder holds a run of other settings, or its record of them is damaged."""
+    """A folder holds a run of other settings, or its file of settings is damaged."""
 
 
 def check_run_config(
@@ -55,18 +55,18 @@ def check_run_config(
     advice: str = "go on with those, or name another folder",
     write: bool = True,
 ) -> None:
-    """Record the settings of a run in a JSON file, or compare them with those recorded there.
+    """Write the settings of a run to a JSON file, or compare them with those in the file.
 
     Args:
-        path: the file; its folder is made if it is missing.
-        config: the settings, as JSON holds them.
-        kind: what the folder holds, for messages.
-        advice: what to do where the settings differ.
-        write: record the settings if the file is missing.
+        path: path of the file; its folder is created if missing.
+        config: settings that JSON can represent.
+        kind: contents of the folder, for messages.
+        advice: what to do if the settings differ, for messages.
+        write: whether to write the file if it is missing.
 
     Raises:
-        DiskFullError: if there is no room.
-        RunConfigError: if the settings differ, naming each; or if the file is damaged.
+        DiskFullError: if the disk is full.
+        RunConfigError: if settings differ (the message names each), or the file is damaged.
     """
     config = json.loads(json.dumps(dict(config)))
     if not path.is_file():
@@ -88,18 +88,18 @@ def check_run_config(
 def setting_differences(
     stored: Mapping[str, Any], current: Mapping[str, Any], *, where: str = "there"
 ) -> list[str]:
-    """Return a line for each setting that differs: its dotted name and both values.
+    """Return a line for each setting that differs, with its dotted name and both values.
 
     Args:
-        stored: settings that were recorded; nested dicts, and lists of dicts, are compared by leaf.
+        stored: stored settings; nested dicts, and lists of dicts, are compared by leaf.
         current: settings of this call.
-        where: what to call the place of the stored settings.
+        where: location of the stored settings, for the lines.
     """
-    before, after = dict(_leaves(stored)), dict(_leaves(current))
+    old, new = dict(_leaves(stored)), dict(_leaves(current))
     return [
-        f"{name}: {_shown(before, name)} {where}, {_shown(after, name)} now"
-        for name in before | after
-        if before.get(name, ...) != after.get(name, ...)
+        f"{name}: {_shown(old, name)} {where}, {_shown(new, name)} now"
+        for name in old | new
+        if old.get(name, ...) != new.get(name, ...)
     ]
 
 
@@ -108,6 +108,7 @@ def _shown(values: Mapping[str, Any], name: str) -> str:
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted name and the value of each leaf."""
     if isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
         value = {str(index): entry for index, entry in enumerate(value)}
     if not isinstance(value, Mapping):

@@ -1,13 +1,13 @@
-"""Ways to cut a data set into what models learn from and what they are asked.
+"""Splits of a data set into training data, validation questions and test questions.
 
-Every function takes a ``Dataset`` and returns a ``Split``. ``leave_one_out`` is the protocol of
-this course; the others show what it hides: the calendar (``global_time``) and, as a warning, what a
-careless cut leaks (``random_split``). ``cold_splits`` has those for items and domains without
-training rows.
+Each function takes a ``Dataset`` and returns a ``Split``. ``leave_one_out`` is the protocol of this
+course. ``global_time`` also separates training and test rows in time. ``random_split`` shows the
+effect of leakage from the future. ``cold_splits`` has splits for items and domains without training
+rows.
 
-All of them first prepare the rows in the same way (``prepare``). Rows are sorted by user, then
-time, ties in file order, and the repeats of a user with an item collapse, so that a target is
-always an item *new to the user*.
+All splits first prepare the rows (``prepare``): they are sorted by user, then time, with ties in
+file order, and repeated pairs of user and item are merged, so that a target is always an item *new
+to the user*.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from m6rec_lite.data.prepare import HINT, collapse, prepare, reindex, rows_of
 from m6rec_lite.data.ragged import offsets_of, ranges
 from m6rec_lite.data.tables import DataError, Dataset
 
-#: Share of users with a tied last row above which ``leave_one_out`` warns.
+#: ``leave_one_out`` warns if the share of users with a tied last row is above this.
 TIES_TOLERATED = 0.1
 
 
 class TiedOrderWarning(UserWarning):
-    """The order of many users' last rows is that of the file, not of time."""
+    """The last rows of many users share a timestamp, so only the file gives their order."""
 
 
 def leave_one_out(
@@ -39,32 +39,32 @@ def leave_one_out(
     min_user_items: int = 3,
     ties: Literal["warn", "file"] = "warn",
 ) -> Split:
-    """Each user's last item is the test target, the one before it the validation target.
+    """Hold out each user's last item for test, and the one before it for validation.
 
-    The protocol of this course. ``at`` of a question is its target's own timestamp. A model that
-    fits on ``train`` has seen other users' rows that are later than some targets; ``global_time``
-    has not.
+    This is the protocol of the course. ``at`` of a question is its target's timestamp. Training
+    rows of some users are later than the targets of others, unlike in ``global_time``.
 
     Args:
         dataset: a data set.
-        min_item_users: items with fewer users are dropped (5 in most published tables).
+        min_item_users: items with fewer users are dropped (5 in most published results).
         min_user_items: users with fewer items are then dropped; at least 3, one item each for
             training, validation and test.
-        ties: ``"warn"``, or ``"file"`` to take the order of the file for tied rows without a
-            warning, as published figures on MovieLens do.
+        ties: ``"warn"``, or ``"file"`` to use the file order of tied rows without a warning, as
+            published results on MovieLens do.
 
     Warns:
         TiedOrderWarning: if the last row of more than a tenth of the users has the timestamp of
-            the row before it. Rows of one timestamp stand in file order, which then decides what
-            the target is; ``Split.tied_last`` holds the share.
+            the row before it, so that the target depends on the file order; ``Split.tied_last``
+            is this share.
 
     Raises:
-        DataError: if no user is left, or ``dataset`` is no data set.
+        DataError: if no user is left, or ``dataset`` is not a data set.
+        ValueError: if an argument is out of range.
     """
     if min_user_items < 3:
         raise ValueError(
-            f"min_user_items must be at least 3 (one item to learn from, one to validate and one "
-            f"to test), not {min_user_items}"
+            f"min_user_items must be at least 3 (one item for training, one for validation and "
+            f"one for test), not {min_user_items}"
         )
     if ties not in ("warn", "file"):
         raise ValueError(f"ties must be 'warn' or 'file', not {ties!r}")
@@ -87,19 +87,27 @@ def leave_one_out(
 def random_split(
     dataset: Dataset, *, seed: int, min_item_users: int = 5, min_user_items: int = 3
 ) -> Split:
-    """Each user's targets are drawn at random from the user's rows: **leaky, for teaching only**.
+    """Draw each user's targets at random from the user's rows: **leaky, for teaching only**.
 
-    The history then holds items that the user met *after* the target, and a model is asked to
-    fill a gap in the past rather than to foresee. ``at`` is the moment of the latest thing known.
+    Histories contain items that the user met *after* the target, so models interpolate rather than
+    predict the future. ``at`` is the time of the latest event in the history or of the target,
+    whichever is later.
+
+    Args:
+        dataset: a data set.
+        seed: seed of the random draw.
+        min_item_users: see ``leave_one_out``.
+        min_user_items: see ``leave_one_out``.
 
     Raises:
         DataError: if no user is left.
+        ValueError: if a threshold is out of range.
     """
     if min_user_items < 3:
         raise ValueError(f"min_user_items must be at least 3, not {min_user_items}")
     rows = prepare(dataset, min_item_users=min_item_users, min_user_items=min_user_items)
     rng = np.random.default_rng(seed)
-    shuffled = np.lexsort((rng.random(len(rows)), rows.users))  # users keep their blocks
+    shuffled = np.lexsort((rng.random(len(rows)), rows.users))  # shuffled within each user
     last = np.cumsum(np.bincount(rows.users, minlength=rows.n_users)) - 1
     return _one_target_each(
         rows, "random", dataset.name, validation=shuffled[last - 1], test=shuffled[last]
@@ -115,28 +123,28 @@ def global_time(
     min_history: int = 1,
     min_item_users: int = 5,
 ) -> Split:
-    """Train on all rows before one moment; ask about what happened after it.
+    """Train on all rows before one moment, and test on the rows after another.
 
-    Two moments cut the calendar so that the last ``test`` of all rows, and the ``validation``
-    before them, lie behind. Models fit on what is older than both. A question's history is all
-    that its user did before the target (at test the validation rows too, and rows of the test
-    period itself: what is *known* at that moment, though models were fitted earlier).
+    Two moments divide the rows, sorted by time, into a training, a validation and a test period. A
+    question's history is all earlier rows of its user: those of the validation period too, and of
+    the test period before the target.
 
-    Nothing of the future is used: item counts are taken before the first moment, and the
-    catalogue is the items known by then. Rows with later items are left out of histories and
-    targets, since no model fitted on ids can rank them (``cold_item`` asks about those).
+    No information from the future is used: item counts are those of the training period, and the
+    catalogue is its items. Rows with other items are dropped from histories and targets, since
+    models of ids cannot rank these items; for them see ``cold_item``.
 
     Args:
         dataset: a data set.
         validation: share of all rows between the two moments.
         test: share of all rows after the second moment.
-        target: ``last`` asks for a user's last item of the period, ``first`` for the first one,
-            ``all`` for all of them at once, from the history before the first.
-        min_history: users with fewer earlier items are not asked.
+        target: ``last``: each user's last item of the period; ``first``: the first one; ``all``:
+            all of them, from the history before the first.
+        min_history: least length of a history; other users have no question.
         min_item_users: items with fewer users before the first moment are dropped.
 
     Raises:
         DataError: if a period has no question.
+        ValueError: if an argument is out of range.
     """
     if not (0 < validation < 1 and 0 < test < 1 and validation + test < 1):
         raise ValueError(
@@ -148,8 +156,8 @@ def global_time(
     rows = rows_of(dataset)
     if len(rows) == 0:
         raise DataError(f"{dataset.name}: there are no rows to split")
-    clock = np.sort(rows.timestamps)
-    cuts = [clock[min(int(len(clock) * share), len(clock) - 1)]
+    times = np.sort(rows.timestamps)
+    cuts = [times[min(int(len(times) * share), len(times) - 1)]
             for share in (1 - validation - test, 1 - test)]  # fmt: skip
     period = np.searchsorted(cuts, rows.timestamps, side="right")
     rows = collapse(rows, period)
@@ -164,13 +172,13 @@ def global_time(
         )
     rows = reindex(rows)
     holdouts = []
-    for which, name in ((1, "validation"), (2, "test")):
-        asked = np.flatnonzero(period == which)
-        holdout = _ask(rows, asked, target, min_history)
+    for code, name in ((1, "validation"), (2, "test")):
+        in_period = np.flatnonzero(period == code)
+        holdout = _holdout(rows, in_period, target, min_history)
         if len(holdout) == 0:
             raise DataError(
-                f"{dataset.name}: no question in the {name} period ({len(asked)} rows after "
-                f"{_day(cuts[which - 1])}, of users with at least {min_history} earlier items); "
+                f"{dataset.name}: no question in the {name} period ({len(in_period)} rows after "
+                f"{_day(cuts[code - 1])}, of users with at least {min_history} earlier items); "
                 f"take a larger {name} share, or {HINT}"
             )
         holdouts.append(holdout)
@@ -180,7 +188,7 @@ def global_time(
 def _one_target_each(
     rows: Interactions, name: str, dataset: str, *, validation: np.ndarray, test: np.ndarray
 ) -> Split:
-    """A split in which every user has one validation and one test row, given by their places."""
+    """Return a split from the ``(n_users,)`` rows of each user's validation and test target."""
     keep = np.ones(len(rows), dtype=bool)
     keep[test] = False
     before_test = rows.select(keep)
@@ -189,22 +197,22 @@ def _one_target_each(
     holdouts = []
     for known, target in ((train, validation), (before_test, test)):
         histories = known.histories()
-        at = np.maximum(rows.timestamps[target], histories.at - 1)  # at - 1: latest thing known
+        at = np.maximum(rows.timestamps[target], histories.at - 1)  # at - 1: the latest event
         offsets = np.arange(rows.n_users + 1, dtype=np.int64)
         holdouts.append(Holdout(known.histories(at), rows.items[target], offsets))
     return Split(name, dataset, train, holdouts[0], holdouts[1])
 
 
-def _ask(rows: Interactions, asked: np.ndarray, target: str, min_history: int) -> Holdout:
-    """Questions about the rows at the places ``asked`` (ascending), each user asked once."""
+def _holdout(rows: Interactions, in_period: np.ndarray, target: str, min_history: int) -> Holdout:
+    """Return one question per user, with targets among the rows ``in_period`` (ascending)."""
     offsets = offsets_of(np.bincount(rows.users, minlength=rows.n_users))
-    users, first, counts = np.unique(rows.users[asked], return_index=True, return_counts=True)
+    users, first, counts = np.unique(rows.users[in_period], return_index=True, return_counts=True)
     if target == "last":
         first = first + counts - 1
     n_targets = counts if target == "all" else np.ones_like(counts)
-    start = asked[first]  # a period is a contiguous run of a user's rows, so targets follow on
-    enough = start - offsets[users] >= min_history
-    users, start, n_targets = users[enough], start[enough], n_targets[enough]
+    start = in_period[first]  # the rows of a user in a period are consecutive
+    long_enough = start - offsets[users] >= min_history
+    users, start, n_targets = users[long_enough], start[long_enough], n_targets[long_enough]
     histories = histories_between(rows, users, offsets[users], start, rows.timestamps[start])
     return Holdout(
         histories,

@@ -1,9 +1,9 @@
-"""The tables every data set is made of, and the contracts that they keep.
+"""The tables of a data set and their contracts.
 
-A data set is a handful of pandas tables (``Dataset``). Each table has a contract (``TABLES``): its
-columns, their types, which of them may be missing. ``m6rec_lite.data.contracts.validate`` holds a
-table against its contract and raises ``DataError`` with the file, the column, the first offending
-rows and the mend.
+A data set is a set of pandas tables (``Dataset``). Each table has a contract (``TABLES``): its
+columns, their types, and which of them may be missing. ``m6rec_lite.data.contracts.validate``
+checks a table against its contract and raises ``DataError`` with the file, the column, the first
+faulty rows and the fix.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-#: Events in order of strength, weakest first. A code is a place in this tuple. When repeated
-#: events of a user with an item collapse into one, the strongest is kept.
+#: Events in order of strength, weakest first; a code is an index into this tuple. When repeated
+#: rows of a user with an item are merged, the strongest event is kept.
 EVENTS: tuple[str, ...] = ("view", "click", "rate", "like", "cart", "purchase")
 
 
@@ -24,23 +24,23 @@ class NotFittedError(RuntimeError):
 
 
 class DataError(ValueError):
-    """Data that break their contract; the message says where, which rows, and how to mend them."""
+    """Data break their contract; the message names the file and rows, and says how to fix them."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """What one column must hold.
+    """Contract of a column.
 
     Attributes:
         kind: ``id`` (int64 or text), ``time`` (int64 unix seconds), ``integer`` (int64), ``small``
             (int8), ``number`` (float32), ``flag`` (bool), ``text`` (str), ``category``, ``event``
             (category over ``EVENTS``), ``tags`` (list of str) or ``date`` (datetime64[s]).
             Integer kinds whose values may be missing are pandas' nullable ``Int64``.
-        values: ``required`` in every row; or ``optional``: may be missing.
-        column: whether the column itself must exist: ``required``; ``filled`` with missing values
-            where it does not; ``optional``: left out.
-        low: least value allowed.
-        high: greatest value allowed.
+        values: ``required`` in every row; or ``optional``, may be missing.
+        column: ``required``; ``filled`` with missing values if the column does not exist; or
+            ``optional``.
+        low: least valid value.
+        high: greatest valid value.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """The contract of a table: its columns, and those that together may not repeat."""
+    """Contract of a table: its columns, and the key, whose values must be unique."""
 
     columns: dict[str, Column]
     key: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ _ABSENT_TEXT = Column("text", values="optional", column="filled")
 _ABSENT_LABEL = Column("category", values="optional", column="filled")
 _IF_KNOWN = Column("category", values="optional", column="optional")
 
-#: The contract of every table, by the name that it has in ``Dataset``.
+#: Contracts by name of the table in ``Dataset``.
 TABLES: dict[str, Table] = {
     "interactions": Table(
         {
@@ -150,14 +150,14 @@ TABLES: dict[str, Table] = {
 
 @dataclass(frozen=True)
 class Card:
-    """Where a data set comes from and what to know before using it.
+    """Data card: origin and properties of a data set.
 
     Attributes:
         title: full name.
-        licence: what may be done with it, in a sentence.
-        source: who publishes it.
-        quirks: what surprises people, a sentence each.
-        version: of the data (the bazaar's world has versions), or "".
+        licence: terms of use, in a sentence.
+        source: publisher.
+        quirks: unexpected properties of the data, a sentence each.
+        version: version of the data, such as the bazaar's, or "".
     """
 
     title: str
@@ -169,14 +169,14 @@ class Card:
 
 @dataclass(frozen=True)
 class Dropped:
-    """Rows that a reader left out, because it was told ``on_bad_rows="drop"``.
+    """Rows that a reader dropped because of ``on_bad_rows="drop"``.
 
     Attributes:
-        source: the file, or the table's name.
-        column: the column at fault (several joined by a comma).
-        problem: what was wrong.
-        rows: how many rows went.
-        first: labels of the first few, counted from 0 after the header.
+        source: name of the file, or of the table.
+        column: the faulty column, or several joined by commas.
+        problem: the fault.
+        rows: number of dropped rows.
+        first: labels of the first rows, counted from 0 after the header.
     """
 
     source: str
@@ -194,11 +194,22 @@ class Dropped:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """A named set of tables that keep the contracts in ``TABLES``; optional tables may be None.
+    """A named set of tables that meet the contracts in ``TABLES``.
 
-    ``oracle`` knows the hidden truth of a simulated world; it is None for real data. ``dropped``
-    says what a reader left out under ``on_bad_rows="drop"``. ``has_time`` is False where the number
-    of the row stands in for a time that the data lack.
+    Attributes:
+        name: name of the data set.
+        interactions: one row per event of a user with an item.
+        items: one row per item.
+        users: one row per user.
+        card: data card.
+        impressions: slates shown to users, or None.
+        queries: search queries of users, or None.
+        weather: weather of each city and day, or None.
+        reviews: reviews of items by users, or None.
+        dialogues: dialogues of users with the platform, or None.
+        oracle: true probabilities of a simulated world; None for real data.
+        has_time: False if the timestamps are row numbers because the data have no times.
+        dropped: rows that a reader dropped because of ``on_bad_rows="drop"``.
     """
 
     name: str
@@ -217,45 +228,45 @@ class Dataset:
 
     @property
     def has_text(self) -> bool:
-        """Whether some item has a title."""
+        """Whether any item has a title."""
         return "title" in self.items and bool(self.items["title"].notna().any())
 
     @property
     def has_users(self) -> bool:
-        """Whether something is known of the users beside their ids."""
+        """Whether any attribute of the users is known."""
         return bool(self.users.drop(columns="user_id").notna().to_numpy().any())
 
     @property
     def has_oracle(self) -> bool:
-        """Whether the truth behind the log is known, as only a simulator knows it."""
+        """Whether true probabilities are known, as for simulated data."""
         return self.oracle is not None
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables that this data set has, by name."""
-        found = {name: getattr(self, name) for name in TABLES}
-        return {name: table for name, table in found.items() if table is not None}
+        """The tables of this data set by name, without those that are None."""
+        tables = {name: getattr(self, name) for name in TABLES}
+        return {name: table for name, table in tables.items() if table is not None}
 
     def counts(self) -> dict[str, int | float | str]:
-        """Facts measured on the rows: sizes, first and last day, and how many rows are tied.
+        """Return the numbers of rows, the first and last day, and the share of tied rows.
 
-        ``tied_rows`` is the share of interactions that share their timestamp with another row of
-        the same user: there the order of the file decides what came next.
+        ``tied_rows`` is the share of interactions that have the timestamp of another row of the
+        same user, so that only the file gives their order.
         """
         rows = self.interactions
-        facts: dict[str, int | float | str] = {
+        counts: dict[str, int | float | str] = {
             "interactions": len(rows),
             "users": int(rows["user_id"].nunique()),
             "items": int(rows["item_id"].nunique()),
             "items_in_catalogue": len(self.items),
         }
-        facts |= {n: len(t) for n, t in self.tables.items() if n not in facts and n != "users"}
+        counts |= {n: len(t) for n, t in self.tables.items() if n not in counts and n != "users"}
         if len(rows):
             days = np.array([rows["timestamp"].min(), rows["timestamp"].max()], "datetime64[s]")
-            facts["first_day"], facts["last_day"] = map(str, days.astype("datetime64[D]"))
+            counts["first_day"], counts["last_day"] = map(str, days.astype("datetime64[D]"))
             tied = rows.duplicated(["user_id", "timestamp"], keep=False)
-            facts["tied_rows"] = round(float(tied.mean()), 4)
-        return facts
+            counts["tied_rows"] = round(float(tied.mean()), 4)
+        return counts
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(table):,}" for name, table in self.tables.items())

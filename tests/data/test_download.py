@@ -313,9 +313,9 @@ def test_an_empty_folder_is_filled_and_a_partial_one_is_left_alone(server, tmp_p
 
 
 BAD = {
-    "not a zip": (b"hello" * 100, "not a sound zip"),
-    "cut zip": (packed({"set/a.csv": "1" * 5000})[:-40], "not a sound zip"),
-    "flipped bytes": (None, "not a sound zip"),
+    "not a zip": (b"hello" * 100, "not a valid zip"),
+    "cut zip": (packed({"set/a.csv": "1" * 5000})[:-40], "not a valid zip"),
+    "flipped bytes": (None, "not a valid zip"),
     "climbs out": (packed({"set/a.csv": "1", "set/../../evil": "x"}), "does not belong"),
     "absolute": (packed({"set/a.csv": "1", "/tmp/evil": "x"}), "does not belong"),
     "another folder": (packed({"set/a.csv": "1", "other/b": "x"}), "does not belong"),

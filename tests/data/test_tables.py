@@ -1,4 +1,4 @@
-"""Contracts of the tables: every fault is named with its file, its rows and its mend."""
+"""Contracts of the tables: every fault is named with its file, its rows and its fix."""
 
 import logging
 
@@ -65,23 +65,21 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("column", "values", "row", "problem", "mend"), FAULTS)
-def test_fault_names_file_column_row_and_mend(column, values, row, problem, mend):
+@pytest.mark.parametrize(("column", "values", "row", "problem", "fix"), FAULTS)
+def test_fault_names_file_column_row_and_fix(column, values, row, problem, fix):
     frame = interactions(**{column: values})
     with pytest.raises(DataError) as caught:
         validate("interactions", frame, source="mine.csv")
     message = str(caught.value)
     assert message.startswith(f"mine.csv, column {column}: 1 of 3 rows")
     assert problem in message
-    assert mend in message
+    assert fix in message
     assert f"row {row}:" in message
     assert str(values[row]) in message
 
 
-@pytest.mark.parametrize(("column", "values", "row", "problem", "mend"), FAULTS)
-def test_drop_leaves_out_the_faulty_row_only_and_says_so(
-    column, values, row, problem, mend, caplog
-):
+@pytest.mark.parametrize(("column", "values", "row", "problem", "fix"), FAULTS)
+def test_drop_leaves_out_the_faulty_row_only_and_says_so(column, values, row, problem, fix, caplog):
     with caplog.at_level(logging.WARNING):
         kept = validate("interactions", interactions(**{column: values}), on_bad_rows="drop")
     assert kept.index.tolist() == [place for place in range(3) if place != row]
