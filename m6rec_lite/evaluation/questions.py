@@ -81,7 +81,8 @@ class Questions:
             raise ValueError(
                 f"no question to evaluate on {on} of split {split.name!r}: none of its "
                 f"{len(holdout)} users has a target that may be ranked "
-                f"({self.n_targets_out} targets were seen before or are not candidates). With repeats as targets, pass filter_viewed=False"
+                f"({self.n_targets_out} targets were seen before or are not candidates). With "
+                "repeats as targets, pass filter_viewed=False"
             )
         targets = (remaining % n_items).astype(np.int32)
         offsets = offsets_of(counts[rows])
