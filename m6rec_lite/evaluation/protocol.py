@@ -118,7 +118,7 @@ def evaluate(
     """
     if not isinstance(split, Split):
         raise TypeError(
-            f"evaluate(model, split) needs a Split, got {type(split).__name__}; make one with "
+            f"evaluate(model, split) wants a Split, got {type(split).__name__}; make one with "
             "leave_one_out(dataset)"
         )
     ks = check_k(k)
@@ -156,8 +156,7 @@ def evaluate(
             scores = _rankable(scores, out, f"the scores of {name}")
             ranks = TargetRanks.from_scores(scores, batch.rows, batch.targets)
             all_ranks.append(ranks)
-            for metric, values in accuracy(ranks, ks).items():
-                values_by_metric[metric].append(values)
+            measured = accuracy(ranks, ks)
             probabilities = None
             if oracle is not None and not isinstance(oracle, Report):
                 raw = oracle.score(batch.histories)
@@ -168,19 +167,18 @@ def evaluate(
                     oracle_values[f"ndcg@{length}"].append(ndcg(oracle_ranks, length))
                 probabilities = _probabilities(raw, out)
             if beyond is not None:
-                measured = beyond.measure(scores, batch, start, probabilities)
-                for metric, values in measured.items():
-                    values_by_metric[metric].append(values)
+                measured |= beyond.measure(scores, batch, start, probabilities)
+            for metric, values in measured.items():
+                values_by_metric[metric].append(values)
             bar.update(len(batch.histories))
     per_user = {metric: np.concatenate(parts) for metric, parts in values_by_metric.items()}
-    if any(np.isnan(values).any() for name, values in per_user.items() if _needs_truth(name)):
-        per_user = {name: values for name, values in per_user.items() if not _needs_truth(name)}
+    satisfied = [name for name in per_user if name.startswith("satisfaction@")]
+    if any(np.isnan(per_user[name]).any() for name in satisfied):  # no true probabilities
+        per_user = {name: v for name, v in per_user.items() if name not in satisfied}
     metrics = {metric: _mean(values) for metric, values in per_user.items()}
     if beyond is not None:
         metrics |= beyond.overall()
-    reference: dict[str, float] | None = None
-    if oracle_values:
-        reference = {name: _mean(np.concatenate(parts)) for name, parts in oracle_values.items()}
+    reference = {key: _mean(np.concatenate(parts)) for key, parts in oracle_values.items()} or None
     if isinstance(oracle, Report):
         reference = _oracle_figures(oracle, split, on, sampled_negatives, filter_viewed, ks)
     fit = fit_cost or Cost(float("nan"), float("nan"))
@@ -198,7 +196,7 @@ def evaluate(
         split=split.name,
         split_hash=split.hash,
         on=on,
-        ranking="full" if sampled_negatives is None else f"sampled:{sampled_negatives}",
+        ranking=_ranking(sampled_negatives),
         filter_viewed=filter_viewed,
         k=ks,
         n_users=n,
@@ -301,9 +299,9 @@ def _probabilities(scores: np.ndarray, out: np.ndarray) -> np.ndarray:
     return probabilities / np.where(total > 0, total, 1.0)[:, None]
 
 
-def _needs_truth(metric: str) -> bool:
-    """Return whether a metric needs the true probabilities of an oracle."""
-    return metric.startswith("satisfaction@")
+def _ranking(sampled_negatives: int | None) -> str:
+    """Return the value of ``Report.ranking``."""
+    return "full" if sampled_negatives is None else f"sampled:{sampled_negatives}"
 
 
 def _mean(values: np.ndarray) -> float:
@@ -339,7 +337,7 @@ def _oracle_figures(
     ks: tuple[int, ...],
 ) -> dict[str, float]:
     """Return hr and ndcg of an oracle's report, which must have the same questions."""
-    ranking = "full" if sampled_negatives is None else f"sampled:{sampled_negatives}"
+    ranking = _ranking(sampled_negatives)
     expected = (split.hash, on, ranking, filter_viewed)
     actual = (oracle.split_hash, oracle.on, oracle.ranking, oracle.filter_viewed)
     names = [f"{base}@{k}" for k in ks for base in ("hr", "ndcg")]

@@ -79,9 +79,10 @@ class Questions:
         self.n_skipped = len(holdout) - len(rows)
         if not len(rows):
             raise ValueError(
-                f"nothing to ask on {on} of split {split.name!r}: none of its {len(holdout)} "
-                f"users has a target that may be ranked ({self.n_targets_out} targets were seen "
-                f"before or are not candidates). With repeats as targets, pass filter_viewed=False"
+                f"no question to evaluate on {on} of split {split.name!r}: none of its "
+                f"{len(holdout)} users has a target that may be ranked "
+                f"({self.n_targets_out} targets were seen before or are not candidates). With "
+                "repeats as targets, pass filter_viewed=False"
             )
         targets = (remaining % n_items).astype(np.int32)
         offsets = offsets_of(counts[rows])

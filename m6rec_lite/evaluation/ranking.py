@@ -16,7 +16,7 @@ have a closed form; HR and MRR depend only on the first target, which is in the 
 Conventions: A row without targets has the value NaN and is left out of means. A target scored -inf
 is never recommended and is a miss at every k. ``k`` above the number of items is cut to it; ``k``
 below 1 raises. Definitions follow Järvelin and Kekäläinen (2002) for NDCG with binary
-gains, and trec_eval for the rest.
+gains, and trec_eval for the others.
 """
 
 from __future__ import annotations

@@ -240,14 +240,14 @@ def compare(
         a, b = getattr(first, name), getattr(second, name)
         if a != b:
             raise ValueError(
-                f"{first.title} and {second.title} were not asked the same: {name} is {a!r} and "
+                f"{first.title} and {second.title} answer different questions: {name} is {a!r} and "
                 f"{b!r}; evaluate both on one split with the same options"
             )
     if not np.array_equal(first.user_ids, second.user_ids):
-        raise ValueError(f"{first.title} and {second.title} were not judged on the same users")
-    both = [name for name in first.per_user if name in second.per_user]
-    if metric not in both:
-        raise ValueError(f"no metric {metric!r} given a user in both reports; both have {both}")
+        raise ValueError(f"{first.title} and {second.title} were not evaluated on the same users")
+    common = [name for name in first.per_user if name in second.per_user]
+    if metric not in common:
+        raise ValueError(f"no per-user metric {metric!r} in both reports; both have {common}")
     return paired_test(
         first.per_user[metric],
         second.per_user[metric],

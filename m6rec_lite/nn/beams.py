@@ -128,7 +128,7 @@ class _Search:
         if self.allowed is not None:
             options = [self.allowed(beam.ids) for beam in self.partial]
             if not options[0] and not self.partial[0].ids:
-                raise ValueError("allowed lets no text begin: it gave no id for an empty list")
+                raise ValueError("allowed permits no first token: it gave no id for an empty list")
             for beam, ids in zip(self.partial, options, strict=True):
                 if not ids:
                     self._finish(beam)

@@ -72,22 +72,22 @@ class DecodingState:
             itself. Optional attributes of the object: ``new_cache()`` creates the cache
             (default ``KeyValueCache``), ``context`` is its longest text in tokens, ``device``.
         prompts: token ids, at least one each.
-        room: number of columns that may be read after the prompts.
+        extra: number of columns that may be read after the prompts.
 
     Attributes:
         logits: ``(rows, vocab_size)`` of the token after each prompt.
 
     Raises:
         TypeError: if the prompts are one flat list.
-        ValueError: if there is no prompt, one is empty, or prompt plus room exceeds the context.
+        ValueError: if there is no prompt, one is empty, or prompt plus extra exceeds the context.
     """
 
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], room: int) -> None:
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], extra: int) -> None:
         lengths = check_prompts(prompts)
         context = getattr(model, "context", None)
-        if context is not None and max(lengths) + room > context:
+        if context is not None and max(lengths) + extra > context:
             raise ValueError(
-                f"a prompt of {max(lengths)} tokens and up to {room} more do not fit the model's "
+                f"a prompt of {max(lengths)} tokens and up to {extra} more do not fit the model's "
                 f"context of {context}: cut the prompt at its start, or ask for fewer tokens"
             )
         device = getattr(model, "device", "cpu")
@@ -96,7 +96,7 @@ class DecodingState:
         time = max(lengths)
         rows = [[-1] * (time - len(prompt)) + list(prompt) for prompt in prompts]
         ids = torch.tensor(rows, device=device)  # (rows, time), -1 for padding
-        self._text = torch.full((len(rows), time + room), -1, device=device)
+        self._text = torch.full((len(rows), time + extra), -1, device=device)
         self._text[:, :time] = ids
         self._time = time
         self._mask: Tensor | None = None

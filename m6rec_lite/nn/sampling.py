@@ -230,7 +230,9 @@ def generate(
                 options = [allowed(generated[row]) for row in rows]
                 rows, logits = _keep_active(state, rows, logits, [len(ids) > 0 for ids in options])
                 if remaining == max_new_tokens - 1 and len(rows) < len(prompts):
-                    raise ValueError("allowed lets no text begin: it gave no id for an empty list")
+                    raise ValueError(
+                        "allowed permits no first token: it gave no id for an empty list"
+                    )
                 if not rows:
                     break
                 logits = keep_allowed(logits, [ids for ids in options if len(ids)])

@@ -160,7 +160,7 @@ def test_several_targets_count_as_several():
 
 def test_nothing_to_ask_raises():
     split = make_split([[0], [1]], [[0], []], np.arange(3))
-    with pytest.raises(ValueError, match=r"nothing to ask.*filter_viewed=False"):
+    with pytest.raises(ValueError, match=r"no question to evaluate.*filter_viewed=False"):
         evaluate(fixed(split, np.zeros((2, 3))), split)
 
 

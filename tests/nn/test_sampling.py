@@ -383,7 +383,7 @@ def test_nothing_but_the_allowed_is_written(model: Tiny) -> None:
 
 def test_where_nothing_may_begin_it_is_told(model: Tiny) -> None:
     for write in (generate, beam_search):
-        with pytest.raises(ValueError, match="allowed lets no text begin"):
+        with pytest.raises(ValueError, match="allowed permits no first token"):
             write(model, PROMPTS, max_new_tokens=3, allowed=lambda so_far: [])
         with pytest.raises(ValueError, match="allowed ids must be from 0 to 10, got 3 to 11"):
             write(model, PROMPTS, max_new_tokens=3, allowed=lambda so_far: [3, 11])
