@@ -19,14 +19,14 @@ from m6rec_lite.recommenders import Bigram
 
 
 def evaluate_task(
-    task: Task, model: M6RecModel, one: TuningData, *, limit: int, rows: int
+    task: Task, model: M6RecModel, dataset: TuningData, *, limit: int, rows: int
 ) -> dict[str, Any]:
     """Evaluate a task and its baselines on test examples.
 
     Args:
         task: tuned, or one that needs no tuning.
         model: of the task.
-        one: the dataset.
+        dataset: of the run.
         limit: maximum number of test examples, times the task's ``test_factor``.
         rows: maximum number of training examples, for the baselines.
 
@@ -34,7 +34,7 @@ def evaluate_task(
         ``rows``, the settings selected on validation, the task's metrics, and ``beside`` those of
         each baseline.
     """
-    data, prompts = one
+    data, prompts = dataset
     examples = task.build_examples(data, prompts, "test", limit=limit * task.test_factor)
     if not len(examples):
         return {"rows": 0}
@@ -49,7 +49,7 @@ def evaluate_task(
 
 
 def evaluate_retriever(
-    one: TuningData,
+    dataset: TuningData,
     folder: Path,
     out: Path,
     *,
@@ -63,7 +63,7 @@ def evaluate_retriever(
     """Fit the retriever from the pretrained folder, evaluate it, and write its leaderboard row.
 
     Args:
-        one: the dataset.
+        dataset: of the run.
         folder: of the pretrained model.
         out: of the run: checkpoints and ``leaderboard/`` are written there.
         variant: name in the leaderboard.
@@ -76,13 +76,13 @@ def evaluate_retriever(
     Returns:
         Its metrics on test, and the bigram's on the same queries.
     """
-    data, seed = one.data, one.data.seed
+    data, seed = dataset.data, dataset.data.seed
     model = M6RecRetriever(model=str(folder), epochs=epochs, seed=seed, device=device)
     model.fit(
         data.split.train,
         validation=data.split.validation,
         items=data.dataset.items,
-        checkpoint=out / "retrieval" / one.tag,
+        checkpoint=out / "retrieval" / dataset.tag,
         progress=progress,
     )
     cost = Cost(float(sum(model.history["seconds"])), math.nan)

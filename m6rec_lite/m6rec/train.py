@@ -170,10 +170,10 @@ class TrainingRun:
             self._models["tuned"] = both.to(self.device)
         return self._models["tuned"]
 
-    def retrieve(self, one: TuningData) -> dict[str, Any]:
+    def retrieve(self, dataset: TuningData) -> dict[str, Any]:
         """Fit the retriever from the pretrained model, and evaluate it."""
         return evaluate_retriever(
-            one,
+            dataset,
             self.folder / "model",
             self.out,
             variant=f"pretrained {self.settings.size} on {self.settings.data}",
@@ -184,16 +184,16 @@ class TrainingRun:
             progress=self.progress,
         )
 
-    def rank_zero_shot(self, one: TuningData) -> dict[str, Any]:
+    def rank_zero_shot(self, dataset: TuningData) -> dict[str, Any]:
         """Evaluate ranking by likelihood with the pretrained model."""
         limits = {"limit": self.config.limit, "rows": self.config.rows}
-        return evaluate_task(Ranking(), self.pretrained(), one, **limits)
+        return evaluate_task(Ranking(), self.pretrained(), dataset, **limits)
 
-    def evaluate(self, one: TuningData, name: str, names: Sequence[str]) -> dict[str, Any]:
+    def evaluate(self, dataset: TuningData, name: str, names: Sequence[str]) -> dict[str, Any]:
         """Evaluate a tuned task."""
         both = self.tuned(names)
         limits = {"limit": self.config.limit, "rows": self.config.rows}
-        return evaluate_task(both.task(name), both.model, one, **limits)
+        return evaluate_task(both.task(name), both.model, dataset, **limits)
 
     def train(self) -> dict[str, Any]:
         """Run all unfinished stages.
@@ -213,11 +213,13 @@ class TrainingRun:
         sets, short = self.sets(LONGEST), self.sets(SHORTEST)
         results["tuning"] = stages.run("tuning", partial(self.tune, sets))
         names = list(results["tuning"]["tasks"])
-        for one, brief in zip(sets, short, strict=True):
-            tail = "" if len(sets) == 1 else f" {one.tag}"
-            work = {"retrieval": partial(self.retrieve, one)}
+        for dataset, brief in zip(sets, short, strict=True):
+            tail = "" if len(sets) == 1 else f" {dataset.tag}"
+            work = {"retrieval": partial(self.retrieve, dataset)}
             work["zero-shot"] = partial(self.rank_zero_shot, brief)
-            work |= {kind: partial(self.evaluate, one, kind + tail, names) for kind in one.kinds}
+            work |= {
+                kind: partial(self.evaluate, dataset, kind + tail, names) for kind in dataset.kinds
+            }
             for kind, do in work.items():
                 results[kind + tail] = stages.run(kind + tail, do)
         write_results(self.out, results, self.settings, self.command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -46,7 +47,8 @@ def ranking_report(
     split = replace(data.split, **{part: holdout[selected]})
     fixed = FixedScores(split.item_ids, user_ids, scores[rows], name)
     best = data.oracle if oracle else None
-    return evaluate(fixed, split, on=part, oracle=best, progress=False)
+    on: Literal["validation", "test"] = "test" if part == "test" else "validation"
+    return evaluate(fixed, split, on=on, oracle=best, progress=False)
 
 
 def ranking_figures(report: Report) -> dict[str, float]:

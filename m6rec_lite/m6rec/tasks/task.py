@@ -264,9 +264,11 @@ class Task(nn.Module, ABC):
     def predict(self, model: M6RecModel, examples: Examples, *, batch_tokens: int = 16_384) -> Any:
         """Return the model's answer to each example, without gradients.
 
+        Subclasses have further keyword arguments, all with defaults.
+
         Args:
             model: in any mode; it is used in ``eval`` mode.
-            examples: ``n``. Subclasses have further keyword arguments, all with defaults.
+            examples: ``n``.
             batch_tokens: of a forward pass, at most.
         """
 
