@@ -168,6 +168,8 @@ class Turns:
 
         from m6rec_lite.m6rec import batches as module
 
+        assert self.settings.lines is not None  # set by Pretraining
+
         file = self.file
         if not mapped:
             from m6rec_lite.m6rec.token_file import TokenFile

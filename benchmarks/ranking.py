@@ -60,7 +60,8 @@ def main() -> None:
     rng = np.random.default_rng(0)
     histories = split.test.histories[np.sort(rng.permutation(len(split.test))[: options.people])]
     candidates = [
-        rng.permutation(split.item_ids)[: options.candidates] for _ in range(len(histories))
+        rng.permutation(split.item_ids)[: options.candidates].tolist()
+        for _ in range(len(histories))
     ]
     task = Ranking()
     examples = task.encode(histories, candidates, prompts)
@@ -109,7 +110,7 @@ def main() -> None:
     print(
         f"{options.people} prompts of {read / options.people:.0f} tokens, {len(examples)} "
         f"sentences of {written / len(examples):.0f}: the peer reads {int(lengths.sum()):,} "
-        f"tokens, ours {read + written:,}; scores differ by at most "
+        f"tokens, ours {read + written:,}; the largest difference of scores is "
         f"{np.abs(ours - expected).max():.1e}"
     )
     rates: dict[str, list[float]] = {name: [] for name in runs}

@@ -24,10 +24,10 @@ from m6rec_lite.data import Split, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
 from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.recommenders import BERT4Rec, Bigram, GRU4Rec, SASRec
-from m6rec_lite.recommenders.sequential.next_item import NextItemRecommender
+from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceRecommender
 from m6rec_lite.training import Callback, Run
 
-MODELS: dict[str, type[NextItemRecommender]] = {
+MODELS: dict[str, type[SequenceRecommender]] = {
     "BERT4Rec": BERT4Rec,
     "GRU4Rec": GRU4Rec,
     "M6RecRetriever": M6RecRetriever,
@@ -51,14 +51,14 @@ class HistoryFile(Callback):
             write_history(self.path, run.history.frame())
 
 
-def key_of(model: NextItemRecommender, dataset: str) -> RunKey:
+def key_of(model: SequenceRecommender, dataset: str) -> RunKey:
     """Return the key of a model's run; its variant does not contain the seed."""
     variant = " ".join(re.sub(rf"\bseed={model.seed}\b", "", model.variant).split())
     return RunKey("long_runs", dataset, model.name, variant, model.seed)
 
 
 def long_run(
-    model: NextItemRecommender,
+    model: SequenceRecommender,
     split: Split,
     root: Path,
     *,

@@ -94,7 +94,7 @@ def retrieval(results: Path, *, dataset: str, text_alone: bool) -> Evidence | No
         if best is not None:
             estimates.append((f"{best.model}, published", (best.ndcg, best.ndcg, best.ndcg)))
         comparisons += [
-            compare_intervals(name, "NDCG@10", seed, ours, theirs) for name, theirs in estimates
+            compare_intervals(name, "NDCG@10", seed, ours, baseline) for name, baseline in estimates
         ]
     simple = others[~others["model"].isin([*NETWORKS, ORACLE])].sort_values("ndcg@10").iloc[-1:]
     best_simple = "".join(

@@ -66,10 +66,10 @@ Estimate = tuple[float, float, float]
 
 
 def compare_intervals(
-    other: str, metric: str, seed: int, ours: Estimate, theirs: Estimate
+    other: str, metric: str, seed: int, ours: Estimate, baseline: Estimate
 ) -> Comparison:
     """Compare two values with separate intervals: above if the intervals do not overlap."""
-    mean, low, high = ours[0] - theirs[0], ours[1] - theirs[2], ours[2] - theirs[1]
+    mean, low, high = ours[0] - baseline[0], ours[1] - baseline[2], ours[2] - baseline[1]
     return Comparison(other, metric, seed, mean, low, high, paired=False)
 
 

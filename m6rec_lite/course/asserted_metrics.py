@@ -20,7 +20,7 @@ STRICT_VARIABLE = "M6REC_STRICT"
 
 
 class BoundError(AssertionError):
-    """A recorded value lies outside its bounds."""
+    """A recorded value is outside its bounds."""
 
 
 def strict() -> bool:

@@ -68,8 +68,8 @@ def chosen_on_validation(results: Path, dataset: str, models: Iterable[str] = ()
     board = Leaderboard(results / "leaderboard").latest(dataset, scale=SCALE)
     if not len(board):
         return board.assign(name=[], knows=[], validation=[])
-    wanted = set(models)
-    board = board[board["model"].isin(wanted)] if wanted else board
+    names = set(models)
+    board = board[board["model"].isin(names)] if names else board
     validation, tuned = _validation_metrics(results), _tuned(results, dataset)
     board = board.assign(
         name=[named(*pair) for pair in zip(board["model"], board["variant"], strict=True)],
@@ -118,12 +118,12 @@ def beside(
     defaults = {"knows": NOTHING, "ties": FILE_ORDER, "items": ITEMS.get(dataset)}
     rows += [defaults | dict(row) for row in more]
     rows += [_published(figure) for figure in PUBLISHED.get(dataset, ())]
-    wanted = [(name, NOTHING) for name in models if name != RETRIEVER]
+    listed = [(name, NOTHING) for name in models if name != RETRIEVER]
     if RETRIEVER in models:
-        wanted += [(TEXT, NOTHING), (BOTH, NOTHING), (BOTH, QUERY_TIME)]
+        listed += [(TEXT, NOTHING), (BOTH, NOTHING), (BOTH, QUERY_TIME)]
     present = {(row["model"], row["knows"]) for row in rows if row["source"] == OURS}
     rows += [
-        {"model": name, "knows": knows, "source": NOT_RUN} for name, knows in wanted
+        {"model": name, "knows": knows, "source": NOT_RUN} for name, knows in listed
         if (name, knows) not in present
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=_COLUMNS).astype({"seeds": "Int64", "items": "Int64"})

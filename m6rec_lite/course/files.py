@@ -144,9 +144,9 @@ def has_row(path: Path, row: Mapping[str, Any], key: Sequence[str]) -> bool:
     """
     if not path.is_file():
         return False
-    wanted = pd.DataFrame([row])
-    rows = read_rows(path, key, words=_texts(wanted, key))
-    return _keys(wanted, key)[0] in _keys(rows, key)
+    query = pd.DataFrame([row])
+    rows = read_rows(path, key, words=_texts(query, key))
+    return _keys(query, key)[0] in _keys(rows, key)
 
 
 def _texts(table: pd.DataFrame, key: Sequence[str]) -> list[str]:

@@ -145,8 +145,8 @@ class Leaderboard:
         check_metric(rows, metric)
         rows = rows.sort_values(metric, ascending=False, kind="stable").reset_index(drop=True)
         seed = [] if (rows["seed"] == rows["seed"].iloc[0]).all() else ["seed"]
-        wanted = ["model", "variant", *seed, "hr@10", "ndcg@10", metric, "n_params", "fit_seconds"]
-        table = rows[[name for name in dict.fromkeys(wanted) if name in rows]]
+        columns = ["model", "variant", *seed, "hr@10", "ndcg@10", metric, "n_params", "fit_seconds"]
+        table = rows[[name for name in dict.fromkeys(columns) if name in rows]]
         decimals = {str(name): 4 for name in table if "@" in str(name)} | {"fit_seconds": 2}
         table = table.round({name: n for name, n in decimals.items() if name in table})
         table.index = pd.RangeIndex(1, len(table) + 1, name="rank")

@@ -170,8 +170,8 @@ def _ladder(board: pd.DataFrame, own: pd.DataFrame | None = None) -> str:
 
 def _board_table(board: pd.DataFrame) -> str:
     """Return the leaderboard as an HTML table, best first."""
-    wanted = ["model", "variant", "seed", "hr@10", METRIC, "n_params", "fit_seconds", "source"]
-    rows = board.sort_values(METRIC, ascending=False)[[n for n in wanted if n in board]]
+    columns = ["model", "variant", "seed", "hr@10", METRIC, "n_params", "fit_seconds", "source"]
+    rows = board.sort_values(METRIC, ascending=False)[[n for n in columns if n in board]]
     rows = rows.fillna({"variant": ""}).rename(columns={"source": "measured"})
     return _table(rows, {"hr@10": 4, METRIC: 4, "fit_seconds": 2})
 

@@ -37,11 +37,11 @@ def chapters(folder: Path, numbers: str | None = None) -> list[Path]:
     }
     if not numbers:
         return list(notebooks.values())
-    wanted = [number.strip().zfill(2) for number in numbers.split(",") if number.strip()]
-    unknown = [number for number in wanted if number not in notebooks]
+    selected = [number.strip().zfill(2) for number in numbers.split(",") if number.strip()]
+    unknown = [number for number in selected if number not in notebooks]
     if unknown:
         raise ValueError(
             f"no chapter {', '.join(unknown)} in {folder.name}/; there are "
             f"{', '.join(notebooks) or 'none yet'}"
         )
-    return [notebooks[number] for number in sorted(set(wanted))]
+    return [notebooks[number] for number in sorted(set(selected))]

@@ -248,7 +248,7 @@ def test_the_page_has_the_exact_users_and_says_which_ranks_were_not_kept() -> No
     rows = page.exact_users(RESULTS)
     assert page.exact_section(rows) in text
     assert "17.8 %" in text
-    assert "ranks of single users were not kept" in text
+    assert "ranks of single users were not saved" in text
     assert set(rows["n_users"]) == {6040, 2999, 3041}
     # what was measured on MovieLens-1M before ranks were kept
     wanted = {"Popularity": 0.018461, "Bigram": 0.133271, "EASE decay": 0.134026}

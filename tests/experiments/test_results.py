@@ -92,7 +92,7 @@ def test_steps_run_in_order_and_say_so(
 
 def test_the_card_stands_here(capsys: pytest.CaptureFixture) -> None:
     results.run_data_card(options(ROOT))
-    assert "of this world already" in capsys.readouterr().out
+    assert "describes this world already" in capsys.readouterr().out
 
 
 def test_the_page_shows_what_the_files_say() -> None:

@@ -100,7 +100,7 @@ def test_a_law_of_rows_that_keep_one(capsys: pytest.CaptureFixture[str]) -> None
     rows = pd.DataFrame({"parameters": n, "tokens read": d, "loss": law.loss(n, d)})
     lines = describe_law(rows, samples=2)
     assert "N^0.350" in lines[0]
-    assert "0.0% on average of 12 runs, 0.0% at most" in lines[1]
+    assert "mean error 0.0% over 12 runs, at most 0.0%" in lines[1]
     assert "without the largest size: error" in lines[2]
     assert abs(float(lines[2].split("error ")[1].split("%")[0])) < 0.1
     assert f"{law.loss(306_505_728, 20 * 306_505_728):.3f} nats" in lines[3]

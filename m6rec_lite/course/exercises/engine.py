@@ -40,7 +40,7 @@ Second, ``m6rec_lite/course/exercises/hit_rate.py`` declares the check::
             …
         ),
         hints=("What does rank 0 mean?", "Compare the array with k, then take the mean."),
-        notice="A hit at rank 0 and at rank 9 count the same; NDCG tells them apart.",
+        notice="A hit at rank 0 and at rank 9 count the same; NDCG distinguishes them.",
     )
 
 At the first case that an answer fails, its result is compared with that of each ``KnownWrong``; of
