@@ -201,7 +201,7 @@ def test_a_login_page_is_no_hub(server: Hub) -> None:
 @pytest.mark.parametrize(
     ("move", "message"),
     [
-        ((404, "RepoNotFound"), r"no model 'org/little' that you may read: mind the spelling"),
+        ((404, "RepoNotFound"), r"no model 'org/little' that you may read: check the spelling"),
         ((401, "RepoNotFound"), r"log in with `hf auth login` if it is private"),
         ((403, "GatedRepo"), r"org/little is behind terms: accept them"),
         ((404, "EntryNotFound"), r"has no config.json: it is no model"),
