@@ -1,6 +1,6 @@
-"""Tools of the course: scales, figures, exercises and the leaderboard.
+"""The course's own tools: scales, figures, exercises and the leaderboard.
 
-Lessons use ``from m6rec_lite import course`` and these names:
+A lesson needs only the line ``from m6rec_lite import course`` and these names:
 
 - ``course.default_scale()``, ``course.sizes(SCALE, smoke={…}, laptop={…})``;
 - ``course.load(DATASET, users=size.users)``, the only door to data;

@@ -1,4 +1,4 @@
-"""Click models: predict the probability that a shown item is clicked."""
+"""Click-through models: the probability that a shown item is clicked."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
 """Data sets: tables and their contracts, readers, the simulated bazaar, and splits.
 
 ``load_dataset`` reads a data set by name, file, folder or ``DataFrame``; ``leave_one_out`` and the
-other functions of ``splits`` and ``cold_splits`` divide it into training and test data.
+other splits divide it.
 """
 
 import lazy_loader
