@@ -46,9 +46,9 @@ STEPS: dict[str, str] = {
     "01": "How to judge; neighbours, text, linear models",
     "04": "Counting: n-grams",
     "06": "Factorising: taste as a short vector",
-    "08–10": "Sequences: recurrent nets, attention",
-    "12–14": "Language models: GPT, BERT",
-    "16–17": "M6-Rec: behaviour as text; many tasks",
+    "08, 10": "Sequences: recurrent nets, attention",
+    "12, 14": "Language models: GPT, BERT",
+    "16, 17": "M6-Rec: behaviour as text; many tasks",
     "22": "M6-Rec at full size, on a GPU",
 }
 
@@ -123,9 +123,9 @@ def roadmap(here: str) -> tuple[Figure, str]:
     """
     import matplotlib.pyplot as plt
 
-    current = [step for step in STEPS if step[:2] <= here <= step[-2:]]
-    if len(here) != 2 or len(current) != 1:
-        raise ValueError(f"no step holds chapter {here!r}; the steps are {', '.join(STEPS)}")
+    current = [step for step in STEPS if here in step.split(", ")]
+    if len(current) != 1:
+        raise ValueError(f"no step holds lesson {here!r}; the steps are {', '.join(STEPS)}")
     fig, ax = plt.subplots(figsize=(7.4, 3.6))
     for y, (step, topic) in enumerate(STEPS.items()):
         fill, ink = (PALETTE["blue"], "white") if step == current[0] else ("#E3EDF5", "black")

@@ -29,9 +29,7 @@ def test_every_chapter_stands_on_one_step_of_the_map(here):
 
 
 def test_the_map_shows_only_chapters_that_exist():
-    ends = [(int(step[:2]), int(step[-2:])) for step in STEPS]
-    drawn = [f"{n:02d}" for first, last in ends for n in range(first, last + 1)]
-    assert drawn == CHAPTERS
+    assert [number for step in STEPS for number in step.split(", ")] == CHAPTERS
 
 
 def test_the_text_of_each_step_lies_inside_its_box():
@@ -46,9 +44,9 @@ def test_the_text_of_each_step_lies_inside_its_box():
         assert number.get_window_extent().x1 < idea.get_window_extent().x0
 
 
-@pytest.mark.parametrize("here", ["10", "12", "20", "5", "welcome", ""])
+@pytest.mark.parametrize("here", ["02", "09", "20", "5", "welcome", ""])
 def test_a_chapter_that_is_not_there_is_told(here):
-    with pytest.raises(ValueError, match="no step holds chapter"):
+    with pytest.raises(ValueError, match="no step holds lesson"):
         roadmap(here)
 
 

@@ -69,7 +69,7 @@ def test_the_index_fits_a_phone_and_escapes_file_names(tmp_path):
 
 def test_quick_models_stand_on_all_users_of_the_default_split(tmp_path, monkeypatch):
     dataset = generate(users=60, progress=False)
-    monkeypatch.setattr(quick_models, "load_dataset", lambda name: dataset)
+    monkeypatch.setattr(quick_models, "load", lambda name: dataset)
     said, board = [], Leaderboard(tmp_path)
     added = quick_models.measure_quick_models("bazaar", board, scale="smoke", say=said.append)
     rows = board.frame(dataset.name)

@@ -73,7 +73,9 @@ def test_the_off_values_are_those_that_the_dials_document():
             if not line.startswith("    "):
                 break
             entry += line
-        told = "1 makes" in entry if effect.dial == "memory" else f"Off: {effect.off:g}" in entry
+        told = (
+            "With    1 the" in entry if effect.dial == "memory" else f"Off: {effect.off:g}" in entry
+        )
         assert told, f"{effect.dial}: {entry}"
 
 

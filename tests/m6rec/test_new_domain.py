@@ -105,7 +105,7 @@ def test_what_cannot_be_adapted_to_is_refused() -> None:
     with pytest.raises(DataError, match="none of the"):
         model.adapt(one_each, progress=False)
     other = bazaar.generate(users=60, items=60, seed=4)
-    with pytest.raises(DataError, match="the histories speak of"):
+    with pytest.raises(DataError, match="the histories have a catalogue of"):
         model.adapt(leave_one_out(other).train, progress=False)
     with pytest.raises(ValueError, match="epochs"):
         model.adapt(OPENED.examples(5), epochs=0, progress=False)
