@@ -158,7 +158,7 @@ def test_a_kernel_that_dies_is_a_failure_like_another(root):
     table = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv", keep_default_na=False)
     assert table["status"].tolist() == ["failed", "finished", *4 * ["failed"]]
     assert "DeadKernel" in table["error"][0]
-    assert "want of memory; close other programs" in table["error"][0]
+    assert "ran out of memory; close other programs" in table["error"][0]
     for number in range(2, 6):
         assert f"0{number}_torn.ipynb is not a Jupyter notebook" in table["error"][number]
 
