@@ -42,7 +42,7 @@ def load(source: str | Path, *, users: int | None = None, seed: int = 0) -> Data
 
     Args:
         source: a name (``bazaar``, ``ml-100k``, …), or the path of a file or folder.
-        users: take so many users only, chosen so that what they met overlaps (``dense_sample``);
+        users: number of users to take, chosen so that their items overlap (``dense_sample``);
             None takes all.
         seed: of the choice.
 
