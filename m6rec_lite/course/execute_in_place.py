@@ -19,6 +19,7 @@ from m6rec_lite.course.execution import execute, scrub, write_notebook
 from m6rec_lite.course.exercise_stubs import tags
 from m6rec_lite.course.files import read_notebook
 from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE
+from m6rec_lite.course.paths import chapters
 from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES
 from m6rec_lite.course.staleness import METADATA, freshness, stored_freshness, used_modules
 
@@ -95,9 +96,14 @@ def _run_folder(path: Path, root: Path) -> Path:
     """Return the run folder of a lesson, with a copy of the leaderboard of the lesson before.
 
     So the stored leaderboard contains the models of all earlier lessons, and no later ones.
+    Folders of lessons that no longer exist, or had another number, are deleted.
     """
     runs, number = root / "runs" / "stored", path.name[:2]
     shutil.rmtree(runs / number, ignore_errors=True)
+    lessons = {lesson.name[:2] for lesson in chapters(root / "notebooks")}
+    for folder in runs.glob("[0-9][0-9]"):
+        if folder.name not in lessons:
+            shutil.rmtree(folder)
     earlier = sorted(p for p in runs.glob("[0-9][0-9]/leaderboard") if p.parent.name < number)
     if earlier:
         shutil.copytree(earlier[-1], runs / number / "leaderboard")

@@ -368,13 +368,16 @@ for _ in tqdm(iter("abc"), desc="rows", disable=False, leave=False): pass"""
     assert said == ["3 rows dropped\n"]
 
 
-def test_a_stored_ladder_holds_the_rungs_of_the_chapters_up_to_it(root):
+def test_a_stored_leaderboard_has_the_models_of_the_lessons_up_to_it(root):
     def model(number, name):
         show = "print(list(board.frame('bazaar')['model']))"
         row = ROW.replace('"EASE"', f'"{name}"')
         return write(root / "notebooks" / f"{number}_{name}.ipynb", row, show)
 
+    renumbered = model("00", "Renumbered")
     paths = [model("02", "Late"), model("01", "Early")]
+    store(renumbered, root, progress=False)
+    renumbered.unlink()
     for path in (paths[0], paths[1], paths[0]):
         store(path, root, progress=False)
     late, early = (nbformat.read(path, as_version=4).cells[-1].outputs[0].text for path in paths)

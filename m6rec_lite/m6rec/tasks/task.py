@@ -141,7 +141,7 @@ def collate(examples: Examples, rows: np.ndarray, pad: int = 0) -> TaskBatch:
         torch.tensor(lengths, dtype=torch.long),
         torch.tensor([len(examples.known[i]) for i in rows], dtype=torch.long),
         torch.from_numpy(examples.target[rows].astype(np.int64)),
-        torch.from_numpy(np.asarray(rows, dtype=np.int64)),
+        torch.from_numpy(np.array(rows, dtype=np.int64)),
     )
 
 
