@@ -33,7 +33,9 @@ _MAX_CELLS = 2**23  # largest score matrix of a batch: 64 MB in float64
 class Ranker(Protocol):
     """Interface of a model that can be evaluated."""
 
-    item_ids: np.ndarray
+    @property
+    def item_ids(self) -> np.ndarray | None:
+        """The ids of the items in the order of the scores; None before the model is fitted."""
 
     def score(self, histories: Histories) -> np.ndarray:
         """Return scores ``(n_histories, n_items)``, columns in the order of ``item_ids``."""

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import torch
 
@@ -172,9 +172,7 @@ def pretrain(
     history = fit(
         model,
         batches,
-        lambda module, batch: cast("GPT | BERT", module).loss(
-            batch.ids, batch.targets, batch.packing
-        ),
+        lambda network, batch: network.loss(batch.ids, batch.targets, batch.packing),
         optimizer=torch.optim.AdamW(
             model.parameters(),
             lr=recipe.lr,
@@ -184,12 +182,10 @@ def pretrain(
         ),
         schedule=warm_up(warm_up_steps, then=cosine(max(1, steps - warm_up_steps), floor=0.02)),
         epochs=recipe.epochs,
-        validate=lambda module: {
+        validate=lambda network: {
             f"{name} {key}": value
             for name, held_out_batches in held_out.items()
-            for key, value in evaluate_lm(
-                cast("GPT | BERT", module), tokenizer, held_out_batches
-            ).items()
+            for key, value in evaluate_lm(network, tokenizer, held_out_batches).items()
             if key != "tokens"
         },
         checkpoint=checkpoint,
