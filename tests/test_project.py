@@ -187,7 +187,7 @@ def test_check_machine_tells_what_a_bug_report_needs():
     assert code == (1 if "[FAIL]" in text else 0)
 
 
-def test_what_is_missing_is_told_with_its_mend(monkeypatch, tmp_path):
+def test_a_missing_part_is_reported_with_its_fix(monkeypatch, tmp_path):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "m6rec_lite").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,7 @@ from experiments.pages.bazaar_effects import measure
 from m6rec_lite.course.documents import fill, table
 from m6rec_lite.data import Dataset, Split, bazaar, hidden_domain, leave_one_out
 from m6rec_lite.data.bazaar import FrontPage
-from m6rec_lite.data.bazaar.exposure import PLACES, moments
+from m6rec_lite.data.bazaar.exposure import SLATE_SIZE, moments
 from m6rec_lite.data.bazaar.latents import DOMAINS
 from m6rec_lite.evaluation import compare, evaluate
 from m6rec_lite.recommenders import (
@@ -134,10 +134,10 @@ def off_policy(dataset: Dataset, *, seed: int = 0, slates: int = 20_000) -> dict
     assert log is not None  # the bazaar has impressions
     policy = FrontPage(oracle)
     policy.weight = np.ones_like(policy.weight)
-    policy.turns = np.full(PLACES, 1 / PLACES)
+    policy.rotation_probs = np.full(SLATE_SIZE, 1 / SLATE_SIZE)
 
     def column(name: str) -> np.ndarray:
-        return log[name].to_numpy().reshape(-1, PLACES)
+        return log[name].to_numpy().reshape(-1, SLATE_SIZE)
 
     users, at = column("user_id")[:, 0], column("timestamp")[:, 0]
     propensities = np.concatenate(

@@ -228,7 +228,7 @@ def _end_epoch(
     record |= {"epoch": run.epoch + 1, "step": run.step, "lr": run.lr}
     record |= {"seconds": run.stop_clock()}
     for callback in callbacks:
-        callback.judging(run)
+        callback.validation_start(run)
     if validate is not None:
         results: list[dict[str, float]] = [{}]
         if run.accelerator.is_main_process:
@@ -246,7 +246,7 @@ def _end_epoch(
     for callback in callbacks:
         callback.epoch(run, record)
     for callback in callbacks:
-        callback.judged(run)
+        callback.validation_end(run)
 
 
 class _ModelAndLoss(nn.Module):

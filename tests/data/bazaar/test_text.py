@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from m6rec_lite.data.bazaar import text, words
 from m6rec_lite.data.bazaar.latents import DOMAINS, LEVELS, LOCALES, ItemLatents
-from m6rec_lite.data.bazaar.phrases import PHRASES, mend
+from m6rec_lite.data.bazaar.phrases import PHRASES, fix_grammar
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 N_INTERESTS, N_ASPECTS = len(words.INTERESTS), len(words.ASPECTS)
@@ -209,7 +209,7 @@ def test_every_phrasing_states_its_aspect(code, table):
             assert len(phrases) >= 2
             for phrase, domain in product(phrases, DOMAINS):
                 for noun in table["nouns"][name][domain]:
-                    sentence = mend(phrase.format(n=noun), LOCALES.index(code))
+                    sentence = fix_grammar(phrase.format(n=noun), LOCALES.index(code))
                     assert text.aspect_of(sentence) == aspect, (way, sentence)
 
 
@@ -255,7 +255,7 @@ def test_the_stated_aspect_is_recovered_from_every_review(seed):
         domain, interest = int(some.domain[item[row]]), int(some.interest[item[row]])
         about = [words.INTERESTS[interest].label, words.kind_words(domain, interest)[
             int(some.kind[item[row]])]]  # fmt: skip
-        plain = mend(review, int(locale[row])).lower()
+        plain = fix_grammar(review, int(locale[row])).lower()
         assert any(word[locale[row]].lower() in plain for word in about), review
 
 
