@@ -19,7 +19,7 @@ from .models.pooling import AttentionPooling, last_pooling, mean_pooling
 from .models.pretraining import Pretrained, evaluate_lm, pretrain
 from .models.probing import attention_probe, linear_probe, token_states, typical_words
 from .models.recipes import Recipe, batches_of, build, documents, masked
-from .ngrams.counts import Counts, Stream, count_ngrams
+from .ngrams.counts import Counts, TokenSequence, count_ngrams
 from .ngrams.discounting import SMOOTHINGS, AbsoluteDiscounting, KneserNey, ModifiedKneserNey
 from .ngrams.ngram import NGram
 from .ngrams.smoothing import (
@@ -71,10 +71,10 @@ __all__ = [
     "Recipe",
     "ReviewSource",
     "Smoothing",
-    "Stream",
     "Templates",
     "TextEncoder",
     "TokenBatches",
+    "TokenSequence",
     "Tokenizer",
     "Vocabulary",
     "WittenBell",

@@ -51,7 +51,7 @@ def test_examples_come_with_what_was_before_them_and_are_among_the_next_ones(k: 
 
 
 def test_strangers_are_asked_of_whom_nothing_in_the_domain_is_known() -> None:
-    asked = OPENED.asked(20)
+    asked = OPENED.few_shot_split(20)
     assert not SPLIT.candidates[asked.test.histories.items].any()
     users = asked.test.histories.user_ids
     drawn = OPENED.examples(20)

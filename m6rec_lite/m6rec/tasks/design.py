@@ -94,7 +94,7 @@ class Design(GenerationTask):
             holdout = getattr(data.split, part)
             histories, rows, target = holdout.histories, holdout.target_rows, holdout.targets
             sizes, when = histories.lengths[rows], histories.at[rows]
-        fields = [prompts.text.items.fields[index] for index in prompts.text.items.places(
+        fields = [prompts.text.items.fields[index] for index in prompts.text.items.indices(
             histories.item_ids[target])]  # fmt: skip
         selected = np.flatnonzero([all(blank in item for blank in self.blanks) for item in fields])
         if limit is not None and len(selected) > limit:
@@ -170,7 +170,7 @@ class Design(GenerationTask):
         existing = {data.text.title(item) for item in items["item_id"]} - {""}
         metrics = {"exists": np.array([title in existing for title in titles])}
         if any(design.get("category") for design in designs):
-            indices = data.text.items.places(items["item_id"].to_numpy())
+            indices = data.text.items.indices(items["item_id"].to_numpy())
             categories = (data.text.items.fields[index].get("category") for index in indices)
             known = set(zip(items["domain"], categories, strict=True))
             pairs = zip(about["domain"], (d["category"] for d in designs), strict=True)
