@@ -62,8 +62,8 @@ def test_packed_training_equals_the_dense_padded_model(
     lengths = batch["lengths"].tolist()
     items = padded(batch["items"], lengths)
     packed = dense(ours).scores(items)[items >= 0]
-    if "asked" in batch:
-        packed = packed[batch["asked"]]
+    if "target_indices" in batch:
+        packed = packed[batch["target_indices"]]
     values = made._loss(ours, batch), F.cross_entropy(packed, batch["targets"])
     torch.testing.assert_close(*values, rtol=1e-10, atol=1e-12)
     weights = [ours.get_parameter(name) for name in shared]

@@ -49,7 +49,7 @@ def test_session_parallel_batches_see_what_whole_histories_see(train: Interactio
     n = 0
     for batch in ParallelBatches(histories, lanes=7, steps=4).epoch(0, 0):
         states = net.carry_on(batch["items"], batch["starts"])
-        asked = set(batch["asked"].tolist())
+        asked = set(batch["target_indices"].tolist())
         for place in range(28):
             lane, t = divmod(place, 4)
             if batch["starts"][lane, t]:

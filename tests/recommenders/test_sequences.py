@@ -82,14 +82,14 @@ def test_masked_batches_hold_every_latest_window_once_and_can_be_filled_in_again
     )
     found: Counter = Counter()
     for batch in batches.epoch(7, epoch):
-        assert n_targets(batch) == len(batch["asked"])
+        assert n_targets(batch) == len(batch["target_indices"])
         masked = batch["items"] == 10
-        assert torch.equal(masked.nonzero()[:, 0], batch["asked"])
+        assert torch.equal(masked.nonzero()[:, 0], batch["target_indices"])
         for part in masked.split(batch["lengths"].tolist()):
             assert 1 <= int(part.sum()) < len(part)  # something to ask and something to read
             assert last < 1 or part.nonzero()[:, 0].tolist() == [len(part) - 1]
         whole = batch["items"].clone()
-        whole[batch["asked"]] = batch["targets"]
+        whole[batch["target_indices"]] = batch["targets"]
         found.update(tuple(row.tolist()) for row in whole.split(batch["lengths"].tolist()))
     assert found == Counter(tuple(row[-length:]) for row in lists if len(row) >= 2)
 
@@ -118,7 +118,7 @@ def test_random_windows_of_masked_batches_reach_every_part() -> None:
     seen = set()
     for epoch in range(200):
         (batch,) = batches.epoch(0, epoch)
-        batch["items"][batch["asked"]] = batch["targets"]
+        batch["items"][batch["target_indices"]] = batch["targets"]
         seen.add(tuple(batch["items"].tolist()))
     assert seen == {tuple(range(i, i + 4)) for i in range(7)}
 
@@ -149,7 +149,9 @@ def test_lanes_hold_every_history_whole_and_apart(
     for i, batch in enumerate(batches.epoch(3, 0)):
         rows, time = batch["items"].shape
         assert time == steps
-        targets = dict(zip(batch["asked"].tolist(), batch["targets"].tolist(), strict=True))
+        targets = dict(
+            zip(batch["target_indices"].tolist(), batch["targets"].tolist(), strict=True)
+        )
         for lane in range(rows):
             for t in range(time):
                 if batch["starts"][lane, t]:

@@ -157,4 +157,4 @@ class BERT4Rec(NextItemRecommender, TransformerShape):
     def _states(self, network: NextItemNetwork, batch: Batch) -> Tensor:
         assert isinstance(network, BERT4RecNetwork)
         states = network(batch["items"], Packing(batch["lengths"]))
-        return network.head(states[batch["asked"]])
+        return network.head(states[batch["target_indices"]])

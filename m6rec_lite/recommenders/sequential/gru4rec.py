@@ -158,4 +158,4 @@ class GRU4Rec(NextItemRecommender, RecurrentShape):
         if self.steps is None:
             return super()._states(network, batch)
         assert isinstance(network, GRU4RecNetwork)
-        return network.carry_on(batch["items"], batch["starts"])[batch["asked"]]
+        return network.carry_on(batch["items"], batch["starts"])[batch["target_indices"]]
