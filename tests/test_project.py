@@ -94,17 +94,17 @@ def test_the_citation_names_this_version():
 
 
 def test_no_file_names_a_package_index_or_a_path_of_one_machine():
-    told = []
+    reported = []
     for path in tracked():
         if path.suffix not in TEXT or path.resolve() == Path(__file__).resolve():
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
-        told += [f"{path.relative_to(ROOT)}: {host}" for host in INDEX_HOSTS if host in text]
+        reported += [f"{path.relative_to(ROOT)}: {host}" for host in INDEX_HOSTS if host in text]
         if (
             path.relative_to(ROOT).parts[0] != "tests"
         ):  # the tests of the rule hold such paths themselves
-            told += [f"{path.relative_to(ROOT)}: {m[0]}" for m in MACHINE_PATH.finditer(text)]
-    assert told == []
+            reported += [f"{path.relative_to(ROOT)}: {m[0]}" for m in MACHINE_PATH.finditer(text)]
+    assert reported == []
 
 
 def test_only_the_automatic_check_looks_beside_the_checkout():
@@ -144,16 +144,16 @@ def fake_python(tmp_path, *, old=False, venv=True):
 
 @needs_make
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         ({"old": True}, ["needs Python 3.11", "Python 3.9.1", "python3.11-venv"]),
         ({"venv": False}, ["lacks the venv module", "python3-venv"]),
     ],
 )
-def test_make_names_the_package_that_is_missing(how, told, tmp_path):
+def test_make_names_the_package_that_is_missing(how, message, tmp_path):
     done = make(tmp_path, "test", f"PYTHON3={fake_python(tmp_path, **how)}")
     assert done.returncode != 0
-    for words in told:
+    for words in message:
         assert words in done.stderr
     assert not (tmp_path / ".venv").exists()
 

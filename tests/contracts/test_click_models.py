@@ -76,9 +76,9 @@ def test_the_answer_is_not_read_from_the_question(case):
     blind = rows.drop(columns=["clicked", "purchased", "propensity", "examination", "slate_id"])
     np.testing.assert_array_equal(model.predict(blind, world()), model.predict(rows, world()))
     now = int(rows["timestamp"].iloc[-1])
-    asked = blind.iloc[[-1]]
+    queries = blind.iloc[[-1]]
     np.testing.assert_allclose(
-        model.predict(asked, before(world(), now)), model.predict(asked, world()), rtol=1e-5
+        model.predict(queries, before(world(), now)), model.predict(queries, world()), rtol=1e-5
     )
 
 

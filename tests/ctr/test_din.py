@@ -262,16 +262,16 @@ def test_events_tell_their_rating_and_their_age():
     assert len(histories) == len(examples.test)
     assert (histories.lengths == 3).all()
     arrays = {"candidate": np.zeros(len(histories), dtype=np.int64)}
-    given = Rows(histories, values, arrays, 4)
-    np.testing.assert_array_equal(given.kinds, len(EVENTS) + 2 * values)
+    inputs = Rows(histories, values, arrays, 4)
+    np.testing.assert_array_equal(inputs.kinds, len(EVENTS) + 2 * values)
     ages = np.repeat(histories.at, histories.lengths) - histories.timestamps
-    for age, gap in zip(ages, given.gaps, strict=True):
+    for age, gap in zip(ages, inputs.gaps, strict=True):
         ends = (0, *GAPS, np.inf)
         assert ends[gap] < age <= ends[gap + 1]
-    batches = given.epoch(0, 0)
+    batches = inputs.epoch(0, 0)
     assert sum(len(b["candidate"]) for b in batches) == len(histories)
     assert sum(len(b["items"]) for b in batches) == len(histories.items)
-    some = given.batch(np.array([2, 0]))
+    some = inputs.batch(np.array([2, 0]))
     here = [slice(*histories.offsets[[i, i + 1]]) for i in (2, 0)]
     wanted = np.concatenate([histories.items[each] for each in here])
     np.testing.assert_array_equal(some["items"].numpy(), wanted)

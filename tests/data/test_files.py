@@ -170,9 +170,9 @@ def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
     with new_folder(tmp_path / "a") as fresh:
         (fresh / "x").write_text("old")
         name = fresh.name
-    mine = name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
-    (tmp_path / "a").rename(tmp_path / mine.replace(".new-", ".old-"))
-    (tmp_path / mine).mkdir()
+    orphan = name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+    (tmp_path / "a").rename(tmp_path / orphan.replace(".new-", ".old-"))
+    (tmp_path / orphan).mkdir()
     living = tmp_path / name  # of this process, which lives
     living.mkdir()
     settle(tmp_path / "a")

@@ -74,8 +74,8 @@ def test_ties_are_the_mean_over_all_orders(row, k):
         every, lambda items: np.mean([distance[a, b] for a, b in itertools.combinations(items, 2)])
     )
     assert diversity(lists, FEATURES)[0] == pytest.approx(wanted, abs=1e-12)
-    given = diversity(lists, similarity=cosine_similarity(FEATURES))
-    assert given[0] == pytest.approx(wanted, abs=1e-12)
+    expected = diversity(lists, similarity=cosine_similarity(FEATURES))
+    assert expected[0] == pytest.approx(wanted, abs=1e-12)
 
 
 @settings(max_examples=25, deadline=None)

@@ -34,10 +34,10 @@ def test_auc_and_gauc_equal_scikit_learn_under_ties(case):
         assert np.isnan(auc(clicked, score))
     values, weights = [], []
     for each in np.unique(group):
-        mine = group == each
-        if clicked[mine].any() and not clicked[mine].all():
-            values.append(roc_auc_score(clicked[mine], score[mine]))
-            weights.append(mine.sum())
+        own = group == each
+        if clicked[own].any() and not clicked[own].all():
+            values.append(roc_auc_score(clicked[own], score[own]))
+            weights.append(own.sum())
     found = gauc(clicked, score, group)
     if values:
         assert found == pytest.approx(np.average(values, weights=weights))

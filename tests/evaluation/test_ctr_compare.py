@@ -56,10 +56,10 @@ def test_the_interval_is_that_of_users_drawn_again():
     clicked, first, second, user = world(60, gain=0.3, seed=3)
     found = compare_auc(clicked, first, second, user, n_resamples=400)
     rng = np.random.default_rng(9)
-    mine = [np.flatnonzero(user == u) for u in range(60)]
+    own = [np.flatnonzero(user == u) for u in range(60)]
     draws = []
     for _ in range(400):
-        take = np.concatenate([mine[u] for u in rng.integers(60, size=60)])
+        take = np.concatenate([own[u] for u in rng.integers(60, size=60)])
         draws.append(auc(clicked[take], first[take]) - auc(clicked[take], second[take]))
     width = np.subtract(*np.quantile(draws, [0.975, 0.025]))
     assert found.high - found.low == pytest.approx(width, rel=0.2)
@@ -94,6 +94,6 @@ def test_equal_models_do_not_differ():
     ],
 )
 def test_bad_input_says_what_is_wrong(change, message):
-    given_ = dict(zip(("clicked", "first", "second", "group"), world(30), strict=True))
+    inputs = dict(zip(("clicked", "first", "second", "group"), world(30), strict=True))
     with pytest.raises(ValueError, match=message):
-        compare_auc(**(given_ | change))
+        compare_auc(**(inputs | change))

@@ -42,8 +42,8 @@ def make_split(
         columns=["user_id", "item_id", "timestamp"],
     )
     train = Interactions.from_frame(frame, user_ids=np.arange(len(histories)), item_ids=ids)
-    asked = holdout(histories, targets, ids)
-    split = Split("leave-one-out", "toy", train, validation=asked, test=asked)
+    queries = holdout(histories, targets, ids)
+    split = Split("leave-one-out", "toy", train, validation=queries, test=queries)
     return replace(split, **changes)
 
 
@@ -71,8 +71,8 @@ def test_it_ranks_every_unseen_item_and_nothing_else(split, scores):
         seen = history.items[history.offsets[row] : history.offsets[row + 1]]
         unseen = np.setdiff1d(np.arange(N_ITEMS), seen)
         target = np.searchsorted(unseen, split.test.targets[row])
-        places = TargetRanks.from_scores(scores[row, unseen][None], np.zeros(1, int), [target])
-        for name, values in accuracy(places, (1, 5)).items():
+        ranks = TargetRanks.from_scores(scores[row, unseen][None], np.zeros(1, int), [target])
+        for name, values in accuracy(ranks, (1, 5)).items():
             assert report.per_user[name][row] == pytest.approx(values[0]), name
     assert report["hr@5"] == pytest.approx(report.per_user["hr@5"].mean())
     assert report.n_users == N_USERS
@@ -100,16 +100,16 @@ def test_batches_do_not_matter(split, scores, size):
 
 
 def test_a_large_catalogue_is_scored_in_small_batches(split, scores, monkeypatch):
-    asked = []
+    sizes = []
 
     class Noting(FixedScores):
         def score(self, histories):
-            asked.append(len(histories))
+            sizes.append(len(histories))
             return super().score(histories)
 
     monkeypatch.setattr("m6rec_lite.evaluation.protocol._MAX_CELLS", 10 * N_ITEMS)
     evaluate(Noting(split.item_ids, split.test.histories.user_ids, scores), split)
-    assert asked == [10] * 9
+    assert sizes == [10] * 9
 
 
 def test_the_scores_given_are_left_alone(split, scores):
@@ -126,13 +126,13 @@ def test_the_scores_given_are_left_alone(split, scores):
 def test_only_candidates_are_ranked_and_asked(split, scores):
     candidates = np.arange(N_ITEMS) < 20
     report = evaluate(fixed(split, scores), replace(split, candidates=candidates), k=5)
-    asked = split.test.targets < 20
-    assert report.n_users == asked.sum()
-    assert report.n_skipped == report.n_targets_out == (~asked).sum()
-    np.testing.assert_array_equal(report.user_ids, np.arange(N_USERS)[asked])
+    selected = split.test.targets < 20
+    assert report.n_users == selected.sum()
+    assert report.n_skipped == report.n_targets_out == (~selected).sum()
+    np.testing.assert_array_equal(report.user_ids, np.arange(N_USERS)[selected])
     scores[:, 20:] = -np.inf
     same = evaluate(fixed(split, scores), split, k=5)
-    np.testing.assert_allclose(report.per_user["ndcg@5"], same.per_user["ndcg@5"][asked])
+    np.testing.assert_allclose(report.per_user["ndcg@5"], same.per_user["ndcg@5"][selected])
 
 
 def test_targets_that_no_model_may_rank_are_left_out_and_counted():

@@ -46,10 +46,10 @@ def test_bleu_equals_sacrebleu(case, n, smooth):
     most = max(len(r) for _, r in case)
     # sacrebleu wants as many references for each text: repeats change nothing
     filled = [[*r, *[r[0]] * (most - len(r))] for _, r in case]
-    streams = [[" ".join(r[i]) for r in filled] for i in range(most)]
+    references = [[" ".join(r[i]) for r in filled] for i in range(most)]
     method = "exp" if smooth else "none"
-    theirs = BLEU(tokenize="none", max_ngram_order=n, smooth_method=method, force=True)
-    wanted = theirs.corpus_score([" ".join(t) for t, _ in case], streams)
+    reference = BLEU(tokenize="none", max_ngram_order=n, smooth_method=method, force=True)
+    wanted = reference.corpus_score([" ".join(t) for t, _ in case], references)
     assert 100 * found.score == pytest.approx(wanted.score, abs=1e-9)
     assert found.length == wanted.sys_len
     assert found.reference_length == wanted.ref_len
@@ -74,9 +74,9 @@ def test_rouge_equals_rouge_score(case, kind):
 def test_chinese_scores_equal_sacrebleu_by_its_character_tokens(one, other):
     characters = [list("".join(t.split())) for t in (one, other)]
     found = bleu([characters[0]], [[characters[1]]], n=2)
-    theirs = BLEU(tokenize="char", max_ngram_order=2, force=True)
+    reference = BLEU(tokenize="char", max_ngram_order=2, force=True)
     squeezed = ["".join(t.split()) for t in (one, other)]
-    wanted = theirs.corpus_score(squeezed[:1], [squeezed[1:]])
+    wanted = reference.corpus_score(squeezed[:1], [squeezed[1:]])
     assert 100 * found.score == pytest.approx(wanted.score, abs=1e-9)
     assert [t for t in tokens("".join(squeezed)) if "\u4e00" <= t <= "\u9fff"] == [
         c for c in "".join(squeezed) if "\u4e00" <= c <= "\u9fff"

@@ -46,8 +46,8 @@ def test_a_run_writes_its_row_beside_the_baselines(runs: ClickComparison) -> Non
     runs.fit(MeanRateCTR(), "", command="by hand", progress=False)
     found = table(runs).set_index("model")
     assert sorted(found.index) == ["DIN", "LogisticCTR", "MeanRateCTR"]
-    mine = MeanRateCTR().fit(runs.train, runs.dataset)
-    chances = mine.predict(runs.questions, runs.dataset)
+    ours = MeanRateCTR().fit(runs.train, runs.dataset)
+    chances = ours.predict(runs.questions, runs.dataset)
     row = found.loc["MeanRateCTR"]
     assert row["auc"] == pytest.approx(auc(runs.truth, chances), abs=1e-5)
     for baseline in ("LogisticCTR", "DIN"):

@@ -101,12 +101,12 @@ def test_a_claim_holds_if_every_interval_lies_above_nothing(intervals):
 
 
 @given(ends, ends)
-def test_figures_apart_are_told_apart_where_their_intervals_do_not_overlap(mine, theirs):
-    ours, other = ((sum(pair) / 2, *pair) for pair in (mine, theirs))
+def test_figures_apart_are_told_apart_where_their_intervals_do_not_overlap(own, reference):
+    ours, other = ((sum(pair) / 2, *pair) for pair in (own, reference))
     one = compare_intervals("it", "AUC", 0, ours, other)
     assert one.low <= one.mean <= one.high
-    assert (one.outcome == "above") == (mine[0] > theirs[1])
-    assert (one.outcome == "below") == (mine[1] < theirs[0])
+    assert (one.outcome == "above") == (own[0] > reference[1])
+    assert (one.outcome == "below") == (own[1] < reference[0])
     assert not one.paired
 
 
@@ -229,12 +229,12 @@ def test_a_report_s_paired_interval_goes_before_two_apart(tmp_path, board):
     folder.mkdir(parents=True)
     found = {"mean": 0.01, "low": 0.002, "high": 0.018}
     (folder / "report.json").write_text(json.dumps({"more than the bigram, paired": found}))
-    for command, told in (
+    for command, expected in (
         ("another", "not distinguishable"),
         ("M6RecRetriever item_input=text 0", "above"),
     ):
         (folder / "config.json").write_text(json.dumps({"command": command}))
-        assert says(read(tmp_path, "by text alone"))["Bigram", 0] == told
+        assert says(read(tmp_path, "by text alone"))["Bigram", 0] == expected
 
 
 # Tasks
@@ -323,8 +323,8 @@ def test_a_new_domain_is_judged_where_examples_are_few_against_the_best_other(tm
         return about | figures | {"model": model, "examples": examples, "command": "make it"} | more
 
     path = tmp_path / "new_domain" / "bazaar.csv"
-    mine = [row("M6RecRetriever", k, value) for k, value in ((0, 0.1), (100, 0.15), (1234, 0.2))]
-    rows = [*mine, *(row("SASRec", k, v) for k, v in ((0, 0.02), (100, 0.05), (1234, 0.3)))]
+    own = [row("M6RecRetriever", k, value) for k, value in ((0, 0.1), (100, 0.15), (1234, 0.2))]
+    rows = [*own, *(row("SASRec", k, v) for k, v in ((0, 0.02), (100, 0.05), (1234, 0.3)))]
     rows += [row("M6RecRetriever, more", 0, 0.5), row("EASE", 100, 0.01)]
     write(path, rows)
     ours = read(tmp_path, "new domain")

@@ -84,8 +84,8 @@ def test_sharing_a_fit_changes_no_score(dataset: Dataset, split: Split, kind: ty
         reference_results.fit_each(models, split, dataset.items), models, strict=True
     ):
         alone = kind(**model.get_params()).fit(split.train)
-        asked = split.test.histories
-        np.testing.assert_array_equal(shared.score(asked), alone.score(asked))
+        queries = split.test.histories
+        np.testing.assert_array_equal(shared.score(queries), alone.score(queries))
         assert shared.decay == model.get_params()["decay"]
 
 
@@ -112,13 +112,13 @@ def test_the_command_writes_tables_page_and_leaderboard(
         "ItemKNN decay": [ItemKNN(k=3, decay=0.9), ItemKNN(k=3, decay=0.2)],
         "Bigram": [Bigram()],
     }
-    theirs = {
+    reference = {
         "ItemKNN decay": Figure("item-KNN", 0.5, 0.25, "nobody", {"k": 2, "decay": 0.5}),
         "Bigram": Figure("bigram", 0.9, 0.8, "nobody"),
     }
     monkeypatch.setattr(reference_results, "entries", lambda: small)
     monkeypatch.setattr(reference_results, "load_dataset", lambda name: dataset)
-    monkeypatch.setattr(reference_results, "SIMPLE", {"ml-100k": theirs})
+    monkeypatch.setattr(reference_results, "SIMPLE", {"ml-100k": reference})
     words = ["reference_results", "--dataset", "ml-100k", "--root", str(tmp_path), "--quiet"]
     assert main(words) == 0
     results = tmp_path / "results"

@@ -19,8 +19,8 @@ ROOT = project_root()
 
 
 def options(root: Path, **more: object) -> argparse.Namespace:
-    given = {"root": root, "again": False, "quiet": True, "command": "make results"}
-    return argparse.Namespace(**given | more)
+    arguments = {"root": root, "again": False, "quiet": True, "command": "make results"}
+    return argparse.Namespace(**arguments | more)
 
 
 @pytest.fixture

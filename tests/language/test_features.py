@@ -137,10 +137,10 @@ def test_attention_pooling_learns_which_token_matters() -> None:
     torch.manual_seed(0)
     states = torch.randn(400, 9, 4)
     mask = torch.arange(9) < torch.randint(2, 10, (400,))[:, None]
-    place = (torch.rand(400, 9) * mask).argmax(dim=1)
+    position = (torch.rand(400, 9) * mask).argmax(dim=1)
     states[:, :, 3] = 0.0
-    states[torch.arange(400), place, 3] = 1.0
-    answer = states[torch.arange(400), place, 0]
+    states[torch.arange(400), position, 3] = 1.0
+    answer = states[torch.arange(400), position, 0]
     pool, head = AttentionPooling(4, 8), nn.Linear(4, 1)
     optimizer = torch.optim.Adam([*pool.parameters(), *head.parameters()], lr=0.03)
 
@@ -154,7 +154,7 @@ def test_attention_pooling_learns_which_token_matters() -> None:
     with torch.no_grad():
         assert error(slice(300, 400)) < 0.15 * answer.var()
         weights = pool.weights(states, mask)
-        assert (weights.argmax(dim=1) == place).float().mean() > 0.95
+        assert (weights.argmax(dim=1) == position).float().mean() > 0.95
 
 
 # Encoding.

@@ -148,7 +148,7 @@ def test_a_model_is_downloaded_and_kept(
     model, lacks = load_model(AutoModelForMaskedLM, "org/little")
     assert lacks == []
     assert not model.training
-    assert any(asked.endswith("/model.safetensors") for asked in server.asked)
+    assert any(path.endswith("/model.safetensors") for path in server.asked)
     tokenizer = load_tokenizer("org/little")
     ids = torch.tensor(tokenizer(TEXTS[:1])["input_ids"])
     ours = BERT.from_pretrained(folder)
@@ -407,15 +407,15 @@ def test_our_bert_reads_minilm(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="m6rec_lite"):
         ours = BERT.from_pretrained(MINILM)
     assert "has no head" in caplog.text
-    theirs, lacks = load_model(AutoModel, MINILM)
+    reference, lacks = load_model(AutoModel, MINILM)
     assert lacks == []
-    assert sum(weight.numel() for weight in theirs.parameters()) == 22_713_216
+    assert sum(weight.numel() for weight in reference.parameters()) == 22_713_216
     batch = load_tokenizer(MINILM)(["a red tent", "boots"], padding=True, return_tensors="pt")
     real = batch["attention_mask"].bool()
     with torch.no_grad():
-        mine = ours(batch["input_ids"], mask=real)[real]
-        given = theirs(**batch).last_hidden_state[real]
-    np.testing.assert_allclose(mine, given, rtol=0, atol=1e-5)
+        actual = ours(batch["input_ids"], mask=real)[real]
+        expected = reference(**batch).last_hidden_state[real]
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
 def test_without_the_package_the_hub_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,8 +42,10 @@ def made(request, bazaar, bazaar_split, tmp_path_factory) -> tuple[Pretrained, o
 def test_texts_hold_the_training_rows_of_each_user_and_nothing_else(bazaar, bazaar_split):
     recipe = Recipe(**TINY)
     corpus = documents(recipe, bazaar, bazaar_split)["behaviour"]
-    told = sum(name == "[EVENT]" for d in corpus.train + corpus.held_out for name, _ in d.pieces)
-    assert told == int((bazaar_split.train.users < 12).sum())
+    n_events = sum(
+        name == "[EVENT]" for d in corpus.train + corpus.held_out for name, _ in d.pieces
+    )
+    assert n_events == int((bazaar_split.train.users < 12).sum())
     assert len(corpus.train) + len(corpus.held_out) == 12
     assert corpus.held_out, "nobody is kept back"
     titles = dict(zip(bazaar.items["item_id"], bazaar.items["title"], strict=True))
@@ -53,10 +55,10 @@ def test_texts_hold_the_training_rows_of_each_user_and_nothing_else(bazaar, baza
             (target,) = holdout.targets[holdout.target_offsets[row] :][:1]
             words = titles[bazaar_split.item_ids[target]]
             user = bazaar_split.test.histories.user_ids[row]
-            mine = text.documents(
+            ours = text.documents(
                 bazaar_split.train.histories()[bazaar_split.train.user_ids == user]
             )[0]
-            assert words not in mine.text
+            assert words not in ours.text
 
 
 def test_judge_is_the_sum_of_the_log_probabilities(bazaar, bazaar_split):
@@ -96,11 +98,11 @@ def test_the_folder_opens_here_and_in_transformers(made):
     model, folder = made
     kind = AutoModelForCausalLM if model.recipe.kind == "gpt" else AutoModelForMaskedLM
     ids = torch.arange(20, 40)[None]
-    theirs = kind.from_pretrained(folder).eval()
+    reference = kind.from_pretrained(folder).eval()
     again = Pretrained.load(folder)
     with torch.no_grad():
         ours = model.model.logits(model.model(ids))
-        torch.testing.assert_close(theirs(ids).logits, ours, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(reference(ids).logits, ours, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(again.model.logits(again.model(ids)), ours)
     opened = AutoTokenizer.from_pretrained(folder)
     found = opened("a jazz recording", add_special_tokens=False).input_ids
@@ -114,8 +116,8 @@ def test_the_reported_figures_are_found_again_from_the_folder(made, bazaar, baza
     _, folder = made
     again = Pretrained.load(folder)
     corpus = documents(again.recipe, bazaar, bazaar_split)["behaviour"]
-    asked = batches_of(again.recipe, again.tokenizer, corpus.held_out, shuffle=False)
-    found = evaluate_lm(again.model, again.tokenizer, asked)
+    batches = batches_of(again.recipe, again.tokenizer, corpus.held_out, shuffle=False)
+    found = evaluate_lm(again.model, again.tokenizer, batches)
     assert found == pytest.approx(again.metrics["behaviour"], rel=1e-6)
 
 
@@ -180,8 +182,8 @@ def test_a_tiny_batch_still_asks_for_something(bazaar, bazaar_split):
     corpus = documents(recipe, bazaar, bazaar_split)["behaviour"]
     tokenizer = Tokenizer.train([d.text for d in corpus.train], 600)
     some = batches_of(recipe, tokenizer, corpus.train[:1]).epoch(0, 0)
-    asked = [int((some[i].targets != IGNORED).sum()) for i in range(min(40, len(some)))]
-    assert min(asked) >= 1
+    n_targets = [int((some[i].targets != IGNORED).sum()) for i in range(min(40, len(some)))]
+    assert min(n_targets) >= 1
 
 
 def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
@@ -190,10 +192,10 @@ def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
     options += ["--num-attention-heads", "2", "--vocab-size", "600", "--no-items", "--window", "64"]
     options += ["--parts", "title", "--share", "0.3", "--checkpoint", str(tmp_path / "saves")]
     main(["gpt", "--dataset", "bazaar", "--out", str(tmp_path / "mine"), *options])
-    told = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     made = Pretrained.load(tmp_path / "mine")
     assert made.recipe.parts == ("title",)
-    assert told["behaviour"] == made.metrics["behaviour"]
+    assert output["behaviour"] == made.metrics["behaviour"]
     card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
     assert "python -m m6rec_lite.language.models.pretraining gpt --dataset bazaar" in card
 
@@ -248,8 +250,8 @@ def test_a_kept_checkpoint_is_as_good_as_its_card_says(name, bazaar, bazaar_spli
     corpora = documents(kept.recipe, bazaar, bazaar_split)
     sizes = {"items": None, "behaviour": 30}  # all the items, some of the people
     for kind, n in sizes.items():
-        asked = batches_of(kept.recipe, kept.tokenizer, corpora[kind].held_out[:n], shuffle=False)
-        found = evaluate_lm(kept.model, kept.tokenizer, asked)
+        batches = batches_of(kept.recipe, kept.tokenizer, corpora[kind].held_out[:n], shuffle=False)
+        found = evaluate_lm(kept.model, kept.tokenizer, batches)
         near = 1e-4 if n is None else 0.1
         for figure in ("nats_a_token", "bits_a_byte"):
             assert found[figure] == pytest.approx(kept.metrics[kind][figure], rel=near), kind

@@ -104,7 +104,7 @@ def test_flops_are_those_that_torch_counts_where_everybody_sees_everybody() -> N
 
     plan = Plan.of_size("nano", vocab_size=700, lines=2)
     model, batch = M6RecModel(plan.config), example_batch(plan)
-    at = torch.cat([place for place, _ in batch["targets"].values()])
+    at = torch.cat([position for position, _ in batch["targets"].values()])
     counter = FlopCounterMode(display=False)
     with counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         hidden = model.states(batch["ids"], batch["is_prefix"] | True, prefix_length=plan.time)
@@ -231,14 +231,14 @@ def test_activations_are_the_bytes_that_are_kept(
 )
 @settings(max_examples=60, deadline=None)
 def test_more_costs_more(size: str, lines: int, precision: str, again: bool, times: int) -> None:
-    given_ = {"precision": precision, "recompute": again, "accumulate": times, "chunk": 256}
-    plan = Plan.of_size(size, lines=lines, **given_)
+    options = {"precision": precision, "recompute": again, "accumulate": times, "chunk": 256}
+    plan = Plan.of_size(size, lines=lines, **options)
     assert needs(plan) > 12 * sum(count_parameters(plan.config).values())
     assert needs(replace(plan, lines=2 * lines)) > needs(plan)
     assert needs(replace(plan, recompute=False)) >= needs(replace(plan, recompute=True))
     assert needs(replace(plan, accumulate=times + 1)) >= needs(plan)
     assert needs(replace(plan, processes=2)) > needs(plan)
-    sizes = [needs(Plan.of_size(name, lines=lines, **given_)) for name in SIZES]
+    sizes = [needs(Plan.of_size(name, lines=lines, **options)) for name in SIZES]
     assert sizes == sorted(sizes)
 
 

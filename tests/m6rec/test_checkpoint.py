@@ -40,6 +40,6 @@ def test_a_kept_model_is_as_good_as_its_card_says(tmp_path) -> None:
         assert found[figure] == pytest.approx(about["held out"][figure], rel=1e-3), figure
         assert f"{about['held out'][figure]:.4f}" in card
     for objective in ("infilling", "sentence"):
-        told = about["held out"]
-        assert told[f"{objective} bits"] < 0.7 * told[f"{objective} bits, trigram"]
+        reported = about["held out"]
+        assert reported[f"{objective} bits"] < 0.7 * reported[f"{objective} bits, trigram"]
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 4_000_000

@@ -88,8 +88,8 @@ def test_only_turns_of_the_system_that_follow_others_are_asked(examples) -> None
     for part, away in (("train", False), ("held out", True)):
         about = examples[part].about
         table = DATASET.dialogues
-        mine = table[table["dialogue_id"].isin(about["dialogue_id"])]
-        wanted = mine[(mine["speaker"] == "SYSTEM") & (mine["turn"] > 0)]
+        own = table[table["dialogue_id"].isin(about["dialogue_id"])]
+        wanted = own[(own["speaker"] == "SYSTEM") & (own["turn"] > 0)]
         assert len(about) == len(wanted)
         assert (about["item_id"] >= 0).sum() == about["dialogue_id"].nunique()
         held = {text for d in dialogue_documents(DATASET, **SHARE).held_out for _, text in d.pieces}
@@ -150,14 +150,14 @@ def test_titles_that_are_missing_or_said_otherwise() -> None:
 @pytest.mark.parametrize("how", [{}, {"sampler": Sampler(temperature=2.0)}, {"n_beams": 2}])
 def test_with_a_catalogue_even_an_untrained_model_names_what_exists(examples, how) -> None:
     final = build("test")[:6]
-    given = {"max_new_tokens": CATALOGUE.longest + 4} | how
-    free = TASK.predict(untrained(), final, constrained=False, **given)
-    bound = TASK.predict(untrained(), final, **given)
+    options = {"max_new_tokens": CATALOGUE.longest + 4} | how
+    free = TASK.predict(untrained(), final, constrained=False, **options)
+    bound = TASK.predict(untrained(), final, **options)
     assert TASK.evaluate(free, final, BLIND)["exists"] == 0.0
     found = TASK.evaluate(bound, final, BLIND)
     assert found["exists"] == found["names"] == 1.0
     few = TitleTrie.of(PROMPTS.text, TOKENIZER, ITEMS[:2])
-    bound = TASK.predict(untrained(), replace(final, catalogue=few), **given)
+    bound = TASK.predict(untrained(), replace(final, catalogue=few), **options)
     assert {named(one) for one in bound} <= {PROMPTS.text.title(item) for item in ITEMS[:2]}
 
 

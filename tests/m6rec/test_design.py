@@ -57,8 +57,8 @@ def test_a_row_asks_for_what_is_blank_and_writes_it_span_after_span(examples) ->
     for some in examples.values():
         for i in range(0, len(some), 37):
             row = some.about.iloc[i]
-            asked = f"[ITEM]{noun(row['domain'])} of category [MASK] named “[MASK]”[EOS']"
-            assert shown(some.known[i]).endswith(asked)
+            prompt = f"[ITEM]{noun(row['domain'])} of category [MASK] named “[MASK]”[EOS']"
+            assert shown(some.known[i]).endswith(prompt)
             assert shown(some.written[i]) == f"[BOS]{row['category']}[MASK]{row['text']}[EOS]"
 
 
@@ -77,13 +77,13 @@ def test_the_title_alone_can_be_blank() -> None:
 
 def test_training_rows_are_training_events_with_what_came_before_them(examples) -> None:
     train = SPLIT.train.histories()
-    place = {user: row for row, user in enumerate(train.user_ids.tolist())}
+    row_of_user = {user: row for row, user in enumerate(train.user_ids.tolist())}
     prompts = PromptBuilder(BehaviourText(DATASET, queries="none"), TOKENIZER, 3000)
     some = Design(per_user=3).build_examples(DATA, prompts, "train")
     assert len(some) == 3 * len(train)
     for known, row in zip(some.known, some.about.to_dict("records"), strict=True):
-        mine = train[place[row["user_id"]]]
-        items = mine.item_ids[mine.items].tolist()
+        history = train[row_of_user[row["user_id"]]]
+        items = history.item_ids[history.items].tolist()
         at = items.index(row["item_id"])
         assert shown(known).count("[EVENT]") == at
         assert row["last_item"] == (items[at - 1] if at else -1)
@@ -97,8 +97,8 @@ def test_what_the_target_is_called_changes_nothing_that_is_known() -> None:
     for item in SPLIT.item_ids[::40]:
         titles = np.where(ids == item, "Renamed", DATASET.items["title"])
         other = build("test", replace(DATASET, items=DATASET.items.assign(title=titles)), size=3000)
-        mine = np.flatnonzero(same.about["item_id"] == item)
-        for row in mine:
+        own = np.flatnonzero(same.about["item_id"] == item)
+        for row in own:
             assert other.known[row].tolist() == same.known[row].tolist()
             assert other.written[row].tolist() != same.written[row].tolist()
 

@@ -101,23 +101,23 @@ def test_no_row_knows_its_own_review_nor_any_of_a_target(examples) -> None:
         }
     )
     pairs = list(zip(DATASET.reviews["user_id"], DATASET.reviews["item_id"], strict=True))
-    asked = np.array([parts[pair] not in ("train", "writers") for pair in pairs])
+    held_out = np.array([parts[pair] not in ("train", "writers") for pair in pairs])
     changed = with_reviews(
-        text=np.where(asked, "gone", DATASET.reviews["text"]),
-        aspect=np.where(asked, "ease", DATASET.reviews["aspect"].astype(str)),
-        sentiment=np.where(asked, "negative", DATASET.reviews["sentiment"].astype(str)),
+        text=np.where(held_out, "gone", DATASET.reviews["text"]),
+        aspect=np.where(held_out, "ease", DATASET.reviews["aspect"].astype(str)),
+        sentiment=np.where(held_out, "negative", DATASET.reviews["sentiment"].astype(str)),
     )
     for part in PARTS:
         other = build(part, changed)
         assert same_known(examples[part], other, range(len(other))), part
-        told = [written.tolist() for written in examples[part].written]
-        kept = told == [written.tolist() for written in other.written]
+        written_tokens = [written.tolist() for written in examples[part].written]
+        kept = written_tokens == [written.tolist() for written in other.written]
         assert kept == (part in ("train", "writers"))
     # of a training row, its own review
     row = examples["train"].about.iloc[7]
-    mine = np.array([pair == (row["user_id"], row["item_id"]) for pair in pairs])
-    text = np.where(mine, "gone", DATASET.reviews["text"])
-    aspect = np.where(mine, None, DATASET.reviews["aspect"].astype(object))
+    own = np.array([pair == (row["user_id"], row["item_id"]) for pair in pairs])
+    text = np.where(own, "gone", DATASET.reviews["text"])
+    aspect = np.where(own, None, DATASET.reviews["aspect"].astype(object))
     other = build("train", with_reviews(text=text, aspect=aspect))
     assert same_known(examples["train"], other, [7])
     assert shown(other.written[7]) == "[BOS]because[SEP]gone[EOS]"
@@ -125,8 +125,8 @@ def test_no_row_knows_its_own_review_nor_any_of_a_target(examples) -> None:
 
 def test_writers_held_out_are_not_read_by_others(examples) -> None:
     away = set(examples["writers"].about["user_id"])
-    mine = DATASET.reviews["user_id"].isin(away)
-    without = replace(DATASET, reviews=DATASET.reviews[~mine].reset_index(drop=True))
+    own = DATASET.reviews["user_id"].isin(away)
+    without = replace(DATASET, reviews=DATASET.reviews[~own].reset_index(drop=True))
     other = build("train", without)
     assert len(other) == len(examples["train"])
     assert same_known(examples["train"], other, range(len(other)))
@@ -229,8 +229,8 @@ def test_wrong_reasons_are_told_apart(examples) -> None:
     i = next(i for i in range(len(about)) if shop[about["item_id"][i]] == "shop")
     one = examples["test"][[i]]
     user, item = one.about["user_id"][0], int(one.about["item_id"][0])
-    place = item - bazaar.FIRST_ITEM
-    good = DATASET.oracle.world.items.quality[place, words.ASPECTS.index("clarity")] > 0
+    position = item - bazaar.FIRST_ITEM
+    good = DATASET.oracle.world.items.quality[position, words.ASPECTS.index("clarity")] > 0
     right = "The labelling is crystal clear." if good else "The labelling left me guessing."
     lie = "The labelling left me guessing." if good else "The labelling is crystal clear."
     elsewhere = "The narration is crystal clear." if good else "The narration left me guessing."
@@ -242,7 +242,7 @@ def test_wrong_reasons_are_told_apart(examples) -> None:
     assert both is None
     neither = Reason(0, 0, frozenset(range(5)))
     felt = DATASET.oracle.world.shoppers.aspects[user - 1, 0] * abs(
-        DATASET.oracle.world.items.quality[place, 0]
+        DATASET.oracle.world.items.quality[position, 0]
     )
     assert TRUTH.holds(neither, user, item) == (felt < 0.1)
 
@@ -316,10 +316,10 @@ def test_a_reason_that_the_item_decides_is_learnt() -> None:
         "The workload could not be kinder.",
     ]
     domain = DATASET.items.set_index("item_id")["domain"].cat.codes
-    place = DATASET.reviews["item_id"].map(domain).to_numpy()
+    position = DATASET.reviews["item_id"].map(domain).to_numpy()
     planted = with_reviews(
-        text=np.array(say)[place],
-        aspect=np.array([words.ASPECTS[aspect_of(text)] for text in say])[place],
+        text=np.array(say)[position],
+        aspect=np.array([words.ASPECTS[aspect_of(text)] for text in say])[position],
         sentiment="positive",
     )
     task = Explanation(n_own=0, n_others=0)

@@ -245,21 +245,21 @@ def token_file(folder: Path, n: int = 60) -> TokenFile:
 
 def batches(folder: Path, **options) -> PretrainingBatches:
     both = {"infilling": Infilling(), "sentence": SentenceGeneration(TOKENIZER)}
-    given_ = {"batch_size": 4, "seq_len": 96} | options
-    return PretrainingBatches(token_file(folder), both, TOKENIZER, **given_)
+    arguments = {"batch_size": 4, "seq_len": 96} | options
+    return PretrainingBatches(token_file(folder), both, TOKENIZER, **arguments)
 
 
 def rows_of(batch: Batch) -> list[tuple[list[int], int]]:
     """Each document's row, and how much of it is known."""
     found = []
-    for ids, document, known, place in zip(
+    for ids, document, known, position in zip(
         batch["ids"], batch["segment_ids"], batch["is_prefix"], batch["position_ids"], strict=True
     ):
         for number in sorted(set(document.tolist()) - {0}):
-            mine = document == number
-            assert place[mine].tolist() == list(range(int(mine.sum())))
-            found.append((ids[mine].tolist(), int(known[mine].sum())))
-            assert known[mine].tolist() == sorted(known[mine].tolist(), reverse=True)
+            own = document == number
+            assert position[own].tolist() == list(range(int(own.sum())))
+            found.append((ids[own].tolist(), int(known[own].sum())))
+            assert known[own].tolist() == sorted(known[own].tolist(), reverse=True)
     return found
 
 

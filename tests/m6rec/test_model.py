@@ -40,11 +40,11 @@ def make(positions: str = "rotary", **options: Any) -> M6RecModel:
         return M6RecModel(config).double().eval()
 
 
-def row(seed: int, given: int, written: int) -> Tensor:
+def row(seed: int, prefix: int, written: int) -> Tensor:
     """``[BOS'] … [EOS'] [BOS] …``: ``(given + 2 + 1 + written,)``."""
-    text = torch.randint(11, VOCABULARY, (given + written,), generator=torch.manual_seed(seed))
+    text = torch.randint(11, VOCABULARY, (prefix + written,), generator=torch.manual_seed(seed))
     marks = [torch.tensor([i]) for i in (1, 2, 3)]
-    return torch.cat([marks[0], text[:given], marks[1], marks[2], text[given:]])
+    return torch.cat([marks[0], text[:prefix], marks[1], marks[2], text[prefix:]])
 
 
 def pad(rows: list[Tensor], side: str) -> tuple[Tensor, Tensor]:
@@ -84,21 +84,21 @@ def test_each_position_is_seen_by_those_that_may_and_by_no_other(
 @torch.no_grad()
 def test_each_position_of_a_packed_line_is_seen_by_its_own_document_alone(positions: str) -> None:
     model = make(positions)
-    sizes, given_ = [5, 3, 4], [3, 0, 4]  # and two tokens of padding at the end
+    sizes, prefix_sizes = [5, 3, 4], [3, 0, 4]  # and two tokens of padding at the end
     document = torch.tensor([1] * 5 + [2] * 3 + [3] * 4 + [0] * 2)
-    place = torch.cat([torch.arange(n) for n in [*sizes, 2]])
-    known = place < torch.tensor([*given_, 0])[document - 1]
+    position = torch.cat([torch.arange(n) for n in [*sizes, 2]])
+    known = position < torch.tensor([*prefix_sizes, 0])[document - 1]
     known[document == 0] = False
     time = len(document)
     x = torch.randn(1, time, 16, dtype=torch.float64, generator=torch.manual_seed(1))
     changed, at = x.repeat(time, 1, 1), torch.arange(time)
     changed[at, at] += torch.randn(time, 16, dtype=torch.float64, generator=torch.manual_seed(2))
     mask = packed_prefix_mask(document[None], known[None])
-    before = model.states(inputs_embeds=x, attention_mask=mask, position_ids=place[None])
+    before = model.states(inputs_embeds=x, attention_mask=mask, position_ids=position[None])
     after = model.states(
         inputs_embeds=changed,
         attention_mask=mask.expand(time, -1, -1, -1),
-        position_ids=place.expand(time, -1),
+        position_ids=position.expand(time, -1),
     )
     sees = (after - before).abs().amax(-1).T > 1e-9
     for i in range(12):
@@ -111,17 +111,17 @@ def test_each_position_of_a_packed_line_is_seen_by_its_own_document_alone(positi
 @given(
     shapes=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=4),
     side=st.sampled_from(["left", "right"]),
-    told=st.booleans(),
+    with_prefix=st.booleans(),
 )
 @settings(max_examples=25, deadline=None)
 @torch.no_grad()
 def test_a_row_in_a_padded_batch_is_as_it_is_alone(
-    positions: str, shapes: list[tuple[int, int]], side: str, told: bool
+    positions: str, shapes: list[tuple[int, int]], side: str, with_prefix: bool
 ) -> None:
     model = make(positions)
     rows = [row(i, *shape) for i, shape in enumerate(shapes)]
     ids, real = pad(rows, side)
-    prefix = torch.tensor([given_ + 2 for given_, _ in shapes]) if told else None
+    prefix = torch.tensor([prefix_size + 2 for prefix_size, _ in shapes]) if with_prefix else None
     found = model(ids, attention_mask=real, prefix_length=prefix).logits
     for i, one in enumerate(rows):
         alone = model(one[None], prefix_length=shapes[i][0] + 2).logits[0]
@@ -136,12 +136,12 @@ def test_a_document_in_a_packed_line_is_as_it_is_alone(shapes: list[tuple[int, i
     rows = [row(i, *shape) for i, shape in enumerate(shapes)]
     lengths = torch.tensor([len(one) for one in rows])
     document = torch.repeat_interleave(torch.arange(len(rows)) + 1, lengths)
-    place = torch.cat([torch.arange(n) for n in lengths])
-    known = place < torch.tensor([given_ + 2 for given_, _ in shapes])[document - 1]
+    position = torch.cat([torch.arange(n) for n in lengths])
+    known = position < torch.tensor([inputs + 2 for inputs, _ in shapes])[document - 1]
     packed = model(
         torch.cat(rows)[None],
         attention_mask=packed_prefix_mask(document[None], known[None]),
-        position_ids=place[None],
+        position_ids=position[None],
     ).logits[0]
     alone = torch.cat([model(one[None]).logits[0] for one in rows])
     torch.testing.assert_close(packed, alone)
@@ -159,15 +159,15 @@ def test_a_row_without_a_user_region_is_causal() -> None:
 
 @pytest.mark.parametrize("positions", ["rotary", "learned"])
 @pytest.mark.parametrize("cache", [DynamicCache, KeyValueCache])
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("with_prefix", [True, False])
 @torch.no_grad()
 def test_reading_on_from_a_cache_equals_reading_all(
-    positions: str, cache: type, told: bool
+    positions: str, cache: type, with_prefix: bool
 ) -> None:
     model = make(positions)
     rows = [row(1, 4, 5), row(2, 1, 5), row(3, 0, 5)]
     ids, real = pad(rows, "left")
-    prefix = torch.tensor([6, 3, 2]) if told else None
+    prefix = torch.tensor([6, 3, 2]) if with_prefix else None
     whole = model(ids, attention_mask=real, prefix_length=prefix).logits
     read, parts = cache(), []
     for start, end in ((0, 8), (8, 9), (9, 11), (11, 12)):

@@ -43,17 +43,17 @@ def test_examples_come_with_what_was_before_them_and_are_among_the_next_ones(k: 
     assert pairs(OPENED.known(k)) < pairs(OPENED.known(k + 1))
     for user in np.unique(rows.users):  # an example ends what is told of its user
         assert inside[rows.users == user][-1]
-        mine = rows.timestamps[rows.users == user]
+        own = rows.timestamps[rows.users == user]
         before = SPLIT.train.users == user
-        before &= (SPLIT.train.timestamps < mine[-1]) & ~SPLIT.candidates[SPLIT.train.items]
-        told = set(rows.items[rows.users == user].tolist())
-        assert set(SPLIT.train.items[before].tolist()) <= told
+        before &= (SPLIT.train.timestamps < own[-1]) & ~SPLIT.candidates[SPLIT.train.items]
+        reported = set(rows.items[rows.users == user].tolist())
+        assert set(SPLIT.train.items[before].tolist()) <= reported
 
 
 def test_strangers_are_asked_of_whom_nothing_in_the_domain_is_known() -> None:
-    asked = OPENED.few_shot_split(20)
-    assert not SPLIT.candidates[asked.test.histories.items].any()
-    users = asked.test.histories.user_ids
+    queries = OPENED.few_shot_split(20)
+    assert not SPLIT.candidates[queries.test.histories.items].any()
+    users = queries.test.histories.user_ids
     drawn = OPENED.examples(20)
     assert not set(users) & set(drawn.user_ids[np.unique(drawn.users)])
 
@@ -146,9 +146,9 @@ def test_before_a_domain_opens_its_items_are_announced_and_nobody_has_met_them()
         )
     )
     titles = DATASET.items.set_index("item_id")["title"]
-    told = pretraining_corpora(before, leave_one_out(before))
-    behaviour = " ".join(str(one.pieces) for one in told["behaviour"].train)
+    reported = pretraining_corpora(before, leave_one_out(before))
+    behaviour = " ".join(str(one.pieces) for one in reported["behaviour"].train)
     assert not any(titles[item] in behaviour for item in new)
-    assert any(titles[item] in str(one.pieces) for one in told["items"].train for item in new)
+    assert any(titles[item] in str(one.pieces) for one in reported["items"].train for item in new)
     with pytest.raises(DataError, match="0 of 120 items are 'opera'"):
         closed(DATASET, "opera")

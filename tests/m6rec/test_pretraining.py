@@ -162,9 +162,11 @@ def test_tokens_come_from_training_rows_and_never_from_targets(
     assert len(held_out) == sum(len(one.held_out) for one in corpora.values())
     assert set(corpora) == {"behaviour", "items", "statistics", "reviews", "dialogues"}
     events = tokenizer.id("[EVENT]")
-    told = sum(int((document == events).sum()) for file in (train, held_out) for document in file)
+    n_events = sum(
+        int((document == events).sum()) for file in (train, held_out) for document in file
+    )
     rows = len(split.train.users)
-    assert rows <= told <= rows + len(world.queries)  # searches are told too
+    assert rows <= n_events <= rows + len(world.queries)  # searches are told too
 
 
 def test_one_objective_alone_can_be_trained(world: Dataset, tmp_path: Path) -> None:

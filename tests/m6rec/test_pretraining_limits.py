@@ -33,8 +33,8 @@ def world() -> Dataset:
 
 def run(folder: Path, world: Dataset, **changes: Any) -> M6RecModel:
     settings = Pretraining(**SETTINGS | {"validations": 1} | changes)
-    given = {"dataset": world, "device": "cpu", "ngrams": False, "progress": False}
-    return pretrain(settings, folder, **given)[0]
+    options = {"dataset": world, "device": "cpu", "ngrams": False, "progress": False}
+    return pretrain(settings, folder, **options)[0]
 
 
 class Tells(Metrics):
@@ -91,8 +91,8 @@ def test_too_little_memory_is_told_before_any_work(
         run(tmp_path / "run", world, size="tiny", lines=4)
     settings = Pretraining(**SETTINGS | {"steps": 1})
     monkeypatch.setattr(command, "free_bytes", lambda device: 1.0)
-    given = {"dataset": world, "device": "cpu", "ngrams": False, "progress": False}
-    pretrain(settings, tmp_path / "run", check_memory=False, **given)  # who insists may try
+    options = {"dataset": world, "device": "cpu", "ngrams": False, "progress": False}
+    pretrain(settings, tmp_path / "run", check_memory=False, **options)  # who insists may try
 
 
 def test_a_device_that_is_not_there_is_told_by_the_command(

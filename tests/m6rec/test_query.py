@@ -67,10 +67,10 @@ def test_the_search_and_all_later_ones_are_never_known(queries: str) -> None:
         for known, row in zip(some.known, some.about.to_dict("records"), strict=True):
             text = shown(known)
             assert row["text"] not in text
-            told = [word for word in text.replace("”", " ").replace("“", " ").split()
+            words = [word for word in text.replace("”", " ").replace("“", " ").split()
                     if word.startswith("mark")]  # fmt: skip
-            assert all(when[word] < row["timestamp"] for word in told)
-            assert not told or queries != "none"
+            assert all(when[word] < row["timestamp"] for word in words)
+            assert not words or queries != "none"
 
 
 def test_all_events_before_the_search_are_known_and_no_later_one() -> None:
@@ -101,13 +101,13 @@ def test_parts_are_apart_and_of_whom_they_say(examples) -> None:
 def test_what_is_met_next_is_found_by_its_time(examples) -> None:
     rows = DATASET.interactions
     for row in examples["train"].about.head(40).to_dict("records"):
-        mine = rows[rows["user_id"] == row["user_id"]]
+        own = rows[rows["user_id"] == row["user_id"]]
         if row["item_id"] >= 0:
-            met = mine[(mine["timestamp"] >= row["timestamp"])
-                       & (mine["timestamp"] <= row["timestamp"] + SOON)]  # fmt: skip
+            met = own[(own["timestamp"] >= row["timestamp"])
+                       & (own["timestamp"] <= row["timestamp"] + SOON)]  # fmt: skip
             assert row["item_id"] in set(met["item_id"])
         if row["last_item"] >= 0:
-            before = mine[mine["timestamp"] < row["timestamp"]]
+            before = own[own["timestamp"] < row["timestamp"]]
             assert row["last_item"] in set(before["item_id"])
 
 
@@ -124,7 +124,7 @@ def test_people_s_own_searches_name_what_they_met(examples) -> None:
 def test_guesses_are_judged_by_hand(examples) -> None:
     some = examples["test"][:2]
     some.about["text"] = ["Trail Gear", "oven clip"]
-    mine, other = (
+    ours, other = (
         words.INTERESTS[interest].label[0]
         for interest in (
             TRUTH.interest(some.about["item_id"][0]),
@@ -134,7 +134,7 @@ def test_guesses_are_judged_by_hand(examples) -> None:
     found = judge(["  trail gear ", "oven"], some)
     assert found["exact"] == 0.5
     assert "target" not in found
-    found = judge([mine, other], some, TRUTH)
+    found = judge([ours, other], some, TRUTH)
     assert found["target"] == 0.5
     assert found["taste"] == (0.5 if TRUTH.interest(some.about["item_id"][0])
                               in TRUTH.tastes(some.about["user_id"][0]) else 0.0)  # fmt: skip

@@ -46,8 +46,8 @@ def by_hand(model: M6RecModel, known: np.ndarray, written: np.ndarray) -> float:
     with torch.no_grad():
         logits = model(row, prefix_length=len(known)).logits[0]
     chances = logits.log_softmax(dim=1)
-    places = range(len(known), row.shape[1] - 2)
-    return sum(float(chances[at, row[0, at + 1]]) for at in places)
+    positions = range(len(known), row.shape[1] - 2)
+    return sum(float(chances[at, row[0, at + 1]]) for at in positions)
 
 
 @pytest.mark.parametrize("template", sorted(templates()))
@@ -62,8 +62,8 @@ def test_likelihoods_over_the_cache_are_those_of_full_passes(model, template) ->
     np.testing.assert_allclose(found, sums, rtol=1e-9)
     np.testing.assert_allclose(task.predict(model, examples), sums / sizes, rtol=1e-9)
     names = ["[BOS']", "[USER]", *(["[EVENT]", "[MASK]"] * templates()[template]["asks"]), "[EOS']"]
-    nobody = np.array([TOKENIZER.id(name) for name in names])
-    alone = np.array([by_hand(model, nobody, written) for _, written in pairs])
+    empty = np.array([TOKENIZER.id(name) for name in names])
+    alone = np.array([by_hand(model, empty, written) for _, written in pairs])
     lift = task.predict(model, examples, scoring="mean, lift")
     np.testing.assert_allclose(lift, (sums - alone) / sizes, rtol=1e-8, atol=1e-9)
     one_by_one = [task.predict(model, examples[[i]])[0] for i in range(len(examples))]
@@ -91,21 +91,21 @@ def test_a_long_history_leaves_room_for_the_longest_candidate() -> None:
 
 def test_a_language_model_of_others_ranks_the_same_examples() -> None:
     torch.manual_seed(1)
-    theirs = GPT2Config(vocab_size=TOKENIZER.vocab_size, n_positions=1024, n_embd=32, n_layer=2,
+    reference = GPT2Config(vocab_size=TOKENIZER.vocab_size, n_positions=1024, n_embd=32, n_layer=2,
                         n_head=2)  # fmt: skip
-    network = GPT2LMHeadModel(theirs).double().eval()
+    network = GPT2LMHeadModel(reference).double().eval()
     generator = CausalGenerator(CausalLM(network), _Theirs(), TOKENIZER)
     task = Ranking("also")
     examples = task.encode(ASKED, CANDIDATES, PROMPTS)
     found = task.predict(generator, examples, scoring="sum")
-    for place in (0, 4):
-        prompt = generator.prompt(examples.known[place], examples.written[place][:1])
-        ending = generator.ending(examples.written[place][1:])[:-1]
+    for position in (0, 4):
+        prompt = generator.prompt(examples.known[position], examples.written[position][:1])
+        ending = generator.ending(examples.written[position][1:])[:-1]
         with torch.no_grad():
             logits = network(torch.tensor([prompt + ending])).logits[0]
         chances = logits.log_softmax(dim=1)
         sums = sum(float(chances[len(prompt) + k - 1, token]) for k, token in enumerate(ending))
-        assert found[place] == pytest.approx(sums, rel=1e-9)
+        assert found[position] == pytest.approx(sums, rel=1e-9)
 
 
 class _Theirs:
@@ -158,8 +158,8 @@ def test_bad_input_is_said() -> None:
         Ranking("poetry")
     with pytest.raises(ValueError, match="event must be one of"):
         Ranking(event="sniff")
-    nobody = Histories.from_lists([[]], SPLIT.item_ids, user_ids=[-5], at=1_700_000_000)
-    examples = task.encode(nobody, [ITEMS[:2]], PROMPTS)
+    empty = Histories.from_lists([[]], SPLIT.item_ids, user_ids=[-5], at=1_700_000_000)
+    examples = task.encode(empty, [ITEMS[:2]], PROMPTS)
     with pytest.raises(ValueError, match="have no tokenizer"):
         task.predict(
             M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **SHAPE)),

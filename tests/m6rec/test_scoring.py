@@ -108,13 +108,13 @@ def test_nothing_of_the_impressions_own_second_or_later_is_told() -> None:
         SHOWN[["user_id", "timestamp"]].rename(columns={"timestamp": "shown"}), on="user_id"
     )
     earlier = kept[kept["timestamp"] < kept["shown"]].drop(columns="shown")
-    asked = SHOWN.iloc[-1:]
+    queries = SHOWN.iloc[-1:]
     rows = []
-    for log in (DATASET.interactions, earlier[earlier["timestamp"] < asked["timestamp"].iloc[0]]):
+    for log in (DATASET.interactions, earlier[earlier["timestamp"] < queries["timestamp"].iloc[0]]):
         known = replace(DATASET, interactions=log, impressions=SHOWN.iloc[:-1])
         scoring = Scoring(32, feature_groups=("matches",))
         scoring.verbalizer.fit(known_at(SHOWN, DATASET, groups=("matches",)))
-        examples = scoring.encode(asked, known, PROMPTS)
+        examples = scoring.encode(queries, known, PROMPTS)
         rows.append((text_of(examples.known[0]), text_of(examples.written[0])))
     # the log's own second holds clicks of others' slates; its words must be the same without them
     assert rows[0][0] == rows[1][0]
@@ -243,14 +243,14 @@ def test_a_click_that_depends_on_a_word_of_the_history_is_learnt() -> None:
 
 
 def fitted(**settings) -> M6RecCTR:
-    given = {
+    options = {
         "feature_groups": ("counts",),
         "events": 1,
         "vocab_size": 400,
         "tokens": 2048,
         "epochs": 1,
     }
-    model = M6RecCTR(**(given | {"negatives": None} | settings))
+    model = M6RecCTR(**(options | {"negatives": None} | settings))
     return model.fit(SHOWN[:48], DATASET, progress=False)
 
 
@@ -271,9 +271,9 @@ def test_save_and_load_are_equal(clicks, tmp_path) -> None:
 
 def test_same_seed_same_chances() -> None:
     first, second, third = (fitted(seed=seed) for seed in (3, 3, 4))
-    asked = SHOWN[:20]
-    np.testing.assert_array_equal(first.predict(asked, DATASET), second.predict(asked, DATASET))
-    assert not np.array_equal(first.predict(asked, DATASET), third.predict(asked, DATASET))
+    queries = SHOWN[:20]
+    np.testing.assert_array_equal(first.predict(queries, DATASET), second.predict(queries, DATASET))
+    assert not np.array_equal(first.predict(queries, DATASET), third.predict(queries, DATASET))
 
 
 def test_probabilities_are_corrected_for_the_rows_left_out() -> None:
@@ -303,8 +303,8 @@ def test_weights_saved_under_the_former_name_are_read() -> None:
 
 def test_the_average_of_the_weights_answers_where_it_is_asked_for(clicks) -> None:
     averaged = fitted(averaging=0.9)
-    asked = SHOWN[:20]
-    assert not np.allclose(averaged.predict(asked, DATASET), clicks.predict(asked, DATASET))
+    queries = SHOWN[:20]
+    assert not np.allclose(averaged.predict(queries, DATASET), clicks.predict(queries, DATASET))
     assert averaged.history["scoring"] == clicks.history["scoring"]  # learning goes on unchanged
 
 
@@ -312,8 +312,8 @@ def test_the_dropout_named_is_that_of_a_pretrained_model_too(tmp_path) -> None:
     fresh = fitted(epochs=1)
     fresh.together_.model.save_pretrained(tmp_path / "model")
     fresh.tokenizer_.save(tmp_path / "model")
-    given = {"model": str(tmp_path / "model"), "dropout": 0.25}
-    assert fitted(**given).together_.model.config.dropout == 0.25
+    options = {"model": str(tmp_path / "model"), "dropout": 0.25}
+    assert fitted(**options).together_.model.config.dropout == 0.25
 
 
 def test_bad_settings_are_refused() -> None:

@@ -73,8 +73,8 @@ def test_a_long_history_keeps_its_latest_events_and_leaves_room() -> None:
 
 def test_somebody_without_events_and_an_item_without_text_can_be_told() -> None:
     prompts = PromptBuilder(TEXT, TOKENIZER, 200)
-    nobody = Histories.from_lists([[]], SPLIT.item_ids, user_ids=[-5], at=1_700_000_000)
-    (row,) = prompts.people(nobody)
+    empty = Histories.from_lists([[]], SPLIT.item_ids, user_ids=[-5], at=1_700_000_000)
+    (row,) = prompts.people(empty)
     assert marks(row)[:2] == ["[BOS']", "[USER]"]
 
 
@@ -130,10 +130,10 @@ def test_an_epoch_holds_every_row_once_within_its_budget(sizes, tokens, shuffle)
 def test_examples_are_chosen_by_places_slices_and_bools() -> None:
     examples = random_examples([(k, 2) for k in range(1, 7)])
     for rows in (np.array([4, 1]), slice(1, 3), np.arange(6) % 2 == 0):
-        some, places = examples[rows], np.arange(6)[rows]
-        assert some.lengths.tolist() == examples.lengths[places].tolist()
-        assert some.about["user_id"].tolist() == places.tolist()
-        assert some.target.tolist() == examples.target[places].tolist()
+        some, indices = examples[rows], np.arange(6)[rows]
+        assert some.lengths.tolist() == examples.lengths[indices].tolist()
+        assert some.about["user_id"].tolist() == indices.tolist()
+        assert some.target.tolist() == examples.target[indices].tolist()
 
 
 def test_what_does_not_fit_is_refused() -> None:

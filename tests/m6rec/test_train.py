@@ -39,8 +39,8 @@ def world() -> Dataset:
 
 
 def run(out: Path, world: Dataset, config: RunConfig = CONFIG) -> dict[str, Any]:
-    given = {"datasets": [world], "device": "cpu", "command": "make it", "progress": False}
-    return TrainingRun(config, out, **given).train()
+    options = {"datasets": [world], "device": "cpu", "command": "make it", "progress": False}
+    return TrainingRun(config, out, **options).train()
 
 
 def broken(*_: Any, **__: Any) -> Any:
@@ -246,18 +246,18 @@ def test_alpha_or_beta_may_be_nothing_but_not_both() -> None:
 
 
 def test_a_stage_is_done_once(tmp_path: Path) -> None:
-    path, told, calls = tmp_path / "work" / "stages.json", [], []
+    path, reported, calls = tmp_path / "work" / "stages.json", [], []
 
     def work() -> dict[str, float]:
         calls.append(1)
         return {"value": 1.5, "none": float("nan"), "list": (1, 2)}
 
     wanted = {"value": 1.5, "none": None, "list": [1, 2]}
-    assert Stages(path, {"seed": 1}, told.append).run("one", work) == wanted
-    again = Stages(path, {"seed": 1}, told.append)
+    assert Stages(path, {"seed": 1}, reported.append).run("one", work) == wanted
+    again = Stages(path, {"seed": 1}, reported.append)
     assert again.run("one", work) == wanted
     assert len(calls) == 1
-    assert told[-1] == "one: done before"
+    assert reported[-1] == "one: done before"
     with pytest.raises(KeyboardInterrupt):
         again.run("two", broken)
     assert list(Stages(path, {"seed": 1}).done) == ["one"]

@@ -82,14 +82,14 @@ def test_whatever_a_model_wants_it_names_a_title(names, seed, more, how) -> None
     """With just enough room or more, drawn, greedy or by beams; the end alone tempts it, too."""
     trie = trie_of(names)
     room = 1 + trie.longest + more
-    given_ = {"max_new_tokens": room, "stop": (EOS,), "allowed": Naming(trie, TOKENIZER, room)}
+    options = {"max_new_tokens": room, "stop": (EOS,), "allowed": Naming(trie, TOKENIZER, room)}
     model = Dice(seed, favour=EOS if seed % 3 == 0 else None)
     if how == 3:
-        texts = [beam.ids for beam in beam_search(model, [[20]], n_beams=3, **given_)[0]]
+        texts = [beam.ids for beam in beam_search(model, [[20]], n_beams=3, **options)[0]]
     else:
         sampler = GREEDY if how == "greedy" else Sampler()
         draw = torch.Generator().manual_seed(seed)
-        texts = generate(model, [[20], [21, 22]], sampler=sampler, generator=draw, **given_)
+        texts = generate(model, [[20], [21, 22]], sampler=sampler, generator=draw, **options)
     for ids in texts:
         assert title_in(ids) in names
         assert ids.count(ITEM) == 1

@@ -285,7 +285,7 @@ def test_sampled_models_learn_and_encode_histories(kind: type) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "told"),
+    ("build", "message"),
     [
         (lambda: BPR(lr=1e6), "BPR diverged.*Lower the learning rate"),
         (lambda: LogisticMF(lr=1e6), "LogisticMF diverged"),
@@ -295,8 +295,8 @@ def test_sampled_models_learn_and_encode_histories(kind: type) -> None:
         (lambda: ExplicitMF(method="sgd", optimizer="Momentum", lr=2.0), "diverged"),
     ],
 )
-def test_a_rate_too_large_is_told(build: Callable, told: str) -> None:
-    with pytest.raises(DivergenceError, match=told):
+def test_a_rate_too_large_is_told(build: Callable, message: str) -> None:
+    with pytest.raises(DivergenceError, match=message):
         build().fit(drawn(), progress=False)
 
 
@@ -462,8 +462,8 @@ def test_cold_start_of_ratings_is_told_or_answered() -> None:
 def test_a_new_user_gets_what_the_same_ratings_gave_an_old_one() -> None:
     train = drawn(13)
     model = ExplicitMF(factors=3, epochs=400).fit(train, progress=False)
-    mine = train.users == 6
-    rated, ratings = train.item_ids[train.items[mine]], train.values[mine]
+    own = train.users == 6
+    rated, ratings = train.item_ids[train.items[own]], train.values[own]
     got = model.predict_new_user(rated, ratings, train.item_ids)
     old = model.predict(np.full(train.n_items, train.user_ids[6]), train.item_ids)
     np.testing.assert_allclose(got, old, atol=1e-3)

@@ -88,11 +88,11 @@ def test_a_part_that_knows_nothing_decides_nothing(fusion: str) -> None:
 
 
 def test_fitted_parts_are_taken_as_they_are() -> None:
-    given, fresh = Says().fit(TRAIN), Says()
-    hybrid = Hybrid([given, fresh]).fit(TRAIN).fit(TRAIN)
-    assert given.fits == 1
+    inputs, fresh = Says().fit(TRAIN), Says()
+    hybrid = Hybrid([inputs, fresh]).fit(TRAIN).fit(TRAIN)
+    assert inputs.fits == 1
     assert fresh.fits == 2
-    assert hybrid.n_params == given.n_params + fresh.n_params
+    assert hybrid.n_params == inputs.n_params + fresh.n_params
 
 
 def test_a_part_of_another_catalogue_raises() -> None:

@@ -194,9 +194,9 @@ def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         NextItemBatches(rows, batch_size=0, max_length=3)
     for wrong in ({"mask_share": 0.0}, {"mask_share": 1.0}, {"last_share": -0.1}):
-        given = {"mask_share": 0.2, "last_share": 0.1} | wrong
+        options = {"mask_share": 0.2, "last_share": 0.1} | wrong
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
-            MaskedBatches(rows, batch_size=1, max_length=3, **given)
+            MaskedBatches(rows, batch_size=1, max_length=3, **options)
     with pytest.raises(ValueError, match="steps must be at least 1"):
         ParallelBatches(rows, lanes=2, steps=0)
     with pytest.raises(ValueError, match="negatives must be at least 1"):

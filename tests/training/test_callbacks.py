@@ -147,14 +147,14 @@ def test_the_rate_falls_as_under_torchs_reduce_on_plateau(values, patience, mode
     plateau = ReduceOnPlateau("found", mode=mode, factor=0.5, patience=patience)
     train([plateau, keep], [float(value) for value in values], lr=0.1)
 
-    theirs = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+    reference = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        theirs, mode=mode, factor=0.5, patience=patience, eps=0
+        reference, mode=mode, factor=0.5, patience=patience, eps=0
     )
     wanted = []
     for value in values:
-        wanted.append(theirs.param_groups[0]["lr"])  # what the epoch was trained with
-        theirs.step()
+        wanted.append(reference.param_groups[0]["lr"])  # what the epoch was trained with
+        reference.step()
         scheduler.step(value)
     assert keep.rates == pytest.approx(wanted)
 
@@ -182,19 +182,19 @@ def test_the_bar_tells_of_epoch_loss_and_validation_and_goes_away(capsys, monkey
 
     monkeypatch.setattr(progress, "tqdm_auto", eager)
     train([], [0.5, 0.25], progress=True)
-    told = capsys.readouterr().err
-    assert "training" in told
-    assert "2/2" in told
-    assert "epoch=2" in told
-    assert "found=0.5" in told
-    assert re.search(r"\r +\r$", told), "the bar is wiped away"
+    output = capsys.readouterr().err
+    assert "training" in output
+    assert "2/2" in output
+    assert "epoch=2" in output
+    assert "found=0.5" in output
+    assert re.search(r"\r +\r$", output), "the bar is wiped away"
 
 
 def test_where_nobody_watches_the_bar_keeps_quiet(capsys):
     train([], progress=True, epochs=300)
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.count("training:") <= 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("training:") <= 2
 
 
 def test_the_bar_is_text_where_widgets_are_missing(monkeypatch, capsys):
@@ -227,8 +227,8 @@ def test_the_guard_says_how_long_it_will_take_without_the_first_step():
     assert guard.minutes == pytest.approx(99 * 7.2 / 60)
     (sentence,) = said
     where = r"On this machine \(CPU, \d+ threads?\)"
-    told = rf"{where} this will take about 12 minutes: 99 steps of 7.2 s\."
-    assert re.fullmatch(told, sentence), sentence
+    message = rf"{where} this will take about 12 minutes: 99 steps of 7.2 s\."
+    assert re.fullmatch(message, sentence), sentence
 
 
 def test_the_guard_times_more_steps_where_they_are_short_and_keeps_quiet_of_little():

@@ -193,7 +193,7 @@ def finished(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"width": 7}, r"model.0.weight: 'float32 \(6, 4\)' in the checkpoint, 'float32 \(7, 4\)'"),
         ({"lr": 0.1}, "optimizer.groups.0.lr: 0.03 in the checkpoint, 0.1 now"),
@@ -217,10 +217,10 @@ def finished(tmp_path_factory) -> Path:
         ),
     ],
 )
-def test_another_configuration_is_refused_and_the_fields_named(change, told, finished):
+def test_another_configuration_is_refused_and_the_fields_named(change, message, finished):
     with pytest.raises(CheckpointError, match="of another configuration") as refused:
         train(finished, **(COMMON | change))
-    assert re.search(told, str(refused.value)), refused.value
+    assert re.search(message, str(refused.value)), refused.value
     assert len(Checkpoints(finished).paths()) == 2, "nothing saved is lost"
 
 
@@ -255,7 +255,7 @@ def spoil(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         ("cut off", r"state.pt has [\d,]+ bytes where [\d,]+ were written \(cut off\?\)"),
         ("empty", "state.pt has 0 bytes where"),
@@ -267,10 +267,10 @@ def spoil(path: Path, how: str) -> None:
         ("no seal", "about.json is incomplete"),
     ],
 )
-def test_a_damaged_checkpoint_is_refused_and_the_one_before_named(damaged, how, told):
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_named(damaged, how, message):
     last = damaged / "step-00000018"
     spoil(last, how)
-    with pytest.raises(CheckpointError, match=told) as refused:
+    with pytest.raises(CheckpointError, match=message) as refused:
         train(damaged, **COMMON)
     assert f"The one before, {damaged / 'step-00000016'}, is whole" in str(refused.value)
     assert "delete step-00000018" in str(refused.value)
@@ -352,15 +352,15 @@ def test_a_full_disk_is_known_behind_what_torch_says_of_it(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ({"minutes": 0}, "minutes and steps must be above 0"),
         ({"steps": 0}, "minutes and steps must be above 0"),
         ({"keep": 1}, "keep must be at least 2, got 1"),
     ],
 )
-def test_settings_out_of_range_are_told(setting, told, tmp_path):
-    with pytest.raises(ValueError, match=told):
+def test_settings_out_of_range_are_told(setting, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
         Checkpoints(tmp_path, **setting)
 
 

@@ -130,8 +130,8 @@ def launch(*arguments: Path) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen) -> None:
-    told, _ = process.communicate(timeout=90)
-    assert process.returncode == 0, told
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, output
 
 
 def kill_all(process: subprocess.Popen) -> int:

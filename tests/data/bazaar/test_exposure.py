@@ -130,11 +130,11 @@ def test_weighting_by_propensity_foretells_another_policys_clicks(dataset, turne
     clicked = log.clicked.to_numpy().reshape(-1, SLATE_SIZE)
     logged = log.propensity.to_numpy().reshape(-1, SLATE_SIZE)
     weight = other.propensities(users, at, slates) / logged
-    foretold = (weight * clicked).sum(axis=1)  # clicks a page
+    predicted = (weight * clicked).sum(axis=1)  # clicks a page
     rng = np.random.default_rng(9)
     live = oracle.respond(users, other.show(users, at, rng), at, rng).clicked.sum(axis=1)
-    error = np.hypot(foretold.std(), live.std()) / np.sqrt(len(users))
-    assert abs(foretold.mean() - live.mean()) < 4 * error
+    error = np.hypot(predicted.std(), live.std()) / np.sqrt(len(users))
+    assert abs(predicted.mean() - live.mean()) < 4 * error
     assert error < 0.15 * live.mean()
     plain = clicked.sum(axis=1)
     plain_error = np.hypot(plain.std(), live.std()) / np.sqrt(len(users))

@@ -153,11 +153,11 @@ def test_parts_of_a_series_carry_its_name_and_their_number():
             ItemLatents(**rows | {"locale": np.full(10 * n, locale)}), seed=0
         )["title"].tolist()
         for series in range(10):
-            mine = titles[series * n : (series + 1) * n]
-            found = [re.search(mark, title) for title in mine]
+            own = titles[series * n : (series + 1) * n]
+            found = [re.search(mark, title) for title in own]
             assert [int(match[1]) for match in found] == [1, 2, 3, 4]
             assert (
-                len({title[: match.start()] for title, match in zip(mine, found, strict=True)}) == 1
+                len({title[: match.start()] for title, match in zip(own, found, strict=True)}) == 1
             )
 
 

@@ -104,15 +104,15 @@ def test_the_words_are_packaged():
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"),
+    ("text", "wanted"),
     [
         ("dew over the garden: a cosy EP", "Dew over the Garden: A Cosy EP"),
         ("the trail and the hand-cut (bold remix)", "The Trail and the Hand-Cut (Bold Remix)"),
         ("Mira Okafor on five-o'clock starts", "Mira Okafor on Five-O'clock Starts"),
     ],
 )
-def test_title_case(given, wanted):
-    assert title_case(given) == wanted
+def test_title_case(text, wanted):
+    assert title_case(text) == wanted
 
 
 @pytest.mark.parametrize(
