@@ -192,10 +192,10 @@ def test_a_missing_part_is_reported_with_its_fix(monkeypatch, tmp_path):
     (tmp_path / "m6rec_lite").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("M6REC_DATA", raising=False)
-    found = {finding.name: finding for finding in run_checks()}
-    assert str(found["data: bazaar"]).startswith("[FAIL]")
-    assert "git checkout" in found["data: bazaar"].remedy
-    assert str(found["data: ml-1m"]).startswith("[--]")
+    result = {finding.name: finding for finding in run_checks()}
+    assert str(result["data: bazaar"]).startswith("[FAIL]")
+    assert "git checkout" in result["data: bazaar"].remedy
+    assert str(result["data: ml-1m"]).startswith("[--]")
     (tmp_path / "elsewhere" / "ml-1m").mkdir(parents=True)
     monkeypatch.setenv("M6REC_DATA", str(tmp_path / "elsewhere"))
     assert not {f.name: f for f in run_checks()}["data: ml-1m"].remedy

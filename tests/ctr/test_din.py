@@ -344,5 +344,5 @@ def test_histories_of_a_film_lover_hold_no_rating_of_the_same_second():
     dataset = rated(3)
     table = dataset.interactions.assign(timestamp=1000)  # everything in one sitting
     log = Interactions.from_frame(table)
-    found, _ = histories_before(log, np.array([0, 1]), np.array([1000, 1001]))
-    assert found.lengths.tolist() == [0, 40]
+    result, _ = histories_before(log, np.array([0, 1]), np.array([1000, 1001]))
+    assert result.lengths.tolist() == [0, 40]

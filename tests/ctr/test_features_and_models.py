@@ -73,11 +73,11 @@ def test_features_are_what_was_known_then_and_no_more():
         then = known_at(alone, before(dataset, int(alone["timestamp"].iloc[0])))
         for name in whole:
             wanted = whole[name].iloc[position]
-            found = then[name].iloc[0] if name in then else None
+            result = then[name].iloc[0] if name in then else None
             if isinstance(wanted, float):
-                assert found == pytest.approx(wanted), name
+                assert result == pytest.approx(wanted), name
             else:
-                assert found == wanted, name
+                assert result == wanted, name
 
 
 def test_features_hold_no_label_and_nothing_of_the_logging_policy():
@@ -100,26 +100,26 @@ def test_features_by_hand():
     shown = dataset.impressions
     row = shown[shown["timestamp"] == shown["timestamp"].max()].iloc[[2]]
     user, item, now = (int(row[c].iloc[0]) for c in ("user_id", "item_id", "timestamp"))
-    found = known_at(row, dataset).iloc[0]
+    result = known_at(row, dataset).iloc[0]
     events = dataset.interactions[dataset.interactions["timestamp"] < now]
     own_rows = events[events["user_id"] == user].sort_values("timestamp")
-    assert np.expm1(found["log_item_events"]) == pytest.approx((events["item_id"] == item).sum())
-    assert np.expm1(found["log_user_events"]) == pytest.approx(len(own_rows))
+    assert np.expm1(result["log_item_events"]) == pytest.approx((events["item_id"] == item).sum())
+    assert np.expm1(result["log_user_events"]) == pytest.approx(len(own_rows))
     gap = now - own_rows["timestamp"].iloc[-1]
-    assert np.expm1(found["log_hours_idle"]) == pytest.approx(gap / 3600)
-    assert np.expm1(found["log_times_met"]) == pytest.approx((own_rows["item_id"] == item).sum())
+    assert np.expm1(result["log_hours_idle"]) == pytest.approx(gap / 3600)
+    assert np.expm1(result["log_times_met"]) == pytest.approx((own_rows["item_id"] == item).sum())
     of = dataset.items.set_index("item_id")
     last = of.loc[own_rows["item_id"].iloc[-1]]
     common = set(last["tags"]) & set(of.loc[item]["tags"])
-    assert found["tags_last"] == pytest.approx(len(common) / 2)  # two tags each: a cosine
-    assert found["domain_last"] == float(last["domain"] == of.loc[item]["domain"])
-    assert found["position"] == 2
-    assert found["month"] == pd.Timestamp(now, unit="s").month_name()
-    assert found["weather"] == ("snow" if pd.Timestamp(now, unit="s").day % 2 else "sunny")
+    assert result["tags_last"] == pytest.approx(len(common) / 2)  # two tags each: a cosine
+    assert result["domain_last"] == float(last["domain"] == of.loc[item]["domain"])
+    assert result["position"] == 2
+    assert result["month"] == pd.Timestamp(now, unit="s").month_name()
+    assert result["weather"] == ("snow" if pd.Timestamp(now, unit="s").day % 2 else "sunny")
     past = dataset.impressions[dataset.impressions["timestamp"] < now]
     own = past[past["item_id"] == item]["clicked"]
     rate = (own.sum() + 20 * past["clicked"].mean()) / (len(own) + 20)
-    assert found["item_click_rate"] == pytest.approx(rate)
+    assert result["item_click_rate"] == pytest.approx(rate)
 
 
 def test_a_shopper_without_a_past_and_an_item_without_a_log_have_features():
@@ -188,10 +188,10 @@ def test_popularity_by_hand():
     rates = model.fit(shown, dataset).rates_
     mean = 4 / 6
     np.testing.assert_allclose(rates, [(3 + 20 * mean) / 23, (1 + 20 * mean) / 23, mean])
-    found = model.predict(shown.iloc[4:], dataset)
+    result = model.predict(shown.iloc[4:], dataset)
     lift_1 = (1 + 1) / (rates[0] + rates[1] + 1)  # item 1 was clicked once before, at the top
     lift_2 = (1 + 1) / (rates[1] + rates[0] + 1)
-    np.testing.assert_allclose(found, [rates[0] * lift_1, rates[1] * lift_2])
+    np.testing.assert_allclose(result, [rates[0] * lift_1, rates[1] * lift_2])
 
 
 @pytest.mark.parametrize("l2", [0.5, 20.0])

@@ -390,9 +390,9 @@ def test_two_processes_download_once(server, tmp_path):
     ]
     for worker in workers:
         worker.start()
-    found = {queue.get(timeout=30) for _ in workers}
+    result = {queue.get(timeout=30) for _ in workers}
     for worker in workers:
         worker.join(timeout=30)
-    assert found == {str(tmp_path / "set")}
+    assert result == {str(tmp_path / "set")}
     assert len(server.asked) == 1
     assert left(tmp_path) == ["set"]

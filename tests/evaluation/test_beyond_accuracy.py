@@ -94,10 +94,10 @@ def test_lists_without_ties_are_the_best_items():
     scores = np.random.default_rng(0).standard_normal((30, 40))
     lists = top_lists(scores, (3, 10, 100))
     for k in (3, 10, 40):
-        found = lists[100 if k == 40 else k]
-        assert not found.tied.nnz
+        result = lists[100 if k == 40 else k]
+        assert not result.tied.nnz
         for row, wanted in enumerate(np.argsort(-scores, axis=1)[:, :k]):
-            assert set(found.sure[[row]].indices) == set(wanted)
+            assert set(result.sure[[row]].indices) == set(wanted)
 
 
 def test_a_drawn_list_settles_ties_fairly():

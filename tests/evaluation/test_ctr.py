@@ -38,11 +38,11 @@ def test_auc_and_gauc_equal_scikit_learn_under_ties(case):
         if clicked[own].any() and not clicked[own].all():
             values.append(roc_auc_score(clicked[own], score[own]))
             weights.append(own.sum())
-    found = gauc(clicked, score, group)
+    result = gauc(clicked, score, group)
     if values:
-        assert found == pytest.approx(np.average(values, weights=weights))
+        assert result == pytest.approx(np.average(values, weights=weights))
     else:
-        assert np.isnan(found)
+        assert np.isnan(result)
 
 
 def test_gauc_does_not_reward_telling_keen_users_from_idle_ones():

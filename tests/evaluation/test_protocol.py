@@ -228,12 +228,12 @@ def test_sampled_negatives_flatter_as_chance_says():
     matrix = np.tile(-np.arange(float(n_items)), (n_users, 1))
     model = fixed(split, matrix)
     assert evaluate(model, split, k=10, bootstrap=0)["hr@10"] == 0.0
-    found = evaluate(model, split, k=10, bootstrap=0, sampled_negatives=negatives)
+    result = evaluate(model, split, k=10, bootstrap=0, sampled_negatives=negatives)
     # of the 298 other unseen items 25 stand above: a hit where at most 9 of them are drawn
     from scipy.stats import hypergeom
 
     wanted = hypergeom(n_items - 2, above, negatives).cdf(9)
-    assert found["hr@10"] == pytest.approx(wanted, abs=3 * np.sqrt(wanted * (1 - wanted) / 600))
+    assert result["hr@10"] == pytest.approx(wanted, abs=3 * np.sqrt(wanted * (1 - wanted) / 600))
     assert wanted > 0.9
 
 
@@ -309,11 +309,11 @@ def test_compare_pairs_users(split, scores):
     better[np.arange(N_USERS), split.test.targets] += 3
     first = evaluate(fixed(split, better, "Better"), split)
     second = evaluate(fixed(split, scores, "Plain"), split)
-    found = compare(first, second)
-    assert found.what == "ndcg@10: Better - Plain"
-    assert found.mean_difference == pytest.approx(first["ndcg@10"] - second["ndcg@10"])
-    assert found.low > 0
-    assert found.p_value < 0.001
+    result = compare(first, second)
+    assert result.what == "ndcg@10: Better - Plain"
+    assert result.mean_difference == pytest.approx(first["ndcg@10"] - second["ndcg@10"])
+    assert result.low > 0
+    assert result.p_value < 0.001
     assert second.compare(first, "hr@10", method="wilcoxon").mean_difference < 0
 
 

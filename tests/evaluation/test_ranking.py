@@ -32,14 +32,14 @@ def places_of(scores: np.ndarray, targets: list[list[int]]) -> TargetRanks:
 def in_order(ranked: list[int], targets: set[int], k: int) -> dict[str, float]:
     """The textbook definitions on one decided order, written without any of the package's code."""
     hits = [rank for rank, item in enumerate(ranked[:k], start=1) if item in targets]
-    found, m = len(hits), len(targets)
-    p, r = found / k, found / m
+    n_hits, m = len(hits), len(targets)
+    p, r = n_hits / k, n_hits / m
     ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(m, k) + 1))
     return {
-        "hr": float(found > 0),
+        "hr": float(n_hits > 0),
         "recall": r,
         "precision": p,
-        "f1": 2 * p * r / (p + r) if found else 0.0,
+        "f1": 2 * p * r / (p + r) if n_hits else 0.0,
         "ndcg": sum(1 / math.log2(rank + 1) for rank in hits) / ideal,
         "mrr": 1 / hits[0] if hits else 0.0,
         "map": sum(n / rank for n, rank in enumerate(hits, start=1)) / m,
@@ -102,9 +102,9 @@ def test_without_ties_equals_ranx():
     names = {"hr": "hit_rate", **{name: name for name in ACCURACY if name != "hr"}}
     for k in (1, 3, 10, 50):
         wanted = evaluate(qrels, run, [f"{name}@{k}" for name in names.values()])
-        found = accuracy(places_of(scores, targets), k)
+        result = accuracy(places_of(scores, targets), k)
         for name, reference in names.items():
-            mean = found[f"{name}@{k}"].mean()
+            mean = result[f"{name}@{k}"].mean()
             assert mean == pytest.approx(wanted[f"{reference}@{k}"], abs=1e-9), (name, k)
 
 

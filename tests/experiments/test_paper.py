@@ -93,8 +93,8 @@ def test_a_claim_holds_if_every_interval_lies_above_nothing(intervals):
         Comparison("it", "AUC", seed, (low + high) / 2, low, high, True)
         for seed, (low, high) in enumerate(intervals)
     )
-    found = verdict(Evidence((), "", (), against))
-    assert found == (HOLDS if min(low for low, _ in intervals) > 0 else FAILS)
+    result = verdict(Evidence((), "", (), against))
+    assert result == (HOLDS if min(low for low, _ in intervals) > 0 else FAILS)
     for one, (low, high) in zip(against, intervals, strict=True):
         inside = low <= 0 <= high
         assert (one.outcome == "not distinguishable") == inside
@@ -227,8 +227,8 @@ def test_a_report_s_paired_interval_goes_before_two_apart(tmp_path, board):
     assert says(read(tmp_path, "by text alone"))["Bigram", 0] == "not distinguishable"
     folder = tmp_path / "runs" / "0123abcd"
     folder.mkdir(parents=True)
-    found = {"mean": 0.01, "low": 0.002, "high": 0.018}
-    (folder / "report.json").write_text(json.dumps({"more than the bigram, paired": found}))
+    result = {"mean": 0.01, "low": 0.002, "high": 0.018}
+    (folder / "report.json").write_text(json.dumps({"more than the bigram, paired": result}))
     for command, expected in (
         ("another", "not distinguishable"),
         ("M6RecRetriever item_input=text 0", "above"),
@@ -280,10 +280,10 @@ def test_every_rival_of_the_file_is_asked_where_the_claim_names_none(tmp_path):
     assert verdict(read(tmp_path, "Explanations")) == HOLDS
     rows = [*ours, task_row(task, "most frequent", "true aspect", 0.2)]
     write(path, [*rows, task_row(task, "counts", "true aspect", 0.7)])
-    found = read(tmp_path, "Explanations")
-    assert says(found)["counts", 0] == "below"
-    assert says(found)["counts", 1] == "above"  # the rival has one seed, and is asked for both
-    assert verdict(found) == FAILS
+    result = read(tmp_path, "Explanations")
+    assert says(result)["counts", 0] == "below"
+    assert says(result)["counts", 1] == "above"  # the rival has one seed, and is asked for both
+    assert verdict(result) == FAILS
     assert verdict(read(tmp_path, "Conversation")) == NOT_TRIED  # the same file, another task
 
 

@@ -81,9 +81,9 @@ def test_a_run_writes_rows_with_intervals_beside_popularity(project: Path) -> No
     table = pd.read_csv(project / "results" / "tasks" / "bazaar.csv")
     assert set(table["model"]) == {"Popularity", "Bigram", "M6-Rec", tasks.PRIOR}
     assert set(table["command"]) == {"python -m experiments " + " ".join(options)}
-    found = table.set_index(["model", "metric"])
-    gap = found.loc[("M6-Rec", "ndcg@10 - Popularity")]
-    both = [found.loc[(name, "ndcg@10"), "value"] for name in ("M6-Rec", "Popularity")]
+    result = table.set_index(["model", "metric"])
+    gap = result.loc[("M6-Rec", "ndcg@10 - Popularity")]
+    both = [result.loc[(name, "ndcg@10"), "value"] for name in ("M6-Rec", "Popularity")]
     assert gap["value"] == pytest.approx(both[0] - both[1], abs=1e-5)
     assert gap["low"] <= gap["value"] <= gap["high"]
     n = len(table)
@@ -133,15 +133,15 @@ def test_tasks_are_tuned_together_saved_and_judged(
     assert run(project, "generation", *options) == 0
     table = pd.read_csv(project / "results" / "tasks" / "bazaar.csv")
     own = table[table["task"].isin(["explanation", "query", "conversation"])]
-    found = own.set_index(["task", "part", "model", "metric"])["value"]
+    result = own.set_index(["task", "part", "model", "metric"])["value"]
     for task, part in (("explanation", "writers"), ("query", "people")):
-        assert found[(task, part, "M6-Rec", "perplexity")] > 1
-    right = found[("explanation", "test", "M6-Rec", "true aspect")]
-    most = found[("explanation", "test", "most frequent aspect", "true aspect")]
-    ratio = found[("explanation", "test", "M6-Rec", "true aspect / most frequent aspect")]
+        assert result[(task, part, "M6-Rec", "perplexity")] > 1
+    right = result[("explanation", "test", "M6-Rec", "true aspect")]
+    most = result[("explanation", "test", "most frequent aspect", "true aspect")]
+    ratio = result[("explanation", "test", "M6-Rec", "true aspect / most frequent aspect")]
     assert ratio == pytest.approx(right / most, rel=1e-4)
-    assert found[("conversation", "held out", "M6-Rec", "item exists")] == 1
-    assert found[("query", "test", "people", "exact")] == 1
+    assert result[("conversation", "held out", "M6-Rec", "item exists")] == 1
+    assert result[("query", "test", "people", "exact")] == 1
     kinds = {name: TASKS[name] for name in ("explanation", "query", "conversation")}
     both, _ = MultiTaskModel.load(project / "runs" / "together" / "bazaar-seed0" / "model", kinds)
     assert set(both.tasks) == set(kinds)

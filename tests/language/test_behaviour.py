@@ -169,8 +169,8 @@ def test_the_moment_is_read_in_utc(at: int, words: str) -> None:
 
 def test_time_in_words_at_every_border() -> None:
     seconds = [0, 59, 60, 119, 120, HOUR - 1, HOUR, DAY - 1, DAY, 2 * DAY, 14 * DAY - 1, 14 * DAY]
-    found = Templates.load().elapsed(np.array(seconds))
-    assert found.tolist() == [
+    result = Templates.load().elapsed(np.array(seconds))
+    assert result.tolist() == [
         "just now", "just now", "a minute ago", "a minute ago", "2 minutes ago", "59 minutes ago",
         "an hour ago", "23 hours ago", "yesterday", "2 days ago", "13 days ago", "2 weeks ago",
     ]  # fmt: skip
@@ -184,8 +184,8 @@ UNITS = {"minute": 60, "hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 2_629
 @settings(deadline=None)
 @given(seconds=st.lists(st.integers(60, 10**10), min_size=1))
 def test_time_in_words_is_true(seconds: list[int]) -> None:
-    found = Templates.load().elapsed(np.array(seconds), "later")
-    for inputs, phrase in zip(seconds, found, strict=True):
+    result = Templates.load().elapsed(np.array(seconds), "later")
+    for inputs, phrase in zip(seconds, result, strict=True):
         number, unit, _ = phrase.split()
         n = 1 if number in ("a", "an") else int(number)
         size = UNITS[unit.removesuffix("s")]

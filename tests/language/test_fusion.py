@@ -155,14 +155,14 @@ def test_it_learns_which_part_to_believe(kind: type[Fusion]) -> None:
     optimizer = torch.optim.Adam([*fusion.parameters(), *head.parameters()], lr=0.02)
     train, test = slice(0, 400), slice(400, 600)
     for _ in range(200):
-        found = head(fusion({name: part[train] for name, part in inputs.items()}))
-        loss = nn.functional.mse_loss(found, answer[train])
+        result = head(fusion({name: part[train] for name, part in inputs.items()}))
+        loss = nn.functional.mse_loss(result, answer[train])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        found = head(fusion({name: part[test] for name, part in inputs.items()})).sign()
-    assert (found == answer[test]).float().mean() > 0.95  # one part alone: 0.75
+        result = head(fusion({name: part[test] for name, part in inputs.items()})).sign()
+    assert (result == answer[test]).float().mean() > 0.95  # one part alone: 0.75
 
 
 # Bad input.

@@ -101,11 +101,11 @@ def test_logits_equal_transformers_with_padding(side: str) -> None:
             mask[row, :n] = 1
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)  # what transformers' generate gives
     wanted = reference(ids, attention_mask=mask, position_ids=positions).logits
-    found = ours.logits(ours(ids, mask=mask))
-    close(found[mask.bool()], wanted[mask.bool()])
+    result = ours.logits(ours(ids, mask=mask))
+    close(result[mask.bool()], wanted[mask.bool()])
     for row, n in enumerate(lengths):  # and as if there were no padding
         alone = ids[row : row + 1][mask[row : row + 1].bool()][None]
-        close(ours.logits(ours(alone))[0], found[row][mask[row].bool()])
+        close(ours.logits(ours(alone))[0], result[row][mask[row].bool()])
         assert alone.shape[1] == n
 
 

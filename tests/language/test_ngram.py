@@ -247,8 +247,8 @@ def test_kneser_ney_equals_its_formula(order, modified):
     ours = NGram(order, "modified-kneser-ney" if modified else "kneser-ney").fit(text)
     slow = SlowKneserNey(text, order, ours.vocabulary, modified)
     for k in range(1, order + 1):  # the estimates, not the fallback, are compared
-        found = ours.estimate_.details["discounts"][k - 1]
-        np.testing.assert_allclose(found, list(slow.tables[k][1].values())[: len(found)])
+        result = ours.estimate_.details["discounts"][k - 1]
+        np.testing.assert_allclose(result, list(slow.tables[k][1].values())[: len(result)])
     queries = [
         ["<s>"],
         [],
@@ -313,11 +313,13 @@ def test_more_bins_fit_held_out_text_better():
 def test_smoothing_helps_on_text_not_seen():
     text, held = drawn_text(1, n=300, words=60), drawn_text(2, n=60, words=60)
     other = drawn_text(3, n=60, words=60)
-    found = {name: NGram(3, name).fit(text, held_out=other).perplexity(held) for name in SMOOTHINGS}
-    assert found["maximum-likelihood"] == math.inf
+    result = {
+        name: NGram(3, name).fit(text, held_out=other).perplexity(held) for name in SMOOTHINGS
+    }
+    assert result["maximum-likelihood"] == math.inf
     for name in ("jelinek-mercer", "witten-bell", "kneser-ney", "modified-kneser-ney"):
-        assert found[name] < found["add-k"]
-        assert found[name] < NGram(1, "add-k").fit(text).perplexity(held)
+        assert result[name] < result["add-k"]
+        assert result[name] < NGram(1, "add-k").fit(text).perplexity(held)
 
 
 # Edges, unknown words, contexts

@@ -67,7 +67,7 @@ def test_judge_is_the_sum_of_the_log_probabilities(bazaar, bazaar_split):
     tokenizer = Tokenizer.train([d.text for d in corpus.train], 600)
     torch.manual_seed(1)
     model = pretraining.build(recipe, tokenizer).double().eval()
-    found = evaluate_lm(
+    result = evaluate_lm(
         model, tokenizer, batches_of(recipe, tokenizer, corpus.held_out, shuffle=False)
     )
     nats = tokens = 0.0
@@ -78,11 +78,11 @@ def test_judge_is_the_sum_of_the_log_probabilities(bazaar, bazaar_split):
                 chances = torch.log_softmax(model.logits(model(part[None, :-1]))[0], dim=1)
             nats -= float(chances[torch.arange(len(part) - 1), part[1:]].sum())
             tokens += len(part) - 1
-    assert found["tokens"] == tokens
-    assert found["nats_a_token"] == pytest.approx(nats / tokens, rel=1e-9)
-    assert found["perplexity"] == pytest.approx(math.exp(nats / tokens), rel=1e-9)
+    assert result["tokens"] == tokens
+    assert result["nats_a_token"] == pytest.approx(nats / tokens, rel=1e-9)
+    assert result["perplexity"] == pytest.approx(math.exp(nats / tokens), rel=1e-9)
     n_bytes = sum(d.n_bytes for d in corpus.held_out)
-    assert found["bits_a_byte"] == pytest.approx(nats / math.log(2) / n_bytes, rel=1e-9)
+    assert result["bits_a_byte"] == pytest.approx(nats / math.log(2) / n_bytes, rel=1e-9)
 
 
 def test_it_learns(made):
@@ -105,8 +105,8 @@ def test_the_folder_opens_here_and_in_transformers(made):
         torch.testing.assert_close(reference(ids).logits, ours, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(again.model.logits(again.model(ids)), ours)
     opened = AutoTokenizer.from_pretrained(folder)
-    found = opened("a jazz recording", add_special_tokens=False).input_ids
-    assert found == model.tokenizer.encode("a jazz recording")
+    result = opened("a jazz recording", add_special_tokens=False).input_ids
+    assert result == model.tokenizer.encode("a jazz recording")
     assert again.recipe == model.recipe
     assert again.tokenizer.fingerprint == model.tokenizer.fingerprint
     assert again.metrics == model.metrics
@@ -117,8 +117,8 @@ def test_the_reported_figures_are_found_again_from_the_folder(made, bazaar, baza
     again = Pretrained.load(folder)
     corpus = documents(again.recipe, bazaar, bazaar_split)["behaviour"]
     batches = batches_of(again.recipe, again.tokenizer, corpus.held_out, shuffle=False)
-    found = evaluate_lm(again.model, again.tokenizer, batches)
-    assert found == pytest.approx(again.metrics["behaviour"], rel=1e-6)
+    result = evaluate_lm(again.model, again.tokenizer, batches)
+    assert result == pytest.approx(again.metrics["behaviour"], rel=1e-6)
 
 
 def test_the_card_says_what_a_reader_needs(made):
@@ -251,10 +251,10 @@ def test_a_kept_checkpoint_is_as_good_as_its_card_says(name, bazaar, bazaar_spli
     sizes = {"items": None, "behaviour": 30}  # all the items, some of the people
     for kind, n in sizes.items():
         batches = batches_of(kept.recipe, kept.tokenizer, corpora[kind].held_out[:n], shuffle=False)
-        found = evaluate_lm(kept.model, kept.tokenizer, batches)
+        result = evaluate_lm(kept.model, kept.tokenizer, batches)
         near = 1e-4 if n is None else 0.1
         for figure in ("nats_a_token", "bits_a_byte"):
-            assert found[figure] == pytest.approx(kept.metrics[kind][figure], rel=near), kind
+            assert result[figure] == pytest.approx(kept.metrics[kind][figure], rel=near), kind
     card = (checkpoints()[name] / "README.md").read_text(encoding="utf-8")
     assert f"{kept.metrics['behaviour']['perplexity']:.3f}" in card
     size = sum(path.stat().st_size for path in checkpoints()[name].iterdir())

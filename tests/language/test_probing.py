@@ -90,8 +90,8 @@ def test_attention_finds_the_one_state_that_tells():
 
 def test_typical_words_are_frequent_inside_and_rare_outside():
     has = np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1], [1, 0, 0]], dtype=bool)
-    found = typical_words(has, ["the", "boot", "jazz"], np.array([4, 4, 7, 7, 7]), n=1)
-    assert found == {4: ["boot"], 7: ["jazz"]}
+    result = typical_words(has, ["the", "boot", "jazz"], np.array([4, 4, 7, 7, 7]), n=1)
+    assert result == {4: ["boot"], 7: ["jazz"]}
     assert typical_words(has, ["the", "boot", "jazz"], np.zeros(5, dtype=int), n=1) == {0: ["the"]}
 
 

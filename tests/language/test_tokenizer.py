@@ -92,11 +92,11 @@ def test_training_is_the_same_in_another_process(tokenizer: Tokenizer) -> None:
         "import json, sys; from m6rec_lite.language.text.tokenizer import Tokenizer;"
         "print(Tokenizer.train(json.load(sys.stdin), 390).fingerprint)"
     )
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], input=json.dumps(TEXTS), text=True, check=True,
         capture_output=True, env={**os.environ, "PYTHONHASHSEED": "7"},
     )  # fmt: skip
-    assert found.stdout.strip() == tokenizer.fingerprint
+    assert result.stdout.strip() == tokenizer.fingerprint
 
 
 def test_other_merges_have_another_fingerprint(tokenizer: Tokenizer) -> None:

@@ -216,8 +216,8 @@ def test_activations_are_the_bytes_that_are_kept(
 ) -> None:
     config = M6RecConfig(vocab_size=300, positions=positions, **SIZES[size])
     plan = Plan(config, lines=lines, precision=precision, chunk=256, accumulate=2)
-    found = estimate_memory(plan)
-    kept = found["activations"] + found.get("weights in 16 bits", 0.0)
+    result = estimate_memory(plan)
+    kept = result["activations"] + result.get("weights in 16 bits", 0.0)
     ids = 8 * lines * plan.time * (1 + (positions == "learned"))
     assert kept_bytes(plan) == pytest.approx(kept + ids, rel=0.002)
 
@@ -289,11 +289,13 @@ def test_what_is_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_time_energy_and_money_by_hand() -> None:
     plan = Plan.of_size("tiny", lines=4, steps=100, accumulate=2, processes=3)
-    found = estimate_cost(plan, step_seconds=3.6, watts=500, price_an_hour=2.5)
-    assert found.seconds == pytest.approx(360)
-    assert found.kilowatt_hours == pytest.approx(3 * 0.1 * 0.5)  # three devices, a tenth of an hour
-    assert found.price == pytest.approx(3 * 0.1 * 2.5)
-    assert found.tokens == pytest.approx(100 * 4 * 256 * 0.97 * 6)
+    result = estimate_cost(plan, step_seconds=3.6, watts=500, price_an_hour=2.5)
+    assert result.seconds == pytest.approx(360)
+    assert result.kilowatt_hours == pytest.approx(
+        3 * 0.1 * 0.5
+    )  # three devices, a tenth of an hour
+    assert result.price == pytest.approx(3 * 0.1 * 2.5)
+    assert result.tokens == pytest.approx(100 * 4 * 256 * 0.97 * 6)
     guessed = estimate_cost(plan, teraflops=2.0, utilisation=0.5)
     assert guessed.seconds == pytest.approx(guessed.flops / 3 / 1e12)
     assert guessed.price is None
@@ -304,11 +306,11 @@ def test_time_energy_and_money_by_hand() -> None:
 
 def test_a_measured_step_is_plausible() -> None:
     plan = plan_of("nano", 256, lines=2)
-    found = measured_step.measure(plan, steps=2)
-    assert found.tokens_a_second == pytest.approx(2 * 128 / found.seconds)
-    assert found.teraflops * 1e12 * found.seconds == pytest.approx(flops_a_step(plan), rel=1e-6)
-    assert found.utilisation == pytest.approx(found.teraflops / found.peak_teraflops)
-    assert found.utilisation > 0  # how large it is depends on the machine and on what else it does
+    result = measured_step.measure(plan, steps=2)
+    assert result.tokens_a_second == pytest.approx(2 * 128 / result.seconds)
+    assert result.teraflops * 1e12 * result.seconds == pytest.approx(flops_a_step(plan), rel=1e-6)
+    assert result.utilisation == pytest.approx(result.teraflops / result.peak_teraflops)
+    assert result.utilisation > 0  # how large it is depends on the machine and on what else it does
 
 
 @pytest.mark.parametrize(

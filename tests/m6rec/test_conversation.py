@@ -154,8 +154,8 @@ def test_with_a_catalogue_even_an_untrained_model_names_what_exists(examples, ho
     free = TASK.predict(untrained(), final, constrained=False, **options)
     bound = TASK.predict(untrained(), final, **options)
     assert TASK.evaluate(free, final, BLIND)["exists"] == 0.0
-    found = TASK.evaluate(bound, final, BLIND)
-    assert found["exists"] == found["names"] == 1.0
+    result = TASK.evaluate(bound, final, BLIND)
+    assert result["exists"] == result["names"] == 1.0
     few = TitleTrie.of(PROMPTS.text, TOKENIZER, ITEMS[:2])
     bound = TASK.predict(untrained(), replace(final, catalogue=few), **options)
     assert {named(one) for one in bound} <= {PROMPTS.text.title(item) for item in ITEMS[:2]}
@@ -179,13 +179,13 @@ def test_turns_are_judged_by_hand(examples) -> None:
         said((None, "Try “Nothing of the Kind” by W.")),
         said((None, "What do you like?")),
     ]
-    found = TASK.evaluate(turns, final, DATA)
-    assert found["names"] == 0.75
-    assert found["exists"] == 0.5
-    assert found["item hit"] == 0.25
-    assert found["interest"] == 0.25
-    assert found["domain"] == 0.5
-    assert found["unique"] == 1.0
+    result = TASK.evaluate(turns, final, DATA)
+    assert result["names"] == 0.75
+    assert result["exists"] == 0.5
+    assert result["item hit"] == 0.25
+    assert result["interest"] == 0.25
+    assert result["domain"] == 0.5
+    assert result["unique"] == 1.0
 
 
 def test_a_title_that_items_share_counts_in_part(examples) -> None:
@@ -210,9 +210,9 @@ def test_titles_are_found_in_quotes_too() -> None:
 
 def test_baselines_name_items(examples) -> None:
     final = [e[(e.about["item_id"] >= 0).to_numpy()] for e in examples.values()]
-    found = TASK.baselines(*final, DATA)
-    assert {len(answers) for answers in found.values()} == {len(final[1])}
-    hits = {name: TASK.evaluate(some, final[1], DATA) for name, some in found.items()}
+    result = TASK.baselines(*final, DATA)
+    assert {len(answers) for answers in result.values()} == {len(final[1])}
+    hits = {name: TASK.evaluate(some, final[1], DATA) for name, some in result.items()}
     assert hits["words"]["interest"] > 3 * hits["random item"]["interest"]
     nothing = replace(DATA, dataset=replace(DATASET, items=DATASET.items[:0]))
     with pytest.raises(ValueError, match="no item to name"):

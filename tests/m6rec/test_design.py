@@ -160,8 +160,8 @@ def test_spans_are_read_from_what_was_written() -> None:
         written_as(("[MASK]", "The Trail"), ("[MASK]", "and more")),
         written_as(),
     ]
-    found = [(one["category"], one["title"]) for one in TASK.designs(texts)]
-    assert found == [("boot", "The Trail"), ("boot", ""), ("", "The Trail"), ("", "")]
+    result = [(one["category"], one["title"]) for one in TASK.designs(texts)]
+    assert result == [("boot", "The Trail"), ("boot", ""), ("", "The Trail"), ("", "")]
 
 
 def test_designs_are_judged_by_hand(examples) -> None:
@@ -175,14 +175,14 @@ def test_designs_are_judged_by_hand(examples) -> None:
         {"category": "nonsense", "title": f"A {words.INTERESTS[liked].shared[0][0]} for Two"},
         {"category": some.about["category"][2], "title": words.INTERESTS[away].label[0]},
     ]
-    found = judge(designs, some, DATA)
-    assert found["exists"] == pytest.approx(1 / 3)
-    assert found["category"] == pytest.approx(2 / 3)
+    result = judge(designs, some, DATA)
+    assert result["exists"] == pytest.approx(1 / 3)
+    assert result["category"] == pytest.approx(2 / 3)
     named = [True, liked in TRUTH.interests(items[1]), away in TRUTH.interests(items[2])]
-    assert found["target"] == pytest.approx(sum(named) / 3)
+    assert result["target"] == pytest.approx(sum(named) / 3)
     first = bool(TRUTH.interests(items[0]) & TRUTH.tastes(users[0]))
-    assert found["taste"] == pytest.approx((first + 1) / 3)
-    assert found["unique"] == 1.0
+    assert result["taste"] == pytest.approx((first + 1) / 3)
+    assert result["unique"] == 1.0
     assert "taste" not in judge(designs, some, replace(DATA, truth=None))
     with pytest.raises(ValueError, match="an answer for each of 3"):
         judge(designs[:1], some, DATA)
@@ -190,12 +190,12 @@ def test_designs_are_judged_by_hand(examples) -> None:
 
 def test_baselines_are_titles_that_exist_of_the_domain_asked_for(examples) -> None:
     train, test = examples["train"], examples["test"]
-    found = TASK.baselines(train, test, DATA)
-    titles = TASK.texts(found["most met"])
-    for answers in found.values():
-        found = TASK.evaluate(answers, test, DATA)
-        assert found["exists"] == 1.0
-        assert "category" not in found
+    result = TASK.baselines(train, test, DATA)
+    titles = TASK.texts(result["most met"])
+    for answers in result.values():
+        result = TASK.evaluate(answers, test, DATA)
+        assert result["exists"] == 1.0
+        assert "category" not in result
     domain = dict(zip(train.about["text"], train.about["domain"], strict=True))
     assert [domain[title] for title in titles] == test.about["domain"].tolist()
     with pytest.raises(ValueError, match="no examples of design to learn from"):

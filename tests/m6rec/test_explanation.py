@@ -47,8 +47,8 @@ def judge(texts, examples: Examples, truth: Truth | None = None) -> dict[str, fl
 
 
 def baselines(train: Examples, examples: Examples) -> dict[str, list[str]]:
-    found = TASK.baselines(train, examples, DATA)
-    return {name: TASK.texts(some) for name, some in found.items()}
+    result = TASK.baselines(train, examples, DATA)
+    return {name: TASK.texts(some) for name, some in result.items()}
 
 
 def with_reviews(**columns) -> Dataset:
@@ -209,10 +209,10 @@ def test_the_loss_gives_the_aspect_half(examples) -> None:
 def test_people_s_own_reasons_are_right_and_true(examples) -> None:
     for part in ("test", "writers"):
         some = examples[part]
-        found = judge(some.about["text"].tolist(), some, TRUTH)
+        result = judge(some.about["text"].tolist(), some, TRUTH)
         for name in ("true aspect", "feature matching", "reason given", "true"):
-            assert found[name] == 1.0, name
-        assert found["BLEU-4"] == pytest.approx(1.0)
+            assert result[name] == 1.0, name
+        assert result["BLEU-4"] == pytest.approx(1.0)
 
 
 def test_every_review_s_reason_is_read_as_it_was_meant() -> None:
@@ -251,12 +251,12 @@ def test_aspects_named_are_counted_by_hand(examples) -> None:
     some = examples["test"][:2]
     some.about["aspect"] = ["clarity", "ease"]
     texts = ["The wording is a muddle.", "The wording is a muddle, the pacing wore me out."]
-    found = judge(texts, some)
-    assert found["feature matching"] == 1.0
-    assert found["true aspect"] == 0.5  # the second names two as often
-    assert found["coverage"] == 2 / 5
-    assert found["diversity"] == 1.0
-    assert "true" not in found
+    result = judge(texts, some)
+    assert result["feature matching"] == 1.0
+    assert result["true aspect"] == 0.5  # the second names two as often
+    assert result["coverage"] == 2 / 5
+    assert result["diversity"] == 1.0
+    assert "true" not in result
     with pytest.raises(ValueError, match="an answer for each of 2"):
         judge(texts[:1], some)
     some.about["aspect"] = ["clarity", "smell"]
@@ -274,12 +274,12 @@ def test_chinese_reasons_are_read_and_true_ones_told() -> None:
 
 def test_baselines_name_what_they_say_they_do(examples) -> None:
     train, test = examples["train"], examples["test"]
-    found = baselines(train, test)
+    result = baselines(train, test)
     most = train.about["aspect"].mode()[0]
-    named = judge(found["most frequent aspect"], test, TRUTH)
+    named = judge(result["most frequent aspect"], test, TRUTH)
     assert named["true aspect"] == pytest.approx((test.about["aspect"] == most).mean())
     assert named["coverage"] == 1 / 5
-    assert set(found["random review"]) <= set(train.about["text"])
+    assert set(result["random review"]) <= set(train.about["text"])
     some = test[:2]
     some.about["own"] = [["ease", "value", "ease"], []]
     some.about["others"] = [["value"] * 9, ["clarity"]]
@@ -342,7 +342,7 @@ def test_a_reason_that_the_item_decides_is_learnt() -> None:
         progress=False,
     )
     texts = task.texts(task.predict(model, test, max_new_tokens=20))
-    found = judge(texts, test, TRUTH)
+    result = judge(texts, test, TRUTH)
     guess = judge(baselines(train, test)["most frequent aspect"], test)["true aspect"]
-    assert found["true aspect"] > 0.9 > guess + 0.2
-    assert found["reason given"] > 0.9
+    assert result["true aspect"] > 0.9 > guess + 0.2
+    assert result["reason given"] > 0.9

@@ -170,9 +170,9 @@ def test_each_source_goes_through_its_own_epochs_in_order(sizes, steps) -> None:
         assert len(plan) == (steps or max(of[0] for of in sizes))
         for name in named:
             seen[name] += [plan[i][name] for i in range(len(plan))]
-    for (name, found), of in zip(seen.items(), sizes, strict=True):
+    for (name, result), of in zip(seen.items(), sizes, strict=True):
         whole = [(e, i) for e in range(60) for i in range(of[e % len(of)])]
-        assert found == whole[: len(found)], name
+        assert result == whole[: len(result)], name
     fresh = JointBatches(named, steps).epoch(0, 3)  # a later epoch does not need the earlier
     last = [fresh[i] for i in range(len(fresh))]
     assert last == [{n: seen[n][-len(fresh) :][i] for n in named} for i in range(len(fresh))]

@@ -122,10 +122,10 @@ def test_a_row_in_a_padded_batch_is_as_it_is_alone(
     rows = [row(i, *shape) for i, shape in enumerate(shapes)]
     ids, real = pad(rows, side)
     prefix = torch.tensor([prefix_size + 2 for prefix_size, _ in shapes]) if with_prefix else None
-    found = model(ids, attention_mask=real, prefix_length=prefix).logits
+    result = model(ids, attention_mask=real, prefix_length=prefix).logits
     for i, one in enumerate(rows):
         alone = model(one[None], prefix_length=shapes[i][0] + 2).logits[0]
-        torch.testing.assert_close(found[i][real[i].bool()], alone)
+        torch.testing.assert_close(result[i][real[i].bool()], alone)
 
 
 @given(shapes=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=4))
@@ -191,26 +191,26 @@ def test_what_is_generated_is_the_same_with_and_without_cache_and_company(
     ids, real = pad(rows, "left")
     prefix = torch.tensor([6, 2, 4])
     options = {"max_new_tokens": 6, "do_sample": False, **how}
-    found = model.generate(ids, attention_mask=real, prefix_length=prefix, **options)
+    result = model.generate(ids, attention_mask=real, prefix_length=prefix, **options)
     slow = model.generate(
         ids, attention_mask=real, prefix_length=prefix, use_cache=False, **options
     )
-    assert torch.equal(found, slow)
+    assert torch.equal(result, slow)
     for i, one in enumerate(rows):
         alone = model.generate(one[None], prefix_length=prefix[i : i + 1], **options)
         written = alone[0, len(one) :]
-        assert torch.equal(found[i, ids.shape[1] :][: len(written)], written)
+        assert torch.equal(result[i, ids.shape[1] :][: len(written)], written)
 
 
 @torch.no_grad()
 def test_greedy_generation_takes_the_likeliest_token_of_the_full_pass() -> None:
     model, ids = make(), row(1, 4, 1)[None]
-    found = model.generate(
+    result = model.generate(
         ids, prefix_length=torch.tensor([6]), max_new_tokens=6, do_sample=False, eos_token_id=None
     )
     for _ in range(6):
         ids = torch.cat([ids, model(ids, prefix_length=6).logits[:, -1:].argmax(-1)], dim=1)
-    assert torch.equal(found, ids)
+    assert torch.equal(result, ids)
     causal = model.generate(
         ids[:, :8], prefix_length=0, max_new_tokens=6, do_sample=False, eos_token_id=None
     )
@@ -294,12 +294,12 @@ def test_the_loss_is_the_mean_over_labels() -> None:
     labels = ids.clone()
     labels[:, :6] = -100  # the user region and [BOS] are given
     labels[1, 7] = -100
-    found = model(ids, labels=labels)
-    logits = found.logits[:, :-1].reshape(-1, VOCABULARY)
+    result = model(ids, labels=labels)
+    logits = result.logits[:, :-1].reshape(-1, VOCABULARY)
     by_hand = F.cross_entropy(logits, labels[:, 1:].flatten())
-    torch.testing.assert_close(found.loss.double(), by_hand, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(result.loss.double(), by_hand, rtol=1e-6, atol=1e-6)
     shared = model(ids, labels=labels, num_items_in_batch=10).loss
-    torch.testing.assert_close(shared, found.loss * 5 / 10)
+    torch.testing.assert_close(shared, result.loss * 5 / 10)
 
 
 def test_only_the_logits_asked_for_are_made() -> None:
@@ -312,11 +312,11 @@ def test_only_the_logits_asked_for_are_made() -> None:
 
 def test_layers_are_shown_on_request() -> None:
     model, ids = make(), row(1, 3, 3)[None]
-    found = model(ids, output_hidden_states=True)
-    assert len(found.hidden_states) == 3
-    torch.testing.assert_close(found.hidden_states[0], model.embedding(ids))
-    torch.testing.assert_close(found.hidden_states[-1], model.states(ids))
-    torch.testing.assert_close(model.head(found.hidden_states[-1]), found.logits)
+    result = model(ids, output_hidden_states=True)
+    assert len(result.hidden_states) == 3
+    torch.testing.assert_close(result.hidden_states[0], model.embedding(ids))
+    torch.testing.assert_close(result.hidden_states[-1], model.states(ids))
+    torch.testing.assert_close(model.head(result.hidden_states[-1]), result.logits)
     assert model(ids, return_dict=False)[0] is not None
 
 
@@ -404,12 +404,12 @@ def test_soft_prompts_stand_in_the_user_region() -> None:
     adapted = peft.get_peft_model(model, prompts).eval()
     soft = adapted.get_prompt(1)[0].double()
     prefix = torch.tensor([6, 3]) + 3  # the soft ones are counted
-    found = adapted(ids, attention_mask=real, prefix_length=prefix).logits
+    result = adapted(ids, attention_mask=real, prefix_length=prefix).logits
     for i, one in enumerate(rows):
         x = torch.cat([soft, model.embedding(one)])[None]
         alone = model(inputs_embeds=x, prefix_length=int(prefix[i])).logits[0]
         kept = torch.cat([torch.ones(3), real[i]]).bool()
-        torch.testing.assert_close(found[i][kept], alone)
+        torch.testing.assert_close(result[i][kept], alone)
     with pytest.raises(ValueError, match="soft prompts included"):
         adapted(ids, attention_mask=real)
 

@@ -69,13 +69,13 @@ def test_a_curve_fits_counts_anew_and_adapts_networks_from_one_beginning() -> No
     def again() -> dict[int, SASRec]:
         return dict(OPENED.curve(make, [0, 30], epochs=2, rates=[1e-2], progress=False))
 
-    found = again()
-    before, after = (found[k]._network.state_dict() for k in (0, 30))
+    result = again()
+    before, after = (result[k]._network.state_dict() for k in (0, 30))
     alone = make().fit(OPENED.elsewhere(), progress=False)._network.state_dict()
     assert all((before[name] == alone[name]).all() for name in before)
-    scores = [found[k].score(SPLIT.test.histories) for k in (0, 30)]
+    scores = [result[k].score(SPLIT.test.histories) for k in (0, 30)]
     on = {"on": "validation", "progress": False}
-    first, second = (evaluate(found[k], SPLIT, **on)["ndcg@10"] for k in (0, 30))
+    first, second = (evaluate(result[k], SPLIT, **on)["ndcg@10"] for k in (0, 30))
     assert second > first  # else the validation questions would have kept the first
     assert any((before[name] != after[name]).any() for name in before)
     assert not np.allclose(*scores)

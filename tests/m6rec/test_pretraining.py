@@ -51,10 +51,10 @@ def finished(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 def test_it_learns_more_than_how_often_words_occur(finished: tuple[Path, History]) -> None:
     folder, history = finished
-    found = json.loads((folder / "report.json").read_text())["held out"]
+    result = json.loads((folder / "report.json").read_text())["held out"]
     for name in ("infilling", "sentence"):
-        assert found[f"{name} bits"] < 0.95 * found[f"{name} bits, unigram"]
-        assert found[f"{name} bits, trigram"] < found[f"{name} bits, unigram"]
+        assert result[f"{name} bits"] < 0.95 * result[f"{name} bits, unigram"]
+        assert result[f"{name} bits, trigram"] < result[f"{name} bits, unigram"]
         assert history[f"{name} nats"][-1] < history[f"{name} nats"][0]
     assert len(history) >= 3
 

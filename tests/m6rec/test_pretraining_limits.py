@@ -78,9 +78,9 @@ def test_too_little_memory_is_told_before_any_work(
     with pytest.raises(OutOfMemoryError, match=said) as caught:
         run(tmp_path / "run", world, size="tiny", lines=16)
     assert "What would fit: --size nano; " in str(caught.value)
-    found = re.search(r"--lines (\d+) --accumulate (\d+)", str(caught.value))
-    assert found is not None
-    assert int(found[1]) * int(found[2]) == 16
+    match = re.search(r"--lines (\d+) --accumulate (\d+)", str(caught.value))
+    assert match is not None
+    assert int(match[1]) * int(match[2]) == 16
     assert not (tmp_path / "run").exists()
     monkeypatch.setattr(command, "free_bytes", lambda device: 1.0)
     with pytest.raises(OutOfMemoryError, match=r"fits so is none\. Free some"):

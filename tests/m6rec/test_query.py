@@ -43,8 +43,8 @@ def judge(texts, examples: Examples, truth: Truth | None = None) -> dict[str, fl
 
 
 def baselines(train: Examples, examples: Examples, data: TaskData = DATA) -> dict[str, list[str]]:
-    found = TASK.baselines(train, examples, data)
-    return {name: [one.text for one in some] for name, some in found.items()}
+    result = TASK.baselines(train, examples, data)
+    return {name: [one.text for one in some] for name, some in result.items()}
 
 
 def shown(ids: np.ndarray) -> str:
@@ -113,9 +113,9 @@ def test_what_is_met_next_is_found_by_its_time(examples) -> None:
 
 def test_people_s_own_searches_name_what_they_met(examples) -> None:
     some = examples["test"]
-    found = judge(some.about["text"].tolist(), some, TRUTH)
-    assert found["exact"] == 1.0
-    assert found["target"] == 1.0  # the search says the intent that the item serves
+    result = judge(some.about["text"].tolist(), some, TRUTH)
+    assert result["exact"] == 1.0
+    assert result["target"] == 1.0  # the search says the intent that the item serves
     guesses = baselines(examples["train"], some)
     judged = {name: judge(texts, some, TRUTH) for name, texts in guesses.items()}
     assert all(each["exact"] < 0.2 for each in judged.values())
@@ -131,12 +131,12 @@ def test_guesses_are_judged_by_hand(examples) -> None:
             next(i for i in range(24) if i not in TRUTH.tastes(some.about["user_id"][1])),
         )
     )
-    found = judge(["  trail gear ", "oven"], some)
-    assert found["exact"] == 0.5
-    assert "target" not in found
-    found = judge([ours, other], some, TRUTH)
-    assert found["target"] == 0.5
-    assert found["taste"] == (0.5 if TRUTH.interest(some.about["item_id"][0])
+    result = judge(["  trail gear ", "oven"], some)
+    assert result["exact"] == 0.5
+    assert "target" not in result
+    result = judge([ours, other], some, TRUTH)
+    assert result["target"] == 0.5
+    assert result["taste"] == (0.5 if TRUTH.interest(some.about["item_id"][0])
                               in TRUTH.tastes(some.about["user_id"][0]) else 0.0)  # fmt: skip
     with pytest.raises(ValueError, match="an answer for each of 2"):
         judge(["x"], some)

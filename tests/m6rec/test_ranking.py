@@ -58,8 +58,8 @@ def test_likelihoods_over_the_cache_are_those_of_full_passes(model, template) ->
     pairs = list(zip(examples.known, examples.written, strict=True))
     sums = np.array([by_hand(model, *pair) for pair in pairs])
     sizes = np.array([len(written) - 2 for written in examples.written])
-    found = task.predict(model, examples, scoring="sum")
-    np.testing.assert_allclose(found, sums, rtol=1e-9)
+    result = task.predict(model, examples, scoring="sum")
+    np.testing.assert_allclose(result, sums, rtol=1e-9)
     np.testing.assert_allclose(task.predict(model, examples), sums / sizes, rtol=1e-9)
     names = ["[BOS']", "[USER]", *(["[EVENT]", "[MASK]"] * templates()[template]["asks"]), "[EOS']"]
     empty = np.array([TOKENIZER.id(name) for name in names])
@@ -97,7 +97,7 @@ def test_a_language_model_of_others_ranks_the_same_examples() -> None:
     generator = CausalGenerator(CausalLM(network), _Theirs(), TOKENIZER)
     task = Ranking("also")
     examples = task.encode(ASKED, CANDIDATES, PROMPTS)
-    found = task.predict(generator, examples, scoring="sum")
+    result = task.predict(generator, examples, scoring="sum")
     for position in (0, 4):
         prompt = generator.prompt(examples.known[position], examples.written[position][:1])
         ending = generator.ending(examples.written[position][1:])[:-1]
@@ -105,7 +105,7 @@ def test_a_language_model_of_others_ranks_the_same_examples() -> None:
             logits = network(torch.tensor([prompt + ending])).logits[0]
         chances = logits.log_softmax(dim=1)
         sums = sum(float(chances[len(prompt) + k - 1, token]) for k, token in enumerate(ending))
-        assert found[position] == pytest.approx(sums, rel=1e-9)
+        assert result[position] == pytest.approx(sums, rel=1e-9)
 
 
 class _Theirs:

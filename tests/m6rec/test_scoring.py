@@ -191,8 +191,8 @@ def test_the_loss_is_the_cross_entropy_of_the_state_at_the_last_token() -> None:
         chance = scoring.head(states[0, -1]).softmax(dim=0)
         chances.append(chance.detach().numpy())
         value -= chance[i % 3].log().item() / 6
-    found = scoring.loss(model, collate(examples, np.array([3, 1, 2, 0, 5, 4])))
-    assert found.item() == pytest.approx(value, rel=1e-10)
+    result = scoring.loss(model, collate(examples, np.array([3, 1, 2, 0, 5, 4])))
+    assert result.item() == pytest.approx(value, rel=1e-10)
     np.testing.assert_allclose(scoring.predict(model, examples), np.stack(chances), rtol=1e-9)
     np.testing.assert_allclose(  # one at a time
         scoring.predict(model, examples, batch_tokens=1), np.stack(chances), rtol=1e-9

@@ -119,12 +119,12 @@ def test_what_is_foretold_is_what_is_written_after_its_first_token() -> None:
 def test_an_epoch_holds_every_row_once_within_its_budget(sizes, tokens, shuffle) -> None:
     batches = TaskBatches(random_examples(sizes), tokens, shuffle=shuffle)
     epoch = batches.epoch(1, 2)
-    found = list(epoch)
-    assert sorted(torch.cat([batch.rows for batch in found]).tolist()) == list(range(len(sizes)))
-    for batch in found:
+    result = list(epoch)
+    assert sorted(torch.cat([batch.rows for batch in result]).tolist()) == list(range(len(sizes)))
+    for batch in result:
         assert batch.ids.numel() <= tokens or len(batch.ids) == 1
     again = [batch.rows.tolist() for batch in batches.epoch(1, 2)]
-    assert again == [batch.rows.tolist() for batch in found]
+    assert again == [batch.rows.tolist() for batch in result]
 
 
 def test_examples_are_chosen_by_places_slices_and_bools() -> None:

@@ -63,15 +63,15 @@ def test_every_title_can_be_written_and_nothing_else(names: list[str]) -> None:
             assert ids[k] in trie.follow(ids[:k])
         assert END in trie.follow(ids)
         assert len(trie.follow((*ids, END))) == 0
-    found, open_ways = set(), [()]
+    result, open_ways = set(), [()]
     while open_ways:  # every way through the trie is a title
         way = open_ways.pop()
         for token in trie.follow(way):
             if token == END:
-                found.add(way)
+                result.add(way)
             else:
                 open_ways.append((*way, token))
-    assert found == wanted
+    assert result == wanted
     assert trie.longest == max(map(len, wanted)) + 1
     assert len(trie) == len(set(names))
 

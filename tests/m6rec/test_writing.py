@@ -291,11 +291,11 @@ def test_a_writer_is_taken_as_it_is(model: M6RecModel) -> None:
 
 
 def test_figures_of_texts_by_hand() -> None:
-    found = text_figures(["a b", "a b"], ["a b", "c d"])
-    assert found["distinct-1"] == 2 / 4
-    assert found["distinct-2"] == 1 / 2
-    assert found["distinct-2 of people"] == 1.0
-    assert found["unique"] == 1 / 2
-    assert found["ROUGE-1"] == found["ROUGE-L"] == 0.5
+    result = text_figures(["a b", "a b"], ["a b", "c d"])
+    assert result["distinct-1"] == 2 / 4
+    assert result["distinct-2"] == 1 / 2
+    assert result["distinct-2 of people"] == 1.0
+    assert result["unique"] == 1 / 2
+    assert result["ROUGE-1"] == result["ROUGE-L"] == 0.5
     with pytest.raises(ValueError, match="at least one text"):
         text_figures([], [])

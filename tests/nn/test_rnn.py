@@ -64,15 +64,15 @@ def test_a_cell_equals_torchs(kind: str) -> None:
 @pytest.mark.parametrize("n_layers", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_runs_equal_torchs_forward_and_backward(kind: str, n_layers: int, bias: bool) -> None:
-    ours, reference = pair(kind, n_layers, bias)
+    ours, peer = pair(kind, n_layers, bias)
     x, state = randn(4, 6, 5, grad=True), states(kind, n_layers, 4)
     out, last = ours(x, state)
-    wanted, final = reference(x, for_torch(kind, state))
+    wanted, final = peer(x, for_torch(kind, state))
     final = final if kind == "lstm" else (final,)
     check([out, *last], [wanted, *final])
     pull = randn(4, 6, 7, seed=3)
     by = torch.autograd.grad((out * pull).sum() + last[-1].sum(), [x, *ours.parameters()])
-    to = torch.autograd.grad((wanted * pull).sum() + final[-1].sum(), [x, *reference.parameters()])
+    to = torch.autograd.grad((wanted * pull).sum() + final[-1].sum(), [x, *peer.parameters()])
     check(list(by), list(to))
 
 
@@ -113,7 +113,7 @@ def test_a_start_forgets_what_was(kind: str) -> None:
 
 def test_long_products_vanish_in_an_rnn_and_not_in_an_lstm_that_keeps() -> None:
     """The gradient of the last state by the first input, 40 steps before."""
-    found = {}
+    result = {}
     for kind in ("rnn", "lstm"):
         net, _ = pair(kind, 1)
         if kind == "lstm":
@@ -121,9 +121,9 @@ def test_long_products_vanish_in_an_rnn_and_not_in_an_lstm_that_keeps() -> None:
                 net.cells[0].bias_ih[7:14] = 5.0  # the forget gate stays open
         x = randn(1, 40, 5, grad=True)
         (g,) = torch.autograd.grad(net(x)[1][-1].sum(), x)
-        found[kind] = float(g[0, 0].norm() / g[0, -1].norm())
-    assert found["rnn"] < 1e-6
-    assert found["lstm"] > 1e-2
+        result[kind] = float(g[0, 0].norm() / g[0, -1].norm())
+    assert result["rnn"] < 1e-6
+    assert result["lstm"] > 1e-2
 
 
 def test_bad_input_is_refused_with_a_reason() -> None:

@@ -363,15 +363,15 @@ def test_nothing_but_the_allowed_is_written(model: Tiny) -> None:
         n = len(so_far)
         return {title[n] for title in titles if title[:n] == so_far and len(title) > n}
 
-    found = set()
+    result = set()
     for seed in range(8):
         for ids in generate(
             model, PROMPTS, max_new_tokens=9, sampler=Sampler(2.0), allowed=allowed,
             generator=seeded(seed),
         ):  # fmt: skip
             assert ids in titles
-            found.add(tuple(ids))
-    assert len(found) == 3
+            result.add(tuple(ids))
+    assert len(result) == 3
     # The search finds all titles; what is forbidden takes no chance from the model's own.
     for prompt, beams in zip(
         PROMPTS, beam_search(model, PROMPTS, max_new_tokens=9, allowed=allowed), strict=True
@@ -423,13 +423,13 @@ def plain_likelihood(model: Tiny, prompt: list[int], continuation: list[int]) ->
 
 def exhaustive(model: Tiny, prompt: list[int], n: int, stop: set[int], power: float, vocab: int):
     """All texts that end at a stop token or after n tokens, best first."""
-    found = []
+    result = []
     for length in range(1, n + 1):
         for ids in itertools.product(range(vocab), repeat=length):
             stops = [position for position, token in enumerate(ids) if token in stop]
             if stops == [length - 1] or (length == n and not stops):
-                found.append(list(ids))
-    scored = [(plain_likelihood(model, prompt, ids) / len(ids) ** power, ids) for ids in found]
+                result.append(list(ids))
+    scored = [(plain_likelihood(model, prompt, ids) / len(ids) ** power, ids) for ids in result]
     return sorted(scored, reverse=True)
 
 
@@ -515,8 +515,8 @@ def test_beams_out_of_range_are_refused(model: Tiny, options: dict, message: str
 )
 def test_likelihoods_equal_the_plain_computation(model: Tiny, data, batch_tokens: int) -> None:
     prompts, continuations = [list(p) for p, _ in data], [c for _, c in data]
-    found = log_likelihood(model, prompts, continuations, batch_tokens=batch_tokens)
-    for prompt, continuation_ids, values in zip(prompts, continuations, found, strict=True):
+    result = log_likelihood(model, prompts, continuations, batch_tokens=batch_tokens)
+    for prompt, continuation_ids, values in zip(prompts, continuations, result, strict=True):
         wanted = [plain_likelihood(model, prompt, ids) for ids in continuation_ids]
         assert values.tolist() == pytest.approx(wanted, abs=1e-9)
 

@@ -30,14 +30,14 @@ def histories(lists: list[list[int]]) -> Histories:
 
 def pairs(batch: Batch) -> list[tuple[tuple[int, ...], int]]:
     """Each question of a packed batch: all that its token may see, and its target."""
-    found, start = [], 0
+    result, start = [], 0
     for length in batch["lengths"].tolist():
         row = batch["items"][start : start + length].tolist()
         wanted = batch["targets"][start : start + length].tolist()
-        found += [(tuple(row[: i + 1]), wanted[i]) for i in range(length)]
+        result += [(tuple(row[: i + 1]), wanted[i]) for i in range(length)]
         start += length
     assert start == len(batch["items"]) == n_targets(batch)
-    return found
+    return result
 
 
 @settings(max_examples=50, deadline=None)
@@ -80,7 +80,7 @@ def test_masked_batches_hold_every_latest_window_once_and_can_be_filled_in_again
     batches = MaskedBatches(
         histories(lists), mask_share=share, last_share=last, batch_size=size, max_length=length
     )
-    found: Counter = Counter()
+    result: Counter = Counter()
     for batch in batches.epoch(7, epoch):
         assert n_targets(batch) == len(batch["target_indices"])
         masked = batch["items"] == 10
@@ -90,8 +90,8 @@ def test_masked_batches_hold_every_latest_window_once_and_can_be_filled_in_again
             assert last < 1 or part.nonzero()[:, 0].tolist() == [len(part) - 1]
         whole = batch["items"].clone()
         whole[batch["target_indices"]] = batch["targets"]
-        found.update(tuple(row.tolist()) for row in whole.split(batch["lengths"].tolist()))
-    assert found == Counter(tuple(row[-length:]) for row in lists if len(row) >= 2)
+        result.update(tuple(row.tolist()) for row in whole.split(batch["lengths"].tolist()))
+    assert result == Counter(tuple(row[-length:]) for row in lists if len(row) >= 2)
 
 
 def test_masks_fall_as_often_as_asked_and_anew_each_epoch() -> None:
@@ -145,7 +145,7 @@ def test_lanes_hold_every_history_whole_and_apart(
         assert not wanted
         return
     memory: dict[int, list[int]] = {}
-    found: Counter = Counter()
+    result: Counter = Counter()
     for i, batch in enumerate(batches.epoch(3, 0)):
         rows, time = batch["items"].shape
         assert time == steps
@@ -160,8 +160,8 @@ def test_lanes_hold_every_history_whole_and_apart(
                     assert lane in memory  # every lane begins with a beginning
                 if lane * time + t in targets:
                     memory[lane].append(int(batch["items"][lane, t]))
-                    found[tuple(memory[lane]), targets[lane * time + t]] += 1
-    assert found == wanted
+                    result[tuple(memory[lane]), targets[lane * time + t]] += 1
+    assert result == wanted
 
 
 def test_questions_cover_every_history_with_its_latest_items() -> None:

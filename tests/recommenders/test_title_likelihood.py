@@ -68,9 +68,9 @@ def fitted(folder: Path, **more) -> TitleLikelihood:
 
 def test_the_likelihood_is_the_sum_of_the_tokens(asker: NextEvent, folder: Path) -> None:
     indices = np.array([[3, -1, 0]] * len(ASKED))
-    found = asker.log_likelihood(ASKED, indices)
-    assert np.isnan(found[:, 1]).all()
-    assert found.shape == indices.shape
+    result = asker.log_likelihood(ASKED, indices)
+    assert np.isnan(result[:, 1]).all()
+    assert result.shape == indices.shape
     gpt = Pretrained.load(folder).model.double()
     prompts = asker.prompts(ASKED)
     say = asker.text.templates.events["click"].format
@@ -83,7 +83,7 @@ def test_the_likelihood_is_the_sum_of_the_tokens(asker: NextEvent, folder: Path)
             with torch.no_grad():
                 chances = torch.log_softmax(gpt.logits(gpt(ids[:, :-1]))[0], dim=1)
             wanted = chances[torch.arange(len(prompt) - 1, ids.shape[1] - 1), ids[0, len(prompt) :]]
-            assert found[row, column] == pytest.approx(float(wanted.sum()), abs=1e-3)
+            assert result[row, column] == pytest.approx(float(wanted.sum()), abs=1e-3)
 
 
 def test_long_histories_lose_their_oldest_events_whole(

@@ -28,11 +28,11 @@ def train(callbacks, *, epochs=6, values=None, **options):
     model = nn.Linear(3, 1, bias=False).double()
     start = model.weight.detach().clone()
     x = torch.arange(24.0, dtype=torch.float64).reshape(8, 3) / 10
-    seen, found = [], iter(values or [0.0] * 99)
+    seen, result = [], iter(values or [0.0] * 99)
 
     def validate(model):
         seen.append(model.weight.detach().clone())
-        return {"found": next(found)}
+        return {"found": next(result)}
 
     fit(
         model,

@@ -37,14 +37,14 @@ def train(callbacks, values=None, *, lr=0.1, **settings_):
     torch.manual_seed(0)
     model = nn.Linear(3, 1)
     x = torch.arange(12.0).reshape(4, 3) / 10
-    found = iter(values or itertools.repeat(1.0))
+    result = iter(values or itertools.repeat(1.0))
     settings_ = {"epochs": len(values or [0] * 3), "progress": False, **settings_}
     history = fit(
         model,
         RowBatches(x, x.sum(1, keepdim=True), batch_size=4),
         lambda model, batch: ((model(batch[0]) - batch[1]) ** 2).mean(),
         optimizer=torch.optim.SGD(model.parameters(), lr=lr),
-        validate=lambda model: {"found": next(found)},
+        validate=lambda model: {"found": next(result)},
         callbacks=callbacks,
         **settings_,
     )
@@ -264,8 +264,10 @@ def test_times_in_words():
 def points(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard itself reads from a folder."""
     reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    found = reading.EventAccumulator(str(folder)).Reload()
-    return {tag: [(e.step, e.value) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    result = reading.EventAccumulator(str(folder)).Reload()
+    return {
+        tag: [(e.step, e.value) for e in result.Scalars(tag)] for tag in result.Tags()["scalars"]
+    }
 
 
 def test_tensorboard_reads_the_records_also_after_an_interruption(tmp_path):
@@ -280,12 +282,12 @@ def test_tensorboard_reads_the_records_also_after_an_interruption(tmp_path):
     with pytest.raises(InterruptedError):
         train([board, Cut()], values, checkpoint=saves)
     _, history = train([board], values[3:], checkpoint=saves, epochs=6)
-    found = points(tmp_path / "board")
+    result = points(tmp_path / "board")
     steps = list(range(1, 7))
-    assert [step for step, _ in found["step/loss"]] == steps, "step 4 was struck out and redone"
-    assert [value for _, value in found["epoch/found"]] == pytest.approx(values)
-    assert [value for _, value in found["epoch/loss"]] == pytest.approx(history["loss"])
-    assert [value for _, value in found["step/lr"]] == pytest.approx([0.1] * 6)
+    assert [step for step, _ in result["step/loss"]] == steps, "step 4 was struck out and redone"
+    assert [value for _, value in result["epoch/found"]] == pytest.approx(values)
+    assert [value for _, value in result["epoch/loss"]] == pytest.approx(history["loss"])
+    assert [value for _, value in result["step/lr"]] == pytest.approx([0.1] * 6)
 
 
 def test_without_tensorboard_the_error_says_how_to_get_it(monkeypatch, tmp_path):

@@ -100,10 +100,10 @@ def test_a_run_cut_off_after_any_step_ends_as_one_never_cut(
         except InterruptedError:
             continue
         break
-    ours, found = train(Checkpoints(folder, steps=every), callbacks=with_state(), **options)
+    ours, result = train(Checkpoints(folder, steps=every), callbacks=with_state(), **options)
     assert same(ours, untouched)
-    assert found.frame().drop(columns="seconds").equals(wanted.frame().drop(columns="seconds"))
-    assert found.stopped == wanted.stopped
+    assert result.frame().drop(columns="seconds").equals(wanted.frame().drop(columns="seconds"))
+    assert result.stopped == wanted.stopped
 
 
 def test_a_finished_run_started_again_trains_no_more_and_a_longer_one_goes_on(tmp_path):
@@ -133,8 +133,8 @@ def test_a_run_that_stopped_early_and_is_started_again_stays_stopped(tmp_path):
     assert len(history) == 4
     assert same(first, train(None, epochs=2)[0]), "the weights of the second epoch"
     callbacks = [Found(), EarlyStopping("found", patience=1)]
-    again, found = train(tmp_path / "run", callbacks=callbacks, epochs=9)
-    assert (found.records, found.stopped) == (history.records, history.stopped)
+    again, result = train(tmp_path / "run", callbacks=callbacks, epochs=9)
+    assert (result.records, result.stopped) == (history.records, history.stopped)
     assert same(again, first)
 
 

@@ -155,15 +155,15 @@ def test_each_group_of_parameters_keeps_its_own_rate():
 
 def test_the_seed_decides_order_and_dropout_and_nothing_else_does():
     batches = RowBatches(*rows(40), batch_size=8)
-    found = []
+    result = []
     for seed, disturbance in [(1, 0), (1, 99), (2, 0)]:
         model = net(dropout=0.4)
         torch.manual_seed(disturbance)
         np.random.seed(disturbance)  # noqa: NPY002
         train(model, batches, epochs=2, seed=seed)
-        found.append(model)
-    assert equal(found[0], found[1])
-    assert not equal(found[0], found[2])
+        result.append(model)
+    assert equal(result[0], result[1])
+    assert not equal(result[0], result[2])
 
 
 def test_training_leaves_the_callers_randomness_alone():

@@ -164,8 +164,8 @@ def test_a_second_signal_ends_the_program_at_once() -> None:
 
 
 def test_in_another_thread_it_does_nothing() -> None:
-    found: list[History] = []
-    thread = threading.Thread(target=lambda: found.append(train([StopOnSignal()])[1]))
+    result: list[History] = []
+    thread = threading.Thread(target=lambda: result.append(train([StopOnSignal()])[1]))
     thread.start()
     thread.join()
-    assert found[0].stopped is None
+    assert result[0].stopped is None

@@ -127,8 +127,8 @@ def test_titles_name_two_or_three_words_of_their_interests(drawn, items):
         vocabulary += own_words(interest, int(drawn.domain[row]), locale)
         if second >= 0:
             vocabulary += shared_words(second, locale)[1:]
-        found = sum(word.lower() in title for word in vocabulary)
-        assert 2 <= found <= 4, title
+        result = sum(word.lower() in title for word in vocabulary)
+        assert 2 <= result <= 4, title
 
 
 def test_descriptions_say_style_level_and_second_interest(drawn, items):
@@ -154,10 +154,11 @@ def test_parts_of_a_series_carry_its_name_and_their_number():
         )["title"].tolist()
         for series in range(10):
             own = titles[series * n : (series + 1) * n]
-            found = [re.search(mark, title) for title in own]
-            assert [int(match[1]) for match in found] == [1, 2, 3, 4]
+            matches = [re.search(mark, title) for title in own]
+            assert [int(match[1]) for match in matches] == [1, 2, 3, 4]
             assert (
-                len({title[: match.start()] for title, match in zip(own, found, strict=True)}) == 1
+                len({title[: match.start()] for title, match in zip(own, matches, strict=True)})
+                == 1
             )
 
 
