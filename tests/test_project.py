@@ -65,12 +65,12 @@ def test_every_dependency_is_pinned_within_its_range():
         "numpy==2.4.6 ; python_version > '3'",
     ],
 )
-def test_a_line_that_is_no_pin_is_told(line):
+def test_a_line_that_is_no_pin_is_reported(line):
     with pytest.raises(ValueError, match="line 2: wanted name==version"):
         read_pins(f"# versions\n{line}\n")
 
 
-def test_a_name_pinned_twice_is_told():
+def test_a_name_pinned_twice_is_reported():
     with pytest.raises(ValueError, match="pinned twice"):
         read_pins("NumPy==2.4.6\nnumpy==2.4.5")
 

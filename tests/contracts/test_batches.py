@@ -81,7 +81,7 @@ def packed(batch: dict[str, torch.Tensor]) -> Iterable[tuple[int, ...]]:
         yield (*row.tolist(), *([] if "target_indices" in batch else [int(batch["targets"][end])]))
 
 
-def asked_items(batch: dict[str, torch.Tensor]) -> Iterable[tuple[int, int]]:
+def target_items(batch: dict[str, torch.Tensor]) -> Iterable[tuple[int, int]]:
     """Pairs of an item and the next one, read off the lanes."""
     items = batch["items"].flatten()[batch["target_indices"]]
     return zip(items.tolist(), batch["targets"].tolist(), strict=True)
@@ -141,7 +141,7 @@ CASES = {
     ),
     "ParallelBatches": Case(
         lambda _: ParallelBatches(histories(), lanes=5, steps=4, negatives=NEGATIVES),
-        asked_items,
+        target_items,
         PAIRS,
     ),
     "DIN's Rows": Case(

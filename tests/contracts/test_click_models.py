@@ -119,7 +119,7 @@ def test_purchases_are_learnt_from_clicked_rows_alone(case):
         assert auc(bought["purchased"].to_numpy(), chance) > 0.75
 
 
-def test_what_cannot_be_learnt_is_told(case):
+def test_what_cannot_be_learnt_is_reported(case):
     dataset, make = world(), CASES[case]
     rows = dataset.impressions.iloc[:50]
     with pytest.raises(

@@ -313,7 +313,7 @@ def test_shots_are_balanced_and_grow_by_adding():
         examples.shots(10_000)
 
 
-def test_what_gives_no_examples_is_told():
+def test_what_gives_no_examples_is_reported():
     dataset = rated()
     clicks = dataset.interactions.assign(event="click")
     with pytest.raises(DataError, match="films has no ratings"):

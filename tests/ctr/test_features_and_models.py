@@ -140,7 +140,7 @@ def test_items_without_a_word_or_a_price_have_features():
     assert (table["script"] == "Latin").all()
 
 
-def test_unknown_names_are_told():
+def test_unknown_names_are_reported():
     dataset = world()
     row = dataset.impressions.iloc[[0]]
     with pytest.raises(DataError, match=r"unknown item, first \[5\].*items table has 48"):
@@ -260,7 +260,7 @@ def test_an_encoder_bins_numbers_and_leaves_rare_values_out():
         (lambda: DIN(regularization=-1), "regularization must be >= 0"),
     ],
 )
-def test_settings_out_of_range_are_told(make, message):
+def test_settings_out_of_range_are_reported(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

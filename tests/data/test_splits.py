@@ -88,7 +88,7 @@ def test_leave_one_out_on_paper():
     assert (split.name, split.dataset) == ("leave-one-out", "small")
 
 
-def test_repeats_collapse_onto_the_first_place_with_the_strongest_event():
+def test_repeats_collapse_onto_the_first_row_with_the_strongest_event():
     data = dataset([
         (1, 10, 1, "view"), (1, 20, 2, "click"), (1, 30, 3, "click"),
         (1, 10, 4, "purchase"), (1, 10, 5, "purchase"), (1, 10, 6, "cart"),

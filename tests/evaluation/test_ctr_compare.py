@@ -38,7 +38,7 @@ def world(n_users=150, gain=0.0, seed=0):
     return clicked, truth + (1 - gain) * noise[0], truth + noise[1], user
 
 
-def test_a_real_gain_is_told_from_none():
+def test_a_real_gain_is_distinguished_from_none():
     better = compare_auc(*world(gain=0.5), n_resamples=300)
     assert better.mean_difference > 0.03
     assert better.low > 0

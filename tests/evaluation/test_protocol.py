@@ -123,7 +123,7 @@ def test_the_scores_given_are_left_alone(split, scores):
     np.testing.assert_array_equal(scores, before)
 
 
-def test_only_candidates_are_ranked_and_asked(split, scores):
+def test_only_candidates_are_ranked_and_evaluated(split, scores):
     candidates = np.arange(N_ITEMS) < 20
     report = evaluate(fixed(split, scores), replace(split, candidates=candidates), k=5)
     selected = split.test.targets < 20
@@ -170,7 +170,7 @@ def test_k_of_nothing_raises(split, scores, k):
         evaluate(fixed(split, scores), split, k=k)
 
 
-def test_bad_models_are_told_what_is_wrong(split, scores):
+def test_bad_models_are_reported_with_what_is_wrong(split, scores):
     with pytest.raises(ValueError, match=r"Fit it on split\.train"):
         evaluate(replace(fixed(split, scores), item_ids=np.arange(N_ITEMS)), split)
     with pytest.raises(ValueError, match="no item_ids or no score"):
@@ -293,7 +293,7 @@ def test_expected_satisfaction_is_the_true_chance_of_the_list(split, scores):
     assert "satisfaction@5" not in logits.metrics
 
 
-def test_an_oracle_asked_otherwise_is_refused(split, scores):
+def test_an_oracle_evaluated_otherwise_is_refused(split, scores):
     judged = evaluate(fixed(split, scores), split, k=5)
     with pytest.raises(ValueError, match="other questions"):
         evaluate(fixed(split, scores), split, k=10, oracle=judged)

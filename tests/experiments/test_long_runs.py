@@ -86,7 +86,7 @@ def test_settings_are_read_as_json_or_text() -> None:
         read_settings(["epochs"])
 
 
-def test_a_wrong_setting_is_told(capsys: pytest.CaptureFixture) -> None:
+def test_a_wrong_setting_is_reported(capsys: pytest.CaptureFixture) -> None:
     assert main(["long_runs", "SASRec", "--dataset", "bazaar", "--set", "n_heads=3"]) == 2
     assert "cannot be split among 3 heads" in capsys.readouterr().err
     assert main(["long_runs", "SASRec", "--set", "heads=3"]) == 2

@@ -167,7 +167,7 @@ def test_the_moment_is_read_in_utc(at: int, words: str) -> None:
     assert Templates.load().moment(at) == words
 
 
-def test_time_in_words_at_every_border() -> None:
+def test_time_in_words_at_every_boundary() -> None:
     seconds = [0, 59, 60, 119, 120, HOUR - 1, HOUR, DAY - 1, DAY, 2 * DAY, 14 * DAY - 1, 14 * DAY]
     result = Templates.load().elapsed(np.array(seconds))
     assert result.tolist() == [

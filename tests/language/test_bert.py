@@ -262,7 +262,7 @@ def test_ids_of_another_vocabulary_are_refused() -> None:
 
 
 def test_it_learns_what_only_both_sides_tell() -> None:
-    """A hidden word is told by its two neighbours together: either alone leaves two of four."""
+    """A hidden word follows from its two neighbours together: either alone leaves two of four."""
     draws = np.random.default_rng(0)
 
     def batch(n: int) -> tuple[torch.Tensor, torch.Tensor, Packing]:
@@ -296,7 +296,7 @@ def test_it_learns_what_only_both_sides_tell() -> None:
     assert float((best == targets[is_target]).double().mean()) > 0.95
 
 
-def test_only_what_is_asked_teaches() -> None:
+def test_only_targets_teach() -> None:
     """Changing the answer of a token that is not asked for changes nothing; none asked raises."""
     ours = loud(BERT(SMALL))
     ids = some_ids(2, 6)

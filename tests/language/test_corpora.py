@@ -181,7 +181,7 @@ ROWS = st.lists(st.integers(0, 30), max_size=12).map(
 
 @settings(deadline=None)
 @given(rows=ROWS, window=st.integers(1, 12), tokens=st.integers(1, 40), shuffle=st.booleans())
-def test_every_token_but_a_rows_first_is_foretold_once(
+def test_every_token_but_a_rows_first_is_predicted_once(
     rows: list[list[int]], window: int, tokens: int, shuffle: bool
 ) -> None:
     if max((len(row) for row in rows), default=0) < 2:

@@ -249,7 +249,7 @@ def test_packed_training_equals_training_document_by_document() -> None:
         close(one, other)
 
 
-def test_targets_below_0_are_not_asked_for() -> None:
+def test_targets_below_0_are_ignored() -> None:
     model, ids = make(), random_ids(2, 8)
     targets = random_ids(2, 8, seed=1)
     targets[0, :5] = -100
@@ -351,7 +351,7 @@ def test_a_variant_that_would_give_other_logits_is_refused(variant: dict, tmp_pa
         GPT.from_pretrained(tmp_path)
 
 
-def test_a_folder_that_is_no_gpt_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_gpt_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"is not a model: no config\.json"):
         GPT.from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
@@ -365,7 +365,7 @@ def test_a_folder_that_is_no_gpt_is_told(tmp_path: Path) -> None:
         make().save_pretrained(tmp_path / "file")
 
 
-def test_different_rates_of_dropout_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_different_rates_of_dropout_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         ours = from_transformers(of_transformers(resid_pdrop=0.2))
     assert ours.config.dropout == 0.2
@@ -407,7 +407,7 @@ def test_a_shape_that_does_not_fit_is_refused(change: dict, message: str) -> Non
         GPTConfig(**({"vocab_size": 10} | change))
 
 
-def test_ids_and_lengths_out_of_range_are_told() -> None:
+def test_ids_and_lengths_out_of_range_are_reported() -> None:
     model = make()
     for strange in (VOCAB, -1):
         with pytest.raises(ValueError, match=f"ids must be from 0 to {VOCAB - 1}"):

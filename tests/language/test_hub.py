@@ -221,7 +221,7 @@ def test_a_revision_that_is_not_there(server: Hub) -> None:
     load_model(AutoModelForMaskedLM, "org/little", revision=COMMIT)
 
 
-def test_offline_mode_asks_nobody(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_sends_no_request(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     load_config("org/little")
     n = len(server.asked)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

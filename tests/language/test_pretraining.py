@@ -47,7 +47,7 @@ def test_texts_hold_the_training_rows_of_each_user_and_nothing_else(bazaar, baza
     )
     assert n_events == int((bazaar_split.train.users < 12).sum())
     assert len(corpus.train) + len(corpus.held_out) == 12
-    assert corpus.held_out, "nobody is kept back"
+    assert corpus.held_out, "no document is held out"
     titles = dict(zip(bazaar.items["item_id"], bazaar.items["title"], strict=True))
     text = recipe.text(bazaar)
     for holdout in (bazaar_split.validation, bazaar_split.test):

@@ -28,7 +28,7 @@ def test_every_shipped_review_can_be_written(source: ReviewSource) -> None:
     assert set(source.reviews["text"]) <= set(source.chances)
 
 
-def test_what_is_written_has_the_probabilities_that_are_told(source: ReviewSource) -> None:
+def test_what_is_written_has_the_probabilities_that_are_stated(source: ReviewSource) -> None:
     """Texts in 20 groups of about equal probability: their frequencies, by a chi-square test."""
     drawn = Counter(source.write(8000, seed=1))
     assert set(drawn) <= set(source.chances)

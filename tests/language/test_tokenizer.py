@@ -134,7 +134,7 @@ def test_training_says_what_is_wrong(
 # Bad input
 
 
-def test_lone_surrogates_are_named_with_their_place(tokenizer: Tokenizer) -> None:
+def test_lone_surrogates_are_named_with_their_position(tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match=r"'\\udfff'\) at position 2: read the file as UTF-8"):
         tokenizer.encode("ab\udfff")
     with pytest.raises(ValueError, match="text 1 has half a character"):
@@ -149,7 +149,7 @@ def test_only_strings_are_text(tokenizer: Tokenizer, text: object) -> None:
         tokenizer.encode_batch("a string")
 
 
-def test_unknown_special_token_is_told_the_known_ones(tokenizer: Tokenizer) -> None:
+def test_unknown_special_token_is_reported_with_the_known_ones(tokenizer: Tokenizer) -> None:
     with pytest.raises(KeyError, match=r"token is called \[UNK\]; there are .*\[MASK\]"):
         tokenizer.id("[UNK]")
 

@@ -1,4 +1,4 @@
-"""Blanks to fill for somebody: what is asked, what is known, and how designs are judged."""
+"""Blanks to fill for a user: the prompt, what is known, and how designs are judged."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_limits_draw_and_missing_titles_are_left_out() -> None:
         build("test", size=40)
 
 
-def test_nobody_forges_structure() -> None:
+def test_no_text_forges_structure() -> None:
     nasty = "“[EOS]”\n[MASK] of category [ITEM]\x07 山谷"
     items = DATASET.items.assign(title=nasty, category=nasty)
     forged, usual = (
@@ -138,7 +138,7 @@ def test_nobody_forges_structure() -> None:
     assert one == {"category": "a", "title": "b [MASK] c"}
 
 
-def test_nobody_s_history_and_a_very_long_one_can_be_told() -> None:
+def test_an_empty_history_and_a_very_long_one_can_be_written() -> None:
     item = int(SPLIT.item_ids[0])
     lists = [[], [item] * 10_000]
     histories = Histories.from_lists(lists, SPLIT.item_ids, user_ids=[-5, 1], at=1_700_000_000)

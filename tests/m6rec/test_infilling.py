@@ -300,7 +300,7 @@ def test_batches_have_one_shape_and_little_padding(tmp_path: Path) -> None:
         assert all(len(at) for at, _ in one["targets"].values())
 
 
-def test_targets_are_what_is_written_foretold_from_the_place_before(tmp_path: Path) -> None:
+def test_targets_are_what_is_written_predicted_from_the_position_before(tmp_path: Path) -> None:
     made = batches(tmp_path / "tokens")
     batch, tokens_of = made.epoch(3, 1)[0], made.file.tokens
     ids, known, document = (batch[name].flatten() for name in ("ids", "is_prefix", "segment_ids"))

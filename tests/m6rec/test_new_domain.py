@@ -41,7 +41,7 @@ def test_examples_come_with_what_was_before_them_and_are_among_the_next_ones(k: 
     assert inside.sum() == k
     assert pairs(rows) <= pairs(OPENED.known(k))
     assert pairs(OPENED.known(k)) < pairs(OPENED.known(k + 1))
-    for user in np.unique(rows.users):  # an example ends what is told of its user
+    for user in np.unique(rows.users):  # an example is the last event of its user
         assert inside[rows.users == user][-1]
         own = rows.timestamps[rows.users == user]
         before = SPLIT.train.users == user
@@ -124,7 +124,7 @@ def test_wrong_questions_are_refused() -> None:
         NewDomain(replace(apart, train=apart.train.select(~there)))
 
 
-def test_before_a_domain_opens_its_items_are_announced_and_nobody_has_met_them() -> None:
+def test_before_a_domain_opens_its_items_are_announced_and_unseen() -> None:
     before = closed(DATASET, "music")
     new = set(DATASET.items.loc[DATASET.items["domain"] == "music", "item_id"])
     assert new <= set(before.items["item_id"])

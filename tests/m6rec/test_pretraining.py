@@ -91,7 +91,7 @@ def test_a_finished_run_started_again_changes_nothing(
 
 
 @pytest.mark.slow
-def test_a_run_that_is_told_to_end_goes_on_to_the_same_end(
+def test_an_interrupted_run_resumes_to_the_same_end(
     world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _, history = run(tmp_path / "whole", world, **SHORT)
@@ -166,7 +166,7 @@ def test_tokens_come_from_training_rows_and_never_from_targets(
         int((document == events).sum()) for file in (train, held_out) for document in file
     )
     rows = len(split.train.users)
-    assert rows <= n_events <= rows + len(world.queries)  # searches are told too
+    assert rows <= n_events <= rows + len(world.queries)  # searches are written too
 
 
 def test_one_objective_alone_can_be_trained(world: Dataset, tmp_path: Path) -> None:

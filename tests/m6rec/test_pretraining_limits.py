@@ -70,7 +70,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(
         assert torch.equal(one, other), name
 
 
-def test_too_little_memory_is_told_before_any_work(
+def test_too_little_memory_is_reported_before_any_work(
     world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "free_bytes", lambda device: 120e6)
@@ -95,7 +95,7 @@ def test_too_little_memory_is_told_before_any_work(
     pretrain(settings, tmp_path / "run", check_memory=False, **options)  # who insists may try
 
 
-def test_a_device_that_is_not_there_is_told_by_the_command(
+def test_a_device_that_is_not_there_is_reported_by_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

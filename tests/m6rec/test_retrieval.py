@@ -159,7 +159,7 @@ def test_only_with_the_correction_do_scores_come_to_be_the_chances() -> None:
 def test_the_sign_of_the_correction_decides_whether_popular_or_rare_items_come_first(
     sign: int | None, slope: float, low: float | None, high: float | None
 ) -> None:
-    """Nobody has a taste: scores are to be ln p; with ln q added they are ln p - 2 ln q."""
+    """No user has a preference: scores are to be ln p; with ln q added they are ln p - 2 ln q."""
     draw, n = np.random.default_rng(0), 40
     q = 1 / np.arange(1, n + 1)
     log_q = torch.tensor(np.log(q / q.sum()))
@@ -323,7 +323,7 @@ def test_an_item_without_training_rows_is_recommended_for_its_words() -> None:
 
 
 @pytest.mark.parametrize(("gaps", "now"), [(False, False), (True, False), (False, True)])
-def test_only_a_model_told_the_moment_reads_it(gaps, now) -> None:
+def test_only_a_model_given_the_moment_reads_it(gaps, now) -> None:
     """What a split calls now is the target's own timestamp: a time-blind model must not see it."""
     model = M6RecRetriever(**SMALL | {"epochs": 1}, use_time_gaps=gaps, use_query_time=now)
     model.fit(contract.TRAIN, items=contract.ITEMS, progress=False)
@@ -358,7 +358,7 @@ def test_batches_say_how_much_time_lies_between_events() -> None:
     assert before.tolist() == [0, 4, 7, 0]
     assert after.tolist() == [4, 7, 8, 6]
     at_once = gap_codes(replace(histories, timestamps=np.array([0, 0, 1, 36_000])))
-    assert at_once[0].tolist() == [0, 1, 2, 0]  # ratings of one second are told apart from others
+    assert at_once[0].tolist() == [0, 1, 2, 0]  # ratings of one second are distinguished
     assert at_once[1].tolist() == [1, 2, 8, 1]
     batch = EventBatches(histories, batch_size=4, max_length=5).epoch(0, 0)[0]
     assert batch["items"].tolist() == histories.items[:2].tolist()

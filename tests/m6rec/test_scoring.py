@@ -1,4 +1,4 @@
-"""Scoring: what is told of an impression, that it is read, and that the future is not in it."""
+"""Scoring: what is known of an impression, that it is read, and that the future is not in it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
 def world(n_users: int = 1300, seed: int = 0) -> Dataset:
-    """Somebody clicks an item if its word occurs among the words of what was met before."""
+    """A user clicks an item if its word occurs among the words of what was met before."""
     rng = np.random.default_rng(seed)
     n_items = 4 * len(WORDS)
     items = pd.DataFrame(
@@ -51,7 +51,7 @@ def world(n_users: int = 1300, seed: int = 0) -> Dataset:
         word = rng.choice(tastes if liked else others)
         item = 100 + word + len(WORDS) * rng.integers(4)
         shown.append((user, user, item, now + 500, 0, liked))
-        if liked:  # in the second of the click itself the log says so: nobody may look there
+        if liked:  # in the second of the click itself the log says so: it must not be read
             rows.append((user, item, now + 500, "click"))
     interactions = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp", "event"])
     columns = ["slate_id", "user_id", "item_id", "timestamp", "position", "clicked"]
@@ -84,7 +84,7 @@ def text_of(row: np.ndarray) -> str:
     return TOKENIZER.decode(row.tolist(), specials=True)
 
 
-# What is told.
+# What is known.
 
 
 def test_a_row_tells_the_past_the_item_and_what_was_known_of_it() -> None:
@@ -103,7 +103,7 @@ def test_a_row_tells_the_past_the_item_and_what_was_known_of_it() -> None:
     assert examples.target.tolist() == SHOWN["clicked"][:200].astype(int).tolist()
 
 
-def test_nothing_of_the_impressions_own_second_or_later_is_told() -> None:
+def test_nothing_of_the_impressions_own_second_or_later_is_used() -> None:
     kept = DATASET.interactions.merge(
         SHOWN[["user_id", "timestamp"]].rename(columns={"timestamp": "shown"}), on="user_id"
     )

@@ -1,4 +1,4 @@
-"""Optimizers and schedules against torch's, gradients against differences, and divergence told."""
+"""Optimizers and schedules against torch's, gradients against differences, and divergence."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_each_goes_down_a_ravine(name: str, steep: float, seed: int) -> None:
     assert way.losses[-1] < way.losses[0]
 
 
-def test_a_climbing_sign_is_told_not_nan() -> None:
+def test_a_climbing_sign_is_reported_not_nan() -> None:
     """The sign slip of matrix factorization: ``U -= error V`` where ``error = r - u v``."""
     rng = np.random.default_rng(0)
     r, u, v = rng.normal(size=(20, 15)), rng.normal(size=(20, 4)), rng.normal(size=(15, 4))
@@ -154,7 +154,7 @@ def test_a_climbing_sign_is_told_not_nan() -> None:
 
 
 @pytest.mark.parametrize("kind", [SGD, Momentum, Nesterov])
-def test_a_rate_too_large_is_told(kind: type[Optimizer]) -> None:
+def test_a_rate_too_large_is_reported(kind: type[Optimizer]) -> None:
     x = np.ones(3)
     optimizer = kind([x], lr=30.0)
     with pytest.raises(DivergenceError, match=re.escape("lr=30. Lower the learning rate (try 3)")):
@@ -198,13 +198,13 @@ def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
         (lambda: Plateau(SGD([np.ones(1)], lr=1)).update(np.nan), "loss is NaN"),
     ],
 )
-def test_bad_settings_are_told(build: Callable, message: str) -> None:
+def test_bad_settings_are_reported(build: Callable, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
 
 
 @pytest.mark.parametrize("theta", [np.arange(3), [1.0, 2.0]])
-def test_parameters_that_cannot_be_changed_in_place_are_told(theta: object) -> None:
+def test_parameters_that_cannot_be_changed_in_place_are_reported(theta: object) -> None:
     with pytest.raises(TypeError, match="must be a numpy array of floats"):
         SGD([theta], lr=0.1)
 

@@ -11,8 +11,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from m6rec_lite.nn.rnn import CELLS, Recurrent
 
-THEIRS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-THEIR_CELLS = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
+TORCH_LAYERS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+TORCH_CELLS = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
 KINDS = list(CELLS)
 
 
@@ -24,7 +24,7 @@ def randn(*shape: int, seed: int = 0, grad: bool = False) -> torch.Tensor:
 def pair(kind: str, n_layers: int, bias: bool = True) -> tuple[Recurrent, nn.RNNBase]:
     """Ours and torch's with the same weights: 5 numbers in, states of 7."""
     torch.manual_seed(0)
-    reference = THEIRS[kind](5, 7, n_layers, batch_first=True, bias=bias, dtype=torch.float64)
+    reference = TORCH_LAYERS[kind](5, 7, n_layers, batch_first=True, bias=bias, dtype=torch.float64)
     ours = Recurrent(kind, 5, 7, n_layers, bias=bias).double()
     ours.load_state_dict(
         {
@@ -50,7 +50,7 @@ def check(ours: list[torch.Tensor], reference: list[torch.Tensor]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cell_equals_torchs(kind: str) -> None:
-    reference = THEIR_CELLS[kind](5, 7, dtype=torch.float64)
+    reference = TORCH_CELLS[kind](5, 7, dtype=torch.float64)
     ours = CELLS[kind](5, 7).double()
     ours.load_state_dict(reference.state_dict())
     x, state = randn(4, 5), tuple(part[0] for part in states(kind, 1, 4))

@@ -226,7 +226,7 @@ def test_the_ends_of_the_random_numbers_draw_tokens_that_can_be(u: float) -> Non
 
 
 @pytest.mark.parametrize("sampler", [GREEDY, Sampler()])
-def test_logits_that_leave_nothing_to_choose_are_told(sampler: Sampler) -> None:
+def test_logits_that_leave_nothing_to_choose_are_reported(sampler: Sampler) -> None:
     for bad in (-INF, math.nan):
         logits = torch.stack([torch.zeros(3), torch.full((3,), bad)])
         with pytest.raises(FloatingPointError, match="row 1 has no token to choose from"):
@@ -381,7 +381,7 @@ def test_nothing_but_the_allowed_is_written(model: Tiny) -> None:
             assert beam.log_prob == pytest.approx(plain_likelihood(model, prompt, beam.ids))
 
 
-def test_where_nothing_may_begin_it_is_told(model: Tiny) -> None:
+def test_where_nothing_may_begin_it_is_reported(model: Tiny) -> None:
     for write in (generate, beam_search):
         with pytest.raises(ValueError, match="allowed permits no first token"):
             write(model, PROMPTS, max_new_tokens=3, allowed=lambda so_far: [])
@@ -401,13 +401,15 @@ def test_where_nothing_may_begin_it_is_told(model: Tiny) -> None:
         ([[1] * 6], {"max_new_tokens": 6}, ValueError, "context of 10: cut the prompt"),
     ],
 )
-def test_what_cannot_be_written_is_told(prompts, options: dict, kind: type, message: str) -> None:
+def test_what_cannot_be_written_is_reported(
+    prompts, options: dict, kind: type, message: str
+) -> None:
     model = Tiny(5, context=10)
     with pytest.raises(kind, match=message):
         generate(model, prompts, **{"max_new_tokens": 5} | options)
 
 
-def test_the_context_can_be_filled_to_the_last_place() -> None:
+def test_the_context_can_be_filled_to_the_last_position() -> None:
     model = Tiny(5, context=10)  # the last token written is never read
     assert [len(ids) for ids in generate(model, [[1] * 6], max_new_tokens=5)] == [5]
 
@@ -541,7 +543,7 @@ def test_the_continuations_of_a_prompt_add_up_to_one(model: Tiny) -> None:
         ([[1, 2], []], "continuation 0 of prompt 0 must be a list"),
     ],
 )
-def test_continuations_that_are_none_are_told(model: Tiny, continuations, message: str) -> None:
+def test_continuations_that_are_none_are_reported(model: Tiny, continuations, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         log_likelihood(model, [[1], [2]], continuations)
 

@@ -77,7 +77,7 @@ def test_a_stack_equals_torchs_stack(norm_first: bool) -> None:
 
 
 def test_dropout_stands_where_torchs_layer_has_it() -> None:
-    """Its expectation cannot be told from torch's: means over many draws agree."""
+    """Its expectation does not differ from torch's: means over many draws agree."""
     config = TransformerConfig(8, n_heads=2, dropout=0.3)
     layer = torch_layer(config)
     block = Block(config).double().load_torch(layer)

@@ -20,10 +20,10 @@ from m6rec_lite.recommenders.title_likelihood import WEIGHTS
 from tests.contracts import test_recommenders as contract
 
 TRAIN, ITEMS = contract.TRAIN, contract.ITEMS
-ASKED = contract.histories(contract.WALKS)
+QUERIES = contract.histories(contract.WALKS)
 TARGETS = np.searchsorted(TRAIN.item_ids, contract.NEXT).astype(np.int32)
 #: The questions of the contract: five walks, each left its last item.
-QUESTIONS = Holdout(ASKED, TARGETS, np.arange(len(TARGETS) + 1))
+QUESTIONS = Holdout(QUERIES, TARGETS, np.arange(len(TARGETS) + 1))
 SPLIT = Split("walks", "walks", TRAIN, QUESTIONS, QUESTIONS)
 
 
@@ -67,12 +67,12 @@ def fitted(folder: Path, **more) -> TitleLikelihood:
 
 
 def test_the_likelihood_is_the_sum_of_the_tokens(asker: NextEvent, folder: Path) -> None:
-    indices = np.array([[3, -1, 0]] * len(ASKED))
-    result = asker.log_likelihood(ASKED, indices)
+    indices = np.array([[3, -1, 0]] * len(QUERIES))
+    result = asker.log_likelihood(QUERIES, indices)
     assert np.isnan(result[:, 1]).all()
     assert result.shape == indices.shape
     gpt = Pretrained.load(folder).model.double()
-    prompts = asker.prompts(ASKED)
+    prompts = asker.prompts(QUERIES)
     say = asker.text.templates.events["click"].format
     for row in (0, 3):
         prompt = prompts[row]
@@ -90,8 +90,8 @@ def test_long_histories_lose_their_oldest_events_whole(
     asker: NextEvent, words: dict, folder
 ) -> None:
     short = NextEvent(folder, words, None, TRAIN.item_ids, event="click", max_tokens=40)
-    prompts = short.prompts(ASKED)
-    for prompt, whole in zip(prompts, asker.prompts(ASKED), strict=True):
+    prompts = short.prompts(QUERIES)
+    for prompt, whole in zip(prompts, asker.prompts(QUERIES), strict=True):
         assert len(prompt) <= 40 + 2
         assert len(prompt) < len(whole)
         assert asker.tokenizer.decode(prompt[:1], specials=True) == "[BOS]"
@@ -103,7 +103,7 @@ def test_long_histories_lose_their_oldest_events_whole(
 def test_words_alone_find_the_planted_pattern(folder: Path) -> None:
     """Popularity knows only the hit; what follows in a walk must come from the text."""
     model = fitted(folder, retriever=Popularity(), candidates=31, weight=1.0)
-    best = model.recommend(ASKED, k=1)["item_id"].to_numpy()
+    best = model.recommend(QUERIES, k=1)["item_id"].to_numpy()
     assert np.mean(best == np.array(contract.NEXT)) >= 0.8
 
 
@@ -111,13 +111,13 @@ def test_weight_0_is_the_retriever_and_candidates_stand_above_the_rest(folder: P
     model = fitted(folder, weight=0.0, candidates=4)
     alone = Bigram().fit(TRAIN)
     for k in (1, 6, 100):
-        got, wanted = model.recommend(ASKED, k=k), alone.recommend(ASKED, k=k)
+        got, wanted = model.recommend(QUERIES, k=k), alone.recommend(QUERIES, k=k)
         assert got["item_id"].tolist() == wanted["item_id"].tolist()
-    base = alone.score(ASKED)
+    base = alone.score(QUERIES)
     for weight in (0.3, 1.0):
-        scores = fitted(folder, weight=weight, candidates=4).score(ASKED)
-        for row in range(len(ASKED)):
-            unseen = np.setdiff1d(np.arange(len(TRAIN.item_ids)), ASKED[row].items)
+        scores = fitted(folder, weight=weight, candidates=4).score(QUERIES)
+        for row in range(len(QUERIES)):
+            unseen = np.setdiff1d(np.arange(len(TRAIN.item_ids)), QUERIES[row].items)
             first = unseen[np.argsort(-scores[row, unseen], kind="stable")]
             reference = unseen[np.argsort(-base[row, unseen], kind="stable")]
             assert set(first[:4]) == set(reference[:4])
@@ -147,7 +147,7 @@ def test_the_weight_is_chosen_on_validation(folder: Path) -> None:
 
 def test_length_normalised_divides_by_the_tokens(folder: Path, asker: NextEvent) -> None:
     plain, normal = fitted(folder), fitted(folder, length_normalised=True)
-    (_, indices, total), (_, same, mean) = plain._parts(ASKED), normal._parts(ASKED)
+    (_, indices, total), (_, same, mean) = plain._parts(QUERIES), normal._parts(QUERIES)
     np.testing.assert_array_equal(indices, same)
     np.testing.assert_allclose(mean, total / asker.n_tokens[indices])
     assert "mean a token" in normal.variant
@@ -162,7 +162,7 @@ def test_chance_does_not_speak_for_the_language_model(folder: Path) -> None:
 
 def test_lift_takes_out_what_is_likely_for_everybody(folder: Path, asker: NextEvent) -> None:
     plain, lifted = fitted(folder), fitted(folder, lift=True)
-    (_, indices, total), (_, same, lift) = plain._parts(ASKED), lifted._parts(ASKED)
+    (_, indices, total), (_, same, lift) = plain._parts(QUERIES), lifted._parts(QUERIES)
     np.testing.assert_array_equal(indices, same)
     empty = Histories.from_lists([[]], TRAIN.item_ids)
     alone = asker.log_likelihood(empty, np.arange(len(TRAIN.item_ids))[None])[0]

@@ -68,7 +68,7 @@ def test_the_average_is_that_of_the_formula_and_is_what_is_judged_and_kept(decay
     torch.testing.assert_close(model.weight.detach(), averages[-1])
 
 
-def test_training_goes_on_as_if_nobody_averaged() -> None:
+def test_training_goes_on_as_if_not_averaged() -> None:
     alone, beside = Watch(), Watch()
     train([alone])
     train([Averaging(0.9), beside])

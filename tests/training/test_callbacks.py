@@ -190,7 +190,7 @@ def test_the_bar_tells_of_epoch_loss_and_validation_and_goes_away(capsys, monkey
     assert re.search(r"\r +\r$", output), "the bar is wiped away"
 
 
-def test_where_nobody_watches_the_bar_keeps_quiet(capsys):
+def test_the_bar_is_silent_without_a_terminal(capsys):
     train([], progress=True, epochs=300)
     output = capsys.readouterr()
     assert output.out == ""
@@ -215,7 +215,7 @@ def test_no_progress_means_no_output(capsys):
 
 
 def steps_of(seconds, **setting):
-    """A guard over 101 steps of so many seconds each (of the first, a hundred times that)."""
+    """A guard over 101 steps of ``seconds`` each (the first: a hundred times that)."""
     said, now = [], iter(itertools.accumulate([100 * seconds, *[seconds] * 200]))
     guard = TimeGuard(say=said.append, clock=lambda: next(now), **setting)
     train([guard], [1.0] * 101)

@@ -124,21 +124,21 @@ def test_a_finished_run_started_again_trains_no_more_and_a_longer_one_goes_on(tm
 
 
 def test_a_run_that_stopped_early_and_is_started_again_stays_stopped(tmp_path):
-    class Found(Callback):
+    class Scores(Callback):
         def epoch(self, run, record):
-            record["found"] = float(record["epoch"] != 2)  # lowest in the second epoch
+            record["score"] = float(record["epoch"] != 2)  # lowest in the second epoch
 
-    callbacks = [Found(), EarlyStopping("found", patience=1)]
+    callbacks = [Scores(), EarlyStopping("score", patience=1)]
     first, history = train(tmp_path / "run", callbacks=callbacks, epochs=9)
     assert len(history) == 4
     assert same(first, train(None, epochs=2)[0]), "the weights of the second epoch"
-    callbacks = [Found(), EarlyStopping("found", patience=1)]
+    callbacks = [Scores(), EarlyStopping("score", patience=1)]
     again, result = train(tmp_path / "run", callbacks=callbacks, epochs=9)
     assert (result.records, result.stopped) == (history.records, history.stopped)
     assert same(again, first)
 
 
-def test_a_checkpoint_may_be_read_by_anybody_and_the_last_few_are_kept(tmp_path):
+def test_a_checkpoint_may_be_read_by_everyone_and_the_last_few_are_kept(tmp_path):
     saves = Checkpoints(tmp_path / "run", steps=4, keep=3)
     train(saves, config={"dataset": "bazaar"})
     assert [path.name for path in saves.paths()] == [f"step-{n:08d}" for n in (12, 16, 18)]
@@ -226,7 +226,7 @@ def test_another_configuration_is_refused_and_the_fields_named(change, message, 
 
 @pytest.fixture
 def damaged(finished, tmp_path) -> Path:
-    """A copy of a run of which nobody has harmed the checkpoints yet."""
+    """A copy of a run with undamaged checkpoints."""
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
@@ -359,12 +359,12 @@ def test_a_full_disk_is_known_behind_what_torch_says_of_it(tmp_path, monkeypatch
         ({"keep": 1}, "keep must be at least 2, got 1"),
     ],
 )
-def test_settings_out_of_range_are_told(setting, message, tmp_path):
+def test_settings_out_of_range_are_reported(setting, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         Checkpoints(tmp_path, **setting)
 
 
-def test_a_file_for_a_folder_and_a_configuration_that_is_no_plain_value_are_told(tmp_path):
+def test_a_file_for_a_folder_and_a_configuration_that_is_no_plain_value_are_reported(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="is a file; checkpoints need a folder"):
         train(tmp_path / "file")

@@ -47,7 +47,7 @@ def steps_in(folder: Path) -> int:
 
 
 def wait_for(folder: Path, steps: int) -> None:
-    """Until a checkpoint holds so many steps."""
+    """Until a checkpoint holds this number of steps."""
     until = time.monotonic() + 90
     while steps_in(folder) < steps:
         assert time.monotonic() < until, f"no checkpoint of step {steps} in {folder}"
@@ -87,7 +87,7 @@ def nursery():
 
 @pytest.fixture(scope="module")
 def untouched(nursery, tmp_path_factory) -> dict:
-    """The end of a run that nobody disturbed."""
+    """The end of a run that was not interrupted."""
     folder = tmp_path_factory.mktemp("untouched")
     nursery.start(folder / "end.pt", folder / "run")
     assert nursery.line() == "0"

@@ -279,13 +279,13 @@ def test_mixed_precision_rounds_and_leaves_weights_and_model_as_they_were():
         ({"precision": "fp16", "device": "cpu"}, "needs a GPU; on a CPU pass 'fp32'"),
     ],
 )
-def test_a_precision_that_cannot_be_is_told(setting, message):
+def test_a_precision_that_cannot_be_is_reported(setting, message):
     with pytest.raises(ValueError, match=message):
         make_accelerator(**setting)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_device_that_is_not_there_is_told():
+def test_a_device_that_is_not_there_is_reported():
     with pytest.raises(ValueError, match="device='cuda:1' was asked for, and this machine has"):
         make_accelerator("cuda:1")
     assert make_accelerator("cpu").device == torch.device("cpu")
@@ -319,7 +319,7 @@ def test_a_nan_loss_stops_before_it_spoils_the_weights_and_says_what_to_change(t
     assert all(torch.isfinite(weights).all() for weights in model.parameters())
 
 
-def test_nan_in_the_data_is_told_as_such():
+def test_nan_in_the_data_is_reported_as_such():
     x, y = rows(40)
     x[17, 2] = float("nan")
     with pytest.raises(DivergenceError, match=r"batch itself holds NaN or infinite.*the data"):
@@ -399,12 +399,12 @@ def test_other_errors_of_torch_pass_through():
         ({"epochs": 1, "validate": lambda model: {"loss": 1.0}}, "validate returned loss"),
     ],
 )
-def test_settings_out_of_range_are_told(setting, message):
+def test_settings_out_of_range_are_reported(setting, message):
     with pytest.raises(ValueError, match=message):
         train(net(), RowBatches(*rows(8), batch_size=4), **setting)
 
 
-def test_a_loss_that_is_no_number_is_told():
+def test_a_loss_that_is_no_number_is_reported():
     batches = RowBatches(*rows(8), batch_size=4)
     with pytest.raises(TypeError, match=r"a tensor of one number, such as a mean; got \(4, 1\)"):
         train(net(), batches, lambda model, batch: model(batch[0]), epochs=1)
@@ -418,7 +418,7 @@ def test_a_loss_that_is_no_number_is_told():
         train(net(), batches, moody, epochs=2)
 
 
-def test_an_epoch_without_batches_is_told():
+def test_an_epoch_without_batches_is_reported():
     class Nothing:
         def epoch(self, seed, epoch):
             return []
@@ -440,7 +440,7 @@ def test_an_epoch_serves_every_row_once_in_an_order_of_its_own(n, size, seed, ep
     assert [len(rows) for (rows,) in plan][:-1] == [size] * (len(plan) - 1)
 
 
-def test_rows_and_sizes_that_cannot_be_are_told():
+def test_rows_and_sizes_that_cannot_be_are_reported():
     with pytest.raises(ValueError, match=r"same number of rows, at least 1; got rows \[3, 4\]"):
         RowBatches(torch.ones(3), torch.ones(4), batch_size=2)
     with pytest.raises(ValueError, match=r"got rows \[0\]"):
@@ -451,7 +451,7 @@ def test_rows_and_sizes_that_cannot_be_are_told():
         Epoch(2, lambda i: i)[2]
 
 
-def test_generators_of_batches_differ_by_every_place():
+def test_generators_of_batches_differ_by_every_position():
     drawn = {
         rng(*position).integers(2**60)
         for position in [(0, 0), (0, 1), (1, 0), (0, 0, 1), (0, 1, 0)]

@@ -1,4 +1,4 @@
-"""What a run writes as it goes, and a run that is told to end."""
+"""What a run writes as it goes, and a run that is interrupted."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_peaks_are_of_the_right_size() -> None:
     assert peak_teraflops(Accelerator(cpu=True)) > 0
 
 
-def test_a_run_that_is_told_to_end_goes_on_to_the_same_end(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_to_the_same_end(tmp_path: Path) -> None:
     whole, history = train([StopOnSignal()])
     before = signal.getsignal(signal.SIGTERM)
     tell = Stop(13, lambda: os.kill(os.getpid(), signal.SIGTERM))

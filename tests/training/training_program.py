@@ -23,7 +23,7 @@ PAUSE = 0.003
 
 
 def rows(n: int = 75) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sequences of five items and a number to be told from each; float64."""
+    """Sequences of five items and a number to be predicted from each; float64."""
     generator = torch.Generator().manual_seed(1)
     items = torch.randint(11, (n, 5), generator=generator)
     return items, torch.sin(items.double()).sum(1, keepdim=True)

@@ -121,7 +121,7 @@ def test_without_position_bias_clicks_are_flat(dataset):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("turned", [{"near": 1.0, "settled": 0.1}, {"near": 25.0, "settled": 0.8}])
-def test_weighting_by_propensity_foretells_another_policys_clicks(dataset, turned):
+def test_weighting_by_propensity_estimates_another_policys_clicks(dataset, turned):
     """Off-policy estimate from the log against live answers to the other policy's pages."""
     log, oracle = dataset.impressions, dataset.oracle
     other = FrontPage(oracle, **turned)
@@ -150,7 +150,7 @@ def test_respond_takes_one_shopper_and_keeps_shape(dataset):
     assert many.clicked.shape == (2, 6)
 
 
-def test_responses_come_at_the_told_rate(dataset):
+def test_responses_come_at_the_stated_rate(dataset):
     oracle, n = dataset.oracle, 20_000
     at = int(dataset.interactions[dataset.interactions.user_id == 9].timestamp.iloc[-1])
     table = oracle.scores([9], oracle.item_ids, at)[0]

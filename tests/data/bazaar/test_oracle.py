@@ -38,7 +38,7 @@ def test_rows_are_distributions(predictions):
 
 
 def test_probabilities_are_calibrated(predictions):
-    """In each band of told probability, as many events fall as the band promises."""
+    """In each band of stated probability, as many events fall as the band promises."""
     table, came = predictions
     bands = np.quantile(table, [0, 0.5, 0.9, 0.98, 0.995, 0.999, 1])
     hit = np.zeros(table.shape, dtype=bool)
@@ -61,7 +61,7 @@ def test_log_probability_is_the_entropy_it_promises(predictions):
     assert promised.mean() > -0.85 * np.log(table.shape[1])  # it does know something
 
 
-def test_next_event_drawn_again_and_again_has_the_told_distribution():
+def test_next_event_drawn_again_and_again_has_the_stated_distribution():
     """Rewind one shopper's life and draw the next event 20,000 times."""
     world = draw_world(bazaar.Dials.of(users=40, items=120, seed=2, new_users=0.0))
     choice = Choice(world)
@@ -70,7 +70,7 @@ def test_next_event_drawn_again_and_again_has_the_told_distribution():
     one = Simulation(choice, rng)
     who = np.arange(40)
     steps = [one.step(who, times[:, t]) for t in range(6)]
-    # The same six events as a trail, told to an oracle.
+    # The same six events as the trail of an oracle.
     item, hidden, bought = (np.stack([step[k] for step in steps], axis=1) for k in range(3))
     codes = np.where(bought, EVENTS.index("purchase"), EVENTS.index("view")).astype(np.int8)
     trail = Trail(

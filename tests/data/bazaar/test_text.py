@@ -260,7 +260,7 @@ def test_the_stated_aspect_is_recovered_from_every_review(seed):
         assert any(word[locale[row]].lower() in plain for word in about), review
 
 
-def test_a_text_that_states_no_aspect_or_two_is_nobodys():
+def test_a_text_that_names_no_aspect_or_two_is_not_assigned():
     assert text.aspect_of("") == -1
     assert text.aspect_of("A tent. It is green.") == -1
     assert text.aspect_of("The workmanship and the price.") == -1
