@@ -74,8 +74,8 @@ def killable(result: Path, folder: Path) -> None:
     )
     if PartialState().is_main_process:
         records = [{**record, "seconds": 0.0} for record in history.records]
-        actual = {"weights": net.state_dict(), "records": records, "stopped": history.stopped}
-        torch.save(actual, result)
+        state = {"weights": net.state_dict(), "records": records, "stopped": history.stopped}
+        torch.save(state, result)
 
 
 def shared_out(result: Path, folder: Path) -> None:
@@ -84,7 +84,7 @@ def shared_out(result: Path, folder: Path) -> None:
     Of nine batches, the last of three rows, one is left for the last step of an epoch: then the
     second of two processes has none.
     """
-    actual = {}
+    states = {}
     for name, weigh in {"even": None, "weighed": lambda batch: len(batch[0])}.items():
         torch.manual_seed(4)
         net = nn.Sequential(nn.Embedding(11, 6), nn.Flatten(), nn.Linear(30, 1)).double()
@@ -100,9 +100,9 @@ def shared_out(result: Path, folder: Path) -> None:
             checkpoint=Checkpoints(folder / name, minutes=1e-9),
             progress=False,
         )
-        actual[name] = {"weights": net.state_dict(), "loss": history["loss"]}
+        states[name] = {"weights": net.state_dict(), "loss": history["loss"]}
     if PartialState().is_main_process:
-        torch.save(actual, result)
+        torch.save(states, result)
 
 
 def nursery() -> None:
