@@ -339,8 +339,7 @@ def _oracle_figures(
     ks: tuple[int, ...],
 ) -> dict[str, float]:
     """Return hr and ndcg of an oracle's report, which must have the same questions."""
-    ranking = _ranking(sampled_negatives)
-    expected = (split.hash, on, ranking, filter_viewed)
+    expected = (split.hash, on, _ranking(sampled_negatives), filter_viewed)
     actual = (oracle.split_hash, oracle.on, oracle.ranking, oracle.filter_viewed)
     names = [f"{base}@{k}" for k in ks for base in ("hr", "ndcg")]
     if expected != actual or any(name not in oracle.metrics for name in names):
