@@ -30,7 +30,7 @@ from m6rec_lite.m6rec.objective import token_loss
 from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.generators import TextGenerator, as_generator
 from m6rec_lite.m6rec.tasks.rows import BEGUN
-from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch
+from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, cut_by_length
 from m6rec_lite.nn.decoding import Allowed
 from m6rec_lite.nn.sampling import GREEDY, Sampler, beam_search, generate, log_likelihood
 
@@ -151,16 +151,12 @@ class GenerationTask(Task):
         if allowed is None and constrained:
             allowed = self._constraint(generator, examples, longest)
         prompts = [generator.prompt(known, begun) for known, begun, _ in _rows(examples)]
-        order = np.argsort([len(prompt) for prompt in prompts], kind="stable").tolist()
+        lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+        order = np.argsort(lengths, kind="stable")
         answers: list[Generation | None] = [None] * len(prompts)
-        start = 0
-        while start < len(order):
-            end = start + 1
-            while end < len(order) and n_beams * (end + 1 - start) * (
-                len(prompts[order[end]]) + longest
-            ) <= max(batch_tokens, 1):
-                end += 1
-            rows = order[start:end]
+        positions = n_beams * (lengths + longest)
+        for part in cut_by_length(order, positions, max(batch_tokens, 1)):
+            rows = part.tolist()
             options: dict[str, Any] = {"max_new_tokens": longest, "stop": generator.stop}
             options["allowed"] = allowed
             batch = [prompts[row] for row in rows]
@@ -176,7 +172,6 @@ class GenerationTask(Task):
             for row, ids in zip(rows, texts, strict=True):
                 ended = bool(ids) and ids[-1] in generator.stop
                 answers[row] = Generation(ids, generator.document(ids), ended)
-            start = end
         return [answer for answer in answers if answer is not None]
 
     def log_likelihood(
