@@ -11,7 +11,6 @@ metrics. Their phrases are in ``writing.json``.
 from __future__ import annotations
 
 import json
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +24,7 @@ from torch import Tensor
 from m6rec_lite.data.ids import Id
 from m6rec_lite.evaluation.text import bleu, distinct, rouge, tokens
 from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.templates import fields_of
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import token_loss
 from m6rec_lite.m6rec.tasks.data import TaskData
@@ -91,10 +91,10 @@ class GenerationTask(Task):
                 raise ValueError(
                     f"{self.name} has no phrase {name!r}; it has {', '.join(defaults) or 'none'}"
                 )
-            if unknown := _fields(text) - _fields(defaults[name]):
+            if unknown := fields_of(text) - fields_of(defaults[name]):
                 raise ValueError(
                     f"phrase {name!r} of {self.name} uses {sorted(unknown)}; it may use "
-                    f"{sorted(_fields(defaults[name])) or 'no field'}"
+                    f"{sorted(fields_of(defaults[name])) or 'no field'}"
                 )
         self.phrases = defaults | self._changed
 
@@ -282,8 +282,3 @@ def _phrases() -> dict[str, dict[str, str]]:
     """Return ``writing.json``."""
     text = resources.files(__package__).joinpath("writing.json").read_text(encoding="utf-8")
     return json.loads(text)
-
-
-def _fields(text: str) -> set[str]:
-    """Return the names of the fields of a phrase."""
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
