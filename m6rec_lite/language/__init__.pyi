@@ -33,8 +33,8 @@ from .ngrams.smoothing import (
 from .ngrams.vocabulary import Vocabulary
 from .text.behaviour import BehaviourText
 from .text.byte_pairs import apply_merges, learn_merges
-from .text.corpora import Corpus, TokenBatches, distinct_texts
-from .text.document import Document, encode_document, encode_documents
+from .text.corpora import Corpus, TokenBatches
+from .text.document import Document, distinct_texts, encode_document, encode_documents
 from .text.reviews import ReviewSource
 from .text.templates import Templates
 from .text.tokenizer import SPECIALS, Tokenizer

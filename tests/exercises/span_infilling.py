@@ -5,7 +5,7 @@ from __future__ import annotations
 from m6rec_lite.course.exercises.span_infilling import Spans, _taken_out
 
 
-def _by_positions(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
+def _by_places(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
     starts = {start for start, _ in spans}
     gone = {position for start, stop in spans for position in range(start, stop)}
     reads, writes = [], []
@@ -17,4 +17,20 @@ def _by_positions(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]
     return ["[BOS']", *reads, "[EOS']"], ["[BOS]", *writes, "[EOS]"]
 
 
-CORRECT = (_taken_out, _by_positions)
+CORRECT = (_taken_out, _by_places)
+
+EQUIVALENT = {
+    "writes += ['[MASK]'] if at else []": "the two conditions agree, as no span is empty",
+    "writes += ['[MASK]'] if len(writes) > 1 else []": (
+        "the two conditions agree, as no span is empty"
+    ),
+    "writes += ['[MASK]'] if at and len(writes) > 1 else []": (
+        "the two conditions agree, as no span is empty"
+    ),
+    "writes += ['[MASK]'] if at or len(writes) < 1 else []": (
+        "the two conditions agree, as no span is empty"
+    ),
+    "writes += ['[MASK]'] if at or len(writes) > 2 else []": (
+        "the two conditions agree, as no span is empty"
+    ),
+}

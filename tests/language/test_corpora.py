@@ -21,11 +21,11 @@ from m6rec_lite.language.text.corpora import (
     TokenBatches,
     behaviour_documents,
     dialogue_documents,
-    distinct_texts,
     held_out,
     item_documents,
     review_documents,
 )
+from m6rec_lite.language.text.document import distinct_texts
 from m6rec_lite.training import fit
 
 

@@ -32,7 +32,8 @@ from m6rec_lite.language.models.hub import ModelError, find_model
 from m6rec_lite.language.models.model_card import model_card
 from m6rec_lite.language.models.model_folder import check_sums, read_json
 from m6rec_lite.language.models.recipes import KINDS, Recipe, batches_of, build, documents
-from m6rec_lite.language.text.corpora import TokenBatches, distinct_texts
+from m6rec_lite.language.text.corpora import TokenBatches
+from m6rec_lite.language.text.document import distinct_texts
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import (

@@ -224,7 +224,7 @@ class Templates:
 
     def _check_text(self, where: str, text: str, slots: set[str]) -> None:
         try:
-            used = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+            used = fields_of(text)
         except (ValueError, TypeError) as error:
             raise ValueError(f"templates {self.name!r}: {where} {text!r}: {error}") from error
         if used - slots:
@@ -232,6 +232,11 @@ class Templates:
                 f"templates {self.name!r}: {where} uses {sorted(used - slots)}; it may use "
                 f"{sorted(slots) or 'no field'} (write {{{{ and }}}} for braces)"
             )
+
+
+def fields_of(text: str) -> set[str]:
+    """Return the names of the fields of a format string."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
 def _by_value(phrases: Mapping[str, str | None], value: str | None) -> str | None:
