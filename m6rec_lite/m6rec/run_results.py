@@ -40,10 +40,8 @@ def write_results(
     if (folder / "curves.png").is_file():
         shutil.copyfile(folder / "curves.png", out / "curves.png")
     config = M6RecConfig.from_pretrained(folder / "model")
-    about = "".join(f"{line}\n" for line in _card(results))
-    text = model_card(report | {"command": command or report["command"]}, config)
-    card, _, use = text.partition("## Use\n")
-    write_text(out / "model" / "README.md", f"{card}{about}\n## Use\n{use}")
+    card = model_card(report | {"command": command or report["command"]}, config, _card(results))
+    write_text(out / "model" / "README.md", card)
 
 
 def throughput(path: Path) -> dict[str, float]:
@@ -62,18 +60,18 @@ def throughput(path: Path) -> dict[str, float]:
 def _card(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield the lines of the card on tuning and on test metrics."""
     tuning = results["tuning"]
-    yield "## Tuned on\n"
+    yield "\n## Tuned on\n"
     yield "| task | rows |"
     yield "|---|---|"
     for name, about in tuning["tasks"].items():
         yield f"| {name} | {about['rows']:,} |"
-    yield f"\nAll at once, in {in_words(tuning['seconds'] / 60)}.\n"
+    yield f"\nAll tasks together, in {in_words(tuning['seconds'] / 60)}.\n"
     yield "## Measured on test\n"
     yield (
-        "Retrieval is fitted from the pretrained model, and ranking by likelihood (zero-shot) uses "
-        "it as it was pretrained; all others use the tuned one.\n"
+        "Retrieval is fitted from the pretrained model, and zero-shot ranking by likelihood uses "
+        "it unchanged; all others use the tuned model.\n"
     )
-    yield "| stage | figure | value |"
+    yield "| stage | metric | value |"
     yield "|---|---|---|"
     for stage, figures in results.items():
         if stage in ("tokens", "pretraining", "tuning"):
