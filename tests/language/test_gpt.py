@@ -16,9 +16,9 @@ from m6rec_lite.language.models.causal_lm import CausalLM
 from m6rec_lite.language.models.gpt import GPT, GPTConfig
 from m6rec_lite.language.models.hub import ModelError
 from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.nn import Sampler, beam_search, generate, log_likelihood
 from m6rec_lite.nn.cache import KeyValueCache
 from m6rec_lite.nn.packing import Packing
-from m6rec_lite.nn.sampling import Sampler, beam_search, generate, log_likelihood
 
 #: Shapes of GPT-2: heads of several sizes, a feed-forward net of its own size, other functions.
 SHAPES = [

@@ -31,8 +31,10 @@ from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.generators import TextGenerator, as_generator
 from m6rec_lite.m6rec.tasks.rows import BEGUN
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch
+from m6rec_lite.nn.beams import beam_search
 from m6rec_lite.nn.decoding import Allowed
-from m6rec_lite.nn.sampling import GREEDY, Sampler, beam_search, generate, log_likelihood
+from m6rec_lite.nn.likelihood import log_likelihood
+from m6rec_lite.nn.sampling import GREEDY, Sampler, generate
 
 
 @dataclass(frozen=True)
