@@ -13,20 +13,16 @@ from m6rec_lite.data.files import write_text
 from m6rec_lite.m6rec.card import model_card
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.run_folder import read_report
-from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.training.guard import in_words
 from m6rec_lite.training.metrics import read_metrics
 
 
-def write_results(
-    out: Path, results: Mapping[str, Mapping[str, Any]], settings: Pretraining, command: str
-) -> None:
+def write_results(out: Path, results: Mapping[str, Mapping[str, Any]], command: str) -> None:
     """Write ``metrics.json``, ``throughput.json``, ``curves.png`` and ``model/README.md``.
 
     Args:
         out: folder of the run.
         results: results of each stage.
-        settings: of the pretraining.
         command: that repeats the run.
     """
     folder = out / "pretraining"
@@ -45,15 +41,16 @@ def write_results(
 
 
 def throughput(path: Path) -> dict[str, float]:
-    """Return the median speed in a run's metrics, without the first line (warm-up)."""
+    """Return median speed and peak memory in a run's metrics, without the first line (warm-up)."""
     lines = [line for line in read_metrics(path) if "record" not in line][1:]
     speed = {}
-    for name in ("tokens/s", "mfu", "peak_mib"):
-        values = [line[name] for line in lines if name in line]
-        if values:
-            speed[f"median {name}" if name != "peak_mib" else name] = (
-                statistics.median(values) if name != "peak_mib" else max(values)
-            )
+    for name, key, summary in (
+        ("tokens/s", "median tokens/s", statistics.median),
+        ("mfu", "median mfu", statistics.median),
+        ("peak_mib", "peak_mib", max),
+    ):
+        if values := [line[name] for line in lines if name in line]:
+            speed[key] = summary(values)
     return speed
 
 

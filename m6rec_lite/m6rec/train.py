@@ -212,7 +212,7 @@ class TrainingRun:
             }
             for kind, do in work.items():
                 results[kind + tail] = stages.run(kind + tail, do)
-        write_results(self.out, results, self.settings, self.command)
+        write_results(self.out, results, self.command)
         return results
 
 
