@@ -63,7 +63,7 @@ def model_card(report: Mapping[str, Any], config: M6RecConfig, more: Iterable[st
         "from m6rec_lite.m6rec import M6RecModel\n\n"
         'model = M6RecModel.from_pretrained("model")  # this folder\n'
         'tokenizer = Tokenizer.load("model")\n```\n',
-        "It knows these data sets and nothing else: it is for the course's chapters, not for "
+        "It knows these data sets and nothing else: it is for the course's lessons, not for "
         "general text.\n",
         "## Licence\n",
         "That of the project (Apache-2.0)." if free else "See the data sets'.",

@@ -74,7 +74,7 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
         f"{_READ[recipe['kind']]}\n\n"
         f'model = {_READ[recipe["kind"]]}.from_pretrained("checkpoints/{name}")\n'
         f'tokenizer = AutoTokenizer.from_pretrained("checkpoints/{name}")\n```\n',
-        "It knows this data set and nothing else: it is for the course's chapters, not for general "
+        "It knows this data set and nothing else: it is for the course's lessons, not for general "
         "text.\n",
         "## Licence\n",
         "That of the project (Apache-2.0)." if free else "See the data set's.",
