@@ -43,7 +43,7 @@ from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.stages import Stages
 from m6rec_lite.m6rec.task_results import evaluate_retriever, evaluate_task
 from m6rec_lite.m6rec.tasks import MultiTaskModel, Ranking
-from m6rec_lite.m6rec.token_file import TokenFile, TokenFileError
+from m6rec_lite.m6rec.token_file import TokenFileError
 from m6rec_lite.m6rec.tuning import RunConfig, TuningData, kinds_of, tune
 from m6rec_lite.training import CheckpointError, DiskFullError, OutOfMemoryError
 from m6rec_lite.training.locks import run_lock
@@ -124,10 +124,8 @@ class TrainingRun:
     def tune(self, sets: Sequence[TuningData]) -> dict[str, Any]:
         """Tune on all tasks, and save the model and its heads."""
         tokenizer = sets[0].prompts.tokenizer
-        folders = (self.folder / "tokens" / part for part in ("train", "held-out"))
-        train, held_out = (
-            self.settings.batches(TokenFile(folder, tokenizer), tokenizer) for folder in folders
-        )
+        _, *files = tokens(self.settings, self.folder, self.datasets, self.progress)
+        train, held_out = (self.settings.batches(file, tokenizer) for file in files)
         both, history, about = tune(
             M6RecModel.from_pretrained(self.folder / "model"),
             sets,
