@@ -11,9 +11,8 @@ from .models.hub import (
     load_config,
     load_model,
     load_tokenizer,
-    quiet,
 )
-from .models.model_folder import ModelError
+from .models.model_folder import ModelError, quiet
 from .models.next_event import NextEvent, wording
 from .models.pooling import AttentionPooling, last_pooling, mean_pooling
 from .models.pretraining import Pretrained, evaluate_lm, pretrain

@@ -133,11 +133,14 @@ class Packing:
         return last - torch.arange(len(last), device=last.device)
 
     @cached_property
+    def positions(self) -> Tensor:
+        """Position of each token in its row, from 0: ``(tokens,)``."""
+        return self.lengths.repeat_interleave(self.lengths) - 1 - self.steps_back
+
+    @cached_property
     def _by_step(self) -> Tensor:
         """Indices of all first tokens, then of all second tokens, and so on: ``(tokens,)``."""
-        step = torch.arange(len(self.steps_back), device=self.lengths.device)
-        step = step - (self.ends - self.lengths + 1).repeat_interleave(self.lengths)
-        return torch.argsort(step, stable=True)
+        return torch.argsort(self.positions, stable=True)
 
     def to_steps(self, packed: Tensor) -> PackedSequence:
         """Reorder ``(tokens, ...)`` from rows to time steps, as torch's recurrent networks need."""

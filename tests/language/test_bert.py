@@ -17,7 +17,6 @@ from torch import nn
 from transformers import AutoModel, AutoTokenizer, BertForMaskedLM
 
 from m6rec_lite.language.models.bert import BERT, IGNORED, BERTConfig, mask_tokens
-from m6rec_lite.language.models.bert_format import from_transformers, to_transformers
 from m6rec_lite.language.models.hub import ModelError
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.nn.packing import Packing
@@ -69,7 +68,7 @@ def generator(seed: int = 0) -> torch.Generator:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_logits_equal_those_of_transformers(shape: str) -> None:
     ours = loud(BERT(SHAPES[shape]))
-    reference = to_transformers(ours)
+    reference = ours.to_transformers()
     ids, real = some_ids(3, 7), torch.arange(7) < torch.tensor([7, 2, 5])[:, None]
     segments = torch.randint(SHAPES[shape].n_segments, ids.shape, generator=generator())
     with torch.no_grad():
@@ -83,7 +82,7 @@ def test_logits_equal_those_of_transformers(shape: str) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_there_and_back_is_the_same_model(shape: str) -> None:
     ours = loud(BERT(replace(SHAPES[shape], tokenizer="abc")))
-    again = from_transformers(to_transformers(ours))
+    again = BERT.from_transformers(ours.to_transformers())
     assert again.config == replace(
         ours.config, intermediate_size=ours.config.intermediate_size or 48
     )
@@ -96,7 +95,7 @@ def test_there_and_back_is_the_same_model(shape: str) -> None:
 
 def test_loss_and_gradients_equal_those_of_transformers() -> None:
     ours = loud(BERT(SMALL))
-    reference = to_transformers(ours)
+    reference = ours.to_transformers()
     ids, real = some_ids(4, 9), torch.arange(9) < torch.tensor([9, 4, 1, 6])[:, None]
     read, targets = mask_tokens(ids, TOKENIZER, rate=0.5, generator=generator())
     targets = targets.masked_fill(~real, IGNORED)
@@ -402,7 +401,7 @@ def test_a_bert_that_is_another_is_refused(change: dict, message: str) -> None:
         vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, **change
     )
     with pytest.raises(ModelError, match=message):
-        from_transformers(BertForMaskedLM(config))
+        BERT.from_transformers(BertForMaskedLM(config))
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
@@ -415,7 +414,7 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
 def test_an_encoder_without_a_head_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = to_transformers(loud(BERT(SMALL)))
+    whole = loud(BERT(SMALL)).to_transformers()
     whole.bert.save_pretrained(tmp_path)
     with caplog.at_level(logging.WARNING, logger="m6rec_lite"):
         ours = BERT.from_pretrained(tmp_path)

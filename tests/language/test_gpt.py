@@ -14,12 +14,11 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from m6rec_lite.language.models.causal_lm import CausalLM
 from m6rec_lite.language.models.gpt import GPT, GPTConfig
-from m6rec_lite.language.models.gpt_format import from_transformers, to_transformers
 from m6rec_lite.language.models.hub import ModelError
 from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.nn import Sampler, beam_search, generate, log_likelihood
 from m6rec_lite.nn.cache import KeyValueCache
 from m6rec_lite.nn.packing import Packing
-from m6rec_lite.nn.sampling import Sampler, beam_search, generate, log_likelihood
 
 #: Shapes of GPT-2: heads of several sizes, a feed-forward net of its own size, other functions.
 SHAPES = [
@@ -66,7 +65,7 @@ def close(ours: torch.Tensor, reference: torch.Tensor) -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_logits_and_gradients_equal_transformers(shape: dict) -> None:
     reference = of_transformers(**shape)
-    ours = from_transformers(reference)
+    ours = GPT.from_transformers(reference)
     ids = random_ids(3, CONTEXT)
     close(ours.logits(ours(ids)), reference(ids).logits)
 
@@ -87,13 +86,13 @@ def test_logits_and_gradients_equal_transformers(shape: dict) -> None:
 def test_ours_becomes_theirs(activation: str) -> None:
     ours = make(activation=activation)
     ids = random_ids(2, 9)
-    close(to_transformers(ours)(ids).logits, ours.logits(ours(ids)))
+    close(ours.to_transformers()(ids).logits, ours.logits(ours(ids)))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_logits_equal_transformers_with_padding(side: str) -> None:
     reference = of_transformers()
-    ours, ids, lengths = from_transformers(reference), random_ids(3, 10), [10, 3, 7]
+    ours, ids, lengths = GPT.from_transformers(reference), random_ids(3, 10), [10, 3, 7]
     mask = torch.zeros(3, 10, dtype=torch.int64)
     for row, n in enumerate(lengths):
         mask[row, 10 - n :] = 1 if side == "left" else 0
@@ -117,7 +116,7 @@ def test_a_cached_pass_equals_the_full_one(pieces: list[int], padded: bool) -> N
     if padded:
         mask = torch.arange(12) >= torch.tensor([0, 2, 3])[:, None]  # padding on the left
     full = ours(ids, mask=mask)
-    for make_cache in (KeyValueCache, CausalLM(to_transformers(ours)).new_cache):
+    for make_cache in (KeyValueCache, CausalLM(ours.to_transformers()).new_cache):
         cache, parts, past = make_cache(), [], 0
         for n in pieces:
             seen = None if mask is None else mask[:, : past + n]
@@ -129,9 +128,9 @@ def test_a_cached_pass_equals_the_full_one(pieces: list[int], padded: bool) -> N
 
 
 def test_writing_and_judging_equal_transformers() -> None:
-    """Ours, theirs behind our loop, and theirs behind its own."""
+    """Ours, reference behind our loop, and reference behind its own."""
     ours = make(seed=3)
-    reference = to_transformers(ours)
+    reference = ours.to_transformers()
     prompts = [[1, 2, 3], [4], [5, 6, 7, 8]]
     written = generate(ours, prompts, max_new_tokens=9)
     assert written == generate(CausalLM(reference), prompts, max_new_tokens=9)
@@ -169,8 +168,8 @@ def test_weights_start_as_published() -> None:
     config = GPTConfig(2000, 64, 64, num_hidden_layers=8)
     model = GPT(config, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    reference = from_transformers(to_transformers(model))
-    peer = GPT2LMHeadModel(to_transformers(model).config)
+    reference = GPT.from_transformers(model.to_transformers())
+    peer = GPT2LMHeadModel(model.to_transformers().config)
     for name, weight in model.named_parameters():
         if weight.ndim == 1:
             wanted = 1.0 if "norm" in name and name.endswith("weight") else 0.0
@@ -345,7 +344,7 @@ def test_a_variant_that_would_give_other_logits_is_refused(variant: dict, tmp_pa
     reference = of_transformers(**variant)
     name = next(iter(variant))
     with pytest.raises(ModelError, match=rf"this GPT-2 has {name}="):
-        from_transformers(reference)
+        GPT.from_transformers(reference)
     reference.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=rf"this GPT-2 has {name}="):
         GPT.from_pretrained(tmp_path)
@@ -367,7 +366,7 @@ def test_a_folder_that_is_no_gpt_is_reported(tmp_path: Path) -> None:
 
 def test_different_rates_of_dropout_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        ours = from_transformers(of_transformers(resid_pdrop=0.2))
+        ours = GPT.from_transformers(of_transformers(resid_pdrop=0.2))
     assert ours.config.dropout == 0.2
     assert "takes resid_pdrop=0.2" in caplog.text
 

@@ -20,20 +20,7 @@ from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel, objective
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.cost import measured_step
 from m6rec_lite.m6rec.cost import memory as memory_module
-from m6rec_lite.m6rec.cost.budget import (
-    Mix,
-    Plan,
-    count_parameters,
-    estimate_cost,
-    estimate_memory,
-    flops_a_step,
-    flops_a_token,
-    largest_size_that_fits,
-    main,
-    needs,
-    table,
-    ways_to_fit,
-)
+from m6rec_lite.m6rec.cost.budget import estimate_cost, main, table
 from m6rec_lite.m6rec.cost.measured_step import (
     LiveTensors,
     example_batch,
@@ -42,8 +29,21 @@ from m6rec_lite.m6rec.cost.measured_step import (
     peak_bytes,
     prepared_step,
 )
-from m6rec_lite.m6rec.cost.memory import free_bytes
-from m6rec_lite.m6rec.cost.plan import MIXES
+from m6rec_lite.m6rec.cost.memory import (
+    estimate_memory,
+    free_bytes,
+    largest_size_that_fits,
+    needs,
+    ways_to_fit,
+)
+from m6rec_lite.m6rec.cost.plan import (
+    MIXES,
+    Mix,
+    Plan,
+    count_parameters,
+    flops_a_step,
+    flops_a_token,
+)
 from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
 from m6rec_lite.m6rec.objective import batch_flops
 from m6rec_lite.m6rec.run_folder import tokens

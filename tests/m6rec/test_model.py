@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.batches import packed_prefix_mask
+from m6rec_lite.nn import generate
 from m6rec_lite.nn.cache import KeyValueCache
 
 VOCABULARY = 40
@@ -208,6 +209,7 @@ def test_greedy_generation_takes_the_likeliest_token_of_the_full_pass() -> None:
     result = model.generate(
         ids, prefix_length=torch.tensor([6]), max_new_tokens=6, do_sample=False, eos_token_id=None
     )
+    assert generate(model, ids.tolist(), max_new_tokens=6) == found[:, ids.shape[1] :].tolist()
     for _ in range(6):
         ids = torch.cat([ids, model(ids, prefix_length=6).logits[:, -1:].argmax(-1)], dim=1)
     assert torch.equal(result, ids)

@@ -142,7 +142,7 @@ def test_the_model_has_a_card(finished: tuple[Path, History]) -> None:
         row = next(line for line in card.splitlines() if line.startswith(f"| {name} |"))
         assert [float(cell) for cell in row.split(" | ")[1:3]] == pytest.approx(figures, abs=1e-4)
     read = report["tokens read"]
-    assert f"250 steps of 4 lines x 1, {read:,} tokens read" in card
+    assert f"250 steps of 1 x 4 sequences, {read:,} tokens, took" in card
     assert 0.7 * 250 * 4 * 128 < read < 250 * 4 * 128
     assert "simulated world" in card
     for one in card.split("\n## ")[1:]:

@@ -11,7 +11,7 @@ from m6rec_lite.data import DataError, load_dataset
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec.tasks.trie import Naming, TitleTrie
-from m6rec_lite.nn.sampling import GREEDY, Sampler, beam_search, generate
+from m6rec_lite.nn import GREEDY, Sampler, beam_search, generate
 
 DATASET = load_dataset("bazaar")
 TEXT = BehaviourText(DATASET)

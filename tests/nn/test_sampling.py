@@ -18,19 +18,11 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from m6rec_lite.nn.beams import beam_search
 from m6rec_lite.nn.cache import KeyValueCache
-from m6rec_lite.nn.sampling import (
-    GREEDY,
-    Sampler,
-    beam_search,
-    generate,
-    log_likelihood,
-    no_repeat,
-    repetition_penalty,
-    temperature,
-    top_k,
-    top_p,
-)
+from m6rec_lite.nn.likelihood import log_likelihood
+from m6rec_lite.nn.repetition import no_repeat, repetition_penalty
+from m6rec_lite.nn.sampling import GREEDY, Sampler, generate, temperature, top_k, top_p
 from m6rec_lite.nn.transformer import Transformer, TransformerConfig
 
 INF = math.inf

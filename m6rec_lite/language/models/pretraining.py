@@ -87,7 +87,7 @@ class Pretrained:
         content = {
             **defaults,
             "seconds": round(sum(self.history["seconds"])),
-            "device": next(self.model.parameters()).device.type,
+            "device": self.model.device.type,
             "threads": torch.get_num_threads(),
             "parameters": sum(weight.numel() for weight in self.model.parameters()),
             **about,
@@ -228,10 +228,9 @@ def evaluate_lm(model: GPT | BERT, tokenizer: Tokenizer, batches: TokenBatches) 
         included in the bits. A BERT predicts only masked tokens, from both sides: its metrics can
         be compared with those of another BERT, not with a GPT's.
     """
-    device = next(model.parameters()).device
     nats = n_tokens = n_bytes = 0.0
     for batch in batches.epoch(0, 0):
-        batch = batch.to(device)
+        batch = batch.to(model.device)
         targets = batch.targets[batch.targets >= 0].cpu().numpy()
         nats += float(model.loss(batch.ids, batch.targets, batch.packing)) * len(targets)
         n_tokens += len(targets)

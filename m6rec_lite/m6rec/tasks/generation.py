@@ -31,8 +31,10 @@ from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.generators import TextGenerator, as_generator
 from m6rec_lite.m6rec.tasks.rows import BEGUN
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, cut_by_length
+from m6rec_lite.nn.beams import beam_search
 from m6rec_lite.nn.decoding import Allowed
-from m6rec_lite.nn.sampling import GREEDY, Sampler, beam_search, generate, log_likelihood
+from m6rec_lite.nn.likelihood import log_likelihood
+from m6rec_lite.nn.sampling import GREEDY, Sampler, generate
 
 
 @dataclass(frozen=True)
@@ -162,13 +164,15 @@ class GenerationTask(Task):
             batch = [prompts[row] for row in rows]
             if n_beams != 1:
                 beams = beam_search(
-                    generator, batch, n_beams=n_beams, length_power=length_power, **options
+                    generator.model, batch, n_beams=n_beams, length_power=length_power, **options
                 )
                 texts = [best[0].ids for best in beams]
             else:
                 seeded = [torch.Generator().manual_seed(_mix(seed, row)) for row in rows]
                 draws = None if sampler.temperature == 0 else seeded
-                texts = generate(generator, batch, sampler=sampler, generator=draws, **options)
+                texts = generate(
+                    generator.model, batch, sampler=sampler, generator=draws, **options
+                )
             for row, ids in zip(rows, texts, strict=True):
                 ended = bool(ids) and ids[-1] in generator.stop
                 answers[row] = Generation(ids, generator.document(ids), ended)
@@ -205,7 +209,7 @@ class GenerationTask(Task):
             endings.append([generator.ending(rest)])
         if not prompts:
             return np.zeros(0), np.zeros(0, dtype=np.int64)
-        nats = log_likelihood(generator, prompts, endings, batch_tokens=batch_tokens)
+        nats = log_likelihood(generator.model, prompts, endings, batch_tokens=batch_tokens)
         sizes = np.array([len(ending[0]) for ending in endings], dtype=np.int64)
         return torch.cat(nats).numpy(), sizes
 
