@@ -10,11 +10,16 @@ import pandas as pd
 
 from experiments.records import RANKS, Records, RunKey
 from experiments.reference_results import METRIC, TUNED, settings_of
-from m6rec_lite.course.comparison import as_markdown, beside, known, tie_caveat
+from m6rec_lite.course.comparison import (
+    as_markdown,
+    compare_with_published,
+    tie_caveat,
+    time_awareness,
+)
 from m6rec_lite.course.documents import table
 from m6rec_lite.course.files import read_rows
-from m6rec_lite.course.published import SAME_TIES
 from m6rec_lite.data.files import write_text
+from m6rec_lite.evaluation.published import SAME_TIES
 from m6rec_lite.evaluation.rank_files import read_ranks
 from m6rec_lite.evaluation.ranking import accuracy
 from m6rec_lite.evaluation.significance import bootstrap_interval
@@ -92,7 +97,7 @@ def section(rows: pd.DataFrame, ties: pd.DataFrame) -> str:
         {
             "entry": rows["entry"],
             "settings, from validation": rows["settings"].replace("", "defaults"),
-            "knows": rows["settings"].map(known),
+            "knows": rows["settings"].map(time_awareness),
             "HR@10": [_with_interval(row, "hr@10") for _, row in rows.iterrows()],
             "NDCG@10": [_with_interval(row, "ndcg@10") for _, row in rows.iterrows()],
             "seconds to fit": rows["fit_seconds"].map("{:.2f}".format),
@@ -150,7 +155,7 @@ def published_section(folder: Path, dataset: str) -> str:
         folder: folder of results.
         dataset: name of the data set.
     """
-    rows = beside(folder, dataset)
+    rows = compare_with_published(folder, dataset)
     pieces = [
         f"### {dataset}: published networks, and ours\n",
         "Published values are those of the linked source; *second-hand* ones are quoted there or "
@@ -189,7 +194,7 @@ def exact_users(folder: Path, first: int = FIRST_INTERPOLATED) -> pd.DataFrame:
         groups = {"all": exact | ~exact, f"below {first}": exact, f"from {first} on": ~exact}
         for group, rows_of_group in groups.items():
             row: dict[str, Any] = {"model": name, "settings": settings[name]}
-            row |= {"knows": known(settings[name])}
+            row |= {"knows": time_awareness(settings[name])}
             row |= {"users": group, "n_users": int(rows_of_group.sum())}
             for metric in ("hr@10", METRIC):
                 values = per_user[metric][rows_of_group]

@@ -2,9 +2,9 @@
 
 A region is delimited by two HTML comments::
 
-    <!-- ladder: begin -->
+    <!-- leaderboard: begin -->
     | rank | model | …
-    <!-- ladder: end -->
+    <!-- leaderboard: end -->
 
 ``fill`` replaces the text between them.
 """

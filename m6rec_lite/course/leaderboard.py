@@ -8,7 +8,7 @@ run again::
     board = course.Leaderboard()
     board.add(report, scale=SCALE, seed=SEED)   # a Report of m6rec_lite.evaluation
     board.show("bazaar", scale=SCALE)
-    course.show(course.ladder(board.latest("bazaar", scale=SCALE)), alt="…")
+    course.show(course.plot_leaderboard(board.latest("bazaar", scale=SCALE)), alt="…")
 """
 
 from __future__ import annotations

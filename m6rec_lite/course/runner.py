@@ -4,7 +4,7 @@ A failure does not stop the run; it is told at the end, and by the exit code. Ch
 after the other, so that their seconds mean something. A run writes to one folder::
 
     runs/bazaar-smoke/
-        index.html            the ladder, the tables, and a link to each chapter's page
+        index.html            the leaderboard, the tables, and a link to each chapter's page
         chapters.csv          seconds, peak memory, bounds and errors, a row a chapter
         leaderboard/          what the chapters measured
         notebooks/ pages/     the executed copies, and the same as HTML
@@ -69,7 +69,7 @@ def run(
         numbers: chapters such as ``00,01``; all of them when None.
         out: folder to write; ``runs/<dataset>-<scale>`` when None.
         resume: leave out chapters that finished with today's code at the same scale and seed.
-        quick_models: measure the models that fit in seconds on all users, for the ladder.
+        quick_models: measure the models that fit in seconds on all users, for the leaderboard.
         root: the project's folder.
         progress: show bars over chapters and cells.
 

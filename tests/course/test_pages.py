@@ -53,7 +53,7 @@ def test_without_recorded_rows_the_largest_split_makes_the_ladder(tmp_path):
     index = index_of(tmp_path, own, [])
     assert "worst to best: A 0.100." in index
     assert "<h3>Split <code>part</code>" in index
-    assert "ladder" not in index_of(tmp_path, [], []).lower()
+    assert "leaderboard" not in index_of(tmp_path, [], []).lower()
 
 
 def test_the_index_fits_a_phone_and_escapes_file_names(tmp_path):
