@@ -26,9 +26,9 @@ from tqdm.auto import tqdm
 
 from experiments.arguments import read_settings
 from experiments.records import Records, RunKey, summary
-from m6rec_lite.course.files import has_row, read_rows, upsert_rows
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.data import Dataset, Interactions, Split, leave_one_out, load_dataset
+from m6rec_lite.data.result_files import has_row, read_rows, upsert_rows
 from m6rec_lite.evaluation import Report, evaluate, measure_fit
 from m6rec_lite.evaluation.published import SIMPLE_MODELS, PublishedResult
 from m6rec_lite.recommenders import (
@@ -269,7 +269,7 @@ def settings_of(path: Path) -> dict[str, str]:
     """Return the tuned settings by entry from the table; {} if there is no table."""
     if not path.is_file():
         return {}
-    rows = read_rows(path, ("entry", "settings"), words=("settings",))
+    rows = read_rows(path, ("entry", "settings"), text_columns=("settings",))
     return dict(zip(rows["entry"], rows["settings"], strict=True))
 
 

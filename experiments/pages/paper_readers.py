@@ -21,8 +21,8 @@ from m6rec_lite.course.comparison import (
     display_name,
     time_awareness,
 )
-from m6rec_lite.course.files import read_json, read_rows
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
+from m6rec_lite.data.result_files import read_json, read_rows
 from m6rec_lite.evaluation.published import TIME_BLIND, best_published
 
 #: Networks over item ids, such as YouTubeDNN, with which the paper compares its retrieval.
@@ -244,7 +244,7 @@ def _rows(path: Path, columns: str) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame()
     empty = ("variant", "part")
-    rows = read_rows(path, (), words=empty)
+    rows = read_rows(path, (), text_columns=empty)
     _check_columns(rows, columns.split(), path)
     return rows
 

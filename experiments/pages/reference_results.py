@@ -16,12 +16,12 @@ from m6rec_lite.course.comparison import (
     tie_caveat,
     time_awareness,
 )
-from m6rec_lite.course.documents import table
-from m6rec_lite.course.files import read_rows
 from m6rec_lite.data.files import write_text
+from m6rec_lite.data.result_files import read_rows
 from m6rec_lite.evaluation.published import SAME_TIES
 from m6rec_lite.evaluation.rank_files import read_ranks
 from m6rec_lite.evaluation.ranking import accuracy
+from m6rec_lite.evaluation.report import markdown_table
 from m6rec_lite.evaluation.significance import bootstrap_interval
 
 PAGE = "reference_results.md"
@@ -73,7 +73,7 @@ def write_page(folder: Path) -> Path:
     parts = [_INTRODUCTION]
     for path in sorted((folder / "reference").glob("ml-*.csv")):
         if not path.stem.endswith("-ties"):
-            rows = read_rows(path, ("entry",), words=("settings", "their_settings"))
+            rows = read_rows(path, ("entry",), text_columns=("settings", "their_settings"))
             ties = read_rows(path.with_name(f"{path.stem}-ties.csv"), ("entry",))
             parts += [section(rows, ties), published_section(folder, path.stem)]
     exact = exact_users(folder)
@@ -128,14 +128,14 @@ def section(rows: pd.DataFrame, ties: pd.DataFrame) -> str:
         f"`{rows['command'].iloc[0]}` (split {rows['split_hash'].iloc[0]}, "
         f"{rows['n_users'].iloc[0]:,} users; settings tuned on {rows['tuning_users'].iloc[0]:,} of "
         "them, sampled once; intervals are 95 % bootstrap over users)\n",
-        table(ours),
+        markdown_table(ours),
         f"\n### {name}: differences from the reference (HR@10 / NDCG@10)\n",
         _COLUMNS,
-        table(differences),
+        markdown_table(differences),
         f"\nReasons for the differences on {name}:\n",
         *(f"- {explain(row, ties)}" for _, row in referenced.iterrows()),
         f"\n### {name}: HR@10 by the order of ties\n",
-        table(wide.reset_index()),
+        markdown_table(wide.reset_index()),
         "",
     ]
     for entry, figure in SAME_TIES.get(name, {}).items():
@@ -222,7 +222,7 @@ def exact_section(rows: pd.DataFrame) -> str:
             "Computed from the recorded ranks (`runs/*/ranks.npz`).\n",
             f"{INTERPOLATED} Each model is fitted on all users. The two groups also differ for "
             "models that read no timestamp: compare models within a group.\n",
-            table(shown),
+            markdown_table(shown),
             f"\n{NO_RANKS}\n",
         ]
     )

@@ -12,6 +12,10 @@ import pandas as pd
 from experiments.pages import paper, reference_results
 from experiments.pages.paper_readers import NETWORKS
 from experiments.pages.paper_rule import FAILS, HOLDS, NOT_TRIED, verdict
+from experiments.pages.regions import fill
+from m6rec_lite.course.build.execute_in_place import FACTS
+from m6rec_lite.course.build.notebooks import read_notebook
+from m6rec_lite.course.build.staleness import METADATA
 from m6rec_lite.course.comparison import (
     OURS,
     RETRIEVER,
@@ -20,15 +24,12 @@ from m6rec_lite.course.comparison import (
     compare_with_published,
     tie_caveat,
 )
-from m6rec_lite.course.documents import fill, table
-from m6rec_lite.course.execute_in_place import FACTS
 from m6rec_lite.course.figures import leaderboard_alt_text, plot_leaderboard, style
-from m6rec_lite.course.files import read_notebook
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
 from m6rec_lite.course.paths import chapters
-from m6rec_lite.course.staleness import METADATA
 from m6rec_lite.data.files import png_bytes, write_text
 from m6rec_lite.evaluation.published import TIME_AWARE, TIME_BLIND, best_published
+from m6rec_lite.evaluation.report import markdown_table
 
 PAGE = Path("docs") / "results.md"
 LADDER = Path("results") / "ladder.png"
@@ -85,7 +86,7 @@ def write_page(root: Path) -> Path:
     (root / LADDER).write_bytes(png_bytes(plot_leaderboard(rows, title="The bazaar")))
     picture = f"![{leaderboard_alt_text(rows)}](../{LADDER.as_posix()})\n"
     real = real_table(root / "results")
-    parts = [_INTRODUCTION, picture, table(ladder_table(rows)), _REAL, real, _FILES]
+    parts = [_INTRODUCTION, picture, markdown_table(ladder_table(rows)), _REAL, real, _FILES]
     path = root / PAGE
     path.parent.mkdir(exist_ok=True)
     write_text(path, "\n".join(parts))
@@ -138,7 +139,7 @@ def lessons_report(seconds: Mapping[str, float | None]) -> dict[str, Any]:
 def fill_readme(root: Path) -> None:
     """Fill the regions ``headline`` and ``chapters`` of the README."""
     fill(root / "README.md", "headline", headline(root))
-    fill(root / "README.md", "chapters", table(chapter_table(root)))
+    fill(root / "README.md", "chapters", markdown_table(chapter_table(root)))
 
 
 def headline(root: Path) -> str:

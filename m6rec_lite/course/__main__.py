@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from m6rec_lite.course.paths import chapters, project_root
+from m6rec_lite.course.paths import project_root
 from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES, check_scale, default_scale
 
 
@@ -38,7 +38,6 @@ def main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("check", help="tell what is wrong with notebooks")
     check.add_argument("paths", nargs="*", type=Path, help="(default: chapters and solutions)")
 
-    commands.add_parser("environment", help="write environment.yml anew from constraints.txt")
     commands.add_parser("check-machine", help="tell what a bug report needs")
 
     options = parser.parse_args(arguments)
@@ -50,8 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from m6rec_lite.course.build.runner import run
     from m6rec_lite.course.lesson_data import COLUMNS_VARIABLE, parse_columns
-    from m6rec_lite.course.runner import run
 
     if options.columns:
         parse_columns(options.columns)  # refuse here what no lesson could read
@@ -69,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _exercises(_: argparse.Namespace) -> int:
-    from m6rec_lite.course.exercise_stubs import generate
+    from m6rec_lite.course.build.exercise_stubs import generate
     from m6rec_lite.data.files import write_text
 
     root = project_root()
@@ -83,14 +82,16 @@ def _exercises(_: argparse.Namespace) -> int:
 
 def _notebooks(paths: list[Path], root: Path) -> list[Path]:
     """The notebooks named, or all chapters and solutions."""
+    from m6rec_lite.course.build.notebooks import stored_notebooks
+
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"no such notebook: {', '.join(map(str, missing))}")
-    return paths or [*chapters(root / "notebooks"), *chapters(root / "solutions")]
+    return paths or stored_notebooks(root)
 
 
 def _store(options: argparse.Namespace) -> int:
-    from m6rec_lite.course.execute_in_place import facts_line, is_fresh, store
+    from m6rec_lite.course.build.execute_in_place import facts_line, is_fresh, store
 
     root = project_root()
     for path in _notebooks(options.paths, root):
@@ -103,7 +104,7 @@ def _store(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from m6rec_lite.course.notebook_lint import faults
+    from m6rec_lite.course.build.notebook_lint import faults
 
     root = project_root()
     total = 0
@@ -116,15 +117,8 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if total else 0
 
 
-def _environment(_: argparse.Namespace) -> int:
-    from m6rec_lite.course.pins import write_environment
-
-    print(f"{write_environment(project_root()).name}: written")
-    return 0
-
-
 def _check_machine(_: argparse.Namespace) -> int:
-    from m6rec_lite.course.check_machine import check_machine
+    from m6rec_lite.course.build.check_machine import check_machine
 
     return check_machine()
 
@@ -134,7 +128,6 @@ COMMANDS = {
     "exercises": _exercises,
     "store": _store,
     "check": _check,
-    "environment": _environment,
     "check-machine": _check_machine,
 }
 

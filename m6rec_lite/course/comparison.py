@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.course.documents import table
-from m6rec_lite.course.files import read_json
 from m6rec_lite.course.leaderboard import Leaderboard
+from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation.published import (
     FILE_ORDER,
     LEAKING,
@@ -25,6 +24,7 @@ from m6rec_lite.evaluation.published import (
     TIME_BLIND,
     PublishedResult,
 )
+from m6rec_lite.evaluation.report import markdown_table
 
 RETRIEVER = "M6RecRetriever"
 #: Our models that are compared with the published networks.
@@ -166,7 +166,7 @@ def format_rows(rows: pd.DataFrame) -> pd.DataFrame:
 
 def as_markdown(rows: pd.DataFrame) -> str:
     """Return the rows of ``compare_with_published`` as Markdown with links to the sources."""
-    return table(format_rows(rows))
+    return markdown_table(format_rows(rows))
 
 
 def tie_caveat(results: Path, dataset: str, entry: str = "Bigram") -> str:

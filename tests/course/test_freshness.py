@@ -3,8 +3,8 @@
 import nbformat
 import pytest
 
-from m6rec_lite.course.execute_in_place import uses_torch
-from m6rec_lite.course.staleness import freshness, used_modules
+from m6rec_lite.course.build.execute_in_place import uses_torch
+from m6rec_lite.course.build.staleness import freshness, used_modules
 
 FILES = {
     "__init__.py": '"""The package."""\n',

@@ -15,10 +15,10 @@ import pytest
 
 from m6rec_lite import course
 from m6rec_lite.course.asserted_metrics import MIMETYPE, BoundError
-from m6rec_lite.course.files import locked
 from m6rec_lite.course.leaderboard import KEY, RUN_VARIABLE, Leaderboard
 from m6rec_lite.data import DataError, Dataset, leave_one_out
 from m6rec_lite.data.files import png_bytes, write_text
+from m6rec_lite.data.result_files import locked
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.evaluation.rank_files import read_ranks
 from m6rec_lite.evaluation.ranking import hr
@@ -200,7 +200,7 @@ def test_a_lock_file_left_by_a_killed_writer_neither_blocks_nor_loses_rows(tmp_p
 
 
 def test_a_killed_writer_frees_its_lock(tmp_path):
-    hold = "import sys, pathlib\nfrom m6rec_lite.course.files import locked\n"
+    hold = "import sys, pathlib\nfrom m6rec_lite.data.result_files import locked\n"
     hold += "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
     command = [sys.executable, "-c", hold, str(tmp_path / "bazaar.csv")]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -24,17 +24,18 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from m6rec_lite.course.asserted_metrics import recorded
-from m6rec_lite.course.execution import execute
-from m6rec_lite.course.files import locked, read_notebook, read_rows
+from m6rec_lite.course.build.execution import execute
+from m6rec_lite.course.build.needs import lacking
+from m6rec_lite.course.build.notebooks import read_notebook
+from m6rec_lite.course.build.pages import bounds_held, write_index, write_page
+from m6rec_lite.course.build.quick_models import measure_quick_models
+from m6rec_lite.course.build.staleness import freshness
 from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE, Leaderboard
-from m6rec_lite.course.needs import lacking
-from m6rec_lite.course.pages import bounds_held, write_index, write_page
 from m6rec_lite.course.paths import chapters, project_root
-from m6rec_lite.course.quick_models import measure_quick_models
 from m6rec_lite.course.scale import SCALE_VARIABLE
-from m6rec_lite.course.staleness import freshness
 from m6rec_lite.data import DataError
 from m6rec_lite.data.files import write_text
+from m6rec_lite.data.result_files import locked, read_rows
 
 #: Columns of ``chapters.csv``. ``code`` names the code and data that the chapter ran with.
 COLUMNS: tuple[str, ...] = (
@@ -45,7 +46,7 @@ COLUMNS: tuple[str, ...] = (
 FINISHED, FAILED, BROKEN, LEFT_OUT = "finished", "failed", "bound broken", "left out"
 
 #: Columns that are text, also where they are empty or look like numbers.
-WORDS: tuple[str, ...] = ("chapter", "status", "broken", "error", "dataset", "scale", "code")
+TEXT_COLUMNS: tuple[str, ...] = ("chapter", "status", "broken", "error", "dataset", "scale", "code")
 
 
 def run(
@@ -218,7 +219,7 @@ def _earlier_rows(table: Path, run_of: Mapping[str, Any]) -> dict[str, dict[str,
     if not table.exists():
         return {}
     try:
-        old = read_rows(table, COLUMNS, words=WORDS)
+        old = read_rows(table, COLUMNS, text_columns=TEXT_COLUMNS)
     except DataError as error:
         aside = table.with_name(f"{table.name}.damaged")
         table.replace(aside)

@@ -45,7 +45,7 @@ def write_page(notebook: Any, page: Path, source: Path, root: Path) -> None:
         source: path of the original notebook; its links are relative to it.
         root: the project's folder.
     """
-    from m6rec_lite.course.export import page_exporter
+    from m6rec_lite.course.build.export import page_exporter
 
     copy = nbformat.from_dict(notebook)
     for cell in copy.cells:
