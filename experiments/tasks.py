@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from m6rec_lite.course.files import upsert_rows
 from m6rec_lite.data import Dataset, Split, cold_item, hidden_domain, leave_one_out, load_dataset
+from m6rec_lite.data.result_files import upsert_rows
 from m6rec_lite.evaluation import Report, compare, evaluate
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from m6rec_lite.course.documents import fill, table
+from experiments.pages.regions import fill
 from m6rec_lite.data.files import new_file, png_bytes
+from m6rec_lite.evaluation.report import markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,4 +132,4 @@ def write_architecture(root: Path) -> None:
     )
     with new_file(root / PICTURE) as file:
         file.write(png_bytes(picture(graph)))
-    fill(root / PAGE, "packages", table(rows))
+    fill(root / PAGE, "packages", markdown_table(rows))

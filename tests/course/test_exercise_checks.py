@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from m6rec_lite.course.exercise_stubs import answer_cells, stub
+from m6rec_lite.course.build.exercise_stubs import answer_cells, stub
 from m6rec_lite.course.exercises.engine import CORRECT, INCORRECT, NOT_ATTEMPTED, Exercise
 from m6rec_lite.course.exercises.find_bottleneck import PROFILES, Row
 from m6rec_lite.course.exercises.question import exercise_names, load_exercise

@@ -209,7 +209,7 @@ def test_greedy_generation_takes_the_likeliest_token_of_the_full_pass() -> None:
     result = model.generate(
         ids, prefix_length=torch.tensor([6]), max_new_tokens=6, do_sample=False, eos_token_id=None
     )
-    assert generate(model, ids.tolist(), max_new_tokens=6) == found[:, ids.shape[1] :].tolist()
+    assert generate(model, ids.tolist(), max_new_tokens=6) == result[:, ids.shape[1] :].tolist()
     for _ in range(6):
         ids = torch.cat([ids, model(ids, prefix_length=6).logits[:, -1:].argmax(-1)], dim=1)
     assert torch.equal(result, ids)
