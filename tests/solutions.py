@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib as mpl
 import nbformat
 
-from m6rec_lite.course.exercise_stubs import answer_cells
+from m6rec_lite.course.build.exercise_stubs import answer_cells
 from m6rec_lite.course.paths import chapters
 
 ROOT = Path(__file__).resolve().parents[1]

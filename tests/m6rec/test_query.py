@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from m6rec_lite.data import DataError, Dataset
+from m6rec_lite.data import DataError, Dataset, leave_one_out
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.corpora import held_out
@@ -54,6 +54,21 @@ def shown(ids: np.ndarray) -> str:
 @pytest.fixture(scope="module")
 def examples() -> dict[str, Examples]:
     return {part: build(part) for part in PARTS}
+
+
+def test_ids_of_users_may_be_text(examples: dict[str, Examples]) -> None:
+    tables = {
+        name: getattr(DATASET, name).assign(
+            user_id=[f"u{user:04d}" for user in getattr(DATASET, name)["user_id"]]
+        )
+        for name in ("interactions", "users", "queries")
+    }
+    dataset = replace(DATASET, oracle=None, impressions=None, reviews=None, **tables)
+    data = replace(DATA, dataset=dataset, split=leave_one_out(dataset), truth=None)
+    prompts = PromptBuilder(BehaviourText(dataset), TOKENIZER, 400)
+    for part in ("validation", "test"):  # the others hold users out by their ids
+        texts = TASK.build_examples(data, prompts, part)
+        assert texts.about["text"].tolist() == examples[part].about["text"].tolist()
 
 
 @pytest.mark.parametrize("queries", ["history", "now", "none"])

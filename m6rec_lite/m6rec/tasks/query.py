@@ -197,7 +197,7 @@ def _before_targets(
     for row, (user, at) in enumerate(
         zip(histories.user_ids.tolist(), histories.at.tolist(), strict=True)
     ):
-        start, stop = np.searchsorted(users, [user, user + 1])
+        start, stop = (np.searchsorted(users, user, side=side) for side in ("left", "right"))
         index = start + int(np.searchsorted(times[start:stop], at, side="right")) - 1
         if index >= start and at == follows[index]:
             past = _times(histories, row)
