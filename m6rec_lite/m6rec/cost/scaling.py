@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import logsumexp
+from threadpoolctl import threadpool_limits
 
 #: Starting points of the fit: ln floor, ln a, alpha, ln b, beta.
 STARTS = tuple(itertools.product((-2.0, 0.0), (2.0, 8.0), (0.2, 0.8), (2.0, 8.0), (0.2, 0.8)))
@@ -88,9 +89,12 @@ def fit_law(
         return float(value.sum()), np.array(gradient)
 
     bounds = [(-20, 5), (-20, 60), (0, 3), (-20, 60), (0, 3)]
-    results = [
-        minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts
-    ]
+    # The arrays are tiny: with several threads BLAS would spend nearly all time on waiting.
+    with threadpool_limits(1, user_api="blas"):
+        results = [
+            minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds)
+            for start in starts
+        ]
     log_floor, log_a, alpha, log_b, beta = min(results, key=lambda result: result.fun).x
     return ScalingLaw(*map(float, (np.exp(log_floor), np.exp(log_a), alpha, np.exp(log_b), beta)))
 
