@@ -177,13 +177,13 @@ class Turns:
 
             file = TokenFile(self.file.folder, self.tokenizer)
             file.tokens, file.ends = np.array(file.tokens), np.array(file.ends)
-        packed_layout = module._lay
+        packed_layout = module._pack
         if not packed:  # one row per line
 
             def alone(sizes: np.ndarray, time: int) -> tuple[np.ndarray, np.ndarray]:
                 return np.arange(len(sizes)), np.zeros(len(sizes), dtype=np.int64)
 
-            module._lay = alone
+            module._pack = alone
         try:
             plan = module.PretrainingBatches(
                 file,
@@ -193,7 +193,7 @@ class Turns:
                 seq_len=self.time,
             ).epoch(0, 0)
         finally:
-            module._lay = packed_layout
+            module._pack = packed_layout
         return plan
 
     def _model(self, case: Case) -> Any:
