@@ -153,7 +153,8 @@ class Turns:
         from m6rec_lite.m6rec.settings import Pretraining
         from m6rec_lite.m6rec.token_file import TokenFile
 
-        self.settings = Pretraining(size=size, lines=lines)
+        options: dict[str, Any] = {"size": size, "lines": lines}  # None: the default of the size
+        self.settings = Pretraining(**options)
         self.time = SIZES[size]["max_position_embeddings"]
         world = generate(users=400, items=300, slates=0, seed=1)
         corpora = pretraining_corpora(world, leave_one_out(world))
@@ -168,8 +169,6 @@ class Turns:
         import numpy as np
 
         from m6rec_lite.m6rec import batches as module
-
-        assert self.settings.lines is not None  # set by Pretraining
 
         file = self.file
         if not mapped:
