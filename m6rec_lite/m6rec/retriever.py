@@ -162,7 +162,7 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
         )
 
     def _loss(self, network: RetrieverNetwork, batch: Batch) -> Tensor:
-        return network.loss(batch)
+        return network.loss(batch, mask_history=self._masks_history)
 
     def _state(self) -> dict[str, Any]:
         assert self._config is not None  # set by _build

@@ -21,6 +21,7 @@ from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval
 from m6rec_lite.nn.attention import AttentionContext
 from m6rec_lite.nn.dropout import Dropout
+from m6rec_lite.nn.losses import Excluded
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotary_angles
 from m6rec_lite.recommenders.sequential.sequences import Batch, questions
@@ -123,13 +124,19 @@ class RetrieverNetwork(nn.Module):
             x = block(x, context)
         return model.norm(x)
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Return the in-batch softmax loss of the next item, at every event."""
-        vectors = self.catalogue()
-        states = self(vectors, batch, Packing(batch["lengths"]))
+    def loss(self, batch: Batch, *, mask_history: bool = True) -> Tensor:
+        """Return the in-batch softmax loss of the next item, at every event.
+
+        Args:
+            batch: as for ``forward``, with the ``targets`` ``(tokens,)``.
+            mask_history: leave the items of the row up to each event out of the softmax.
+        """
+        vectors, packing = self.catalogue(), Packing(batch["lengths"])
+        states = self(vectors, batch, packing)
         used, right = torch.unique(batch["targets"], return_inverse=True)
         people, items = self.retrieval.people(states), self.retrieval.items(vectors[used])
-        return self.retrieval.contrast(people, items, used, right)
+        history = Excluded.history(batch["items"], packing) if mask_history else None
+        return self.retrieval.contrast(people, items, used, right, history)
 
     @torch.no_grad()
     def score(self, histories: Histories, max_length: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Losses of networks that predict the next item.
 
 Full cross-entropy compares the target item with every other item; ``linear_cross_entropy`` does so
-without storing all ``tokens x items`` scores. The other losses compare with sampled items, the
+without storing all ``tokens x items`` scores, and can leave out the items that a token excludes,
+such as those of the user's history. The other losses compare with sampled items, the
 negatives: binary cross-entropy (BCE), its generalised form (gBCE), sampled softmax, BPR-max and
 TOP1-max.
 
@@ -13,6 +14,7 @@ over the n tokens.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,8 +22,67 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from m6rec_lite.nn.packing import Packing
+
 #: Tokens per chunk of scores: 256 rows of 3,400 items are 3.5 MB, which fits a CPU cache.
 CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Excluded:
+    """Items that are left out of the softmax of each token.
+
+    Token i excludes ``items[starts[i] : starts[i] + lengths[i]]``. In packed sequences these are
+    the items of the row up to the token, so nothing of the size ``tokens x items`` is stored.
+
+    Attributes:
+        items: ``(m,)`` int64 item indices; negative ones are ignored.
+        starts: ``(n,)`` int64.
+        lengths: ``(n,)`` int64, 0 or more.
+    """
+
+    items: Tensor
+    starts: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def history(cls, items: Tensor, packing: Packing) -> Excluded:
+        """Exclude for each token of packed rows the items of its row up to and including it.
+
+        Args:
+            items: ``(tokens,)`` item indices.
+            packing: layout of the rows.
+        """
+        return cls(items, packing.starts, packing.steps + 1)
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self.starts)
+
+    def pairs(self, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """Return the tokens and items excluded by the tokens ``first`` to ``last - 1``.
+
+        Returns:
+            Two ``(p,)`` int64 tensors: tokens counted from ``first``, and items.
+        """
+        starts, lengths = self.starts[first:last], self.lengths[first:last]
+        token = torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths)
+        before = lengths.cumsum(0) - lengths
+        index = torch.arange(len(token), device=token.device) + (starts - before)[token]
+        item = self.items[index]
+        known = item >= 0
+        return token[known], item[known]
+
+    def among(self, candidates: Tensor, n_items: int) -> Excluded:
+        """Return the same exclusions with items numbered by their index among the candidates.
+
+        Args:
+            candidates: ``(c,)`` distinct item indices below ``n_items``.
+            n_items: size of the catalogue.
+        """
+        number = self.items.new_full((n_items + 1,), -1)  # the last entry is that of item -1
+        number[candidates] = torch.arange(len(candidates), device=candidates.device)
+        return replace(self, items=number[self.items])
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -33,7 +94,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, chunk: int
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        excluded: Excluded | None,
+        chunk: int,
     ) -> Tensor:
         n = len(hidden)
         wide = torch.float32 if hidden.dtype in (torch.float16, torch.bfloat16) else hidden.dtype
@@ -51,6 +118,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
             torch.mm(h, transposed, out=scores)
             if bias is not None:
                 scores += bias
+            if excluded is not None:
+                token, item = excluded.pairs(start, start + len(h))
+                kept = scores.gather(1, y)  # a target is never left out
+                scores.view(-1).index_fill_(0, token * len(weight) + item, -torch.inf)
+                scores.scatter_(1, y, kept)
             torch.softmax(scores, dim=1, dtype=wide, out=grad)  # probabilities; below, the gradient
             positive = scores.gather(1, y)[:, 0].to(wide)
             prob = grad.gather(1, y)[:, 0]
@@ -79,7 +151,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         scale = g / ctx.n
         grads = (None if grad is None else grad * scale for grad in ctx.saved_tensors)
-        return *grads, None, None
+        return *grads, None, None, None
 
 
 def linear_cross_entropy(
@@ -88,6 +160,7 @@ def linear_cross_entropy(
     targets: Tensor,
     *,
     bias: Tensor | None = None,
+    excluded: Excluded | None = None,
     chunk: int = CHUNK,
 ) -> Tensor:
     """Compute ``F.cross_entropy(hidden @ weight.T + bias, targets)`` in chunks.
@@ -101,6 +174,7 @@ def linear_cross_entropy(
         weight: ``(V, d)``, such as the item embeddings.
         targets: ``(n,)`` int64, each from 0 to V - 1.
         bias: ``(V,)``.
+        excluded: for each token, items whose scores are set to -inf; the target never is.
         chunk: number of tokens per chunk.
 
     Returns:
@@ -119,9 +193,11 @@ def linear_cross_entropy(
             f"targets must be (n,) with n at least 1, one for each row of hidden: got "
             f"{tuple(targets.shape)} for {len(hidden)} rows; a mean over nothing is not a number"
         )
+    if excluded is not None and len(excluded) != len(hidden):
+        raise ValueError(f"excluded has {len(excluded)} tokens and hidden {len(hidden)}")
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1, got {chunk}")
-    return _LinearCrossEntropy.apply(hidden, weight, bias, targets, chunk)
+    return _LinearCrossEntropy.apply(hidden, weight, bias, targets, excluded, chunk)
 
 
 def pair_scores(

@@ -133,11 +133,19 @@ class Packing:
         return last - torch.arange(len(last), device=last.device)
 
     @cached_property
+    def starts(self) -> Tensor:
+        """Index of the first token of each token's row: ``(tokens,)``."""
+        return (self.ends - self.lengths + 1).repeat_interleave(self.lengths)
+
+    @cached_property
+    def steps(self) -> Tensor:
+        """Distance of each token from the first token of its row: ``(tokens,)``."""
+        return torch.arange(len(self.starts), device=self.lengths.device) - self.starts
+
+    @cached_property
     def _by_step(self) -> Tensor:
         """Indices of all first tokens, then of all second tokens, and so on: ``(tokens,)``."""
-        step = torch.arange(len(self.steps_back), device=self.lengths.device)
-        step = step - (self.ends - self.lengths + 1).repeat_interleave(self.lengths)
-        return torch.argsort(step, stable=True)
+        return torch.argsort(self.steps, stable=True)
 
     def to_steps(self, packed: Tensor) -> PackedSequence:
         """Reorder ``(tokens, ...)`` from rows to time steps, as torch's recurrent networks need."""

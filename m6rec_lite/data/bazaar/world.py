@@ -7,6 +7,7 @@ words of their interests in common.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Self
@@ -87,6 +88,13 @@ class Shoppers:
     def __getitem__(self, rows: np.ndarray | slice) -> Self:
         """Return some of the shoppers, by indices, a mask or a slice."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Return the shoppers of all parts, in their order."""
+        return cls(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.full_ranking import popularity, ranking_figures, ranking_report
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
 from m6rec_lite.nn.decoding import inference_mode
-from m6rec_lite.nn.losses import linear_cross_entropy
+from m6rec_lite.nn.losses import Excluded, linear_cross_entropy
 from m6rec_lite.nn.masks import causal_mask
 
 
@@ -41,6 +41,7 @@ def in_batch_softmax(
     *,
     tau: float,
     log_share: Tensor | None = None,
+    excluded: Excluded | None = None,
 ) -> Tensor:
     """Return the mean cross-entropy of each user's target among the items of the batch.
 
@@ -57,6 +58,8 @@ def in_batch_softmax(
         right: index of each user's target among ``items``, ``(n,)`` int64.
         tau: temperature, by which cosines are divided.
         log_share: ``(m,)`` ln q: the items' shares of all targets; None for no correction.
+        excluded: for each user, indices among ``items`` that are no negatives, such as the items
+            of the history.
 
     Returns:
         The mean over the users, a scalar in nats.
@@ -65,7 +68,7 @@ def in_batch_softmax(
     log_counts = counts.log()
     if log_share is not None:
         log_counts = log_counts - log_share.to(people.dtype) - math.log(len(people))
-    return linear_cross_entropy(people / tau, items, right, bias=log_counts)
+    return linear_cross_entropy(people / tau, items, right, bias=log_counts, excluded=excluded)
 
 
 class Retrieval(Task):
@@ -196,10 +199,23 @@ class Retrieval(Task):
         items = self.items(batch.last(states)[first])
         return self.contrast(people, items, used, right)
 
-    def contrast(self, people: Tensor, items: Tensor, used: Tensor, right: Tensor) -> Tensor:
-        """Return ``in_batch_softmax`` of vectors; ``used`` are the items' catalogue indices."""
+    def contrast(
+        self,
+        people: Tensor,
+        items: Tensor,
+        used: Tensor,
+        right: Tensor,
+        history: Excluded | None = None,
+    ) -> Tensor:
+        """Return ``in_batch_softmax`` of vectors; ``used`` are the items' catalogue indices.
+
+        ``history`` has for each user the catalogue indices of items that are no negatives.
+        """
         share = self.log_share[used] if self.logq_correction else None
-        return in_batch_softmax(people, items, right, tau=self.tau, log_share=share)
+        excluded = None if history is None else history.among(used, self.n_items)
+        return in_batch_softmax(
+            people, items, right, tau=self.tau, log_share=share, excluded=excluded
+        )
 
     def states(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         """Return the state of every token, ``(batch, time, hidden_size)``.

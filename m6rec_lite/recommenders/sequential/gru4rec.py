@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.nn.dropout import Dropout
+from m6rec_lite.nn.losses import Excluded
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.rnn import Recurrent
 from m6rec_lite.recommenders.params import check_whole
@@ -159,3 +160,12 @@ class GRU4Rec(NextItemRecommender, RecurrentShape):
             return super()._states(network, batch)
         assert isinstance(network, GRU4RecNetwork)
         return network.carry_on(batch["items"], batch["starts"])[batch["asked"]]
+
+    def _history(self, batch: Batch) -> Excluded:
+        if self.steps is None:
+            return super()._history(batch)
+        starts = batch["starts"].clone()
+        starts[:, 0] = True  # items of earlier batches are not excluded
+        index = torch.arange(starts.numel(), device=starts.device)
+        first = torch.where(starts.flatten(), index, 0).cummax(0).values[batch["asked"]]
+        return Excluded(batch["items"].flatten(), first, batch["asked"] - first + 1)
