@@ -36,6 +36,7 @@ GENDERS = ("woman", "man", "other")
 OCCUPATIONS = (
     "student", "teacher", "engineer", "nurse", "artist", "manager", "driver", "cook", "retired",
 )  # fmt: skip
+LEVEL_SHARES = (0.4, 0.35, 0.25)
 DOMAIN_SHARES = np.array([0.28, 0.20, 0.20, 0.17, 0.15])
 
 
@@ -219,8 +220,7 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
     """Draw ``n`` shoppers (``dials.users`` by default)."""
     n = dials.users if n is None else n
     age = rng.choice(len(AGES), size=n, p=[0.24, 0.28, 0.2, 0.15, 0.13])
-    # Tastes of age bands are the same in all worlds: they do not depend on the seed.
-    generation = np.random.default_rng(2022).lognormal(0, 0.6, (len(AGES), N_INTERESTS))
+    generation = tastes_of_ages()
     early = _sparse_taste(generation[age], dials.breadth, rng)
     late = _sparse_taste(generation[age], dials.breadth, rng)
     late = (1 - dials.drift) * early + dials.drift * late
@@ -242,7 +242,7 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
         late=late.astype(np.float32),
         domains=rng.dirichlet(dials.roaming * DOMAIN_SHARES, size=n).astype(np.float32),
         style=rng.integers(len(words.STYLES), size=n).astype(np.int8),
-        level=rng.choice(len(LEVELS), size=n, p=[0.4, 0.35, 0.25]).astype(np.int8),
+        level=rng.choice(len(LEVELS), size=n, p=LEVEL_SHARES).astype(np.int8),
         price_sensitivity=rng.beta(2, 2, size=n).astype(np.float32),
         loyalty=rng.beta(1.5, 3, size=n).astype(np.float32),
         curiosity=np.clip(dials.curiosity * rng.beta(1.5, 12, size=n), 0, 1).astype(np.float32),
@@ -256,6 +256,11 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
         joined=joined,
         events=np.minimum(events, 80).astype(np.int16),
     )
+
+
+def tastes_of_ages() -> np.ndarray:
+    """Return the mean odds of interests by age band, ``(n_ages, n_interests)``, of any world."""
+    return np.random.default_rng(2022).lognormal(0, 0.6, (len(AGES), N_INTERESTS))
 
 
 def _sparse_taste(prior: np.ndarray, breadth: float, rng: np.random.Generator) -> np.ndarray:
