@@ -37,7 +37,6 @@ def main() -> None:
     from transformers.utils import logging
 
     from m6rec_lite.language.models.gpt import GPT, GPTConfig
-    from m6rec_lite.language.models.gpt_format import to_transformers
     from m6rec_lite.nn.sampling import generate
 
     torch.set_num_threads(options.threads)
@@ -50,7 +49,7 @@ def main() -> None:
     ours = GPT(config).eval()
     for weight in ours.parameters():  # larger than usual, for distinct probabilities
         torch.nn.init.normal_(weight, std=0.1, generator=draw)
-    peer: Any = to_transformers(ours)  # the stubs of transformers reject its generate
+    peer: Any = ours.to_transformers()  # the stubs of transformers reject its generate
     size = (max(BATCHES), options.prompt_length)
     prompts = torch.randint(options.vocab_size, size, generator=draw)
     attention_mask = torch.ones_like(prompts)

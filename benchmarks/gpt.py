@@ -45,7 +45,6 @@ def main() -> None:
     from transformers.utils import logging
 
     from m6rec_lite.language.models.gpt import GPT, GPTConfig
-    from m6rec_lite.language.models.gpt_format import to_transformers
     from m6rec_lite.nn.packing import Packing
 
     torch.set_num_threads(options.threads)
@@ -55,7 +54,7 @@ def main() -> None:
         options.vocab_size, options.context, options.hidden_size, options.layers, options.heads
     )
     ours = GPT(config, generator=draw)
-    peer = to_transformers(ours).train()
+    peer = ours.to_transformers().train()
 
     packed, padded = [], []
     for _ in range(WARM_UP + options.steps):

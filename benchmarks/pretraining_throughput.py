@@ -145,7 +145,8 @@ class Turns:
     def __init__(self, folder: Path, size: str, lines: int | None) -> None:
         from m6rec_lite.data import leave_one_out
         from m6rec_lite.data.bazaar import generate
-        from m6rec_lite.language.text.corpora import Corpus, distinct_texts
+        from m6rec_lite.language.text.corpora import Corpus
+        from m6rec_lite.language.text.document import distinct_texts
         from m6rec_lite.language.text.tokenizer import Tokenizer
         from m6rec_lite.m6rec.config import SIZES
         from m6rec_lite.m6rec.documents import pretraining_corpora

@@ -24,12 +24,12 @@ import numpy as np
 import pandas as pd
 
 from experiments.arguments import add_settings_argument, read_settings
-from m6rec_lite.course.files import has_row, upsert_rows
 from m6rec_lite.ctr.base import ClickModel, MeanRateCTR, labelled
 from m6rec_lite.ctr.din import DIN
 from m6rec_lite.ctr.impressions import split_by_time
 from m6rec_lite.ctr.linear import FactorizationMachineCTR, LogisticCTR
 from m6rec_lite.data import Dataset, load_dataset
+from m6rec_lite.data.result_files import has_row, upsert_rows
 from m6rec_lite.evaluation.ctr import ctr_metrics
 from m6rec_lite.evaluation.ctr_compare import compare_auc
 from m6rec_lite.m6rec.click_model import M6RecCTR

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from experiments.records import CONFIG, RANKS, Records
-from m6rec_lite.course.files import read_json
+from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation.rank_files import read_ranks
 from m6rec_lite.evaluation.ranking import accuracy
 from m6rec_lite.evaluation.significance import paired_test

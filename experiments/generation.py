@@ -25,9 +25,12 @@ from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks import (
-    TASKS,
+    Conversation,
+    Design,
     Examples,
+    Explanation,
     MultiTaskModel,
+    Query,
     TaskBatches,
     TaskData,
     Weights,
@@ -35,6 +38,8 @@ from m6rec_lite.m6rec.tasks import (
 )
 from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask
 
+#: The tasks by their names.
+TASKS = {kind.name: kind for kind in (Explanation, Design, Query, Conversation)}
 #: Description of the user in a row of each task, and its maximum number of tokens.
 CONTEXTS: dict[str, tuple[Mapping[str, Any], int]] = {
     "explanation": ({"context": ("locale",)}, 256),

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.course.files import locked, read_json
 from m6rec_lite.data.files import write_text
+from m6rec_lite.data.result_files import locked, read_json
 from m6rec_lite.evaluation import Report
 from m6rec_lite.evaluation.rank_files import write_ranks
 

@@ -26,11 +26,11 @@ from tqdm.auto import tqdm
 
 from experiments.arguments import read_settings
 from experiments.records import Records, RunKey, summary
-from m6rec_lite.course.files import has_row, read_rows, upsert_rows
 from m6rec_lite.course.leaderboard import Leaderboard
-from m6rec_lite.course.published import SIMPLE, Figure
 from m6rec_lite.data import Dataset, Interactions, Split, leave_one_out, load_dataset
+from m6rec_lite.data.result_files import has_row, read_rows, upsert_rows
 from m6rec_lite.evaluation import Report, evaluate, measure_fit
+from m6rec_lite.evaluation.published import SIMPLE_MODELS, PublishedResult
 from m6rec_lite.recommenders import (
     BPR,
     EASE,
@@ -171,7 +171,7 @@ def measure(
     """
     model = tune(models, split, items, seed)
     report = fit_and_report(model, split, items, seed=seed)
-    reference = SIMPLE.get(split.dataset, {}).get(name)
+    reference = SIMPLE_MODELS.get(split.dataset, {}).get(name)
     row = _row(name, model, report, reference, split)
     if reference is not None:
         if reference.settings:
@@ -205,7 +205,7 @@ def measure_ties(
         seed: seed of the shuffled orders.
         again: whether to repeat orders in the table.
     """
-    references = {k: v for k, v in SIMPLE.get(dataset.name, {}).items() if k not in SLOW}
+    references = {k: v for k, v in SIMPLE_MODELS.get(dataset.name, {}).items() if k not in SLOW}
     first = leave_one_out(dataset, ties="file")
     for order, interactions in tie_orders(dataset.interactions, seed) if references else ():
         keys = [{"order": order, "entry": name} for name in references]
@@ -269,7 +269,7 @@ def settings_of(path: Path) -> dict[str, str]:
     """Return the tuned settings by entry from the table; {} if there is no table."""
     if not path.is_file():
         return {}
-    rows = read_rows(path, ("entry", "settings"), words=("settings",))
+    rows = read_rows(path, ("entry", "settings"), text_columns=("settings",))
     return dict(zip(rows["entry"], rows["settings"], strict=True))
 
 
@@ -291,7 +291,7 @@ def _evaluate(
 
 
 def _row(
-    name: str, model: Recommender, report: Report, reference: Figure | None, split: Split
+    name: str, model: Recommender, report: Report, reference: PublishedResult | None, split: Split
 ) -> dict[str, Any]:
     """Return one row of the table: our metrics, intervals and costs, and the reference."""
     row: dict[str, Any] = {

@@ -24,13 +24,13 @@ import pandas as pd
 from experiments import reference_results, simple_models
 from experiments.pages import architecture, bazaar_card, paper, results_page
 from experiments.pages import reference_results as reference_page
+from experiments.pages.regions import region
 from experiments.records import RANKING_FIGURES, Records, RunKey
-from m6rec_lite.course import runner
-from m6rec_lite.course.documents import region
-from m6rec_lite.course.files import read_json
+from m6rec_lite.course.build import runner
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.paths import chapters
 from m6rec_lite.data import DataError, leave_one_out, load_dataset
+from m6rec_lite.data.result_files import read_json
 
 SCALE = "laptop"
 #: Lessons whose rows are kept, by data set; None for all.

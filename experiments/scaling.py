@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.course.files import has_row, upsert_rows
 from m6rec_lite.data.files import new_folder
+from m6rec_lite.data.result_files import has_row, upsert_rows
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.cost.plan import Plan, count_parameters
 from m6rec_lite.m6rec.cost.scaling import fit_law, resampled_laws

@@ -2,8 +2,8 @@
 
     python -m experiments simple_models --dataset bazaar
 
-fits every model of ``m6rec_lite.course.quick_models`` on the default split and records it, and the
-oracle if there is one. A recorded model is skipped. Missing leaderboard rows are added.
+fits every model of ``m6rec_lite.course.build.quick_models`` on the default split and records it,
+and the oracle if there is one. A recorded model is skipped. Missing leaderboard rows are added.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from experiments.records import Records, RunKey, summary
-from m6rec_lite.course.files import has_row
+from m6rec_lite.course.build.quick_models import quick_models
 from m6rec_lite.course.leaderboard import KEY, Leaderboard
-from m6rec_lite.course.quick_models import quick_models
 from m6rec_lite.data import leave_one_out, load_dataset
+from m6rec_lite.data.result_files import has_row
 from m6rec_lite.evaluation import evaluate, fit_and_evaluate
 
 

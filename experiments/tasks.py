@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from m6rec_lite.course.files import upsert_rows
 from m6rec_lite.data import Dataset, Split, cold_item, hidden_domain, leave_one_out, load_dataset
+from m6rec_lite.data.result_files import upsert_rows
 from m6rec_lite.evaluation import Report, compare, evaluate
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
@@ -196,7 +196,7 @@ def closed_domain(dataset: Dataset, options: argparse.Namespace) -> list[dict[st
     split = hidden_domain(dataset, options.domain, seed=options.seed)
     split = sample_holdout(split, options.users // 4, options.users, options.seed)
     prompts = PromptBuilder(BehaviourText(before), tokenizer, options.max_tokens)
-    without = NewDomain(split).asked(0)  # without training rows in the domain
+    without = NewDomain(split).few_shot_split(0)  # without training rows in the domain
     popular = evaluate(Popularity().fit(split.train), split, progress=False)
     content_based = ContentBased().fit(without.train, items=dataset.items)
     content = evaluate(content_based, split, progress=False)
@@ -242,7 +242,7 @@ def new_domain(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, 
             clock = time.perf_counter()
             for k, model in new.curve(factories[name], examples, items=dataset.items):
                 seconds = time.perf_counter() - clock
-                report = evaluate(model, new.asked(k), progress=False)
+                report = evaluate(model, new.few_shot_split(k), progress=False)
                 low, high = report.intervals["ndcg@10"]
                 rows.append(
                     {"domain": domain, "model": name, "examples": k, "ndcg@10": report["ndcg@10"]}

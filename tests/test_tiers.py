@@ -18,8 +18,8 @@ def tiers() -> dict[str, str]:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipes = dict(re.findall(r"^([\w-]+): \$\(READY\)\n((?:\t.*\n)+)", text, re.MULTILINE))
     lines = {name: re.search(r"-m pytest (.*)", recipe) for name, recipe in recipes.items()}
-    found = {name: re.search(r'-m ("[^"]*"|\w+)', line[1]) for name, line in lines.items() if line}
-    return {name: expression[1].strip('"') for name, expression in found.items()}
+    result = {name: re.search(r'-m ("[^"]*"|\w+)', line[1]) for name, line in lines.items() if line}
+    return {name: expression[1].strip('"') for name, expression in result.items()}
 
 
 def test_every_combination_of_markers_belongs_to_one_tier(pytestconfig: pytest.Config) -> None:

@@ -20,7 +20,7 @@ def count_errors() -> Counter[str]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     lines = (re.match(r"(.+?\.pyi?):\d+: error: ", line) for line in done.stdout.splitlines())
-    return Counter(Path(found[1]).as_posix() for found in lines if found)
+    return Counter(Path(match[1]).as_posix() for match in lines if match)
 
 
 def test_type_errors_become_fewer() -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from m6rec_lite.course.documents import fill, table
+from experiments.pages.regions import fill
 from m6rec_lite.data.files import new_file, png_bytes
+from m6rec_lite.evaluation.report import markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,15 +35,15 @@ def imports_of_packages(root: Path) -> dict[str, set[str]]:
 
 def _imported(path: Path) -> set[str]:
     """Packages of ``m6rec_lite`` that a file imports."""
-    found = set()
+    packages = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE):
             parts = (node.module or "").split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+            packages |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
             parts_of = (alias.name.split(".") for alias in node.names)
-            found |= {parts[1] for parts in parts_of if parts[0] == PACKAGE and len(parts) > 1}
-    return found
+            packages |= {parts[1] for parts in parts_of if parts[0] == PACKAGE and len(parts) > 1}
+    return packages
 
 
 def layers(graph: dict[str, set[str]]) -> dict[str, int]:
@@ -82,7 +83,7 @@ def picture(graph: dict[str, set[str]]) -> Figure:
     rows: dict[int, list[str]] = {}
     for name in sorted(level):
         rows.setdefault(level[name], []).append(name)
-    place = {
+    positions = {
         name: ((i + 1) / (len(names) + 1), height)
         for height, names in rows.items()
         for i, name in enumerate(names)
@@ -94,10 +95,10 @@ def picture(graph: dict[str, set[str]]) -> Figure:
         }
         for other in direct:
             ax.annotate(
-                "", xy=place[other], xytext=place[name],
+                "", xy=positions[other], xytext=positions[name],
                 arrowprops={"arrowstyle": "-|>", "color": "#767676", "shrinkA": 14, "shrinkB": 14},
             )  # fmt: skip
-    for name, (x, y) in place.items():
+    for name, (x, y) in positions.items():
         box = {"boxstyle": "round,pad=0.4", "fc": "#E3EDF5", "ec": "#0072B2"}
         ax.text(x, y, name, ha="center", va="center", bbox=box)
     ax.set(xlim=(0, 1), ylim=(-0.6, len(rows) - 0.4))
@@ -107,14 +108,14 @@ def picture(graph: dict[str, set[str]]) -> Figure:
 
 def _reach(graph: dict[str, set[str]], name: str) -> set[str]:
     """Return what a package imports, directly or through others."""
-    found: set[str] = set()
+    reached: set[str] = set()
     waiting = list(graph[name])
     while waiting:
         other = waiting.pop()
-        if other not in found:
-            found.add(other)
+        if other not in reached:
+            reached.add(other)
             waiting += graph[other]
-    return found
+    return reached
 
 
 def write_architecture(root: Path) -> None:
@@ -131,4 +132,4 @@ def write_architecture(root: Path) -> None:
     )
     with new_file(root / PICTURE) as file:
         file.write(png_bytes(picture(graph)))
-    fill(root / PAGE, "packages", table(rows))
+    fill(root / PAGE, "packages", markdown_table(rows))

@@ -9,12 +9,13 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from experiments.pages.bazaar_effects import measure
-from m6rec_lite.course.documents import fill, table
+from experiments.pages.regions import fill
 from m6rec_lite.data import Dataset, Split, bazaar, hidden_domain, leave_one_out
 from m6rec_lite.data.bazaar import FrontPage
-from m6rec_lite.data.bazaar.exposure import PLACES, moments
+from m6rec_lite.data.bazaar.exposure import SLATE_SIZE, moments
 from m6rec_lite.data.bazaar.latents import DOMAINS
 from m6rec_lite.evaluation import compare, evaluate
+from m6rec_lite.evaluation.report import markdown_table
 from m6rec_lite.recommenders import (
     Bigram,
     ContentBased,
@@ -134,10 +135,10 @@ def off_policy(dataset: Dataset, *, seed: int = 0, slates: int = 20_000) -> dict
     assert log is not None  # the bazaar has impressions
     policy = FrontPage(oracle)
     policy.weight = np.ones_like(policy.weight)
-    policy.turns = np.full(PLACES, 1 / PLACES)
+    policy.rotation_probs = np.full(SLATE_SIZE, 1 / SLATE_SIZE)
 
     def column(name: str) -> np.ndarray:
-        return log[name].to_numpy().reshape(-1, PLACES)
+        return log[name].to_numpy().reshape(-1, SLATE_SIZE)
 
     users, at = column("user_id")[:, 0], column("timestamp")[:, 0]
     propensities = np.concatenate(
@@ -195,30 +196,30 @@ def write_card(dataset: Dataset, page: Path, *, progress: bool = True) -> bool:
 
 {quirks}
 
-{table(counts)}
+{markdown_table(counts)}
 
 The default split has {len(split.test):,} test users and {split.train.n_items:,} items
 (hash of the test pairs: `{split.hash}`).
 
 **Simple models** (NDCG@10, default protocol, worlds of three seeds):
 
-{table(models.round(4).reset_index())}
+{markdown_table(models.round(4).reset_index())}
 
 **The effect of each dial, compared with the same world with that dial off:**
 
-{table(effects.round({"here": 3, "dial off": 3, "value": 3, "off": 3}))}
+{markdown_table(effects.round({"here": 3, "dial off": 3, "value": 3, "off": 3}))}
 
 **Transfer to a domain without history** (its rows hidden for the test users, ranking of its items,
 NDCG@10; the gain of text over popularity with its paired 95 % interval). No history contains both
 this domain and others, except in the last column, where those of other shoppers do:
 
-{table(transfer(dataset, progress=progress).round(4))}
+{markdown_table(transfer(dataset, progress=progress).round(4))}
 
 **Clicks by position.** The page places what a shopper came for at the top, so plain click rates
 overstate the effect of the position; at equal relevance they follow the examination probability,
 and divided by it they are constant:
 
-{table(positions(dataset).round(4))}
+{markdown_table(positions(dataset).round(4))}
 
 **Off-policy evaluation.** The logged page has {policy["logged"]:.3f} clicks. For a page that shows
 all items of a shelf with equal probability, inverse propensity scoring of the log estimates

@@ -16,8 +16,8 @@ import pandas as pd
 
 from experiments.pages import paper_readers as readers
 from experiments.pages.paper_rule import RULE, Comparison, Evidence, verdict
-from m6rec_lite.course.documents import table
 from m6rec_lite.data.files import write_text
+from m6rec_lite.evaluation.report import markdown_table
 
 PAGE = "paper_against_ours.md"
 
@@ -227,7 +227,7 @@ def page(results: Path, claims: Sequence[Claim] = CLAIMS) -> str:
         }
         for claim, evidence in zip(claims, measured, strict=True)
     ]
-    parts = [_INTRODUCTION, table(pd.DataFrame(rows)), f"\n## The rule\n\n{RULE}"]
+    parts = [_INTRODUCTION, markdown_table(pd.DataFrame(rows)), f"\n## The rule\n\n{RULE}"]
     parts += [
         section(claim, evidence)
         for claim, evidence in zip(claims, measured, strict=True)
@@ -240,7 +240,7 @@ def section(claim: Claim, evidence: Evidence) -> str:
     """Return the section of a claim: protocol and comparisons."""
     lines = [f"## {claim.name}\n", f"Criterion: {claim.criterion}.\n", f"{evidence.protocol}\n"]
     if evidence.comparisons:
-        lines.append(table(pd.DataFrame(map(_row, evidence.comparisons))) + "\n")
+        lines.append(markdown_table(pd.DataFrame(map(_row, evidence.comparisons))) + "\n")
     else:
         lines.append("The file has no other model, so there is no verdict.\n")
     if claim.caveat:

@@ -14,10 +14,16 @@ from typing import Any
 import pandas as pd
 
 from experiments.pages.paper_rule import Comparison, Estimate, Evidence, compare_intervals
-from m6rec_lite.course.comparison import BOTH, RETRIEVER, TEXT, known, named
-from m6rec_lite.course.files import read_json, read_rows
+from m6rec_lite.course.comparison import (
+    RETRIEVER,
+    TEXT_ID_RETRIEVER,
+    TEXT_RETRIEVER,
+    display_name,
+    time_awareness,
+)
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
-from m6rec_lite.course.published import NOTHING, best_published
+from m6rec_lite.data.result_files import read_json, read_rows
+from m6rec_lite.evaluation.published import TIME_BLIND, best_published
 
 #: Networks over item ids, such as YouTubeDNN, with which the paper compares its retrieval.
 NETWORKS = ("SASRec", "GRU4Rec", "BERT4Rec")
@@ -67,9 +73,9 @@ def retrieval(results: Path, *, dataset: str, text_alone: bool) -> Evidence | No
     board = Leaderboard(results / "leaderboard").latest(dataset, scale="laptop")
     if not len(board):
         return None
-    wanted = TEXT if text_alone else BOTH
-    names = [named(*pair) for pair in zip(board["model"], board["variant"], strict=True)]
-    time_blind = board["variant"].map(known) == NOTHING  # like the models compared with
+    wanted = TEXT_RETRIEVER if text_alone else TEXT_ID_RETRIEVER
+    names = [display_name(*pair) for pair in zip(board["model"], board["variant"], strict=True)]
+    time_blind = board["variant"].map(time_awareness) == TIME_BLIND  # like the models compared with
     is_own = pd.Series([name == wanted for name in names], index=board.index) & time_blind
     own, others = most_seeds(board[is_own]), board[board["model"] != RETRIEVER]
     if not len(own):
@@ -238,7 +244,7 @@ def _rows(path: Path, columns: str) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame()
     empty = ("variant", "part")
-    rows = read_rows(path, (), words=empty)
+    rows = read_rows(path, (), text_columns=empty)
     _check_columns(rows, columns.split(), path)
     return rows
 

@@ -10,13 +10,18 @@ import pandas as pd
 
 from experiments.records import RANKS, Records, RunKey
 from experiments.reference_results import METRIC, TUNED, settings_of
-from m6rec_lite.course.comparison import as_markdown, beside, known, tie_caveat
-from m6rec_lite.course.documents import table
-from m6rec_lite.course.files import read_rows
-from m6rec_lite.course.published import SAME_TIES
+from m6rec_lite.course.comparison import (
+    as_markdown,
+    compare_with_published,
+    tie_caveat,
+    time_awareness,
+)
 from m6rec_lite.data.files import write_text
+from m6rec_lite.data.result_files import read_rows
+from m6rec_lite.evaluation.published import SAME_TIES
 from m6rec_lite.evaluation.rank_files import read_ranks
 from m6rec_lite.evaluation.ranking import accuracy
+from m6rec_lite.evaluation.report import markdown_table
 from m6rec_lite.evaluation.significance import bootstrap_interval
 
 PAGE = "reference_results.md"
@@ -68,7 +73,7 @@ def write_page(folder: Path) -> Path:
     parts = [_INTRODUCTION]
     for path in sorted((folder / "reference").glob("ml-*.csv")):
         if not path.stem.endswith("-ties"):
-            rows = read_rows(path, ("entry",), words=("settings", "their_settings"))
+            rows = read_rows(path, ("entry",), text_columns=("settings", "their_settings"))
             ties = read_rows(path.with_name(f"{path.stem}-ties.csv"), ("entry",))
             parts += [section(rows, ties), published_section(folder, path.stem)]
     exact = exact_users(folder)
@@ -92,7 +97,7 @@ def section(rows: pd.DataFrame, ties: pd.DataFrame) -> str:
         {
             "entry": rows["entry"],
             "settings, from validation": rows["settings"].replace("", "defaults"),
-            "knows": rows["settings"].map(known),
+            "knows": rows["settings"].map(time_awareness),
             "HR@10": [_with_interval(row, "hr@10") for _, row in rows.iterrows()],
             "NDCG@10": [_with_interval(row, "ndcg@10") for _, row in rows.iterrows()],
             "seconds to fit": rows["fit_seconds"].map("{:.2f}".format),
@@ -123,14 +128,14 @@ def section(rows: pd.DataFrame, ties: pd.DataFrame) -> str:
         f"`{rows['command'].iloc[0]}` (split {rows['split_hash'].iloc[0]}, "
         f"{rows['n_users'].iloc[0]:,} users; settings tuned on {rows['tuning_users'].iloc[0]:,} of "
         "them, sampled once; intervals are 95 % bootstrap over users)\n",
-        table(ours),
+        markdown_table(ours),
         f"\n### {name}: differences from the reference (HR@10 / NDCG@10)\n",
         _COLUMNS,
-        table(differences),
+        markdown_table(differences),
         f"\nReasons for the differences on {name}:\n",
         *(f"- {explain(row, ties)}" for _, row in referenced.iterrows()),
         f"\n### {name}: HR@10 by the order of ties\n",
-        table(wide.reset_index()),
+        markdown_table(wide.reset_index()),
         "",
     ]
     for entry, figure in SAME_TIES.get(name, {}).items():
@@ -150,7 +155,7 @@ def published_section(folder: Path, dataset: str) -> str:
         folder: folder of results.
         dataset: name of the data set.
     """
-    rows = beside(folder, dataset)
+    rows = compare_with_published(folder, dataset)
     pieces = [
         f"### {dataset}: published networks, and ours\n",
         "Published values are those of the linked source; *second-hand* ones are quoted there or "
@@ -189,7 +194,7 @@ def exact_users(folder: Path, first: int = FIRST_INTERPOLATED) -> pd.DataFrame:
         groups = {"all": exact | ~exact, f"below {first}": exact, f"from {first} on": ~exact}
         for group, rows_of_group in groups.items():
             row: dict[str, Any] = {"model": name, "settings": settings[name]}
-            row |= {"knows": known(settings[name])}
+            row |= {"knows": time_awareness(settings[name])}
             row |= {"users": group, "n_users": int(rows_of_group.sum())}
             for metric in ("hr@10", METRIC):
                 values = per_user[metric][rows_of_group]
@@ -217,7 +222,7 @@ def exact_section(rows: pd.DataFrame) -> str:
             "Computed from the recorded ranks (`runs/*/ranks.npz`).\n",
             f"{INTERPOLATED} Each model is fitted on all users. The two groups also differ for "
             "models that read no timestamp: compare models within a group.\n",
-            table(shown),
+            markdown_table(shown),
             f"\n{NO_RANKS}\n",
         ]
     )

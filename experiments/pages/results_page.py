@@ -12,16 +12,24 @@ import pandas as pd
 from experiments.pages import paper, reference_results
 from experiments.pages.paper_readers import NETWORKS
 from experiments.pages.paper_rule import FAILS, HOLDS, NOT_TRIED, verdict
-from m6rec_lite.course.comparison import BOTH, OURS, RETRIEVER, as_markdown, beside, tie_caveat
-from m6rec_lite.course.documents import fill, table
-from m6rec_lite.course.execute_in_place import FACTS
-from m6rec_lite.course.figures import ladder, ladder_alt, style
-from m6rec_lite.course.files import read_notebook
+from experiments.pages.regions import fill
+from m6rec_lite.course.build.execute_in_place import FACTS
+from m6rec_lite.course.build.notebooks import read_notebook
+from m6rec_lite.course.build.staleness import METADATA
+from m6rec_lite.course.comparison import (
+    OURS,
+    RETRIEVER,
+    TEXT_ID_RETRIEVER,
+    as_markdown,
+    compare_with_published,
+    tie_caveat,
+)
+from m6rec_lite.course.figures import leaderboard_alt_text, plot_leaderboard, style
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
 from m6rec_lite.course.paths import chapters
-from m6rec_lite.course.published import NOTHING, QUERY_TIME, best_published
-from m6rec_lite.course.staleness import METADATA
 from m6rec_lite.data.files import png_bytes, write_text
+from m6rec_lite.evaluation.published import TIME_AWARE, TIME_BLIND, best_published
+from m6rec_lite.evaluation.report import markdown_table
 
 PAGE = Path("docs") / "results.md"
 LADDER = Path("results") / "ladder.png"
@@ -75,10 +83,10 @@ def write_page(root: Path) -> Path:
     """Draw the leaderboard and write ``docs/results.md``; return its path."""
     rows = Leaderboard(root / "results" / "leaderboard").latest("bazaar", scale=SCALE)
     style()
-    (root / LADDER).write_bytes(png_bytes(ladder(rows, title="The bazaar")))
-    picture = f"![{ladder_alt(rows)}](../{LADDER.as_posix()})\n"
+    (root / LADDER).write_bytes(png_bytes(plot_leaderboard(rows, title="The bazaar")))
+    picture = f"![{leaderboard_alt_text(rows)}](../{LADDER.as_posix()})\n"
     real = real_table(root / "results")
-    parts = [_INTRODUCTION, picture, table(ladder_table(rows)), _REAL, real, _FILES]
+    parts = [_INTRODUCTION, picture, markdown_table(ladder_table(rows)), _REAL, real, _FILES]
     path = root / PAGE
     path.parent.mkdir(exist_ok=True)
     write_text(path, "\n".join(parts))
@@ -97,7 +105,7 @@ def ladder_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def real_table(results: Path) -> str:
     """Return our models and the published networks on MovieLens-1M, grouped by protocol."""
-    rows = beside(results, "ml-1m")
+    rows = compare_with_published(results, "ml-1m")
     shown = as_markdown(rows[rows["NDCG@10"].notna()])
     notes = [reference_results.INTERPOLATED, exact_note(results), reference_results.NO_RANKS]
     return "\n\n".join([shown, tie_caveat(results, "ml-1m"), " ".join(filter(None, notes))])
@@ -108,13 +116,13 @@ def exact_note(results: Path) -> str:
     rows = reference_results.exact_users(results)
     if not len(rows):
         return ""
-    aware = rows[rows["knows"] == QUERY_TIME]
+    aware = rows[rows["knows"] == TIME_AWARE]
     figures = [
         f"{row['ndcg@10']:.4f} over {row['n_users']:,} users ({row['users']})"
         for _, row in aware.iterrows()
     ]
     return (
-        f"NDCG@10 of popularity with the {QUERY_TIME}: {', '.join(figures)} "
+        f"NDCG@10 of popularity with the query time: {', '.join(figures)} "
         f"([more models](../results/{reference_results.PAGE}))."
     )
 
@@ -131,7 +139,7 @@ def lessons_report(seconds: Mapping[str, float | None]) -> dict[str, Any]:
 def fill_readme(root: Path) -> None:
     """Fill the regions ``headline`` and ``chapters`` of the README."""
     fill(root / "README.md", "headline", headline(root))
-    fill(root / "README.md", "chapters", table(chapter_table(root)))
+    fill(root / "README.md", "chapters", markdown_table(chapter_table(root)))
 
 
 def headline(root: Path) -> str:
@@ -142,8 +150,8 @@ def headline(root: Path) -> str:
     top, models = board[board["model"] == ORACLE], board[board["model"] != ORACLE]
     best, plain = models.iloc[0], models[models["model"] == "Popularity"].iloc[0]
     share = best["ndcg@10"] / top["ndcg@10"].iloc[0]
-    real = beside(results, "ml-1m")
-    ours = real[(real["source"] == OURS) & (real["knows"] == NOTHING)].set_index("model")
+    real = compare_with_published(results, "ml-1m")
+    ours = real[(real["source"] == OURS) & (real["knows"] == TIME_BLIND)].set_index("model")
     rows = Leaderboard(results / "leaderboard").latest("ml-1m", scale=SCALE)
     simple = rows[~rows["model"].isin([*NETWORKS, RETRIEVER])]
     simple = simple.loc[simple["ndcg@10"].idxmax()]
@@ -159,7 +167,8 @@ def headline(root: Path) -> str:
             f"{top['ndcg@10'].iloc[0]:.3f}: {share:.0%} of it.",
             f"- **MovieLens-1M**, NDCG@10, full ranking, without the query time: the "
             f"best simple model ({simple['model']}) {simple['ndcg@10']:.4f}, SASRec "
-            f"{ours.loc['SASRec', 'NDCG@10']:.4f}, {BOTH} {ours.loc[BOTH, 'NDCG@10']:.4f}; the "
+            f"{ours.loc['SASRec', 'NDCG@10']:.4f}, {TEXT_ID_RETRIEVER} "
+            f"{ours.loc[TEXT_ID_RETRIEVER, 'NDCG@10']:.4f}; the "
             "best published network that we know of, with another order of tied timestamps, "
             f"{published.ndcg:.4f}.",
             f"- **The paper's {len(paper.CLAIMS)} claims**, by one rule: {counts} "

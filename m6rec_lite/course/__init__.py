@@ -4,8 +4,8 @@ A lesson needs only the line ``from m6rec_lite import course`` and these names:
 
 - ``course.default_scale()``, ``course.sizes(SCALE, smoke={…}, laptop={…})``;
 - ``course.load(DATASET, users=size.users)``, the only door to data;
-- ``course.style()``, ``course.show(fig, alt="…")``, ``course.ladder(rows)``,
-  ``course.roadmap(here)``;
+- ``course.style()``, ``course.show(fig, alt="…")``, ``course.plot_leaderboard(rows)``,
+  ``course.plot_roadmap(here)``;
 - ``course.Leaderboard()`` with ``add``, ``show``, ``latest``;
 - ``course.record("EASE ndcg@10", value, at_least=0.05)``;
 - ``course.exercise("hit_rate")`` with ``check``, ``hint``, ``solution``.

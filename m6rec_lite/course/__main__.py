@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from m6rec_lite.course.paths import chapters, project_root
+from m6rec_lite.course.paths import project_root
 from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES, check_scale, default_scale
 
 
@@ -16,30 +16,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m m6rec_lite.course", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
 
-    run = commands.add_parser("run", help="execute chapters and report on them")
+    run = commands.add_parser("run", help="execute lessons and report on them")
     run.add_argument("--scale", help=f"one of {', '.join(SCALES)} (default: {SCALE_VARIABLE})")
     run.add_argument("--dataset", default="bazaar", help="bazaar, ml-100k, ml-1m, … or a folder")
     run.add_argument(
         "--columns",
-        help='our names and yours of a file of your own: "user_id=customer item_id=sku"; further '
-        "options go into course.toml beside the file",
+        help='column names of your own file: "user_id=customer item_id=sku"; further options go '
+        "into course.toml in its folder",
     )
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--chapters", help="numbers such as 00,01 (default: all)")
     run.add_argument("--out", type=Path, help="folder to write (default: runs/DATASET-SCALE)")
-    run.add_argument("--resume", action="store_true", help="leave out chapters already finished")
+    run.add_argument("--resume", action="store_true", help="skip lessons that have finished")
 
-    commands.add_parser("exercises", help="write exercises/ anew from solutions/")
+    commands.add_parser("exercises", help="write exercises/ from solutions/")
 
-    store = commands.add_parser("store", help="execute notebooks in place and keep their outputs")
-    store.add_argument("paths", nargs="*", type=Path, help="(default: those that are not fresh)")
+    store = commands.add_parser("store", help="execute notebooks and store their outputs in place")
+    store.add_argument("paths", nargs="*", type=Path, help="(default: those with stale outputs)")
     store.add_argument("--scale", default="laptop", choices=SCALES)
 
-    check = commands.add_parser("check", help="tell what is wrong with notebooks")
-    check.add_argument("paths", nargs="*", type=Path, help="(default: chapters and solutions)")
+    check = commands.add_parser("check", help="check notebooks against the lint rules")
+    check.add_argument("paths", nargs="*", type=Path, help="(default: lessons and solutions)")
 
-    commands.add_parser("environment", help="write environment.yml anew from constraints.txt")
-    commands.add_parser("check-machine", help="tell what a bug report needs")
+    commands.add_parser("check-machine", help="print what a bug report needs")
 
     options = parser.parse_args(arguments)
     try:
@@ -50,11 +49,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from m6rec_lite.course.build.runner import run
     from m6rec_lite.course.lesson_data import COLUMNS_VARIABLE, parse_columns
-    from m6rec_lite.course.runner import run
 
     if options.columns:
-        parse_columns(options.columns)  # refuse here what no lesson could read
+        parse_columns(options.columns)  # raises here, not in every lesson
         os.environ[COLUMNS_VARIABLE] = options.columns
     scale = check_scale(options.scale, source="--scale") if options.scale else default_scale()
     return run(
@@ -69,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _exercises(_: argparse.Namespace) -> int:
-    from m6rec_lite.course.exercise_stubs import generate
+    from m6rec_lite.course.build.exercise_stubs import generate
     from m6rec_lite.data.files import write_text
 
     root = project_root()
@@ -82,15 +81,17 @@ def _exercises(_: argparse.Namespace) -> int:
 
 
 def _notebooks(paths: list[Path], root: Path) -> list[Path]:
-    """The notebooks named, or all chapters and solutions."""
+    """Return the named notebooks; all lessons and solutions if there are none."""
+    from m6rec_lite.course.build.notebooks import stored_notebooks
+
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"no such notebook: {', '.join(map(str, missing))}")
-    return paths or [*chapters(root / "notebooks"), *chapters(root / "solutions")]
+    return paths or stored_notebooks(root)
 
 
 def _store(options: argparse.Namespace) -> int:
-    from m6rec_lite.course.execute_in_place import facts_line, is_fresh, store
+    from m6rec_lite.course.build.execute_in_place import facts_line, is_fresh, store
 
     root = project_root()
     for path in _notebooks(options.paths, root):
@@ -103,7 +104,7 @@ def _store(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from m6rec_lite.course.notebook_lint import faults
+    from m6rec_lite.course.build.notebook_lint import faults
 
     root = project_root()
     total = 0
@@ -116,15 +117,8 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if total else 0
 
 
-def _environment(_: argparse.Namespace) -> int:
-    from m6rec_lite.course.pins import write_environment
-
-    print(f"{write_environment(project_root()).name}: written")
-    return 0
-
-
 def _check_machine(_: argparse.Namespace) -> int:
-    from m6rec_lite.course.check_machine import check_machine
+    from m6rec_lite.course.build.check_machine import check_machine
 
     return check_machine()
 
@@ -134,7 +128,6 @@ COMMANDS = {
     "exercises": _exercises,
     "store": _store,
     "check": _check,
-    "environment": _environment,
     "check-machine": _check_machine,
 }
 

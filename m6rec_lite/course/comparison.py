@@ -14,16 +14,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.course.documents import table
-from m6rec_lite.course.files import read_json
 from m6rec_lite.course.leaderboard import Leaderboard
-from m6rec_lite.course.published import FILE_ORDER, LEAKING, NOTHING, PUBLISHED, QUERY_TIME, Figure
+from m6rec_lite.data.result_files import read_json
+from m6rec_lite.evaluation.published import (
+    FILE_ORDER,
+    LEAKING,
+    PUBLISHED,
+    TIME_AWARE,
+    TIME_BLIND,
+    PublishedResult,
+)
+from m6rec_lite.evaluation.report import markdown_table
 
 RETRIEVER = "M6RecRetriever"
 #: Our models that are compared with the published networks.
-SHOWN = ("Popularity", "Bigram", "EASE", "GRU4Rec", "SASRec", "BERT4Rec", RETRIEVER)
+DEFAULT_MODELS = ("Popularity", "Bigram", "EASE", "GRU4Rec", "SASRec", "BERT4Rec", RETRIEVER)
 #: Names of ``RETRIEVER`` in tables, by its item input.
-TEXT, IDS, BOTH = (
+TEXT_RETRIEVER, ID_RETRIEVER, TEXT_ID_RETRIEVER = (
     f"M6-Rec blocks over item vectors ({inputs})" for inputs in ("text", "ids", "text, ids")
 )
 #: Number of ranked items in our splits: items with at least 5 ratings.
@@ -36,17 +43,19 @@ _COLUMNS = ["model", "variant", "knows", "ties", "items", "seeds", "HR@10", "HR@
 _COLUMNS += ["NDCG@10", "NDCG@10 from", "low", "high", "minutes", "source"]
 
 
-def named(model: str, variant: str) -> str:
+def display_name(model: str, variant: str) -> str:
     """Return the name of one of our models in tables; the retriever's includes its item input."""
     if model != RETRIEVER:
         return model
-    return TEXT if "item_input=text" in variant else IDS if "item_input=ids" in variant else BOTH
+    if "item_input=text" in variant:
+        return TEXT_RETRIEVER
+    return ID_RETRIEVER if "item_input=ids" in variant else TEXT_ID_RETRIEVER
 
 
-def known(variant: str) -> str:
-    """Return ``QUERY_TIME`` if the settings of one of our models use the query time."""
+def time_awareness(variant: str) -> str:
+    """Return ``TIME_AWARE`` if the settings use the query time, else ``TIME_BLIND``."""
     time_aware = "use_query_time=True" in variant or "relative_to=at" in variant
-    return QUERY_TIME if time_aware else NOTHING
+    return TIME_AWARE if time_aware else TIME_BLIND
 
 
 def chosen_on_validation(results: Path, dataset: str, models: Iterable[str] = ()) -> pd.DataFrame:
@@ -72,8 +81,8 @@ def chosen_on_validation(results: Path, dataset: str, models: Iterable[str] = ()
     board = board[board["model"].isin(names)] if names else board
     validation, tuned = _validation_metrics(results), _tuned(results, dataset)
     board = board.assign(
-        name=[named(*pair) for pair in zip(board["model"], board["variant"], strict=True)],
-        knows=board["variant"].map(known),
+        name=[display_name(*pair) for pair in zip(board["model"], board["variant"], strict=True)],
+        knows=board["variant"].map(time_awareness),
         validation=board["command"].map(validation).astype(float),
     )
     selected = []
@@ -88,10 +97,10 @@ def chosen_on_validation(results: Path, dataset: str, models: Iterable[str] = ()
     return pd.concat(selected) if selected else board
 
 
-def beside(
+def compare_with_published(
     results: Path,
     dataset: str,
-    models: Sequence[str] = SHOWN,
+    models: Sequence[str] = DEFAULT_MODELS,
     more: Iterable[Mapping[str, Any]] = (),
 ) -> pd.DataFrame:
     """Compare our models with the published networks, grouped by protocol.
@@ -115,12 +124,16 @@ def beside(
         _average_seeds(group, dataset)
         for _, group in board.groupby(["name", "knows", "variant"], sort=False)
     ]
-    defaults = {"knows": NOTHING, "ties": FILE_ORDER, "items": ITEMS.get(dataset)}
+    defaults = {"knows": TIME_BLIND, "ties": FILE_ORDER, "items": ITEMS.get(dataset)}
     rows += [defaults | dict(row) for row in more]
     rows += [_published(figure) for figure in PUBLISHED.get(dataset, ())]
-    listed = [(name, NOTHING) for name in models if name != RETRIEVER]
+    listed = [(name, TIME_BLIND) for name in models if name != RETRIEVER]
     if RETRIEVER in models:
-        listed += [(TEXT, NOTHING), (BOTH, NOTHING), (BOTH, QUERY_TIME)]
+        listed += [
+            (TEXT_RETRIEVER, TIME_BLIND),
+            (TEXT_ID_RETRIEVER, TIME_BLIND),
+            (TEXT_ID_RETRIEVER, TIME_AWARE),
+        ]
     present = {(row["model"], row["knows"]) for row in rows if row["source"] == OURS}
     rows += [
         {"model": name, "knows": knows, "source": NOT_RUN} for name, knows in listed
@@ -128,15 +141,15 @@ def beside(
     ]  # fmt: skip
     frame = pd.DataFrame(rows, columns=_COLUMNS).astype({"seeds": "Int64", "items": "Int64"})
     group = np.select(
-        [frame["NDCG@10"].isna(), frame["ties"] == LEAKING, frame["knows"] == QUERY_TIME],
+        [frame["NDCG@10"].isna(), frame["ties"] == LEAKING, frame["knows"] == TIME_AWARE],
         [3, 2, 1],
     )
     frame = frame.assign(group=group).sort_values(["group", "NDCG@10"], ascending=[True, False])
     return frame.drop(columns="group").reset_index(drop=True)
 
 
-def readable(rows: pd.DataFrame) -> pd.DataFrame:
-    """Format the rows of ``beside`` as text: four digits, ranges as ``a to b``, "" for NaN."""
+def format_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Format the rows of a comparison as text: four digits, ranges as ``a to b``, "" for NaN."""
     shown = rows[["model", "knows", "ties", "items", "seeds", "HR@10", "NDCG@10", "source"]]
     shown = shown.astype(object)
     ours = rows["source"] == OURS
@@ -152,8 +165,8 @@ def readable(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_markdown(rows: pd.DataFrame) -> str:
-    """Return the rows of ``beside`` as a Markdown table with links to the sources."""
-    return table(readable(rows))
+    """Return the rows of ``compare_with_published`` as Markdown with links to the sources."""
+    return markdown_table(format_rows(rows))
 
 
 def tie_caveat(results: Path, dataset: str, entry: str = "Bigram") -> str:
@@ -174,7 +187,7 @@ def tie_caveat(results: Path, dataset: str, entry: str = "Bigram") -> str:
 
 
 def _average_seeds(rows: pd.DataFrame, dataset: str) -> dict[str, Any]:
-    """Return one row of ``beside``: the mean over the seeds of one of our models."""
+    """Return one row of a comparison: the mean over the seeds of one of our models."""
     means = rows[["hr@10", "ndcg@10", "fit_seconds"]].mean()
     return {
         "model": rows["name"].iloc[0],
@@ -192,8 +205,8 @@ def _average_seeds(rows: pd.DataFrame, dataset: str) -> dict[str, Any]:
     }
 
 
-def _published(figure: Figure) -> dict[str, Any]:
-    """Return one row of ``beside``: a published network."""
+def _published(figure: PublishedResult) -> dict[str, Any]:
+    """Return one row of a comparison: a published network."""
     hr, ndcg = figure.lowest or (np.nan, np.nan)
     return {
         "model": figure.model,

@@ -109,7 +109,7 @@ def show(fig: Figure, *, alt: str) -> None:
     )
 
 
-def roadmap(here: str) -> tuple[Figure, str]:
+def plot_roadmap(here: str) -> tuple[Figure, str]:
     """Draw the steps of the course with the current one filled.
 
     Args:
@@ -140,7 +140,7 @@ def roadmap(here: str) -> tuple[Figure, str]:
     return fig, f"A staircase, lowest step first: {steps}. You are on step {current[0]}."
 
 
-def ladder(
+def plot_leaderboard(
     frame: pd.DataFrame,
     *,
     own: pd.DataFrame | None = None,
@@ -166,7 +166,7 @@ def ladder(
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch
 
-    rows = _rungs(frame, own, metric)
+    rows = _leaderboard_bars(frame, own, metric)
     is_oracle = rows["model"] == ORACLE
     models, oracle = rows[~is_oracle], rows[is_oracle]
     width, size = (46, 8) if models["own"].any() else (36, 10)  # many bars: smaller labels
@@ -215,17 +215,17 @@ def ladder(
     return fig
 
 
-def ladder_alt(
+def leaderboard_alt_text(
     frame: pd.DataFrame, *, own: pd.DataFrame | None = None, metric: str = "ndcg@10"
 ) -> str:
-    """Return the alternative text of ``ladder``: every model and its value, worst first."""
-    rows = _rungs(frame, own, metric)
+    """Return the alternative text of ``plot_leaderboard``: models and values, worst first."""
+    rows = _leaderboard_bars(frame, own, metric)
     bars = [f"{name} {value:.3f}" for name, value in zip(rows["name"], rows[metric], strict=True)]
     return f"Bars of {metric.upper()}, worst to best: {', '.join(bars)}."
 
 
-def _rungs(frame: pd.DataFrame, own: pd.DataFrame | None, metric: str) -> pd.DataFrame:
-    """Return the rows of a ladder, worst first: averaged over seeds, with the bar label."""
+def _leaderboard_bars(frame: pd.DataFrame, own: pd.DataFrame | None, metric: str) -> pd.DataFrame:
+    """Return the bars of ``plot_leaderboard``, worst first: means over seeds, with labels."""
     if not len(frame):
         raise ValueError("the leaderboard has no rows yet; add one with board.add(report, …)")
     own = frame.iloc[:0] if own is None else own

@@ -8,7 +8,7 @@ run again::
     board = course.Leaderboard()
     board.add(report, scale=SCALE, seed=SEED)   # a Report of m6rec_lite.evaluation
     board.show("bazaar", scale=SCALE)
-    course.show(course.ladder(board.latest("bazaar", scale=SCALE)), alt="…")
+    course.show(course.plot_leaderboard(board.latest("bazaar", scale=SCALE)), alt="…")
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from m6rec_lite.course.files import read_rows, upsert_rows
 from m6rec_lite.course.paths import project_root
+from m6rec_lite.data.result_files import read_rows, upsert_rows
 from m6rec_lite.evaluation.rank_files import write_ranks
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ KEY: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "s
 COSTS: tuple[str, ...] = ("n_params", "fit_seconds", "predict_seconds", "peak_mib")
 
 #: Columns read as text even if their values look like numbers.
-WORDS: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "command")
+TEXT_COLUMNS: tuple[str, ...] = ("dataset", "scale", "split_hash", "model", "variant", "command")
 
 #: Name of the model that knows the true probabilities of a simulated data set.
 ORACLE = "Oracle"
@@ -109,7 +109,9 @@ class Leaderboard:
         path = self.path(cells["dataset"])
         if self._save_ranks and not isinstance(row, Mapping) and row.ranks is not None:
             write_ranks(self.ranks_path(cells), row)
-        upsert_rows(path, [cells], KEY, words=WORDS, order=_ordered, digits=12, remedy=REMEDY)
+        upsert_rows(
+            path, [cells], KEY, text_columns=TEXT_COLUMNS, order=_ordered, digits=12, remedy=REMEDY
+        )
 
     def frame(self, dataset: str | None = None, *, scale: str | None = None) -> pd.DataFrame:
         """Return all rows, oldest first, optionally of one data set or scale.
@@ -164,7 +166,7 @@ def _read(path: Path) -> pd.DataFrame:
     """Return the rows of a file; an empty table if there is no file."""
     if not path.exists():
         return pd.DataFrame()
-    return read_rows(path, KEY, words=WORDS, remedy=REMEDY)
+    return read_rows(path, KEY, text_columns=TEXT_COLUMNS, remedy=REMEDY)
 
 
 def _ordered(columns: pd.Index) -> list[str]:

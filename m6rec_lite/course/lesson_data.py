@@ -1,7 +1,6 @@
-"""The data of a lesson: any data set by name, or the reader's own, at the size of the scale.
+"""Load the data of a lesson: a data set by name or by path, sampled to the size of the scale.
 
-How a file of one's own is to be read stands in ``course.toml`` beside it, whose keys are arguments
-of ``load_dataset``::
+A file ``course.toml`` in the folder of the data sets arguments of ``load_dataset``::
 
     timestamp_unit = "iso"
     event = "purchase"
@@ -11,7 +10,7 @@ of ``load_dataset``::
     item_id = "sku"
     timestamp = "day"
 
-or, for column names alone, in ``make course COLUMNS="user_id=customer item_id=sku"``.
+Column names can also be passed as ``make course COLUMNS="user_id=customer item_id=sku"``.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ import numpy as np
 
 from m6rec_lite.data import DataError, Dataset, load_dataset
 
-#: The environment variable by which ``make course COLUMNS=…`` reaches the lessons.
+#: Environment variable that passes ``make course COLUMNS=…`` to the lessons.
 COLUMNS_VARIABLE = "M6REC_COLUMNS"
 
-#: Beside the reader's data: how they are to be read.
+#: Name of the file with arguments of ``load_dataset``.
 OPTIONS_FILE = "course.toml"
 
-#: Of a sample: events that a user needs, and items for each user.
+#: Minimum number of events of a sampled user, and number of items per user.
 EVENTS_EACH, ITEMS_A_USER = 3, 1
 
 
@@ -42,13 +41,12 @@ def load(source: str | Path, *, users: int | None = None, seed: int = 0) -> Data
 
     Args:
         source: a name (``bazaar``, ``ml-100k``, …), or the path of a file or folder.
-        users: number of users to take, chosen so that their items overlap (``dense_sample``);
-            None takes all.
-        seed: of the choice.
+        users: number of users to sample (``dense_sample``); all if None.
+        seed: seed of the sample.
 
     Returns:
-        The data set. ``has_text``, ``has_users``, ``has_time`` and ``has_oracle`` say what it has;
-        ``name`` is short, the file's where ``source`` is a path.
+        The data set. ``has_text``, ``has_users``, ``has_time`` and ``has_oracle`` say what it
+        contains. If ``source`` is a path, ``name`` is the name of the file.
 
     Raises:
         DataError: if the data cannot be read, or too few users are left.
@@ -107,21 +105,20 @@ def parse_columns(text: str) -> dict[str, str]:
 
 
 def dense_sample(dataset: Dataset, users: int, seed: int = 0) -> Dataset:
-    """Return a data set of fewer users that still has something to learn from.
+    """Sample users whose items overlap.
 
-    The first users of the bazaar are a fair sample of it: there the first are taken, with all
-    items. Of other data a few users at random would share hardly any item, and a model would see
-    each item once. There the most popular items are kept, as many as users are wanted, and users
-    are drawn from those who met at least three of them. Figures on such a sample are no figures of
-    the whole: it is for seeing code run.
+    The first users of the bazaar are a fair sample of it, so they are taken, with all items. In
+    other data a few random users would share hardly any item. There the most popular items are
+    kept, one for each user of the sample, and users are drawn from those with at least three of
+    them. Such a sample only shows that code runs; its metrics are not those of the data set.
 
     Args:
-        dataset: the whole.
-        users: number of users; a data set that has no more is returned as it is.
-        seed: of the draw.
+        dataset: the data set to sample.
+        users: number of users; a data set with no more users is returned unchanged.
+        seed: seed of the sample.
 
     Raises:
-        DataError: if fewer than two users met enough of the popular items.
+        DataError: if fewer than two users have enough of the popular items.
     """
     rows = dataset.interactions
     everybody = np.sort(rows["user_id"].unique())

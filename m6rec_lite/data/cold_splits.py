@@ -10,10 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from m6rec_lite.data.holdout import Holdout, Split, histories_between
+from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.prepare import HINT, prepare, rows_of
-from m6rec_lite.data.ragged import offsets_of
 from m6rec_lite.data.tables import DataError, Dataset
 
 
@@ -161,7 +160,6 @@ def _last_hidden(
     limit[users] = target
     train = rows.select(~hidden & (np.arange(len(rows)) < limit[rows.users]))
     counts = np.bincount(train.users, minlength=rows.n_users)
-    offsets = offsets_of(counts)
     holdouts = []
     for code, part in ((1, "validation"), (2, "test")):
         chosen = (kind[target] == code) & (counts[users] >= min_history)
@@ -171,8 +169,7 @@ def _last_hidden(
                 f"{min_history} earlier items met a {part} target; take larger shares, or {HINT}"
             )
         user, row = users[chosen], target[chosen]
-        at = rows.timestamps[row]
-        histories = histories_between(train, user, offsets[user], offsets[user + 1], at)
+        histories = train.histories().first_events(user, counts[user], rows.timestamps[row])
         target_offsets = np.arange(len(user) + 1, dtype=np.int64)
         holdouts.append(Holdout(histories, rows.items[row], target_offsets))
     return Split(name, dataset, train, holdouts[0], holdouts[1], candidates)

@@ -65,7 +65,7 @@ def _read_numbers(
     array = numbers.to_numpy()
     if pd.api.types.is_extension_array_dtype(numbers.dtype):
         # nullable and Arrow types; a float array would round large integers
-        kind = numbers.dtype.numpy_dtype  # type: ignore[union-attr]  # missing in the stubs
+        kind = numbers.dtype.numpy_dtype
         array = numbers.fillna(0).to_numpy(dtype=kind)
     faults: list[Fault] = []
     if array.dtype.kind == "f":

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from m6rec_lite.data.contracts import drop_repeats
 from m6rec_lite.data.delimited import MISSING, Form, blocks, inspect
-from m6rec_lite.data.own import HOMES, ReadOptions, complete
+from m6rec_lite.data.own import HOMES, ReadOptions, complete, known_columns
 from m6rec_lite.data.tables import TABLES, DataError, Dataset
 
 
@@ -206,9 +206,8 @@ def _used(table: str, form: Form, options: ReadOptions) -> list[str]:
     so is ``timestamp`` if row numbers replace it.
     """
     mapped = options.columns.get(table, {})
-    known = {*TABLES[table].columns, *mapped.values()}
+    known = known_columns(table) | set(mapped.values())
     if table == "interactions":
-        known |= {column for home in HOMES.values() for column in TABLES[home].columns}
         known -= {"timestamp"} if options.timestamp == "row" else set()
     elif table in HOMES.values():
         known |= set(form.names) - {""}

@@ -69,14 +69,14 @@ def inspect(
     with _open(path) as file:
         head = file.read(4096)
     _check_text(path, head, encoding)
-    options = _SEPARATORS if sep is None else sep
+    options = dict.fromkeys(_SEPARATORS if sep is None else sep + _SEPARATORS)
     headers = {option: _header(path, option, encoding) for option in options}
     if sep is None:
         # most wanted names, then most fields; the first option in case of ties
         sep = max(headers, key=lambda s: (len({*wanted} & {*headers[s]}), len(headers[s])))
     header = headers[sep]
-    other = max(_SEPARATORS, key=lambda s: len(_header(path, s, encoding)))
-    if len(header) == 1 and len(_header(path, other, encoding)) > 1 and wanted:
+    other = max(_SEPARATORS, key=lambda s: len(headers[s]))
+    if len(header) == 1 and len(headers[other]) > 1 and wanted:
         raise DataError(
             f"{path.name}: with the separator {sep!r} the header is one column, {header[0]!r}; it "
             f"looks as if the separator were {other!r}: give sep={other!r}, or none to let the "

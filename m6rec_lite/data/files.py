@@ -170,10 +170,8 @@ def settle(path: str | Path) -> None:
             continue
         if match["kind"] == "old" and not path.exists():
             entry.rename(path)
-        elif entry.is_dir():
-            shutil.rmtree(entry, ignore_errors=True)
         else:
-            entry.unlink(missing_ok=True)
+            _remove(entry)
 
 
 @contextmanager
@@ -185,10 +183,15 @@ def _temporary(path: Path) -> Iterator[Path]:
     try:
         yield fresh
     finally:
-        if fresh.is_dir():
-            shutil.rmtree(fresh, ignore_errors=True)
-        else:
-            fresh.unlink(missing_ok=True)
+        _remove(fresh)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; a missing one is no error."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _temporary_path(path: Path, kind: str) -> Path:

@@ -96,28 +96,3 @@ class Split:
         items = self.item_ids[self.test.targets].tolist()
         lines = sorted(f"{user}\t{item}\n" for user, item in zip(users, items, strict=True))
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:12]
-
-
-def histories_between(
-    rows: Interactions, users: np.ndarray, start: np.ndarray, stop: np.ndarray, at: np.ndarray
-) -> Histories:
-    """Return one history per user: the rows from ``start`` to before ``stop``.
-
-    Args:
-        rows: sorted by user, then time.
-        users: ``(n,)`` indices of users.
-        start: ``(n,)`` index of each user's first row.
-        stop: ``(n,)`` index after each user's last row.
-        at: ``(n,)`` unix seconds: the moment of each history.
-    """
-    take = ranges(start, stop - start)
-    return Histories(
-        item_ids=rows.item_ids,
-        user_ids=rows.user_ids[users],
-        at=at.astype(np.int64),
-        offsets=offsets_of(stop - start),
-        items=rows.items[take],
-        events=rows.events[take],
-        timestamps=rows.timestamps[take],
-        has_time=rows.has_time,
-    )

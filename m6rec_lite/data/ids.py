@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: One id: a whole number or a text.
 Id = int | str
+#: What to do with unknown ids.
+Unknown = Literal["raise", "drop"]
 
 
 def as_ids(values: Any, name: str) -> np.ndarray:
@@ -140,6 +142,12 @@ def index_of_ids(ids: Any, known: np.ndarray, name: str) -> np.ndarray:
             "on data that has them"
         )
     return index
+
+
+def check_unknown(unknown: str) -> None:
+    """Raise ``ValueError`` unless it is one of ``Unknown``."""
+    if unknown not in ("raise", "drop"):
+        raise ValueError(f"unknown must be 'raise' or 'drop', not {unknown!r}")
 
 
 def known_ids(ids: np.ndarray, known: np.ndarray, name: str) -> np.ndarray:

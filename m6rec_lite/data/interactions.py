@@ -9,19 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from m6rec_lite.data.columns import read_times
-from m6rec_lite.data.ids import Id, as_ids, index_of_ids, known_ids, unique_ids
-from m6rec_lite.data.ragged import offsets_of, positions_in_rows, ranges, row_indices
+from m6rec_lite.data.ids import (
+    Id,
+    Unknown,
+    as_ids,
+    check_unknown,
+    index_of_ids,
+    known_ids,
+    unique_ids,
+)
+from m6rec_lite.data.ragged import (
+    after_last,
+    offsets_of,
+    positions_in_rows,
+    ranges,
+    row_indices,
+    sparse_sums,
+)
 from m6rec_lite.data.tables import EVENTS, DataError
-
-#: What to do with unknown ids.
-Unknown = Literal["raise", "drop"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,7 +96,7 @@ class Interactions:
                 f"interactions need the columns user_id, item_id and timestamp; {missing} missing "
                 f"among {list(frame.columns)}"
             )
-        _check_unknown(unknown)
+        check_unknown(unknown)
         raw_users, raw_items = (as_ids(frame[c], c) for c in ("user_id", "item_id"))
         user_ids = np.unique(raw_users) if user_ids is None else unique_ids(user_ids, "user_id")
         item_ids = np.unique(raw_items) if item_ids is None else unique_ids(item_ids, "item_id")
@@ -143,7 +155,7 @@ class Interactions:
 
         The ``(n,)`` weights of rows that repeat a pair of user and item are summed.
         """
-        return _matrix(self.users, self.items, (self.n_users, self.n_items), weights)
+        return sparse_sums(self.users, self.items, (self.n_users, self.n_items), weights)
 
     def histories(self, at: np.ndarray | int | None = None) -> Histories:
         """Return one history per user, in the order of ``user_ids``.
@@ -152,12 +164,9 @@ class Interactions:
             at: ``(n_users,)`` or scalar unix seconds, see ``Histories``; by default the second
                 after the user's last event, or 0 if there is none.
         """
-        counts = np.bincount(self.users, minlength=self.n_users)
-        offsets = offsets_of(counts)
+        offsets = offsets_of(np.bincount(self.users, minlength=self.n_users))
         if at is None:
-            at = np.zeros(self.n_users, dtype=np.int64)
-            active = counts > 0
-            at[active] = self.timestamps[offsets[1:][active] - 1] + 1
+            at = after_last(self.timestamps, offsets)
         return Histories(
             item_ids=self.item_ids,
             user_ids=self.user_ids,
@@ -235,9 +244,7 @@ class Histories:
             if [len(row) for row in timestamps] != lengths.tolist():
                 raise DataError("timestamps and lists must have the same lengths, row by row")
             times = np.array([t for row in timestamps for t in row], dtype=np.int64)
-        query_times = np.zeros(len(lists), dtype=np.int64) if at is None else np.asarray(at)
-        if at is None:
-            query_times[lengths > 0] = times[offsets[1:][lengths > 0] - 1] + 1
+        query_times = after_last(times, offsets) if at is None else np.asarray(at)
         users = np.arange(len(lists)) if user_ids is None else as_ids(user_ids, "user_id")
         if len(users) != len(lists):
             raise DataError(f"{len(users)} user_ids for {len(lists)} lists; give one for each")
@@ -260,12 +267,21 @@ class Histories:
     def __getitem__(self, rows: slice | int | np.ndarray | Sequence[int]) -> Self:
         """Return some of the rows, by a slice, a mask, indices, or one index."""
         rows = row_indices(rows, len(self))
-        lengths = self.lengths[rows]
+        return self.first_events(rows, self.lengths[rows], self.at[rows])
+
+    def first_events(self, rows: np.ndarray, lengths: np.ndarray, at: np.ndarray) -> Self:
+        """Return rows as they were at earlier moments.
+
+        Args:
+            rows: ``(m,)`` indices of rows, repeats allowed.
+            lengths: ``(m,)`` number of events of each row, from the oldest.
+            at: ``(m,)`` int64 unix seconds: the query time of each row.
+        """
         take = ranges(self.offsets[:-1][rows], lengths)
         return replace(
             self,
             user_ids=self.user_ids[rows],
-            at=self.at[rows],
+            at=at,
             offsets=offsets_of(lengths),
             items=self.items[take],
             events=self.events[take],
@@ -294,7 +310,7 @@ class Histories:
 
     def matrix(self, weights: np.ndarray | None = None) -> sparse.csr_array:
         """Return ``(n, n_items)`` float64: 1 where a row has the item, or its summed weights."""
-        return _matrix(self.rows, self.items, (len(self), self.n_items), weights)
+        return sparse_sums(self.rows, self.items, (len(self), self.n_items), weights)
 
     def last(self, n: int) -> Self:
         """Return the same rows with only their latest ``n`` events."""
@@ -314,7 +330,7 @@ class Histories:
             DataError: if an event's item is not in ``item_ids`` and ``unknown`` is ``"raise"``, or
                 if the ids of one catalogue are text and those of the other whole numbers.
         """
-        _check_unknown(unknown)
+        check_unknown(unknown)
         item_ids = as_ids(item_ids, "item_id")
         ids = self.item_ids[self.items]
         keep = np.ones(len(ids), dtype=bool)
@@ -332,19 +348,3 @@ class Histories:
             events=self.events[events],
             timestamps=self.timestamps[events],
         )
-
-
-def _matrix(
-    rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int], weights: np.ndarray | None
-) -> sparse.csr_array:
-    """Return a sparse matrix of the sums of weights, or of ones where there is an entry."""
-    data = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
-    matrix = sparse.coo_array((data, (rows, columns)), shape=shape).tocsr()
-    if weights is None:
-        matrix.data[:] = 1.0
-    return matrix
-
-
-def _check_unknown(unknown: str) -> None:
-    if unknown not in ("raise", "drop"):
-        raise ValueError(f"unknown must be 'raise' or 'drop', not {unknown!r}")

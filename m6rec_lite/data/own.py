@@ -22,6 +22,12 @@ _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 HOMES = {"user_id": "users", "item_id": "items"}
 
 
+def known_columns(table: str) -> set[str]:
+    """Return the columns of a table; interactions may have those of items and users, too."""
+    homes = HOMES.values() if table == "interactions" else ()
+    return {column for name in (table, *homes) for column in TABLES[name].columns}
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """Options for reading a user's tables; those not listed here are described in ``csv.read_csv``.
@@ -71,10 +77,7 @@ class ReadOptions:
         for table, names in mapping.items():
             if table not in TABLES:
                 raise ValueError(f"columns: no table is called {table!r}; there are {list(TABLES)}")
-            known = set(TABLES[table].columns)
-            if table == "interactions":
-                known |= {c for home in HOMES.values() for c in TABLES[home].columns}
-            if unknown := sorted(set(names) - known):
+            if unknown := sorted(set(names) - known_columns(table)):
                 raise ValueError(
                     f"columns: {table} has no column {unknown}. The keys are our names, of "
                     f"{list(TABLES[table].columns)}, and the values are those in {source}"
@@ -128,7 +131,8 @@ class ReadOptions:
         frame = shown.copy()
         rules = TABLES[table].columns
         for column in [c for c in frame if c in rules and rules[c].kind == "time"]:
-            if self.timestamp_unit != "s" and not _is_datetime(frame[column]):
+            is_datetime = pd.api.types.is_datetime64_any_dtype(frame[column].dtype)
+            if self.timestamp_unit != "s" and not is_datetime:
                 frame[column] = _seconds(frame[column], self.timestamp_unit)
         if self.text_ids:
             for column in [c for c in frame if c in HOMES]:
@@ -290,14 +294,8 @@ def _first_values(
     return first
 
 
-def _is_datetime(values: pd.Series) -> bool:
-    return pd.api.types.is_datetime64_any_dtype(values.dtype)
-
-
 def _seconds(values: pd.Series, unit: str) -> pd.Series:
     """Return times in seconds; values that cannot be parsed are unchanged."""
-    if unit == "s":
-        return values
     if unit in _UNITS:
         numbers = pd.to_numeric(values, errors="coerce")
         seconds, unread = numbers // _UNITS[unit], numbers.isna()

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from m6rec_lite.data.holdout import Holdout, Split, histories_between
+from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.prepare import HINT, collapse, prepare, reindex, rows_of
 from m6rec_lite.data.ragged import offsets_of, ranges
@@ -213,7 +213,7 @@ def _holdout(rows: Interactions, in_period: np.ndarray, target: str, min_history
     start = in_period[first]  # the rows of a user in a period are consecutive
     long_enough = start - offsets[users] >= min_history
     users, start, n_targets = users[long_enough], start[long_enough], n_targets[long_enough]
-    histories = histories_between(rows, users, offsets[users], start, rows.timestamps[start])
+    histories = rows.histories().first_events(users, start - offsets[users], rows.timestamps[start])
     return Holdout(
         histories,
         rows.items[ranges(start, n_targets)],

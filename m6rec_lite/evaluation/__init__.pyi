@@ -23,6 +23,7 @@ from .ctr import (
 from .ctr_compare import compare_auc
 from .lists import TopKLists, top_lists
 from .protocol import FixedScores, Ranker, evaluate, fit_and_evaluate
+from .published import TIME_AWARE, TIME_BLIND, best_published
 from .questions import Questions
 from .ranking import ACCURACY, TargetRanks, accuracy, f1, hr, mrr, ndcg, precision, recall
 from .report import Report, compare, report_table
@@ -31,6 +32,8 @@ from .text import bleu, distinct, perplexity, rouge
 
 __all__ = [
     "ACCURACY",
+    "TIME_AWARE",
+    "TIME_BLIND",
     "Cost",
     "FixedScores",
     "Meter",
@@ -43,6 +46,7 @@ __all__ = [
     "accuracy",
     "auc",
     "auc_by_group",
+    "best_published",
     "bleu",
     "bootstrap_interval",
     "calibration_error",

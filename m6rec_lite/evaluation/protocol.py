@@ -33,7 +33,9 @@ _MAX_CELLS = 2**23  # largest score matrix of a batch: 64 MB in float64
 class Ranker(Protocol):
     """Interface of a model that can be evaluated."""
 
-    item_ids: np.ndarray
+    @property
+    def item_ids(self) -> np.ndarray | None:
+        """The ids of the items in the order of the scores; None before the model is fitted."""
 
     def score(self, histories: Histories) -> np.ndarray:
         """Return scores ``(n_histories, n_items)``, columns in the order of ``item_ids``."""
@@ -337,8 +339,7 @@ def _oracle_figures(
     ks: tuple[int, ...],
 ) -> dict[str, float]:
     """Return hr and ndcg of an oracle's report, which must have the same questions."""
-    ranking = _ranking(sampled_negatives)
-    expected = (split.hash, on, ranking, filter_viewed)
+    expected = (split.hash, on, _ranking(sampled_negatives), filter_viewed)
     actual = (oracle.split_hash, oracle.on, oracle.ranking, oracle.filter_viewed)
     names = [f"{base}@{k}" for k in ks for base in ("hr", "ndcg")]
     if expected != actual or any(name not in oracle.metrics for name in names):

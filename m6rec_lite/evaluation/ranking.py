@@ -191,9 +191,9 @@ class Groups:
     first: np.ndarray
 
 
-def _shown(places: TargetRanks, k: int) -> np.ndarray:
+def _shown(ranks: TargetRanks, k: int) -> np.ndarray:
     """Return the probability that each target is among the first ``k``: ``(total,)``."""
-    return np.clip(places.cut(k) - places.above, 0, places.tied) / places.tied
+    return np.clip(ranks.cut(k) - ranks.above, 0, ranks.tied) / ranks.tied
 
 
 def _gain(above: np.ndarray, tied: np.ndarray, k: int, discount: np.ndarray) -> np.ndarray:
@@ -202,7 +202,7 @@ def _gain(above: np.ndarray, tied: np.ndarray, k: int, discount: np.ndarray) -> 
     return total[np.minimum(above + tied, k)] - total[np.minimum(above, k)]
 
 
-def hr(places: TargetRanks, k: int) -> np.ndarray:
+def hr(ranks: TargetRanks, k: int) -> np.ndarray:
     """Return the hit rate: the probability that the first ``k`` items contain a target.
 
     It depends only on the best group (g above, t tied, r of them targets): s = clip(k - g, 0, t)
@@ -212,40 +212,40 @@ def hr(places: TargetRanks, k: int) -> np.ndarray:
     Returns:
         ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
     """
-    groups = places.groups
+    groups = ranks.groups
     tied, relevant = groups.tied[groups.first], groups.relevant[groups.first]
-    shown = np.clip(places.cut(k) - groups.above[groups.first], 0, tied)
+    shown = np.clip(ranks.cut(k) - groups.above[groups.first], 0, tied)
     miss = np.ones(len(tied))
     for j in range(relevant.max(initial=0)):
         factor = np.maximum(tied - shown - j, 0) / np.maximum(tied - j, 1)
         miss *= np.where(j < relevant, factor, 1.0)
-    return places.per_row(1.0 - miss, groups.rows[groups.first])
+    return ranks.per_row(1.0 - miss, groups.rows[groups.first])
 
 
-def recall(places: TargetRanks, k: int) -> np.ndarray:
+def recall(ranks: TargetRanks, k: int) -> np.ndarray:
     """Return the share of the targets among the first ``k``: ``(n_rows,)``, NaN without targets."""
-    return places.per_row(_shown(places, k)) / np.maximum(places.n_targets, 1)
+    return ranks.per_row(_shown(ranks, k)) / np.maximum(ranks.n_targets, 1)
 
 
-def precision(places: TargetRanks, k: int) -> np.ndarray:
+def precision(ranks: TargetRanks, k: int) -> np.ndarray:
     """Return the share of the first ``k`` items that are targets: ``(n_rows,)``.
 
     NaN without targets. A list with fewer than ``k`` items is still divided by ``k``.
     """
-    return places.per_row(_shown(places, k)) / places.cut(k)
+    return ranks.per_row(_shown(ranks, k)) / ranks.cut(k)
 
 
-def f1(places: TargetRanks, k: int) -> np.ndarray:
+def f1(ranks: TargetRanks, k: int) -> np.ndarray:
     """Return the harmonic mean of precision and recall at ``k``: ``(n_rows,)``.
 
     NaN without targets. With H hits, P = H / k and R = H / m, so
     2PR / (P + R) = 2H / (k + m). This is linear in H, so the expectation under ties is exact.
     """
-    hits = places.per_row(_shown(places, k))
-    return 2 * hits / (places.cut(k) + places.n_targets)
+    hits = ranks.per_row(_shown(ranks, k))
+    return 2 * hits / (ranks.cut(k) + ranks.n_targets)
 
 
-def ndcg(places: TargetRanks, k: int) -> np.ndarray:
+def ndcg(ranks: TargetRanks, k: int) -> np.ndarray:
     """Return the normalised discounted cumulative gain, with gain 1 / log2(rank + 1) per target.
 
     Järvelin and Kekäläinen (2002), binary gains; the ideal list starts with min(m, k) targets.
@@ -253,14 +253,14 @@ def ndcg(places: TargetRanks, k: int) -> np.ndarray:
     Returns:
         ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
     """
-    cut = places.cut(k)
+    cut = ranks.cut(k)
     discount = 1.0 / np.log2(np.arange(2, cut + 2))
-    gain = places.per_row(_gain(places.above, places.tied, cut, discount) / places.tied)
-    ideal = np.cumsum(discount)[np.clip(places.n_targets, 1, cut) - 1]
+    gain = ranks.per_row(_gain(ranks.above, ranks.tied, cut, discount) / ranks.tied)
+    ideal = np.cumsum(discount)[np.clip(ranks.n_targets, 1, cut) - 1]
     return gain / ideal
 
 
-def mrr(places: TargetRanks, k: int) -> np.ndarray:
+def mrr(ranks: TargetRanks, k: int) -> np.ndarray:
     """Return the reciprocal rank of the first target, 0 if it is beyond ``k``.
 
     In the best group (g above, t tied, r targets) the first target is at position i of the group
@@ -270,7 +270,7 @@ def mrr(places: TargetRanks, k: int) -> np.ndarray:
     Returns:
         ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
     """
-    groups, cut = places.groups, places.cut(k)
+    groups, cut = ranks.groups, ranks.cut(k)
     above, tied = groups.above[groups.first], groups.tied[groups.first]
     relevant = groups.relevant[groups.first]
     value = _gain(above, tied, cut, 1.0 / np.arange(1, cut + 1)) / tied  # correct if r = 1
@@ -283,10 +283,10 @@ def mrr(places: TargetRanks, k: int) -> np.ndarray:
             expected += np.where(i <= last, prob / (above + i), 0.0)
             prob = prob * np.maximum(tied - i - relevant + 1, 0) / np.maximum(tied - i, 1)
         value[several] = expected
-    return places.per_row(value, groups.rows[groups.first])
+    return ranks.per_row(value, groups.rows[groups.first])
 
 
-def map(places: TargetRanks, k: int) -> np.ndarray:
+def map(ranks: TargetRanks, k: int) -> np.ndarray:
     """Return the mean over the row's m targets of the precision at their rank, 0 beyond ``k``.
 
     Divided by m, as in trec_eval and ranx (some divide by min(m, k)). In a group with g items
@@ -298,13 +298,13 @@ def map(places: TargetRanks, k: int) -> np.ndarray:
     Returns:
         ``(n_rows,)`` in [0, 1]; NaN for a row without targets.
     """
-    groups, cut = places.groups, places.cut(k)
+    groups, cut = ranks.groups, ranks.cut(k)
     above, tied, relevant = groups.above, groups.tied, groups.relevant
     shown = np.clip(cut - above, 0, tied)
     reciprocal = _gain(above, tied, cut, 1.0 / np.arange(1, cut + 1))
     others = (relevant - 1) / np.maximum(tied - 1, 1) * (shown - (above + 1) * reciprocal)
     value = relevant / tied * ((groups.before + 1) * reciprocal + others)
-    return places.per_row(value, groups.rows) / np.maximum(places.n_targets, 1)
+    return ranks.per_row(value, groups.rows) / np.maximum(ranks.n_targets, 1)
 
 
 #: The accuracy metrics by their names in reports and leaderboards.
@@ -319,8 +319,8 @@ ACCURACY: dict[str, Callable[[TargetRanks, int], np.ndarray]] = {
 }
 
 
-def accuracy(places: TargetRanks, k: int | Sequence[int] = (5, 10, 20)) -> dict[str, np.ndarray]:
+def accuracy(ranks: TargetRanks, k: int | Sequence[int] = (5, 10, 20)) -> dict[str, np.ndarray]:
     """Return every accuracy metric at every ``k``: ``{"hr@10": (n_rows,) array, …}``."""
     ks = check_k(k)
-    return {f"{name}@{length}": metric(places, length)
+    return {f"{name}@{length}": metric(ranks, length)
             for length in ks for name, metric in ACCURACY.items()}  # fmt: skip

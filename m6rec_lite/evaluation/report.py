@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -298,3 +299,13 @@ def report_table(reports: Iterable[Report], metrics: Iterable[str] | None = None
             row["oracle_share"] = (report.oracle_share or {}).get(f"ndcg@{k}", np.nan)
         rows.append(row | report.costs)
     return pd.DataFrame(rows)
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """Return a Markdown table: text left-aligned, numbers right-aligned, "" for missing."""
+    cells = frame.astype(object).where(frame.notna(), "")
+    cells = cells.map(lambda cell: str(cell).replace("|", "\\|").replace("\n", " "))
+    numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
+    align = ["right" if is_number else "left" for is_number in numeric]
+    text = cells.to_markdown(index=False, disable_numparse=True, colalign=align)
+    return re.sub(" {2,}", " ", re.sub("-{3,}", "---", text))  # without padding

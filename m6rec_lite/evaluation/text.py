@@ -214,7 +214,9 @@ def distinct(texts: Iterable[Tokens], n: int) -> float:
     return len(counts) / counts.total() if counts else float("nan")
 
 
-def perplexity(log_likelihoods: Sequence[float], n_tokens: Sequence[int]) -> float:
+def perplexity(
+    log_likelihoods: Sequence[float] | np.ndarray, n_tokens: Sequence[int] | np.ndarray
+) -> float:
     """Return ``exp(-sum log P / number of tokens)``.
 
     All tokens have equal weight, so it is not the mean of the texts' perplexities. It depends on

@@ -11,15 +11,14 @@ from .models.hub import (
     load_config,
     load_model,
     load_tokenizer,
-    quiet,
 )
-from .models.model_folder import ModelError
+from .models.model_folder import ModelError, quiet
 from .models.next_event import NextEvent, wording
 from .models.pooling import AttentionPooling, last_pooling, mean_pooling
 from .models.pretraining import Pretrained, evaluate_lm, pretrain
 from .models.probing import attention_probe, linear_probe, token_states, typical_words
 from .models.recipes import Recipe, batches_of, build, documents, masked
-from .ngrams.counts import Counts, Stream, count_ngrams
+from .ngrams.counts import Counts, TokenSequence, count_ngrams
 from .ngrams.discounting import SMOOTHINGS, AbsoluteDiscounting, KneserNey, ModifiedKneserNey
 from .ngrams.ngram import NGram
 from .ngrams.smoothing import (
@@ -33,8 +32,8 @@ from .ngrams.smoothing import (
 from .ngrams.vocabulary import Vocabulary
 from .text.behaviour import BehaviourText
 from .text.byte_pairs import apply_merges, learn_merges
-from .text.corpora import Corpus, TokenBatches, distinct_texts
-from .text.document import Document, encode_document, encode_documents
+from .text.corpora import Corpus, TokenBatches
+from .text.document import Document, distinct_texts, encode_document, encode_documents
 from .text.reviews import ReviewSource
 from .text.templates import Templates
 from .text.tokenizer import SPECIALS, Tokenizer
@@ -71,10 +70,10 @@ __all__ = [
     "Recipe",
     "ReviewSource",
     "Smoothing",
-    "Stream",
     "Templates",
     "TextEncoder",
     "TokenBatches",
+    "TokenSequence",
     "Tokenizer",
     "Vocabulary",
     "WittenBell",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from m6rec_lite.language.models.model_card import DATA, of_data
@@ -10,12 +10,13 @@ from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.training.guard import in_words
 
 
-def model_card(report: Mapping[str, Any], config: M6RecConfig) -> str:
+def model_card(report: Mapping[str, Any], config: M6RecConfig, more: Iterable[str] = ()) -> str:
     """Return the text of the model's ``README.md``.
 
     Args:
         report: contents of the run's ``report.json``.
         config: of the model.
+        more: further lines, before the section on use.
     """
     settings, names = report["settings"], report["data"].split("+")
     free = all(name.partition("(")[0] in DATA for name in names)
@@ -26,16 +27,16 @@ def model_card(report: Mapping[str, Any], config: M6RecConfig) -> str:
         f"---\nlicense: {'apache-2.0' if free else 'other'}\nlanguage: [en, zh]\n"
         "library_name: transformers\n---\n",
         f"# {title}\n",
-        "A prefix language model of behaviour written as text, and of item texts: it reads what is "
-        "known of a user both ways and writes the rest (M6-Rec; Cui et al., 2022). "
+        "A prefix language model of behaviour written as text, and of item texts: attention is "
+        "bidirectional in the user region and causal after it (M6-Rec; Cui et al., 2022). "
         f"{report['parameters']:,} parameters: {config.num_hidden_layers} layers, hidden size "
         f"{config.hidden_size}, {config.num_attention_heads} heads, {config.vocab_size:,} tokens, "
         f"{config.max_position_embeddings:,} positions ({config.positions}).\n",
         "## Data\n",
         *(of_data(name) + "\n" for name in names),
-        f"Read were the training rows of the split leave-one-out, hash {report['split']}; "
-        "validation and test targets are not in the texts.\n",
-        "| | learnt from | kept back |",
+        "The model was trained on the training rows of the split leave-one-out, hash "
+        f"{report['split']}; validation and test targets are not in the texts.\n",
+        "| | training | held out |",
         "|---|---|---|",
         *(
             f"| {kind} | {report[kind]['train']:,} | {report[kind]['held-out']:,} |"
@@ -43,26 +44,27 @@ def model_card(report: Mapping[str, Any], config: M6RecConfig) -> str:
         ),
         "\n## Training\n",
         f"    {report['command'] or '(called from Python: see report.json for the settings)'}\n",
-        f"{settings['steps']:,} steps of {settings['lines']} lines x {settings['accumulate']}, "
-        f"{report['tokens read']:,} tokens read, took {in_words(report['seconds'] / 60)} on a "
-        f"{report['device']} (threads: "
-        f"{report['threads']}). Text infilling and sentence generation, weights "
+        f"{settings['steps']:,} steps of {settings['accumulate']} x {settings['lines']} sequences, "
+        f"{report['tokens read']:,} tokens, took {in_words(report['seconds'] / 60)} on a "
+        f"{report['device']} (threads: {report['threads']}). Objectives: text infilling and "
+        "sentence generation, weights "
         f"{settings['infilling']:g} and {settings['sentence']:g}. Seed {settings['seed']}."
         + (f" Utilisation of the device's arithmetic: {last['mfu']:.1%}." if measured else "")
         + "\n",
-        "## Measured on the documents kept back\n",
+        "## Measured on the held-out documents\n",
         *_held_out(report["held out"]),
         "",
-        "The model sees all that was left in, on both sides of a gap; the n-grams foretell the "
-        "same bytes from what stands before them. Users and items kept back are whole; titles of "
-        "items kept back occur in other users' behaviour.",
+        "The model predicts masked text from the text on both sides of it; the n-gram models "
+        "predict the same bytes from the text before them. No document of a held-out user or item "
+        "was used for training, but titles of held-out items occur in other users' behaviour.",
+        *more,
         "\n## Use\n",
-        "```python\nfrom m6rec_lite.language.text.tokenizer import Tokenizer\n"
+        "```python\nfrom m6rec_lite.language import Tokenizer\n"
         "from m6rec_lite.m6rec import M6RecModel\n\n"
         'model = M6RecModel.from_pretrained("model")  # this folder\n'
         'tokenizer = Tokenizer.load("model")\n```\n',
-        "It knows these data sets' world and nothing else: it is for the course's chapters, not "
-        "for general text.\n",
+        "It knows these data sets and nothing else: it is for the course's lessons, not for "
+        "general text.\n",
         "## Licence\n",
         "That of the project (Apache-2.0)." if free else "See the data sets'.",
     ]
@@ -73,7 +75,7 @@ def _held_out(metrics: Mapping[str, float]) -> list[str]:
     """Return a table of the objectives, with the bits of n-gram models for the same bytes."""
     objectives = [key.removesuffix(" nats") for key in metrics if key.endswith(" nats")]
     others = dict.fromkeys(key.partition(" bits, ")[2] for key in metrics if " bits, " in key)
-    head = ["objective", "nats a token", "bits a byte", *(f"bits of a {name}" for name in others)]
+    head = ["objective", "nats per token", "bits per byte", *(f"bits, {name}" for name in others)]
     rows = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for name in objectives:
         cells = [metrics[f"{name} nats"], metrics[f"{name} bits"]]

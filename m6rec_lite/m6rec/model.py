@@ -5,7 +5,8 @@ Attention is bidirectional within the user region, and causal in the region afte
 attends to the user region (Cui et al., *M6-Rec*, 2022; Raffel et al., *T5*, 2020, section 3.2.1).
 
 The blocks are those of ``nn.transformer``. The class is a ``transformers`` model, so that
-``save_pretrained``, ``from_pretrained``, ``generate`` and the tools that use these work.
+``save_pretrained``, ``from_pretrained``, ``generate`` and the tools that use these work. By its
+method ``step`` it also works with ``nn.sampling``.
 """
 
 from __future__ import annotations
@@ -117,9 +118,8 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         super()._init_weights(module)
         std = self.config.initializer_range
         # transformers calls this for modules with weights of their own, so not for a Block
-        if isinstance(module, nn.Linear) and getattr(
-            module, "adds_to_residual", False
-        ):  # two per block: variances add up
+        ends_branch = getattr(module, "adds_to_residual", False)
+        if isinstance(module, nn.Linear) and ends_branch:  # two per block: variances add up
             depth = 2 * self.config.num_hidden_layers
             init.normal_(module.weight, mean=0.0, std=std / math.sqrt(depth))
         elif isinstance(module, LearnedPositions):
@@ -159,12 +159,7 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         """Return the logits of the next token, and the loss if labels are given.
 
         Args:
-            input_ids: ``(batch, time)``; or ``inputs_embeds``.
-            attention_mask: see ``states``.
-            prefix_length: see ``states``.
-            position_ids: see ``states``.
-            past_key_values: see ``states``.
-            inputs_embeds: see ``states``.
+            input_ids: see ``states``, also for the next five arguments.
             labels: ``(batch, time)``, aligned with ``input_ids``: the token at t is predicted
                 from those before it. -100 is ignored.
             use_cache: return the keys and values computed so far; by default when not training.
@@ -286,6 +281,28 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
         if layers is not None:
             layers.append(x)
         return x
+
+    @property
+    def context(self) -> int | None:
+        """Maximum length of an input in tokens; None with rotary positions."""
+        return None if self.positions is None else self.config.max_position_embeddings
+
+    def step(
+        self,
+        ids: Tensor,
+        cache: Cache,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        last: bool = True,
+    ) -> Tensor:
+        """Compute next-token logits and extend the cache; implements ``nn.decoding.Step``.
+
+        The tokens of the first call must hold the whole user region, up to ``[EOS']``.
+        """
+        prefix = None if cache.get_seq_length() == 0 else 0
+        hidden = self.states(ids, mask, prefix, position_ids=positions, past_key_values=cache)
+        return self.head(hidden[:, -1] if last else hidden)
 
     def _real(self, attention_mask: Tensor | None, x: Tensor, past: int) -> Tensor:
         """Return which tokens are no padding, ``(batch, past + time)`` bool."""

@@ -128,7 +128,7 @@ class NewDomain:
     def _on_validation(self, model: Recommender) -> float:
         return evaluate(model, self.split, on="validation", progress=False)["ndcg@10"]
 
-    def asked(self, k: int) -> Split:
+    def few_shot_split(self, k: int) -> Split:
         """Return the split with only k examples in its training rows, for ``evaluate``."""
         return replace(self.split, train=self.known(k))
 

@@ -26,7 +26,6 @@ from accelerate import Accelerator, PartialState
 from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.data.run_config import add_config_options, check_run_config
 from m6rec_lite.language.text.tokenizer import Tokenizer
-from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import M6RecConfig, shape_of
 from m6rec_lite.m6rec.cost.memory import free_bytes, largest_size_that_fits, needs, ways_to_fit
 from m6rec_lite.m6rec.cost.plan import Plan
@@ -106,13 +105,8 @@ def pretrain(
         with accelerator.main_process_first():  # the others read what it has written
             check_run_config(out / "run.json", asdict(settings), write=accelerator.is_main_process)
             tokenizer, train, held_out = tokens(settings, out, datasets, progress)
-        objectives = settings.objectives(tokenizer)
-        shape = {
-            "batch_size": settings.lines,
-            "seq_len": shape_of(settings.size)["max_position_embeddings"],
-        }
-        batches = PretrainingBatches(train, objectives, tokenizer, **shape)
-        validation = PretrainingBatches(held_out, objectives, tokenizer, **shape)
+        batches = settings.batches(train, tokenizer)
+        validation = settings.batches(held_out, tokenizer)
         per_step = settings.accumulate * accelerator.num_processes
         passes = settings.steps * per_step / len(batches.epoch(settings.seed, 0))
         batches.rounds = max(1, round(settings.validations / passes))

@@ -24,6 +24,7 @@ from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.losses import Excluded
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotary_angles
+from m6rec_lite.recommenders.sequential.next_item_network import ScoringNetwork
 from m6rec_lite.recommenders.sequential.sequences import Batch, questions
 
 #: Boundaries of the classes of time gaps between events, in seconds. Short gaps are finely divided:
@@ -35,7 +36,7 @@ GAPS = (0, 5, 15, 60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000)
 SPREAD = 0.02
 
 
-class RetrieverNetwork(nn.Module):
+class RetrieverNetwork(ScoringNetwork):
     """Two towers over one vector for each item.
 
     Args:

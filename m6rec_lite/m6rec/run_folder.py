@@ -14,7 +14,8 @@ import torch
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.files import new_file, new_folder, settle, write_text
 from m6rec_lite.language.models.model_folder import read_json
-from m6rec_lite.language.text.corpora import Corpus, distinct_texts
+from m6rec_lite.language.text.corpora import Corpus
+from m6rec_lite.language.text.document import distinct_texts
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.card import model_card
 from m6rec_lite.m6rec.documents import pretraining_corpora

@@ -13,20 +13,16 @@ from m6rec_lite.data.files import write_text
 from m6rec_lite.m6rec.card import model_card
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.run_folder import read_report
-from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.training.guard import in_words
 from m6rec_lite.training.metrics import read_metrics
 
 
-def write_results(
-    out: Path, results: Mapping[str, Mapping[str, Any]], settings: Pretraining, command: str
-) -> None:
+def write_results(out: Path, results: Mapping[str, Mapping[str, Any]], command: str) -> None:
     """Write ``metrics.json``, ``throughput.json``, ``curves.png`` and ``model/README.md``.
 
     Args:
         out: folder of the run.
         results: results of each stage.
-        settings: of the pretraining.
         command: that repeats the run.
     """
     folder = out / "pretraining"
@@ -40,40 +36,39 @@ def write_results(
     if (folder / "curves.png").is_file():
         shutil.copyfile(folder / "curves.png", out / "curves.png")
     config = M6RecConfig.from_pretrained(folder / "model")
-    about = "".join(f"{line}\n" for line in _card(results))
-    text = model_card(report | {"command": command or report["command"]}, config)
-    card, _, use = text.partition("## Use\n")
-    write_text(out / "model" / "README.md", f"{card}{about}\n## Use\n{use}")
+    card = model_card(report | {"command": command or report["command"]}, config, _card(results))
+    write_text(out / "model" / "README.md", card)
 
 
 def throughput(path: Path) -> dict[str, float]:
-    """Return the median speed in a run's metrics, without the first line (warm-up)."""
+    """Return median speed and peak memory in a run's metrics, without the first line (warm-up)."""
     lines = [line for line in read_metrics(path) if "record" not in line][1:]
     speed = {}
-    for name in ("tokens/s", "mfu", "peak_mib"):
-        values = [line[name] for line in lines if name in line]
-        if values:
-            speed[f"median {name}" if name != "peak_mib" else name] = (
-                statistics.median(values) if name != "peak_mib" else max(values)
-            )
+    for name, key, summary in (
+        ("tokens/s", "median tokens/s", statistics.median),
+        ("mfu", "median mfu", statistics.median),
+        ("peak_mib", "peak_mib", max),
+    ):
+        if values := [line[name] for line in lines if name in line]:
+            speed[key] = summary(values)
     return speed
 
 
 def _card(results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield the lines of the card on tuning and on test metrics."""
     tuning = results["tuning"]
-    yield "## Tuned on\n"
+    yield "\n## Tuned on\n"
     yield "| task | rows |"
     yield "|---|---|"
     for name, about in tuning["tasks"].items():
         yield f"| {name} | {about['rows']:,} |"
-    yield f"\nAll at once, in {in_words(tuning['seconds'] / 60)}.\n"
+    yield f"\nAll tasks together, in {in_words(tuning['seconds'] / 60)}.\n"
     yield "## Measured on test\n"
     yield (
-        "Retrieval is fitted from the pretrained model, and ranking by likelihood (zero-shot) uses "
-        "it as it was pretrained; all others use the tuned one.\n"
+        "Retrieval is fitted from the pretrained model, and zero-shot ranking by likelihood uses "
+        "it unchanged; all others use the tuned model.\n"
     )
-    yield "| stage | figure | value |"
+    yield "| stage | metric | value |"
     yield "|---|---|---|"
     for stage, figures in results.items():
         if stage in ("tokens", "pretraining", "tuning"):

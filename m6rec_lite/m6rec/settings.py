@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import SIZE_HELP, shape_of
 from m6rec_lite.m6rec.infilling import Infilling, Objective, SentenceGeneration
 from m6rec_lite.m6rec.objective import PretrainingLoss
+from m6rec_lite.m6rec.token_file import TokenFile
 
 #: Default steps, sequences of a batch and learning rate, by size.
 PLANS: dict[str, dict[str, Any]] = {
@@ -72,6 +74,14 @@ class Pretraining:
             "sentence": SentenceGeneration(tokenizer, self.last),
         }
         return {name: value for name, value in objectives.items() if self.weights[name] > 0}
+
+    def batches(self, file: TokenFile, tokenizer: Tokenizer) -> PretrainingBatches:
+        """Return batches of the documents of a file, for all objectives."""
+        length = shape_of(self.size)["max_position_embeddings"]
+        objectives = self.objectives(tokenizer)
+        return PretrainingBatches(
+            file, objectives, tokenizer, batch_size=self.lines, seq_len=length
+        )
 
     @property
     def weights(self) -> dict[str, float]:

@@ -34,7 +34,6 @@ from m6rec_lite.data.files import new_file
 from m6rec_lite.data.run_config import add_config_options, check_run_config
 from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.language.text.tokenizer import Tokenizer
-from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.config import shape_of
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.pretraining import pretrain
@@ -44,7 +43,7 @@ from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.stages import Stages
 from m6rec_lite.m6rec.task_results import evaluate_retriever, evaluate_task
 from m6rec_lite.m6rec.tasks import MultiTaskModel, Ranking
-from m6rec_lite.m6rec.token_file import TokenFile, TokenFileError
+from m6rec_lite.m6rec.token_file import TokenFileError
 from m6rec_lite.m6rec.tuning import RunConfig, TuningData, kinds_of, tune
 from m6rec_lite.training import CheckpointError, DiskFullError, OutOfMemoryError
 from m6rec_lite.training.locks import run_lock
@@ -92,11 +91,6 @@ class TrainingRun:
         self._datasets: list[Dataset] = list(datasets or ())
         self._models: dict[str, Any] = {}
 
-    @property
-    def context(self) -> int:
-        """Sequence length of pretraining, in tokens."""
-        return shape_of(self.settings.size)["max_position_embeddings"]
-
     def datasets(self) -> list[Dataset]:
         """Return the datasets, loaded at the first call."""
         if not self._datasets:
@@ -106,7 +100,7 @@ class TrainingRun:
     def sets(self, longest: int) -> list[TuningData]:
         """Return the datasets for the tasks, with rows of at most ``longest`` tokens."""
         tokenizer = Tokenizer.load(self.folder / "model")
-        size = max(longest, self.context)
+        size = max(longest, shape_of(self.settings.size)["max_position_embeddings"])
         seed = self.settings.seed
         sets = [TuningData.of(dataset, tokenizer, size, seed) for dataset in self.datasets()]
         if len({dataset.tag for dataset in sets}) < len(sets):
@@ -129,20 +123,14 @@ class TrainingRun:
 
     def tune(self, sets: Sequence[TuningData]) -> dict[str, Any]:
         """Tune on all tasks, and save the model and its heads."""
-        tokenizer, objectives = sets[0].prompts.tokenizer, self.settings.weights
-        parts = self.settings.objectives(tokenizer)
-        shape = {"batch_size": self.settings.lines, "seq_len": self.context}
-        train, held_out = (
-            PretrainingBatches(
-                TokenFile(self.folder / "tokens" / part, tokenizer), parts, tokenizer, **shape
-            )
-            for part in ("train", "held-out")
-        )
+        tokenizer = sets[0].prompts.tokenizer
+        _, *files = tokens(self.settings, self.folder, self.datasets, self.progress)
+        train, held_out = (self.settings.batches(file, tokenizer) for file in files)
         both, history, about = tune(
             M6RecModel.from_pretrained(self.folder / "model"),
             sets,
             (train, held_out),
-            objectives,
+            self.settings.weights,
             self.config,
             checkpoint=self.out / "tuning",
             **self.training,
@@ -222,7 +210,7 @@ class TrainingRun:
             }
             for kind, do in work.items():
                 results[kind + tail] = stages.run(kind + tail, do)
-        write_results(self.out, results, self.settings, self.command)
+        write_results(self.out, results, self.command)
         return results
 
 

@@ -53,7 +53,7 @@ class Excluded:
             items: ``(tokens,)`` item indices.
             packing: layout of the rows.
         """
-        return cls(items, packing.starts, packing.steps + 1)
+        return cls(items, packing.starts, packing.positions + 1)
 
     def __len__(self) -> int:
         """Return the number of tokens."""

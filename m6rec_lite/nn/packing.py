@@ -138,14 +138,14 @@ class Packing:
         return (self.ends - self.lengths + 1).repeat_interleave(self.lengths)
 
     @cached_property
-    def steps(self) -> Tensor:
-        """Distance of each token from the first token of its row: ``(tokens,)``."""
-        return torch.arange(len(self.starts), device=self.lengths.device) - self.starts
+    def positions(self) -> Tensor:
+        """Position of each token in its row, from 0: ``(tokens,)``."""
+        return self.lengths.repeat_interleave(self.lengths) - 1 - self.steps_back
 
     @cached_property
     def _by_step(self) -> Tensor:
         """Indices of all first tokens, then of all second tokens, and so on: ``(tokens,)``."""
-        return torch.argsort(self.steps, stable=True)
+        return torch.argsort(self.positions, stable=True)
 
     def to_steps(self, packed: Tensor) -> PackedSequence:
         """Reorder ``(tokens, ...)`` from rows to time steps, as torch's recurrent networks need."""

@@ -6,9 +6,8 @@ same shape, with -inf for tokens that must not be drawn. Ties are broken by the 
 ``Sampler`` applies them in the order of ``transformers`` and draws a token; ``generate`` repeats
 this token by token.
 
-Two functions that draw nothing have files of their own and are also exported here:
-``beam_search`` (``nn.beams``) searches for the most probable text, ``log_likelihood``
-(``nn.likelihood``) computes the probability of a given one.
+``nn.beams`` searches for the most probable text, ``nn.likelihood`` computes the probability of a
+given one.
 """
 
 from __future__ import annotations
@@ -21,24 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from m6rec_lite.nn.beams import Beam, beam_search
 from m6rec_lite.nn.decoding import Allowed, DecodingState, inference_mode, keep_allowed
-from m6rec_lite.nn.likelihood import log_likelihood
 from m6rec_lite.nn.repetition import no_repeat, repetition_penalty
-
-__all__ = [
-    "GREEDY",
-    "Beam",
-    "Sampler",
-    "beam_search",
-    "generate",
-    "log_likelihood",
-    "no_repeat",
-    "repetition_penalty",
-    "temperature",
-    "top_k",
-    "top_p",
-]
 
 
 def temperature(logits: Tensor, t: float) -> Tensor:

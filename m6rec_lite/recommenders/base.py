@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data.holdout import Holdout, Split
-from m6rec_lite.data.ids import Id, index_of_ids
-from m6rec_lite.data.interactions import Histories, Interactions, Unknown
+from m6rec_lite.data.ids import Id, Unknown, index_of_ids
+from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError, Dataset, NotFittedError
 from m6rec_lite.recommenders.params import Params, check_whole
 from m6rec_lite.recommenders.ranking import top_k

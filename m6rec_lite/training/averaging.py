@@ -59,12 +59,12 @@ class Averaging(Callback):
             else:
                 average.copy_(weight)
 
-    def judging(self, run: Run) -> None:
+    def validation_start(self, run: Run) -> None:
         """Load the average into the model."""
         self._weights = _copy(run.model)
         run.model.load_state_dict(self._average)
 
-    def judged(self, run: Run) -> None:
+    def validation_end(self, run: Run) -> None:
         """Restore the weights."""
         run.model.load_state_dict(self._weights)
         self._weights = {}

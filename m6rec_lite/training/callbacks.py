@@ -28,14 +28,14 @@ class Callback:
     def step(self, run: Run) -> None:
         """Called after each optimizer step."""
 
-    def judging(self, run: Run) -> None:
+    def validation_start(self, run: Run) -> None:
         """Called before validation; may load other weights into the model."""
 
     def epoch(self, run: Run, record: dict[str, float]) -> None:
         """Called after each epoch with its record, while the validated weights are loaded."""
 
-    def judged(self, run: Run) -> None:
-        """Called after every callback's ``epoch``; must undo the changes of ``judging``."""
+    def validation_end(self, run: Run) -> None:
+        """Called after every callback's ``epoch``; must undo what ``validation_start`` changed."""
 
     def end(self, run: Run) -> None:
         """Called after the last step, also if an error ended the run."""

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate.utils import broadcast_object_list, send_to_device
@@ -44,23 +44,24 @@ from m6rec_lite.training.randomness import seeded_generators
 from m6rec_lite.training.run import History, Run
 from m6rec_lite.training.signals import StopOnSignal
 
+M = TypeVar("M", bound=nn.Module)
 #: ``loss(model, batch)``: a scalar to minimise, alone or with a dict of numbers to log.
-Loss = Callable[[nn.Module, Any], torch.Tensor | tuple[torch.Tensor, Mapping[str, Any]]]
+Loss = Callable[[M, Any], torch.Tensor | tuple[torch.Tensor, Mapping[str, Any]]]
 
 #: Steps between two reads of the loss on a GPU, since a read synchronises; on a CPU every step.
 STEPS_BETWEEN_READS = 10
 
 
 def fit(
-    model: nn.Module,
+    model: M,
     batches: Batches[Any],
-    loss: Loss,
+    loss: Loss[M],
     *,
     optimizer: torch.optim.Optimizer,
     schedule: Schedule | None = None,
     epochs: int | None = None,
     steps: int | None = None,
-    validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
+    validate: Callable[[M], Mapping[str, float]] | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: str | Path | Checkpoints | None = None,
     resume: bool = True,
@@ -219,7 +220,7 @@ def _step(
 
 def _end_epoch(
     run: Run,
-    validate: Callable[[nn.Module], Mapping[str, float]] | None,
+    validate: Callable[[Any], Mapping[str, float]] | None,
     callbacks: Sequence[Callback],
 ) -> None:
     """Validate, append the epoch's record and pass it to the callbacks."""
@@ -227,7 +228,7 @@ def _end_epoch(
     record |= {"epoch": run.epoch + 1, "step": run.step, "lr": run.lr}
     record |= {"seconds": run.stop_clock()}
     for callback in callbacks:
-        callback.judging(run)
+        callback.validation_start(run)
     if validate is not None:
         results: list[dict[str, float]] = [{}]
         if run.accelerator.is_main_process:
@@ -245,7 +246,7 @@ def _end_epoch(
     for callback in callbacks:
         callback.epoch(run, record)
     for callback in callbacks:
-        callback.judged(run)
+        callback.validation_end(run)
 
 
 class _ModelAndLoss(nn.Module):

@@ -74,16 +74,16 @@ def pretraining(folder: Path, rounds: int = 1) -> PretrainingBatches:
 def packed(batch: dict[str, torch.Tensor]) -> Iterable[tuple[int, ...]]:
     """Each sequence with its last target, or with its masked items filled in."""
     items = batch["items"].clone()
-    if "asked" in batch:
-        items[batch["asked"]] = batch["targets"]
+    if "target_indices" in batch:
+        items[batch["target_indices"]] = batch["targets"]
     ends = batch["lengths"].cumsum(0) - 1
     for row, end in zip(items.split(batch["lengths"].tolist()), ends.tolist(), strict=True):
-        yield (*row.tolist(), *([] if "asked" in batch else [int(batch["targets"][end])]))
+        yield (*row.tolist(), *([] if "target_indices" in batch else [int(batch["targets"][end])]))
 
 
-def asked_items(batch: dict[str, torch.Tensor]) -> Iterable[tuple[int, int]]:
+def target_items(batch: dict[str, torch.Tensor]) -> Iterable[tuple[int, int]]:
     """Pairs of an item and the next one, read off the lanes."""
-    items = batch["items"].flatten()[batch["asked"]]
+    items = batch["items"].flatten()[batch["target_indices"]]
     return zip(items.tolist(), batch["targets"].tolist(), strict=True)
 
 
@@ -141,7 +141,7 @@ CASES = {
     ),
     "ParallelBatches": Case(
         lambda _: ParallelBatches(histories(), lanes=5, steps=4, negatives=NEGATIVES),
-        asked_items,
+        target_items,
         PAIRS,
     ),
     "DIN's Rows": Case(

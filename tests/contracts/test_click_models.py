@@ -76,9 +76,9 @@ def test_the_answer_is_not_read_from_the_question(case):
     blind = rows.drop(columns=["clicked", "purchased", "propensity", "examination", "slate_id"])
     np.testing.assert_array_equal(model.predict(blind, world()), model.predict(rows, world()))
     now = int(rows["timestamp"].iloc[-1])
-    asked = blind.iloc[[-1]]
+    queries = blind.iloc[[-1]]
     np.testing.assert_allclose(
-        model.predict(asked, before(world(), now)), model.predict(asked, world()), rtol=1e-5
+        model.predict(queries, before(world(), now)), model.predict(queries, world()), rtol=1e-5
     )
 
 
@@ -119,7 +119,7 @@ def test_purchases_are_learnt_from_clicked_rows_alone(case):
         assert auc(bought["purchased"].to_numpy(), chance) > 0.75
 
 
-def test_what_cannot_be_learnt_is_told(case):
+def test_what_cannot_be_learnt_is_reported(case):
     dataset, make = world(), CASES[case]
     rows = dataset.impressions.iloc[:50]
     with pytest.raises(

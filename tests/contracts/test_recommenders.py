@@ -154,20 +154,20 @@ def test_every_exported_recommender_keeps_the_contract() -> None:
 
 def test_held_out_item_of_a_planted_pattern_ranks_first(model: Recommender) -> None:
     if isinstance(model, Popularity):
-        asked, wanted = [[i for i in walk if i != HIT] for walk in WALKS], [HIT] * len(WALKS)
+        queries, wanted = [[i for i in walk if i != HIT] for walk in WALKS], [HIT] * len(WALKS)
     else:
-        asked, wanted = WALKS, NEXT
-    best = model.recommend(histories(asked), k=1)
+        queries, wanted = WALKS, NEXT
+    best = model.recommend(histories(queries), k=1)
     assert best["item_id"].tolist() == [int(item) for item in wanted]
 
 
 def test_seen_items_are_excluded_and_ranks_have_no_gap(model: Recommender) -> None:
-    asked = histories([*WALKS, [], [HIT], WALKS[0] * 2], user_ids=list(range(50, 58)))
-    table = model.recommend(asked, k=10)
+    queries = histories([*WALKS, [], [HIT], WALKS[0] * 2], user_ids=list(range(50, 58)))
+    table = model.recommend(queries, k=10)
     assert list(table.columns) == ["user_id", "item_id", "rank", "score"]
     assert table["user_id"].unique().tolist() == list(range(50, 58))
     for row, (_, part) in enumerate(table.groupby("user_id", sort=False)):
-        seen = set(TRAIN.item_ids[asked[row : row + 1].items])
+        seen = set(TRAIN.item_ids[queries[row : row + 1].items])
         assert not seen & set(part["item_id"])
         assert part["item_id"].is_unique
         assert part["rank"].tolist() == list(range(1, 11))
@@ -198,19 +198,19 @@ def test_scores_are_finite_and_in_the_order_of_item_ids(model: Recommender) -> N
 
 
 def test_batch_equals_one_by_one(model: Recommender) -> None:
-    asked = histories([*WALKS, [], WALKS[2][:2], [HIT, HIT]])
-    together = model.score(asked)
-    alone = np.concatenate([model.score(asked[i : i + 1]) for i in range(len(asked))])
+    queries = histories([*WALKS, [], WALKS[2][:2], [HIT, HIT]])
+    together = model.score(queries)
+    alone = np.concatenate([model.score(queries[i : i + 1]) for i in range(len(queries))])
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
 
 def test_batches_of_recommend_do_not_show(
     model: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = histories([*WALKS, []])
-    whole = model.recommend(asked, k=5)
+    queries = histories([*WALKS, []])
+    whole = model.recommend(queries, k=5)
     monkeypatch.setattr("m6rec_lite.recommenders.base.SCORES_IN_MEMORY", 40)
-    parts = model.recommend(asked, k=5)
+    parts = model.recommend(queries, k=5)
     assert parts["item_id"].tolist() == whole["item_id"].tolist()
 
 
@@ -224,11 +224,11 @@ def test_fitting_twice_gives_the_same(case: str, model: Recommender) -> None:
 
 
 def test_asking_changes_nothing(model: Recommender) -> None:
-    asked = histories([*WALKS, []])
-    first = model.score(asked)
+    queries = histories([*WALKS, []])
+    first = model.score(queries)
     kept = first.copy()
     first[:] = -1.0  # what the caller does with the answer is the caller's
-    np.testing.assert_array_equal(model.score(asked), kept)
+    np.testing.assert_array_equal(model.score(queries), kept)
 
 
 def test_save_and_load_are_equal(case: str, model: Recommender, tmp_path) -> None:
@@ -237,12 +237,12 @@ def test_save_and_load_are_equal(case: str, model: Recommender, tmp_path) -> Non
     assert files == {"config.json", "arrays.npz", "SHA256SUMS"}
     model.save(path)  # saving again replaces
     assert [file.name for file in path.parent.iterdir()] == ["model"]
-    asked = histories([*WALKS, []])
+    queries = histories([*WALKS, []])
     for loaded in (type(model).load(path), Recommender.load(path)):
         assert type(loaded) is type(model)
         assert loaded.variant == model.variant
         assert loaded.n_params == model.n_params
-        np.testing.assert_array_equal(loaded.score(asked), model.score(asked))
+        np.testing.assert_array_equal(loaded.score(queries), model.score(queries))
 
 
 def test_load_refuses_another_class(model: Recommender, tmp_path) -> None:
@@ -305,10 +305,10 @@ def test_fit_on_next_to_nothing_works(case: str, rows: list[tuple], left: int) -
     frame = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
     train = Interactions.from_frame(frame)
     tiny = CASES[case]().fit(train, items=ITEMS, progress=False)
-    asked = Histories.from_lists([[7], []], train.item_ids, at=100)
-    assert np.isfinite(tiny.score(asked)).all()
-    assert len(tiny.recommend(asked[:1])) == left
-    assert len(tiny.recommend(asked[1:])) == left + 1
+    queries = Histories.from_lists([[7], []], train.item_ids, at=100)
+    assert np.isfinite(tiny.score(queries)).all()
+    assert len(tiny.recommend(queries[:1])) == left
+    assert len(tiny.recommend(queries[1:])) == left + 1
 
 
 def test_fit_on_nothing_raises(case: str) -> None:

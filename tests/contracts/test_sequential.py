@@ -62,8 +62,8 @@ def test_packed_training_equals_the_dense_padded_model(
     lengths = batch["lengths"].tolist()
     items = padded(batch["items"], lengths)
     packed = dense(ours).scores(items)[items >= 0]
-    if "asked" in batch:
-        packed = packed[batch["asked"]]
+    if "target_indices" in batch:
+        packed = packed[batch["target_indices"]]
     values = made._loss(ours, batch), F.cross_entropy(packed, batch["targets"])
     torch.testing.assert_close(*values, rtol=1e-10, atol=1e-12)
     weights = [ours.get_parameter(name) for name in shared]
@@ -75,8 +75,8 @@ def test_scoring_a_bert4rec_appends_a_mask_to_the_latest_items(train: Interactio
     model = BERT4Rec(**SMALL | {"epochs": 1}).fit(train, progress=False)
     rows = [list(range(20)), [4, 9, 2], [7]]
     scores = model.score(Histories.from_lists(rows, train.item_ids))
-    asked = [torch.tensor([*row[-11:], N_ITEMS]) for row in rows]
-    items = padded(torch.cat(asked), [len(row) for row in asked])
+    queries = [torch.tensor([*row[-11:], N_ITEMS]) for row in rows]
+    items = padded(torch.cat(queries), [len(row) for row in queries])
     dense = DenseBERT4Rec(model._network.double()).scores(items)[:, -1]
     np.testing.assert_allclose(scores, dense.detach(), rtol=1e-4, atol=1e-5)
 
@@ -174,7 +174,7 @@ def test_an_interrupted_fit_resumes_to_the_same_weights(
 ) -> None:
     """Windows, masks, negatives, and the state that lanes carry on, are part of what resumes."""
     whole = make(**SMALL, **settings).fit(train, progress=False)
-    asked = train.histories()
+    queries = train.histories()
     for step in (3, 20):  # in the first epoch and in a later one
         saves = Checkpoints(tmp_path / str(step), steps=1)
         with pytest.raises(Interrupted):
@@ -183,7 +183,7 @@ def test_an_interrupted_fit_resumes_to_the_same_weights(
             )
         again = make(**SMALL, **settings)
         again.fit(train, checkpoint=tmp_path / str(step), progress=False)
-        np.testing.assert_array_equal(again.score(asked), whole.score(asked))
+        np.testing.assert_array_equal(again.score(queries), whole.score(queries))
         assert again.history["loss"] == whole.history["loss"]
 
 
@@ -209,8 +209,8 @@ def test_a_fit_leaves_the_callers_random_numbers_alone(case: Case, train: Intera
 def test_users_with_one_item_change_nothing(case: Case, train: Interactions) -> None:
     single = pd.DataFrame({"user_id": 900 + np.arange(50), "item_id": 5, "timestamp": 0})
     more = Interactions.from_frame(pd.concat([chain(), single]), item_ids=np.arange(N_ITEMS))
-    asked = train.histories()
-    scores = [case.make(**SMALL).fit(rows, progress=False).score(asked) for rows in (train, more)]
+    queries = train.histories()
+    scores = [case.make(**SMALL).fit(rows, progress=False).score(queries) for rows in (train, more)]
     np.testing.assert_array_equal(*scores)
 
 

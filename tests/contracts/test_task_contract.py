@@ -49,8 +49,8 @@ def built(request: pytest.FixtureRequest) -> Built:
 
 
 def parameters(method: Any) -> list[tuple[str, Any, Any]]:
-    found = inspect.signature(method).parameters.values()
-    return [(one.name, one.kind, one.default) for one in found]
+    result = inspect.signature(method).parameters.values()
+    return [(one.name, one.kind, one.default) for one in result]
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
@@ -119,9 +119,9 @@ def test_baselines_are_measured_as_the_model_is(built: Built, model: M6RecModel)
     baselines = task.baselines(train, test, DATA)
     assert baselines
     for name, outputs in baselines.items():
-        found = task.evaluate(outputs, test, DATA)
-        assert found, name
-        assert found.keys() <= figures.keys(), name
+        result = task.evaluate(outputs, test, DATA)
+        assert result, name
+        assert result.keys() <= figures.keys(), name
     with pytest.raises(ValueError, match="to learn from"):
         task.baselines(train[:0], test, DATA)
 
@@ -136,9 +136,9 @@ def test_settings_are_json_and_make_the_task_again(built: Built) -> None:
 def test_one_driver_measures_every_task(name: str, model: M6RecModel) -> None:
     task = fresh(name)
     task.build_examples(DATA, PROMPTS, limit=LIMIT, fit=True)
-    found = evaluate_task(task, model, ONE, limit=2, rows=LIMIT)
-    assert 0 < found["rows"] <= 2 * max(task.test_factor, len(DATA.split.item_ids))
-    assert found["beside"]
+    result = evaluate_task(task, model, ONE, limit=2, rows=LIMIT)
+    assert 0 < result["rows"] <= 2 * max(task.test_factor, len(DATA.split.item_ids))
+    assert result["beside"]
 
 
 def test_a_task_says_which_table_it_lacks() -> None:

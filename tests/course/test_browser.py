@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from m6rec_lite.course.notebook_lint import stored_notebooks
+from m6rec_lite.course.build.notebooks import stored_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = [path for path in stored_notebooks(ROOT) if path.parent.name == "notebooks"]

@@ -1,33 +1,21 @@
 """Every exercise of the course: its solution passes, its stub is gentle, its mistakes are named."""
 
 import contextlib
-import functools
 import io
-import re
 import runpy
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import nbformat
 import pytest
 
-from m6rec_lite.course.exercise_stubs import answer_cells, stub
+from m6rec_lite.course.build.exercise_stubs import answer_cells, stub
 from m6rec_lite.course.exercises.engine import CORRECT, INCORRECT, NOT_ATTEMPTED, Exercise
 from m6rec_lite.course.exercises.find_bottleneck import PROFILES, Row
 from m6rec_lite.course.exercises.question import exercise_names, load_exercise
 from m6rec_lite.course.paths import chapters
 from m6rec_lite.language.text.byte_pairs import apply_merges, learn_merges
-
-ROOT = Path(__file__).resolve().parents[2]
-ANSWERS = ROOT / "tests" / "exercises"
-
-#: The solution notebook of each exercise.
-SOLUTIONS = {
-    name: path
-    for path in chapters(ROOT / "solutions")
-    for name in answer_cells(nbformat.read(path, as_version=4))
-}
+from tests.solutions import ANSWERS, ROOT, SOLUTIONS, plain, solution
 
 #: Those of one notebook stay in one process, which runs the notebook once.
 DECLARED = [
@@ -38,36 +26,6 @@ DECLARED = [
 ]
 
 
-def _plain(source: str) -> str:
-    """A cell without its IPython lines."""
-    return re.sub(r"^\s*[%!].*$", "pass", source, flags=re.MULTILINE)
-
-
-@functools.cache
-def _answers(path: Path) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """By exercise, the names known once its cells have run, and the sources of these cells.
-
-    The notebook runs here at smoke scale, from the top to the last cell that answers something.
-    """
-    notebook = nbformat.read(path, as_version=4)
-    places = answer_cells(notebook)
-    last_of = {cells[-1]: number for number, cells in places.items()}
-    known: dict[str, dict[str, Any]] = {}
-    namespace: dict[str, Any] = {"__name__": "__main__"}
-    mpl.use("agg")
-    with contextlib.chdir(path.parent), contextlib.redirect_stdout(io.StringIO()):
-        for place, cell in enumerate(notebook.cells[: max(last_of, default=-1) + 1]):
-            if cell.cell_type != "code":
-                continue
-            exec(compile(_plain(cell.source), f"{path.name}, cell {place + 1}", "exec"), namespace)
-            if place in last_of:
-                known[last_of[place]] = dict(namespace)
-    sources = {
-        number: [notebook.cells[p].source for p in cells] for number, cells in places.items()
-    }
-    return known, sources
-
-
 @pytest.fixture(autouse=True)
 def smoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("M6REC_SCALE", "smoke")
@@ -75,29 +33,23 @@ def smoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TQDM_DISABLE", "1")
 
 
-def _solution(declared: Exercise) -> tuple[dict[str, Any], list[str]]:
-    known, sources = _answers(SOLUTIONS[declared.id])
-    assert declared.id in known[declared.id], f"that cell does not define {declared.id}"
-    return known[declared.id], sources[declared.id]
-
-
 @pytest.mark.parametrize("declared", DECLARED)
 def test_the_shipped_solution_passes(declared: Exercise) -> None:
-    names, _ = _solution(declared)
+    names, _ = solution(declared.id)
     verdict = declared.grade(names[declared.id])
     assert verdict.outcome == CORRECT, str(verdict)
 
 
 @pytest.mark.parametrize("declared", DECLARED)
 def test_the_untouched_stub_is_not_attempted(declared: Exercise) -> None:
-    names, sources = _solution(declared)
+    names, sources = solution(declared.id)
     namespace = dict(names)
     del namespace[declared.id]
     with contextlib.redirect_stdout(io.StringIO()):
         for source in sources:
             stubbed = stub(source)
             assert stubbed != source or len(sources) > 1, "nothing is left for the learner to write"
-            exec(compile(_plain(stubbed), "exercise", "exec"), namespace)
+            exec(compile(plain(stubbed), "exercise", "exec"), namespace)
     verdict = declared.grade(namespace[declared.id])
     assert verdict.outcome == NOT_ATTEMPTED, str(verdict)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from m6rec_lite.course import exercise_stubs
+from m6rec_lite.course.build import exercise_stubs
 from m6rec_lite.course.exercises.comparison import difference, shorten
 from m6rec_lite.course.exercises.engine import (
     CORRECT,

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from m6rec_lite.course.figures import STEPS, roadmap
+from m6rec_lite.course.figures import STEPS, plot_roadmap
 from m6rec_lite.course.paths import project_root
 from m6rec_lite.data.files import png_bytes
 
@@ -21,7 +21,7 @@ CHAPTERS = sorted(
 
 @pytest.mark.parametrize("here", CHAPTERS)
 def test_every_chapter_stands_on_one_step_of_the_map(here):
-    _, text = roadmap(here)
+    _, text = plot_roadmap(here)
     step = text.rsplit("step ", 1)[1].rstrip(".")
     assert step in STEPS
     assert step[:2] <= here <= step[-2:]
@@ -33,7 +33,7 @@ def test_the_map_shows_only_chapters_that_exist():
 
 
 def test_the_text_of_each_step_lies_inside_its_box():
-    fig, _ = roadmap("00")
+    fig, _ = plot_roadmap("00")
     ax = fig.axes[0]
     fig.canvas.draw()
     ideas = [text for text in ax.texts if text.get_text() in STEPS.values()]
@@ -47,10 +47,10 @@ def test_the_text_of_each_step_lies_inside_its_box():
 @pytest.mark.parametrize("here", ["02", "09", "20", "5", "welcome", ""])
 def test_a_chapter_that_is_not_there_is_told(here):
     with pytest.raises(ValueError, match="no step holds lesson"):
-        roadmap(here)
+        plot_roadmap(here)
 
 
 def test_the_same_figure_gives_the_same_bytes_and_another_step_others():
-    first, again, other = (png_bytes(roadmap(here)[0]) for here in ("10", "08", "00"))
+    first, again, other = (png_bytes(plot_roadmap(here)[0]) for here in ("10", "08", "00"))
     assert first == again
     assert first != other

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from m6rec_lite.course.build.runner import FINISHED, LEFT_OUT, run
 from m6rec_lite.course.paths import chapters, project_root
-from m6rec_lite.course.runner import FINISHED, LEFT_OUT, run
 
 TOML = """timestamp_unit = "iso"
 [columns]

@@ -3,13 +3,14 @@
 import nbformat
 import pytest
 
-from m6rec_lite.course.execute_in_place import uses_torch
-from m6rec_lite.course.staleness import freshness, used_modules
+from m6rec_lite.course.build.execute_in_place import uses_torch
+from m6rec_lite.course.build.staleness import freshness, used_modules
 
 FILES = {
     "__init__.py": '"""The package."""\n',
     "data/__init__.py": "from m6rec_lite.data.tables import EVENTS, load\n",
     "data/words.json": '["one"]',
+    "data/figures.csv": "one\n",
     "data/tables.py": 'EVENTS = ("view",)\n\n\ndef load():\n    return 1\n',
     "models/__init__.py": (
         "from m6rec_lite.models.ease import EASE\nfrom .markov import Bigram\nVERSION = 1\n"
@@ -128,6 +129,7 @@ def test_what_cannot_change_an_output_keeps_the_hash(name, old, new, root):
         ("m6rec_lite/models/base.py", "pass", "x = 1"),
         ("m6rec_lite/data/tables.py", "view", "click"),
         ("m6rec_lite/data/words.json", "one", "two"),
+        ("m6rec_lite/data/figures.csv", "one", "two"),
         ("datasets/bazaar/items.parquet", "one", "two"),
     ],
 )

@@ -15,10 +15,10 @@ import pytest
 
 from m6rec_lite import course
 from m6rec_lite.course.asserted_metrics import MIMETYPE, BoundError
-from m6rec_lite.course.files import locked
 from m6rec_lite.course.leaderboard import KEY, RUN_VARIABLE, Leaderboard
 from m6rec_lite.data import DataError, Dataset, leave_one_out
 from m6rec_lite.data.files import png_bytes, write_text
+from m6rec_lite.data.result_files import locked
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.evaluation.rank_files import read_ranks
 from m6rec_lite.evaluation.ranking import hr
@@ -200,7 +200,7 @@ def test_a_lock_file_left_by_a_killed_writer_neither_blocks_nor_loses_rows(tmp_p
 
 
 def test_a_killed_writer_frees_its_lock(tmp_path):
-    hold = "import sys, pathlib\nfrom m6rec_lite.course.files import locked\n"
+    hold = "import sys, pathlib\nfrom m6rec_lite.data.result_files import locked\n"
     hold += "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); input()"
     command = [sys.executable, "-c", hold, str(tmp_path / "bazaar.csv")]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -326,7 +326,7 @@ def test_lines_differ_by_more_than_colour():
 
 def test_the_same_figure_gives_the_same_bytes():
     def draw():
-        fig = course.ladder(pd.DataFrame([row(), row("Oracle", 0.3)]))
+        fig = course.plot_leaderboard(pd.DataFrame([row(), row("Oracle", 0.3)]))
         picture = png_bytes(fig)
         plt.close(fig)
         return base64.b64encode(picture)
@@ -336,21 +336,21 @@ def test_the_same_figure_gives_the_same_bytes():
 
 def test_the_ladder_has_a_bar_a_model_and_the_oracle_as_a_line():
     rows = pd.DataFrame([row("B", 0.2), row("A", 0.1), row("Oracle", 0.5), row("B", 0.3, seed=1)])
-    fig = course.ladder(rows)
+    fig = course.plot_leaderboard(rows)
     ax = fig.axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["A", "B"]  # worst below
     assert [bar.get_width() for bar in ax.patches] == pytest.approx([0.1, 0.25])  # mean of seeds
     assert any(list(line.get_xdata()) == [0.5, 0.5] for line in ax.lines)
     assert ax.get_xlim()[1] > 0.5
     plt.close(fig)
-    words = course.ladder_alt(rows)
+    words = course.leaderboard_alt_text(rows)
     assert re.search(r"A 0\.100, B 0\.250, Oracle 0\.500", words)
 
 
 def test_rows_of_this_run_stand_beside_the_recorded_ones_and_look_different():
     recorded = pd.DataFrame([row("B", 0.2, scale="laptop"), row("Oracle", 0.5, scale="laptop")])
     own = pd.DataFrame([row("B", 0.3), row("A", 0.1), row("Oracle", 0.5)])
-    fig = course.ladder(recorded, own=own)
+    fig = course.plot_leaderboard(recorded, own=own)
     ax = fig.axes[0]
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names == ["A, this run", "B", "B, this run"]
@@ -362,19 +362,19 @@ def test_rows_of_this_run_stand_beside_the_recorded_ones_and_look_different():
     said = [text.get_text() for text in ax.get_legend().get_texts()]
     assert said == ["recorded by the project", "this run"]
     plt.close(fig)
-    words = course.ladder_alt(recorded, own=own)
+    words = course.leaderboard_alt_text(recorded, own=own)
     assert "A, this run 0.100, B 0.200, B, this run 0.300, Oracle 0.500" in words
     with pytest.raises(ValueError, match="several values of split_hash"):
-        course.ladder(recorded, own=pd.DataFrame([row(split_hash="other")]))
+        course.plot_leaderboard(recorded, own=pd.DataFrame([row(split_hash="other")]))
 
 
 def test_rows_that_cannot_be_compared_are_not_drawn_together():
     with pytest.raises(ValueError, match=r"several values of split_hash"):
-        course.ladder(pd.DataFrame([row(), row("B", split_hash="other")]))
+        course.plot_leaderboard(pd.DataFrame([row(), row("B", split_hash="other")]))
     with pytest.raises(ValueError, match="no rows yet"):
-        course.ladder(pd.DataFrame())
+        course.plot_leaderboard(pd.DataFrame())
     with pytest.raises(ValueError, match="no metric 'auc'"):
-        course.ladder(pd.DataFrame([row()]), metric="auc")
+        course.plot_leaderboard(pd.DataFrame([row()]), metric="auc")
 
 
 def test_a_run_keeps_the_ranks_of_the_reports_it_adds(tmp_path, monkeypatch):

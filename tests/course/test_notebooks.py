@@ -8,12 +8,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from m6rec_lite.course import notebook_lint as notebooks
-from m6rec_lite.course.execute_in_place import facts_line
-from m6rec_lite.course.exercise_stubs import generate
-from m6rec_lite.course.notebook_lint import faults, stored_notebooks
+from m6rec_lite.course.build import notebook_lint as notebooks
+from m6rec_lite.course.build.execute_in_place import facts_line
+from m6rec_lite.course.build.exercise_stubs import generate
+from m6rec_lite.course.build.notebook_lint import faults
+from m6rec_lite.course.build.notebooks import stored_notebooks
+from m6rec_lite.course.build.staleness import METADATA, freshness
 from m6rec_lite.course.paths import chapters
-from m6rec_lite.course.staleness import METADATA, freshness
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = stored_notebooks(ROOT)

@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from m6rec_lite.course.execution import KERNEL_ENVIRONMENT
-from m6rec_lite.course.notebook_lint import stored_notebooks
+from m6rec_lite.course.build.execution import KERNEL_ENVIRONMENT
+from m6rec_lite.course.build.notebooks import stored_notebooks
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = [

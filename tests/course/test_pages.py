@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from nbconvert.filters.markdown_mistune import MarkdownWithMath
 
-from m6rec_lite.course import quick_models
-from m6rec_lite.course.export import MathRenderer, mathml
+from m6rec_lite.course.build import quick_models
+from m6rec_lite.course.build.export import MathRenderer, mathml
+from m6rec_lite.course.build.notebooks import stored_notebooks
+from m6rec_lite.course.build.pages import write_index, write_page
 from m6rec_lite.course.leaderboard import Leaderboard
-from m6rec_lite.course.notebook_lint import stored_notebooks
-from m6rec_lite.course.pages import write_index, write_page
 from m6rec_lite.data import leave_one_out
 from m6rec_lite.data.bazaar import generate
 
@@ -53,7 +53,7 @@ def test_without_recorded_rows_the_largest_split_makes_the_ladder(tmp_path):
     index = index_of(tmp_path, own, [])
     assert "worst to best: A 0.100." in index
     assert "<h3>Split <code>part</code>" in index
-    assert "ladder" not in index_of(tmp_path, [], []).lower()
+    assert "leaderboard" not in index_of(tmp_path, [], []).lower()
 
 
 def test_the_index_fits_a_phone_and_escapes_file_names(tmp_path):

@@ -11,24 +11,24 @@ import pandas as pd
 import pytest
 
 from m6rec_lite.course.comparison import (
-    BOTH,
     ITEMS,
     NOT_RUN,
     OURS,
-    TEXT,
+    TEXT_ID_RETRIEVER,
+    TEXT_RETRIEVER,
     as_markdown,
-    beside,
     chosen_on_validation,
+    compare_with_published,
     tie_caveat,
 )
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.paths import project_root
-from m6rec_lite.course.published import (
+from m6rec_lite.evaluation.published import (
     LEAKING,
-    NOTHING,
     PUBLISHED,
-    QUERY_TIME,
-    Figure,
+    TIME_AWARE,
+    TIME_BLIND,
+    PublishedResult,
     best_published,
 )
 
@@ -63,7 +63,7 @@ def tuned(results: Path, rows: dict[str, str], dataset: str = "ml-1m") -> None:
 
 
 def ours(results: Path) -> pd.DataFrame:
-    table = beside(results, "ml-1m")
+    table = compare_with_published(results, "ml-1m")
     return table[table["source"] == OURS].set_index(["model", "knows"])
 
 
@@ -71,7 +71,7 @@ def ours(results: Path) -> pd.DataFrame:
 
 
 def test_the_best_time_blind_network_is_sasrec_with_many_negatives() -> None:
-    blind, aware = best_published("ml-1m"), best_published("ml-1m", QUERY_TIME)
+    blind, aware = best_published("ml-1m"), best_published("ml-1m", TIME_AWARE)
     assert (blind.hr, blind.ndcg) == (0.3159, 0.1857)
     assert "3,000 negatives" in blind.model
     assert (aware.hr, aware.ndcg) == (0.3642, 0.2164)
@@ -82,20 +82,22 @@ def test_hstu_reads_the_query_time_unless_it_says_otherwise() -> None:
     rows = [f for f in PUBLISHED["ml-1m"] if "HSTU" in f.model or "FuXi" in f.model]
     assert len(rows) == 6
     for figure in rows:
-        assert figure.knows == (NOTHING if "without time" in figure.model else QUERY_TIME)
+        assert figure.knows == (TIME_BLIND if "without time" in figure.model else TIME_AWARE)
 
 
 def test_rows_whose_order_leaks_are_set_apart_and_never_the_best() -> None:
     leaks = [f for f in PUBLISHED["ml-1m"] if f.ties == LEAKING]
     assert {f.ndcg for f in leaks} == {0.1930, 0.1902}
     assert max(f.ndcg for f in leaks) > best_published("ml-1m").ndcg
-    table = beside(RESULTS, "ml-1m")
+    table = compare_with_published(RESULTS, "ml-1m")
     assert (table[table["NDCG@10"].notna()].tail(2)["ties"] == LEAKING).all()
 
 
 @pytest.mark.parametrize("figure", [f for rows in PUBLISHED.values() for f in rows], ids=str)
-def test_every_published_row_states_its_protocol_and_links_its_source(figure: Figure) -> None:
-    assert figure.knows in {NOTHING, QUERY_TIME}
+def test_every_published_row_states_its_protocol_and_links_its_source(
+    figure: PublishedResult,
+) -> None:
+    assert figure.knows in {TIME_BLIND, TIME_AWARE}
     assert figure.ties
     assert figure.items in {3416, 3706, None}
     links = re.findall(r"\[([\w.-]+/[\w.-]+)\]\(https://github\.com/\1\)", figure.cited)
@@ -107,7 +109,7 @@ def test_every_published_row_states_its_protocol_and_links_its_source(figure: Fi
 
 
 def test_where_sources_differ_the_whole_range_is_shown() -> None:
-    page = as_markdown(beside(RESULTS, "ml-1m"))
+    page = as_markdown(compare_with_published(RESULTS, "ml-1m"))
     bce = next(line for line in page.splitlines() if "binary cross-entropy" in line)
     assert "| 0.1993 to 0.2500 | 0.1078 to 0.1341 |" in bce
     bert = next(line for line in page.splitlines() if "replications" in line)
@@ -121,7 +123,7 @@ def test_validation_chooses_and_not_the_test_figure(tmp_path: Path) -> None:
     add(tmp_path, "SASRec", 0.19, variant="wide", validation=0.15)
     add(tmp_path, "SASRec", 0.18, variant="deep", validation=0.17)
     add(tmp_path, "SASRec", 0.17, variant="last", validation=0.16)
-    row = ours(tmp_path).loc[("SASRec", NOTHING)]
+    row = ours(tmp_path).loc[("SASRec", TIME_BLIND)]
     assert row["NDCG@10"] == 0.18
     assert row["variant"] == "deep"
 
@@ -136,7 +138,7 @@ def test_without_a_validation_figure_the_tuned_settings_stay_and_else_all(tmp_pa
     rows = ours(tmp_path).reset_index()
     assert set(rows[rows["model"] == "EASE"]["variant"]) == {"l2=100.0", "decay=0.9"}
     assert set(rows[rows["model"] == "SASRec"]["variant"]) == {"a", "b"}
-    page = as_markdown(beside(tmp_path, "ml-1m"))
+    page = as_markdown(compare_with_published(tmp_path, "ml-1m"))
     assert "| EASE (decay=0.9) |" in page  # several settings are named
     assert "| EASE (decay=0.8) |" not in page
 
@@ -149,23 +151,23 @@ def test_seeds_are_averaged_and_reading_and_query_time_are_told_apart(tmp_path: 
     add(tmp_path, "Popularity", 0.03, variant="half_life_days=30 relative_to=at")
     add(tmp_path, "ItemKNN", 0.5)
     rows = ours(tmp_path)
-    one = rows.loc[(BOTH, NOTHING)]
+    one = rows.loc[(TEXT_ID_RETRIEVER, TIME_BLIND)]
     assert one["seeds"] == 3
     np.testing.assert_allclose(one[["NDCG@10", "low", "high"]].astype(float), [0.2, 0.18, 0.22])
     assert one["minutes"] == 2
-    assert rows.loc[(TEXT, NOTHING), "NDCG@10"] == 0.15
-    assert rows.loc[(BOTH, QUERY_TIME), "NDCG@10"] == 0.22
-    assert rows.loc[("Popularity", QUERY_TIME), "NDCG@10"] == 0.03
-    assert ("ItemKNN", NOTHING) not in rows.index
+    assert rows.loc[(TEXT_RETRIEVER, TIME_BLIND), "NDCG@10"] == 0.15
+    assert rows.loc[(TEXT_ID_RETRIEVER, TIME_AWARE), "NDCG@10"] == 0.22
+    assert rows.loc[("Popularity", TIME_AWARE), "NDCG@10"] == 0.03
+    assert ("ItemKNN", TIME_BLIND) not in rows.index
     assert (rows["ties"] == "file order").all()
     assert (rows["items"] == 3416).all()
 
 
 def test_the_table_is_grouped_by_protocol_best_first(tmp_path: Path) -> None:
     add(tmp_path, "SASRec", 0.5)
-    table = beside(tmp_path, "ml-1m")
+    table = compare_with_published(tmp_path, "ml-1m")
     table = table[table["NDCG@10"].notna()]
-    group = np.where(table["ties"] == LEAKING, 2, table["knows"] == QUERY_TIME)
+    group = np.where(table["ties"] == LEAKING, 2, table["knows"] == TIME_AWARE)
     assert (np.diff(group) >= 0).all()
     for one in np.unique(group):
         assert table.loc[group == one, "NDCG@10"].is_monotonic_decreasing
@@ -175,13 +177,13 @@ def test_the_table_is_grouped_by_protocol_best_first(tmp_path: Path) -> None:
 def test_what_was_not_run_has_no_figure_and_a_chapter_adds_its_rows(tmp_path: Path) -> None:
     add(tmp_path, "SASRec", 0.18)
     here = {"model": "IALS", "HR@10": 0.1, "NDCG@10": 0.05, "source": "this run"}
-    table = beside(tmp_path, "ml-1m", ("SASRec", "GRU4Rec"), [here])
+    table = compare_with_published(tmp_path, "ml-1m", ("SASRec", "GRU4Rec"), [here])
     missing = table[table["source"] == NOT_RUN]
     assert missing["model"].tolist() == ["GRU4Rec"]
     assert missing[["HR@10", "NDCG@10", "seeds"]].isna().all(axis=None)
     one = table[table["model"] == "IALS"].iloc[0]
-    assert (one["knows"], one["ties"], one["items"]) == (NOTHING, "file order", 3416)
-    nothing = beside(tmp_path / "empty", "ml-1m")
+    assert (one["knows"], one["ties"], one["items"]) == (TIME_BLIND, "file order", 3416)
+    nothing = compare_with_published(tmp_path / "empty", "ml-1m")
     assert (nothing["source"] == NOT_RUN).sum() == 9
 
 

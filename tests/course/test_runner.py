@@ -12,12 +12,12 @@ import nbformat
 import pandas as pd
 import pytest
 
-from m6rec_lite.course import execution, runner
 from m6rec_lite.course.__main__ import main
-from m6rec_lite.course.execute_in_place import StoreError, is_fresh, store
-from m6rec_lite.course.needs import lacking
-from m6rec_lite.course.notebook_lint import faults
-from m6rec_lite.course.runner import run
+from m6rec_lite.course.build import notebooks, runner
+from m6rec_lite.course.build.execute_in_place import StoreError, is_fresh, store
+from m6rec_lite.course.build.needs import lacking
+from m6rec_lite.course.build.notebook_lint import faults
+from m6rec_lite.course.build.runner import run
 from m6rec_lite.data import DataError
 
 pytestmark = pytest.mark.notebook
@@ -186,14 +186,14 @@ def test_a_full_disk_is_named_and_keeps_the_old_copy(root, monkeypatch, capsys):
     out = root / "runs" / "bazaar-smoke"
     assert run(scale="smoke", root=root, progress=False) == 0
     old = (out / "notebooks" / "00_a.ipynb").read_bytes()
-    whole = execution.write_text
+    whole = notebooks.write_text
 
     def full(path, text):
         if path.name == "00_a.ipynb":
             raise OSError(28, "No space left on device", str(path))
         whole(path, text)
 
-    monkeypatch.setattr(execution, "write_text", full)
+    monkeypatch.setattr(notebooks, "write_text", full)
     assert run(scale="smoke", root=root, progress=False) == 1
     assert (out / "notebooks" / "00_a.ipynb").read_bytes() == old
     table = pd.read_csv(out / "chapters.csv", keep_default_na=False)

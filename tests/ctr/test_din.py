@@ -262,16 +262,16 @@ def test_events_tell_their_rating_and_their_age():
     assert len(histories) == len(examples.test)
     assert (histories.lengths == 3).all()
     arrays = {"candidate": np.zeros(len(histories), dtype=np.int64)}
-    given = Rows(histories, values, arrays, 4)
-    np.testing.assert_array_equal(given.kinds, len(EVENTS) + 2 * values)
+    inputs = Rows(histories, values, arrays, 4)
+    np.testing.assert_array_equal(inputs.kinds, len(EVENTS) + 2 * values)
     ages = np.repeat(histories.at, histories.lengths) - histories.timestamps
-    for age, gap in zip(ages, given.gaps, strict=True):
+    for age, gap in zip(ages, inputs.gaps, strict=True):
         ends = (0, *GAPS, np.inf)
         assert ends[gap] < age <= ends[gap + 1]
-    batches = given.epoch(0, 0)
+    batches = inputs.epoch(0, 0)
     assert sum(len(b["candidate"]) for b in batches) == len(histories)
     assert sum(len(b["items"]) for b in batches) == len(histories.items)
-    some = given.batch(np.array([2, 0]))
+    some = inputs.batch(np.array([2, 0]))
     here = [slice(*histories.offsets[[i, i + 1]]) for i in (2, 0)]
     wanted = np.concatenate([histories.items[each] for each in here])
     np.testing.assert_array_equal(some["items"].numpy(), wanted)
@@ -313,7 +313,7 @@ def test_shots_are_balanced_and_grow_by_adding():
         examples.shots(10_000)
 
 
-def test_what_gives_no_examples_is_told():
+def test_what_gives_no_examples_is_reported():
     dataset = rated()
     clicks = dataset.interactions.assign(event="click")
     with pytest.raises(DataError, match="films has no ratings"):
@@ -344,5 +344,5 @@ def test_histories_of_a_film_lover_hold_no_rating_of_the_same_second():
     dataset = rated(3)
     table = dataset.interactions.assign(timestamp=1000)  # everything in one sitting
     log = Interactions.from_frame(table)
-    found, _ = histories_before(log, np.array([0, 1]), np.array([1000, 1001]))
-    assert found.lengths.tolist() == [0, 40]
+    result, _ = histories_before(log, np.array([0, 1]), np.array([1000, 1001]))
+    assert result.lengths.tolist() == [0, 40]

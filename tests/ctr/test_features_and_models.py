@@ -32,52 +32,52 @@ questions = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 11)), min_size=
 
 @settings(max_examples=120, deadline=None)
 @given(rows_of_a_log, questions, st.integers(1, 6))
-def test_a_timeline_knows_what_came_before_and_nothing_else(log, asked, within):
+def test_a_timeline_knows_what_came_before_and_nothing_else(log, queries, within):
     keys, moments, weights = (np.array([row[i] for row in log]) for i in range(3))
-    wanted, at = (np.array(column) for column in zip(*asked, strict=True))
+    wanted, at = (np.array(column) for column in zip(*queries, strict=True))
     line = EventLog(keys, moments, weights)
-    past = [[row for row in log if row[0] == k and row[1] < t] for k, t in asked]
+    past = [[row for row in log if row[0] == k and row[1] < t] for k, t in queries]
     assert line.count(wanted, at).tolist() == [len(rows) for rows in past]
     late = [
-        [r for r in rows if r[1] >= t - within] for rows, (_, t) in zip(past, asked, strict=True)
+        [r for r in rows if r[1] >= t - within] for rows, (_, t) in zip(past, queries, strict=True)
     ]
     assert line.count(wanted, at, within=within).tolist() == [len(rows) for rows in late]
     np.testing.assert_allclose(line.total(wanted, at), [sum(r[2] for r in rows) for rows in past])
     since = [t - max((r[1] for r in rows), default=-np.inf) for rows, (_, t) in
-             zip(past, asked, strict=True)]  # fmt: skip
+             zip(past, queries, strict=True)]  # fmt: skip
     assert line.since(wanted, at).tolist() == since
 
 
 @settings(max_examples=60, deadline=None)
 @given(rows_of_a_log, questions, st.integers(1, 4))
-def test_histories_end_before_the_question(log, asked, latest):
+def test_histories_end_before_the_question(log, queries, latest):
     frame = pd.DataFrame(log, columns=["user_id", "timestamp", "value"], dtype=np.int64)
     frame["item_id"] = np.arange(len(frame))
     rows = Interactions.from_frame(frame, item_ids=np.arange(30))
-    users, at = (np.array(column) for column in zip(*asked, strict=True))
+    users, at = (np.array(column) for column in zip(*queries, strict=True))
     histories, values = histories_before(rows, users, at, latest=latest)
-    for i, (user, now) in enumerate(asked):
-        mine = frame[(frame.user_id == user) & (frame.timestamp < now)]
-        mine = mine.sort_values("timestamp", kind="stable").tail(latest)
+    for i, (user, now) in enumerate(queries):
+        own = frame[(frame.user_id == user) & (frame.timestamp < now)]
+        own = own.sort_values("timestamp", kind="stable").tail(latest)
         here = slice(histories.offsets[i], histories.offsets[i + 1])
-        assert histories.items[here].tolist() == mine.item_id.tolist()
-        assert values[here].tolist() == mine.value.tolist()
+        assert histories.items[here].tolist() == own.item_id.tolist()
+        assert values[here].tolist() == own.value.tolist()
 
 
 def test_features_are_what_was_known_then_and_no_more():
     dataset = world()
     shown = dataset.impressions
     whole = known_at(shown, dataset)
-    for place in np.random.default_rng(0).integers(len(shown), size=12):
-        alone = shown.iloc[[place]]
+    for position in np.random.default_rng(0).integers(len(shown), size=12):
+        alone = shown.iloc[[position]]
         then = known_at(alone, before(dataset, int(alone["timestamp"].iloc[0])))
         for name in whole:
-            wanted = whole[name].iloc[place]
-            found = then[name].iloc[0] if name in then else None
+            wanted = whole[name].iloc[position]
+            result = then[name].iloc[0] if name in then else None
             if isinstance(wanted, float):
-                assert found == pytest.approx(wanted), name
+                assert result == pytest.approx(wanted), name
             else:
-                assert found == wanted, name
+                assert result == wanted, name
 
 
 def test_features_hold_no_label_and_nothing_of_the_logging_policy():
@@ -100,26 +100,26 @@ def test_features_by_hand():
     shown = dataset.impressions
     row = shown[shown["timestamp"] == shown["timestamp"].max()].iloc[[2]]
     user, item, now = (int(row[c].iloc[0]) for c in ("user_id", "item_id", "timestamp"))
-    found = known_at(row, dataset).iloc[0]
+    result = known_at(row, dataset).iloc[0]
     events = dataset.interactions[dataset.interactions["timestamp"] < now]
-    mine = events[events["user_id"] == user].sort_values("timestamp")
-    assert np.expm1(found["log_item_events"]) == pytest.approx((events["item_id"] == item).sum())
-    assert np.expm1(found["log_user_events"]) == pytest.approx(len(mine))
-    gap = now - mine["timestamp"].iloc[-1]
-    assert np.expm1(found["log_hours_idle"]) == pytest.approx(gap / 3600)
-    assert np.expm1(found["log_times_met"]) == pytest.approx((mine["item_id"] == item).sum())
+    own_rows = events[events["user_id"] == user].sort_values("timestamp")
+    assert np.expm1(result["log_item_events"]) == pytest.approx((events["item_id"] == item).sum())
+    assert np.expm1(result["log_user_events"]) == pytest.approx(len(own_rows))
+    gap = now - own_rows["timestamp"].iloc[-1]
+    assert np.expm1(result["log_hours_idle"]) == pytest.approx(gap / 3600)
+    assert np.expm1(result["log_times_met"]) == pytest.approx((own_rows["item_id"] == item).sum())
     of = dataset.items.set_index("item_id")
-    last = of.loc[mine["item_id"].iloc[-1]]
+    last = of.loc[own_rows["item_id"].iloc[-1]]
     common = set(last["tags"]) & set(of.loc[item]["tags"])
-    assert found["tags_last"] == pytest.approx(len(common) / 2)  # two tags each: a cosine
-    assert found["domain_last"] == float(last["domain"] == of.loc[item]["domain"])
-    assert found["position"] == 2
-    assert found["month"] == pd.Timestamp(now, unit="s").month_name()
-    assert found["weather"] == ("snow" if pd.Timestamp(now, unit="s").day % 2 else "sunny")
+    assert result["tags_last"] == pytest.approx(len(common) / 2)  # two tags each: a cosine
+    assert result["domain_last"] == float(last["domain"] == of.loc[item]["domain"])
+    assert result["position"] == 2
+    assert result["month"] == pd.Timestamp(now, unit="s").month_name()
+    assert result["weather"] == ("snow" if pd.Timestamp(now, unit="s").day % 2 else "sunny")
     past = dataset.impressions[dataset.impressions["timestamp"] < now]
     own = past[past["item_id"] == item]["clicked"]
     rate = (own.sum() + 20 * past["clicked"].mean()) / (len(own) + 20)
-    assert found["item_click_rate"] == pytest.approx(rate)
+    assert result["item_click_rate"] == pytest.approx(rate)
 
 
 def test_a_shopper_without_a_past_and_an_item_without_a_log_have_features():
@@ -140,7 +140,7 @@ def test_items_without_a_word_or_a_price_have_features():
     assert (table["script"] == "Latin").all()
 
 
-def test_unknown_names_are_told():
+def test_unknown_names_are_reported():
     dataset = world()
     row = dataset.impressions.iloc[[0]]
     with pytest.raises(DataError, match=r"unknown item, first \[5\].*items table has 48"):
@@ -188,10 +188,10 @@ def test_popularity_by_hand():
     rates = model.fit(shown, dataset).rates_
     mean = 4 / 6
     np.testing.assert_allclose(rates, [(3 + 20 * mean) / 23, (1 + 20 * mean) / 23, mean])
-    found = model.predict(shown.iloc[4:], dataset)
+    result = model.predict(shown.iloc[4:], dataset)
     lift_1 = (1 + 1) / (rates[0] + rates[1] + 1)  # item 1 was clicked once before, at the top
     lift_2 = (1 + 1) / (rates[1] + rates[0] + 1)
-    np.testing.assert_allclose(found, [rates[0] * lift_1, rates[1] * lift_2])
+    np.testing.assert_allclose(result, [rates[0] * lift_1, rates[1] * lift_2])
 
 
 @pytest.mark.parametrize("l2", [0.5, 20.0])
@@ -201,9 +201,9 @@ def test_logistic_regression_equals_scikit_learn(l2):
     truth = rng.normal(size=30)
     labels = (rng.random(400) < 1 / (1 + np.exp(-(x @ truth - 1)))).astype(float)
     b, w = fit_logistic(x, labels, l2)
-    theirs = LogisticRegression(C=1 / l2, tol=1e-10, max_iter=5000).fit(x, labels)
-    np.testing.assert_allclose(w, theirs.coef_[0], atol=1e-5)
-    assert b == pytest.approx(theirs.intercept_[0], abs=1e-5)
+    reference = LogisticRegression(C=1 / l2, tol=1e-10, max_iter=5000).fit(x, labels)
+    np.testing.assert_allclose(w, reference.coef_[0], atol=1e-5)
+    assert b == pytest.approx(reference.intercept_[0], abs=1e-5)
 
 
 def test_logistic_regression_stays_finite_where_a_feature_tells_all():
@@ -260,7 +260,7 @@ def test_an_encoder_bins_numbers_and_leaves_rare_values_out():
         (lambda: DIN(regularization=-1), "regularization must be >= 0"),
     ],
 )
-def test_settings_out_of_range_are_told(make, message):
+def test_settings_out_of_range_are_reported(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

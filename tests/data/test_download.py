@@ -150,7 +150,7 @@ def test_a_stale_part_of_another_file_is_thrown_away(server, tmp_path, stale):
     [("says more", "cut after 300,000 of 300,999"), ("says less", "checksum is"),
      ("garbage", "checksum is"), ("stalls", "connection broke|cut after"), (503, "answered 503")],
 )  # fmt: skip
-def test_one_bad_answer_is_mended_and_many_are_refused(server, tmp_path, move, message):
+def test_one_bad_answer_is_retried_and_many_are_refused(server, tmp_path, move, message):
     options = QUICK | {"timeout": 0.3}
     server.moves = [move, "whole"]
     path = fetch(server.url, tmp_path / "set.zip", sha256=SHA, **options)
@@ -390,9 +390,9 @@ def test_two_processes_download_once(server, tmp_path):
     ]
     for worker in workers:
         worker.start()
-    found = {queue.get(timeout=30) for _ in workers}
+    result = {queue.get(timeout=30) for _ in workers}
     for worker in workers:
         worker.join(timeout=30)
-    assert found == {str(tmp_path / "set")}
+    assert result == {str(tmp_path / "set")}
     assert len(server.asked) == 1
     assert left(tmp_path) == ["set"]

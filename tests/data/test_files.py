@@ -37,12 +37,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flips(path: Path, n: int, seed: int) -> list[bytes]:
     """Contents of a file, each time with another bit turned."""
     chance, whole = random.Random(seed), path.read_bytes()
-    found = []
+    result = []
     for _ in range(n):
         turned = bytearray(whole)
         turned[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
-        found.append(bytes(turned))
-    return found
+        result.append(bytes(turned))
+    return result
 
 
 def refused(folder: Path, read, error: type[Exception], n: int = 40) -> None:
@@ -170,9 +170,9 @@ def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
     with new_folder(tmp_path / "a") as fresh:
         (fresh / "x").write_text("old")
         name = fresh.name
-    mine = name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
-    (tmp_path / "a").rename(tmp_path / mine.replace(".new-", ".old-"))
-    (tmp_path / mine).mkdir()
+    orphan = name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+    (tmp_path / "a").rename(tmp_path / orphan.replace(".new-", ".old-"))
+    (tmp_path / orphan).mkdir()
     living = tmp_path / name  # of this process, which lives
     living.mkdir()
     settle(tmp_path / "a")
@@ -231,7 +231,7 @@ for name, items in Conversation().baselines(E(), E(), data).items():
 
 @pytest.mark.slow
 def test_baselines_do_not_depend_on_the_hash_seed() -> None:
-    found = {
+    result = {
         subprocess.run(
             [sys.executable, "-c", BASELINES],
             env={**os.environ, "PYTHONHASHSEED": seed},
@@ -241,8 +241,8 @@ def test_baselines_do_not_depend_on_the_hash_seed() -> None:
         ).stdout
         for seed in ("0", "1", "2", "3")
     }
-    assert len(found) == 1
-    assert "'title': 'boots'" in found.pop()
+    assert len(result) == 1
+    assert "'title': 'boots'" in result.pop()
 
 
 def test_a_half_tokenizer_of_a_run_is_rebuilt(tmp_path: Path) -> None:

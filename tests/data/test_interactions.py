@@ -73,7 +73,7 @@ def test_matrix_counts_once_or_sums_weights(rows):
 
 @settings(max_examples=40, deadline=None)
 @given(ROWS, st.integers(0, 5), st.lists(st.integers(-5, 4), max_size=6))
-def test_histories_behave_like_lists(rows, n, places):
+def test_histories_behave_like_lists(rows, n, positions):
     users = np.arange(5)
     made = Interactions.from_frame(frame(rows), user_ids=users)
     histories = made.histories()
@@ -86,8 +86,8 @@ def test_histories_behave_like_lists(rows, n, places):
         return [h.item_ids[h.items[start:stop]].tolist() for start, stop in cut]
 
     assert as_lists(histories) == lists
-    assert as_lists(histories[places]) == [lists[place] for place in places]
-    assert histories[places].user_ids.tolist() == [users[place] for place in places]
+    assert as_lists(histories[positions]) == [lists[position] for position in positions]
+    assert histories[positions].user_ids.tolist() == [users[position] for position in positions]
     assert as_lists(histories[1:4]) == lists[1:4]
     assert as_lists(histories[users % 2 == 0]) == lists[::2]
     assert as_lists(histories[3]) == [lists[3]]
@@ -139,24 +139,26 @@ def holdout(targets, offsets):
 
 
 def test_holdout_with_several_targets_is_cut_by_rows():
-    asked = holdout([0, 1, 2, 1], [0, 2, 2, 4])
-    assert asked.target_rows.tolist() == [0, 0, 2, 2]
-    part = asked[[2, 0]]
+    targets = holdout([0, 1, 2, 1], [0, 2, 2, 4])
+    assert targets.target_rows.tolist() == [0, 0, 2, 2]
+    part = targets[[2, 0]]
     assert part.targets.tolist() == [2, 1, 0, 1]
     assert part.target_rows.tolist() == [0, 0, 1, 1]
     assert part.histories.user_ids.tolist() == [2, 0]
-    assert len(asked[[]]) == 0
+    assert len(targets[[]]) == 0
 
 
 def test_hash_names_the_test_pairs_and_nothing_else():
     train = Interactions.from_frame(frame([(0, 5, 1), (1, 7, 2), (2, 9, 3)]))
-    asked = holdout([0, 1, 2], [0, 1, 2, 3])
-    base = Split("a", "b", train, asked, asked)
+    queries = holdout([0, 1, 2], [0, 1, 2, 3])
+    base = Split("a", "b", train, queries, queries)
     assert len(base.hash) == 12
-    assert base.hash == Split("other", "names", train, asked[[0]], asked).hash
-    assert base.hash != Split("a", "b", train, asked, holdout([0, 2, 1], [0, 1, 2, 3])).hash
-    assert base.hash == Split("a", "b", train, asked, asked[[1, 0, 2]]).hash  # order is no matter
+    assert base.hash == Split("other", "names", train, queries[[0]], queries).hash
+    assert base.hash != Split("a", "b", train, queries, holdout([0, 2, 1], [0, 1, 2, 3])).hash
+    assert (
+        base.hash == Split("a", "b", train, queries, queries[[1, 0, 2]]).hash
+    )  # order is no matter
     # the same places in another catalogue are other items
     shifted = Interactions.from_frame(frame([(0, 6, 1), (1, 8, 2), (2, 10, 3)]))
-    assert base.hash != Split("a", "b", shifted, asked, asked).hash
+    assert base.hash != Split("a", "b", shifted, queries, queries).hash
     assert "hash" in repr(base)

@@ -333,16 +333,16 @@ def test_shuffled_rows_show_what_the_file_order_was_worth():
     rng = np.random.default_rng(0)
     rows = [(u, (u + step) % 40) for u in range(300) for step in range(8)]
     frame = pd.DataFrame(rows, columns=["user_id", "item_id"]).assign(timestamp=1)
-    found = {}
+    result = {}
     for name, source in (("file", frame), ("shuffled", frame.iloc[rng.permutation(len(frame))])):
         with pytest.warns(TiedOrderWarning):
             split = leave_one_out(load_dataset(source))
         for model in (Markov(), Bigram()):
             report = evaluate(model.fit(split.train), split, progress=False, bootstrap=0)
             assert report.tied_last == 1
-            found[type(model).__name__, name] = report["ndcg@10"]
-    assert found["Bigram", "file"] > found["Bigram", "shuffled"] + 0.05
-    assert found["Markov", "file"] > found["Markov", "shuffled"] + 0.05
+            result[type(model).__name__, name] = report["ndcg@10"]
+    assert result["Bigram", "file"] > result["Bigram", "shuffled"] + 0.05
+    assert result["Markov", "file"] > result["Markov", "shuffled"] + 0.05
 
 
 def test_from_lists_takes_text_ids():

@@ -54,15 +54,15 @@ def test_a_former_hash_of_movielens_names_the_same_questions(name):
 def test_stored_rows_and_cards_bear_todays_hashes():
     today = {new for _, new in HASHES.values()}
     boards = [*(ROOT / "results").rglob("*.csv")]
-    found: set[str] = set()
+    result: set[str] = set()
     for path in boards:
         table = pd.read_csv(path, dtype=str)
         if "split_hash" in table:
-            found |= set(table["split_hash"])
+            result |= set(table["split_hash"])
     for path in (ROOT / "results").rglob("config.json"):
-        found |= {json.loads(path.read_text(encoding="utf-8")).get("split_hash", "")} - {""}
-    assert found
-    assert found <= today
+        result |= {json.loads(path.read_text(encoding="utf-8")).get("split_hash", "")} - {""}
+    assert result
+    assert result <= today
     former = [old for old, _ in HASHES.values()]
     texts = [ROOT / "README.md", ROOT / "datasets" / "README.md"]
     for pattern in ("checkpoints/*/README.md", "results/*.md", "docs/*.md"):

@@ -88,7 +88,7 @@ def test_leave_one_out_on_paper():
     assert (split.name, split.dataset) == ("leave-one-out", "small")
 
 
-def test_repeats_collapse_onto_the_first_place_with_the_strongest_event():
+def test_repeats_collapse_onto_the_first_row_with_the_strongest_event():
     data = dataset([
         (1, 10, 1, "view"), (1, 20, 2, "click"), (1, 30, 3, "click"),
         (1, 10, 4, "purchase"), (1, 10, 5, "purchase"), (1, 10, 6, "cart"),
@@ -196,10 +196,10 @@ def test_seeds_matter(name):
 def test_leave_one_out_uses_every_row_once():
     data = world()
     split = leave_one_out(data, **OPEN)
-    asked = {(u, t) for h in (split.validation, split.test) for u, _, ts, _ in ids(h) for t in ts}
+    queries = {(u, t) for h in (split.validation, split.test) for u, _, ts, _ in ids(h) for t in ts}
     train = pairs(split.train)
-    assert not asked & train
-    assert asked | train == pairs(Interactions.from_frame(data.interactions))
+    assert not queries & train
+    assert queries | train == pairs(Interactions.from_frame(data.interactions))
     assert len(split.train) + len(split.validation) + len(split.test) == len(data.interactions)
     for (_, before, (target,), _), (_, after, _, _) in zip(
         ids(split.validation), ids(split.test), strict=True
@@ -248,14 +248,14 @@ def test_global_time_targets(target):
         seen = set()
         for user, history, targets, at in ids(holdout):
             seen.add(user)
-            mine = time_of[user].sort_values(kind="stable")
-            mine = mine[mine.index.isin(known)]
-            inside = mine[(mine >= low) & (mine < high)]
+            times = time_of[user].sort_values(kind="stable")
+            times = times[times.index.isin(known)]
+            inside = times[(times >= low) & (times < high)]
             wanted = {"first": inside.index[:1], "last": inside.index[-1:], "all": inside.index}
             assert targets == wanted[target].tolist()
             assert at == time_of[user][targets[0]]
-            before = mine.index.tolist().index(targets[0])
-            assert history == mine.index.tolist()[:before]
+            before = times.index.tolist().index(targets[0])
+            assert history == times.index.tolist()[:before]
         assert len(seen) == len(holdout)
 
 
@@ -275,12 +275,12 @@ def test_cold_item_trains_on_no_cold_item_and_no_future_of_the_asked():
     targets = [{t[0] for _, _, t, _ in ids(h)} for h in (split.validation, split.test)]
     assert not targets[0] & targets[1]
     assert targets[0] | targets[1] <= cold
-    asked = {u: at for h in (split.validation, split.test) for u, _, _, at in ids(h)}
-    assert len(asked) == len(split.validation) + len(split.test)  # each user once
+    queries = {u: at for h in (split.validation, split.test) for u, _, _, at in ids(h)}
+    assert len(queries) == len(split.validation) + len(split.test)  # each user once
     for user, time in zip(
         split.train.user_ids[split.train.users], split.train.timestamps, strict=True
     ):
-        assert user not in asked or time <= asked[user]
+        assert user not in queries or time <= queries[user]
 
 
 def test_hidden_domain_shows_nothing_of_it():
@@ -288,14 +288,14 @@ def test_hidden_domain_shows_nothing_of_it():
     split = hidden_domain(data, "b", test=0.4, validation=0.2, seed=0)
     assert (split.item_ids[split.candidates] % 3 == 1).all()
     assert split.candidates.sum() == (split.item_ids % 3 == 1).sum()
-    asked = set()
+    queries = set()
     for holdout in (split.validation, split.test):
         for user, history, (target,), _ in ids(holdout):
-            asked.add(user)
+            queries.add(user)
             assert target % 3 == 1
             assert all(item % 3 != 1 for item in history)
     train = pairs(split.train)
-    assert not {(u, i) for u, i in train if u in asked and i % 3 == 1}
+    assert not {(u, i) for u, i in train if u in queries and i % 3 == 1}
     assert len({u for u, i in train if i % 3 == 1}) >= 20  # others keep theirs
     assert len(split.test) > len(split.validation)
     apart = hidden_domain(data, "b", test=0.4, validation=0.2, seed=0, linked=False)

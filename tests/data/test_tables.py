@@ -82,7 +82,7 @@ def test_fault_names_file_column_row_and_fix(column, values, row, problem, fix):
 def test_drop_leaves_out_the_faulty_row_only_and_says_so(column, values, row, problem, fix, caplog):
     with caplog.at_level(logging.WARNING):
         kept = validate("interactions", interactions(**{column: values}), on_bad_rows="drop")
-    assert kept.index.tolist() == [place for place in range(3) if place != row]
+    assert kept.index.tolist() == [position for position in range(3) if position != row]
     assert problem in caplog.text
     assert "dropped 1 row," in caplog.text
 

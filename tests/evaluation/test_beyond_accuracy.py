@@ -74,8 +74,8 @@ def test_ties_are_the_mean_over_all_orders(row, k):
         every, lambda items: np.mean([distance[a, b] for a, b in itertools.combinations(items, 2)])
     )
     assert diversity(lists, FEATURES)[0] == pytest.approx(wanted, abs=1e-12)
-    given = diversity(lists, similarity=cosine_similarity(FEATURES))
-    assert given[0] == pytest.approx(wanted, abs=1e-12)
+    expected = diversity(lists, similarity=cosine_similarity(FEATURES))
+    assert expected[0] == pytest.approx(wanted, abs=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
@@ -94,10 +94,10 @@ def test_lists_without_ties_are_the_best_items():
     scores = np.random.default_rng(0).standard_normal((30, 40))
     lists = top_lists(scores, (3, 10, 100))
     for k in (3, 10, 40):
-        found = lists[100 if k == 40 else k]
-        assert not found.tied.nnz
+        result = lists[100 if k == 40 else k]
+        assert not result.tied.nnz
         for row, wanted in enumerate(np.argsort(-scores, axis=1)[:, :k]):
-            assert set(found.sure[[row]].indices) == set(wanted)
+            assert set(result.sure[[row]].indices) == set(wanted)
 
 
 def test_a_drawn_list_settles_ties_fairly():

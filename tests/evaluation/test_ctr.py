@@ -34,15 +34,15 @@ def test_auc_and_gauc_equal_scikit_learn_under_ties(case):
         assert np.isnan(auc(clicked, score))
     values, weights = [], []
     for each in np.unique(group):
-        mine = group == each
-        if clicked[mine].any() and not clicked[mine].all():
-            values.append(roc_auc_score(clicked[mine], score[mine]))
-            weights.append(mine.sum())
-    found = gauc(clicked, score, group)
+        own = group == each
+        if clicked[own].any() and not clicked[own].all():
+            values.append(roc_auc_score(clicked[own], score[own]))
+            weights.append(own.sum())
+    result = gauc(clicked, score, group)
     if values:
-        assert found == pytest.approx(np.average(values, weights=weights))
+        assert result == pytest.approx(np.average(values, weights=weights))
     else:
-        assert np.isnan(found)
+        assert np.isnan(result)
 
 
 def test_gauc_does_not_reward_telling_keen_users_from_idle_ones():

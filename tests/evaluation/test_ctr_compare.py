@@ -18,15 +18,15 @@ rows = st.lists(
 @given(rows)
 def test_weighted_auc_equals_scikit_learn_and_repeating_rows(case):
     clicked, score, weight = (np.array(each) for each in zip(*case, strict=True))
-    found = weighted_auc(clicked, score, np.stack([weight, np.ones(len(weight))]))
-    assert found[1] == pytest.approx(auc(clicked, score), nan_ok=True)
+    result = weighted_auc(clicked, score, np.stack([weight, np.ones(len(weight))]))
+    assert result[1] == pytest.approx(auc(clicked, score), nan_ok=True)
     repeated = np.repeat(np.arange(len(weight)), weight)
     if len(repeated):
-        assert found[0] == pytest.approx(auc(clicked[repeated], score[repeated]), nan_ok=True)
+        assert result[0] == pytest.approx(auc(clicked[repeated], score[repeated]), nan_ok=True)
     if clicked[weight > 0].any() and not clicked[weight > 0].all():
-        assert found[0] == pytest.approx(roc_auc_score(clicked, score, sample_weight=weight))
+        assert result[0] == pytest.approx(roc_auc_score(clicked, score, sample_weight=weight))
     else:
-        assert np.isnan(found[0])
+        assert np.isnan(result[0])
 
 
 def world(n_users=150, gain=0.0, seed=0):
@@ -38,7 +38,7 @@ def world(n_users=150, gain=0.0, seed=0):
     return clicked, truth + (1 - gain) * noise[0], truth + noise[1], user
 
 
-def test_a_real_gain_is_told_from_none():
+def test_a_real_gain_is_distinguished_from_none():
     better = compare_auc(*world(gain=0.5), n_resamples=300)
     assert better.mean_difference > 0.03
     assert better.low > 0
@@ -54,16 +54,16 @@ def test_a_real_gain_is_told_from_none():
 
 def test_the_interval_is_that_of_users_drawn_again():
     clicked, first, second, user = world(60, gain=0.3, seed=3)
-    found = compare_auc(clicked, first, second, user, n_resamples=400)
+    result = compare_auc(clicked, first, second, user, n_resamples=400)
     rng = np.random.default_rng(9)
-    mine = [np.flatnonzero(user == u) for u in range(60)]
+    own = [np.flatnonzero(user == u) for u in range(60)]
     draws = []
     for _ in range(400):
-        take = np.concatenate([mine[u] for u in rng.integers(60, size=60)])
+        take = np.concatenate([own[u] for u in rng.integers(60, size=60)])
         draws.append(auc(clicked[take], first[take]) - auc(clicked[take], second[take]))
     width = np.subtract(*np.quantile(draws, [0.975, 0.025]))
-    assert found.high - found.low == pytest.approx(width, rel=0.2)
-    assert found.low < np.mean(draws) < found.high
+    assert result.high - result.low == pytest.approx(width, rel=0.2)
+    assert result.low < np.mean(draws) < result.high
 
 
 def test_rows_copied_within_their_user_make_nothing_surer():
@@ -78,8 +78,8 @@ def test_rows_copied_within_their_user_make_nothing_surer():
 
 def test_equal_models_do_not_differ():
     clicked, first, _, user = world(30)
-    found = compare_auc(clicked, first, 3 * first + 1, user)  # the same order
-    assert (found.mean_difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+    result = compare_auc(clicked, first, 3 * first + 1, user)  # the same order
+    assert (result.mean_difference, result.low, result.high, result.p_value) == (0, 0, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,6 @@ def test_equal_models_do_not_differ():
     ],
 )
 def test_bad_input_says_what_is_wrong(change, message):
-    given_ = dict(zip(("clicked", "first", "second", "group"), world(30), strict=True))
+    inputs = dict(zip(("clicked", "first", "second", "group"), world(30), strict=True))
     with pytest.raises(ValueError, match=message):
-        compare_auc(**(given_ | change))
+        compare_auc(**(inputs | change))

@@ -42,8 +42,8 @@ def make_split(
         columns=["user_id", "item_id", "timestamp"],
     )
     train = Interactions.from_frame(frame, user_ids=np.arange(len(histories)), item_ids=ids)
-    asked = holdout(histories, targets, ids)
-    split = Split("leave-one-out", "toy", train, validation=asked, test=asked)
+    queries = holdout(histories, targets, ids)
+    split = Split("leave-one-out", "toy", train, validation=queries, test=queries)
     return replace(split, **changes)
 
 
@@ -71,8 +71,8 @@ def test_it_ranks_every_unseen_item_and_nothing_else(split, scores):
         seen = history.items[history.offsets[row] : history.offsets[row + 1]]
         unseen = np.setdiff1d(np.arange(N_ITEMS), seen)
         target = np.searchsorted(unseen, split.test.targets[row])
-        places = TargetRanks.from_scores(scores[row, unseen][None], np.zeros(1, int), [target])
-        for name, values in accuracy(places, (1, 5)).items():
+        ranks = TargetRanks.from_scores(scores[row, unseen][None], np.zeros(1, int), [target])
+        for name, values in accuracy(ranks, (1, 5)).items():
             assert report.per_user[name][row] == pytest.approx(values[0]), name
     assert report["hr@5"] == pytest.approx(report.per_user["hr@5"].mean())
     assert report.n_users == N_USERS
@@ -100,16 +100,16 @@ def test_batches_do_not_matter(split, scores, size):
 
 
 def test_a_large_catalogue_is_scored_in_small_batches(split, scores, monkeypatch):
-    asked = []
+    sizes = []
 
     class Noting(FixedScores):
         def score(self, histories):
-            asked.append(len(histories))
+            sizes.append(len(histories))
             return super().score(histories)
 
     monkeypatch.setattr("m6rec_lite.evaluation.protocol._MAX_CELLS", 10 * N_ITEMS)
     evaluate(Noting(split.item_ids, split.test.histories.user_ids, scores), split)
-    assert asked == [10] * 9
+    assert sizes == [10] * 9
 
 
 def test_the_scores_given_are_left_alone(split, scores):
@@ -123,16 +123,16 @@ def test_the_scores_given_are_left_alone(split, scores):
     np.testing.assert_array_equal(scores, before)
 
 
-def test_only_candidates_are_ranked_and_asked(split, scores):
+def test_only_candidates_are_ranked_and_evaluated(split, scores):
     candidates = np.arange(N_ITEMS) < 20
     report = evaluate(fixed(split, scores), replace(split, candidates=candidates), k=5)
-    asked = split.test.targets < 20
-    assert report.n_users == asked.sum()
-    assert report.n_skipped == report.n_targets_out == (~asked).sum()
-    np.testing.assert_array_equal(report.user_ids, np.arange(N_USERS)[asked])
+    selected = split.test.targets < 20
+    assert report.n_users == selected.sum()
+    assert report.n_skipped == report.n_targets_out == (~selected).sum()
+    np.testing.assert_array_equal(report.user_ids, np.arange(N_USERS)[selected])
     scores[:, 20:] = -np.inf
     same = evaluate(fixed(split, scores), split, k=5)
-    np.testing.assert_allclose(report.per_user["ndcg@5"], same.per_user["ndcg@5"][asked])
+    np.testing.assert_allclose(report.per_user["ndcg@5"], same.per_user["ndcg@5"][selected])
 
 
 def test_targets_that_no_model_may_rank_are_left_out_and_counted():
@@ -170,7 +170,7 @@ def test_k_of_nothing_raises(split, scores, k):
         evaluate(fixed(split, scores), split, k=k)
 
 
-def test_bad_models_are_told_what_is_wrong(split, scores):
+def test_bad_models_are_reported_with_what_is_wrong(split, scores):
     with pytest.raises(ValueError, match=r"Fit it on split\.train"):
         evaluate(replace(fixed(split, scores), item_ids=np.arange(N_ITEMS)), split)
     with pytest.raises(ValueError, match="no item_ids or no score"):
@@ -228,12 +228,12 @@ def test_sampled_negatives_flatter_as_chance_says():
     matrix = np.tile(-np.arange(float(n_items)), (n_users, 1))
     model = fixed(split, matrix)
     assert evaluate(model, split, k=10, bootstrap=0)["hr@10"] == 0.0
-    found = evaluate(model, split, k=10, bootstrap=0, sampled_negatives=negatives)
+    result = evaluate(model, split, k=10, bootstrap=0, sampled_negatives=negatives)
     # of the 298 other unseen items 25 stand above: a hit where at most 9 of them are drawn
     from scipy.stats import hypergeom
 
     wanted = hypergeom(n_items - 2, above, negatives).cdf(9)
-    assert found["hr@10"] == pytest.approx(wanted, abs=3 * np.sqrt(wanted * (1 - wanted) / 600))
+    assert result["hr@10"] == pytest.approx(wanted, abs=3 * np.sqrt(wanted * (1 - wanted) / 600))
     assert wanted > 0.9
 
 
@@ -293,7 +293,7 @@ def test_expected_satisfaction_is_the_true_chance_of_the_list(split, scores):
     assert "satisfaction@5" not in logits.metrics
 
 
-def test_an_oracle_asked_otherwise_is_refused(split, scores):
+def test_an_oracle_evaluated_otherwise_is_refused(split, scores):
     judged = evaluate(fixed(split, scores), split, k=5)
     with pytest.raises(ValueError, match="other questions"):
         evaluate(fixed(split, scores), split, k=10, oracle=judged)
@@ -309,11 +309,11 @@ def test_compare_pairs_users(split, scores):
     better[np.arange(N_USERS), split.test.targets] += 3
     first = evaluate(fixed(split, better, "Better"), split)
     second = evaluate(fixed(split, scores, "Plain"), split)
-    found = compare(first, second)
-    assert found.what == "ndcg@10: Better - Plain"
-    assert found.mean_difference == pytest.approx(first["ndcg@10"] - second["ndcg@10"])
-    assert found.low > 0
-    assert found.p_value < 0.001
+    result = compare(first, second)
+    assert result.what == "ndcg@10: Better - Plain"
+    assert result.mean_difference == pytest.approx(first["ndcg@10"] - second["ndcg@10"])
+    assert result.low > 0
+    assert result.p_value < 0.001
     assert second.compare(first, "hr@10", method="wilcoxon").mean_difference < 0
 
 

@@ -71,29 +71,29 @@ def two_models() -> tuple[np.ndarray, np.ndarray]:
 
 def test_t_equals_scipy(two_models):
     first, second = two_models
-    found = paired_test(first, second)
+    result = paired_test(first, second)
     wanted = stats.ttest_rel(first, second)
-    assert found.p_value == pytest.approx(wanted.pvalue)
-    assert found.statistic == pytest.approx(wanted.statistic)
+    assert result.p_value == pytest.approx(wanted.pvalue)
+    assert result.statistic == pytest.approx(wanted.statistic)
     interval = wanted.confidence_interval(0.95)
-    assert (found.low, found.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
-    assert found.mean_difference == pytest.approx(np.mean(first - second))
+    assert (result.low, result.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert result.mean_difference == pytest.approx(np.mean(first - second))
 
 
 def test_wilcoxon_equals_scipy(two_models):
-    found = paired_test(*two_models, method="wilcoxon")
+    result = paired_test(*two_models, method="wilcoxon")
     wanted = stats.wilcoxon(*two_models)
-    assert (found.statistic, found.p_value) == (wanted.statistic, wanted.pvalue)
-    assert found.low < found.mean_difference < found.high
+    assert (result.statistic, result.p_value) == (wanted.statistic, wanted.pvalue)
+    assert result.low < result.mean_difference < result.high
 
 
 def test_pairing_finds_what_an_unpaired_look_would_miss(two_models):
     first, second = two_models
     assert stats.ttest_ind(first, second).pvalue > 0.05
     for method in ("t", "wilcoxon", "bootstrap"):
-        found = paired_test(first, second, method=method)
-        assert found.p_value < 0.01, method
-        assert found.low > 0, method
+        result = paired_test(first, second, method=method)
+        assert result.p_value < 0.01, method
+        assert result.low > 0, method
 
 
 def test_bootstrap_is_seldom_wrong_where_there_is_no_difference():
@@ -109,22 +109,22 @@ def test_bootstrap_is_seldom_wrong_where_there_is_no_difference():
 @pytest.mark.parametrize("method", ["t", "wilcoxon", "bootstrap"])
 def test_equal_models_do_not_differ(method):
     values = np.random.default_rng(8).random(30)
-    found = paired_test(values, values, method=method)
-    assert (found.mean_difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+    result = paired_test(values, values, method=method)
+    assert (result.mean_difference, result.low, result.high, result.p_value) == (0, 0, 0, 1)
 
 
 def test_a_constant_difference_is_certain():
     values = np.arange(30.0)
-    found = paired_test(values + 1, values)
-    assert (found.low, found.high, found.p_value) == (1, 1, 0)
+    result = paired_test(values + 1, values)
+    assert (result.low, result.high, result.p_value) == (1, 1, 0)
 
 
 def test_users_without_a_value_are_left_out_of_both():
     first = np.array([1.0, np.nan, 3.0, 4.0])
     second = np.array([0.0, 5.0, np.nan, 2.0])
-    found = paired_test(first, second)
-    assert found.n == 2
-    assert found.mean_difference == 1.5
+    result = paired_test(first, second)
+    assert result.n == 2
+    assert result.mean_difference == 1.5
 
 
 def test_it_reads_as_a_sentence():

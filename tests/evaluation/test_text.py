@@ -42,18 +42,18 @@ class Spaces:
 @settings(max_examples=150, deadline=None)
 @given(texts, st.integers(1, 5), st.booleans())
 def test_bleu_equals_sacrebleu(case, n, smooth):
-    found = bleu([t for t, _ in case], [r for _, r in case], n=n, smooth=smooth)
+    result = bleu([t for t, _ in case], [r for _, r in case], n=n, smooth=smooth)
     most = max(len(r) for _, r in case)
     # sacrebleu wants as many references for each text: repeats change nothing
     filled = [[*r, *[r[0]] * (most - len(r))] for _, r in case]
-    streams = [[" ".join(r[i]) for r in filled] for i in range(most)]
+    references = [[" ".join(r[i]) for r in filled] for i in range(most)]
     method = "exp" if smooth else "none"
-    theirs = BLEU(tokenize="none", max_ngram_order=n, smooth_method=method, force=True)
-    wanted = theirs.corpus_score([" ".join(t) for t, _ in case], streams)
-    assert 100 * found.score == pytest.approx(wanted.score, abs=1e-9)
-    assert found.length == wanted.sys_len
-    assert found.reference_length == wanted.ref_len
-    assert found.brevity == pytest.approx(wanted.bp)
+    reference = BLEU(tokenize="none", max_ngram_order=n, smooth_method=method, force=True)
+    wanted = reference.corpus_score([" ".join(t) for t, _ in case], references)
+    assert 100 * result.score == pytest.approx(wanted.score, abs=1e-9)
+    assert result.length == wanted.sys_len
+    assert result.reference_length == wanted.ref_len
+    assert result.brevity == pytest.approx(wanted.bp)
 
 
 @settings(max_examples=150, deadline=None)
@@ -61,10 +61,10 @@ def test_bleu_equals_sacrebleu(case, n, smooth):
 def test_rouge_equals_rouge_score(case, kind):
     scorer = RougeScorer([f"rouge{kind}"], tokenizer=Spaces())
     each = [scorer.score(" ".join(r), " ".join(t))[f"rouge{kind}"] for t, r in case]
-    found = rouge([t for t, _ in case], [r for _, r in case], kind)
-    assert found.precision == pytest.approx(np.mean([s.precision for s in each]), abs=1e-12)
-    assert found.recall == pytest.approx(np.mean([s.recall for s in each]), abs=1e-12)
-    assert found.f1 == pytest.approx(np.mean([s.fmeasure for s in each]), abs=1e-12)
+    result = rouge([t for t, _ in case], [r for _, r in case], kind)
+    assert result.precision == pytest.approx(np.mean([s.precision for s in each]), abs=1e-12)
+    assert result.recall == pytest.approx(np.mean([s.recall for s in each]), abs=1e-12)
+    assert result.f1 == pytest.approx(np.mean([s.fmeasure for s in each]), abs=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,11 +73,11 @@ def test_rouge_equals_rouge_score(case, kind):
 )
 def test_chinese_scores_equal_sacrebleu_by_its_character_tokens(one, other):
     characters = [list("".join(t.split())) for t in (one, other)]
-    found = bleu([characters[0]], [[characters[1]]], n=2)
-    theirs = BLEU(tokenize="char", max_ngram_order=2, force=True)
+    result = bleu([characters[0]], [[characters[1]]], n=2)
+    reference = BLEU(tokenize="char", max_ngram_order=2, force=True)
     squeezed = ["".join(t.split()) for t in (one, other)]
-    wanted = theirs.corpus_score(squeezed[:1], [squeezed[1:]])
-    assert 100 * found.score == pytest.approx(wanted.score, abs=1e-9)
+    wanted = reference.corpus_score(squeezed[:1], [squeezed[1:]])
+    assert 100 * result.score == pytest.approx(wanted.score, abs=1e-9)
     assert [t for t in tokens("".join(squeezed)) if "\u4e00" <= t <= "\u9fff"] == [
         c for c in "".join(squeezed) if "\u4e00" <= c <= "\u9fff"
     ]
@@ -105,10 +105,12 @@ def test_a_whole_chinese_sentence_is_not_one_token():
 
 
 def test_bleu_by_hand():
-    found = bleu([["the", "the", "the", "cat"]], [[["the", "cat", "sat", "on", "the", "mat"]]], n=2)
-    assert found.precisions == pytest.approx((3 / 4, 1 / 3))  # "the" counts twice, no more
-    assert found.brevity == pytest.approx(math.exp(1 - 6 / 4))
-    assert found.score == pytest.approx(math.exp(-0.5) * math.sqrt(1 / 4))
+    result = bleu(
+        [["the", "the", "the", "cat"]], [[["the", "cat", "sat", "on", "the", "mat"]]], n=2
+    )
+    assert result.precisions == pytest.approx((3 / 4, 1 / 3))  # "the" counts twice, no more
+    assert result.brevity == pytest.approx(math.exp(1 - 6 / 4))
+    assert result.score == pytest.approx(math.exp(-0.5) * math.sqrt(1 / 4))
 
 
 def test_empty_texts_score_nothing_and_do_not_break():
@@ -149,11 +151,11 @@ def test_distinct_is_the_share_of_different_runs(several, n):
 
 def test_features_are_found_as_whole_words_phrases_and_characters():
     phrases = {"price": "value", "worth the money": "value", "做工": "quality", "art": "art"}
-    found = features_in(
+    result = features_in(
         map(tokens, ["Worth the money.", "money the worth", "做工很好", "Start at a fair price!"]),
         phrases,
     )
-    assert found == [{"value"}, set(), {"quality"}, {"value"}]  # "start" is not about art
+    assert result == [{"value"}, set(), {"quality"}, {"value"}]  # "start" is not about art
     assert features_in([tokens("PRICE and art")], ["price", "Price", "art"]) == [
         {"price", "Price", "art"}
     ]

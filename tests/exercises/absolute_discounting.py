@@ -17,3 +17,9 @@ CORRECT = (
     _discounted,
     _variant(lambda c, d, g, p: c - d + g * p, lambda c, d, g, p: g * p),
 )
+
+EQUIVALENT = {
+    "return {w: max(follows.get(w, -1) - D, 0) / total + gamma * p for w, p in lower.items()}": (
+        "a negative count is cut to 0 as well"
+    ),
+}

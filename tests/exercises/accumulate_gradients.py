@@ -21,3 +21,9 @@ def _accumulated(gradients: Gradients, counts: Sequence[int]) -> np.ndarray:
 
 
 CORRECT = (_accumulated, _accumulated_by_loop)
+
+EQUIVALENT = {
+    "total = sum((count * gradient for gradient, count in zip(counts, gradients, strict=True)))": (
+        "factors exchanged in a product of numbers"
+    ),
+}

@@ -19,3 +19,10 @@ def _row_by_row(states: np.ndarray, mask: np.ndarray, query: np.ndarray) -> list
 
 
 CORRECT = (_pool, _row_by_row)
+
+EQUIVALENT = {
+    "scores = np.where(mask, scores, -1.5e+30)": "any number far below the scores serves",
+    "weights = grown / np.maximum(grown.sum(axis=1, keepdims=True), 1.5e-30)": (
+        "only keeps 0 / 0 away; the sum of a row with a real state is at least 1"
+    ),
+}

@@ -16,3 +16,12 @@ def _by_marks(words: Words) -> Words:
 
 
 CORRECT = (_merge_once, _by_marks)
+
+EQUIVALENT = {
+    "counts[pair] = counts.get(pair, 1) + n": (
+        "every pair counts one more, so the most frequent stays"
+    ),
+    "counts[pair] = counts.get(pair, -1) + n": (
+        "every pair counts one less, so the most frequent stays"
+    ),
+}

@@ -24,3 +24,7 @@ def _bpr_by_differences(u, v_i, v_j, h=1e-6):
 
 
 CORRECT = (_bpr(), _bpr_by_differences)
+
+EQUIVALENT = {
+    "slope = -1 / (1 + np.exp((v_i - v_j) @ u))": "the dot product of two vectors is symmetric",
+}

@@ -17,3 +17,7 @@ def _flat(gradients: Arrays, limit: float) -> Arrays:
 
 
 CORRECT = (_clip, _flat)
+
+EQUIVALENT = {
+    "share = limit / norm if norm >= limit else 1.0": "limit / norm is 1 where both are equal",
+}

@@ -20,3 +20,12 @@ def _bottleneck_by_table(rows: Sequence[tuple]) -> str:
 
 
 CORRECT = (_bottleneck, _bottleneck_by_table)
+
+EQUIVALENT = {
+    "waits[kind] = waits.get(kind, 1.0) + own - hidden": (
+        "every kind waits 1 longer, so the longest stays"
+    ),
+    "waits[kind] = waits.get(kind, -1.0) + own - hidden": (
+        "every kind waits 1 less, so the longest stays"
+    ),
+}

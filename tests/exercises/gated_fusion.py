@@ -17,3 +17,15 @@ def _row_by_row(title, description, there, W, c) -> np.ndarray:
 
 
 CORRECT = (_gated, _row_by_row)
+
+EQUIVALENT = {
+    "without: description = np.where(there, description, 0.0)": (
+        "the last line replaces what comes out of a missing description"
+    ),
+    "description = np.where(there, description, 1.0)": (
+        "the last line replaces what comes out of a missing description"
+    ),
+    "description = np.where(there, description, -1.0)": (
+        "the last line replaces what comes out of a missing description"
+    ),
+}

@@ -25,3 +25,7 @@ def _loss_by_loops(scores: np.ndarray, item: np.ndarray, q: np.ndarray) -> float
 
 
 CORRECT = (_loss, _loss_by_items, _loss_by_loops)
+
+EQUIVALENT = {
+    "right = item[:, None] == item": "a vector broadcasts as a row",
+}

@@ -32,3 +32,9 @@ def _cut_by_tail(rows: pd.DataFrame) -> dict:
 
 
 CORRECT = (_cut_by_loop, _cut_by_tail)
+
+EQUIVALENT = {
+    "rows = rows.sort_values(['user_id', 'timestamp'])": (
+        "pandas sorts by two columns stably, whatever the kind"
+    ),
+}

@@ -85,3 +85,16 @@ WRONG = (
         "from position 3 to position 1",
     ),
 )
+
+EQUIVALENT = {
+    "without: rng = np.random.default_rng(0)": "the notebook has a generator of that name",
+    "rng = np.random.default_rng(1)": "any seed serves",
+    "x = rng.normal(size=(4, 6))": "any shape of four rows or more serves",
+    "x = rng.normal(size=(7, 4))": "any shape of four rows or more serves",
+    "x = rng.normal(size=(5, 4))": "any shape of four rows or more serves",
+    "x = rng.normal(size=(6, 5))": "any shape of four rows or more serves",
+    "x = rng.normal(size=(6, 3))": "any shape of four rows or more serves",
+    "for t in range(0, len(x)):": "with t = 0 nothing is compared",
+    "changed[t:] = rng.normal()": "one number for all later inputs is another input too",
+    "if not np.allclose(model(x)[:t], model(changed)[:t]):": "comparison from the other side",
+}

@@ -18,3 +18,7 @@ def _shares_by_names(
 
 
 CORRECT = (_shares, _shares_by_names)
+
+EQUIVALENT = {
+    "for part, among in ((1.0, finetune), (alpha, tasks)):": "the order of a sum",
+}

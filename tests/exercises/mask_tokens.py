@@ -18,3 +18,9 @@ def _one_by_one(ids, special, luck, fate, other) -> tuple[list[int], list[int]]:
 
 
 CORRECT = (_hide, _one_by_one)
+
+EQUIVALENT = {
+    "read = np.where(chosen & (fate <= 0.8), MASK, ids)": (
+        "the next line replaces what 0.8 itself gives"
+    ),
+}

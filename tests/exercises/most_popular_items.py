@@ -25,3 +25,8 @@ CORRECT = (
         .tolist()
     ),
 )
+
+EQUIVALENT = {
+    "return [item for item in ranked if item not in seen][:k]": "the set only saves time",
+    "return [item for item in ranked if item not in list(seen)][:k]": "the set only saves time",
+}

@@ -19,3 +19,7 @@ def _in_a_loop(probs: np.ndarray, p: float) -> list[float]:
 
 
 CORRECT = (_nucleus, _in_a_loop)
+
+EQUIVALENT = {
+    "without: probs = np.asarray(probs)": "the probabilities are an array",
+}

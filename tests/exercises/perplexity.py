@@ -20,3 +20,7 @@ CORRECT = (
     _quiet(lambda p: 2 ** -np.log2(p).mean()),
     _quiet(lambda p: np.exp(-np.log(p).sum() / len(p))),
 )
+
+EQUIVALENT = {
+    "with np.errstate():": "the same value with a warning",
+}

@@ -16,3 +16,16 @@ def _mask_by_loops(document: np.ndarray, known: np.ndarray) -> list[list[bool]]:
 
 
 CORRECT = (_mask, _mask_by_loops)
+
+EQUIVALENT = {
+    "same = (document[:, None] == document) & (document > 0)[None, :]": (
+        "a vector broadcasts as a row"
+    ),
+    "same = (document[:, None] == document[None, :]) & (document > 0)": (
+        "a vector broadcasts as a row"
+    ),
+    "return same & (known | np.tri(len(document), dtype=bool))": "a vector broadcasts as a row",
+    "return same & (known[None, :] | np.tri(len(known), dtype=bool))": (
+        "both have one entry a token"
+    ),
+}

@@ -18,3 +18,19 @@ def _by_places(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
 
 
 CORRECT = (_taken_out, _by_places)
+
+EQUIVALENT = {
+    "writes += ['[MASK]'] if at else []": "the two conditions agree, as no span is empty",
+    "writes += ['[MASK]'] if len(writes) > 1 else []": (
+        "the two conditions agree, as no span is empty"
+    ),
+    "writes += ['[MASK]'] if at and len(writes) > 1 else []": (
+        "the two conditions agree, as no span is empty"
+    ),
+    "writes += ['[MASK]'] if at or len(writes) < 1 else []": (
+        "the two conditions agree, as no span is empty"
+    ),
+    "writes += ['[MASK]'] if at or len(writes) > 2 else []": (
+        "the two conditions agree, as no span is empty"
+    ),
+}

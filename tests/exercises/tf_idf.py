@@ -8,3 +8,12 @@ CORRECT = (
     _tf_idf,
     lambda documents: [row.tolist() for row in _tf_idf(documents)],
 )
+
+EQUIVALENT = {
+    "return weight / np.where(length > 1, length, 1)": (
+        "a row with a word has a length of 1 or more"
+    ),
+    "return weight / np.where(length > 0, length, 2)": (
+        "a row without words is 0, whatever divides it"
+    ),
+}

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import pytest
 
 from experiments.pages.architecture import imports_of_packages, layers, picture
-from m6rec_lite.course.documents import region
+from experiments.pages.regions import region
 from m6rec_lite.course.paths import project_root
 
 mpl.use("agg")

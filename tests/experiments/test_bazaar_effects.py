@@ -73,10 +73,10 @@ def test_the_off_values_are_those_that_the_dials_document():
             if not line.startswith("    "):
                 break
             entry += line
-        told = (
+        reported = (
             "With    1 the" in entry if effect.dial == "memory" else f"Off: {effect.off:g}" in entry
         )
-        assert told, f"{effect.dial}: {entry}"
+        assert reported, f"{effect.dial}: {entry}"
 
 
 def test_pairs_are_of_one_shopper_and_one_cell_in_order():

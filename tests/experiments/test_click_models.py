@@ -44,28 +44,28 @@ def table(runs: ClickComparison) -> pd.DataFrame:
 
 def test_a_run_writes_its_row_beside_the_baselines(runs: ClickComparison) -> None:
     runs.fit(MeanRateCTR(), "", command="by hand", progress=False)
-    found = table(runs).set_index("model")
-    assert sorted(found.index) == ["DIN", "LogisticCTR", "MeanRateCTR"]
-    mine = MeanRateCTR().fit(runs.train, runs.dataset)
-    chances = mine.predict(runs.questions, runs.dataset)
-    row = found.loc["MeanRateCTR"]
+    result = table(runs).set_index("model")
+    assert sorted(result.index) == ["DIN", "LogisticCTR", "MeanRateCTR"]
+    ours = MeanRateCTR().fit(runs.train, runs.dataset)
+    chances = ours.predict(runs.questions, runs.dataset)
+    row = result.loc["MeanRateCTR"]
     assert row["auc"] == pytest.approx(auc(runs.truth, chances), abs=1e-5)
     for baseline in ("LogisticCTR", "DIN"):
-        gap = row["auc"] - found.loc[baseline, "auc"]
+        gap = row["auc"] - result.loc[baseline, "auc"]
         mean, low, high = (float(row[column]) for column in difference_columns(baseline))
         assert mean == pytest.approx(gap, abs=2e-5)
         assert low <= gap <= high
-        assert found.loc[baseline, difference_columns(baseline)[0]] == ""  # not with itself
-    assert found.loc["LogisticCTR", "n_train"] == len(runs.train)
+        assert result.loc[baseline, difference_columns(baseline)[0]] == ""  # not with itself
+    assert result.loc["LogisticCTR", "n_train"] == len(runs.train)
 
 
 def test_a_row_written_again_is_replaced_and_other_settings_stand_beside_it(runs) -> None:
     for _ in range(2):
         runs.fit(MeanRateCTR(), "", command="one", progress=False)
     runs.fit(MeanRateCTR(), "label=clicked", command="other", progress=False)
-    found = table(runs)
-    assert found["model"].tolist().count("MeanRateCTR") == 2
-    assert not found.duplicated(["model", "variant", "seed"]).any()
+    result = table(runs)
+    assert result["model"].tolist().count("MeanRateCTR") == 2
+    assert not result.duplicated(["model", "variant", "seed"]).any()
 
 
 def test_the_baseline_is_fitted_once(runs: ClickComparison, monkeypatch) -> None:
@@ -76,9 +76,9 @@ def test_the_baseline_is_fitted_once(runs: ClickComparison, monkeypatch) -> None
 
 def test_the_oracle_stands_above_what_is_learnt(runs: ClickComparison) -> None:
     runs.oracle(command="asked")
-    found = table(runs).set_index("model")
+    result = table(runs).set_index("model")
     assert all(
-        float(found.loc["Oracle", difference_columns(baseline)[1]]) > 0 for baseline in BASELINES
+        float(result.loc["Oracle", difference_columns(baseline)[1]]) > 0 for baseline in BASELINES
     )
     runs.label = "purchased"
     runs.oracle(command="asked")  # it says nothing of what is bought: no row
@@ -102,12 +102,12 @@ def test_the_command_writes_and_refuses(dataset, runs, tmp_path, monkeypatch, ca
         "--quiet",
     ]
     assert main([*words, "--seeds", "0", "1", "--label", "clicked"]) == 0
-    found = pd.read_csv(tmp_path / "results" / "clicks" / f"{dataset.name}.csv")
-    rows = found.groupby("model")["seed"].apply(sorted).to_dict()
+    result = pd.read_csv(tmp_path / "results" / "clicks" / f"{dataset.name}.csv")
+    rows = result.groupby("model")["seed"].apply(sorted).to_dict()
     assert rows["FactorizationMachineCTR"] == [0, 1]
     assert rows["MeanRateCTR"] == [0]
-    assert "click_models FactorizationMachineCTR --dataset" in found["command"].str.cat()
-    assert str(tmp_path) not in found["command"].str.cat()
+    assert "click_models FactorizationMachineCTR --dataset" in result["command"].str.cat()
+    assert str(tmp_path) not in result["command"].str.cat()
     monkeypatch.setattr(MeanRateCTR, "fit", lambda *args, **more: pytest.fail("fitted again"))
     assert main(words) == 0
     assert "MeanRateCTR, seed 0: recorded before" in capsys.readouterr().out

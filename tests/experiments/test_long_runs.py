@@ -50,13 +50,13 @@ def test_a_run_writes_its_settings_its_curve_and_its_report(split: Split, tmp_pa
     assert config["split_hash"] == split.hash
     curve = read_history(out / "metrics.jsonl")
     assert curve["epoch"].tolist() == [1, 2, 3, 4]
-    found = json.loads((out / "report.json").read_text())
-    assert found["metrics"]["ndcg@10"] == pytest.approx(report["ndcg@10"], abs=1e-6)
-    assert found["best_epoch"] == curve["epoch"][curve["ndcg@10"].idxmax()]
+    result = json.loads((out / "report.json").read_text())
+    assert result["metrics"]["ndcg@10"] == pytest.approx(report["ndcg@10"], abs=1e-6)
+    assert result["best_epoch"] == curve["epoch"][curve["ndcg@10"].idxmax()]
     plain = evaluate(Bigram().fit(split.train), split, bootstrap=0, progress=False)
     ratio = report["ndcg@10"] / plain["ndcg@10"]
-    assert found["times the bigram's ndcg@10"] == pytest.approx(ratio, abs=1e-3)
-    low, high = (found["more than the bigram, paired"][end] for end in ("low", "high"))
+    assert result["times the bigram's ndcg@10"] == pytest.approx(ratio, abs=1e-3)
+    low, high = (result["more than the bigram, paired"][end] for end in ("low", "high"))
     assert low <= report["ndcg@10"] - plain["ndcg@10"] <= high
     board = pd.read_csv(tmp_path / "results" / "leaderboard" / "walks.csv")
     assert board[["model", "seed", "command"]].to_numpy().tolist() == [["SASRec", 3, "by hand"]]
@@ -76,17 +76,17 @@ def test_the_same_command_goes_on_from_the_checkpoint(
 
 
 def test_settings_are_read_as_json_or_text() -> None:
-    found = read_settings(
+    result = read_settings(
         ["epochs=5", "loss=bce", "shared_negatives=false", "patience=null", "lr=1e-3"]
     )
-    assert found == {
+    assert result == {
         "epochs": 5, "loss": "bce", "shared_negatives": False, "patience": None, "lr": 1e-3,
     }  # fmt: skip
     with pytest.raises(ValueError, match="name=value, got 'epochs'"):
         read_settings(["epochs"])
 
 
-def test_a_wrong_setting_is_told(capsys: pytest.CaptureFixture) -> None:
+def test_a_wrong_setting_is_reported(capsys: pytest.CaptureFixture) -> None:
     assert main(["long_runs", "SASRec", "--dataset", "bazaar", "--set", "n_heads=3"]) == 2
     assert "cannot be split among 3 heads" in capsys.readouterr().err
     assert main(["long_runs", "SASRec", "--set", "heads=3"]) == 2

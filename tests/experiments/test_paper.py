@@ -59,7 +59,7 @@ def test_without_any_file_nothing_is_tried_and_the_page_stands(tmp_path):
     assert str(tmp_path) not in text
 
 
-def test_claims_are_told_apart_and_each_says_how_it_is_known():
+def test_claims_are_distinguished_and_each_says_how_it_is_known():
     assert len({claim.name for claim in paper.CLAIMS}) == len(paper.CLAIMS)
     assert {claim.source for claim in paper.CLAIMS} == {paper.TWO, paper.ONE, paper.ABSTRACT}
     for claim in paper.CLAIMS:  # figures are given exactly where they are said to be known
@@ -93,24 +93,24 @@ def test_a_claim_holds_if_every_interval_lies_above_nothing(intervals):
         Comparison("it", "AUC", seed, (low + high) / 2, low, high, True)
         for seed, (low, high) in enumerate(intervals)
     )
-    found = verdict(Evidence((), "", (), against))
-    assert found == (HOLDS if min(low for low, _ in intervals) > 0 else FAILS)
+    result = verdict(Evidence((), "", (), against))
+    assert result == (HOLDS if min(low for low, _ in intervals) > 0 else FAILS)
     for one, (low, high) in zip(against, intervals, strict=True):
         inside = low <= 0 <= high
         assert (one.outcome == "not distinguishable") == inside
 
 
 @given(ends, ends)
-def test_figures_apart_are_told_apart_where_their_intervals_do_not_overlap(mine, theirs):
-    ours, other = ((sum(pair) / 2, *pair) for pair in (mine, theirs))
+def test_figures_apart_are_distinguished_where_their_intervals_do_not_overlap(own, reference):
+    ours, other = ((sum(pair) / 2, *pair) for pair in (own, reference))
     one = compare_intervals("it", "AUC", 0, ours, other)
     assert one.low <= one.mean <= one.high
-    assert (one.outcome == "above") == (mine[0] > theirs[1])
-    assert (one.outcome == "below") == (mine[1] < theirs[0])
+    assert (one.outcome == "above") == (own[0] > reference[1])
+    assert (one.outcome == "below") == (own[1] < reference[0])
     assert not one.paired
 
 
-def test_figures_without_rivals_decide_nothing_and_a_missing_interval_is_told():
+def test_figures_without_baselines_decide_nothing_and_a_missing_interval_is_reported():
     assert verdict(Evidence(("AUC 0.9",), "", (), ())) == NOT_TRIED
     with pytest.raises(ValueError, match="AUC against DIN, seed 3: a comparison needs an interval"):
         Comparison("DIN", "AUC", 3, 0.1, float("nan"), 0.2, True)
@@ -145,7 +145,7 @@ def test_clicks_count_the_settings_with_most_seeds_and_every_seed(tmp_path):
     assert says(ours) == {("DIN, seed 0", 0): "not distinguishable", ("DIN, seed 0", 1): "above"}
 
 
-def test_other_labels_and_files_of_rivals_alone_are_not_a_trial(tmp_path):
+def test_other_labels_and_files_of_baselines_alone_are_not_a_trial(tmp_path):
     path = tmp_path / "clicks" / "bazaar.csv"
     write(path, [click_row("DIN", 0.8, 0.0)])
     assert read(tmp_path, "click model") is None
@@ -195,7 +195,7 @@ def test_retrieval_stands_against_the_best_network_and_a_figure_from_elsewhere(t
     assert "The best other model of the leaderboard is EASE, 0.2000" in ours.protocol
     assert ours.figures[0].startswith("NDCG@10 M6RecRetriever 0.6100 (mean of 2 seeds), GRU4Rec")
     board("bazaar", "M6RecRetriever", 0.3)
-    assert verdict(read(tmp_path, "text and ids")) == NOT_TRIED  # nobody to stand above
+    assert verdict(read(tmp_path, "text and ids")) == NOT_TRIED  # no baseline to compare with
     board("bazaar", "SASRec", 0.1)
     assert verdict(read(tmp_path, "text and ids")) == HOLDS
 
@@ -227,14 +227,14 @@ def test_a_report_s_paired_interval_goes_before_two_apart(tmp_path, board):
     assert says(read(tmp_path, "by text alone"))["Bigram", 0] == "not distinguishable"
     folder = tmp_path / "runs" / "0123abcd"
     folder.mkdir(parents=True)
-    found = {"mean": 0.01, "low": 0.002, "high": 0.018}
-    (folder / "report.json").write_text(json.dumps({"more than the bigram, paired": found}))
-    for command, told in (
+    result = {"mean": 0.01, "low": 0.002, "high": 0.018}
+    (folder / "report.json").write_text(json.dumps({"more than the bigram, paired": result}))
+    for command, expected in (
         ("another", "not distinguishable"),
         ("M6RecRetriever item_input=text 0", "above"),
     ):
         (folder / "config.json").write_text(json.dumps({"command": command}))
-        assert says(read(tmp_path, "by text alone"))["Bigram", 0] == told
+        assert says(read(tmp_path, "by text alone"))["Bigram", 0] == expected
 
 
 # Tasks
@@ -273,21 +273,21 @@ def test_tasks_take_the_paired_difference_and_leave_validation_out(tmp_path):
     assert "400 test cases, not used" in ours.protocol
 
 
-def test_every_rival_of_the_file_is_asked_where_the_claim_names_none(tmp_path):
+def test_every_baseline_of_the_file_is_used_where_the_claim_names_none(tmp_path):
     path, task = tmp_path / "tasks" / "bazaar.csv", "explanation"
     ours = [task_row(task, "M6-Rec", "true aspect", 0.6 + seed, seed=seed) for seed in (0, 1)]
     write(path, [*ours, task_row(task, "most frequent", "true aspect", 0.2)])
     assert verdict(read(tmp_path, "Explanations")) == HOLDS
     rows = [*ours, task_row(task, "most frequent", "true aspect", 0.2)]
     write(path, [*rows, task_row(task, "counts", "true aspect", 0.7)])
-    found = read(tmp_path, "Explanations")
-    assert says(found)["counts", 0] == "below"
-    assert says(found)["counts", 1] == "above"  # the rival has one seed, and is asked for both
-    assert verdict(found) == FAILS
+    result = read(tmp_path, "Explanations")
+    assert says(result)["counts", 0] == "below"
+    assert says(result)["counts", 1] == "above"  # the baseline has one seed, used for both
+    assert verdict(result) == FAILS
     assert verdict(read(tmp_path, "Conversation")) == NOT_TRIED  # the same file, another task
 
 
-def test_ours_in_other_settings_is_no_rival_and_other_tasks_stay_apart(tmp_path):
+def test_ours_in_other_settings_is_no_baseline_and_other_tasks_stay_apart(tmp_path):
     names = ("M6RecRetriever, text", "M6RecRetriever, text and ids", "SASRec", "Popularity")
     values = dict(zip(names, (0.2, 0.3, 0.0, 0.05), strict=True))
     rows = [task_row("cold-items", name, "hr@10", value) for name, value in values.items()]
@@ -323,8 +323,8 @@ def test_a_new_domain_is_judged_where_examples_are_few_against_the_best_other(tm
         return about | figures | {"model": model, "examples": examples, "command": "make it"} | more
 
     path = tmp_path / "new_domain" / "bazaar.csv"
-    mine = [row("M6RecRetriever", k, value) for k, value in ((0, 0.1), (100, 0.15), (1234, 0.2))]
-    rows = [*mine, *(row("SASRec", k, v) for k, v in ((0, 0.02), (100, 0.05), (1234, 0.3)))]
+    own = [row("M6RecRetriever", k, value) for k, value in ((0, 0.1), (100, 0.15), (1234, 0.2))]
+    rows = [*own, *(row("SASRec", k, v) for k, v in ((0, 0.02), (100, 0.05), (1234, 0.3)))]
     rows += [row("M6RecRetriever, more", 0, 0.5), row("EASE", 100, 0.01)]
     write(path, rows)
     ours = read(tmp_path, "new domain")

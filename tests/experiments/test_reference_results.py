@@ -17,9 +17,9 @@ from experiments.pages import reference_results as page
 from experiments.records import RANKS, Records, RunKey
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.paths import project_root
-from m6rec_lite.course.published import Figure
 from m6rec_lite.data import Card, Dataset, Split, leave_one_out
 from m6rec_lite.evaluation import evaluate
+from m6rec_lite.evaluation.published import PublishedResult
 from m6rec_lite.evaluation.rank_files import write_ranks
 from m6rec_lite.recommenders import EASE, Bigram, ItemKNN, Popularity, UserKNN
 
@@ -84,8 +84,8 @@ def test_sharing_a_fit_changes_no_score(dataset: Dataset, split: Split, kind: ty
         reference_results.fit_each(models, split, dataset.items), models, strict=True
     ):
         alone = kind(**model.get_params()).fit(split.train)
-        asked = split.test.histories
-        np.testing.assert_array_equal(shared.score(asked), alone.score(asked))
+        queries = split.test.histories
+        np.testing.assert_array_equal(shared.score(queries), alone.score(queries))
         assert shared.decay == model.get_params()["decay"]
 
 
@@ -112,13 +112,13 @@ def test_the_command_writes_tables_page_and_leaderboard(
         "ItemKNN decay": [ItemKNN(k=3, decay=0.9), ItemKNN(k=3, decay=0.2)],
         "Bigram": [Bigram()],
     }
-    theirs = {
-        "ItemKNN decay": Figure("item-KNN", 0.5, 0.25, "nobody", {"k": 2, "decay": 0.5}),
-        "Bigram": Figure("bigram", 0.9, 0.8, "nobody"),
+    reference = {
+        "ItemKNN decay": PublishedResult("item-KNN", 0.5, 0.25, "nobody", {"k": 2, "decay": 0.5}),
+        "Bigram": PublishedResult("bigram", 0.9, 0.8, "nobody"),
     }
     monkeypatch.setattr(reference_results, "entries", lambda: small)
     monkeypatch.setattr(reference_results, "load_dataset", lambda name: dataset)
-    monkeypatch.setattr(reference_results, "SIMPLE", {"ml-100k": theirs})
+    monkeypatch.setattr(reference_results, "SIMPLE_MODELS", {"ml-100k": reference})
     words = ["reference_results", "--dataset", "ml-100k", "--root", str(tmp_path), "--quiet"]
     assert main(words) == 0
     results = tmp_path / "results"
@@ -149,7 +149,7 @@ def test_the_command_skips_what_is_recorded_and_keeps_ranks_of_rows_without(
     grid = [EASE(l2=3.0), EASE(l2=9.0)]
     monkeypatch.setattr(reference_results, "entries", lambda: {"EASE": grid})
     monkeypatch.setattr(reference_results, "load_dataset", lambda name: dataset)
-    monkeypatch.setattr(reference_results, "SIMPLE", {})
+    monkeypatch.setattr(reference_results, "SIMPLE_MODELS", {})
     words = ["reference_results", "--dataset", "ml-100k", "--root", str(tmp_path), "--quiet"]
     real, judged = reference_results.evaluate, []
 

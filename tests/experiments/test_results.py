@@ -10,17 +10,18 @@ import pytest
 
 from experiments import results
 from experiments.pages import results_page
+from experiments.pages.regions import region
 from experiments.records import Records
-from m6rec_lite.course.documents import region, table
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.paths import project_root
+from m6rec_lite.evaluation.report import markdown_table
 
 ROOT = project_root()
 
 
 def options(root: Path, **more: object) -> argparse.Namespace:
-    given = {"root": root, "again": False, "quiet": True, "command": "make results"}
-    return argparse.Namespace(**given | more)
+    arguments = {"root": root, "again": False, "quiet": True, "command": "make results"}
+    return argparse.Namespace(**arguments | more)
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_the_card_stands_here(capsys: pytest.CaptureFixture) -> None:
 def test_the_page_shows_what_the_files_say() -> None:
     page = (ROOT / results_page.PAGE).read_text("utf-8")
     board = Leaderboard(ROOT / "results" / "leaderboard").latest("bazaar", scale="laptop")
-    assert table(results_page.ladder_table(board)) in page
+    assert markdown_table(results_page.ladder_table(board)) in page
     assert results_page.real_table(ROOT / "results") in page
     assert "17.8 %" in page
     assert "HSTU-large | nothing" not in page

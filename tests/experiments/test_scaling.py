@@ -52,11 +52,11 @@ def table(root: Path, patched: pytest.MonkeyPatch) -> pd.DataFrame:
     """Of a grid that was cut off after two runs and gone on with."""
     real, begun = scaling.pretrain, []
 
-    def watched(settings: Any, *given: Any, **more: Any) -> Any:
+    def watched(settings: Any, *args: Any, **kwargs: Any) -> Any:
         begun.append(settings.size)
         if len(begun) == 3:
             raise Interrupted(143)
-        return real(settings, *given, **more)
+        return real(settings, *args, **kwargs)
 
     patched.setattr(scaling, "pretrain", watched)
     with pytest.raises(Interrupted):
@@ -125,6 +125,6 @@ def test_a_size_in_numbers() -> None:
         "num_attention_heads": 3,
         "max_position_embeddings": 128,
     }
-    given = {"data": "bazaar", "lr": 3e-3, "lines": 16, "tokenizer": None, "seed": 0}
-    assert settings_of("4x128", 1e6, **given).lr == 0.00225
-    assert settings_of("4x128", 1, **given).steps == 1
+    options = {"data": "bazaar", "lr": 3e-3, "lines": 16, "tokenizer": None, "seed": 0}
+    assert settings_of("4x128", 1e6, **options).lr == 0.00225
+    assert settings_of("4x128", 1, **options).steps == 1

@@ -75,25 +75,33 @@ def test_the_scoring_is_chosen_on_validation(checkpoint: Path) -> None:
 
 
 def test_a_run_writes_rows_with_intervals_beside_popularity(project: Path) -> None:
-    given = ["tasks", "zero-shot", "--model", "checkpoint", "--users", "12"]
-    given += ["--max-tokens", "256"]
-    assert run(project, *given) == 0
+    options = ["tasks", "zero-shot", "--model", "checkpoint", "--users", "12"]
+    options += ["--max-tokens", "256"]
+    assert run(project, *options) == 0
     table = pd.read_csv(project / "results" / "tasks" / "bazaar.csv")
     assert set(table["model"]) == {"Popularity", "Bigram", "M6-Rec", tasks.PRIOR}
-    assert set(table["command"]) == {"python -m experiments " + " ".join(given)}
-    found = table.set_index(["model", "metric"])
-    gap = found.loc[("M6-Rec", "ndcg@10 - Popularity")]
-    both = [found.loc[(name, "ndcg@10"), "value"] for name in ("M6-Rec", "Popularity")]
+    assert set(table["command"]) == {"python -m experiments " + " ".join(options)}
+    result = table.set_index(["model", "metric"])
+    gap = result.loc[("M6-Rec", "ndcg@10 - Popularity")]
+    both = [result.loc[(name, "ndcg@10"), "value"] for name in ("M6-Rec", "Popularity")]
     assert gap["value"] == pytest.approx(both[0] - both[1], abs=1e-5)
     assert gap["low"] <= gap["value"] <= gap["high"]
     n = len(table)
-    assert run(project, *given) == 0
+    assert run(project, *options) == 0
     assert len(pd.read_csv(project / "results" / "tasks" / "bazaar.csv")) == n
 
 
 def test_curves_are_written_for_every_number_of_examples(project: Path) -> None:
-    given = ["tasks", "new-domain", "--domains", "music", "--models", "Popularity", "ContentBased"]
-    assert run(project, *given) == 0
+    options = [
+        "tasks",
+        "new-domain",
+        "--domains",
+        "music",
+        "--models",
+        "Popularity",
+        "ContentBased",
+    ]
+    assert run(project, *options) == 0
     table = pd.read_csv(project / "results" / "new_domain" / "bazaar.csv")
     assert set(table["model"]) == {"Popularity", "ContentBased"}
     per_model = table.groupby("model")["examples"].apply(list)
@@ -120,20 +128,20 @@ def test_tasks_are_tuned_together_saved_and_judged(
     monkeypatch.setattr(generation, "LIMIT", 60)
     longer = {name: (said, 512) for name, (said, _) in generation.CONTEXTS.items()}
     monkeypatch.setattr(generation, "CONTEXTS", longer)
-    given = ["--model", "checkpoint", "--steps", "2", "--tokens", "512"]
-    given += ["--tasks", "explanation", "query", "conversation"]
-    assert run(project, "generation", *given) == 0
+    options = ["--model", "checkpoint", "--steps", "2", "--tokens", "512"]
+    options += ["--tasks", "explanation", "query", "conversation"]
+    assert run(project, "generation", *options) == 0
     table = pd.read_csv(project / "results" / "tasks" / "bazaar.csv")
-    mine = table[table["task"].isin(["explanation", "query", "conversation"])]
-    found = mine.set_index(["task", "part", "model", "metric"])["value"]
+    own = table[table["task"].isin(["explanation", "query", "conversation"])]
+    result = own.set_index(["task", "part", "model", "metric"])["value"]
     for task, part in (("explanation", "writers"), ("query", "people")):
-        assert found[(task, part, "M6-Rec", "perplexity")] > 1
-    right = found[("explanation", "test", "M6-Rec", "true aspect")]
-    most = found[("explanation", "test", "most frequent aspect", "true aspect")]
-    ratio = found[("explanation", "test", "M6-Rec", "true aspect / most frequent aspect")]
+        assert result[(task, part, "M6-Rec", "perplexity")] > 1
+    right = result[("explanation", "test", "M6-Rec", "true aspect")]
+    most = result[("explanation", "test", "most frequent aspect", "true aspect")]
+    ratio = result[("explanation", "test", "M6-Rec", "true aspect / most frequent aspect")]
     assert ratio == pytest.approx(right / most, rel=1e-4)
-    assert found[("conversation", "held out", "M6-Rec", "item exists")] == 1
-    assert found[("query", "test", "people", "exact")] == 1
+    assert result[("conversation", "held out", "M6-Rec", "item exists")] == 1
+    assert result[("query", "test", "people", "exact")] == 1
     kinds = {name: TASKS[name] for name in ("explanation", "query", "conversation")}
     both, _ = MultiTaskModel.load(project / "runs" / "together" / "bazaar-seed0" / "model", kinds)
     assert set(both.tasks) == set(kinds)

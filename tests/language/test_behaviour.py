@@ -167,10 +167,10 @@ def test_the_moment_is_read_in_utc(at: int, words: str) -> None:
     assert Templates.load().moment(at) == words
 
 
-def test_time_in_words_at_every_border() -> None:
+def test_time_in_words_at_every_boundary() -> None:
     seconds = [0, 59, 60, 119, 120, HOUR - 1, HOUR, DAY - 1, DAY, 2 * DAY, 14 * DAY - 1, 14 * DAY]
-    found = Templates.load().elapsed(np.array(seconds))
-    assert found.tolist() == [
+    result = Templates.load().elapsed(np.array(seconds))
+    assert result.tolist() == [
         "just now", "just now", "a minute ago", "a minute ago", "2 minutes ago", "59 minutes ago",
         "an hour ago", "23 hours ago", "yesterday", "2 days ago", "13 days ago", "2 weeks ago",
     ]  # fmt: skip
@@ -184,12 +184,12 @@ UNITS = {"minute": 60, "hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 2_629
 @settings(deadline=None)
 @given(seconds=st.lists(st.integers(60, 10**10), min_size=1))
 def test_time_in_words_is_true(seconds: list[int]) -> None:
-    found = Templates.load().elapsed(np.array(seconds), "later")
-    for given_, phrase in zip(seconds, found, strict=True):
+    result = Templates.load().elapsed(np.array(seconds), "later")
+    for inputs, phrase in zip(seconds, result, strict=True):
         number, unit, _ = phrase.split()
         n = 1 if number in ("a", "an") else int(number)
         size = UNITS[unit.removesuffix("s")]
-        assert n * size <= given_ < (n + 1) * size
+        assert n * size <= inputs < (n + 1) * size
         assert n == 1 or unit.endswith("s")
 
 
@@ -222,7 +222,7 @@ def test_titles_and_queries_cannot_change_the_structure(
     ids, special = encode_document(tokenizer, document), tokenizer.id("[EVENT]")
     assert ids.count(special) == 4
     assert [SPECIALS[i] for i in ids if i < len(SPECIALS)] == ["[USER]", *["[EVENT]"] * 4]
-    starts = [place for place, i in enumerate(ids) if i == special]
+    starts = [position for position, i in enumerate(ids) if i == special]
     ends = [*starts[1:], len(ids)]
     lines = [tokenizer.decode(ids[a:b]) for a, b in zip(starts, ends, strict=True)]
     # as text: one line an event, and outside the quotation marks nothing differs
@@ -307,10 +307,10 @@ def test_an_event_that_does_not_fit_is_an_error_that_says_what_to_do(
         text.documents(histories, tokenizer=tokenizer, max_tokens=20)
     with pytest.raises(ValueError, match="pass tokenizer="):
         text.documents(histories, max_tokens=200)
-    nobody = Histories.from_lists([[]], histories.item_ids, at=NOW, user_ids=[1])
-    assert text.history(nobody, 0, tokenizer=tokenizer, max_tokens=60).truncated == 0
+    empty = Histories.from_lists([[]], histories.item_ids, at=NOW, user_ids=[1])
+    assert text.history(empty, 0, tokenizer=tokenizer, max_tokens=60).truncated == 0
     with pytest.raises(ValueError, match=r"max_tokens=3 is too few for \d+ tokens, in the doc"):
-        text.documents(nobody, tokenizer=tokenizer, max_tokens=3)
+        text.documents(empty, tokenizer=tokenizer, max_tokens=3)
 
 
 def test_other_pieces_are_never_dropped(tokenizer: Tokenizer) -> None:
@@ -322,7 +322,7 @@ def test_other_pieces_are_never_dropped(tokenizer: Tokenizer) -> None:
             continue
         (kept,) = keep_latest([Document(tuple(pieces))], tokenizer, limit)
         gone = [] if limit >= size else [1, 2]
-        assert kept.pieces == tuple(p for place, p in enumerate(pieces) if place not in gone)
+        assert kept.pieces == tuple(p for position, p in enumerate(pieces) if position not in gone)
         assert kept.truncated == (limit < size)
 
 
@@ -560,8 +560,8 @@ def test_an_unknown_special_token_is_refused(tokenizer: Tokenizer) -> None:
 
 def test_templates_of_ones_own_extend_the_default(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
-    mine = {**Templates.load().events, "click": "looked twice at {item}"}
-    path.write_text(json.dumps({"extends": "default", "events": mine}), encoding="utf-8")
+    phrases = {**Templates.load().events, "click": "looked twice at {item}"}
+    path.write_text(json.dumps({"extends": "default", "events": phrases}), encoding="utf-8")
     templates = Templates.load(path)
     assert templates.name == "mine"
     lines = BehaviourText(world(), templates).events(rows_of(world()))

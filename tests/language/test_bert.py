@@ -17,7 +17,6 @@ from torch import nn
 from transformers import AutoModel, AutoTokenizer, BertForMaskedLM
 
 from m6rec_lite.language.models.bert import BERT, IGNORED, BERTConfig, mask_tokens
-from m6rec_lite.language.models.bert_format import from_transformers, to_transformers
 from m6rec_lite.language.models.hub import ModelError
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.nn.packing import Packing
@@ -69,48 +68,48 @@ def generator(seed: int = 0) -> torch.Generator:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_logits_equal_those_of_transformers(shape: str) -> None:
     ours = loud(BERT(SHAPES[shape]))
-    theirs = to_transformers(ours)
+    reference = ours.to_transformers()
     ids, real = some_ids(3, 7), torch.arange(7) < torch.tensor([7, 2, 5])[:, None]
     segments = torch.randint(SHAPES[shape].n_segments, ids.shape, generator=generator())
     with torch.no_grad():
-        mine = ours.logits(ours(ids, mask=real, segments=segments))[real]
-        given = theirs(ids, attention_mask=real.long(), token_type_ids=segments).logits[real]
-    assert mine.dtype == torch.float64
-    assert mine.std() > 0.3
-    torch.testing.assert_close(mine, given, rtol=1e-9, atol=1e-10)
+        actual = ours.logits(ours(ids, mask=real, segments=segments))[real]
+        expected = reference(ids, attention_mask=real.long(), token_type_ids=segments).logits[real]
+    assert actual.dtype == torch.float64
+    assert actual.std() > 0.3
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_there_and_back_is_the_same_model(shape: str) -> None:
     ours = loud(BERT(replace(SHAPES[shape], tokenizer="abc")))
-    again = from_transformers(to_transformers(ours))
+    again = BERT.from_transformers(ours.to_transformers())
     assert again.config == replace(
         ours.config, intermediate_size=ours.config.intermediate_size or 48
     )
-    for (name, mine), (other, back) in zip(
+    for (name, weight), (other, back) in zip(
         ours.state_dict().items(), again.state_dict().items(), strict=True
     ):
         assert name == other
-        assert torch.equal(mine, back)
+        assert torch.equal(weight, back)
 
 
 def test_loss_and_gradients_equal_those_of_transformers() -> None:
     ours = loud(BERT(SMALL))
-    theirs = to_transformers(ours)
+    reference = ours.to_transformers()
     ids, real = some_ids(4, 9), torch.arange(9) < torch.tensor([9, 4, 1, 6])[:, None]
     read, targets = mask_tokens(ids, TOKENIZER, rate=0.5, generator=generator())
     targets = targets.masked_fill(~real, IGNORED)
-    mine = ours.loss(read, targets, mask=real)
-    given = theirs(read, attention_mask=real.long(), labels=targets).loss
-    torch.testing.assert_close(mine, given, rtol=1e-10, atol=1e-10)
-    mine.backward()
-    given.backward()
+    actual = ours.loss(read, targets, mask=real)
+    expected = reference(read, attention_mask=real.long(), labels=targets).loss
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-10)
+    actual.backward()
+    expected.backward()
     theirs_by_ours = {
-        "tokens.weight": theirs.bert.embeddings.word_embeddings.weight,
-        "positions.weight": theirs.bert.embeddings.position_embeddings.weight,
-        "dense.weight": theirs.cls.predictions.transform.dense.weight,
-        "bias": theirs.cls.predictions.bias,
-        "transformer.blocks.0.up_proj.weight": theirs.bert.encoder.layer[
+        "tokens.weight": reference.bert.embeddings.word_embeddings.weight,
+        "positions.weight": reference.bert.embeddings.position_embeddings.weight,
+        "dense.weight": reference.cls.predictions.transform.dense.weight,
+        "bias": reference.cls.predictions.bias,
+        "transformer.blocks.0.up_proj.weight": reference.bert.encoder.layer[
             0
         ].intermediate.dense.weight,
     }
@@ -139,9 +138,9 @@ def test_packed_equals_padded() -> None:
 def test_a_state_depends_on_what_stands_before_and_behind() -> None:
     ours = loud(BERT(SMALL))
     ids = some_ids(1, 6)
-    for place in (0, 5):
+    for position in (0, 5):
         changed = ids.clone()
-        changed[0, place] = (ids[0, place] + 1) % VOCAB
+        changed[0, position] = (ids[0, position] + 1) % VOCAB
         assert ((ours(ids) - ours(changed))[0].abs().amax(dim=1) > 1e-4).all()
 
 
@@ -166,25 +165,25 @@ def test_a_fresh_model_knows_nothing() -> None:
     st.integers(0, 5),
 )
 def test_masking_keeps_its_word(ids: list[int], rate: float, shares: tuple, seed: int) -> None:
-    given = torch.tensor(ids, dtype=torch.long)
-    kept = given.clone()
+    tokens = torch.tensor(ids, dtype=torch.long)
+    kept = tokens.clone()
     read, targets = mask_tokens(
-        given, TOKENIZER, rate=rate, shares=shares, generator=generator(seed)
+        tokens, TOKENIZER, rate=rate, shares=shares, generator=generator(seed)
     )
-    assert torch.equal(given, kept)
-    asked = targets != IGNORED
-    assert torch.equal(targets[asked], given[asked])  # the answer is what was there
-    assert torch.equal(read[~asked], given[~asked])  # what is not asked is not touched
-    assert bool((given[asked] >= N_SPECIAL).all())  # no special token, padding among them
-    changed = read != given
+    assert torch.equal(tokens, kept)
+    is_target = targets != IGNORED
+    assert torch.equal(targets[is_target], tokens[is_target])  # the answer is what was there
+    assert torch.equal(read[~is_target], tokens[~is_target])  # what is not asked is not touched
+    assert bool((tokens[is_target] >= N_SPECIAL).all())  # no special token, padding among them
+    changed = read != tokens
     assert bool(((read[changed] == MASK) | (read[changed] >= N_SPECIAL)).all())
     if shares[0] == 0:
         assert bool((read[changed] != MASK).all())
     if shares == (1, 0, 0):
-        assert bool((read[asked] == MASK).all())
+        assert bool((read[is_target] == MASK).all())
     if shares == (0, 0, 1):
         assert not bool(changed.any())
-    again = mask_tokens(given, TOKENIZER, rate=rate, shares=shares, generator=generator(seed))
+    again = mask_tokens(tokens, TOKENIZER, rate=rate, shares=shares, generator=generator(seed))
     assert torch.equal(read, again[0])
     assert torch.equal(targets, again[1])
 
@@ -202,17 +201,17 @@ def test_shares_are_those_asked_for_and_stand_ins_are_even() -> None:
     n, rate = 400_000, 0.15
     ids = torch.full((n,), N_SPECIAL + 7)
     read, targets = mask_tokens(ids, TOKENIZER, rate=rate, generator=generator(3))
-    asked = int((targets != IGNORED).sum())
+    n_targets = int((targets != IGNORED).sum())
 
     def near(count: int, trials: int, chance: float) -> bool:
         return abs(count - trials * chance) < 4.5 * np.sqrt(trials * chance * (1 - chance))
 
-    assert near(asked, n, rate)
+    assert near(n_targets, n, rate)
     picked = read[targets != IGNORED]
     n_ordinary = VOCAB - N_SPECIAL
-    assert near(int((picked == MASK).sum()), asked, 0.8)
+    assert near(int((picked == MASK).sum()), n_targets, 0.8)
     # A token stays by its lot, or because it was drawn in its own place.
-    assert near(int((picked == N_SPECIAL + 7).sum()), asked, 0.1 + 0.1 / n_ordinary)
+    assert near(int((picked == N_SPECIAL + 7).sum()), n_targets, 0.1 + 0.1 / n_ordinary)
     others = picked[(picked != MASK) & (picked != N_SPECIAL + 7)]
     counts = torch.bincount(others, minlength=VOCAB)[N_SPECIAL:].double()
     assert int(counts[7]) == 0
@@ -262,7 +261,7 @@ def test_ids_of_another_vocabulary_are_refused() -> None:
 
 
 def test_it_learns_what_only_both_sides_tell() -> None:
-    """A hidden word is told by its two neighbours together: either alone leaves two of four."""
+    """A hidden word follows from its two neighbours together: either alone leaves two of four."""
     draws = np.random.default_rng(0)
 
     def batch(n: int) -> tuple[torch.Tensor, torch.Tensor, Packing]:
@@ -290,13 +289,13 @@ def test_it_learns_what_only_both_sides_tell() -> None:
         optimizer.step()
         optimizer.zero_grad()
     read, targets, packing = batch(200)
-    asked = targets != IGNORED
+    is_target = targets != IGNORED
     with torch.no_grad():
-        best = model.logits(model(read, packing=packing)[asked]).argmax(dim=1)
-    assert float((best == targets[asked]).double().mean()) > 0.95
+        best = model.logits(model(read, packing=packing)[is_target]).argmax(dim=1)
+    assert float((best == targets[is_target]).double().mean()) > 0.95
 
 
-def test_only_what_is_asked_teaches() -> None:
+def test_only_targets_teach() -> None:
     """Changing the answer of a token that is not asked for changes nothing; none asked raises."""
     ours = loud(BERT(SMALL))
     ids = some_ids(2, 6)
@@ -322,15 +321,15 @@ def test_transformers_opens_what_is_saved(tmp_path: Path, dtype: torch.dtype) ->
         "config.json",
         "model.safetensors",
     }
-    theirs, info = BertForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    reference, info = BertForMaskedLM.from_pretrained(folder, output_loading_info=True)
     assert not any(info.values())
     ids = some_ids(2, 8)
     with torch.no_grad():
-        mine = ours.logits(ours(ids))
-        torch.testing.assert_close(mine, theirs.eval()(ids).logits, rtol=1e-5, atol=1e-5)
+        actual = ours.logits(ours(ids))
+        torch.testing.assert_close(actual, reference.eval()(ids).logits, rtol=1e-5, atol=1e-5)
         again = BERT.from_pretrained(folder)
         assert again.tokens.weight.dtype == dtype
-        assert torch.equal(again.logits(again(ids)), mine)
+        assert torch.equal(again.logits(again(ids)), actual)
     assert not again.training
 
 
@@ -340,15 +339,15 @@ def test_what_transformers_saved_is_opened(tmp_path: Path) -> None:
         vocab_size=50, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
         intermediate_size=24, max_position_embeddings=10, initializer_range=0.3,
     )  # fmt: skip
-    theirs = BertForMaskedLM(config).double().eval()
-    theirs.save_pretrained(tmp_path)
+    reference = BertForMaskedLM(config).double().eval()
+    reference.save_pretrained(tmp_path)
     state = torch.random.get_rng_state()
     ours = BERT.from_pretrained(tmp_path)
     assert torch.equal(torch.random.get_rng_state(), state)  # nothing is drawn from it
     ids = some_ids(2, 9) % 50
     with torch.no_grad():
         torch.testing.assert_close(
-            ours.logits(ours(ids)), theirs(ids).logits, rtol=1e-9, atol=1e-10
+            ours.logits(ours(ids)), reference(ids).logits, rtol=1e-9, atol=1e-10
         )
 
 
@@ -356,11 +355,11 @@ def test_the_tokenizer_goes_with_the_model(tmp_path: Path) -> None:
     ours = BERT(replace(SMALL, tokenizer=TOKENIZER.fingerprint))
     folder = ours.save_pretrained(tmp_path, TOKENIZER)
     # what the package does with a user's text: no word of it becomes a special token
-    theirs = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
+    reference = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
     text = "a red tent [MASK] 登山靴"
     ids = TOKENIZER.encode(text)
-    assert theirs(text)["input_ids"] == [TOKENIZER.id("[CLS]"), *ids, TOKENIZER.id("[SEP]")]
-    pair = theirs("a red tent", "jazz", return_token_type_ids=True)
+    assert reference(text)["input_ids"] == [TOKENIZER.id("[CLS]"), *ids, TOKENIZER.id("[SEP]")]
+    pair = reference("a red tent", "jazz", return_token_type_ids=True)
     assert pair["token_type_ids"][-1] == 1
     assert pair["input_ids"].count(TOKENIZER.id("[SEP]")) == 2
     assert Tokenizer.load(folder).encode(text) == ids
@@ -402,7 +401,7 @@ def test_a_bert_that_is_another_is_refused(change: dict, message: str) -> None:
         vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, **change
     )
     with pytest.raises(ModelError, match=message):
-        from_transformers(BertForMaskedLM(config))
+        BERT.from_transformers(BertForMaskedLM(config))
 
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
@@ -415,15 +414,15 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
 def test_an_encoder_without_a_head_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = to_transformers(loud(BERT(SMALL)))
+    whole = loud(BERT(SMALL)).to_transformers()
     whole.bert.save_pretrained(tmp_path)
     with caplog.at_level(logging.WARNING, logger="m6rec_lite"):
         ours = BERT.from_pretrained(tmp_path)
     assert "has no head that predicts masked tokens" in caplog.text
     ids = some_ids(2, 5)
     with torch.no_grad():
-        theirs = AutoModel.from_pretrained(tmp_path)(ids).last_hidden_state
-        torch.testing.assert_close(ours(ids), theirs, rtol=1e-9, atol=1e-10)
+        reference = AutoModel.from_pretrained(tmp_path)(ids).last_hidden_state
+        torch.testing.assert_close(ours(ids), reference, rtol=1e-9, atol=1e-10)
 
 
 def test_a_text_longer_than_the_context_is_refused() -> None:

@@ -21,11 +21,11 @@ from m6rec_lite.language.text.corpora import (
     TokenBatches,
     behaviour_documents,
     dialogue_documents,
-    distinct_texts,
     held_out,
     item_documents,
     review_documents,
 )
+from m6rec_lite.language.text.document import distinct_texts
 from m6rec_lite.training import fit
 
 
@@ -53,8 +53,8 @@ def test_no_target_and_no_search_for_one_is_in_the_documents(
     assert len(set(titles.values())) == len(titles)  # so that a title names its item
     ends = np.cumsum(np.bincount(train.users, minlength=train.n_users))
     last = dict(zip(train.user_ids.tolist(), train.timestamps[ends - 1].tolist(), strict=True))
-    asked = bazaar.queries[bazaar.queries["user_id"].isin(last)]
-    early = asked[asked["timestamp"] <= asked["user_id"].map(last)]["user_id"].value_counts()
+    queries = bazaar.queries[bazaar.queries["user_id"].isin(last)]
+    early = queries[queries["timestamp"] <= queries["user_id"].map(last)]["user_id"].value_counts()
     names = [titles[item] for item in train.item_ids[train.items]]
     targets = [
         [titles[item] for item in bazaar_split.item_ids[part.targets]]
@@ -80,9 +80,9 @@ def test_rows_of_ones_own_are_welcome(
     bazaar_split: Split, text: BehaviourText, corpus: Corpus
 ) -> None:
     few = bazaar_split.train.select(np.arange(len(bazaar_split.train)) < 60)
-    mine = behaviour_documents(few, text, share=0).train
-    assert 0 < len(mine) < 20  # users without a row have no document
-    assert mine[0] == corpus.train[0]
+    ours = behaviour_documents(few, text, share=0).train
+    assert 0 < len(ours) < 20  # users without a row have no document
+    assert ours[0] == corpus.train[0]
 
 
 def test_users_are_held_out_of_every_corpus_alike(
@@ -181,7 +181,7 @@ ROWS = st.lists(st.integers(0, 30), max_size=12).map(
 
 @settings(deadline=None)
 @given(rows=ROWS, window=st.integers(1, 12), tokens=st.integers(1, 40), shuffle=st.booleans())
-def test_every_token_but_a_rows_first_is_foretold_once(
+def test_every_token_but_a_rows_first_is_predicted_once(
     rows: list[list[int]], window: int, tokens: int, shuffle: bool
 ) -> None:
     if max((len(row) for row in rows), default=0) < 2:

@@ -66,13 +66,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         vocab_size=TOKENIZER.vocab_size, d_model=12, d_kv=4, d_ff=16, num_layers=2, num_heads=3,
         decoder_start_token_id=0,
     )  # fmt: skip
-    found = {
+    result = {
         "bert": loud(BERT(BERT_CONFIG)).save_pretrained(root / "bert", TOKENIZER),
         "gpt": loud(GPT(gpt)).save_pretrained(root / "gpt", TOKENIZER),
         "t5": TOKENIZER.save(root / "t5"),
     }
-    loud(transformers.T5Model(t5)).save_pretrained(found["t5"])
-    return found
+    loud(transformers.T5Model(t5)).save_pretrained(result["t5"])
+    return result
 
 
 @pytest.fixture(scope="module", params=["bert", "gpt", "t5"])
@@ -109,8 +109,8 @@ def test_poolings_equal_a_loop_over_rows(rows: list, seed: int, filling: float) 
     for i in range(len(rows)):
         real = clean[i][mask[i]]  # (tokens, 3): the row without its filling
         if len(real) == 0:
-            for found in (mean[i], last[i], learnt[i], weights[i]):
-                assert bool((found == 0).all())
+            for result in (mean[i], last[i], learnt[i], weights[i]):
+                assert bool((result == 0).all())
             continue
         torch.testing.assert_close(mean[i], real.mean(dim=0))
         assert torch.equal(last[i], real[-1])
@@ -137,10 +137,10 @@ def test_attention_pooling_learns_which_token_matters() -> None:
     torch.manual_seed(0)
     states = torch.randn(400, 9, 4)
     mask = torch.arange(9) < torch.randint(2, 10, (400,))[:, None]
-    place = (torch.rand(400, 9) * mask).argmax(dim=1)
+    position = (torch.rand(400, 9) * mask).argmax(dim=1)
     states[:, :, 3] = 0.0
-    states[torch.arange(400), place, 3] = 1.0
-    answer = states[torch.arange(400), place, 0]
+    states[torch.arange(400), position, 3] = 1.0
+    answer = states[torch.arange(400), position, 0]
     pool, head = AttentionPooling(4, 8), nn.Linear(4, 1)
     optimizer = torch.optim.Adam([*pool.parameters(), *head.parameters()], lr=0.03)
 
@@ -154,7 +154,7 @@ def test_attention_pooling_learns_which_token_matters() -> None:
     with torch.no_grad():
         assert error(slice(300, 400)) < 0.15 * answer.var()
         weights = pool.weights(states, mask)
-        assert (weights.argmax(dim=1) == place).float().mean() > 0.95
+        assert (weights.argmax(dim=1) == position).float().mean() > 0.95
 
 
 # Encoding.
@@ -196,8 +196,8 @@ def test_vectors_are_those_of_transformers_by_hand(models: dict[str, Path]) -> N
     }
     assert len(out.hidden_states) == 6  # what enters the first layer, and five layers
     for pooling, wanted in expected.items():
-        found = ours.encode([text, TEXTS[0]], pooling, progress=False)[0]
-        np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-4, atol=1e-5)
+        result = ours.encode([text, TEXTS[0]], pooling, progress=False)[0]
+        np.testing.assert_allclose(result, wanted.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_last4_of_a_model_with_two_layers_is_their_mean(models: dict[str, Path]) -> None:
@@ -207,8 +207,8 @@ def test_last4_of_a_model_with_two_layers_is_their_mean(models: dict[str, Path])
     with torch.no_grad():
         layers = model(ids, output_hidden_states=True).hidden_states
     wanted = ((layers[1] + layers[2]) / 2)[0].mean(dim=0).numpy()
-    found = ours.encode(TEXTS[:1], "last4", progress=False)[0]
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    result = ours.encode(TEXTS[:1], "last4", progress=False)[0]
+    np.testing.assert_allclose(result, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_our_gpt_gives_the_same_states(models: dict[str, Path]) -> None:
@@ -216,8 +216,8 @@ def test_our_gpt_gives_the_same_states(models: dict[str, Path]) -> None:
     with torch.no_grad():
         states = ours(torch.tensor([TOKENIZER.encode(TEXTS[0])]))[0]
     encoder = TextEncoder(models["gpt"])
-    found = encoder.encode(TEXTS[:1], "last", progress=False)[0]
-    np.testing.assert_allclose(found, states[-1].numpy(), rtol=1e-4, atol=1e-5)
+    result = encoder.encode(TEXTS[:1], "last", progress=False)[0]
+    np.testing.assert_allclose(result, states[-1].numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_who_looks_ahead(models: dict[str, Path], bert: TextEncoder) -> None:

@@ -35,33 +35,33 @@ SOME = torch.tensor([True, False, True, True, False, True])
 
 
 def test_the_order_of_items_and_of_names_does_not_matter(fusion: Fusion) -> None:
-    given = parts()
-    out = fusion(given, {"tags": SOME})
+    inputs = parts()
+    out = fusion(inputs, {"tags": SOME})
     assert out.shape == (N, OUT)
     order = torch.randperm(N, generator=torch.Generator().manual_seed(1))
-    shuffled = {name: given[name][order] for name in ("items", "title", "tags")}
+    shuffled = {name: inputs[name][order] for name in ("items", "title", "tags")}
     torch.testing.assert_close(fusion(shuffled, {"tags": SOME[order]}), out[order])
 
 
 def test_every_part_reaches_the_result(fusion: Fusion) -> None:
-    given = parts()
-    out = fusion(given)
+    inputs = parts()
+    out = fusion(inputs)
     assert torch.equal(
-        fusion(given, {name: torch.ones(N, dtype=torch.bool) for name in SIZES}), out
+        fusion(inputs, {name: torch.ones(N, dtype=torch.bool) for name in SIZES}), out
     )
     for name in SIZES:
-        changed = given | {name: given[name] + 1}
+        changed = inputs | {name: inputs[name] + 1}
         assert ((fusion(changed) - out).abs().amax(dim=1) > 1e-3).all()
 
 
 @pytest.mark.parametrize("filling", [0.0, 1e9, float("nan"), float("inf")])
 def test_what_stands_in_a_missing_part_does_not_matter(fusion: Fusion, filling: float) -> None:
-    given = parts()
-    out = fusion(given, {"tags": SOME, "items": ~SOME})
-    tags, items = given["tags"].clone(), given["items"].clone()
+    inputs = parts()
+    out = fusion(inputs, {"tags": SOME, "items": ~SOME})
+    tags, items = inputs["tags"].clone(), inputs["items"].clone()
     tags[~SOME], items[SOME] = filling, filling
     tags.requires_grad_()
-    again = fusion(given | {"tags": tags, "items": items}, {"tags": SOME, "items": ~SOME})
+    again = fusion(inputs | {"tags": tags, "items": items}, {"tags": SOME, "items": ~SOME})
     assert torch.equal(again, out)
     again.square().sum().backward()
     assert (tags.grad[~SOME] == 0).all()
@@ -72,9 +72,9 @@ def test_what_stands_in_a_missing_part_does_not_matter(fusion: Fusion, filling: 
 
 def test_missing_is_not_the_same_as_zero(fusion: Fusion) -> None:
     """A part of zeros says something; a missing one says nothing."""
-    given = parts() | {"tags": torch.zeros(N, 3, dtype=torch.float64)}
-    missing = fusion(given, {"tags": torch.zeros(N, dtype=torch.bool)})
-    assert ((fusion(given) - missing).abs().amax(dim=1) > 1e-4).all()
+    inputs = parts() | {"tags": torch.zeros(N, 3, dtype=torch.float64)}
+    missing = fusion(inputs, {"tags": torch.zeros(N, dtype=torch.bool)})
+    assert ((fusion(inputs) - missing).abs().amax(dim=1) > 1e-4).all()
 
 
 def test_an_item_with_nothing_gets_zeros_and_no_nan(fusion: Fusion) -> None:
@@ -91,13 +91,13 @@ def test_no_items_at_all(fusion: Fusion) -> None:
 
 
 def test_gradients_are_those_of_finite_differences(fusion: Fusion) -> None:
-    given = {name: part[:2].clone().requires_grad_() for name, part in parts().items()}
+    inputs = {name: part[:2].clone().requires_grad_() for name, part in parts().items()}
     present = {"tags": torch.tensor([True, False])}
 
     def of(*values: torch.Tensor) -> torch.Tensor:
         return fusion(dict(zip(SIZES, values, strict=True)), present)
 
-    assert torch.autograd.gradcheck(of, tuple(given.values()))
+    assert torch.autograd.gradcheck(of, tuple(inputs.values()))
 
 
 def test_every_weight_learns(fusion: Fusion) -> None:
@@ -134,9 +134,9 @@ def test_a_gate_of_two_is_the_published_unit() -> None:
 
 def test_concatenation_is_a_linear_map_of_all_parts() -> None:
     fusion = Concatenation(SIZES, OUT).double()
-    given = parts()
-    expected = fusion.map(torch.cat(list(given.values()), dim=1))
-    torch.testing.assert_close(fusion(given), expected)
+    inputs = parts()
+    expected = fusion.map(torch.cat(list(inputs.values()), dim=1))
+    torch.testing.assert_close(fusion(inputs), expected)
 
 
 @pytest.mark.parametrize("kind", [Gate, AttentionFusion])
@@ -146,7 +146,7 @@ def test_it_learns_which_part_to_believe(kind: type[Fusion]) -> None:
     flag = torch.randint(2, (600,)).float()
     left, right = torch.randn(600, 2), torch.randn(600, 2)
     answer = torch.where(flag[:, None] > 0, left, right).sign()
-    given = {
+    inputs = {
         "left": torch.cat([left.sign(), flag[:, None]], dim=1),
         "right": torch.cat([right.sign(), flag[:, None]], dim=1),
     }
@@ -155,14 +155,14 @@ def test_it_learns_which_part_to_believe(kind: type[Fusion]) -> None:
     optimizer = torch.optim.Adam([*fusion.parameters(), *head.parameters()], lr=0.02)
     train, test = slice(0, 400), slice(400, 600)
     for _ in range(200):
-        found = head(fusion({name: part[train] for name, part in given.items()}))
-        loss = nn.functional.mse_loss(found, answer[train])
+        result = head(fusion({name: part[train] for name, part in inputs.items()}))
+        loss = nn.functional.mse_loss(result, answer[train])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        found = head(fusion({name: part[test] for name, part in given.items()})).sign()
-    assert (found == answer[test]).float().mean() > 0.95  # one part alone: 0.75
+        result = head(fusion({name: part[test] for name, part in inputs.items()})).sign()
+    assert (result == answer[test]).float().mean() > 0.95  # one part alone: 0.75
 
 
 # Bad input.
@@ -175,20 +175,20 @@ def test_a_fusion_of_nothing_is_refused() -> None:
 
 
 def test_parts_must_be_those_that_were_named(fusion: Fusion) -> None:
-    given = parts()
+    inputs = parts()
     with pytest.raises(KeyError, match="wanted the parts title, tags, items; got title, tags"):
-        fusion({name: given[name] for name in ("title", "tags")})
+        fusion({name: inputs[name] for name in ("title", "tags")})
     with pytest.raises(KeyError, match="masks for price"):
-        fusion(given, {"price": SOME})
+        fusion(inputs, {"price": SOME})
     with pytest.raises(KeyError, match="got none"):
         fusion({})
 
 
 def test_shapes_and_masks_that_do_not_fit_are_refused(fusion: Fusion) -> None:
-    given = parts()
+    inputs = parts()
     with pytest.raises(ValueError, match=r"part 'tags' must be \(6, 3\) .* got \(6, 2\)"):
-        fusion(given | {"tags": given["tags"][:, :2]})
+        fusion(inputs | {"tags": inputs["tags"][:, :2]})
     with pytest.raises(ValueError, match=r"its mask \(6,\), got \(6, 3\) and \(5,\)"):
-        fusion(given, {"tags": SOME[:5]})
+        fusion(inputs, {"tags": SOME[:5]})
     with pytest.raises(TypeError, match=r"must be bool, got torch\.float32"):
-        fusion(given, {"tags": SOME.float()})
+        fusion(inputs, {"tags": SOME.float()})

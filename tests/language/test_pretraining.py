@@ -42,10 +42,12 @@ def made(request, bazaar, bazaar_split, tmp_path_factory) -> tuple[Pretrained, o
 def test_texts_hold_the_training_rows_of_each_user_and_nothing_else(bazaar, bazaar_split):
     recipe = Recipe(**TINY)
     corpus = documents(recipe, bazaar, bazaar_split)["behaviour"]
-    told = sum(name == "[EVENT]" for d in corpus.train + corpus.held_out for name, _ in d.pieces)
-    assert told == int((bazaar_split.train.users < 12).sum())
+    n_events = sum(
+        name == "[EVENT]" for d in corpus.train + corpus.held_out for name, _ in d.pieces
+    )
+    assert n_events == int((bazaar_split.train.users < 12).sum())
     assert len(corpus.train) + len(corpus.held_out) == 12
-    assert corpus.held_out, "nobody is kept back"
+    assert corpus.held_out, "no document is held out"
     titles = dict(zip(bazaar.items["item_id"], bazaar.items["title"], strict=True))
     text = recipe.text(bazaar)
     for holdout in (bazaar_split.validation, bazaar_split.test):
@@ -53,10 +55,10 @@ def test_texts_hold_the_training_rows_of_each_user_and_nothing_else(bazaar, baza
             (target,) = holdout.targets[holdout.target_offsets[row] :][:1]
             words = titles[bazaar_split.item_ids[target]]
             user = bazaar_split.test.histories.user_ids[row]
-            mine = text.documents(
+            ours = text.documents(
                 bazaar_split.train.histories()[bazaar_split.train.user_ids == user]
             )[0]
-            assert words not in mine.text
+            assert words not in ours.text
 
 
 def test_judge_is_the_sum_of_the_log_probabilities(bazaar, bazaar_split):
@@ -65,7 +67,7 @@ def test_judge_is_the_sum_of_the_log_probabilities(bazaar, bazaar_split):
     tokenizer = Tokenizer.train([d.text for d in corpus.train], 600)
     torch.manual_seed(1)
     model = pretraining.build(recipe, tokenizer).double().eval()
-    found = evaluate_lm(
+    result = evaluate_lm(
         model, tokenizer, batches_of(recipe, tokenizer, corpus.held_out, shuffle=False)
     )
     nats = tokens = 0.0
@@ -76,11 +78,11 @@ def test_judge_is_the_sum_of_the_log_probabilities(bazaar, bazaar_split):
                 chances = torch.log_softmax(model.logits(model(part[None, :-1]))[0], dim=1)
             nats -= float(chances[torch.arange(len(part) - 1), part[1:]].sum())
             tokens += len(part) - 1
-    assert found["tokens"] == tokens
-    assert found["nats_a_token"] == pytest.approx(nats / tokens, rel=1e-9)
-    assert found["perplexity"] == pytest.approx(math.exp(nats / tokens), rel=1e-9)
+    assert result["tokens"] == tokens
+    assert result["nats_a_token"] == pytest.approx(nats / tokens, rel=1e-9)
+    assert result["perplexity"] == pytest.approx(math.exp(nats / tokens), rel=1e-9)
     n_bytes = sum(d.n_bytes for d in corpus.held_out)
-    assert found["bits_a_byte"] == pytest.approx(nats / math.log(2) / n_bytes, rel=1e-9)
+    assert result["bits_a_byte"] == pytest.approx(nats / math.log(2) / n_bytes, rel=1e-9)
 
 
 def test_it_learns(made):
@@ -96,15 +98,15 @@ def test_the_folder_opens_here_and_in_transformers(made):
     model, folder = made
     kind = AutoModelForCausalLM if model.recipe.kind == "gpt" else AutoModelForMaskedLM
     ids = torch.arange(20, 40)[None]
-    theirs = kind.from_pretrained(folder).eval()
+    reference = kind.from_pretrained(folder).eval()
     again = Pretrained.load(folder)
     with torch.no_grad():
         ours = model.model.logits(model.model(ids))
-        torch.testing.assert_close(theirs(ids).logits, ours, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(reference(ids).logits, ours, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(again.model.logits(again.model(ids)), ours)
     opened = AutoTokenizer.from_pretrained(folder)
-    found = opened("a jazz recording", add_special_tokens=False).input_ids
-    assert found == model.tokenizer.encode("a jazz recording")
+    result = opened("a jazz recording", add_special_tokens=False).input_ids
+    assert result == model.tokenizer.encode("a jazz recording")
     assert again.recipe == model.recipe
     assert again.tokenizer.fingerprint == model.tokenizer.fingerprint
     assert again.metrics == model.metrics
@@ -114,9 +116,9 @@ def test_the_reported_figures_are_found_again_from_the_folder(made, bazaar, baza
     _, folder = made
     again = Pretrained.load(folder)
     corpus = documents(again.recipe, bazaar, bazaar_split)["behaviour"]
-    asked = batches_of(again.recipe, again.tokenizer, corpus.held_out, shuffle=False)
-    found = evaluate_lm(again.model, again.tokenizer, asked)
-    assert found == pytest.approx(again.metrics["behaviour"], rel=1e-6)
+    batches = batches_of(again.recipe, again.tokenizer, corpus.held_out, shuffle=False)
+    result = evaluate_lm(again.model, again.tokenizer, batches)
+    assert result == pytest.approx(again.metrics["behaviour"], rel=1e-6)
 
 
 def test_the_card_says_what_a_reader_needs(made):
@@ -180,8 +182,8 @@ def test_a_tiny_batch_still_asks_for_something(bazaar, bazaar_split):
     corpus = documents(recipe, bazaar, bazaar_split)["behaviour"]
     tokenizer = Tokenizer.train([d.text for d in corpus.train], 600)
     some = batches_of(recipe, tokenizer, corpus.train[:1]).epoch(0, 0)
-    asked = [int((some[i].targets != IGNORED).sum()) for i in range(min(40, len(some)))]
-    assert min(asked) >= 1
+    n_targets = [int((some[i].targets != IGNORED).sum()) for i in range(min(40, len(some)))]
+    assert min(n_targets) >= 1
 
 
 def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
@@ -190,10 +192,10 @@ def test_the_command_writes_a_model(tmp_path, monkeypatch, capsys):
     options += ["--num-attention-heads", "2", "--vocab-size", "600", "--no-items", "--window", "64"]
     options += ["--parts", "title", "--share", "0.3", "--checkpoint", str(tmp_path / "saves")]
     main(["gpt", "--dataset", "bazaar", "--out", str(tmp_path / "mine"), *options])
-    told = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     made = Pretrained.load(tmp_path / "mine")
     assert made.recipe.parts == ("title",)
-    assert told["behaviour"] == made.metrics["behaviour"]
+    assert output["behaviour"] == made.metrics["behaviour"]
     card = (tmp_path / "mine" / "README.md").read_text(encoding="utf-8")
     assert "python -m m6rec_lite.language.models.pretraining gpt --dataset bazaar" in card
 
@@ -248,11 +250,11 @@ def test_a_kept_checkpoint_is_as_good_as_its_card_says(name, bazaar, bazaar_spli
     corpora = documents(kept.recipe, bazaar, bazaar_split)
     sizes = {"items": None, "behaviour": 30}  # all the items, some of the people
     for kind, n in sizes.items():
-        asked = batches_of(kept.recipe, kept.tokenizer, corpora[kind].held_out[:n], shuffle=False)
-        found = evaluate_lm(kept.model, kept.tokenizer, asked)
+        batches = batches_of(kept.recipe, kept.tokenizer, corpora[kind].held_out[:n], shuffle=False)
+        result = evaluate_lm(kept.model, kept.tokenizer, batches)
         near = 1e-4 if n is None else 0.1
         for figure in ("nats_a_token", "bits_a_byte"):
-            assert found[figure] == pytest.approx(kept.metrics[kind][figure], rel=near), kind
+            assert result[figure] == pytest.approx(kept.metrics[kind][figure], rel=near), kind
     card = (checkpoints()[name] / "README.md").read_text(encoding="utf-8")
     assert f"{kept.metrics['behaviour']['perplexity']:.3f}" in card
     size = sum(path.stat().st_size for path in checkpoints()[name].iterdir())

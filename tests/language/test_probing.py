@@ -74,9 +74,9 @@ def test_attention_finds_the_one_state_that_tells():
     n, time, d = 600, 8, 12
     y = torch.randint(2, (n,), generator=draw)
     states = torch.randn(n, time, d, generator=draw)
-    place = torch.randint(time - 2, (n,), generator=draw)
-    states[torch.arange(n), place, 0] = 6.0  # the flag
-    states[torch.arange(n), place, 1] = 3.0 * (2 * y - 1)
+    position = torch.randint(time - 2, (n,), generator=draw)
+    states[torch.arange(n), position, 0] = 6.0  # the flag
+    states[torch.arange(n), position, 1] = 3.0 * (2 * y - 1)
     mask = torch.ones(n, time, dtype=torch.bool)
     mask[:, -1] = False
     states[:, -1] = 1e4  # padding that must not be seen
@@ -90,8 +90,8 @@ def test_attention_finds_the_one_state_that_tells():
 
 def test_typical_words_are_frequent_inside_and_rare_outside():
     has = np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1], [1, 0, 0]], dtype=bool)
-    found = typical_words(has, ["the", "boot", "jazz"], np.array([4, 4, 7, 7, 7]), n=1)
-    assert found == {4: ["boot"], 7: ["jazz"]}
+    result = typical_words(has, ["the", "boot", "jazz"], np.array([4, 4, 7, 7, 7]), n=1)
+    assert result == {4: ["boot"], 7: ["jazz"]}
     assert typical_words(has, ["the", "boot", "jazz"], np.zeros(5, dtype=int), n=1) == {0: ["the"]}
 
 

@@ -28,7 +28,7 @@ def test_every_shipped_review_can_be_written(source: ReviewSource) -> None:
     assert set(source.reviews["text"]) <= set(source.chances)
 
 
-def test_what_is_written_has_the_probabilities_that_are_told(source: ReviewSource) -> None:
+def test_what_is_written_has_the_probabilities_that_are_stated(source: ReviewSource) -> None:
     """Texts in 20 groups of about equal probability: their frequencies, by a chi-square test."""
     drawn = Counter(source.write(8000, seed=1))
     assert set(drawn) <= set(source.chances)
@@ -36,8 +36,8 @@ def test_what_is_written_has_the_probabilities_that_are_told(source: ReviewSourc
     p = np.array([source.chances[text] for text in texts])
     group = np.minimum((np.cumsum(p) * 20).astype(int), 19)
     wanted = np.bincount(group, p) * 8000
-    found = np.bincount(group, [drawn[text] for text in texts])
-    assert ((found - wanted) ** 2 / wanted).sum() < 48  # 19 degrees: p = 0.0003
+    result = np.bincount(group, [drawn[text] for text in texts])
+    assert ((result - wanted) ** 2 / wanted).sum() < 48  # 19 degrees: p = 0.0003
 
 
 def test_the_mean_surprise_of_new_reviews_is_the_entropy(source: ReviewSource) -> None:

@@ -92,11 +92,11 @@ def test_training_is_the_same_in_another_process(tokenizer: Tokenizer) -> None:
         "import json, sys; from m6rec_lite.language.text.tokenizer import Tokenizer;"
         "print(Tokenizer.train(json.load(sys.stdin), 390).fingerprint)"
     )
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], input=json.dumps(TEXTS), text=True, check=True,
         capture_output=True, env={**os.environ, "PYTHONHASHSEED": "7"},
     )  # fmt: skip
-    assert found.stdout.strip() == tokenizer.fingerprint
+    assert result.stdout.strip() == tokenizer.fingerprint
 
 
 def test_other_merges_have_another_fingerprint(tokenizer: Tokenizer) -> None:
@@ -134,7 +134,7 @@ def test_training_says_what_is_wrong(
 # Bad input
 
 
-def test_lone_surrogates_are_named_with_their_place(tokenizer: Tokenizer) -> None:
+def test_lone_surrogates_are_named_with_their_position(tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match=r"'\\udfff'\) at position 2: read the file as UTF-8"):
         tokenizer.encode("ab\udfff")
     with pytest.raises(ValueError, match="text 1 has half a character"):
@@ -149,7 +149,7 @@ def test_only_strings_are_text(tokenizer: Tokenizer, text: object) -> None:
         tokenizer.encode_batch("a string")
 
 
-def test_unknown_special_token_is_told_the_known_ones(tokenizer: Tokenizer) -> None:
+def test_unknown_special_token_is_reported_with_the_known_ones(tokenizer: Tokenizer) -> None:
     with pytest.raises(KeyError, match=r"token is called \[UNK\]; there are .*\[MASK\]"):
         tokenizer.id("[UNK]")
 
@@ -181,16 +181,16 @@ def test_transformers_opens_the_folder(tokenizer: Tokenizer, tmp_path: Path) -> 
     plain = AutoTokenizer.from_pretrained(folder)  # a prompt may name special tokens
     assert plain("[BOS]a").input_ids == [tokenizer.id("[BOS]"), *tokenizer.encode("a")]
     assert load_tokenizer(folder)("[BOS]a").input_ids == tokenizer.encode("[BOS]a")
-    theirs = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
+    reference = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
     for text in [*TEXTS, "", "a [EOS] in a title, [BOS'] too", "龘\n\t "]:
-        assert theirs(text).input_ids == tokenizer.encode(text)
-        assert theirs.decode(tokenizer.encode(text)) == text
-    assert len(theirs) == tokenizer.vocab_size
-    assert theirs.pad_token_id == 0
-    assert theirs.eos_token_id == tokenizer.id("[EOS]")
-    assert theirs.mask_token_id == tokenizer.id("[MASK]")
-    assert set(theirs.all_special_ids) == set(range(len(SPECIALS)))
-    again = Tokenizer.load(theirs.save_pretrained(tmp_path / "theirs") and tmp_path / "theirs")
+        assert reference(text).input_ids == tokenizer.encode(text)
+        assert reference.decode(tokenizer.encode(text)) == text
+    assert len(reference) == tokenizer.vocab_size
+    assert reference.pad_token_id == 0
+    assert reference.eos_token_id == tokenizer.id("[EOS]")
+    assert reference.mask_token_id == tokenizer.id("[MASK]")
+    assert set(reference.all_special_ids) == set(range(len(SPECIALS)))
+    again = Tokenizer.load(reference.save_pretrained(tmp_path / "theirs") and tmp_path / "theirs")
     assert again.fingerprint == tokenizer.fingerprint
 
 
@@ -224,8 +224,8 @@ WORDS = st.dictionaries(
 @settings(max_examples=200, deadline=None)
 @given(words=WORDS, n=st.integers(0, 25))
 def test_merges_by_hand_equal_the_library(words: dict[str, int], n: int) -> None:
-    theirs = library_merges(words, n)  # n new tokens; two merges may make the same one
-    assert learn_merges(words, len(theirs)) == theirs
+    reference = library_merges(words, n)  # n new tokens; two merges may make the same one
+    assert learn_merges(words, len(reference)) == reference
 
 
 @settings(max_examples=200, deadline=None)
@@ -234,8 +234,8 @@ def test_merging_by_hand_equals_the_library(words: dict[str, int], n: int, word:
     merges = learn_merges(words, n)
     symbols = sorted({*"abcdeZ9-", *("".join(pair) for pair in merges)})
     vocabulary = {symbol: i for i, symbol in enumerate(symbols)}
-    theirs = tokenizers.Tokenizer(models.BPE(vocabulary, merges)).encode(word).tokens
-    assert apply_merges(word, merges) == theirs
+    reference = tokenizers.Tokenizer(models.BPE(vocabulary, merges)).encode(word).tokens
+    assert apply_merges(word, merges) == reference
 
 
 def test_ten_words_of_the_paper() -> None:

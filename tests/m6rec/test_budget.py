@@ -20,20 +20,7 @@ from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel, objective
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.cost import measured_step
 from m6rec_lite.m6rec.cost import memory as memory_module
-from m6rec_lite.m6rec.cost.budget import (
-    Mix,
-    Plan,
-    count_parameters,
-    estimate_cost,
-    estimate_memory,
-    flops_a_step,
-    flops_a_token,
-    largest_size_that_fits,
-    main,
-    needs,
-    table,
-    ways_to_fit,
-)
+from m6rec_lite.m6rec.cost.budget import estimate_cost, main, table
 from m6rec_lite.m6rec.cost.measured_step import (
     LiveTensors,
     example_batch,
@@ -42,8 +29,21 @@ from m6rec_lite.m6rec.cost.measured_step import (
     peak_bytes,
     prepared_step,
 )
-from m6rec_lite.m6rec.cost.memory import free_bytes
-from m6rec_lite.m6rec.cost.plan import MIXES
+from m6rec_lite.m6rec.cost.memory import (
+    estimate_memory,
+    free_bytes,
+    largest_size_that_fits,
+    needs,
+    ways_to_fit,
+)
+from m6rec_lite.m6rec.cost.plan import (
+    MIXES,
+    Mix,
+    Plan,
+    count_parameters,
+    flops_a_step,
+    flops_a_token,
+)
 from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
 from m6rec_lite.m6rec.objective import batch_flops
 from m6rec_lite.m6rec.run_folder import tokens
@@ -104,7 +104,7 @@ def test_flops_are_those_that_torch_counts_where_everybody_sees_everybody() -> N
 
     plan = Plan.of_size("nano", vocab_size=700, lines=2)
     model, batch = M6RecModel(plan.config), example_batch(plan)
-    at = torch.cat([place for place, _ in batch["targets"].values()])
+    at = torch.cat([position for position, _ in batch["targets"].values()])
     counter = FlopCounterMode(display=False)
     with counter, torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         hidden = model.states(batch["ids"], batch["is_prefix"] | True, prefix_length=plan.time)
@@ -216,8 +216,8 @@ def test_activations_are_the_bytes_that_are_kept(
 ) -> None:
     config = M6RecConfig(vocab_size=300, positions=positions, **SIZES[size])
     plan = Plan(config, lines=lines, precision=precision, chunk=256, accumulate=2)
-    found = estimate_memory(plan)
-    kept = found["activations"] + found.get("weights in 16 bits", 0.0)
+    result = estimate_memory(plan)
+    kept = result["activations"] + result.get("weights in 16 bits", 0.0)
     ids = 8 * lines * plan.time * (1 + (positions == "learned"))
     assert kept_bytes(plan) == pytest.approx(kept + ids, rel=0.002)
 
@@ -231,14 +231,14 @@ def test_activations_are_the_bytes_that_are_kept(
 )
 @settings(max_examples=60, deadline=None)
 def test_more_costs_more(size: str, lines: int, precision: str, again: bool, times: int) -> None:
-    given_ = {"precision": precision, "recompute": again, "accumulate": times, "chunk": 256}
-    plan = Plan.of_size(size, lines=lines, **given_)
+    options = {"precision": precision, "recompute": again, "accumulate": times, "chunk": 256}
+    plan = Plan.of_size(size, lines=lines, **options)
     assert needs(plan) > 12 * sum(count_parameters(plan.config).values())
     assert needs(replace(plan, lines=2 * lines)) > needs(plan)
     assert needs(replace(plan, recompute=False)) >= needs(replace(plan, recompute=True))
     assert needs(replace(plan, accumulate=times + 1)) >= needs(plan)
     assert needs(replace(plan, processes=2)) > needs(plan)
-    sizes = [needs(Plan.of_size(name, lines=lines, **given_)) for name in SIZES]
+    sizes = [needs(Plan.of_size(name, lines=lines, **options)) for name in SIZES]
     assert sizes == sorted(sizes)
 
 
@@ -289,11 +289,13 @@ def test_what_is_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_time_energy_and_money_by_hand() -> None:
     plan = Plan.of_size("tiny", lines=4, steps=100, accumulate=2, processes=3)
-    found = estimate_cost(plan, step_seconds=3.6, watts=500, price_an_hour=2.5)
-    assert found.seconds == pytest.approx(360)
-    assert found.kilowatt_hours == pytest.approx(3 * 0.1 * 0.5)  # three devices, a tenth of an hour
-    assert found.price == pytest.approx(3 * 0.1 * 2.5)
-    assert found.tokens == pytest.approx(100 * 4 * 256 * 0.97 * 6)
+    result = estimate_cost(plan, step_seconds=3.6, watts=500, price_an_hour=2.5)
+    assert result.seconds == pytest.approx(360)
+    assert result.kilowatt_hours == pytest.approx(
+        3 * 0.1 * 0.5
+    )  # three devices, a tenth of an hour
+    assert result.price == pytest.approx(3 * 0.1 * 2.5)
+    assert result.tokens == pytest.approx(100 * 4 * 256 * 0.97 * 6)
     guessed = estimate_cost(plan, teraflops=2.0, utilisation=0.5)
     assert guessed.seconds == pytest.approx(guessed.flops / 3 / 1e12)
     assert guessed.price is None
@@ -304,11 +306,11 @@ def test_time_energy_and_money_by_hand() -> None:
 
 def test_a_measured_step_is_plausible() -> None:
     plan = plan_of("nano", 256, lines=2)
-    found = measured_step.measure(plan, steps=2)
-    assert found.tokens_a_second == pytest.approx(2 * 128 / found.seconds)
-    assert found.teraflops * 1e12 * found.seconds == pytest.approx(flops_a_step(plan), rel=1e-6)
-    assert found.utilisation == pytest.approx(found.teraflops / found.peak_teraflops)
-    assert found.utilisation > 0  # how large it is depends on the machine and on what else it does
+    result = measured_step.measure(plan, steps=2)
+    assert result.tokens_a_second == pytest.approx(2 * 128 / result.seconds)
+    assert result.teraflops * 1e12 * result.seconds == pytest.approx(flops_a_step(plan), rel=1e-6)
+    assert result.utilisation == pytest.approx(result.teraflops / result.peak_teraflops)
+    assert result.utilisation > 0  # how large it is depends on the machine and on what else it does
 
 
 @pytest.mark.parametrize(

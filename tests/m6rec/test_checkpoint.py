@@ -34,12 +34,12 @@ def test_a_kept_model_is_as_good_as_its_card_says(tmp_path) -> None:
     assert len(file.tokens) == about["tokens"]["held-out"]
     shape = {"batch_size": settings.lines, "seq_len": model.config.max_position_embeddings}
     batches = PretrainingBatches(file, settings.objectives(tokenizer), tokenizer, **shape)
-    found = judge(model, batches, limit=64)
+    result = judge(model, batches, limit=64)
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     for figure in ("infilling nats", "infilling bits", "sentence nats", "sentence bits"):
-        assert found[figure] == pytest.approx(about["held out"][figure], rel=1e-3), figure
+        assert result[figure] == pytest.approx(about["held out"][figure], rel=1e-3), figure
         assert f"{about['held out'][figure]:.4f}" in card
     for objective in ("infilling", "sentence"):
-        told = about["held out"]
-        assert told[f"{objective} bits"] < 0.7 * told[f"{objective} bits, trigram"]
+        reported = about["held out"]
+        assert reported[f"{objective} bits"] < 0.7 * reported[f"{objective} bits, trigram"]
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 4_000_000

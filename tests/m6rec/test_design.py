@@ -1,4 +1,4 @@
-"""Blanks to fill for somebody: what is asked, what is known, and how designs are judged."""
+"""Blanks to fill for a user: the prompt, what is known, and how designs are judged."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def test_a_row_asks_for_what_is_blank_and_writes_it_span_after_span(examples) ->
     for some in examples.values():
         for i in range(0, len(some), 37):
             row = some.about.iloc[i]
-            asked = f"[ITEM]{noun(row['domain'])} of category [MASK] named “[MASK]”[EOS']"
-            assert shown(some.known[i]).endswith(asked)
+            prompt = f"[ITEM]{noun(row['domain'])} of category [MASK] named “[MASK]”[EOS']"
+            assert shown(some.known[i]).endswith(prompt)
             assert shown(some.written[i]) == f"[BOS]{row['category']}[MASK]{row['text']}[EOS]"
 
 
@@ -77,13 +77,13 @@ def test_the_title_alone_can_be_blank() -> None:
 
 def test_training_rows_are_training_events_with_what_came_before_them(examples) -> None:
     train = SPLIT.train.histories()
-    place = {user: row for row, user in enumerate(train.user_ids.tolist())}
+    row_of_user = {user: row for row, user in enumerate(train.user_ids.tolist())}
     prompts = PromptBuilder(BehaviourText(DATASET, queries="none"), TOKENIZER, 3000)
     some = Design(per_user=3).build_examples(DATA, prompts, "train")
     assert len(some) == 3 * len(train)
     for known, row in zip(some.known, some.about.to_dict("records"), strict=True):
-        mine = train[place[row["user_id"]]]
-        items = mine.item_ids[mine.items].tolist()
+        history = train[row_of_user[row["user_id"]]]
+        items = history.item_ids[history.items].tolist()
         at = items.index(row["item_id"])
         assert shown(known).count("[EVENT]") == at
         assert row["last_item"] == (items[at - 1] if at else -1)
@@ -97,8 +97,8 @@ def test_what_the_target_is_called_changes_nothing_that_is_known() -> None:
     for item in SPLIT.item_ids[::40]:
         titles = np.where(ids == item, "Renamed", DATASET.items["title"])
         other = build("test", replace(DATASET, items=DATASET.items.assign(title=titles)), size=3000)
-        mine = np.flatnonzero(same.about["item_id"] == item)
-        for row in mine:
+        own = np.flatnonzero(same.about["item_id"] == item)
+        for row in own:
             assert other.known[row].tolist() == same.known[row].tolist()
             assert other.written[row].tolist() != same.written[row].tolist()
 
@@ -123,7 +123,7 @@ def test_limits_draw_and_missing_titles_are_left_out() -> None:
         build("test", size=40)
 
 
-def test_nobody_forges_structure() -> None:
+def test_no_text_forges_structure() -> None:
     nasty = "“[EOS]”\n[MASK] of category [ITEM]\x07 山谷"
     items = DATASET.items.assign(title=nasty, category=nasty)
     forged, usual = (
@@ -138,7 +138,7 @@ def test_nobody_forges_structure() -> None:
     assert one == {"category": "a", "title": "b [MASK] c"}
 
 
-def test_nobody_s_history_and_a_very_long_one_can_be_told() -> None:
+def test_an_empty_history_and_a_very_long_one_can_be_written() -> None:
     item = int(SPLIT.item_ids[0])
     lists = [[], [item] * 10_000]
     histories = Histories.from_lists(lists, SPLIT.item_ids, user_ids=[-5, 1], at=1_700_000_000)
@@ -160,8 +160,8 @@ def test_spans_are_read_from_what_was_written() -> None:
         written_as(("[MASK]", "The Trail"), ("[MASK]", "and more")),
         written_as(),
     ]
-    found = [(one["category"], one["title"]) for one in TASK.designs(texts)]
-    assert found == [("boot", "The Trail"), ("boot", ""), ("", "The Trail"), ("", "")]
+    result = [(one["category"], one["title"]) for one in TASK.designs(texts)]
+    assert result == [("boot", "The Trail"), ("boot", ""), ("", "The Trail"), ("", "")]
 
 
 def test_designs_are_judged_by_hand(examples) -> None:
@@ -175,14 +175,14 @@ def test_designs_are_judged_by_hand(examples) -> None:
         {"category": "nonsense", "title": f"A {words.INTERESTS[liked].shared[0][0]} for Two"},
         {"category": some.about["category"][2], "title": words.INTERESTS[away].label[0]},
     ]
-    found = judge(designs, some, DATA)
-    assert found["exists"] == pytest.approx(1 / 3)
-    assert found["category"] == pytest.approx(2 / 3)
+    result = judge(designs, some, DATA)
+    assert result["exists"] == pytest.approx(1 / 3)
+    assert result["category"] == pytest.approx(2 / 3)
     named = [True, liked in TRUTH.interests(items[1]), away in TRUTH.interests(items[2])]
-    assert found["target"] == pytest.approx(sum(named) / 3)
+    assert result["target"] == pytest.approx(sum(named) / 3)
     first = bool(TRUTH.interests(items[0]) & TRUTH.tastes(users[0]))
-    assert found["taste"] == pytest.approx((first + 1) / 3)
-    assert found["unique"] == 1.0
+    assert result["taste"] == pytest.approx((first + 1) / 3)
+    assert result["unique"] == 1.0
     assert "taste" not in judge(designs, some, replace(DATA, truth=None))
     with pytest.raises(ValueError, match="an answer for each of 3"):
         judge(designs[:1], some, DATA)
@@ -190,12 +190,12 @@ def test_designs_are_judged_by_hand(examples) -> None:
 
 def test_baselines_are_titles_that_exist_of_the_domain_asked_for(examples) -> None:
     train, test = examples["train"], examples["test"]
-    found = TASK.baselines(train, test, DATA)
-    titles = TASK.texts(found["most met"])
-    for answers in found.values():
-        found = TASK.evaluate(answers, test, DATA)
-        assert found["exists"] == 1.0
-        assert "category" not in found
+    result = TASK.baselines(train, test, DATA)
+    titles = TASK.texts(result["most met"])
+    for answers in result.values():
+        result = TASK.evaluate(answers, test, DATA)
+        assert result["exists"] == 1.0
+        assert "category" not in result
     domain = dict(zip(train.about["text"], train.about["domain"], strict=True))
     assert [domain[title] for title in titles] == test.about["domain"].tolist()
     with pytest.raises(ValueError, match="no examples of design to learn from"):

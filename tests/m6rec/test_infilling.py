@@ -65,10 +65,10 @@ def test_infilling_takes_the_share_it_says_in_the_spans_it_says(
 ) -> None:
     way = Infilling(rate, mean_span)
     taken = way.take(documents(lengths), np.array(lengths), np.random.default_rng(seed))
-    for n, found in zip(lengths, split(taken, lengths), strict=True):
+    for n, result in zip(lengths, split(taken, lengths), strict=True):
         wanted = min(max(round(rate * n), 1), n)
-        assert found.sum() == wanted
-        assert len(spans(found)) == min(max(round(wanted / mean_span), 1), n - wanted + 1)
+        assert result.sum() == wanted
+        assert len(spans(result)) == min(max(round(wanted / mean_span), 1), n - wanted + 1)
 
 
 def test_every_way_to_place_the_spans_is_as_likely() -> None:
@@ -106,7 +106,7 @@ def test_one_whole_sentence_is_taken_and_each_as_often() -> None:
     document = pieces(
         ("[USER]", TEXTS[0]), ("[EVENT]", TEXTS[1]), (None, " twice"), ("[SEP]", TEXTS[2])
     )
-    found = sentences_taken(document, last=0.0)
+    result = sentences_taken(document, last=0.0)
     wanted = {
         "A woman in her thirties, Oslo.",
         " March.",
@@ -115,8 +115,8 @@ def test_one_whole_sentence_is_taken_and_each_as_often() -> None:
         "这家店很好。",
         "我喜欢！",
     }
-    assert set(found) == wanted
-    assert min(found.values()) > 400 / 6 / 2
+    assert set(result) == wanted
+    assert min(result.values()) > 400 / 6 / 2
     assert set(sentences_taken(document, last=1.0)) == {"我喜欢！"}
     assert 200 < sentences_taken(document, last=0.5)["我喜欢！"] < 300
 
@@ -144,9 +144,9 @@ def test_sentence_generation_takes_one_run_of_text_from_each_document(
     taken = SentenceGeneration(TOKENIZER, 0.3).take(
         ids, np.array(lengths), np.random.default_rng(seed)
     )
-    for document, found in zip(split(ids, lengths), split(taken, lengths), strict=True):
-        assert len(spans(found)) == 1
-        assert (document[found] >= FIRST).all() or (document < FIRST).all()
+    for document, result in zip(split(ids, lengths), split(taken, lengths), strict=True):
+        assert len(spans(result)) == 1
+        assert (document[result] >= FIRST).all() or (document < FIRST).all()
 
 
 @pytest.mark.parametrize(
@@ -180,11 +180,11 @@ def restored(row: np.ndarray, known: int) -> list[int]:
     assert row[-1] == END
     written = " ".join(map(str, row[known + 1 : -1])).split(f" {MASK} ")
     answers = iter([[int(i) for i in answer.split()] for answer in written])
-    found = []
+    result = []
     for token in row[1 : known - 1].tolist():
-        found += next(answers) if token == MASK else [token]
+        result += next(answers) if token == MASK else [token]
     assert next(answers, None) is None
-    return found
+    return result
 
 
 @given(lengths_drawn, st.floats(0.05, 0.95), st.integers(0, 9))
@@ -245,32 +245,32 @@ def token_file(folder: Path, n: int = 60) -> TokenFile:
 
 def batches(folder: Path, **options) -> PretrainingBatches:
     both = {"infilling": Infilling(), "sentence": SentenceGeneration(TOKENIZER)}
-    given_ = {"batch_size": 4, "seq_len": 96} | options
-    return PretrainingBatches(token_file(folder), both, TOKENIZER, **given_)
+    arguments = {"batch_size": 4, "seq_len": 96} | options
+    return PretrainingBatches(token_file(folder), both, TOKENIZER, **arguments)
 
 
 def rows_of(batch: Batch) -> list[tuple[list[int], int]]:
     """Each document's row, and how much of it is known."""
-    found = []
-    for ids, document, known, place in zip(
+    result = []
+    for ids, document, known, position in zip(
         batch["ids"], batch["segment_ids"], batch["is_prefix"], batch["position_ids"], strict=True
     ):
         for number in sorted(set(document.tolist()) - {0}):
-            mine = document == number
-            assert place[mine].tolist() == list(range(int(mine.sum())))
-            found.append((ids[mine].tolist(), int(known[mine].sum())))
-            assert known[mine].tolist() == sorted(known[mine].tolist(), reverse=True)
-    return found
+            own = document == number
+            assert position[own].tolist() == list(range(int(own.sum())))
+            result.append((ids[own].tolist(), int(known[own].sum())))
+            assert known[own].tolist() == sorted(known[own].tolist(), reverse=True)
+    return result
 
 
 def test_a_pass_holds_every_document_once_and_long_ones_in_pieces(tmp_path: Path) -> None:
     source = batches(tmp_path / "tokens")
     whole = PretrainingBatches(source.file, source.objectives, TOKENIZER, batch_size=99, seq_len=96)
     epoch = whole.epoch(0, 0)
-    found = Counter()
+    result = Counter()
     for i in range(len(epoch)):
         for row, known in rows_of(epoch[i]):
-            found[tuple(restored(np.array(row), known))] += 1
+            result[tuple(restored(np.array(row), known))] += 1
     wanted = Counter()
     for document in source.file:
         if len(document) <= source.longest:
@@ -284,7 +284,7 @@ def test_a_pass_holds_every_document_once_and_long_ones_in_pieces(tmp_path: Path
                 end = min(end, len(document))
                 wanted[tuple(document[at:end].tolist())] += 1
                 at = end
-    assert found == wanted
+    assert result == wanted
     assert len(source.file[len(source.file) - 1]) > source.longest
 
 
@@ -300,7 +300,7 @@ def test_batches_have_one_shape_and_little_padding(tmp_path: Path) -> None:
         assert all(len(at) for at, _ in one["targets"].values())
 
 
-def test_targets_are_what_is_written_foretold_from_the_place_before(tmp_path: Path) -> None:
+def test_targets_are_what_is_written_predicted_from_the_position_before(tmp_path: Path) -> None:
     made = batches(tmp_path / "tokens")
     batch, tokens_of = made.epoch(3, 1)[0], made.file.tokens
     ids, known, document = (batch[name].flatten() for name in ("ids", "is_prefix", "segment_ids"))
@@ -371,7 +371,7 @@ def model(**options) -> M6RecModel:
 def test_the_loss_of_a_packed_batch_is_that_of_its_documents_one_by_one(tmp_path: Path) -> None:
     net, source = model(), batches(tmp_path / "tokens")
     batch = source.epoch(0, 0)[0]
-    found, logs = PretrainingLoss({"infilling": 3.0, "sentence": 1.0})(net, batch)
+    result, logs = PretrainingLoss({"infilling": 3.0, "sentence": 1.0})(net, batch)
     losses: dict[str, list[torch.Tensor]] = {"infilling": [], "sentence": []}
     flat = batch["segment_ids"].flatten()
     lines = torch.arange(flat.numel()) // 96
@@ -390,7 +390,7 @@ def test_the_loss_of_a_packed_batch_is_that_of_its_documents_one_by_one(tmp_path
     means = {name: torch.cat(parts).mean() for name, parts in losses.items()}
     torch.testing.assert_close(logs["infilling"], means["infilling"])
     torch.testing.assert_close(logs["sentence"], means["sentence"])
-    torch.testing.assert_close(found, (3 * means["infilling"] + means["sentence"]) / 4)
+    torch.testing.assert_close(result, (3 * means["infilling"] + means["sentence"]) / 4)
     alone, logs = PretrainingLoss({"infilling": 0.0, "sentence": 2.0})(net, batch)
     torch.testing.assert_close(alone, means["sentence"])
     torch.testing.assert_close(logs["infilling"], means["infilling"])  # logged all the same
@@ -400,8 +400,8 @@ def test_an_objective_that_a_batch_lacks_is_not_made_up(tmp_path: Path) -> None:
     net, batch = model(), batches(tmp_path / "tokens").epoch(0, 0)[0]
     none = torch.zeros(0, dtype=torch.long)
     batch["targets"]["sentence"] = (none, none)
-    found, logs = PretrainingLoss({"infilling": 1.0, "sentence": 5.0})(net, batch)
-    torch.testing.assert_close(found, logs["infilling"])
+    result, logs = PretrainingLoss({"infilling": 1.0, "sentence": 5.0})(net, batch)
+    torch.testing.assert_close(result, logs["infilling"])
     assert math.isnan(logs["sentence"])
     with pytest.raises(ValueError, match="no token of an objective"):
         PretrainingLoss({"infilling": 0.0, "sentence": 5.0})(net, batch)
@@ -435,7 +435,7 @@ def test_held_out_text_is_judged_in_bits_a_byte_beside_ngrams(tmp_path: Path) ->
     counts = np.bincount(file.tokens, minlength=TOKENIZER.vocab_size)
     shares = counts[file.tokens] / len(file.tokens)
     assert unigram.mean() == pytest.approx(-np.log(shares).mean(), rel=0.1)
-    found = judge(net, source, ngrams={"unigram": unigram, "trigram": trigram})
+    result = judge(net, source, ngrams={"unigram": unigram, "trigram": trigram})
     total, n_bytes = 0.0, 0
     epoch = source.epoch(0, 0)
     with torch.no_grad():
@@ -444,6 +444,6 @@ def test_held_out_text_is_judged_in_bits_a_byte_beside_ngrams(tmp_path: Path) ->
             at, tokens = epoch[i]["targets"]["infilling"]
             total += float(logs["infilling"]) * len(at)
             n_bytes += TOKENIZER.n_bytes[tokens].sum()
-    assert found["infilling bits"] == pytest.approx(total / math.log(2) / n_bytes, rel=1e-5)
-    assert found["sentence bits, trigram"] < found["sentence bits, unigram"]
-    assert judge(net, source, limit=1)["infilling nats"] != found["infilling nats"]
+    assert result["infilling bits"] == pytest.approx(total / math.log(2) / n_bytes, rel=1e-5)
+    assert result["sentence bits, trigram"] < result["sentence bits, unigram"]
+    assert judge(net, source, limit=1)["infilling nats"] != result["infilling nats"]

@@ -104,15 +104,15 @@ def test_the_pretraining_objectives_take_part_by_beta(tmp_path) -> None:
     )
     loss = PretrainingLoss({"infilling": 1.0})
     weights = Weights(beta=0.25, finetune={"two": 1.0})
-    given = {"two": sources(both)["two"], "adapt": adapt}
-    batch = JointBatches(given).epoch(0, 0)[0]
+    inputs = {"two": sources(both)["two"], "adapt": adapt}
+    batch = JointBatches(inputs).epoch(0, 0)[0]
     value, logs = JointLoss(weights, loss)(both, batch)
     parts = both.tasks["two"].loss(both.model, batch["two"]), loss(both.model, batch["adapt"])[0]
     assert value.item() == pytest.approx((parts[0] + 0.25 * parts[1]).item(), rel=1e-12)
     assert logs["adapt"].item() == pytest.approx(parts[1].item(), rel=1e-12)
     assert "adapt infilling" in logs
     both.float()
-    history = train_jointly(both, given, weights, adapt=loss, steps=2, progress=False)
+    history = train_jointly(both, inputs, weights, adapt=loss, steps=2, progress=False)
     assert {"two", "adapt", "adapt infilling", "loss"} <= history.records[-1].keys()
     with pytest.raises(ValueError, match="adapt="):
         JointLoss(weights)
@@ -170,9 +170,9 @@ def test_each_source_goes_through_its_own_epochs_in_order(sizes, steps) -> None:
         assert len(plan) == (steps or max(of[0] for of in sizes))
         for name in named:
             seen[name] += [plan[i][name] for i in range(len(plan))]
-    for (name, found), of in zip(seen.items(), sizes, strict=True):
+    for (name, result), of in zip(seen.items(), sizes, strict=True):
         whole = [(e, i) for e in range(60) for i in range(of[e % len(of)])]
-        assert found == whole[: len(found)], name
+        assert result == whole[: len(result)], name
     fresh = JointBatches(named, steps).epoch(0, 3)  # a later epoch does not need the earlier
     last = [fresh[i] for i in range(len(fresh))]
     assert last == [{n: seen[n][-len(fresh) :][i] for n in named} for i in range(len(fresh))]
@@ -202,19 +202,19 @@ def test_a_run_cut_off_ends_in_the_weights_of_one_that_was_not(tmp_path) -> None
     train_jointly(whole, sources(whole), WEIGHTS, steps=9, progress=False)
     parts = together()
     rhythm = Checkpoints(tmp_path / "run", steps=2)
-    given = {"steps": 9, "checkpoint": rhythm, "progress": False}
+    options = {"steps": 9, "checkpoint": rhythm, "progress": False}
     with pytest.raises(KeyboardInterrupt):
-        train_jointly(parts, sources(parts), WEIGHTS, callbacks=[Cut()], **given)
+        train_jointly(parts, sources(parts), WEIGHTS, callbacks=[Cut()], **options)
     again = together(seed=7)  # its own weights give way to the checkpoint's
-    train_jointly(again, sources(again), WEIGHTS, **given)
+    train_jointly(again, sources(again), WEIGHTS, **options)
     for name, value in weights_of(whole).items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
 
 
 def test_all_tasks_learn() -> None:
     both = together(initializer_range=0.2)
-    given = sources(both, 400)
-    history = train_jointly(both, given, WEIGHTS, steps=150, lr=1e-2, progress=False)
+    batches = sources(both, 400)
+    history = train_jointly(both, batches, WEIGHTS, steps=150, lr=1e-2, progress=False)
     for name in ("two", "three"):
         first, last = history[name][0], history[name][-1]
         assert last < 0.5 * first, name
@@ -231,10 +231,10 @@ def test_save_and_load_are_equal(tmp_path) -> None:
     assert again.tasks["three"].classes == 3
     for name, value in weights_of(both).items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
-    asked = both.tasks["three"].random_examples(5)
+    queries = both.tasks["three"].random_examples(5)
     np.testing.assert_array_equal(
-        again.tasks["three"].predict(again.model, asked),
-        both.tasks["three"].predict(both.model, asked),
+        again.tasks["three"].predict(again.model, queries),
+        both.tasks["three"].predict(both.model, queries),
     )
     assert M6RecModel.from_pretrained(folder).config.hidden_size == 16  # the model alone, too
 

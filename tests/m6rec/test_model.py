@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.batches import packed_prefix_mask
+from m6rec_lite.nn import generate
 from m6rec_lite.nn.cache import KeyValueCache
 
 VOCABULARY = 40
@@ -40,11 +41,11 @@ def make(positions: str = "rotary", **options: Any) -> M6RecModel:
         return M6RecModel(config).double().eval()
 
 
-def row(seed: int, given: int, written: int) -> Tensor:
+def row(seed: int, prefix: int, written: int) -> Tensor:
     """``[BOS'] … [EOS'] [BOS] …``: ``(given + 2 + 1 + written,)``."""
-    text = torch.randint(11, VOCABULARY, (given + written,), generator=torch.manual_seed(seed))
+    text = torch.randint(11, VOCABULARY, (prefix + written,), generator=torch.manual_seed(seed))
     marks = [torch.tensor([i]) for i in (1, 2, 3)]
-    return torch.cat([marks[0], text[:given], marks[1], marks[2], text[given:]])
+    return torch.cat([marks[0], text[:prefix], marks[1], marks[2], text[prefix:]])
 
 
 def pad(rows: list[Tensor], side: str) -> tuple[Tensor, Tensor]:
@@ -84,21 +85,21 @@ def test_each_position_is_seen_by_those_that_may_and_by_no_other(
 @torch.no_grad()
 def test_each_position_of_a_packed_line_is_seen_by_its_own_document_alone(positions: str) -> None:
     model = make(positions)
-    sizes, given_ = [5, 3, 4], [3, 0, 4]  # and two tokens of padding at the end
+    sizes, prefix_sizes = [5, 3, 4], [3, 0, 4]  # and two tokens of padding at the end
     document = torch.tensor([1] * 5 + [2] * 3 + [3] * 4 + [0] * 2)
-    place = torch.cat([torch.arange(n) for n in [*sizes, 2]])
-    known = place < torch.tensor([*given_, 0])[document - 1]
+    position = torch.cat([torch.arange(n) for n in [*sizes, 2]])
+    known = position < torch.tensor([*prefix_sizes, 0])[document - 1]
     known[document == 0] = False
     time = len(document)
     x = torch.randn(1, time, 16, dtype=torch.float64, generator=torch.manual_seed(1))
     changed, at = x.repeat(time, 1, 1), torch.arange(time)
     changed[at, at] += torch.randn(time, 16, dtype=torch.float64, generator=torch.manual_seed(2))
     mask = packed_prefix_mask(document[None], known[None])
-    before = model.states(inputs_embeds=x, attention_mask=mask, position_ids=place[None])
+    before = model.states(inputs_embeds=x, attention_mask=mask, position_ids=position[None])
     after = model.states(
         inputs_embeds=changed,
         attention_mask=mask.expand(time, -1, -1, -1),
-        position_ids=place.expand(time, -1),
+        position_ids=position.expand(time, -1),
     )
     sees = (after - before).abs().amax(-1).T > 1e-9
     for i in range(12):
@@ -111,21 +112,21 @@ def test_each_position_of_a_packed_line_is_seen_by_its_own_document_alone(positi
 @given(
     shapes=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=4),
     side=st.sampled_from(["left", "right"]),
-    told=st.booleans(),
+    with_prefix=st.booleans(),
 )
 @settings(max_examples=25, deadline=None)
 @torch.no_grad()
 def test_a_row_in_a_padded_batch_is_as_it_is_alone(
-    positions: str, shapes: list[tuple[int, int]], side: str, told: bool
+    positions: str, shapes: list[tuple[int, int]], side: str, with_prefix: bool
 ) -> None:
     model = make(positions)
     rows = [row(i, *shape) for i, shape in enumerate(shapes)]
     ids, real = pad(rows, side)
-    prefix = torch.tensor([given_ + 2 for given_, _ in shapes]) if told else None
-    found = model(ids, attention_mask=real, prefix_length=prefix).logits
+    prefix = torch.tensor([prefix_size + 2 for prefix_size, _ in shapes]) if with_prefix else None
+    result = model(ids, attention_mask=real, prefix_length=prefix).logits
     for i, one in enumerate(rows):
         alone = model(one[None], prefix_length=shapes[i][0] + 2).logits[0]
-        torch.testing.assert_close(found[i][real[i].bool()], alone)
+        torch.testing.assert_close(result[i][real[i].bool()], alone)
 
 
 @given(shapes=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=4))
@@ -136,12 +137,12 @@ def test_a_document_in_a_packed_line_is_as_it_is_alone(shapes: list[tuple[int, i
     rows = [row(i, *shape) for i, shape in enumerate(shapes)]
     lengths = torch.tensor([len(one) for one in rows])
     document = torch.repeat_interleave(torch.arange(len(rows)) + 1, lengths)
-    place = torch.cat([torch.arange(n) for n in lengths])
-    known = place < torch.tensor([given_ + 2 for given_, _ in shapes])[document - 1]
+    position = torch.cat([torch.arange(n) for n in lengths])
+    known = position < torch.tensor([inputs + 2 for inputs, _ in shapes])[document - 1]
     packed = model(
         torch.cat(rows)[None],
         attention_mask=packed_prefix_mask(document[None], known[None]),
-        position_ids=place[None],
+        position_ids=position[None],
     ).logits[0]
     alone = torch.cat([model(one[None]).logits[0] for one in rows])
     torch.testing.assert_close(packed, alone)
@@ -159,15 +160,15 @@ def test_a_row_without_a_user_region_is_causal() -> None:
 
 @pytest.mark.parametrize("positions", ["rotary", "learned"])
 @pytest.mark.parametrize("cache", [DynamicCache, KeyValueCache])
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("with_prefix", [True, False])
 @torch.no_grad()
 def test_reading_on_from_a_cache_equals_reading_all(
-    positions: str, cache: type, told: bool
+    positions: str, cache: type, with_prefix: bool
 ) -> None:
     model = make(positions)
     rows = [row(1, 4, 5), row(2, 1, 5), row(3, 0, 5)]
     ids, real = pad(rows, "left")
-    prefix = torch.tensor([6, 3, 2]) if told else None
+    prefix = torch.tensor([6, 3, 2]) if with_prefix else None
     whole = model(ids, attention_mask=real, prefix_length=prefix).logits
     read, parts = cache(), []
     for start, end in ((0, 8), (8, 9), (9, 11), (11, 12)):
@@ -191,26 +192,27 @@ def test_what_is_generated_is_the_same_with_and_without_cache_and_company(
     ids, real = pad(rows, "left")
     prefix = torch.tensor([6, 2, 4])
     options = {"max_new_tokens": 6, "do_sample": False, **how}
-    found = model.generate(ids, attention_mask=real, prefix_length=prefix, **options)
+    result = model.generate(ids, attention_mask=real, prefix_length=prefix, **options)
     slow = model.generate(
         ids, attention_mask=real, prefix_length=prefix, use_cache=False, **options
     )
-    assert torch.equal(found, slow)
+    assert torch.equal(result, slow)
     for i, one in enumerate(rows):
         alone = model.generate(one[None], prefix_length=prefix[i : i + 1], **options)
         written = alone[0, len(one) :]
-        assert torch.equal(found[i, ids.shape[1] :][: len(written)], written)
+        assert torch.equal(result[i, ids.shape[1] :][: len(written)], written)
 
 
 @torch.no_grad()
 def test_greedy_generation_takes_the_likeliest_token_of_the_full_pass() -> None:
     model, ids = make(), row(1, 4, 1)[None]
-    found = model.generate(
+    result = model.generate(
         ids, prefix_length=torch.tensor([6]), max_new_tokens=6, do_sample=False, eos_token_id=None
     )
+    assert generate(model, ids.tolist(), max_new_tokens=6) == result[:, ids.shape[1] :].tolist()
     for _ in range(6):
         ids = torch.cat([ids, model(ids, prefix_length=6).logits[:, -1:].argmax(-1)], dim=1)
-    assert torch.equal(found, ids)
+    assert torch.equal(result, ids)
     causal = model.generate(
         ids[:, :8], prefix_length=0, max_new_tokens=6, do_sample=False, eos_token_id=None
     )
@@ -294,12 +296,12 @@ def test_the_loss_is_the_mean_over_labels() -> None:
     labels = ids.clone()
     labels[:, :6] = -100  # the user region and [BOS] are given
     labels[1, 7] = -100
-    found = model(ids, labels=labels)
-    logits = found.logits[:, :-1].reshape(-1, VOCABULARY)
+    result = model(ids, labels=labels)
+    logits = result.logits[:, :-1].reshape(-1, VOCABULARY)
     by_hand = F.cross_entropy(logits, labels[:, 1:].flatten())
-    torch.testing.assert_close(found.loss.double(), by_hand, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(result.loss.double(), by_hand, rtol=1e-6, atol=1e-6)
     shared = model(ids, labels=labels, num_items_in_batch=10).loss
-    torch.testing.assert_close(shared, found.loss * 5 / 10)
+    torch.testing.assert_close(shared, result.loss * 5 / 10)
 
 
 def test_only_the_logits_asked_for_are_made() -> None:
@@ -312,11 +314,11 @@ def test_only_the_logits_asked_for_are_made() -> None:
 
 def test_layers_are_shown_on_request() -> None:
     model, ids = make(), row(1, 3, 3)[None]
-    found = model(ids, output_hidden_states=True)
-    assert len(found.hidden_states) == 3
-    torch.testing.assert_close(found.hidden_states[0], model.embedding(ids))
-    torch.testing.assert_close(found.hidden_states[-1], model.states(ids))
-    torch.testing.assert_close(model.head(found.hidden_states[-1]), found.logits)
+    result = model(ids, output_hidden_states=True)
+    assert len(result.hidden_states) == 3
+    torch.testing.assert_close(result.hidden_states[0], model.embedding(ids))
+    torch.testing.assert_close(result.hidden_states[-1], model.states(ids))
+    torch.testing.assert_close(model.head(result.hidden_states[-1]), result.logits)
     assert model(ids, return_dict=False)[0] is not None
 
 
@@ -404,12 +406,12 @@ def test_soft_prompts_stand_in_the_user_region() -> None:
     adapted = peft.get_peft_model(model, prompts).eval()
     soft = adapted.get_prompt(1)[0].double()
     prefix = torch.tensor([6, 3]) + 3  # the soft ones are counted
-    found = adapted(ids, attention_mask=real, prefix_length=prefix).logits
+    result = adapted(ids, attention_mask=real, prefix_length=prefix).logits
     for i, one in enumerate(rows):
         x = torch.cat([soft, model.embedding(one)])[None]
         alone = model(inputs_embeds=x, prefix_length=int(prefix[i])).logits[0]
         kept = torch.cat([torch.ones(3), real[i]]).bool()
-        torch.testing.assert_close(found[i][kept], alone)
+        torch.testing.assert_close(result[i][kept], alone)
     with pytest.raises(ValueError, match="soft prompts included"):
         adapted(ids, attention_mask=real)
 

@@ -19,9 +19,9 @@ ITEMS, PEOPLE = unit(500, 16, 0), unit(20, 16, 1)
 
 
 def test_exact_search_is_the_sorted_cosines() -> None:
-    places, cosines = VectorIndex(ITEMS).search(PEOPLE, 7)
+    indices, cosines = VectorIndex(ITEMS).search(PEOPLE, 7)
     truth = PEOPLE.astype(np.float64) @ ITEMS.T.astype(np.float64)
-    assert places.tolist() == np.argsort(-truth, axis=1)[:, :7].tolist()
+    assert indices.tolist() == np.argsort(-truth, axis=1)[:, :7].tolist()
     np.testing.assert_allclose(cosines, -np.sort(-truth, axis=1)[:, :7], rtol=1e-5)
     assert VectorIndex(ITEMS).search(PEOPLE, 1000)[0].shape == (20, 500)
     assert VectorIndex(ITEMS).search(PEOPLE[:0], 3)[0].shape == (0, 3)
@@ -36,9 +36,9 @@ def test_an_index_that_looks_everywhere_is_exact_and_one_that_does_not_finds_les
     recalls = [VectorIndex(ITEMS, "ivf", cells=20, probes=n).recall(PEOPLE) for n in (1, 5, 20)]
     assert recalls == sorted(recalls)
     assert recalls[0] < 0.9
-    places, cosines = VectorIndex(ITEMS, "ivf", cells=400, probes=1).search(PEOPLE, 50)
-    assert (places[cosines == -np.inf] == -1).all()
-    assert (places == -1).any()
+    indices, cosines = VectorIndex(ITEMS, "ivf", cells=400, probes=1).search(PEOPLE, 50)
+    assert (indices[cosines == -np.inf] == -1).all()
+    assert (indices == -1).any()
     again = [VectorIndex(ITEMS, "ivf", probes=2, seed=3).search(PEOPLE, 9)[0] for _ in range(2)]
     np.testing.assert_array_equal(*again)
 

@@ -41,19 +41,19 @@ def test_examples_come_with_what_was_before_them_and_are_among_the_next_ones(k: 
     assert inside.sum() == k
     assert pairs(rows) <= pairs(OPENED.known(k))
     assert pairs(OPENED.known(k)) < pairs(OPENED.known(k + 1))
-    for user in np.unique(rows.users):  # an example ends what is told of its user
+    for user in np.unique(rows.users):  # an example is the last event of its user
         assert inside[rows.users == user][-1]
-        mine = rows.timestamps[rows.users == user]
+        own = rows.timestamps[rows.users == user]
         before = SPLIT.train.users == user
-        before &= (SPLIT.train.timestamps < mine[-1]) & ~SPLIT.candidates[SPLIT.train.items]
-        told = set(rows.items[rows.users == user].tolist())
-        assert set(SPLIT.train.items[before].tolist()) <= told
+        before &= (SPLIT.train.timestamps < own[-1]) & ~SPLIT.candidates[SPLIT.train.items]
+        reported = set(rows.items[rows.users == user].tolist())
+        assert set(SPLIT.train.items[before].tolist()) <= reported
 
 
 def test_strangers_are_asked_of_whom_nothing_in_the_domain_is_known() -> None:
-    asked = OPENED.asked(20)
-    assert not SPLIT.candidates[asked.test.histories.items].any()
-    users = asked.test.histories.user_ids
+    queries = OPENED.few_shot_split(20)
+    assert not SPLIT.candidates[queries.test.histories.items].any()
+    users = queries.test.histories.user_ids
     drawn = OPENED.examples(20)
     assert not set(users) & set(drawn.user_ids[np.unique(drawn.users)])
 
@@ -69,13 +69,13 @@ def test_a_curve_fits_counts_anew_and_adapts_networks_from_one_beginning() -> No
     def again() -> dict[int, SASRec]:
         return dict(OPENED.curve(make, [0, 30], epochs=2, rates=[1e-2], progress=False))
 
-    found = again()
-    before, after = (found[k]._network.state_dict() for k in (0, 30))
+    result = again()
+    before, after = (result[k]._network.state_dict() for k in (0, 30))
     alone = make().fit(OPENED.elsewhere(), progress=False)._network.state_dict()
     assert all((before[name] == alone[name]).all() for name in before)
-    scores = [found[k].score(SPLIT.test.histories) for k in (0, 30)]
+    scores = [result[k].score(SPLIT.test.histories) for k in (0, 30)]
     on = {"on": "validation", "progress": False}
-    first, second = (evaluate(found[k], SPLIT, **on)["ndcg@10"] for k in (0, 30))
+    first, second = (evaluate(result[k], SPLIT, **on)["ndcg@10"] for k in (0, 30))
     assert second > first  # else the validation questions would have kept the first
     assert any((before[name] != after[name]).any() for name in before)
     assert not np.allclose(*scores)
@@ -124,7 +124,7 @@ def test_wrong_questions_are_refused() -> None:
         NewDomain(replace(apart, train=apart.train.select(~there)))
 
 
-def test_before_a_domain_opens_its_items_are_announced_and_nobody_has_met_them() -> None:
+def test_before_a_domain_opens_its_items_are_announced_and_unseen() -> None:
     before = closed(DATASET, "music")
     new = set(DATASET.items.loc[DATASET.items["domain"] == "music", "item_id"])
     assert new <= set(before.items["item_id"])
@@ -146,9 +146,9 @@ def test_before_a_domain_opens_its_items_are_announced_and_nobody_has_met_them()
         )
     )
     titles = DATASET.items.set_index("item_id")["title"]
-    told = pretraining_corpora(before, leave_one_out(before))
-    behaviour = " ".join(str(one.pieces) for one in told["behaviour"].train)
+    reported = pretraining_corpora(before, leave_one_out(before))
+    behaviour = " ".join(str(one.pieces) for one in reported["behaviour"].train)
     assert not any(titles[item] in behaviour for item in new)
-    assert any(titles[item] in str(one.pieces) for one in told["items"].train for item in new)
+    assert any(titles[item] in str(one.pieces) for one in reported["items"].train for item in new)
     with pytest.raises(DataError, match="0 of 120 items are 'opera'"):
         closed(DATASET, "opera")

@@ -51,10 +51,10 @@ def finished(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 def test_it_learns_more_than_how_often_words_occur(finished: tuple[Path, History]) -> None:
     folder, history = finished
-    found = json.loads((folder / "report.json").read_text())["held out"]
+    result = json.loads((folder / "report.json").read_text())["held out"]
     for name in ("infilling", "sentence"):
-        assert found[f"{name} bits"] < 0.95 * found[f"{name} bits, unigram"]
-        assert found[f"{name} bits, trigram"] < found[f"{name} bits, unigram"]
+        assert result[f"{name} bits"] < 0.95 * result[f"{name} bits, unigram"]
+        assert result[f"{name} bits, trigram"] < result[f"{name} bits, unigram"]
         assert history[f"{name} nats"][-1] < history[f"{name} nats"][0]
     assert len(history) >= 3
 
@@ -91,7 +91,7 @@ def test_a_finished_run_started_again_changes_nothing(
 
 
 @pytest.mark.slow
-def test_a_run_that_is_told_to_end_goes_on_to_the_same_end(
+def test_an_interrupted_run_resumes_to_the_same_end(
     world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _, history = run(tmp_path / "whole", world, **SHORT)
@@ -142,7 +142,7 @@ def test_the_model_has_a_card(finished: tuple[Path, History]) -> None:
         row = next(line for line in card.splitlines() if line.startswith(f"| {name} |"))
         assert [float(cell) for cell in row.split(" | ")[1:3]] == pytest.approx(figures, abs=1e-4)
     read = report["tokens read"]
-    assert f"250 steps of 4 lines x 1, {read:,} tokens read" in card
+    assert f"250 steps of 1 x 4 sequences, {read:,} tokens, took" in card
     assert 0.7 * 250 * 4 * 128 < read < 250 * 4 * 128
     assert "simulated world" in card
     for one in card.split("\n## ")[1:]:
@@ -162,9 +162,11 @@ def test_tokens_come_from_training_rows_and_never_from_targets(
     assert len(held_out) == sum(len(one.held_out) for one in corpora.values())
     assert set(corpora) == {"behaviour", "items", "statistics", "reviews", "dialogues"}
     events = tokenizer.id("[EVENT]")
-    told = sum(int((document == events).sum()) for file in (train, held_out) for document in file)
+    n_events = sum(
+        int((document == events).sum()) for file in (train, held_out) for document in file
+    )
     rows = len(split.train.users)
-    assert rows <= told <= rows + len(world.queries)  # searches are told too
+    assert rows <= n_events <= rows + len(world.queries)  # searches are written too
 
 
 def test_one_objective_alone_can_be_trained(world: Dataset, tmp_path: Path) -> None:

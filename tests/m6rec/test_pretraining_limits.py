@@ -33,8 +33,8 @@ def world() -> Dataset:
 
 def run(folder: Path, world: Dataset, **changes: Any) -> M6RecModel:
     settings = Pretraining(**SETTINGS | {"validations": 1} | changes)
-    given = {"dataset": world, "device": "cpu", "ngrams": False, "progress": False}
-    return pretrain(settings, folder, **given)[0]
+    options = {"dataset": world, "device": "cpu", "ngrams": False, "progress": False}
+    return pretrain(settings, folder, **options)[0]
 
 
 class Tells(Metrics):
@@ -70,7 +70,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(
         assert torch.equal(one, other), name
 
 
-def test_too_little_memory_is_told_before_any_work(
+def test_too_little_memory_is_reported_before_any_work(
     world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "free_bytes", lambda device: 120e6)
@@ -78,9 +78,9 @@ def test_too_little_memory_is_told_before_any_work(
     with pytest.raises(OutOfMemoryError, match=said) as caught:
         run(tmp_path / "run", world, size="tiny", lines=16)
     assert "What would fit: --size nano; " in str(caught.value)
-    found = re.search(r"--lines (\d+) --accumulate (\d+)", str(caught.value))
-    assert found is not None
-    assert int(found[1]) * int(found[2]) == 16
+    match = re.search(r"--lines (\d+) --accumulate (\d+)", str(caught.value))
+    assert match is not None
+    assert int(match[1]) * int(match[2]) == 16
     assert not (tmp_path / "run").exists()
     monkeypatch.setattr(command, "free_bytes", lambda device: 1.0)
     with pytest.raises(OutOfMemoryError, match=r"fits so is none\. Free some"):
@@ -91,11 +91,11 @@ def test_too_little_memory_is_told_before_any_work(
         run(tmp_path / "run", world, size="tiny", lines=4)
     settings = Pretraining(**SETTINGS | {"steps": 1})
     monkeypatch.setattr(command, "free_bytes", lambda device: 1.0)
-    given = {"dataset": world, "device": "cpu", "ngrams": False, "progress": False}
-    pretrain(settings, tmp_path / "run", check_memory=False, **given)  # who insists may try
+    options = {"dataset": world, "device": "cpu", "ngrams": False, "progress": False}
+    pretrain(settings, tmp_path / "run", check_memory=False, **options)  # who insists may try
 
 
-def test_a_device_that_is_not_there_is_told_by_the_command(
+def test_a_device_that_is_not_there_is_reported_by_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -24,7 +24,7 @@ from tests.worlds import shipped, shipped_split
 
 DATASET = shipped()
 SPLIT = shipped_split()
-ASKED = SPLIT.train.histories()[:3].last(4)
+QUERIES = SPLIT.train.histories()[:3].last(4)
 ITEMS = DATASET.items["item_id"].to_numpy()
 CANDIDATES = [ITEMS[[5, 9, 200]], ITEMS[[9]], ITEMS[[300, 5, 7, 8]]]
 TEXT = BehaviourText(DATASET)
@@ -46,24 +46,24 @@ def by_hand(model: M6RecModel, known: np.ndarray, written: np.ndarray) -> float:
     with torch.no_grad():
         logits = model(row, prefix_length=len(known)).logits[0]
     chances = logits.log_softmax(dim=1)
-    places = range(len(known), row.shape[1] - 2)
-    return sum(float(chances[at, row[0, at + 1]]) for at in places)
+    positions = range(len(known), row.shape[1] - 2)
+    return sum(float(chances[at, row[0, at + 1]]) for at in positions)
 
 
 @pytest.mark.parametrize("template", sorted(templates()))
 def test_likelihoods_over_the_cache_are_those_of_full_passes(model, template) -> None:
     task = Ranking(template)
-    examples = task.encode(ASKED, CANDIDATES, PROMPTS)
+    examples = task.encode(QUERIES, CANDIDATES, PROMPTS)
     assert examples.about["row"].tolist() == [0, 0, 0, 1, 2, 2, 2, 2]
     pairs = list(zip(examples.known, examples.written, strict=True))
     sums = np.array([by_hand(model, *pair) for pair in pairs])
     sizes = np.array([len(written) - 2 for written in examples.written])
-    found = task.predict(model, examples, scoring="sum")
-    np.testing.assert_allclose(found, sums, rtol=1e-9)
+    result = task.predict(model, examples, scoring="sum")
+    np.testing.assert_allclose(result, sums, rtol=1e-9)
     np.testing.assert_allclose(task.predict(model, examples), sums / sizes, rtol=1e-9)
     names = ["[BOS']", "[USER]", *(["[EVENT]", "[MASK]"] * templates()[template]["asks"]), "[EOS']"]
-    nobody = np.array([TOKENIZER.id(name) for name in names])
-    alone = np.array([by_hand(model, nobody, written) for _, written in pairs])
+    empty = np.array([TOKENIZER.id(name) for name in names])
+    alone = np.array([by_hand(model, empty, written) for _, written in pairs])
     lift = task.predict(model, examples, scoring="mean, lift")
     np.testing.assert_allclose(lift, (sums - alone) / sizes, rtol=1e-8, atol=1e-9)
     one_by_one = [task.predict(model, examples[[i]])[0] for i in range(len(examples))]
@@ -71,13 +71,13 @@ def test_likelihoods_over_the_cache_are_those_of_full_passes(model, template) ->
 
 
 def test_the_known_region_asks_for_the_next_event_as_pretraining_does() -> None:
-    examples = Ranking().encode(ASKED, CANDIDATES, PROMPTS)
+    examples = Ranking().encode(QUERIES, CANDIDATES, PROMPTS)
     shown = TOKENIZER.decode(examples.known[0].tolist(), specials=True)
     assert shown.startswith("[BOS'][USER]")
     assert shown.endswith("[EVENT][MASK][EOS']")
     written = TOKENIZER.decode(examples.written[0].tolist(), specials=True)
     assert written == f"[BOS]clicked {TEXT.item(int(ITEMS[5]))}[EOS]"
-    also = Ranking("also").encode(ASKED, CANDIDATES, PROMPTS)
+    also = Ranking("also").encode(QUERIES, CANDIDATES, PROMPTS)
     assert "[MASK]" not in TOKENIZER.decode(also.known[0].tolist(), specials=True)
     assert "also clicks" in TOKENIZER.decode(also.written[0].tolist())
 
@@ -91,24 +91,24 @@ def test_a_long_history_leaves_room_for_the_longest_candidate() -> None:
 
 def test_a_language_model_of_others_ranks_the_same_examples() -> None:
     torch.manual_seed(1)
-    theirs = GPT2Config(vocab_size=TOKENIZER.vocab_size, n_positions=1024, n_embd=32, n_layer=2,
+    reference = GPT2Config(vocab_size=TOKENIZER.vocab_size, n_positions=1024, n_embd=32, n_layer=2,
                         n_head=2)  # fmt: skip
-    network = GPT2LMHeadModel(theirs).double().eval()
-    generator = CausalGenerator(CausalLM(network), _Theirs(), TOKENIZER)
+    network = GPT2LMHeadModel(reference).double().eval()
+    generator = CausalGenerator(CausalLM(network), _Reference(), TOKENIZER)
     task = Ranking("also")
-    examples = task.encode(ASKED, CANDIDATES, PROMPTS)
-    found = task.predict(generator, examples, scoring="sum")
-    for place in (0, 4):
-        prompt = generator.prompt(examples.known[place], examples.written[place][:1])
-        ending = generator.ending(examples.written[place][1:])[:-1]
+    examples = task.encode(QUERIES, CANDIDATES, PROMPTS)
+    result = task.predict(generator, examples, scoring="sum")
+    for position in (0, 4):
+        prompt = generator.prompt(examples.known[position], examples.written[position][:1])
+        ending = generator.ending(examples.written[position][1:])[:-1]
         with torch.no_grad():
             logits = network(torch.tensor([prompt + ending])).logits[0]
         chances = logits.log_softmax(dim=1)
         sums = sum(float(chances[len(prompt) + k - 1, token]) for k, token in enumerate(ending))
-        assert found[place] == pytest.approx(sums, rel=1e-9)
+        assert result[position] == pytest.approx(sums, rel=1e-9)
 
 
-class _Theirs:
+class _Reference:
     """Our tokenizer with the few words of theirs."""
 
     eos_token_id = TOKENIZER.id("[EOS]")
@@ -121,7 +121,7 @@ def test_training_on_a_sentence_makes_it_likelier_and_the_loss_is_its_nats(model
     torch.manual_seed(0)
     learner = M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **SHAPE))
     task = Ranking()
-    examples = task.encode(ASKED[:1], [ITEMS[[5, 9]]], PROMPTS)
+    examples = task.encode(QUERIES[:1], [ITEMS[[5, 9]]], PROMPTS)
     batch = collate(examples, np.array([0, 1]))
     nats = -task.predict(model, examples, scoring="sum")
     ends = []
@@ -149,20 +149,20 @@ def test_training_on_a_sentence_makes_it_likelier_and_the_loss_is_its_nats(model
 def test_bad_input_is_said() -> None:
     task = Ranking()
     with pytest.raises(DataError, match=r"row 1 .* no candidates"):
-        task.encode(ASKED, [ITEMS[:1], [], ITEMS[:1]], PROMPTS)
+        task.encode(QUERIES, [ITEMS[:1], [], ITEMS[:1]], PROMPTS)
     with pytest.raises(DataError, match="one list a history"):
-        task.encode(ASKED, [ITEMS[:1]], PROMPTS)
+        task.encode(QUERIES, [ITEMS[:1]], PROMPTS)
     with pytest.raises(DataError):
-        task.encode(ASKED[:1], [[-1]], PROMPTS)
+        task.encode(QUERIES[:1], [[-1]], PROMPTS)
     with pytest.raises(ValueError, match="template must be one of"):
         Ranking("poetry")
     with pytest.raises(ValueError, match="event must be one of"):
         Ranking(event="sniff")
-    nobody = Histories.from_lists([[]], SPLIT.item_ids, user_ids=[-5], at=1_700_000_000)
-    examples = task.encode(nobody, [ITEMS[:2]], PROMPTS)
+    empty = Histories.from_lists([[]], SPLIT.item_ids, user_ids=[-5], at=1_700_000_000)
+    examples = task.encode(empty, [ITEMS[:2]], PROMPTS)
     with pytest.raises(ValueError, match="have no tokenizer"):
         task.predict(
             M6RecModel(M6RecConfig.of_size("nano", TOKENIZER, **SHAPE)),
             replace(examples, tokenizer=None),
         )
-    assert task.encode(ASKED[:0], [], PROMPTS).lengths.tolist() == []
+    assert task.encode(QUERIES[:0], [], PROMPTS).lengths.tolist() == []

@@ -159,7 +159,7 @@ def test_only_with_the_correction_do_scores_come_to_be_the_chances() -> None:
 def test_the_sign_of_the_correction_decides_whether_popular_or_rare_items_come_first(
     sign: int | None, slope: float, low: float | None, high: float | None
 ) -> None:
-    """Nobody has a taste: scores are to be ln p; with ln q added they are ln p - 2 ln q."""
+    """No user has a preference: scores are to be ln p; with ln q added they are ln p - 2 ln q."""
     draw, n = np.random.default_rng(0), 40
     q = 1 / np.arange(1, n + 1)
     log_q = torch.tensor(np.log(q / q.sum()))
@@ -268,32 +268,32 @@ def test_the_contract_of_every_recommender_holds(fitted, check) -> None:
 
 
 def test_batch_equals_one_by_one(fitted) -> None:
-    asked = contract.histories([*contract.WALKS, [], contract.WALKS[2][:2]])
-    alone = np.concatenate([fitted.score(asked[i : i + 1]) for i in range(len(asked))])
-    np.testing.assert_allclose(fitted.score(asked), alone, rtol=1e-4, atol=1e-4)
+    queries = contract.histories([*contract.WALKS, [], contract.WALKS[2][:2]])
+    alone = np.concatenate([fitted.score(queries[i : i + 1]) for i in range(len(queries))])
+    np.testing.assert_allclose(fitted.score(queries), alone, rtol=1e-4, atol=1e-4)
 
 
 def test_save_and_load_are_equal(fitted, tmp_path) -> None:
     path = fitted.save(tmp_path / "model")
-    asked = contract.histories([*contract.WALKS, []])
+    queries = contract.histories([*contract.WALKS, []])
     for loaded in (M6RecRetriever.load(path), Recommender.load(path)):
-        np.testing.assert_array_equal(loaded.score(asked), fitted.score(asked))
+        np.testing.assert_array_equal(loaded.score(queries), fitted.score(queries))
         assert (loaded.variant, loaded.n_params) == (fitted.variant, fitted.n_params)
 
 
 def test_same_seed_same_scores_and_next_to_nothing_is_enough() -> None:
-    asked = contract.histories(contract.WALKS)
-    given = SMALL | {"epochs": 1}
+    queries = contract.histories(contract.WALKS)
+    options = SMALL | {"epochs": 1}
     first, second, third = (
-        M6RecRetriever(**given, seed=seed)
+        M6RecRetriever(**options, seed=seed)
         .fit(contract.TRAIN, items=contract.ITEMS, progress=False)
-        .score(asked)
+        .score(queries)
         for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, third)
     frame = pd.DataFrame({"user_id": [1], "item_id": [7], "timestamp": [5]})
-    tiny = M6RecRetriever(**given).fit(
+    tiny = M6RecRetriever(**options).fit(
         Interactions.from_frame(frame), items=contract.ITEMS, progress=False
     )
     assert len(tiny.recommend(Histories.from_lists([[]], np.array([7])))) == 1
@@ -314,28 +314,28 @@ def test_an_item_without_training_rows_is_recommended_for_its_words() -> None:
     ]
     frame = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
     train = Interactions.from_frame(frame, item_ids=ids.ravel())
-    asked = Histories.from_lists([row[:7].tolist() for row in ids], train.item_ids)
+    queries = Histories.from_lists([row[:7].tolist() for row in ids], train.item_ids)
     for reads, wanted in (("text", True), ("both", True), ("ids", False)):
-        given = SMALL | {"item_input": reads, "epochs": 8, "use_time_gaps": False}
-        model = M6RecRetriever(**given).fit(train, items=items, progress=False)
-        best = model.recommend(asked, k=1)["item_id"].to_numpy()
+        options = SMALL | {"item_input": reads, "epochs": 8, "use_time_gaps": False}
+        model = M6RecRetriever(**options).fit(train, items=items, progress=False)
+        best = model.recommend(queries, k=1)["item_id"].to_numpy()
         assert (np.mean(best == cold) > 0.8) == wanted, (reads, best)
 
 
 @pytest.mark.parametrize(("gaps", "now"), [(False, False), (True, False), (False, True)])
-def test_only_a_model_told_the_moment_reads_it(gaps, now) -> None:
+def test_only_a_model_given_the_moment_reads_it(gaps, now) -> None:
     """What a split calls now is the target's own timestamp: a time-blind model must not see it."""
     model = M6RecRetriever(**SMALL | {"epochs": 1}, use_time_gaps=gaps, use_query_time=now)
     model.fit(contract.TRAIN, items=contract.ITEMS, progress=False)
-    asked = contract.histories(contract.WALKS)
-    lasts = asked.offsets[1:] - 1
-    asked = replace(asked, at=asked.timestamps[lasts] + 30)
-    late = replace(asked, at=asked.at + 40 * 86_400)
-    moved = asked.timestamps.copy()
+    queries = contract.histories(contract.WALKS)
+    lasts = queries.offsets[1:] - 1
+    queries = replace(queries, at=queries.timestamps[lasts] + 30)
+    late = replace(queries, at=queries.at + 40 * 86_400)
+    moved = queries.timestamps.copy()
     moved[lasts] += 40 * 86_400  # a longer pause before the last event, and the same one after it
     paused = replace(late, timestamps=moved)
-    assert np.array_equal(model.score(asked), model.score(late)) == (not now)
-    assert np.array_equal(model.score(asked), model.score(paused)) == (not gaps and not now)
+    assert np.array_equal(model.score(queries), model.score(late)) == (not now)
+    assert np.array_equal(model.score(queries), model.score(paused)) == (not gaps and not now)
 
 
 def test_words_weigh_by_rarity_and_no_text_is_nothing() -> None:
@@ -358,7 +358,7 @@ def test_batches_say_how_much_time_lies_between_events() -> None:
     assert before.tolist() == [0, 4, 7, 0]
     assert after.tolist() == [4, 7, 8, 6]
     at_once = gap_codes(replace(histories, timestamps=np.array([0, 0, 1, 36_000])))
-    assert at_once[0].tolist() == [0, 1, 2, 0]  # ratings of one second are told apart from others
+    assert at_once[0].tolist() == [0, 1, 2, 0]  # ratings of one second are distinguished
     assert at_once[1].tolist() == [1, 2, 8, 1]
     batch = EventBatches(histories, batch_size=4, max_length=5).epoch(0, 0)[0]
     assert batch["items"].tolist() == histories.items[:2].tolist()

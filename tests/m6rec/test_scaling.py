@@ -20,11 +20,11 @@ def test_a_law_on_paper() -> None:
 
 
 def test_a_planted_law_is_found_again() -> None:
-    found = fit_law(N, D, PLANTED.loss(N, D))
+    result = fit_law(N, D, PLANTED.loss(N, D))
     for name in ("floor", "a", "alpha", "b", "beta"):
-        assert getattr(found, name) == pytest.approx(getattr(PLANTED, name), rel=1e-3)
+        assert getattr(result, name) == pytest.approx(getattr(PLANTED, name), rel=1e-3)
     # Far beyond the grid, too.
-    np.testing.assert_allclose(found.loss(3e8, 6e9), PLANTED.loss(3e8, 6e9), rtol=1e-3)
+    np.testing.assert_allclose(result.loss(3e8, 6e9), PLANTED.loss(3e8, 6e9), rtol=1e-3)
 
 
 def test_noise_moves_a_law_little_and_one_wild_run_hardly() -> None:

@@ -1,4 +1,4 @@
-"""Scoring: what is told of an impression, that it is read, and that the future is not in it."""
+"""Scoring: what is known of an impression, that it is read, and that the future is not in it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 
 
 def world(n_users: int = 1300, seed: int = 0) -> Dataset:
-    """Somebody clicks an item if its word occurs among the words of what was met before."""
+    """A user clicks an item if its word occurs among the words of what was met before."""
     rng = np.random.default_rng(seed)
     n_items = 4 * len(WORDS)
     items = pd.DataFrame(
@@ -51,7 +51,7 @@ def world(n_users: int = 1300, seed: int = 0) -> Dataset:
         word = rng.choice(tastes if liked else others)
         item = 100 + word + len(WORDS) * rng.integers(4)
         shown.append((user, user, item, now + 500, 0, liked))
-        if liked:  # in the second of the click itself the log says so: nobody may look there
+        if liked:  # in the second of the click itself the log says so: it must not be read
             rows.append((user, item, now + 500, "click"))
     interactions = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp", "event"])
     columns = ["slate_id", "user_id", "item_id", "timestamp", "position", "clicked"]
@@ -84,7 +84,7 @@ def text_of(row: np.ndarray) -> str:
     return TOKENIZER.decode(row.tolist(), specials=True)
 
 
-# What is told.
+# What is known.
 
 
 def test_a_row_tells_the_past_the_item_and_what_was_known_of_it() -> None:
@@ -103,18 +103,18 @@ def test_a_row_tells_the_past_the_item_and_what_was_known_of_it() -> None:
     assert examples.target.tolist() == SHOWN["clicked"][:200].astype(int).tolist()
 
 
-def test_nothing_of_the_impressions_own_second_or_later_is_told() -> None:
+def test_nothing_of_the_impressions_own_second_or_later_is_used() -> None:
     kept = DATASET.interactions.merge(
         SHOWN[["user_id", "timestamp"]].rename(columns={"timestamp": "shown"}), on="user_id"
     )
     earlier = kept[kept["timestamp"] < kept["shown"]].drop(columns="shown")
-    asked = SHOWN.iloc[-1:]
+    queries = SHOWN.iloc[-1:]
     rows = []
-    for log in (DATASET.interactions, earlier[earlier["timestamp"] < asked["timestamp"].iloc[0]]):
+    for log in (DATASET.interactions, earlier[earlier["timestamp"] < queries["timestamp"].iloc[0]]):
         known = replace(DATASET, interactions=log, impressions=SHOWN.iloc[:-1])
         scoring = Scoring(32, feature_groups=("matches",))
         scoring.verbalizer.fit(known_at(SHOWN, DATASET, groups=("matches",)))
-        examples = scoring.encode(asked, known, PROMPTS)
+        examples = scoring.encode(queries, known, PROMPTS)
         rows.append((text_of(examples.known[0]), text_of(examples.written[0])))
     # the log's own second holds clicks of others' slates; its words must be the same without them
     assert rows[0][0] == rows[1][0]
@@ -191,8 +191,8 @@ def test_the_loss_is_the_cross_entropy_of_the_state_at_the_last_token() -> None:
         chance = scoring.head(states[0, -1]).softmax(dim=0)
         chances.append(chance.detach().numpy())
         value -= chance[i % 3].log().item() / 6
-    found = scoring.loss(model, collate(examples, np.array([3, 1, 2, 0, 5, 4])))
-    assert found.item() == pytest.approx(value, rel=1e-10)
+    result = scoring.loss(model, collate(examples, np.array([3, 1, 2, 0, 5, 4])))
+    assert result.item() == pytest.approx(value, rel=1e-10)
     np.testing.assert_allclose(scoring.predict(model, examples), np.stack(chances), rtol=1e-9)
     np.testing.assert_allclose(  # one at a time
         scoring.predict(model, examples, batch_tokens=1), np.stack(chances), rtol=1e-9
@@ -243,14 +243,14 @@ def test_a_click_that_depends_on_a_word_of_the_history_is_learnt() -> None:
 
 
 def fitted(**settings) -> M6RecCTR:
-    given = {
+    options = {
         "feature_groups": ("counts",),
         "events": 1,
         "vocab_size": 400,
         "tokens": 2048,
         "epochs": 1,
     }
-    model = M6RecCTR(**(given | {"negatives": None} | settings))
+    model = M6RecCTR(**(options | {"negatives": None} | settings))
     return model.fit(SHOWN[:48], DATASET, progress=False)
 
 
@@ -271,9 +271,9 @@ def test_save_and_load_are_equal(clicks, tmp_path) -> None:
 
 def test_same_seed_same_chances() -> None:
     first, second, third = (fitted(seed=seed) for seed in (3, 3, 4))
-    asked = SHOWN[:20]
-    np.testing.assert_array_equal(first.predict(asked, DATASET), second.predict(asked, DATASET))
-    assert not np.array_equal(first.predict(asked, DATASET), third.predict(asked, DATASET))
+    queries = SHOWN[:20]
+    np.testing.assert_array_equal(first.predict(queries, DATASET), second.predict(queries, DATASET))
+    assert not np.array_equal(first.predict(queries, DATASET), third.predict(queries, DATASET))
 
 
 def test_probabilities_are_corrected_for_the_rows_left_out() -> None:
@@ -303,8 +303,8 @@ def test_weights_saved_under_the_former_name_are_read() -> None:
 
 def test_the_average_of_the_weights_answers_where_it_is_asked_for(clicks) -> None:
     averaged = fitted(averaging=0.9)
-    asked = SHOWN[:20]
-    assert not np.allclose(averaged.predict(asked, DATASET), clicks.predict(asked, DATASET))
+    queries = SHOWN[:20]
+    assert not np.allclose(averaged.predict(queries, DATASET), clicks.predict(queries, DATASET))
     assert averaged.history["scoring"] == clicks.history["scoring"]  # learning goes on unchanged
 
 
@@ -312,8 +312,8 @@ def test_the_dropout_named_is_that_of_a_pretrained_model_too(tmp_path) -> None:
     fresh = fitted(epochs=1)
     fresh.together_.model.save_pretrained(tmp_path / "model")
     fresh.tokenizer_.save(tmp_path / "model")
-    given = {"model": str(tmp_path / "model"), "dropout": 0.25}
-    assert fitted(**given).together_.model.config.dropout == 0.25
+    options = {"model": str(tmp_path / "model"), "dropout": 0.25}
+    assert fitted(**options).together_.model.config.dropout == 0.25
 
 
 def test_bad_settings_are_refused() -> None:

@@ -45,7 +45,7 @@ def marks(ids: np.ndarray) -> list[str]:
     return TOKENIZER.tokens(ids.tolist())
 
 
-def test_regions_stand_between_their_borders() -> None:
+def test_regions_stand_between_their_boundaries() -> None:
     prompts = PromptBuilder(TEXT, TOKENIZER, 200)
     item = int(DATASET.items["item_id"].iloc[3])
     (row,) = prompts.items([item])
@@ -71,10 +71,10 @@ def test_a_long_history_keeps_its_latest_events_and_leaves_room() -> None:
     assert TOKENIZER.decode(row.tolist()).endswith(latest)
 
 
-def test_somebody_without_events_and_an_item_without_text_can_be_told() -> None:
+def test_a_user_without_events_and_an_item_without_text_can_be_described() -> None:
     prompts = PromptBuilder(TEXT, TOKENIZER, 200)
-    nobody = Histories.from_lists([[]], SPLIT.item_ids, user_ids=[-5], at=1_700_000_000)
-    (row,) = prompts.people(nobody)
+    empty = Histories.from_lists([[]], SPLIT.item_ids, user_ids=[-5], at=1_700_000_000)
+    (row,) = prompts.people(empty)
     assert marks(row)[:2] == ["[BOS']", "[USER]"]
 
 
@@ -102,7 +102,7 @@ def test_a_batch_answers_as_each_row_alone(model: M6RecModel) -> None:
             torch.testing.assert_close(batch.last(states)[line], alone[-1])
 
 
-def test_what_is_foretold_is_what_is_written_after_its_first_token() -> None:
+def test_what_is_predicted_is_what_is_written_after_its_first_token() -> None:
     examples = random_examples([(3, 4), (2, 1), (4, 0)])
     batch = collate(examples, np.arange(3))
     assert batch.target_mask().sum(dim=1).tolist() == [3, 0, 0]
@@ -119,21 +119,21 @@ def test_what_is_foretold_is_what_is_written_after_its_first_token() -> None:
 def test_an_epoch_holds_every_row_once_within_its_budget(sizes, tokens, shuffle) -> None:
     batches = TaskBatches(random_examples(sizes), tokens, shuffle=shuffle)
     epoch = batches.epoch(1, 2)
-    found = list(epoch)
-    assert sorted(torch.cat([batch.rows for batch in found]).tolist()) == list(range(len(sizes)))
-    for batch in found:
+    result = list(epoch)
+    assert sorted(torch.cat([batch.rows for batch in result]).tolist()) == list(range(len(sizes)))
+    for batch in result:
         assert batch.ids.numel() <= tokens or len(batch.ids) == 1
     again = [batch.rows.tolist() for batch in batches.epoch(1, 2)]
-    assert again == [batch.rows.tolist() for batch in found]
+    assert again == [batch.rows.tolist() for batch in result]
 
 
-def test_examples_are_chosen_by_places_slices_and_bools() -> None:
+def test_examples_are_chosen_by_indices_slices_and_bools() -> None:
     examples = random_examples([(k, 2) for k in range(1, 7)])
     for rows in (np.array([4, 1]), slice(1, 3), np.arange(6) % 2 == 0):
-        some, places = examples[rows], np.arange(6)[rows]
-        assert some.lengths.tolist() == examples.lengths[places].tolist()
-        assert some.about["user_id"].tolist() == places.tolist()
-        assert some.target.tolist() == examples.target[places].tolist()
+        some, indices = examples[rows], np.arange(6)[rows]
+        assert some.lengths.tolist() == examples.lengths[indices].tolist()
+        assert some.about["user_id"].tolist() == indices.tolist()
+        assert some.target.tolist() == examples.target[indices].tolist()
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Statistics in words: which numbers are told, and by what level."""
+"""Statistics in words: which numbers are written, and by what level."""
 
 from __future__ import annotations
 

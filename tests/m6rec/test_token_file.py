@@ -58,13 +58,13 @@ def test_documents_come_back_as_they_were_however_they_were_cut(
 
 
 def test_nothing_is_loaded_before_it_is_used(tmp_path: Path) -> None:
-    found = write(tmp_path / "tokens")
-    assert isinstance(found.tokens, np.memmap)
-    assert isinstance(found[2], np.memmap)
-    assert found.tokens.dtype == np.uint16  # two bytes a token
-    assert not found.tokens.flags.writeable
+    result = write(tmp_path / "tokens")
+    assert isinstance(result.tokens, np.memmap)
+    assert isinstance(result[2], np.memmap)
+    assert result.tokens.dtype == np.uint16  # two bytes a token
+    assert not result.tokens.flags.writeable
     with pytest.raises(IndexError, match="document 4 of 4"):
-        found[4]
+        result[4]
 
 
 def test_documents_are_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,8 +39,8 @@ def world() -> Dataset:
 
 
 def run(out: Path, world: Dataset, config: RunConfig = CONFIG) -> dict[str, Any]:
-    given = {"datasets": [world], "device": "cpu", "command": "make it", "progress": False}
-    return TrainingRun(config, out, **given).train()
+    options = {"datasets": [world], "device": "cpu", "command": "make it", "progress": False}
+    return TrainingRun(config, out, **options).train()
 
 
 def broken(*_: Any, **__: Any) -> Any:
@@ -76,32 +76,34 @@ def finished(
 def test_every_stage_is_done_once_and_found_something(
     finished: tuple[Path, dict[str, Any]],
 ) -> None:
-    _, found = finished
-    assert list(found) == STAGES
-    assert found["pretraining"]["parameters"] > 300_000
-    assert set(found["tuning"]["tasks"]) == {"scoring", *STAGES[-4:]}
-    assert "infilling nats" in found["tuning"]["records"][-1]  # what is left of the pretraining
-    assert "adapt" in found["tuning"]["records"][-1]
-    assert 0 < found["retrieval"]["ndcg@10"] < 1
-    share = found["retrieval"]["ndcg@10, share of the oracle's"]
-    assert found["retrieval"]["ndcg@10"] < share < 1
-    assert found["zero-shot"]["users"] == 2
-    assert 0 <= found["zero-shot"]["oracle ndcg@10"] <= 1
-    assert 0.5 < found["scoring"]["auc of the oracle"] <= 1
-    assert found["scoring"]["auc"] < found["scoring"]["auc of the oracle"]
-    assert found["scoring"]["rows"] == 200
-    assert 0 < found["scoring"]["log_loss"] < 0.3  # clicks are few, and probabilities are corrected
-    assert found["conversation"]["exists"] == 1.0  # its catalogue lets nothing else be named
+    _, result = finished
+    assert list(result) == STAGES
+    assert result["pretraining"]["parameters"] > 300_000
+    assert set(result["tuning"]["tasks"]) == {"scoring", *STAGES[-4:]}
+    assert "infilling nats" in result["tuning"]["records"][-1]  # what is left of the pretraining
+    assert "adapt" in result["tuning"]["records"][-1]
+    assert 0 < result["retrieval"]["ndcg@10"] < 1
+    share = result["retrieval"]["ndcg@10, share of the oracle's"]
+    assert result["retrieval"]["ndcg@10"] < share < 1
+    assert result["zero-shot"]["users"] == 2
+    assert 0 <= result["zero-shot"]["oracle ndcg@10"] <= 1
+    assert 0.5 < result["scoring"]["auc of the oracle"] <= 1
+    assert result["scoring"]["auc"] < result["scoring"]["auc of the oracle"]
+    assert result["scoring"]["rows"] == 200
+    assert (
+        0 < result["scoring"]["log_loss"] < 0.3
+    )  # clicks are few, and probabilities are corrected
+    assert result["conversation"]["exists"] == 1.0  # its catalogue lets nothing else be named
     for name in STAGES[-4:]:
-        assert found[name]["rows"] == 2
+        assert result[name]["rows"] == 2
     for name in STAGES[-6:]:
-        assert found[name]["beside"], name
+        assert result[name]["beside"], name
 
 
 def test_all_of_it_is_written(finished: tuple[Path, dict[str, Any]], world: Dataset) -> None:
-    out, found = finished
+    out, result = finished
     written = json.loads((out / "metrics.json").read_text(), parse_constant=forbidden)  # no NaN
-    assert written == {"command": "make it", **found}
+    assert written == {"command": "make it", **result}
     speed = json.loads((out / "throughput.json").read_text())
     assert speed["device"] == "cpu"
     assert speed["median tokens/s"] > 0
@@ -111,19 +113,19 @@ def test_all_of_it_is_written(finished: tuple[Path, dict[str, Any]], world: Data
     row = Leaderboard(out / "leaderboard").frame("bazaar").iloc[0]
     assert row["model"] == "M6RecRetriever"
     assert row["split_hash"] == leave_one_out(world).hash
-    assert row["ndcg@10"] == pytest.approx(found["retrieval"]["ndcg@10"])
+    assert row["ndcg@10"] == pytest.approx(result["retrieval"]["ndcg@10"])
     assert row["variant"] == "pretrained nano on bazaar"
     assert row["command"] == "make it"
     card = (out / "model" / "README.md").read_text()
     assert card.index("## Training") < card.index("## Tuned on") < card.index("## Use")
-    assert f"| scoring | auc | {found['scoring']['auc']:.4g} |" in card
+    assert f"| scoring | auc | {result['scoring']['auc']:.4g} |" in card
     assert "    make it\n" in card
     assert str(out) not in card + json.dumps(written) + ",".join(map(str, row))
 
 
 def test_the_tuned_model_is_kept_with_its_heads(finished: tuple[Path, dict[str, Any]]) -> None:
-    out, found = finished
-    both, tokenizer = MultiTaskModel.load(out / "model", kinds_of(found["tuning"]["tasks"]))
+    out, result = finished
+    both, tokenizer = MultiTaskModel.load(out / "model", kinds_of(result["tuning"]["tasks"]))
     both.model.config.check_tokenizer(tokenizer)
     before = M6RecModel.from_pretrained(out / "pretraining" / "model")
     assert not torch.equal(both.model.embedding.weight, before.embedding.weight)
@@ -132,10 +134,10 @@ def test_the_tuned_model_is_kept_with_its_heads(finished: tuple[Path, dict[str, 
 def test_started_again_nothing_is_done(
     finished: tuple[Path, dict[str, Any]], world: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, found = finished
+    out, result = finished
     for name in ("tokens", "pretrain", "tune", "evaluate_retriever", "evaluate_task"):
         monkeypatch.setattr(command, name, forbidden)
-    assert run(out, world) == found
+    assert run(out, world) == result
     with pytest.raises(ValueError, match=r"holds work of other settings \(beta: 0.25 there, 0.5"):
         run(out, world, replace(CONFIG, beta=0.5))
 
@@ -246,18 +248,18 @@ def test_alpha_or_beta_may_be_nothing_but_not_both() -> None:
 
 
 def test_a_stage_is_done_once(tmp_path: Path) -> None:
-    path, told, calls = tmp_path / "work" / "stages.json", [], []
+    path, reported, calls = tmp_path / "work" / "stages.json", [], []
 
     def work() -> dict[str, float]:
         calls.append(1)
         return {"value": 1.5, "none": float("nan"), "list": (1, 2)}
 
     wanted = {"value": 1.5, "none": None, "list": [1, 2]}
-    assert Stages(path, {"seed": 1}, told.append).run("one", work) == wanted
-    again = Stages(path, {"seed": 1}, told.append)
+    assert Stages(path, {"seed": 1}, reported.append).run("one", work) == wanted
+    again = Stages(path, {"seed": 1}, reported.append)
     assert again.run("one", work) == wanted
     assert len(calls) == 1
-    assert told[-1] == "one: done before"
+    assert reported[-1] == "one: done before"
     with pytest.raises(KeyboardInterrupt):
         again.run("two", broken)
     assert list(Stages(path, {"seed": 1}).done) == ["one"]

@@ -11,7 +11,7 @@ from m6rec_lite.data import DataError, load_dataset
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec.tasks.trie import Naming, TitleTrie
-from m6rec_lite.nn.sampling import GREEDY, Sampler, beam_search, generate
+from m6rec_lite.nn import GREEDY, Sampler, beam_search, generate
 
 DATASET = load_dataset("bazaar")
 TEXT = BehaviourText(DATASET)
@@ -63,15 +63,15 @@ def test_every_title_can_be_written_and_nothing_else(names: list[str]) -> None:
             assert ids[k] in trie.follow(ids[:k])
         assert END in trie.follow(ids)
         assert len(trie.follow((*ids, END))) == 0
-    found, open_ways = set(), [()]
+    result, open_ways = set(), [()]
     while open_ways:  # every way through the trie is a title
         way = open_ways.pop()
         for token in trie.follow(way):
             if token == END:
-                found.add(way)
+                result.add(way)
             else:
                 open_ways.append((*way, token))
-    assert found == wanted
+    assert result == wanted
     assert trie.longest == max(map(len, wanted)) + 1
     assert len(trie) == len(set(names))
 
@@ -82,14 +82,14 @@ def test_whatever_a_model_wants_it_names_a_title(names, seed, more, how) -> None
     """With just enough room or more, drawn, greedy or by beams; the end alone tempts it, too."""
     trie = trie_of(names)
     room = 1 + trie.longest + more
-    given_ = {"max_new_tokens": room, "stop": (EOS,), "allowed": Naming(trie, TOKENIZER, room)}
+    options = {"max_new_tokens": room, "stop": (EOS,), "allowed": Naming(trie, TOKENIZER, room)}
     model = Dice(seed, favour=EOS if seed % 3 == 0 else None)
     if how == 3:
-        texts = [beam.ids for beam in beam_search(model, [[20]], n_beams=3, **given_)[0]]
+        texts = [beam.ids for beam in beam_search(model, [[20]], n_beams=3, **options)[0]]
     else:
         sampler = GREEDY if how == "greedy" else Sampler()
         draw = torch.Generator().manual_seed(seed)
-        texts = generate(model, [[20], [21, 22]], sampler=sampler, generator=draw, **given_)
+        texts = generate(model, [[20], [21, 22]], sampler=sampler, generator=draw, **options)
     for ids in texts:
         assert title_in(ids) in names
         assert ids.count(ITEM) == 1

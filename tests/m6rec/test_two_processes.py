@@ -31,8 +31,8 @@ def test_one_process_and_two_have_the_same_loss_curve(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     settings = Pretraining(**SETTINGS, accumulate=2)
     world = generate(users=60, items=80, seed=3)
-    given = {"dataset": world, "device": "cpu", "ngrams": False, "progress": False}
-    pretrain(settings, one, **given)
+    options = {"dataset": world, "device": "cpu", "ngrams": False, "progress": False}
+    pretrain(settings, one, **options)
     for name in ("tokens", "tokenizer"):  # so that the two load no data
         shutil.copytree(one / name, two / name)
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
@@ -54,7 +54,7 @@ def test_one_process_and_two_have_the_same_loss_curve(tmp_path: Path) -> None:
     reports = [json.loads((folder / "report.json").read_text()) for folder in (one, two)]
     for name, value in reports[0]["held out"].items():
         assert reports[1]["held out"][name] == pytest.approx(value, abs=1e-4), name
-    mine, theirs = (load_file(folder / "model" / "model.safetensors") for folder in (one, two))
-    assert mine.keys() == theirs.keys()
-    apart = max(float((mine[name] - theirs[name]).abs().max()) for name in mine)
+    ours, reference = (load_file(folder / "model" / "model.safetensors") for folder in (one, two))
+    assert ours.keys() == reference.keys()
+    apart = max(float((ours[name] - reference[name]).abs().max()) for name in ours)
     assert apart < 1e-4, "steps of AdamW are of the rate's size, a hundred times more"

@@ -151,9 +151,9 @@ def test_likelihood_equals_the_full_pass(model: M6RecModel) -> None:
     for i, (known, written) in enumerate(zip(EXAMPLES.known, EXAMPLES.written, strict=True)):
         begun = EXAMPLES.about[BEGUN].iloc[i]
         log_probs = full_logits(model, known, written.tolist()).log_softmax(1)
-        places = range(len(known) + begun - 1, len(known) + len(written) - 1)
+        positions = range(len(known) + begun - 1, len(known) + len(written) - 1)
         wanted = sum(
-            float(log_probs[p, t]) for p, t in zip(places, written[begun:].tolist(), strict=True)
+            float(log_probs[p, t]) for p, t in zip(positions, written[begun:].tolist(), strict=True)
         )
         assert nats[i] == pytest.approx(wanted, rel=1e-9)
         assert sizes[i] == len(written) - begun
@@ -255,8 +255,8 @@ def test_plain_text_says_pieces_in_lines_and_blanks_as_lines() -> None:
 @pytest.fixture(scope="module")
 def plain() -> CausalGenerator:
     """A small GPT-2 with a tokenizer of its own."""
-    theirs = Tokenizer.train([*DATASET.items["title"][:300], "a\nb\nc\n"], 400)
-    fast = PreTrainedTokenizerFast(tokenizer_object=theirs.backend, eos_token="[EOS]")
+    reference = Tokenizer.train([*DATASET.items["title"][:300], "a\nb\nc\n"], 400)
+    fast = PreTrainedTokenizerFast(tokenizer_object=reference.backend, eos_token="[EOS]")
     torch.manual_seed(1)
     config = GPT2Config(vocab_size=400, n_positions=256, n_embd=32, n_layer=2, n_head=2)
     model = GPT2LMHeadModel(config).double().eval()
@@ -291,11 +291,11 @@ def test_a_writer_is_taken_as_it_is(model: M6RecModel) -> None:
 
 
 def test_figures_of_texts_by_hand() -> None:
-    found = text_figures(["a b", "a b"], ["a b", "c d"])
-    assert found["distinct-1"] == 2 / 4
-    assert found["distinct-2"] == 1 / 2
-    assert found["distinct-2 of people"] == 1.0
-    assert found["unique"] == 1 / 2
-    assert found["ROUGE-1"] == found["ROUGE-L"] == 0.5
+    result = text_figures(["a b", "a b"], ["a b", "c d"])
+    assert result["distinct-1"] == 2 / 4
+    assert result["distinct-2"] == 1 / 2
+    assert result["distinct-2 of people"] == 1.0
+    assert result["unique"] == 1 / 2
+    assert result["ROUGE-1"] == result["ROUGE-L"] == 0.5
     with pytest.raises(ValueError, match="at least one text"):
         text_figures([], [])

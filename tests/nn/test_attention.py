@@ -33,8 +33,8 @@ def gradients(out: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
     return torch.autograd.grad((out * randn(*out.shape, seed=99)).sum(), inputs)
 
 
-def same(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...], atol: float = 1e-10) -> None:
-    for a, b in zip(ours, theirs, strict=True):
+def same(ours: tuple[Tensor, ...], reference: tuple[Tensor, ...], atol: float = 1e-10) -> None:
+    for a, b in zip(ours, reference, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=atol)
 
 
@@ -81,17 +81,17 @@ def test_the_fused_one_equals_the_clear_one(
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("causal", [True, False])
 def test_many_heads_equal_torch_on_the_same_weights(fused: bool, causal: bool) -> None:
-    theirs = nn.MultiheadAttention(12, 3, batch_first=True, dtype=torch.float64)
+    reference = nn.MultiheadAttention(12, 3, batch_first=True, dtype=torch.float64)
     ours = MultiHeadAttention(12, 3, fused=fused).double()
     with torch.no_grad():
-        ours.qkv.weight.copy_(theirs.in_proj_weight)
+        ours.qkv.weight.copy_(reference.in_proj_weight)
         ours.qkv.bias.copy_(randn(36))
-        theirs.in_proj_bias.copy_(ours.qkv.bias)
-    ours.out.load_state_dict(theirs.out_proj.state_dict())
+        reference.in_proj_bias.copy_(ours.qkv.bias)
+    ours.out.load_state_dict(reference.out_proj.state_dict())
     x, lengths = randn(4, 6, 12, grad=True), torch.tensor([6, 1, 4, 3])
     pad = padding_mask(lengths, 6)
     out = ours(x, AttentionContext(pad, causal))
-    wanted, weights = theirs(
+    wanted, weights = reference(
         x, x, x,
         key_padding_mask=~pad[:, 0, 0],
         attn_mask=~causal_mask(6) if causal else None,
@@ -100,7 +100,7 @@ def test_many_heads_equal_torch_on_the_same_weights(fused: bool, causal: bool) -
     real = pad[:, 0, 0]
     same((out[real],), (wanted[real],))
     ours_by = gradients(out[real], x, ours.qkv.weight, ours.out.weight)
-    same(ours_by, gradients(wanted[real], x, theirs.in_proj_weight, theirs.out_proj.weight))
+    same(ours_by, gradients(wanted[real], x, reference.in_proj_weight, reference.out_proj.weight))
     seen = pad & causal_mask(6) if causal else pad
     same((ours.weights(x, AttentionContext(seen)),), (weights,))
 

@@ -1,4 +1,4 @@
-"""Optimizers and schedules against torch's, gradients against differences, and divergence told."""
+"""Optimizers and schedules against torch's, gradients against differences, and divergence."""
 
 from __future__ import annotations
 
@@ -85,19 +85,19 @@ def factorization(seed: int) -> tuple[list[np.ndarray], Callable]:
 def test_each_of_100_steps_equals_torch(pair: str, seed: int) -> None:
     kind, peer, options = PAIRS[pair]
     ours, loss = factorization(seed)
-    theirs = [torch.tensor(theta, requires_grad=True) for theta in ours]
+    expected = [torch.tensor(theta, requires_grad=True) for theta in ours]
     optimizer = kind(ours, **options)
-    reference = peer(theirs, **options, **({"nesterov": True} if kind is Nesterov else {}))
+    reference = peer(expected, **options, **({"nesterov": True} if kind is Nesterov else {}))
     start = [theta.copy() for theta in ours]
     for t in range(100):
         u, v, b = ours
         _, error = loss(t, u, v, b)
         optimizer.step([-error @ v, -error.T @ u, -error.sum(axis=0)])
         reference.zero_grad()
-        loss(t, *theirs)[0].backward()
+        loss(t, *expected)[0].backward()
         reference.step()
-        for mine, other in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(mine, other.detach().numpy(), rtol=1e-7, atol=1e-7)
+        for actual, other in zip(ours, expected, strict=True):
+            np.testing.assert_allclose(actual, other.detach().numpy(), rtol=1e-7, atol=1e-7)
     assert all(np.abs(now - then).max() > 0.01 for now, then in zip(ours, start, strict=True))
     assert optimizer.steps == 100
 
@@ -138,7 +138,7 @@ def test_each_goes_down_a_ravine(name: str, steep: float, seed: int) -> None:
     assert way.losses[-1] < way.losses[0]
 
 
-def test_a_climbing_sign_is_told_not_nan() -> None:
+def test_a_climbing_sign_is_reported_not_nan() -> None:
     """The sign slip of matrix factorization: ``U -= error V`` where ``error = r - u v``."""
     rng = np.random.default_rng(0)
     r, u, v = rng.normal(size=(20, 15)), rng.normal(size=(20, 4)), rng.normal(size=(15, 4))
@@ -154,7 +154,7 @@ def test_a_climbing_sign_is_told_not_nan() -> None:
 
 
 @pytest.mark.parametrize("kind", [SGD, Momentum, Nesterov])
-def test_a_rate_too_large_is_told(kind: type[Optimizer]) -> None:
+def test_a_rate_too_large_is_reported(kind: type[Optimizer]) -> None:
     x = np.ones(3)
     optimizer = kind([x], lr=30.0)
     with pytest.raises(DivergenceError, match=re.escape("lr=30. Lower the learning rate (try 3)")):
@@ -174,7 +174,7 @@ def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "told"),
+    ("build", "message"),
     [
         (lambda: SGD([], lr=0.1), "parameters is empty"),
         (lambda: SGD([np.ones(2)], lr=0), "lr must be above 0"),
@@ -198,13 +198,13 @@ def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
         (lambda: Plateau(SGD([np.ones(1)], lr=1)).update(np.nan), "loss is NaN"),
     ],
 )
-def test_bad_settings_are_told(build: Callable, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_bad_settings_are_reported(build: Callable, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         build()
 
 
 @pytest.mark.parametrize("theta", [np.arange(3), [1.0, 2.0]])
-def test_parameters_that_cannot_be_changed_in_place_are_told(theta: object) -> None:
+def test_parameters_that_cannot_be_changed_in_place_are_reported(theta: object) -> None:
     with pytest.raises(TypeError, match="must be a numpy array of floats"):
         SGD([theta], lr=0.1)
 
@@ -306,7 +306,7 @@ def test_a_right_gradient_passes_and_parameters_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (lambda g: [-each for each in g], "opposite sign everywhere"),
         (lambda g: [2 * each for each in g], "2 times what it should be"),
@@ -315,7 +315,7 @@ def test_a_right_gradient_passes_and_parameters_stay() -> None:
     ],
     ids=["sign slip", "factor", "one entry", "nan"],
 )
-def test_wrong_gradients_are_named(spoil: Callable, told: str) -> None:
+def test_wrong_gradients_are_named(spoil: Callable, message: str) -> None:
     parameters, objective = logistic(1)
 
     def wrong(*theta: np.ndarray):
@@ -324,10 +324,10 @@ def test_wrong_gradients_are_named(spoil: Callable, told: str) -> None:
 
     check = check_gradient(wrong, parameters)
     assert not check.ok
-    assert told in check.verdict
-    if told == "no single factor":
+    assert message in check.verdict
+    if message == "no single factor":
         assert check.where == (0, 2, 0)
-    if told == "not finite":
+    if message == "not finite":
         assert check.where == (1,)
 
 

@@ -11,8 +11,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from m6rec_lite.nn.rnn import CELLS, Recurrent
 
-THEIRS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-THEIR_CELLS = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
+TORCH_LAYERS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+TORCH_CELLS = {"rnn": nn.RNNCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}
 KINDS = list(CELLS)
 
 
@@ -24,15 +24,15 @@ def randn(*shape: int, seed: int = 0, grad: bool = False) -> torch.Tensor:
 def pair(kind: str, n_layers: int, bias: bool = True) -> tuple[Recurrent, nn.RNNBase]:
     """Ours and torch's with the same weights: 5 numbers in, states of 7."""
     torch.manual_seed(0)
-    theirs = THEIRS[kind](5, 7, n_layers, batch_first=True, bias=bias, dtype=torch.float64)
+    reference = TORCH_LAYERS[kind](5, 7, n_layers, batch_first=True, bias=bias, dtype=torch.float64)
     ours = Recurrent(kind, 5, 7, n_layers, bias=bias).double()
     ours.load_state_dict(
         {
             f"cells.{name.rpartition('_l')[2]}.{name.rpartition('_l')[0]}": weight
-            for name, weight in theirs.state_dict().items()
+            for name, weight in reference.state_dict().items()
         }
     )
-    return ours, theirs
+    return ours, reference
 
 
 def states(kind: str, n_layers: int, batch: int) -> tuple[torch.Tensor, ...]:
@@ -43,20 +43,20 @@ def for_torch(kind: str, state: tuple[torch.Tensor, ...]) -> object:
     return state if kind == "lstm" else state[0]
 
 
-def check(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> None:
-    for a, b in zip(ours, theirs, strict=True):
+def check(ours: list[torch.Tensor], reference: list[torch.Tensor]) -> None:
+    for a, b in zip(ours, reference, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cell_equals_torchs(kind: str) -> None:
-    theirs = THEIR_CELLS[kind](5, 7, dtype=torch.float64)
+    reference = TORCH_CELLS[kind](5, 7, dtype=torch.float64)
     ours = CELLS[kind](5, 7).double()
-    ours.load_state_dict(theirs.state_dict())
+    ours.load_state_dict(reference.state_dict())
     x, state = randn(4, 5), tuple(part[0] for part in states(kind, 1, 4))
-    wanted = theirs(x, for_torch(kind, state))
+    wanted = reference(x, for_torch(kind, state))
     check(list(ours(x, state)), list(wanted) if kind == "lstm" else [wanted])
-    wanted = theirs(x)
+    wanted = reference(x)
     check(list(ours(x)), list(wanted) if kind == "lstm" else [wanted])
 
 
@@ -64,15 +64,15 @@ def test_a_cell_equals_torchs(kind: str) -> None:
 @pytest.mark.parametrize("n_layers", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_runs_equal_torchs_forward_and_backward(kind: str, n_layers: int, bias: bool) -> None:
-    ours, theirs = pair(kind, n_layers, bias)
+    ours, peer = pair(kind, n_layers, bias)
     x, state = randn(4, 6, 5, grad=True), states(kind, n_layers, 4)
     out, last = ours(x, state)
-    wanted, final = theirs(x, for_torch(kind, state))
+    wanted, final = peer(x, for_torch(kind, state))
     final = final if kind == "lstm" else (final,)
     check([out, *last], [wanted, *final])
     pull = randn(4, 6, 7, seed=3)
     by = torch.autograd.grad((out * pull).sum() + last[-1].sum(), [x, *ours.parameters()])
-    to = torch.autograd.grad((wanted * pull).sum() + final[-1].sum(), [x, *theirs.parameters()])
+    to = torch.autograd.grad((wanted * pull).sum() + final[-1].sum(), [x, *peer.parameters()])
     check(list(by), list(to))
 
 
@@ -80,11 +80,11 @@ def test_runs_equal_torchs_forward_and_backward(kind: str, n_layers: int, bias: 
 @settings(max_examples=15, deadline=None)
 @given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=6), seed=st.integers(0, 99))
 def test_padded_and_packed_rows_equal_torchs(kind: str, lengths: list[int], seed: int) -> None:
-    ours, theirs = pair(kind, 2)
+    ours, reference = pair(kind, 2)
     x = randn(len(lengths), 7, 5, seed=seed, grad=True)  # one step longer than the longest row
     state, long = states(kind, 2, len(lengths)), torch.tensor(lengths)
     packed = pack_padded_sequence(x, long, batch_first=True, enforce_sorted=False)
-    wanted, final = theirs(packed, for_torch(kind, state))
+    wanted, final = reference(packed, for_torch(kind, state))
     final = final if kind == "lstm" else (final,)
     padded = pad_packed_sequence(wanted, batch_first=True, total_length=7)[0]
     out, last = ours(x, state, lengths=long)
@@ -113,7 +113,7 @@ def test_a_start_forgets_what_was(kind: str) -> None:
 
 def test_long_products_vanish_in_an_rnn_and_not_in_an_lstm_that_keeps() -> None:
     """The gradient of the last state by the first input, 40 steps before."""
-    found = {}
+    result = {}
     for kind in ("rnn", "lstm"):
         net, _ = pair(kind, 1)
         if kind == "lstm":
@@ -121,9 +121,9 @@ def test_long_products_vanish_in_an_rnn_and_not_in_an_lstm_that_keeps() -> None:
                 net.cells[0].bias_ih[7:14] = 5.0  # the forget gate stays open
         x = randn(1, 40, 5, grad=True)
         (g,) = torch.autograd.grad(net(x)[1][-1].sum(), x)
-        found[kind] = float(g[0, 0].norm() / g[0, -1].norm())
-    assert found["rnn"] < 1e-6
-    assert found["lstm"] > 1e-2
+        result[kind] = float(g[0, 0].norm() / g[0, -1].norm())
+    assert result["rnn"] < 1e-6
+    assert result["lstm"] > 1e-2
 
 
 def test_bad_input_is_refused_with_a_reason() -> None:

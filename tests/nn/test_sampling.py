@@ -18,19 +18,11 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from m6rec_lite.nn.beams import beam_search
 from m6rec_lite.nn.cache import KeyValueCache
-from m6rec_lite.nn.sampling import (
-    GREEDY,
-    Sampler,
-    beam_search,
-    generate,
-    log_likelihood,
-    no_repeat,
-    repetition_penalty,
-    temperature,
-    top_k,
-    top_p,
-)
+from m6rec_lite.nn.likelihood import log_likelihood
+from m6rec_lite.nn.repetition import no_repeat, repetition_penalty
+from m6rec_lite.nn.sampling import GREEDY, Sampler, generate, temperature, top_k, top_p
 from m6rec_lite.nn.transformer import Transformer, TransformerConfig
 
 INF = math.inf
@@ -190,7 +182,7 @@ def test_a_sampler_equals_the_chain_of_transformers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"temperature": -1.0}, "temperature"),
         ({"top_k": 0}, "top_k"),
@@ -200,8 +192,8 @@ def test_a_sampler_equals_the_chain_of_transformers() -> None:
         ({"no_repeat": 0}, "no_repeat"),
     ],
 )
-def test_a_sampler_out_of_range_is_refused_when_it_is_made(wrong: dict, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_a_sampler_out_of_range_is_refused_when_it_is_made(wrong: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Sampler(**wrong)
 
 
@@ -226,7 +218,7 @@ def test_the_ends_of_the_random_numbers_draw_tokens_that_can_be(u: float) -> Non
 
 
 @pytest.mark.parametrize("sampler", [GREEDY, Sampler()])
-def test_logits_that_leave_nothing_to_choose_are_told(sampler: Sampler) -> None:
+def test_logits_that_leave_nothing_to_choose_are_reported(sampler: Sampler) -> None:
     for bad in (-INF, math.nan):
         logits = torch.stack([torch.zeros(3), torch.full((3,), bad)])
         with pytest.raises(FloatingPointError, match="row 1 has no token to choose from"):
@@ -363,15 +355,15 @@ def test_nothing_but_the_allowed_is_written(model: Tiny) -> None:
         n = len(so_far)
         return {title[n] for title in titles if title[:n] == so_far and len(title) > n}
 
-    found = set()
+    result = set()
     for seed in range(8):
         for ids in generate(
             model, PROMPTS, max_new_tokens=9, sampler=Sampler(2.0), allowed=allowed,
             generator=seeded(seed),
         ):  # fmt: skip
             assert ids in titles
-            found.add(tuple(ids))
-    assert len(found) == 3
+            result.add(tuple(ids))
+    assert len(result) == 3
     # The search finds all titles; what is forbidden takes no chance from the model's own.
     for prompt, beams in zip(
         PROMPTS, beam_search(model, PROMPTS, max_new_tokens=9, allowed=allowed), strict=True
@@ -381,7 +373,7 @@ def test_nothing_but_the_allowed_is_written(model: Tiny) -> None:
             assert beam.log_prob == pytest.approx(plain_likelihood(model, prompt, beam.ids))
 
 
-def test_where_nothing_may_begin_it_is_told(model: Tiny) -> None:
+def test_where_nothing_may_begin_it_is_reported(model: Tiny) -> None:
     for write in (generate, beam_search):
         with pytest.raises(ValueError, match="allowed permits no first token"):
             write(model, PROMPTS, max_new_tokens=3, allowed=lambda so_far: [])
@@ -390,7 +382,7 @@ def test_where_nothing_may_begin_it_is_told(model: Tiny) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompts", "options", "kind", "told"),
+    ("prompts", "options", "kind", "message"),
     [
         ([], {}, ValueError, "there is no prompt"),
         ([[1], []], {}, ValueError, "prompt 1 is empty"),
@@ -401,13 +393,15 @@ def test_where_nothing_may_begin_it_is_told(model: Tiny) -> None:
         ([[1] * 6], {"max_new_tokens": 6}, ValueError, "context of 10: cut the prompt"),
     ],
 )
-def test_what_cannot_be_written_is_told(prompts, options: dict, kind: type, told: str) -> None:
+def test_what_cannot_be_written_is_reported(
+    prompts, options: dict, kind: type, message: str
+) -> None:
     model = Tiny(5, context=10)
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=message):
         generate(model, prompts, **{"max_new_tokens": 5} | options)
 
 
-def test_the_context_can_be_filled_to_the_last_place() -> None:
+def test_the_context_can_be_filled_to_the_last_position() -> None:
     model = Tiny(5, context=10)  # the last token written is never read
     assert [len(ids) for ids in generate(model, [[1] * 6], max_new_tokens=5)] == [5]
 
@@ -423,13 +417,13 @@ def plain_likelihood(model: Tiny, prompt: list[int], continuation: list[int]) ->
 
 def exhaustive(model: Tiny, prompt: list[int], n: int, stop: set[int], power: float, vocab: int):
     """All texts that end at a stop token or after n tokens, best first."""
-    found = []
+    result = []
     for length in range(1, n + 1):
         for ids in itertools.product(range(vocab), repeat=length):
-            stops = [place for place, token in enumerate(ids) if token in stop]
+            stops = [position for position, token in enumerate(ids) if token in stop]
             if stops == [length - 1] or (length == n and not stops):
-                found.append(list(ids))
-    scored = [(plain_likelihood(model, prompt, ids) / len(ids) ** power, ids) for ids in found]
+                result.append(list(ids))
+    scored = [(plain_likelihood(model, prompt, ids) / len(ids) ** power, ids) for ids in result]
     return sorted(scored, reverse=True)
 
 
@@ -490,11 +484,11 @@ def test_two_beams_find_the_text_that_greedy_choice_walks_past() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [({"n_beams": 0}, "n_beams"), ({"length_power": -1.0}, "length_power must be at least 0")],
 )
-def test_beams_out_of_range_are_refused(model: Tiny, options: dict, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_beams_out_of_range_are_refused(model: Tiny, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         beam_search(model, PROMPTS, max_new_tokens=3, **options)
 
 
@@ -515,9 +509,9 @@ def test_beams_out_of_range_are_refused(model: Tiny, options: dict, told: str) -
 )
 def test_likelihoods_equal_the_plain_computation(model: Tiny, data, batch_tokens: int) -> None:
     prompts, continuations = [list(p) for p, _ in data], [c for _, c in data]
-    found = log_likelihood(model, prompts, continuations, batch_tokens=batch_tokens)
-    for prompt, given_, values in zip(prompts, continuations, found, strict=True):
-        wanted = [plain_likelihood(model, prompt, ids) for ids in given_]
+    result = log_likelihood(model, prompts, continuations, batch_tokens=batch_tokens)
+    for prompt, continuation_ids, values in zip(prompts, continuations, result, strict=True):
+        wanted = [plain_likelihood(model, prompt, ids) for ids in continuation_ids]
         assert values.tolist() == pytest.approx(wanted, abs=1e-9)
 
 
@@ -534,23 +528,23 @@ def test_the_continuations_of_a_prompt_add_up_to_one(model: Tiny) -> None:
 
 
 @pytest.mark.parametrize(
-    ("continuations", "told"),
+    ("continuations", "message"),
     [
         ([[[1]]], "there are 2 prompts and 1 lists"),
         ([[[1], []], []], "continuation 1 of prompt 0 must be a list of at least one"),
         ([[1, 2], []], "continuation 0 of prompt 0 must be a list"),
     ],
 )
-def test_continuations_that_are_none_are_told(model: Tiny, continuations, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_continuations_that_are_none_are_reported(model: Tiny, continuations, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         log_likelihood(model, [[1], [2]], continuations)
 
 
 def test_chunks_of_logits_do_not_show(model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    given_ = [[[1, 2, 3, 4, 5], [6, 7]], [[8, 9, 10]]]
-    whole = log_likelihood(model, [[1], [2, 3]], given_)
+    continuations = [[[1, 2, 3, 4, 5], [6, 7]], [[8, 9, 10]]]
+    whole = log_likelihood(model, [[1], [2, 3]], continuations)
     monkeypatch.setattr("m6rec_lite.nn.likelihood.LOGITS_IN_MEMORY", 1)
-    for one, other in zip(whole, log_likelihood(model, [[1], [2, 3]], given_), strict=True):
+    for one, other in zip(whole, log_likelihood(model, [[1], [2, 3]], continuations), strict=True):
         torch.testing.assert_close(one, other)
 
 

@@ -51,13 +51,13 @@ def test_a_block_equals_torchs_layer(norm_first: bool, activation: str, fused: b
     pad = padding_mask(lengths, 5)
     real = pad[:, 0, 0]
     ours = block(x, AttentionContext(pad, causal=True))[real]
-    theirs = layer(x, src_mask=~causal_mask(5), src_key_padding_mask=~real)[real]
-    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+    reference = layer(x, src_mask=~causal_mask(5), src_key_padding_mask=~real)[real]
+    torch.testing.assert_close(ours, reference, rtol=1e-9, atol=1e-10)
     pull = randn(*ours.shape, seed=5)
-    mine = torch.autograd.grad((ours * pull).sum(), [x, *block.parameters()])
-    given = torch.autograd.grad((theirs * pull).sum(), [x, *layer.parameters()])
-    torch.testing.assert_close(mine[0], given[0], rtol=1e-8, atol=1e-9)
-    norms = [float(g.norm()) for g in mine[1:]], [float(g.norm()) for g in given[1:]]
+    actual = torch.autograd.grad((ours * pull).sum(), [x, *block.parameters()])
+    expected = torch.autograd.grad((reference * pull).sum(), [x, *layer.parameters()])
+    torch.testing.assert_close(actual[0], expected[0], rtol=1e-8, atol=1e-9)
+    norms = [float(g.norm()) for g in actual[1:]], [float(g.norm()) for g in expected[1:]]
     assert sorted(norms[0]) == pytest.approx(sorted(norms[1]), rel=1e-8)
 
 
@@ -66,28 +66,28 @@ def test_a_stack_equals_torchs_stack(norm_first: bool) -> None:
     config = TransformerConfig(8, n_layers=3, n_heads=2, dropout=0.0, norm_first=norm_first)
     layer = torch_layer(config)
     last = nn.LayerNorm(8, dtype=torch.float64) if norm_first else None
-    theirs = nn.TransformerEncoder(layer, 3, norm=last, enable_nested_tensor=False)
+    reference = nn.TransformerEncoder(layer, 3, norm=last, enable_nested_tensor=False)
     ours = Transformer(config).double()
-    for block, other in zip(ours.blocks, theirs.layers, strict=True):
+    for block, other in zip(ours.blocks, reference.layers, strict=True):
         block.load_torch(other)
     x = randn(2, 6, 8)
     torch.testing.assert_close(
-        ours(x, causal=True), theirs(x, mask=~causal_mask(6)), rtol=1e-9, atol=1e-10
+        ours(x, causal=True), reference(x, mask=~causal_mask(6)), rtol=1e-9, atol=1e-10
     )
 
 
 def test_dropout_stands_where_torchs_layer_has_it() -> None:
-    """Its expectation cannot be told from torch's: means over many draws agree."""
+    """Its expectation does not differ from torch's: means over many draws agree."""
     config = TransformerConfig(8, n_heads=2, dropout=0.3)
     layer = torch_layer(config)
     block = Block(config).double().load_torch(layer)
     x = randn(1, 3, 8)
     torch.manual_seed(0)
     ours = torch.stack([block(x) for _ in range(3000)])
-    theirs = torch.stack([layer(x) for _ in range(3000)])
-    spread = (ours.var(0) / 3000 + theirs.var(0) / 3000).sqrt()
-    assert ((ours.mean(0) - theirs.mean(0)) / spread).abs().max() < 5
-    torch.testing.assert_close(ours.std(0), theirs.std(0), rtol=0.12, atol=0)
+    reference = torch.stack([layer(x) for _ in range(3000)])
+    spread = (ours.var(0) / 3000 + reference.var(0) / 3000).sqrt()
+    assert ((ours.mean(0) - reference.mean(0)) / spread).abs().max() < 5
+    torch.testing.assert_close(ours.std(0), reference.std(0), rtol=0.12, atol=0)
     assert torch.equal(block.eval()(x), block(x))
 
 

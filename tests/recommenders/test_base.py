@@ -52,9 +52,9 @@ def test_top_k_equals_a_stable_sort(scores: np.ndarray, k: int) -> None:
 
 
 def test_recency_weights_fall_from_the_latest() -> None:
-    asked = Histories.from_lists([[3, 5, 9], [], [4]], TRAIN.item_ids)
-    np.testing.assert_allclose(recency_weights(asked, 0.5), [0.25, 0.5, 1.0, 1.0])
-    assert recency_weights(asked, 1.0) is None
+    queries = Histories.from_lists([[3, 5, 9], [], [4]], TRAIN.item_ids)
+    np.testing.assert_allclose(recency_weights(queries, 0.5), [0.25, 0.5, 1.0, 1.0])
+    assert recency_weights(queries, 1.0) is None
 
 
 def test_minus_infinity_is_never_recommended() -> None:
@@ -138,8 +138,8 @@ def test_cut_file(saved: Path, file: str, share: float) -> None:
 
 def test_flipped_bytes_are_noticed(saved: Path) -> None:
     whole = bytearray((saved / "arrays.npz").read_bytes())
-    place = whole.find(b"NUMPY") + 140  # within the first array's numbers
-    whole[place : place + 8] = bytes(255 - byte for byte in whole[place : place + 8])
+    position = whole.find(b"NUMPY") + 140  # within the first array's numbers
+    whole[position : position + 8] = bytes(255 - byte for byte in whole[position : position + 8])
     (saved / "arrays.npz").write_bytes(bytes(whole))
     with pytest.raises(DataError, match="damaged"):
         ItemKNN.load(saved)

@@ -24,9 +24,9 @@ def test_the_mask_is_never_recommended_however_it_is_drawn_to(train: Interaction
     model = BERT4Rec(**SMALL | {"epochs": 1}).fit(train, progress=False)
     with torch.no_grad():
         model._network.mask.mul_(100)
-    asked = Histories.from_lists([[3, 10, 17], [5]], train.item_ids)
-    assert model.score(asked).shape == (2, N_ITEMS)
-    best = model.recommend(asked, k=1000, filter_viewed=False)
+    queries = Histories.from_lists([[3, 10, 17], [5]], train.item_ids)
+    assert model.score(queries).shape == (2, N_ITEMS)
+    best = model.recommend(queries, k=1000, filter_viewed=False)
     assert set(best["item_id"]) == set(range(N_ITEMS))
 
 

@@ -21,28 +21,28 @@ TEXTS = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(TEXTS, st.integers(1, 2))
 def test_tf_idf_equals_scikit_learn(texts: list[str], min_df: int) -> None:
-    theirs = TfidfVectorizer(min_df=min_df)
+    reference = TfidfVectorizer(min_df=min_df)
     ours, vocabulary = tf_idf(texts, words, min_df)
     try:
-        expected = theirs.fit_transform(texts)
+        expected = reference.fit_transform(texts)
     except ValueError:  # scikit-learn refuses an empty vocabulary
         assert ours.shape == (len(texts), 0)
         return
-    assert vocabulary.tolist() == theirs.get_feature_names_out().tolist()
+    assert vocabulary.tolist() == reference.get_feature_names_out().tolist()
     np.testing.assert_allclose(ours.toarray(), expected.toarray(), atol=1e-12)
 
 
 @settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_tf_idf_with_bigrams_equals_scikit_learn(texts: list[str]) -> None:
-    theirs = TfidfVectorizer(tokenizer=words_and_bigrams, token_pattern=None, lowercase=False)
+    reference = TfidfVectorizer(tokenizer=words_and_bigrams, token_pattern=None, lowercase=False)
     ours, vocabulary = tf_idf(texts, words_and_bigrams)
     try:
-        expected = theirs.fit_transform(texts)
+        expected = reference.fit_transform(texts)
     except ValueError:
         assert ours.shape == (len(texts), 0)
         return
-    assert vocabulary.tolist() == theirs.get_feature_names_out().tolist()
+    assert vocabulary.tolist() == reference.get_feature_names_out().tolist()
     np.testing.assert_allclose(ours.toarray(), expected.toarray(), atol=1e-12)
 
 
@@ -93,10 +93,10 @@ def test_texts_join_what_there_is() -> None:
 
 
 def test_chinese_items_are_alike_by_bigrams_only() -> None:
-    asked = Histories.from_lists([[1], [4]], TRAIN.item_ids)
+    queries = Histories.from_lists([[1], [4]], TRAIN.item_ids)
     bigrams = ContentBased().fit(TRAIN, items=ITEMS)
-    assert bigrams.recommend(asked, k=1)["item_id"].tolist() == [2, 3]
-    spaced = ContentBased(tokenizer="words").fit(TRAIN, items=ITEMS)._score(asked)
+    assert bigrams.recommend(queries, k=1)["item_id"].tolist() == [2, 3]
+    spaced = ContentBased(tokenizer="words").fit(TRAIN, items=ITEMS)._score(queries)
     assert (np.delete(spaced[0], 0) == 0).all()
 
 
@@ -105,15 +105,15 @@ def test_score_is_the_cosine_of_profile_and_item() -> None:
     vectors = model.vectors_.toarray()
     profile = 0.5 * vectors[2] + vectors[4]
     expected = vectors @ profile / np.linalg.norm(profile)
-    asked = Histories.from_lists([[3, 5]], TRAIN.item_ids)
-    np.testing.assert_allclose(model.score(asked)[0], expected)
+    queries = Histories.from_lists([[3, 5]], TRAIN.item_ids)
+    np.testing.assert_allclose(model.score(queries)[0], expected)
     assert expected.max() <= 1 + 1e-12
 
 
 def test_a_function_can_tokenize_but_not_be_saved(tmp_path) -> None:
     model = ContentBased(tokenizer=list).fit(TRAIN, items=ITEMS)
-    asked = Histories.from_lists([[1]], TRAIN.item_ids)
-    assert model.recommend(asked, k=1)["item_id"].tolist() == [2]
+    queries = Histories.from_lists([[1]], TRAIN.item_ids)
+    assert model.recommend(queries, k=1)["item_id"].tolist() == [2]
     assert model.variant == "tokenizer=list"
     with pytest.raises(TypeError, match="cannot be written"):
         model.save(tmp_path / "model")

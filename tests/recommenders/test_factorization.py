@@ -100,7 +100,7 @@ def test_compiled_solver_equals_numpy(seed: int, steps: int) -> None:
     np.testing.assert_array_equal(one, two)
 
 
-def test_a_singular_row_is_told() -> None:
+def test_a_singular_row_is_reported() -> None:
     weights, pull, y, gram, ridge = equations(0)
     with pytest.raises(np.linalg.LinAlgError, match="raise the regularization"):
         solve_exact(weights, pull, y, -10 * np.eye(len(gram)), ridge)
@@ -223,7 +223,7 @@ def test_slopes_of_the_sampled_losses_are_their_derivatives(kind: Callable, seed
     assert np.abs(objective(*parameters)[1][0]).max() > 0.1
 
 
-def test_negatives_are_even_and_met_items_are_told() -> None:
+def test_negatives_are_even_and_met_items_are_reported() -> None:
     met = drawn(2, users=5, items=10).matrix()
     sampler = Sampler(met, 2, np.random.default_rng(0))
     users = np.repeat(np.arange(5), 20_000)
@@ -285,7 +285,7 @@ def test_sampled_models_learn_and_encode_histories(kind: type) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "told"),
+    ("build", "message"),
     [
         (lambda: BPR(lr=1e6), "BPR diverged.*Lower the learning rate"),
         (lambda: LogisticMF(lr=1e6), "LogisticMF diverged"),
@@ -295,8 +295,8 @@ def test_sampled_models_learn_and_encode_histories(kind: type) -> None:
         (lambda: ExplicitMF(method="sgd", optimizer="Momentum", lr=2.0), "diverged"),
     ],
 )
-def test_a_rate_too_large_is_told(build: Callable, told: str) -> None:
-    with pytest.raises(DivergenceError, match=told):
+def test_a_rate_too_large_is_reported(build: Callable, message: str) -> None:
+    with pytest.raises(DivergenceError, match=message):
         build().fit(drawn(), progress=False)
 
 
@@ -325,12 +325,12 @@ def test_a_rate_too_large_is_told(build: Callable, told: str) -> None:
         (FactorizationMachine, {"lr": 0}),
     ],
 )
-def test_bad_settings_are_told(kind: type, options: dict) -> None:
+def test_bad_settings_are_reported(kind: type, options: dict) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
         kind(**options)
 
 
-def test_numba_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numba_that_is_missing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"m6rec-lite\[fast\]"):
         IALS(backend="numba").fit(drawn())
@@ -424,7 +424,7 @@ def test_ratings_may_be_negative_but_not_nan() -> None:
         ExplicitMF().fit(train).rmse(broken)
 
 
-def test_cold_start_of_ratings_is_told_or_answered() -> None:
+def test_cold_start_of_ratings_is_reported_or_answered() -> None:
     train = drawn(12)
     train = train.select((train.users != 4) & (train.items != 2))
     model = ExplicitMF(factors=30, epochs=5).fit(train)  # more factors than items
@@ -462,8 +462,8 @@ def test_cold_start_of_ratings_is_told_or_answered() -> None:
 def test_a_new_user_gets_what_the_same_ratings_gave_an_old_one() -> None:
     train = drawn(13)
     model = ExplicitMF(factors=3, epochs=400).fit(train, progress=False)
-    mine = train.users == 6
-    rated, ratings = train.item_ids[train.items[mine]], train.values[mine]
+    own = train.users == 6
+    rated, ratings = train.item_ids[train.items[own]], train.values[own]
     got = model.predict_new_user(rated, ratings, train.item_ids)
     old = model.predict(np.full(train.n_items, train.user_ids[6]), train.item_ids)
     np.testing.assert_allclose(got, old, atol=1e-3)
@@ -575,7 +575,7 @@ def test_saved_predictors_answer_alike(tmp_path: Path) -> None:
     np.testing.assert_array_equal(got, machine.predict(x))
 
 
-def test_what_cannot_be_saved_or_read_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_saved_or_read_is_reported(tmp_path: Path) -> None:
     for model in (ExplicitMF(), FactorizationMachine(), OneHot("age")):
         with pytest.raises(NotFittedError, match="call fit"):
             model.save(tmp_path / "none")
@@ -594,7 +594,7 @@ def test_what_cannot_be_saved_or_read_is_told(tmp_path: Path) -> None:
         ExplicitMF.load(tmp_path / "gone")
 
 
-def test_what_a_machine_cannot_use_is_told() -> None:
+def test_what_a_machine_cannot_use_is_reported() -> None:
     x, targets, _ = machine_rows()
     machine = FactorizationMachine(epochs=1)
     with pytest.raises(DataError, match="one target a row"):

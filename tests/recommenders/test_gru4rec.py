@@ -23,11 +23,11 @@ def train() -> Interactions:
 @pytest.mark.parametrize("layers", [1, 2])
 def test_torchs_gru_and_ours_train_alike(train: Interactions, layers: int) -> None:
     """Without dropout, whose draws fall elsewhere in torch's, they end in the same weights."""
-    asked = train.histories()
+    queries = train.histories()
     scores = [
         GRU4Rec(**SMALL, n_layers=layers, dropout=0.0, fused=fused)
         .fit(train, progress=False)
-        .score(asked)
+        .score(queries)
         for fused in (True, False)
     ]
     np.testing.assert_allclose(*scores, rtol=1e-3, atol=2e-3)
@@ -49,14 +49,14 @@ def test_session_parallel_batches_see_what_whole_histories_see(train: Interactio
     n = 0
     for batch in ParallelBatches(histories, lanes=7, steps=4).epoch(0, 0):
         states = net.carry_on(batch["items"], batch["starts"])
-        asked = set(batch["asked"].tolist())
-        for place in range(28):
-            lane, t = divmod(place, 4)
+        queries = set(batch["target_indices"].tolist())
+        for position in range(28):
+            lane, t = divmod(position, 4)
             if batch["starts"][lane, t]:
                 seen[lane] = []
-            if place in asked:
+            if position in queries:
                 seen[lane].append(int(batch["items"][lane, t]))
-                torch.testing.assert_close(states[place], whole[tuple(seen[lane])])
+                torch.testing.assert_close(states[position], whole[tuple(seen[lane])])
                 n += 1
     assert n == (histories.lengths - 1).sum()
 

@@ -15,7 +15,7 @@ FRAME = pd.DataFrame(
     {"user_id": [1, 1, 1, 2, 2, 3, 3], "item_id": [3, 5, 9, 3, 4, 3, 9], "timestamp": range(7)}
 )
 TRAIN = Interactions.from_frame(FRAME)
-ASKED = Histories.from_lists([[3], []], TRAIN.item_ids)
+QUERIES = Histories.from_lists([[3], []], TRAIN.item_ids)
 
 
 class Says(Recommender):
@@ -34,7 +34,7 @@ class Says(Recommender):
 
 
 def fuse(*rows: tuple[float, ...], **options: Any) -> np.ndarray:
-    return Hybrid([Says(row) for row in rows], **options).fit(TRAIN).score(ASKED)[0]
+    return Hybrid([Says(row) for row in rows], **options).fit(TRAIN).score(QUERIES)[0]
 
 
 def test_sum_standardises_each_part() -> None:
@@ -88,11 +88,11 @@ def test_a_part_that_knows_nothing_decides_nothing(fusion: str) -> None:
 
 
 def test_fitted_parts_are_taken_as_they_are() -> None:
-    given, fresh = Says().fit(TRAIN), Says()
-    hybrid = Hybrid([given, fresh]).fit(TRAIN).fit(TRAIN)
-    assert given.fits == 1
+    inputs, fresh = Says().fit(TRAIN), Says()
+    hybrid = Hybrid([inputs, fresh]).fit(TRAIN).fit(TRAIN)
+    assert inputs.fits == 1
     assert fresh.fits == 2
-    assert hybrid.n_params == given.n_params + fresh.n_params
+    assert hybrid.n_params == inputs.n_params + fresh.n_params
 
 
 def test_a_part_of_another_catalogue_raises() -> None:
@@ -106,7 +106,7 @@ def test_nested_hybrids_survive_saving(tmp_path) -> None:
     model = Hybrid([inner, ItemKNN(k=2)], weights=[0.3, 0.7]).fit(TRAIN)
     loaded = Hybrid.load(model.save(tmp_path / "model"))
     assert loaded.variant == model.variant
-    np.testing.assert_array_equal(loaded.score(ASKED), model.score(ASKED))
+    np.testing.assert_array_equal(loaded.score(QUERIES), model.score(QUERIES))
 
 
 def test_variant_names_the_parts() -> None:

@@ -45,16 +45,16 @@ def test_weights_are_a_minimum_under_the_constraint(train: Interactions) -> None
 
 def test_scores_weight_the_history(train: Interactions) -> None:
     model = EASE(l2=2.0, decay=0.5).fit(train)
-    asked = Histories.from_lists([train.item_ids[[4, 0, 7]].tolist()], train.item_ids)
+    queries = Histories.from_lists([train.item_ids[[4, 0, 7]].tolist()], train.item_ids)
     expected = 0.25 * model.weights_[4] + 0.5 * model.weights_[0] + model.weights_[7]
-    np.testing.assert_allclose(model.score(asked)[0], expected)
+    np.testing.assert_allclose(model.score(queries)[0], expected)
 
 
 def test_repeats_count_once_without_decay(train: Interactions) -> None:
     model = EASE(l2=2.0).fit(train)
     ids = train.item_ids[[4, 0]].tolist()
-    asked = Histories.from_lists([ids, ids * 2], train.item_ids)
-    scores = model.score(asked)
+    queries = Histories.from_lists([ids, ids * 2], train.item_ids)
+    scores = model.score(queries)
     np.testing.assert_array_equal(scores[0], scores[1])
 
 

@@ -43,8 +43,8 @@ def test_counts_equal_a_cross_table(frame: pd.DataFrame) -> None:
 def test_rows_are_the_distributions_of_the_formula(frame: pd.DataFrame, prior: float) -> None:
     train = Interactions.from_frame(frame.drop_duplicates(["user_id", "item_id"]))
     model = Bigram(prior).fit(train)
-    asked = Histories.from_lists([[3, 5], [5], []], train.item_ids)
-    scores = model.score(asked)
+    queries = Histories.from_lists([[3, 5], [5], []], train.item_ids)
+    scores = model.score(queries)
     np.testing.assert_allclose(scores.sum(axis=1), 1.0)
     np.testing.assert_array_equal(scores[0], scores[1])  # only the last item matters
     share = np.bincount(train.items) / len(train)
@@ -98,7 +98,7 @@ def log_of(rows: list[list[int]]) -> Interactions:
     return Interactions.from_frame(frame)
 
 
-def by_formula(rows: list[list[int]], train: Interactions, asked: list[int], model: Markov):
+def by_formula(rows: list[list[int]], train: Interactions, queries: list[int], model: Markov):
     """The docstring's formula, one probability at a time, through NGram on the lists themselves."""
     smoothing = {
         "absolute-discounting": AbsoluteDiscounting(model.discount),
@@ -114,7 +114,7 @@ def by_formula(rows: list[list[int]], train: Interactions, asked: list[int], mod
     scores = []
     for j in items:
         score = np.log(follows.prob(j))
-        for s, i in enumerate(reversed(asked), 1):
+        for s, i in enumerate(reversed(queries), 1):
             if s == 1:
                 score += np.log(follows.prob(j, [i])) - np.log(follows.prob(j))
             else:
@@ -145,11 +145,11 @@ def test_markov_equals_its_formula(
 ) -> None:
     train = log_of(rows)
     model = Markov(smoothing, discount, skips, skip_weight, weight, decay).fit(train)
-    asked = data.draw(st.lists(st.sampled_from(train.item_ids.tolist()), min_size=1, max_size=5))
-    scores = model.score(Histories.from_lists([asked], train.item_ids))[0]
+    queries = data.draw(st.lists(st.sampled_from(train.item_ids.tolist()), min_size=1, max_size=5))
+    scores = model.score(Histories.from_lists([queries], train.item_ids))[0]
     if np.ptp(scores) == 0:
         return  # a row of equal scores is answered by popularity
-    wanted = by_formula(rows, train, asked, model)
+    wanted = by_formula(rows, train, queries, model)
     if np.ptp(wanted) < 1e-12:
         return
     np.testing.assert_allclose(scores, wanted, atol=1e-9)
@@ -157,8 +157,8 @@ def test_markov_equals_its_formula(
 
 def test_scores_are_log_probabilities(frame: pd.DataFrame) -> None:
     train = Interactions.from_frame(frame)
-    asked = Histories.from_lists([[3, 5, 1], [5], [2, 2, 7, 1, 4]], train.item_ids)
-    np.testing.assert_allclose(np.exp(Markov().fit(train).score(asked)).sum(axis=1), 1.0)
+    queries = Histories.from_lists([[3, 5, 1], [5], [2, 2, 7, 1, 4]], train.item_ids)
+    np.testing.assert_allclose(np.exp(Markov().fit(train).score(queries)).sum(axis=1), 1.0)
 
 
 @pytest.mark.parametrize("smoothing", ["absolute-discounting", "kneser-ney", "witten-bell"])
@@ -167,8 +167,8 @@ def test_without_weight_it_is_the_smoothed_bigram(frame: pd.DataFrame, smoothing
     model = Markov(smoothing, discount=0.7, weight=0).fit(train)
     kind = {"absolute-discounting": AbsoluteDiscounting(0.7), "kneser-ney": KneserNey(0.7)}
     ngram = item_ngram(train, kind.get(smoothing, WittenBell()))
-    asked = Histories.from_lists([[3, 5], [5], [1, 2]], train.item_ids)
-    np.testing.assert_allclose(np.exp(model.score(asked)), ngram.next_probs([[5], [5], [2]]))
+    queries = Histories.from_lists([[3, 5], [5], [1, 2]], train.item_ids)
+    np.testing.assert_allclose(np.exp(model.score(queries)), ngram.next_probs([[5], [5], [2]]))
 
 
 def test_a_skip_gram_remembers_what_a_bigram_forgets() -> None:
@@ -176,36 +176,36 @@ def test_a_skip_gram_remembers_what_a_bigram_forgets() -> None:
     rng = np.random.default_rng(0)
     rows = [[*pair[:1], int(rng.integers(50, 58)), *pair[1:]] for pair in [(1, 2), (3, 4)] * 60]
     train = log_of(rows)
-    asked = Histories.from_lists([[1, 50], [3, 50]], train.item_ids)
-    known = Markov().fit(train).recommend(asked, k=1)["item_id"].tolist()
+    queries = Histories.from_lists([[1, 50], [3, 50]], train.item_ids)
+    known = Markov().fit(train).recommend(queries, k=1)["item_id"].tolist()
     assert known == [2, 4]
-    forgot = Markov(weight=0).fit(train).recommend(asked, k=1)["item_id"].tolist()
+    forgot = Markov(weight=0).fit(train).recommend(queries, k=1)["item_id"].tolist()
     assert forgot[0] == forgot[1]
 
 
 def test_what_is_further_back_weighs_less() -> None:
     rows = [[1, 9, 2], [3, 9, 4]] * 20
     train = log_of(rows)
-    asked = Histories.from_lists([[3, 1, 9], [1, 3, 9]], train.item_ids)
-    best = Markov(decay=0.5).fit(train).recommend(asked, k=1)["item_id"].tolist()
+    queries = Histories.from_lists([[3, 1, 9], [1, 3, 9]], train.item_ids)
+    best = Markov(decay=0.5).fit(train).recommend(queries, k=1)["item_id"].tolist()
     assert best == [2, 4]
-    scores = Markov(decay=1.0, skips=2).fit(train).score(asked)
+    scores = Markov(decay=1.0, skips=2).fit(train).score(queries)
     two, four = np.searchsorted(train.item_ids, [2, 4])
     np.testing.assert_allclose(scores[:, two], scores[:, four])
 
 
 def test_without_a_history_markov_ranks_as_popularity_does(frame: pd.DataFrame) -> None:
     train = Interactions.from_frame(frame.drop_duplicates(["user_id", "item_id"]))
-    nobody = Histories.from_lists([[]], train.item_ids)
-    scores = Markov().fit(train).score(nobody)[0]
-    popular = Popularity().fit(train).score(nobody)[0]
+    empty = Histories.from_lists([[]], train.item_ids)
+    scores = Markov().fit(train).score(empty)[0]
+    popular = Popularity().fit(train).score(empty)[0]
     assert (np.diff(scores[np.argsort(popular, kind="stable")]) >= 0).all()
     assert (np.sign(np.subtract.outer(scores, scores))
             == np.sign(np.subtract.outer(popular, popular))).all()  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("settings", "message"),
     [
         ({"smoothing": "maximum-likelihood"}, "smoothing must be one of absolute-discounting"),
         ({"discount": 0}, "discount must be > 0"),
@@ -216,9 +216,9 @@ def test_without_a_history_markov_ranks_as_popularity_does(frame: pd.DataFrame) 
         ({"decay": float("nan")}, "decay must be > 0"),
     ],
 )
-def test_bad_settings_of_markov(given: dict, message: str) -> None:
+def test_bad_settings_of_markov(settings: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Markov(**given)
+        Markov(**settings)
 
 
 def ndcg(model: Markov | Bigram, split) -> float:

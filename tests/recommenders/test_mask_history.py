@@ -40,11 +40,11 @@ def items_read(batch: Batch) -> list[set[int]]:
             for item, start in zip(lane, starts, strict=True):
                 history = {item} if start else history | {item}
                 read.append(history)
-        return [read[i] for i in batch["asked"].tolist()]
+        return [read[i] for i in batch["target_indices"].tolist()]
     rows = batch["items"].split(batch["lengths"].tolist())
-    if "asked" in batch:  # masks, which may have items on both sides
+    if "target_indices" in batch:  # masks, which may have items on both sides
         read = [set(row.tolist()) - {N_ITEMS} for row in rows for _ in row]
-        return [read[i] for i in batch["asked"].tolist()]
+        return [read[i] for i in batch["target_indices"].tolist()]
     return [set(row[: i + 1].tolist()) for row in rows for i in range(len(row))]
 
 

@@ -25,7 +25,7 @@ def train() -> Interactions:
 
 
 @pytest.fixture(scope="module")
-def asked(train: Interactions) -> Histories:
+def queries(train: Interactions) -> Histories:
     return Histories.from_lists([[10, 40, 70], [120, 20], [90]], train.item_ids)
 
 
@@ -39,10 +39,10 @@ def nearest(values: dict[int, float], k: int) -> dict[int, float]:
 @pytest.mark.parametrize("shrink", [0.0, 7.5])
 @pytest.mark.parametrize("decay", [1.0, 0.6])
 def test_item_knn(
-    train: Interactions, asked: Histories, k: int, shrink: float, decay: float
+    train: Interactions, queries: Histories, k: int, shrink: float, decay: float
 ) -> None:
     users = [set(train.users[train.items == item]) for item in range(N_ITEMS)]
-    expected = np.zeros((len(asked), N_ITEMS))
+    expected = np.zeros((len(queries), N_ITEMS))
     for j in range(N_ITEMS):
         similarity = {
             i: len(users[i] & users[j]) / (np.sqrt(len(users[i]) * len(users[j])) + shrink)
@@ -50,20 +50,20 @@ def test_item_knn(
             if i != j and users[i] and users[j]
         }
         for i, value in nearest(similarity, k).items():
-            for row in range(len(asked)):
-                history = asked.items[asked.offsets[row] : asked.offsets[row + 1]].tolist()
+            for row in range(len(queries)):
+                history = queries.items[queries.offsets[row] : queries.offsets[row + 1]].tolist()
                 if i in history:
                     steps_back = len(history) - 1 - history.index(i)
                     expected[row, j] += decay**steps_back * value
     model = ItemKNN(k=k, shrink=shrink, decay=decay).fit(train)
-    np.testing.assert_allclose(model._score(asked), expected, rtol=1e-5)
+    np.testing.assert_allclose(model._score(queries), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("k", [1, 4, 100])
 @pytest.mark.parametrize("shrink", [0.0, 7.5])
 @pytest.mark.parametrize("decay", [1.0, 0.6])
 def test_user_knn(
-    train: Interactions, asked: Histories, k: int, shrink: float, decay: float
+    train: Interactions, queries: Histories, k: int, shrink: float, decay: float
 ) -> None:
     def vector(items: np.ndarray) -> np.ndarray:
         values = np.zeros(N_ITEMS)
@@ -71,9 +71,9 @@ def test_user_knn(
         return values
 
     people = [vector(train.items[train.users == user]) for user in range(N_USERS)]
-    expected = np.zeros((len(asked), N_ITEMS))
-    for row in range(len(asked)):
-        me = vector(asked.items[asked.offsets[row] : asked.offsets[row + 1]])
+    expected = np.zeros((len(queries), N_ITEMS))
+    for row in range(len(queries)):
+        me = vector(queries.items[queries.offsets[row] : queries.offsets[row + 1]])
         similarity = {
             user: me @ you / (np.linalg.norm(me) * np.linalg.norm(you) + shrink)
             for user, you in enumerate(people)
@@ -81,16 +81,16 @@ def test_user_knn(
         for user, value in nearest(similarity, k).items():
             expected[row] += value * people[user]
     model = UserKNN(k=k, shrink=shrink, decay=decay).fit(train)
-    np.testing.assert_allclose(model._score(asked), expected, rtol=1e-6)
+    np.testing.assert_allclose(model._score(queries), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [ItemKNN, UserKNN])
 def test_blocks_do_not_show(
-    train: Interactions, asked: Histories, kind: type, monkeypatch: pytest.MonkeyPatch
+    train: Interactions, queries: Histories, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = kind(k=3).fit(train).score(asked)
+    whole = kind(k=3).fit(train).score(queries)
     monkeypatch.setattr("m6rec_lite.recommenders.neighbours.SCORES_IN_MEMORY", 40)
-    np.testing.assert_array_equal(kind(k=3).fit(train).score(asked), whole)
+    np.testing.assert_array_equal(kind(k=3).fit(train).score(queries), whole)
 
 
 def test_shrinkage_holds_back_a_pair_seen_once() -> None:
@@ -107,9 +107,9 @@ def test_shrinkage_holds_back_a_pair_seen_once() -> None:
 def test_decay_turns_the_answer_to_the_latest_item() -> None:
     rows = [(u, i, i) for u in range(10) for i in ((1, 2) if u < 6 else (3, 4))]
     train = Interactions.from_frame(pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]))
-    asked = Histories.from_lists([[1, 3], [3, 1]], train.item_ids)
-    flat = ItemKNN(shrink=10).fit(train).recommend(asked, k=1)["item_id"].tolist()
-    recent = ItemKNN(shrink=10, decay=0.3).fit(train).recommend(asked, k=1)["item_id"].tolist()
+    queries = Histories.from_lists([[1, 3], [3, 1]], train.item_ids)
+    flat = ItemKNN(shrink=10).fit(train).recommend(queries, k=1)["item_id"].tolist()
+    recent = ItemKNN(shrink=10, decay=0.3).fit(train).recommend(queries, k=1)["item_id"].tolist()
     assert flat == [2, 2]
     assert recent == [4, 2]
 

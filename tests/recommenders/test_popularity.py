@@ -73,10 +73,10 @@ def test_the_future_is_not_used(frame: pd.DataFrame) -> None:
 def test_a_late_hit_shows_only_with_time() -> None:
     rows = [(u, 1, u * DAY) for u in range(10)] + [(u, 2, (100 + u) * DAY) for u in range(5)]
     train = Interactions.from_frame(pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]))
-    nobody = Histories.from_lists([[]], train.item_ids, at=50 * DAY)
+    empty = Histories.from_lists([[]], train.item_ids, at=50 * DAY)
 
     def best(model: Popularity) -> int:
-        return int(model.fit(train).recommend(nobody, k=1)["item_id"].iloc[0])
+        return int(model.fit(train).recommend(empty, k=1)["item_id"].iloc[0])
 
     assert best(Popularity()) == 1
     assert best(Popularity(window_days=30)) == 2

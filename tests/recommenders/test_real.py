@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from m6rec_lite.course.published import SAME_TIES, SIMPLE
 from m6rec_lite.data import Dataset, Split, leave_one_out, load_dataset
 from m6rec_lite.evaluation import evaluate
+from m6rec_lite.evaluation.published import SAME_TIES, SIMPLE_MODELS
 from m6rec_lite.recommenders import EASE, Bigram, ItemKNN, Popularity, Recommender
 
 pytestmark = pytest.mark.real_data
@@ -47,17 +47,17 @@ def judged(model: Recommender, split: Split) -> tuple[float, float]:
 def test_ml_100k_agrees_with_the_figures_elsewhere(
     small: Split, entry: str, model: Recommender, hr_gap: float, ndcg_gap: float
 ) -> None:
-    theirs = SIMPLE["ml-100k"][entry]
+    reference = SIMPLE_MODELS["ml-100k"][entry]
     hr, ndcg = judged(model, small)
-    assert hr == pytest.approx(theirs.hr, abs=hr_gap)
-    assert ndcg == pytest.approx(theirs.ndcg, abs=ndcg_gap)
+    assert hr == pytest.approx(reference.hr, abs=hr_gap)
+    assert ndcg == pytest.approx(reference.ndcg, abs=ndcg_gap)
 
 
 @pytest.mark.parametrize("name", ["ml-100k", "ml-1m"])
 def test_bigram_equals_an_independent_evaluator(name: str) -> None:
-    theirs = SAME_TIES[name]["Bigram"]
+    reference = SAME_TIES[name]["Bigram"]
     hr, ndcg = judged(Bigram(), leave_one_out(real(name)))
-    assert (round(hr, 4), round(ndcg, 4)) == (theirs.hr, theirs.ndcg)
+    assert (round(hr, 4), round(ndcg, 4)) == (reference.hr, reference.ndcg)
 
 
 def test_recency_is_worth_more_than_the_choice_of_model(small: Split) -> None:

@@ -72,10 +72,10 @@ def impressions(rows: pd.DataFrame) -> pd.DataFrame:
     """Each user is shown one item of each kind, and clicks on their own kind."""
     last = rows["timestamp"].max() + 3600
     shown = [
-        (slate, user, f"{kind}-{(slate + place) % 10:02}", last + 60 * slate, place,
+        (slate, user, f"{kind}-{(slate + position) % 10:02}", last + 60 * slate, position,
          0.5, 1.0, kind == KINDS[int(user.split()[1]) % 2], False)
         for slate, user in enumerate(sorted(set(rows["user_id"])))
-        for place, kind in enumerate(KINDS)
+        for position, kind in enumerate(KINDS)
     ]  # fmt: skip
     columns = ["slate_id", "user_id", "item_id", "timestamp", "position", "propensity",
                "examination", "clicked", "purchased"]  # fmt: skip

@@ -30,14 +30,14 @@ def histories(lists: list[list[int]]) -> Histories:
 
 def pairs(batch: Batch) -> list[tuple[tuple[int, ...], int]]:
     """Each question of a packed batch: all that its token may see, and its target."""
-    found, start = [], 0
+    result, start = [], 0
     for length in batch["lengths"].tolist():
         row = batch["items"][start : start + length].tolist()
         wanted = batch["targets"][start : start + length].tolist()
-        found += [(tuple(row[: i + 1]), wanted[i]) for i in range(length)]
+        result += [(tuple(row[: i + 1]), wanted[i]) for i in range(length)]
         start += length
     assert start == len(batch["items"]) == n_targets(batch)
-    return found
+    return result
 
 
 @settings(max_examples=50, deadline=None)
@@ -80,18 +80,18 @@ def test_masked_batches_hold_every_latest_window_once_and_can_be_filled_in_again
     batches = MaskedBatches(
         histories(lists), mask_share=share, last_share=last, batch_size=size, max_length=length
     )
-    found: Counter = Counter()
+    result: Counter = Counter()
     for batch in batches.epoch(7, epoch):
-        assert n_targets(batch) == len(batch["asked"])
+        assert n_targets(batch) == len(batch["target_indices"])
         masked = batch["items"] == 10
-        assert torch.equal(masked.nonzero()[:, 0], batch["asked"])
+        assert torch.equal(masked.nonzero()[:, 0], batch["target_indices"])
         for part in masked.split(batch["lengths"].tolist()):
             assert 1 <= int(part.sum()) < len(part)  # something to ask and something to read
             assert last < 1 or part.nonzero()[:, 0].tolist() == [len(part) - 1]
         whole = batch["items"].clone()
-        whole[batch["asked"]] = batch["targets"]
-        found.update(tuple(row.tolist()) for row in whole.split(batch["lengths"].tolist()))
-    assert found == Counter(tuple(row[-length:]) for row in lists if len(row) >= 2)
+        whole[batch["target_indices"]] = batch["targets"]
+        result.update(tuple(row.tolist()) for row in whole.split(batch["lengths"].tolist()))
+    assert result == Counter(tuple(row[-length:]) for row in lists if len(row) >= 2)
 
 
 def test_masks_fall_as_often_as_asked_and_anew_each_epoch() -> None:
@@ -118,7 +118,7 @@ def test_random_windows_of_masked_batches_reach_every_part() -> None:
     seen = set()
     for epoch in range(200):
         (batch,) = batches.epoch(0, epoch)
-        batch["items"][batch["asked"]] = batch["targets"]
+        batch["items"][batch["target_indices"]] = batch["targets"]
         seen.add(tuple(batch["items"].tolist()))
     assert seen == {tuple(range(i, i + 4)) for i in range(7)}
 
@@ -145,11 +145,13 @@ def test_lanes_hold_every_history_whole_and_apart(
         assert not wanted
         return
     memory: dict[int, list[int]] = {}
-    found: Counter = Counter()
+    result: Counter = Counter()
     for i, batch in enumerate(batches.epoch(3, 0)):
         rows, time = batch["items"].shape
         assert time == steps
-        targets = dict(zip(batch["asked"].tolist(), batch["targets"].tolist(), strict=True))
+        targets = dict(
+            zip(batch["target_indices"].tolist(), batch["targets"].tolist(), strict=True)
+        )
         for lane in range(rows):
             for t in range(time):
                 if batch["starts"][lane, t]:
@@ -158,8 +160,8 @@ def test_lanes_hold_every_history_whole_and_apart(
                     assert lane in memory  # every lane begins with a beginning
                 if lane * time + t in targets:
                     memory[lane].append(int(batch["items"][lane, t]))
-                    found[tuple(memory[lane]), targets[lane * time + t]] += 1
-    assert found == wanted
+                    result[tuple(memory[lane]), targets[lane * time + t]] += 1
+    assert result == wanted
 
 
 def test_questions_cover_every_history_with_its_latest_items() -> None:
@@ -192,9 +194,9 @@ def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         NextItemBatches(rows, batch_size=0, max_length=3)
     for wrong in ({"mask_share": 0.0}, {"mask_share": 1.0}, {"last_share": -0.1}):
-        given = {"mask_share": 0.2, "last_share": 0.1} | wrong
+        options = {"mask_share": 0.2, "last_share": 0.1} | wrong
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
-            MaskedBatches(rows, batch_size=1, max_length=3, **given)
+            MaskedBatches(rows, batch_size=1, max_length=3, **options)
     with pytest.raises(ValueError, match="steps must be at least 1"):
         ParallelBatches(rows, lanes=2, steps=0)
     with pytest.raises(ValueError, match="negatives must be at least 1"):

@@ -56,8 +56,8 @@ HISTORIES = st.lists(st.lists(st.sampled_from(list(TITLES)), max_size=6), min_si
 @given(HISTORIES, st.sampled_from([1.0, 0.7]))
 def test_with_the_vectors_of_tf_idf_it_is_content_based(lists: list, decay: float) -> None:
     ours = fitted(center=False, decay=decay)
-    theirs = ContentBased(tokenizer="words", decay=decay).fit(TRAIN, items=ITEMS, progress=False)
-    np.testing.assert_allclose(ours.score(asked(*lists)), theirs.score(asked(*lists)), atol=1e-6)
+    reference = ContentBased(tokenizer="words", decay=decay).fit(TRAIN, items=ITEMS, progress=False)
+    np.testing.assert_allclose(ours.score(asked(*lists)), reference.score(asked(*lists)), atol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)

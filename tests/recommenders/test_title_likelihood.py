@@ -20,10 +20,10 @@ from m6rec_lite.recommenders.title_likelihood import WEIGHTS
 from tests.contracts import test_recommenders as contract
 
 TRAIN, ITEMS = contract.TRAIN, contract.ITEMS
-ASKED = contract.histories(contract.WALKS)
+QUERIES = contract.histories(contract.WALKS)
 TARGETS = np.searchsorted(TRAIN.item_ids, contract.NEXT).astype(np.int32)
 #: The questions of the contract: five walks, each left its last item.
-QUESTIONS = Holdout(ASKED, TARGETS, np.arange(len(TARGETS) + 1))
+QUESTIONS = Holdout(QUERIES, TARGETS, np.arange(len(TARGETS) + 1))
 SPLIT = Split("walks", "walks", TRAIN, QUESTIONS, QUESTIONS)
 
 
@@ -67,31 +67,31 @@ def fitted(folder: Path, **more) -> TitleLikelihood:
 
 
 def test_the_likelihood_is_the_sum_of_the_tokens(asker: NextEvent, folder: Path) -> None:
-    places = np.array([[3, -1, 0]] * len(ASKED))
-    found = asker.log_likelihood(ASKED, places)
-    assert np.isnan(found[:, 1]).all()
-    assert found.shape == places.shape
+    indices = np.array([[3, -1, 0]] * len(QUERIES))
+    result = asker.log_likelihood(QUERIES, indices)
+    assert np.isnan(result[:, 1]).all()
+    assert result.shape == indices.shape
     gpt = Pretrained.load(folder).model.double()
-    prompts = asker.prompts(ASKED)
+    prompts = asker.prompts(QUERIES)
     say = asker.text.templates.events["click"].format
     for row in (0, 3):
         prompt = prompts[row]
         for column in (0, 2):
-            item = int(TRAIN.item_ids[places[row, column]])
+            item = int(TRAIN.item_ids[indices[row, column]])
             sentence = asker.tokenizer.encode(say(item=asker.text.item(item)))
             ids = torch.tensor([[*prompt, *sentence]])
             with torch.no_grad():
                 chances = torch.log_softmax(gpt.logits(gpt(ids[:, :-1]))[0], dim=1)
             wanted = chances[torch.arange(len(prompt) - 1, ids.shape[1] - 1), ids[0, len(prompt) :]]
-            assert found[row, column] == pytest.approx(float(wanted.sum()), abs=1e-3)
+            assert result[row, column] == pytest.approx(float(wanted.sum()), abs=1e-3)
 
 
 def test_long_histories_lose_their_oldest_events_whole(
     asker: NextEvent, words: dict, folder
 ) -> None:
     short = NextEvent(folder, words, None, TRAIN.item_ids, event="click", max_tokens=40)
-    prompts = short.prompts(ASKED)
-    for prompt, whole in zip(prompts, asker.prompts(ASKED), strict=True):
+    prompts = short.prompts(QUERIES)
+    for prompt, whole in zip(prompts, asker.prompts(QUERIES), strict=True):
         assert len(prompt) <= 40 + 2
         assert len(prompt) < len(whole)
         assert asker.tokenizer.decode(prompt[:1], specials=True) == "[BOS]"
@@ -103,7 +103,7 @@ def test_long_histories_lose_their_oldest_events_whole(
 def test_words_alone_find_the_planted_pattern(folder: Path) -> None:
     """Popularity knows only the hit; what follows in a walk must come from the text."""
     model = fitted(folder, retriever=Popularity(), candidates=31, weight=1.0)
-    best = model.recommend(ASKED, k=1)["item_id"].to_numpy()
+    best = model.recommend(QUERIES, k=1)["item_id"].to_numpy()
     assert np.mean(best == np.array(contract.NEXT)) >= 0.8
 
 
@@ -111,25 +111,25 @@ def test_weight_0_is_the_retriever_and_candidates_stand_above_the_rest(folder: P
     model = fitted(folder, weight=0.0, candidates=4)
     alone = Bigram().fit(TRAIN)
     for k in (1, 6, 100):
-        got, wanted = model.recommend(ASKED, k=k), alone.recommend(ASKED, k=k)
+        got, wanted = model.recommend(QUERIES, k=k), alone.recommend(QUERIES, k=k)
         assert got["item_id"].tolist() == wanted["item_id"].tolist()
-    base = alone.score(ASKED)
+    base = alone.score(QUERIES)
     for weight in (0.3, 1.0):
-        scores = fitted(folder, weight=weight, candidates=4).score(ASKED)
-        for row in range(len(ASKED)):
-            unseen = np.setdiff1d(np.arange(len(TRAIN.item_ids)), ASKED[row].items)
+        scores = fitted(folder, weight=weight, candidates=4).score(QUERIES)
+        for row in range(len(QUERIES)):
+            unseen = np.setdiff1d(np.arange(len(TRAIN.item_ids)), QUERIES[row].items)
             first = unseen[np.argsort(-scores[row, unseen], kind="stable")]
-            theirs = unseen[np.argsort(-base[row, unseen], kind="stable")]
-            assert set(first[:4]) == set(theirs[:4])
-            np.testing.assert_array_equal(first[4:], theirs[4:])
+            reference = unseen[np.argsort(-base[row, unseen], kind="stable")]
+            assert set(first[:4]) == set(reference[:4])
+            np.testing.assert_array_equal(first[4:], reference[4:])
 
 
 def test_mixture_on_paper(folder: Path) -> None:
     """Standardised, -3 -1 -2 are -1.2247 1.2247 0; and 5 1 3 are 1.2247 -1.2247 0."""
     model = fitted(folder)
     base = np.array([[5.0, 1.0, 3.0, 0.0, -1.0]])
-    places, likelihood = np.array([[0, 1, 2]]), np.array([[-3.0, -1.0, -2.0]])
-    scores = model._mixed(base, places, likelihood, 0.75)[0]
+    indices, likelihood = np.array([[0, 1, 2]]), np.array([[-3.0, -1.0, -2.0]])
+    scores = model._mixed(base, indices, likelihood, 0.75)[0]
     z = np.sqrt(1.5)
     np.testing.assert_allclose(scores[:3] - scores[2], [-0.5 * z, 0.5 * z, 0.0], atol=1e-12)
     assert scores[:3].min() > scores[3] > scores[4]
@@ -147,9 +147,9 @@ def test_the_weight_is_chosen_on_validation(folder: Path) -> None:
 
 def test_length_normalised_divides_by_the_tokens(folder: Path, asker: NextEvent) -> None:
     plain, normal = fitted(folder), fitted(folder, length_normalised=True)
-    (_, places, total), (_, same, mean) = plain._parts(ASKED), normal._parts(ASKED)
-    np.testing.assert_array_equal(places, same)
-    np.testing.assert_allclose(mean, total / asker.n_tokens[places])
+    (_, indices, total), (_, same, mean) = plain._parts(QUERIES), normal._parts(QUERIES)
+    np.testing.assert_array_equal(indices, same)
+    np.testing.assert_allclose(mean, total / asker.n_tokens[indices])
     assert "mean a token" in normal.variant
 
 
@@ -162,19 +162,19 @@ def test_chance_does_not_speak_for_the_language_model(folder: Path) -> None:
 
 def test_lift_takes_out_what_is_likely_for_everybody(folder: Path, asker: NextEvent) -> None:
     plain, lifted = fitted(folder), fitted(folder, lift=True)
-    (_, places, total), (_, same, lift) = plain._parts(ASKED), lifted._parts(ASKED)
-    np.testing.assert_array_equal(places, same)
-    nobody = Histories.from_lists([[]], TRAIN.item_ids)
-    alone = asker.log_likelihood(nobody, np.arange(len(TRAIN.item_ids))[None])[0]
-    np.testing.assert_allclose(lift, total - alone[places], rtol=1e-6)
+    (_, indices, total), (_, same, lift) = plain._parts(QUERIES), lifted._parts(QUERIES)
+    np.testing.assert_array_equal(indices, same)
+    empty = Histories.from_lists([[]], TRAIN.item_ids)
+    alone = asker.log_likelihood(empty, np.arange(len(TRAIN.item_ids))[None])[0]
+    np.testing.assert_allclose(lift, total - alone[indices], rtol=1e-6)
     assert "lift" in lifted.variant
 
 
 def test_an_empty_history_is_the_retrievers_to_answer(folder: Path) -> None:
-    nobody = contract.histories([[], []])
+    empty = contract.histories([[], []])
     model = fitted(folder, weight=1.0)
-    got = model.recommend(nobody, k=5)["item_id"].tolist()
-    assert got == Bigram().fit(TRAIN).recommend(nobody, k=5)["item_id"].tolist()
+    got = model.recommend(empty, k=5)["item_id"].tolist()
+    assert got == Bigram().fit(TRAIN).recommend(empty, k=5)["item_id"].tolist()
 
 
 def test_it_says_what_is_wrong(folder: Path, tmp_path: Path) -> None:
@@ -239,8 +239,8 @@ def model(case: str) -> Recommender:
 @pytest.mark.parametrize("name", ASKING)
 def test_it_keeps_the_contract(name: str, case: str, model, tmp_path, monkeypatch) -> None:
     test = getattr(contract, name)
-    given = {"case": case, "model": model, "tmp_path": tmp_path, "monkeypatch": monkeypatch}
-    test(**{key: given[key] for key in inspect.signature(test).parameters})
+    options = {"case": case, "model": model, "tmp_path": tmp_path, "monkeypatch": monkeypatch}
+    test(**{key: options[key] for key in inspect.signature(test).parameters})
 
 
 def test_histories_of_one_user_at_several_moments(folder: Path) -> None:

@@ -28,11 +28,11 @@ def train(callbacks, *, epochs=6, values=None, **options):
     model = nn.Linear(3, 1, bias=False).double()
     start = model.weight.detach().clone()
     x = torch.arange(24.0, dtype=torch.float64).reshape(8, 3) / 10
-    seen, found = [], iter(values or [0.0] * 99)
+    seen, result = [], iter(values or [0.0] * 99)
 
     def validate(model):
         seen.append(model.weight.detach().clone())
-        return {"found": next(found)}
+        return {"found": next(result)}
 
     fit(
         model,
@@ -68,7 +68,7 @@ def test_the_average_is_that_of_the_formula_and_is_what_is_judged_and_kept(decay
     torch.testing.assert_close(model.weight.detach(), averages[-1])
 
 
-def test_training_goes_on_as_if_nobody_averaged() -> None:
+def test_training_goes_on_as_if_not_averaged() -> None:
     alone, beside = Watch(), Watch()
     train([alone])
     train([Averaging(0.9), beside])

@@ -37,14 +37,14 @@ def train(callbacks, values=None, *, lr=0.1, **settings_):
     torch.manual_seed(0)
     model = nn.Linear(3, 1)
     x = torch.arange(12.0).reshape(4, 3) / 10
-    found = iter(values or itertools.repeat(1.0))
+    result = iter(values or itertools.repeat(1.0))
     settings_ = {"epochs": len(values or [0] * 3), "progress": False, **settings_}
     history = fit(
         model,
         RowBatches(x, x.sum(1, keepdim=True), batch_size=4),
         lambda model, batch: ((model(batch[0]) - batch[1]) ** 2).mean(),
         optimizer=torch.optim.SGD(model.parameters(), lr=lr),
-        validate=lambda model: {"found": next(found)},
+        validate=lambda model: {"found": next(result)},
         callbacks=callbacks,
         **settings_,
     )
@@ -147,14 +147,14 @@ def test_the_rate_falls_as_under_torchs_reduce_on_plateau(values, patience, mode
     plateau = ReduceOnPlateau("found", mode=mode, factor=0.5, patience=patience)
     train([plateau, keep], [float(value) for value in values], lr=0.1)
 
-    theirs = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
+    reference = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        theirs, mode=mode, factor=0.5, patience=patience, eps=0
+        reference, mode=mode, factor=0.5, patience=patience, eps=0
     )
     wanted = []
     for value in values:
-        wanted.append(theirs.param_groups[0]["lr"])  # what the epoch was trained with
-        theirs.step()
+        wanted.append(reference.param_groups[0]["lr"])  # what the epoch was trained with
+        reference.step()
         scheduler.step(value)
     assert keep.rates == pytest.approx(wanted)
 
@@ -182,19 +182,19 @@ def test_the_bar_tells_of_epoch_loss_and_validation_and_goes_away(capsys, monkey
 
     monkeypatch.setattr(progress, "tqdm_auto", eager)
     train([], [0.5, 0.25], progress=True)
-    told = capsys.readouterr().err
-    assert "training" in told
-    assert "2/2" in told
-    assert "epoch=2" in told
-    assert "found=0.5" in told
-    assert re.search(r"\r +\r$", told), "the bar is wiped away"
+    output = capsys.readouterr().err
+    assert "training" in output
+    assert "2/2" in output
+    assert "epoch=2" in output
+    assert "found=0.5" in output
+    assert re.search(r"\r +\r$", output), "the bar is wiped away"
 
 
-def test_where_nobody_watches_the_bar_keeps_quiet(capsys):
+def test_the_bar_is_silent_without_a_terminal(capsys):
     train([], progress=True, epochs=300)
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.count("training:") <= 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("training:") <= 2
 
 
 def test_the_bar_is_text_where_widgets_are_missing(monkeypatch, capsys):
@@ -215,7 +215,7 @@ def test_no_progress_means_no_output(capsys):
 
 
 def steps_of(seconds, **setting):
-    """A guard over 101 steps of so many seconds each (of the first, a hundred times that)."""
+    """A guard over 101 steps of ``seconds`` each (the first: a hundred times that)."""
     said, now = [], iter(itertools.accumulate([100 * seconds, *[seconds] * 200]))
     guard = TimeGuard(say=said.append, clock=lambda: next(now), **setting)
     train([guard], [1.0] * 101)
@@ -227,8 +227,8 @@ def test_the_guard_says_how_long_it_will_take_without_the_first_step():
     assert guard.minutes == pytest.approx(99 * 7.2 / 60)
     (sentence,) = said
     where = r"On this machine \(CPU, \d+ threads?\)"
-    told = rf"{where} this will take about 12 minutes: 99 steps of 7.2 s\."
-    assert re.fullmatch(told, sentence), sentence
+    message = rf"{where} this will take about 12 minutes: 99 steps of 7.2 s\."
+    assert re.fullmatch(message, sentence), sentence
 
 
 def test_the_guard_times_more_steps_where_they_are_short_and_keeps_quiet_of_little():
@@ -264,8 +264,10 @@ def test_times_in_words():
 def points(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """What TensorBoard itself reads from a folder."""
     reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    found = reading.EventAccumulator(str(folder)).Reload()
-    return {tag: [(e.step, e.value) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    result = reading.EventAccumulator(str(folder)).Reload()
+    return {
+        tag: [(e.step, e.value) for e in result.Scalars(tag)] for tag in result.Tags()["scalars"]
+    }
 
 
 def test_tensorboard_reads_the_records_also_after_an_interruption(tmp_path):
@@ -280,12 +282,12 @@ def test_tensorboard_reads_the_records_also_after_an_interruption(tmp_path):
     with pytest.raises(InterruptedError):
         train([board, Cut()], values, checkpoint=saves)
     _, history = train([board], values[3:], checkpoint=saves, epochs=6)
-    found = points(tmp_path / "board")
+    result = points(tmp_path / "board")
     steps = list(range(1, 7))
-    assert [step for step, _ in found["step/loss"]] == steps, "step 4 was struck out and redone"
-    assert [value for _, value in found["epoch/found"]] == pytest.approx(values)
-    assert [value for _, value in found["epoch/loss"]] == pytest.approx(history["loss"])
-    assert [value for _, value in found["step/lr"]] == pytest.approx([0.1] * 6)
+    assert [step for step, _ in result["step/loss"]] == steps, "step 4 was struck out and redone"
+    assert [value for _, value in result["epoch/found"]] == pytest.approx(values)
+    assert [value for _, value in result["epoch/loss"]] == pytest.approx(history["loss"])
+    assert [value for _, value in result["step/lr"]] == pytest.approx([0.1] * 6)
 
 
 def test_without_tensorboard_the_error_says_how_to_get_it(monkeypatch, tmp_path):

@@ -100,10 +100,10 @@ def test_a_run_cut_off_after_any_step_ends_as_one_never_cut(
         except InterruptedError:
             continue
         break
-    ours, found = train(Checkpoints(folder, steps=every), callbacks=with_state(), **options)
+    ours, result = train(Checkpoints(folder, steps=every), callbacks=with_state(), **options)
     assert same(ours, untouched)
-    assert found.frame().drop(columns="seconds").equals(wanted.frame().drop(columns="seconds"))
-    assert found.stopped == wanted.stopped
+    assert result.frame().drop(columns="seconds").equals(wanted.frame().drop(columns="seconds"))
+    assert result.stopped == wanted.stopped
 
 
 def test_a_finished_run_started_again_trains_no_more_and_a_longer_one_goes_on(tmp_path):
@@ -124,21 +124,21 @@ def test_a_finished_run_started_again_trains_no_more_and_a_longer_one_goes_on(tm
 
 
 def test_a_run_that_stopped_early_and_is_started_again_stays_stopped(tmp_path):
-    class Found(Callback):
+    class Scores(Callback):
         def epoch(self, run, record):
-            record["found"] = float(record["epoch"] != 2)  # lowest in the second epoch
+            record["score"] = float(record["epoch"] != 2)  # lowest in the second epoch
 
-    callbacks = [Found(), EarlyStopping("found", patience=1)]
+    callbacks = [Scores(), EarlyStopping("score", patience=1)]
     first, history = train(tmp_path / "run", callbacks=callbacks, epochs=9)
     assert len(history) == 4
     assert same(first, train(None, epochs=2)[0]), "the weights of the second epoch"
-    callbacks = [Found(), EarlyStopping("found", patience=1)]
-    again, found = train(tmp_path / "run", callbacks=callbacks, epochs=9)
-    assert (found.records, found.stopped) == (history.records, history.stopped)
+    callbacks = [Scores(), EarlyStopping("score", patience=1)]
+    again, result = train(tmp_path / "run", callbacks=callbacks, epochs=9)
+    assert (result.records, result.stopped) == (history.records, history.stopped)
     assert same(again, first)
 
 
-def test_a_checkpoint_may_be_read_by_anybody_and_the_last_few_are_kept(tmp_path):
+def test_a_checkpoint_may_be_read_by_everyone_and_the_last_few_are_kept(tmp_path):
     saves = Checkpoints(tmp_path / "run", steps=4, keep=3)
     train(saves, config={"dataset": "bazaar"})
     assert [path.name for path in saves.paths()] == [f"step-{n:08d}" for n in (12, 16, 18)]
@@ -193,7 +193,7 @@ def finished(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"width": 7}, r"model.0.weight: 'float32 \(6, 4\)' in the checkpoint, 'float32 \(7, 4\)'"),
         ({"lr": 0.1}, "optimizer.groups.0.lr: 0.03 in the checkpoint, 0.1 now"),
@@ -217,16 +217,16 @@ def finished(tmp_path_factory) -> Path:
         ),
     ],
 )
-def test_another_configuration_is_refused_and_the_fields_named(change, told, finished):
+def test_another_configuration_is_refused_and_the_fields_named(change, message, finished):
     with pytest.raises(CheckpointError, match="of another configuration") as refused:
         train(finished, **(COMMON | change))
-    assert re.search(told, str(refused.value)), refused.value
+    assert re.search(message, str(refused.value)), refused.value
     assert len(Checkpoints(finished).paths()) == 2, "nothing saved is lost"
 
 
 @pytest.fixture
 def damaged(finished, tmp_path) -> Path:
-    """A copy of a run of which nobody has harmed the checkpoints yet."""
+    """A copy of a run with undamaged checkpoints."""
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
@@ -255,7 +255,7 @@ def spoil(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "message"),
     [
         ("cut off", r"state.pt has [\d,]+ bytes where [\d,]+ were written \(cut off\?\)"),
         ("empty", "state.pt has 0 bytes where"),
@@ -267,10 +267,10 @@ def spoil(path: Path, how: str) -> None:
         ("no seal", "about.json is incomplete"),
     ],
 )
-def test_a_damaged_checkpoint_is_refused_and_the_one_before_named(damaged, how, told):
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_named(damaged, how, message):
     last = damaged / "step-00000018"
     spoil(last, how)
-    with pytest.raises(CheckpointError, match=told) as refused:
+    with pytest.raises(CheckpointError, match=message) as refused:
         train(damaged, **COMMON)
     assert f"The one before, {damaged / 'step-00000016'}, is whole" in str(refused.value)
     assert "delete step-00000018" in str(refused.value)
@@ -352,19 +352,19 @@ def test_a_full_disk_is_known_behind_what_torch_says_of_it(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ({"minutes": 0}, "minutes and steps must be above 0"),
         ({"steps": 0}, "minutes and steps must be above 0"),
         ({"keep": 1}, "keep must be at least 2, got 1"),
     ],
 )
-def test_settings_out_of_range_are_told(setting, told, tmp_path):
-    with pytest.raises(ValueError, match=told):
+def test_settings_out_of_range_are_reported(setting, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
         Checkpoints(tmp_path, **setting)
 
 
-def test_a_file_for_a_folder_and_a_configuration_that_is_no_plain_value_are_told(tmp_path):
+def test_a_file_for_a_folder_and_a_configuration_that_is_no_plain_value_are_reported(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="is a file; checkpoints need a folder"):
         train(tmp_path / "file")

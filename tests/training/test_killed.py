@@ -47,7 +47,7 @@ def steps_in(folder: Path) -> int:
 
 
 def wait_for(folder: Path, steps: int) -> None:
-    """Until a checkpoint holds so many steps."""
+    """Until a checkpoint holds this number of steps."""
     until = time.monotonic() + 90
     while steps_in(folder) < steps:
         assert time.monotonic() < until, f"no checkpoint of step {steps} in {folder}"
@@ -78,16 +78,16 @@ class Nursery:
 
 @pytest.fixture(scope="module")
 def nursery():
-    found = Nursery()
-    yield found
-    found.process.stdin.close()
-    found.process.wait(20)
-    found.process.stdout.close()
+    result = Nursery()
+    yield result
+    result.process.stdin.close()
+    result.process.wait(20)
+    result.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
 def untouched(nursery, tmp_path_factory) -> dict:
-    """The end of a run that nobody disturbed."""
+    """The end of a run that was not interrupted."""
     folder = tmp_path_factory.mktemp("untouched")
     nursery.start(folder / "end.pt", folder / "run")
     assert nursery.line() == "0"
@@ -110,8 +110,8 @@ def test_a_run_killed_again_and_again_ends_as_one_never_interrupted(
     assert seen > 0
     nursery.start(tmp_path / "end.pt", tmp_path / "run")
     assert nursery.line() == "0"
-    found = torch.load(tmp_path / "end.pt")
-    assert same(found, untouched)
+    result = torch.load(tmp_path / "end.pt")
+    assert same(result, untouched)
     assert not list((tmp_path / "run").glob(".step-*")), "left-overs of killed writes"
 
 
@@ -130,8 +130,8 @@ def launch(*arguments: Path) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen) -> None:
-    told, _ = process.communicate(timeout=90)
-    assert process.returncode == 0, told
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, output
 
 
 def kill_all(process: subprocess.Popen) -> int:
@@ -148,8 +148,8 @@ def kill_all(process: subprocess.Popen) -> int:
 def two_untouched(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("two")
     finish(launch(folder / "end.pt", folder / "run", folder / "shared.pt", folder / "runs"))
-    found = {name: torch.load(folder / f"{name}.pt") for name in ("end", "shared")}
-    return {**found, "runs": folder / "runs"}
+    result = {name: torch.load(folder / f"{name}.pt") for name in ("end", "shared")}
+    return {**result, "runs": folder / "runs"}
 
 
 def test_two_processes_killed_end_as_two_never_interrupted(two_untouched, tmp_path):
@@ -170,9 +170,9 @@ def test_two_processes_take_the_steps_of_one_that_accumulates_twice_as_much(
     shared_out(tmp_path / "one.pt", tmp_path / "runs")
     one = torch.load(tmp_path / "one.pt")
     assert one.keys() == two_untouched["shared"].keys() == {"even", "weighed"}
-    for name, found in two_untouched["shared"].items():
-        assert found["loss"] == pytest.approx(one[name]["loss"], rel=1e-12)
-        for key, weights in found["weights"].items():
+    for name, result in two_untouched["shared"].items():
+        assert result["loss"] == pytest.approx(one[name]["loss"], rel=1e-12)
+        for key, weights in result["weights"].items():
             torch.testing.assert_close(weights, one[name]["weights"][key], rtol=1e-11, atol=1e-13)
 
 

@@ -87,7 +87,7 @@ def plans(batches, epochs, per_step, seed=0):
 def test_accumulation_equals_the_large_batch(n, batch_size, accumulate):
     """With batches weighed by their rows, whatever is left over at an epoch's end."""
     batches = RowBatches(*rows(n), batch_size=batch_size)
-    ours, theirs = net(), by_hand(net(), plans(batches, 2, accumulate), rule=torch.optim.Adam)
+    ours, reference = net(), by_hand(net(), plans(batches, 2, accumulate), rule=torch.optim.Adam)
     train(
         ours,
         batches,
@@ -96,35 +96,35 @@ def test_accumulation_equals_the_large_batch(n, batch_size, accumulate):
         accumulate=accumulate,
         weigh=lambda batch: len(batch[0]),
     )
-    close(ours, theirs, 1e-9)
+    close(ours, reference, 1e-9)
 
 
 def test_batches_that_are_not_weighed_count_alike():
     batches = RowBatches(*rows(5), batch_size=4, shuffle=False)
-    ours, theirs = net(), net()
+    ours, reference = net(), net()
     train(ours, batches, steps=1, accumulate=2)
-    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.05)
+    optimizer = torch.optim.SGD(reference.parameters(), lr=0.05)
     first, second = batches.epoch(0, 0)
-    ((squared(theirs, first) + squared(theirs, second)) / 2).backward()
+    ((squared(reference, first) + squared(reference, second)) / 2).backward()
     optimizer.step()
-    close(ours, theirs)
+    close(ours, reference)
 
 
 @pytest.mark.parametrize("clip_norm", [0.01, 0.5, 100.0])
 def test_clipping_equals_torch(clip_norm):
     batches = RowBatches(*rows(40), batch_size=8)
-    ours, theirs = net(), by_hand(net(), plans(batches, 2, 1), clip_norm=clip_norm)
+    ours, reference = net(), by_hand(net(), plans(batches, 2, 1), clip_norm=clip_norm)
     train(ours, batches, epochs=2, clip_norm=clip_norm)
-    close(ours, theirs)
+    close(ours, reference)
 
 
 @pytest.mark.parametrize("shares", [warm_up(6), warm_up(4, then=cosine(9)), cosine(15, 0.1)])
 def test_schedules_equal_torchs_own_scheduler(shares):
     batches = RowBatches(*rows(40), batch_size=8)
-    theirs = by_hand(net(), plans(batches, 3, 1), rule=torch.optim.Adam, shares=shares)
+    reference = by_hand(net(), plans(batches, 3, 1), rule=torch.optim.Adam, shares=shares)
     ours = net()
     history = train(ours, batches, rule=torch.optim.Adam, epochs=3, schedule=shares)
-    close(ours, theirs)
+    close(ours, reference)
     assert history["lr"] == pytest.approx([0.05 * shares(t) for t in (4, 9, 14)])
 
 
@@ -155,15 +155,15 @@ def test_each_group_of_parameters_keeps_its_own_rate():
 
 def test_the_seed_decides_order_and_dropout_and_nothing_else_does():
     batches = RowBatches(*rows(40), batch_size=8)
-    found = []
+    result = []
     for seed, disturbance in [(1, 0), (1, 99), (2, 0)]:
         model = net(dropout=0.4)
         torch.manual_seed(disturbance)
         np.random.seed(disturbance)  # noqa: NPY002
         train(model, batches, epochs=2, seed=seed)
-        found.append(model)
-    assert equal(found[0], found[1])
-    assert not equal(found[0], found[2])
+        result.append(model)
+    assert equal(result[0], result[1])
+    assert not equal(result[0], result[2])
 
 
 def test_training_leaves_the_callers_randomness_alone():
@@ -229,19 +229,21 @@ def test_the_loss_is_given_the_model_itself_and_trains_what_it_uses_outside_forw
     model = Tied()
     items = torch.arange(6)
 
-    def loss(given, batch):
-        assert given is model
-        scores = given(batch[0]) @ given.embedding.weight.T  # outside forward
+    def loss(network, batch):
+        assert network is model
+        scores = network(batch[0]) @ network.embedding.weight.T  # outside forward
         return nn.functional.cross_entropy(scores, batch[0])
 
-    theirs = copy.deepcopy(model)
-    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1)
+    reference = copy.deepcopy(model)
+    optimizer = torch.optim.SGD(reference.parameters(), lr=0.1)
     for _ in range(20):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(theirs(items) @ theirs.embedding.weight.T, items).backward()
+        nn.functional.cross_entropy(
+            reference(items) @ reference.embedding.weight.T, items
+        ).backward()
         optimizer.step()
     train(model, RowBatches(items, batch_size=6, shuffle=False), loss, lr=0.1, epochs=20)
-    close(model, theirs, 1e-6)
+    close(model, reference, 1e-6)
 
 
 # ---- precision and device
@@ -271,19 +273,19 @@ def test_mixed_precision_rounds_and_leaves_weights_and_model_as_they_were():
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ({"precision": "half"}, "precision must be 'auto', 'fp32', 'bf16', 'fp16', got 'half'"),
         ({"precision": "fp16", "device": "cpu"}, "needs a GPU; on a CPU pass 'fp32'"),
     ],
 )
-def test_a_precision_that_cannot_be_is_told(setting, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_precision_that_cannot_be_is_reported(setting, message):
+    with pytest.raises(ValueError, match=message):
         make_accelerator(**setting)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_device_that_is_not_there_is_told():
+def test_a_device_that_is_not_there_is_reported():
     with pytest.raises(ValueError, match="device='cuda:1' was asked for, and this machine has"):
         make_accelerator("cuda:1")
     assert make_accelerator("cpu").device == torch.device("cpu")
@@ -302,7 +304,7 @@ def test_a_nan_loss_stops_before_it_spoils_the_weights_and_says_what_to_change(t
         value = squared(model, batch)
         return value * float("nan") if len(calls) == 8 else value
 
-    with pytest.raises(DivergenceError) as told:
+    with pytest.raises(DivergenceError) as error:
         train(
             model,
             RowBatches(*rows(40), batch_size=8),
@@ -310,14 +312,14 @@ def test_a_nan_loss_stops_before_it_spoils_the_weights_and_says_what_to_change(t
             epochs=3,
             checkpoint=tmp_path / "run",
         )
-    message = str(told.value)
+    message = str(error.value)
     for words in ("became nan by step 8, in epoch 2", "try 0.005", "clip_norm=1.0", "warm_up"):
         assert words in message
     assert "No checkpoint was written" in message
     assert all(torch.isfinite(weights).all() for weights in model.parameters())
 
 
-def test_nan_in_the_data_is_told_as_such():
+def test_nan_in_the_data_is_reported_as_such():
     x, y = rows(40)
     x[17, 2] = float("nan")
     with pytest.raises(DivergenceError, match=r"batch itself holds NaN or infinite.*the data"):
@@ -364,9 +366,9 @@ def test_out_of_memory_says_what_to_change_and_what_is_safe(exhaust, tmp_path):
 
     batches = RowBatches(*rows(40), batch_size=8)  # 3 steps an epoch, of 2, 2 and 1 batches
     saves = Checkpoints(tmp_path / "run", steps=2)
-    with pytest.raises(OutOfMemoryError) as told:
+    with pytest.raises(OutOfMemoryError) as error:
         train(net(), batches, loss, epochs=3, accumulate=2, checkpoint=saves)
-    message = str(told.value)
+    message = str(error.value)
     for words in (
         "Halve the batch size",
         "accumulate=4 (now 2)",
@@ -374,7 +376,7 @@ def test_out_of_memory_says_what_to_change_and_what_is_safe(exhaust, tmp_path):
         "in step 5",
     ):
         assert words in message
-    assert told.value.__cause__ is not None
+    assert error.value.__cause__ is not None
 
 
 def test_other_errors_of_torch_pass_through():
@@ -385,7 +387,7 @@ def test_other_errors_of_torch_pass_through():
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ({}, "pass epochs or steps, one of them"),
         ({"epochs": 1, "steps": 1}, "pass epochs or steps, one of them"),
@@ -397,12 +399,12 @@ def test_other_errors_of_torch_pass_through():
         ({"epochs": 1, "validate": lambda model: {"loss": 1.0}}, "validate returned loss"),
     ],
 )
-def test_settings_out_of_range_are_told(setting, told):
-    with pytest.raises(ValueError, match=told):
+def test_settings_out_of_range_are_reported(setting, message):
+    with pytest.raises(ValueError, match=message):
         train(net(), RowBatches(*rows(8), batch_size=4), **setting)
 
 
-def test_a_loss_that_is_no_number_is_told():
+def test_a_loss_that_is_no_number_is_reported():
     batches = RowBatches(*rows(8), batch_size=4)
     with pytest.raises(TypeError, match=r"a tensor of one number, such as a mean; got \(4, 1\)"):
         train(net(), batches, lambda model, batch: model(batch[0]), epochs=1)
@@ -416,7 +418,7 @@ def test_a_loss_that_is_no_number_is_told():
         train(net(), batches, moody, epochs=2)
 
 
-def test_an_epoch_without_batches_is_told():
+def test_an_epoch_without_batches_is_reported():
     class Nothing:
         def epoch(self, seed, epoch):
             return []
@@ -438,7 +440,7 @@ def test_an_epoch_serves_every_row_once_in_an_order_of_its_own(n, size, seed, ep
     assert [len(rows) for (rows,) in plan][:-1] == [size] * (len(plan) - 1)
 
 
-def test_rows_and_sizes_that_cannot_be_are_told():
+def test_rows_and_sizes_that_cannot_be_are_reported():
     with pytest.raises(ValueError, match=r"same number of rows, at least 1; got rows \[3, 4\]"):
         RowBatches(torch.ones(3), torch.ones(4), batch_size=2)
     with pytest.raises(ValueError, match=r"got rows \[0\]"):
@@ -449,9 +451,10 @@ def test_rows_and_sizes_that_cannot_be_are_told():
         Epoch(2, lambda i: i)[2]
 
 
-def test_generators_of_batches_differ_by_every_place():
+def test_generators_of_batches_differ_by_every_position():
     drawn = {
-        rng(*place).integers(2**60) for place in [(0, 0), (0, 1), (1, 0), (0, 0, 1), (0, 1, 0)]
+        rng(*position).integers(2**60)
+        for position in [(0, 0), (0, 1), (1, 0), (0, 0, 1), (0, 1, 0)]
     }
     assert len(drawn) == 5
     assert rng(3, 4, 5).random() == rng(3, 4, 5).random()

@@ -1,4 +1,4 @@
-"""What a run writes as it goes, and a run that is told to end."""
+"""What a run writes as it goes, and a run that is interrupted."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_peaks_are_of_the_right_size() -> None:
     assert peak_teraflops(Accelerator(cpu=True)) > 0
 
 
-def test_a_run_that_is_told_to_end_goes_on_to_the_same_end(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_to_the_same_end(tmp_path: Path) -> None:
     whole, history = train([StopOnSignal()])
     before = signal.getsignal(signal.SIGTERM)
     tell = Stop(13, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -164,8 +164,8 @@ def test_a_second_signal_ends_the_program_at_once() -> None:
 
 
 def test_in_another_thread_it_does_nothing() -> None:
-    found: list[History] = []
-    thread = threading.Thread(target=lambda: found.append(train([StopOnSignal()])[1]))
+    result: list[History] = []
+    thread = threading.Thread(target=lambda: result.append(train([StopOnSignal()])[1]))
     thread.start()
     thread.join()
-    assert found[0].stopped is None
+    assert result[0].stopped is None

@@ -23,7 +23,7 @@ PAUSE = 0.003
 
 
 def rows(n: int = 75) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sequences of five items and a number to be told from each; float64."""
+    """Sequences of five items and a number to be predicted from each; float64."""
     generator = torch.Generator().manual_seed(1)
     items = torch.randint(11, (n, 5), generator=generator)
     return items, torch.sin(items.double()).sum(1, keepdim=True)
@@ -74,8 +74,8 @@ def killable(result: Path, folder: Path) -> None:
     )
     if PartialState().is_main_process:
         records = [{**record, "seconds": 0.0} for record in history.records]
-        found = {"weights": net.state_dict(), "records": records, "stopped": history.stopped}
-        torch.save(found, result)
+        state = {"weights": net.state_dict(), "records": records, "stopped": history.stopped}
+        torch.save(state, result)
 
 
 def shared_out(result: Path, folder: Path) -> None:
@@ -84,7 +84,7 @@ def shared_out(result: Path, folder: Path) -> None:
     Of nine batches, the last of three rows, one is left for the last step of an epoch: then the
     second of two processes has none.
     """
-    found = {}
+    states = {}
     for name, weigh in {"even": None, "weighed": lambda batch: len(batch[0])}.items():
         torch.manual_seed(4)
         net = nn.Sequential(nn.Embedding(11, 6), nn.Flatten(), nn.Linear(30, 1)).double()
@@ -100,9 +100,9 @@ def shared_out(result: Path, folder: Path) -> None:
             checkpoint=Checkpoints(folder / name, minutes=1e-9),
             progress=False,
         )
-        found[name] = {"weights": net.state_dict(), "loss": history["loss"]}
+        states[name] = {"weights": net.state_dict(), "loss": history["loss"]}
     if PartialState().is_main_process:
-        torch.save(found, result)
+        torch.save(states, result)
 
 
 def nursery() -> None:

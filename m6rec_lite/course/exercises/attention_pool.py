@@ -33,6 +33,12 @@ def _shifted(shift: Callable[[np.ndarray], Any]) -> Callable[..., np.ndarray]:
     return weigh
 
 
+def _less_largest_of_all(scores: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The weights, with each row's maximum over real and padded states taken off the scores."""
+    grown = np.exp(scores - scores.max(axis=1, keepdims=True)) * mask
+    return grown / np.maximum(grown.sum(axis=1, keepdims=True), 1e-30)
+
+
 def _pool(states: np.ndarray, mask: np.ndarray, query: np.ndarray) -> np.ndarray:
     return np.einsum("bt,btd->bd", _weights(_scores(states, query), mask), states)
 
@@ -86,6 +92,11 @@ EXERCISE = Exercise(
             expected=[[800.0, 0.0], [0.0, 2.0]],
             note="large scores in the first row, small ones in the second",
         ),
+        Case(
+            args=(_FAR, np.array([[False, True, False]]), np.array([2.0, 0.0])),
+            expected=[[0.0, 1.0]],
+            note="the padded state has the largest score",
+        ),
     ),
     known_wrong=(
         KnownWrong(
@@ -133,6 +144,11 @@ EXERCISE = Exercise(
             _pooled_by(_shifted(np.max)),
             "The largest score of the whole batch is taken off, and a row with small scores "
             "underflows to 0. Take off each row's own: max(axis=1, keepdims=True).",
+        ),
+        KnownWrong(
+            _pooled_by(_less_largest_of_all),
+            "The largest score of a row may be that of padding; once it is taken off, the real "
+            "states underflow to 0. Mask the scores before you take their maximum.",
         ),
     ),
     hints=(

@@ -50,7 +50,8 @@ the answer is a value (the answers of ``known_wrong`` are values, too), or ``che
 that raises ``Wrong("the likely mistake", inputs=…, output=…, expected=…)``.
 
 Third, ``tests/exercises/hit_rate.py`` contains ``CORRECT``, other correct answers, and optionally
-``WRONG``, pairs of a wrong answer and a part of its message (or "").
+``WRONG``, pairs of a wrong answer and a part of its message (or ""), and ``EQUIVALENT``, the
+mutants of the solution that may pass: the line that differs, and the reason.
 '''
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
 def _latest(person: int, events: list[int], room: int) -> list[int]:
     """The right answer: the longest end of the list that fits."""
-    first = next(i for i in range(len(events) + 1) if person + sum(events[i:]) <= room)
+    n = len(events)
+    first = next((i for i in range(n) if person + sum(events[i:]) <= room), n)
     return events[first:]
 
 
@@ -42,6 +43,7 @@ EXERCISE = Exercise(
         Case((10, [], 20), [], note="no events"),
         Case((10, [5, 12], 20), [], note="not even the latest event fits"),
         Case((20, [5, 1], 20), [], note="the person alone fills the room"),
+        Case((25, [5, 1], 20), [], note="the person alone is longer than the room"),
     ),
     known_wrong=(
         KnownWrong(

@@ -13,6 +13,11 @@ _LOG = pd.DataFrame(
     }
 )  # people an item: 3 -> 4, 5 -> 3, 9 -> 2, 7 -> 1 (three rows)
 _TIED = pd.DataFrame({"user_id": [1, 2, 1, 2, 3], "item_id": [20, 20, 10, 10, 30]})
+#: Item i of 1 to 60 has i % 3 + 1 users.
+_MANY = pd.DataFrame(
+    [(user, item) for item in range(1, 61) for user in range(item % 3 + 1)],
+    columns=["user_id", "item_id"],
+)
 
 
 def _by_people(log: pd.DataFrame, ascending: bool = False) -> list[int]:
@@ -46,6 +51,11 @@ EXERCISE = Exercise(
         Case(args=(_LOG, [3], 2), expected=[5, 9], note="the shopper has seen item 3"),
         Case(args=(_TIED, [], 3), expected=[10, 20, 30], note="items 10 and 20 tie"),
         Case(args=(_TIED, [30], 10), expected=[10, 20], note="k beyond what is left"),
+        Case(
+            args=(_MANY, [2], 59),
+            expected=[*range(5, 61, 3), *range(1, 61, 3), *range(3, 61, 3)],
+            note="20 items of three users each, 20 of two and 20 of one",
+        ),
     ),
     known_wrong=(
         KnownWrong(

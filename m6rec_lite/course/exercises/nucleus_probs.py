@@ -35,7 +35,9 @@ def _nucleus(probs: np.ndarray, p: float) -> np.ndarray:
 
 
 _FALLING = np.array([0.5, 0.25, 0.125, 0.125])
+_RISING = np.array([0.125, 0.125, 0.25, 0.5])
 _MIXED = np.array([0.125, 0.5, 0.0625, 0.25, 0.0625])
+_TWO_VALUES = np.array([1, 3] * 32) / 128
 
 EXERCISE = Exercise(
     id="nucleus_probs",
@@ -51,6 +53,12 @@ EXERCISE = Exercise(
             args=(np.full(32, 1 / 32), 0.5),
             expected=[1 / 16] * 16 + [0] * 16,
             note="32 tokens tie",
+        ),
+        Case(args=(_RISING, 0.7), expected=[0, 0, 1 / 3, 2 / 3], note="the likeliest comes last"),
+        Case(
+            args=(_TWO_VALUES, 0.5),
+            expected=_nucleus(_TWO_VALUES, 0.5),
+            note="32 tokens of 3/128 and 32 of 1/128 by turns",
         ),
     ),
     known_wrong=(

@@ -30,6 +30,26 @@ _MESSAGES = {
 }
 
 
+def _check_each_user(answer: Callable[..., tuple[float, float]]) -> None:
+    """Raise ``Wrong`` unless the first and the last of five users are drawn as often as others.
+
+    One user has the difference 1, four have 0. A draw has that user three times or more in 5.8 %
+    of all cases, and four times or more in 0.7 %: the 97.5 % quantile is 3/5.
+    """
+    for which, name in ((0, "first"), (-1, "last")):
+        a = np.zeros(5)
+        a[which] = 1.0
+        low, high = answer(a, np.zeros(5), n_resamples=2000, seed=0)
+        if not np.allclose((low, high), (0.0, 0.6)):
+            raise Wrong(
+                "Not every user is drawn with the same probability: draw from all indices, 0 to "
+                "n - 1.",
+                inputs=f"a - b is 1 for the {name} of five users, and 0 for the others",
+                output=f"({low:.4f}, {high:.4f})",
+                expected="(0.0000, 0.6000)",
+            )
+
+
 def _check_interval(answer: Callable[..., tuple[float, float]]) -> None:
     a, b = _two_models()
     inputs = f"a, b of {len(a)} users, means {a.mean():.3f} and {b.mean():.3f}, 2000 resamples"
@@ -62,6 +82,7 @@ def _check_interval(answer: Callable[..., tuple[float, float]]) -> None:
                 "Another seed gave the same interval: nothing is drawn. A formula with 1.96 "
                 "standard errors is no bootstrap; draw users with replacement."
             )
+        _check_each_user(answer)
         return
     message = ""
     if abs(middle + mean) < error:

@@ -49,7 +49,7 @@ class Question:
 
     def solution(self) -> None:
         """Display the source of the solution."""
-        from m6rec_lite.course.exercise_stubs import solution_source
+        from m6rec_lite.course.build.exercise_stubs import solution_source
 
         source = solution_source(self.exercise.id)
         _display(source, f"<pre>{escape(source)}</pre>")

@@ -63,6 +63,11 @@ EXERCISE = Exercise(
             expected=_LN2,
             note="a row of padding alone",
         ),
+        Case(
+            args=(np.log(_CHANCES), np.array([[2, 1, 2], [0, -1, -1]])),
+            expected=5 * _LN2 / 4,
+            note="chances 1/4, 1/2, 1/2, 1/2; target 2 is the last token",
+        ),
     ),
     known_wrong=(
         KnownWrong(

@@ -25,6 +25,7 @@ def _train(
     cut_weights: bool = False,
     one_pass: bool = False,
     ddof: int = 0,
+    eps: float = 1e-5,
     summed: bool = False,
     cut_h: bool = True,
     cut_w: bool = True,
@@ -43,7 +44,7 @@ def _train(
                 spread = bf16(bf16((x * x).mean(axis=1, keepdims=True)) - bf16(mean**2))
             else:
                 spread = x.var(axis=1, keepdims=True, ddof=ddof)
-            h = (x - mean) / np.sqrt(spread + 1e-5)
+            h = (x - mean) / np.sqrt(spread + eps)
             h = bf16(h) if cut_h else h
             error = h @ (bf16(w) if cut_w else w) - y
             slope = h.T @ error / (1 if summed else len(y))
@@ -69,6 +70,9 @@ def _cases() -> tuple[Case, ...]:
     for lr, steps, seed in ((0.003, 400, 0), (0.003, 800, 0), (0.003, 800, 1)):
         args = (*kelvin(seed=seed), lr, steps)
         cases.append(Case(args, _train(*args), note=f"{steps} steps"))
+    weights, x, y = kelvin()
+    even = (*(weights, (x - 290) / 1000, y), 0.003, 100)
+    cases.append(Case(even, _train(*even), note="rows whose variance is near 1e-5"))
     return tuple(cases)
 
 
@@ -114,6 +118,11 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda *a: _train(*a, cut_w=False),
             "`w` goes into the product in float32: round a copy there, bf16(w), and keep w itself.",
+        ),
+        KnownWrong(
+            lambda *a: _train(*a, eps=0.0),
+            "The 1e-5 under the root is lost: a norm adds it to the variance, so that a row of "
+            "equal numbers is not divided by 0.",
         ),
     ),
     hints=(

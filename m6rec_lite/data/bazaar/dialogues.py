@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data.bazaar.latents import DOMAINS, LOCALES, ItemLatents
-from m6rec_lite.data.bazaar.phrases import PHRASES, interest_slots, manner_slots, mend, pick
+from m6rec_lite.data.bazaar.phrases import PHRASES, fix_grammar, interest_slots, manner_slots, pick
 
 SPEAKERS: tuple[str, str] = ("USER", "SYSTEM")
 QUESTIONS: tuple[str, ...] = ("level", "style", "interest")
@@ -51,7 +51,7 @@ def write_dialogues(
         slots = interest_slots(domain, interest, code, draw)
         slots |= manner_slots(int(latents.style[index]), int(latents.level[index]), code, draw[2:])
         slots |= {"want": table["want"][DOMAINS[domain]], "W": creators[index]}
-        lines = [mend(line.format_map(slots), code) for line in _lines(table, draw[5:])]
+        lines = [fix_grammar(line.format_map(slots), code) for line in _lines(table, draw[5:])]
         close = pick(table["close"], draw[19])
         lines.append(close.format(title=titles[index], W=creators[index]))
         first = len(lines) % 2  # the system speaks last

@@ -27,7 +27,7 @@ from m6rec_lite.data.bazaar.latents import DOMAINS
 from m6rec_lite.data.bazaar.oracle import FIRST_ITEM, Oracle
 from m6rec_lite.data.bazaar.simulate import Trail
 
-PLACES = 2 * len(DOMAINS)  #: positions of a slate, one for each shelf
+SLATE_SIZE = 2 * len(DOMAINS)  #: number of positions, one for each shelf
 SETTLED = 0.4  #: probability that the order of shelves is not rotated
 TILT = 0.7  #: exponent of popularity within a shelf
 BATCH = 2048  #: slates per batch
@@ -68,15 +68,15 @@ class FrontPage:
             self.shelf[own] = 2 * domain + 1
             self.shelf[by_popularity[: (len(own) + 1) // 2]] = 2 * domain
         self.weight = items.popularity.astype(float) ** tilt
-        self.turns = np.full(PLACES, (1 - settled) / (PLACES - 1))  # probability of each rotation
-        self.turns[0] = settled
+        self.rotation_probs = np.full(SLATE_SIZE, (1 - settled) / (SLATE_SIZE - 1))
+        self.rotation_probs[0] = settled
 
     def choices(self, user_ids: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Return ``(n, n_items)``: the probability of each item, given its shelf."""
         items, last = self.oracle.world.items, self.oracle.last_item(user_ids, at)[:, None]
         odds = self.weight * (items.released <= np.asarray(at)[:, None])
         odds *= np.where((last >= 0) & (items.interest == items.interest[last]), self.near, 1.0)
-        total = odds @ (self.shelf[:, None] == np.arange(PLACES))
+        total = odds @ (self.shelf[:, None] == np.arange(SLATE_SIZE))
         return odds / np.where(total > 0, total, 1.0)[:, self.shelf]
 
     def propensities(self, user_ids: np.ndarray, at: np.ndarray, slates: np.ndarray) -> np.ndarray:
@@ -91,8 +91,8 @@ class FrontPage:
             ``(n, k)`` float64.
         """
         users, at, items = np.asarray(user_ids), np.asarray(at), np.asarray(slates) - FIRST_ITEM
-        shelf = (self.shelf[items] - 2 * self._first_domain(users, at)[:, None]) % PLACES
-        probability = self.turns[(shelf - np.arange(items.shape[1])) % PLACES]
+        shelf = (self.shelf[items] - 2 * self._first_domain(users, at)[:, None]) % SLATE_SIZE
+        probability = self.rotation_probs[(shelf - np.arange(items.shape[1])) % SLATE_SIZE]
         for start in range(0, len(at), BATCH):
             rows = slice(start, start + BATCH)
             choices = self.choices(users[rows], at[rows])
@@ -100,16 +100,16 @@ class FrontPage:
         return probability
 
     def show(self, user_ids: np.ndarray, at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draw a slate for each shopper: ``(n, PLACES)`` item ids, top position first."""
+        """Draw a slate for each shopper: ``(n, SLATE_SIZE)`` item ids, top position first."""
         users, at = np.asarray(user_ids), np.asarray(at)
-        rotation = draw(np.broadcast_to(self.turns, (len(at), PLACES)), rng)
+        rotation = draw(np.broadcast_to(self.rotation_probs, (len(at), SLATE_SIZE)), rng)
         first = rotation + 2 * self._first_domain(users, at)
-        slates = np.empty((len(at), PLACES), dtype=np.int64)
+        slates = np.empty((len(at), SLATE_SIZE), dtype=np.int64)
         for start in range(0, len(at), BATCH):
             rows = slice(start, start + BATCH)
             choices = self.choices(users[rows], at[rows])
-            for position in range(PLACES):
-                shelf = (position + first[rows, None]) % PLACES
+            for position in range(SLATE_SIZE):
+                shelf = (position + first[rows, None]) % SLATE_SIZE
                 slates[rows, position] = draw(choices * (self.shelf == shelf), rng)
         return slates + FIRST_ITEM
 
@@ -147,13 +147,13 @@ def log_slates(oracle: Oracle, rng: np.random.Generator, *, progress: bool = Tru
         parts.append(
             pd.DataFrame(
                 {
-                    "slate_id": np.repeat(np.arange(start, start + n) + 1, PLACES),
-                    "user_id": np.repeat(users[rows], PLACES),
+                    "slate_id": np.repeat(np.arange(start, start + n) + 1, SLATE_SIZE),
+                    "user_id": np.repeat(users[rows], SLATE_SIZE),
                     "item_id": slates.ravel(),
-                    "timestamp": np.repeat(at[rows], PLACES),
-                    "position": np.tile(np.arange(PLACES, dtype=np.int8), n),
+                    "timestamp": np.repeat(at[rows], SLATE_SIZE),
+                    "position": np.tile(np.arange(SLATE_SIZE, dtype=np.int8), n),
                     "propensity": propensities.ravel().astype(np.float32),
-                    "examination": np.tile(oracle.examination(np.arange(PLACES)), n).astype(
+                    "examination": np.tile(oracle.examination(np.arange(SLATE_SIZE)), n).astype(
                         np.float32
                     ),
                     "clicked": response.clicked.ravel(),

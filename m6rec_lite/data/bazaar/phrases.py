@@ -96,7 +96,7 @@ def _capital(word: str) -> str:
     return word
 
 
-def mend(text: str, locale: int) -> str:
+def fix_grammar(text: str, locale: int) -> str:
     """Correct a filled template: "an" before a vowel, spaces between scripts, capitals."""
     if locale == 1:
         return _HAN_THEN_LATIN.sub(r"\1 ", _LATIN_THEN_HAN.sub(r"\1 ", text))

@@ -14,7 +14,7 @@ import numpy as np
 
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.data.bazaar.latents import DOMAINS, LOCALES, ItemLatents
-from m6rec_lite.data.bazaar.phrases import PHRASES, interest_slots, mend, pick
+from m6rec_lite.data.bazaar.phrases import PHRASES, fix_grammar, interest_slots, pick
 
 
 def write_reviews(
@@ -58,7 +58,7 @@ def write_reviews(
         reason = pick(table["phrases"][words.ASPECTS[cause]][str(sign)], draws[row, 4])
         join = pick(table["differ" if tone * sign < 0 else "agree"], draws[row, 5])
         filled = join.format(F=remark.format_map(slots), p=reason.format(n=noun))
-        texts.append(mend(filled, code))
+        texts.append(fix_grammar(filled, code))
     return texts
 
 

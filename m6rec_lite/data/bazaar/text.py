@@ -19,9 +19,9 @@ from m6rec_lite.data.bazaar.dialogues import write_dialogues
 from m6rec_lite.data.bazaar.latents import DOMAINS, LOCALES, ItemLatents
 from m6rec_lite.data.bazaar.phrases import (
     PHRASES,
+    fix_grammar,
     interest_slots,
     manner_slots,
-    mend,
     pick,
     title_case,
 )
@@ -132,7 +132,7 @@ def _title(item: _Item, series: str, slots: dict[str, str], draws: np.ndarray) -
     else:
         form = "second" if item.second >= 0 and draws[0] < 0.5 else "plain"
         title = pick(PHRASES["titles"][code][domain][form], draws[1]).format_map(slots)
-    title = mend(title, item.locale)
+    title = fix_grammar(title, item.locale)
     return title_case(title) if item.locale == 0 else title
 
 
@@ -141,7 +141,7 @@ def _description(item: _Item, slots: dict[str, str], draws: np.ndarray) -> str:
     text = pick(PHRASES["descriptions"][code][DOMAINS[item.domain]], draws[0])
     if item.second >= 0:
         text += (" " if item.locale == 0 else "") + pick(PHRASES["second"][code], draws[1])
-    return mend(text.format_map(slots), item.locale)
+    return fix_grammar(text.format_map(slots), item.locale)
 
 
 def _tags(item: _Item, slots: dict[str, str], draw: float) -> list[str]:
@@ -187,5 +187,5 @@ def write_queries(
         slots["D"] = pick(table["domains"][DOMAINS[domain_code]], draws[row, 5])
         patterns = [pattern for pattern in table["patterns"] if _slots_of(pattern) <= slots.keys()]
         query = pick(patterns, draws[row, 6]).format_map(slots)
-        texts.append(mend(query, code).lower())
+        texts.append(fix_grammar(query, code).lower())
     return texts

@@ -17,13 +17,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from m6rec_lite.language.models.config import LanguageModelConfig
-from m6rec_lite.language.models.model_folder import ModelOnDisk
+from m6rec_lite.language.models import transformers_format
+from m6rec_lite.language.models.language_model import LanguageModel, LanguageModelConfig
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
-from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.losses import linear_cross_entropy
 from m6rec_lite.nn.packing import Packing
-from m6rec_lite.nn.positions import LearnedPositions
 from m6rec_lite.nn.transformer import ACTIVATIONS, Transformer
 
 #: Target of positions without a loss: the ``ignore_index`` of torch's ``cross_entropy``.
@@ -103,7 +101,7 @@ class BERTConfig(LanguageModelConfig):
         super().__post_init__()
 
 
-class BERT(ModelOnDisk, nn.Module):
+class BERT(LanguageModel):
     """Embeddings, bidirectional Transformer blocks, and a head that predicts masked tokens.
 
     Input and output embeddings of tokens are tied. Weights are initialised as published: normal
@@ -114,17 +112,14 @@ class BERT(ModelOnDisk, nn.Module):
         generator: source of the initial weights; torch's global generator by default.
     """
 
-    format = "m6rec_lite.language.models.bert_format"
+    config_class = BERTConfig
+    format = transformers_format.BERT
 
     def __init__(self, config: BERTConfig, *, generator: torch.Generator | None = None) -> None:
-        super().__init__()
+        super().__init__(config)
         d = config.hidden_size
-        self.config = config
-        self.tokens = nn.Embedding(config.vocab_size, d)
-        self.positions = LearnedPositions(config.max_position_embeddings, d)
         self.segments = nn.Embedding(config.n_segments, d)
         self.norm = nn.LayerNorm(d, config.norm_eps)
-        self.dropout = Dropout(config.dropout)
         self.transformer = Transformer(config.blocks())
         self.dense = nn.Linear(d, d)
         self.norm_head = nn.LayerNorm(d, config.norm_eps)
@@ -164,11 +159,9 @@ class BERT(ModelOnDisk, nn.Module):
             ValueError: if an id is outside the vocabulary, or a row is longer than the context.
         """
         _check_ids(ids, self.config.vocab_size)
-        if positions is None and packing is not None:
-            lengths = packing.lengths.repeat_interleave(packing.lengths)
-            positions = lengths - 1 - packing.steps_back
-        elif positions is None:
-            positions = torch.arange(ids.shape[-1], device=ids.device)
+        if positions is None:
+            time = torch.arange(ids.shape[-1], device=ids.device)
+            positions = time if packing is None else packing.positions
         if segments is None:
             segments = torch.zeros_like(ids)
         x = self.tokens(ids) + self.positions(positions) + self.segments(segments)

@@ -21,10 +21,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from m6rec_lite.language.models.hub import ModelError, describe_model, load_model, load_tokenizer
-from m6rec_lite.language.models.pooling import AttentionPooling, last_pooling, mean_pooling
+from m6rec_lite.language.models.pooling import last_pooling, mean_pooling
 from m6rec_lite.language.text.tokenizer import Tokenizer
-
-__all__ = ["POOLINGS", "AttentionPooling", "TextEncoder", "last_pooling", "mean_pooling"]
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from m6rec_lite.language.models.pooling import masked_softmax
+
 #: The parts of n items: ``(n, size)`` each, by name.
 Parts = Mapping[str, Tensor]
 
@@ -135,7 +137,7 @@ class Gate(Fusion):
 
     def _weights(self, parts: list[Tensor], present: Tensor) -> Tensor:
         scores = self.gate(torch.cat(parts, dim=1)).unflatten(1, (len(parts), self.out_size))
-        return _softmax(scores, present[:, :, None])
+        return masked_softmax(scores, present[:, :, None])
 
     def weights(self, parts: Parts, present: Parts | None = None) -> Tensor:
         """Return the weight of each part in each dimension, ``(n, parts, out_size)``."""
@@ -165,7 +167,7 @@ class AttentionFusion(Fusion):
         return torch.einsum("nk,nkd->nd", self._weights(states, present), states)
 
     def _weights(self, states: Tensor, present: Tensor) -> Tensor:
-        return _softmax(self.query(self.proj(states).tanh())[:, :, 0], present)
+        return masked_softmax(self.query(self.proj(states).tanh())[:, :, 0], present)
 
     def weights(self, parts: Parts, present: Parts | None = None) -> Tensor:
         """Return the weight of each part, ``(n, parts)``; rows sum to 1, or to 0 without parts."""
@@ -176,9 +178,3 @@ class AttentionFusion(Fusion):
 def _map_parts(maps: nn.ModuleList, parts: list[Tensor]) -> Tensor:
     """Apply to each part its own map; return ``(n, parts, out_size)``."""
     return torch.stack([m(x) for m, x in zip(maps, parts, strict=True)], dim=1)
-
-
-def _softmax(scores: Tensor, present: Tensor) -> Tensor:
-    """Compute the softmax over present parts (dimension 1); 0 if there is none."""
-    scores = scores.masked_fill(~present, torch.finfo(scores.dtype).min)
-    return torch.softmax(scores, dim=1).masked_fill(~present, 0.0)

@@ -2,7 +2,7 @@
 
 The architecture is exactly GPT-2's: layer norms before each branch (pre-norm), learned position
 embeddings, the tanh approximation of GELU, and input and output embeddings that share one table.
-Weights of any GPT-2 can be loaded, and ``transformers`` loads what is saved here (``gpt_format``).
+Weights of any GPT-2 can be loaded, and ``transformers`` loads what is saved here.
 
 Source: Radford et al., *Improving language understanding by generative pre-training*, 2018, and
 *Language models are unsupervised multitask learners*, 2019 (GPT-2), section 2.3.
@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from m6rec_lite.language.models.config import Activation, LanguageModelConfig
-from m6rec_lite.language.models.model_folder import ModelOnDisk
+from m6rec_lite.language.models import transformers_format
+from m6rec_lite.language.models.language_model import (
+    Activation,
+    LanguageModel,
+    LanguageModelConfig,
+)
 from m6rec_lite.nn.cache import Cache
-from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.losses import linear_cross_entropy
 from m6rec_lite.nn.packing import Packing
-from m6rec_lite.nn.positions import LearnedPositions
 from m6rec_lite.nn.transformer import Transformer
 
 
@@ -38,7 +40,7 @@ class GPTConfig(LanguageModelConfig):
     activation: Activation = "gelu_tanh"
 
 
-class GPT(ModelOnDisk, nn.Module):
+class GPT(LanguageModel):
     """Token and position embeddings, causal Transformer blocks, and tied output embeddings.
 
     Args:
@@ -46,14 +48,11 @@ class GPT(ModelOnDisk, nn.Module):
         generator: source of the initial weights; torch's global generator by default.
     """
 
-    format = "m6rec_lite.language.models.gpt_format"
+    config_class = GPTConfig
+    format = transformers_format.GPT2
 
     def __init__(self, config: GPTConfig, *, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        self.config = config
-        self.tokens = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.positions = LearnedPositions(config.max_position_embeddings, config.hidden_size)
-        self.dropout = Dropout(config.dropout)
+        super().__init__(config)
         self.transformer = Transformer(config.blocks())
         # As published: a standard deviation of 0.02, divided by sqrt(2 n) in the last layer of each
         # of the 2 n branches, so that the variance of their sum does not grow with the depth.
@@ -65,16 +64,6 @@ class GPT(ModelOnDisk, nn.Module):
                 std = 0.02 / math.sqrt(2 * config.num_hidden_layers) if ends_branch else 0.02
                 nn.init.normal_(module.weight, std=std, generator=generator)
                 nn.init.zeros_(module.bias)
-
-    @property
-    def context(self) -> int:
-        """Maximum length of an input in tokens."""
-        return self.config.max_position_embeddings
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the weights."""
-        return self.tokens.weight.device
 
     def forward(
         self,
@@ -129,8 +118,7 @@ class GPT(ModelOnDisk, nn.Module):
                 "its start where the latest matters most"
             )
         if packing is not None:
-            ends = packing.lengths.repeat_interleave(packing.lengths)
-            return F.embedding(ends - 1 - packing.steps_back, self.positions.weight)
+            return F.embedding(packing.positions, self.positions.weight)
         if mask is not None:
             return self.positions((mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, past:])
         return self.positions.weight[past:time]

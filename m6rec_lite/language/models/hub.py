@@ -34,17 +34,6 @@ from m6rec_lite.data.files import file_hash
 from m6rec_lite.data.folders import checkout_folder
 from m6rec_lite.language.models.model_folder import ModelError, check_folder, check_sums, quiet
 
-__all__ = [
-    "MINILM",
-    "ModelError",
-    "checkpoints",
-    "describe_model",
-    "find_model",
-    "load_config",
-    "load_model",
-    "load_tokenizer",
-]
-
 #: The encoder in a package: its name, its name on the hub, the package, hash of its weights.
 MINILM = "all-MiniLM-L6-v2"
 MINILM_ON_HUB = f"sentence-transformers/{MINILM}"

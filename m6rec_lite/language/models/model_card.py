@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+from m6rec_lite.training.guard import in_words
 
 #: Descriptions of data sets by name.
 DATA = {
@@ -33,10 +34,11 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
         name: name of the model.
         about: content of ``pretraining.json``.
     """
-    recipe, ours = about["recipe"], about["dataset"].partition("(")[0] in DATA
-    licence = "apache-2.0" if ours else "other"
+    recipe, free = about["recipe"], about["dataset"].partition("(")[0] in DATA
+    passes = recipe["epochs"]
     lines = [
-        f"---\nlicense: {licence}\nlanguage: [en, zh]\nlibrary_name: transformers\n---\n",
+        f"---\nlicense: {'apache-2.0' if free else 'other'}\nlanguage: [en, zh]\n"
+        "library_name: transformers\n---\n",
         f"# {name}\n",
         f"{_TASKS[recipe['kind']]} of behaviour written as text, and of item texts. "
         f"{about['parameters']:,} parameters: {recipe['num_hidden_layers']} layers, hidden size "
@@ -54,8 +56,8 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
         ),
         "\n## Training\n",
         f"    {about['command'] or '(called from Python: see pretraining.json for the recipe)'}\n",
-        f"{_passes(recipe['epochs'])} over {about['tokens']:,} tokens took "
-        f"{_time(about['seconds'])} on a {about['device']} (threads: {about['threads']}). "
+        f"{'One pass' if passes == 1 else f'{passes} passes'} over {about['tokens']:,} tokens took "
+        f"{in_words(about['seconds'] / 60)} on a {about['device']} (threads: {about['threads']}). "
         f"Seed {recipe['seed']}.\n",
         "## Measured on the held-out documents\n",
         "| documents | tokens | nats per token | perplexity | bits per byte |",
@@ -72,10 +74,10 @@ def model_card(name: str, about: Mapping[str, Any]) -> str:
         f"{_READ[recipe['kind']]}\n\n"
         f'model = {_READ[recipe["kind"]]}.from_pretrained("checkpoints/{name}")\n'
         f'tokenizer = AutoTokenizer.from_pretrained("checkpoints/{name}")\n```\n',
-        "It knows this data set and nothing else: it is for the course's chapters, not for general "
+        "It knows this data set and nothing else: it is for the course's lessons, not for general "
         "text.\n",
         "## Licence\n",
-        "That of the project (Apache-2.0)." if ours else "See the data set's.",
+        "That of the project (Apache-2.0)." if free else "See the data set's.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -104,13 +106,3 @@ def _remark(kind: str) -> str:
         "Only masked tokens are predicted, each from both sides: these metrics can be compared "
         "with those of a BERT with the same masking, not with a GPT's."
     )
-
-
-def _passes(n: int) -> str:
-    return "One pass" if n == 1 else f"{n} passes"
-
-
-def _time(seconds: float) -> str:
-    if not math.isfinite(seconds) or seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes"

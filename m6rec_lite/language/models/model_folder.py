@@ -6,9 +6,8 @@ import json
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any
 
 from m6rec_lite.data.files import SUMS, damage, disk_advice, scratch_folder, seal
 
@@ -138,61 +137,3 @@ def save_model_files(
             os.replace(path, folder / path.name)  # config.json last: it marks a complete model
     seal(folder, [path.name for path in paths])
     return folder
-
-
-class ModelOnDisk:
-    """Base class of GPT and BERT: saving and loading in the format of ``transformers``.
-
-    Attributes:
-        format: module with ``write`` and ``read``, which map the weights.
-        config: has a ``vocab_size`` and the fingerprint of a ``tokenizer``, or None.
-    """
-
-    format: ClassVar[str]
-    config: Any
-
-    def check_tokenizer(self, tokenizer: Tokenizer) -> None:
-        """Raise an error if the tokenizer is not the model's.
-
-        Raises:
-            ValueError: if the model was trained with another one, or has fewer tokens.
-        """
-        own = self.config.tokenizer
-        if own is not None and own != tokenizer.fingerprint:
-            raise ValueError(
-                f"the model was trained with the tokenizer {own}, and this is "
-                f"{tokenizer.fingerprint}: give the one that was saved with the model"
-            )
-        if tokenizer.vocab_size > self.config.vocab_size:
-            raise ValueError(
-                f"the tokenizer has {tokenizer.vocab_size} tokens and the model knows "
-                f"{self.config.vocab_size}: they do not belong together"
-            )
-
-    def to_transformers(self) -> PreTrainedModel:
-        """Return the same model as the class of ``transformers`` whose format it is saved in."""
-        return import_module(self.format).to_transformers(self)
-
-    def save_pretrained(self, folder: str | Path, tokenizer: Tokenizer | None = None) -> Path:
-        """Write a folder that ``from_pretrained`` loads, here and in ``transformers``.
-
-        Args:
-            folder: created if missing; a model in it is replaced, other files are kept.
-            tokenizer: saved with the model, so that ``AutoTokenizer`` loads the folder too.
-
-        Raises:
-            NotADirectoryError: if there is a file of that name.
-            ValueError: if the tokenizer is not the model's.
-        """
-        if tokenizer is not None:
-            self.check_tokenizer(tokenizer)
-        return import_module(self.format).write(self, Path(folder), tokenizer)
-
-    @classmethod
-    def from_pretrained(cls, name: str | Path) -> Self:
-        """Load a model by folder or name (``hub.find_model``), in ``eval`` mode.
-
-        Raises:
-            ModelError: if there is no such model, or this class does not implement it.
-        """
-        return import_module(cls.format).read(cls, name)

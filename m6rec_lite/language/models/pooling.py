@@ -40,6 +40,12 @@ def last_pooling(states: Tensor, mask: Tensor) -> Tensor:
     return pooled.masked_fill((last < 0)[:, None], 0.0)
 
 
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Compute the softmax over dimension 1 where ``mask`` is True; 0 elsewhere."""
+    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    return torch.softmax(scores, dim=1).masked_fill(~mask, 0.0)
+
+
 class AttentionPooling(nn.Module):
     """Weighted mean of states with trained attention weights.
 
@@ -64,6 +70,4 @@ class AttentionPooling(nn.Module):
 
     def weights(self, states: Tensor, mask: Tensor) -> Tensor:
         """Return the weights, ``(n, time)``; each row sums to 1, or to 0 without tokens."""
-        scores = self.query(torch.tanh(self.proj(states)))[:, :, 0]
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-        return torch.softmax(scores, dim=1).masked_fill(~mask, 0.0)
+        return masked_softmax(self.query(torch.tanh(self.proj(states)))[:, :, 0], mask)

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import torch
 
@@ -32,7 +32,8 @@ from m6rec_lite.language.models.hub import ModelError, find_model
 from m6rec_lite.language.models.model_card import model_card
 from m6rec_lite.language.models.model_folder import check_sums, read_json
 from m6rec_lite.language.models.recipes import KINDS, Recipe, batches_of, build, documents
-from m6rec_lite.language.text.corpora import TokenBatches, distinct_texts
+from m6rec_lite.language.text.corpora import TokenBatches
+from m6rec_lite.language.text.document import distinct_texts
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import (
@@ -86,7 +87,7 @@ class Pretrained:
         content = {
             **defaults,
             "seconds": round(sum(self.history["seconds"])),
-            "device": next(self.model.parameters()).device.type,
+            "device": self.model.device.type,
             "threads": torch.get_num_threads(),
             "parameters": sum(weight.numel() for weight in self.model.parameters()),
             **about,
@@ -172,9 +173,7 @@ def pretrain(
     history = fit(
         model,
         batches,
-        lambda module, batch: cast("GPT | BERT", module).loss(
-            batch.ids, batch.targets, batch.packing
-        ),
+        lambda network, batch: network.loss(batch.ids, batch.targets, batch.packing),
         optimizer=torch.optim.AdamW(
             model.parameters(),
             lr=recipe.lr,
@@ -184,12 +183,10 @@ def pretrain(
         ),
         schedule=warm_up(warm_up_steps, then=cosine(max(1, steps - warm_up_steps), floor=0.02)),
         epochs=recipe.epochs,
-        validate=lambda module: {
+        validate=lambda network: {
             f"{name} {key}": value
             for name, held_out_batches in held_out.items()
-            for key, value in evaluate_lm(
-                cast("GPT | BERT", module), tokenizer, held_out_batches
-            ).items()
+            for key, value in evaluate_lm(network, tokenizer, held_out_batches).items()
             if key != "tokens"
         },
         checkpoint=checkpoint,
@@ -231,10 +228,9 @@ def evaluate_lm(model: GPT | BERT, tokenizer: Tokenizer, batches: TokenBatches) 
         included in the bits. A BERT predicts only masked tokens, from both sides: its metrics can
         be compared with those of another BERT, not with a GPT's.
     """
-    device = next(model.parameters()).device
     nats = n_tokens = n_bytes = 0.0
     for batch in batches.epoch(0, 0):
-        batch = batch.to(device)
+        batch = batch.to(model.device)
         targets = batch.targets[batch.targets >= 0].cpu().numpy()
         nats += float(model.loss(batch.ids, batch.targets, batch.packing)) * len(targets)
         n_tokens += len(targets)

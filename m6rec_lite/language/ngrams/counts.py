@@ -26,21 +26,21 @@ NO_CONTEXT = -2  # the text has no context of this length at this position
 
 
 @dataclass(frozen=True, eq=False)
-class Stream:
+class TokenSequence:
     """Concatenated sentences.
 
     Attributes:
         tokens: ``(T,)`` int64 word ids, sentence marks included; ``UNSEEN`` is a gap.
-        place: ``(T,)`` int64, position within the sentence, from 0.
+        positions: ``(T,)`` int64, position within the sentence, from 0.
     """
 
     tokens: np.ndarray
-    place: np.ndarray
+    positions: np.ndarray
 
     @classmethod
     def from_ragged(
         cls, ids: np.ndarray, lengths: np.ndarray, start: int | None = None, end: int | None = None
-    ) -> Stream:
+    ) -> TokenSequence:
         """Concatenate sentences, each between the marks ``start`` and ``end`` if given.
 
         Args:
@@ -52,15 +52,15 @@ class Stream:
         first = int(start is not None)
         padded = lengths + first + (end is not None)
         begins = np.cumsum(padded) - padded
-        place = positions_in_rows(padded)
-        inner = (place >= first) & (place < np.repeat(lengths + first, padded))
-        tokens = np.empty(len(place), dtype=np.int64)
+        positions = positions_in_rows(padded)
+        inner = (positions >= first) & (positions < np.repeat(lengths + first, padded))
+        tokens = np.empty(len(positions), dtype=np.int64)
         tokens[inner] = ids
         if start is not None:
             tokens[begins] = start
         if end is not None:
             tokens[begins + padded - 1] = end
-        return cls(tokens, place)
+        return cls(tokens, positions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,20 +155,20 @@ class Counts:
         before = np.bincount(self.suffixes[order - 1], minlength=self.size(order))[: len(c)]
         return np.where(before > 0, before, c)
 
-    def match(self, stream: Stream) -> Matches:
+    def match(self, sequence: TokenSequence) -> Matches:
         """Look up all words of a text (without start marks) and their contexts."""
-        tokens, place = stream.tokens, stream.place
+        tokens, positions = sequence.tokens, sequence.positions
         target = np.flatnonzero(tokens != self.n_words)  # all but the marks of a start
         entries = np.full((self.order, len(target)), UNSEEN)
         contexts = np.full((self.order, len(target)), NO_CONTEXT)
         entries[0], contexts[0] = tokens[target], 0
         ending = tokens  # (T,) entry of the (k-1)-gram that ends at each position
         for k in range(2, self.order + 1):
-            last = np.flatnonzero(place >= k - 1)
+            last = np.flatnonzero(positions >= k - 1)
             longer = np.full(len(tokens), UNSEEN)
             longer[last] = self.find(k, ending[last - 1], tokens[last])
             entries[k - 1] = longer[target]
-            has_context = place[target] >= k - 1
+            has_context = positions[target] >= k - 1
             contexts[k - 1, has_context] = ending[target[has_context] - 1]
             ending = longer
         return Matches(entries, contexts)
@@ -194,7 +194,7 @@ class Counts:
 
 
 def count_ngrams(
-    stream: Stream,
+    sequence: TokenSequence,
     n_words: int,
     order: int,
     *,
@@ -206,7 +206,7 @@ def count_ngrams(
     """Count the n-grams of every length up to ``order``.
 
     Args:
-        stream: the text; the id ``n_words`` marks the start of a sentence.
+        sequence: the text; the id ``n_words`` marks the start of a sentence.
         n_words: size of the vocabulary.
         order: maximum length.
         weights: ``(T,)`` weight of an n-gram by its last word; None: 1.
@@ -215,7 +215,7 @@ def count_ngrams(
         skip_weight: factor of the count per skipped word.
         progress: show a progress bar if it takes longer than two seconds.
     """
-    tokens, place = stream.tokens, stream.place
+    tokens, positions = sequence.tokens, sequence.positions
     weighted = weights is not None or (skips > 0 and skip_weight != 1.0)
     amount = np.ones(len(tokens)) if weights is None else weights
     single = np.bincount(tokens, amount if weighted else None, minlength=n_words + 1)
@@ -224,7 +224,7 @@ def count_ngrams(
     ending = tokens  # (T,) entry of the (k-1)-gram that ends at each position
     orders = range(2, order + 1)
     for k in tqdm(orders, "counting n-grams", delay=2, leave=False, disable=not progress):
-        last = [np.flatnonzero(place >= k - 1 + gap) for gap in range(skips + 1)]
+        last = [np.flatnonzero(positions >= k - 1 + gap) for gap in range(skips + 1)]
         new_keys = [ending[t - 1 - gap] * n_words + tokens[t] for gap, t in enumerate(last)]
         parts = None
         if weighted:

@@ -48,8 +48,8 @@ class NGramEstimator:
             raise ValueError("min_count above 1 needs an unknown token to count rare tokens as")
         self.skips, self.skip_weight = check_integer("skips", skips, 0), float(skip_weight)
         self.unknown, self.edges = unknown, edges
-        self._given_words = None if vocabulary is None else Vocabulary(vocabulary, unknown, edges)
-        self.words = self._given_words
+        self._fixed_words = None if vocabulary is None else Vocabulary(vocabulary, unknown, edges)
+        self.words = self._fixed_words
 
     @property
     def vocabulary(self) -> list[Hashable]:
@@ -103,7 +103,7 @@ class NGramEstimator:
             TypeError: if a sentence is a string, or a token cannot be hashed.
         """
         tokens, lengths = flatten(sentences)
-        self.words = self._given_words or Vocabulary.from_text(
+        self.words = self._fixed_words or Vocabulary.from_text(
             tokens, self.min_count, self.unknown, self.edges
         )
         flat = None
@@ -140,11 +140,11 @@ class NGramEstimator:
         if self.words is None:
             raise ValueError("fit_ids needs NGram(…, vocabulary=tokens): ids are indices into it")
         lengths = np.asarray(lengths, dtype=np.int64)
-        stream = self.words.stream(ids, lengths)
+        sequence = self.words.sequence(ids, lengths)
         if lengths.sum() == 0:
             raise ValueError("no tokens to learn from: every sentence is empty, or there is none")
         counts = count_ngrams(
-            stream,
+            sequence,
             len(self.words),
             self.order,
             weights=None if weights is None else self.words.weights(weights, lengths),
@@ -152,7 +152,7 @@ class NGramEstimator:
             skip_weight=self.skip_weight,
             progress=progress,
         )
-        held = None if held_out is None else counts.match(self.words.stream(*held_out))
+        held = None if held_out is None else counts.match(self.words.sequence(*held_out))
         estimate = self.smoothing.estimate(counts, held)
         self.counts_, self.estimate_ = counts, estimate
         return self

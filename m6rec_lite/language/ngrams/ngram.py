@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from m6rec_lite.language.ngrams.counts import NO_CONTEXT, Stream
+from m6rec_lite.language.ngrams.counts import NO_CONTEXT, TokenSequence
 from m6rec_lite.language.ngrams.discounting import SMOOTHINGS
 from m6rec_lite.language.ngrams.fitting import NGramEstimator, check_integer
 from m6rec_lite.language.ngrams.storage import (
@@ -84,8 +84,8 @@ class NGram(NGramEstimator):
         ids = words.encode([*context, token], marks=True)[-self.order :]
         if ids[-1] == len(words):
             raise ValueError(f"{token!r} marks the start of a sentence: it is never predicted")
-        stream = Stream(ids, np.arange(len(ids)))
-        return float(self.estimate_.probs(self.counts_.match(stream))[-1])
+        sequence = TokenSequence(ids, np.arange(len(ids)))
+        return float(self.estimate_.probs(self.counts_.match(sequence))[-1])
 
     def token_logprobs(self, sentences: Sentences, *, skip_unknown: bool = False) -> np.ndarray:
         """Return the natural log-probabilities of all tokens, sentence after sentence.
@@ -99,7 +99,7 @@ class NGram(NGramEstimator):
         """
         words = self._require_fitted()
         tokens, lengths = flatten(sentences)
-        matches = self.counts_.match(words.stream(words.encode(tokens), lengths))
+        matches = self.counts_.match(words.sequence(words.encode(tokens), lengths))
         with np.errstate(divide="ignore"):
             logprobs = np.log(self.estimate_.probs(matches))
         if skip_unknown and self.unknown is not None:
@@ -204,7 +204,7 @@ class NGram(NGramEstimator):
             "order": self.order,
             "smoothing": {"name": names[0], **asdict(self.smoothing)},
             "vocabulary": token_to_json(tuple(words.tokens)),
-            "given": self._given_words is not None,
+            "given": self._fixed_words is not None,
             "min_count": self.min_count,
             "unknown": token_to_json(self.unknown),
             "edges": token_to_json(self.edges),
@@ -232,7 +232,7 @@ class NGram(NGramEstimator):
         except (KeyError, TypeError) as error:
             raise ValueError(f"these arrays are not an n-gram model's: {error!r}") from error
         model.words = Vocabulary(tokens, model.unknown, model.edges)
-        model._given_words = model.words if has_vocabulary else None
+        model._fixed_words = model.words if has_vocabulary else None
         model.counts_, model.estimate_ = counts, estimate
         return model
 

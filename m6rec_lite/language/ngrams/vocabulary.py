@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from m6rec_lite.language.ngrams.counts import UNSEEN, Stream
+from m6rec_lite.language.ngrams.counts import UNSEEN, TokenSequence
 
 Sentences = Iterable[Sequence[Hashable]]
 
@@ -116,7 +116,7 @@ class Vocabulary:
                 )
         return ids
 
-    def stream(self, ids: np.ndarray, lengths: np.ndarray) -> Stream:
+    def sequence(self, ids: np.ndarray, lengths: np.ndarray) -> TokenSequence:
         """Return concatenated sentences, each between its marks.
 
         Args:
@@ -135,10 +135,10 @@ class Vocabulary:
                 f"{ids.min()} to {ids.max()}"
             )
         marks = () if self.edges is None else (self._index[token] for token in self.edges)
-        return Stream.from_ragged(ids, lengths, *marks)
+        return TokenSequence.from_ragged(ids, lengths, *marks)
 
     def weights(self, weights: np.ndarray | Sequence[float], lengths: np.ndarray) -> np.ndarray:
-        """Return the weights for ``stream``; a sentence's end has the weight of its last token.
+        """Return the weights for ``sequence``; a sentence's end has the weight of its last token.
 
         Raises:
             ValueError: unless there is one finite weight above 0 per token.

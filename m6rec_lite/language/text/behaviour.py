@@ -119,11 +119,11 @@ class BehaviourText:
             DataError: if there is no such item.
         """
         _check_names("parts", parts or (), ALL_PARTS)
-        return self._item(int(self.items.places(np.array([item_id]))[0]), parts or self.parts)
+        return self._item(int(self.items.indices(np.array([item_id]))[0]), parts or self.parts)
 
     def title(self, item_id: Id) -> str:
         """Return an item's title as used in the text (cleaned and cut); "" if it is missing."""
-        return self.items.fields[int(self.items.places(np.array([item_id]))[0])].get("title", "")
+        return self.items.fields[int(self.items.indices(np.array([item_id]))[0])].get("title", "")
 
     def statistics(self, item_id: Id, events: Sequence[str] = ("any",)) -> str:
         """Return an item's popularity as text, such as "among the top 5 % by clicks".
@@ -138,7 +138,7 @@ class BehaviourText:
         """
         if self._popularity is None:
             raise ValueError("statistics need rows to count: BehaviourText(…, train=split.train)")
-        self.items.places(np.array([item_id]))
+        self.items.indices(np.array([item_id]))
         words = self.templates.statistics
         _check_names("events", events, tuple(words["names"]))
         phrases = []
@@ -263,7 +263,7 @@ class BehaviourText:
         np.maximum.at(last, rows, timestamps)
         self._require_order(histories, last)
         used, inverse = np.unique(histories.items, return_inverse=True)
-        items = self.items.places(histories.item_ids[used])[inverse]
+        items = self.items.indices(histories.item_ids[used])[inverse]
         ratings = np.full(len(rows), NO_RATING)
         if self.ratings:  # NaN cannot be looked up in a dict
             ratings = np.nan_to_num(self._ratings.of(histories), nan=NO_RATING)

@@ -138,14 +138,6 @@ def dialogue_documents(dataset: Dataset, *, share: float = 0.1, seed: int = 0) -
     return _divide(documents, ids, share, seed)
 
 
-def distinct_texts(documents: Iterable[Document]) -> list[str]:
-    """Return the distinct texts of documents, to train a tokenizer.
-
-    With repetitions a tokenizer would use its vocabulary for whole titles of popular items.
-    """
-    return list(dict.fromkeys(text for document in documents for _, text in document.pieces))
-
-
 @dataclass(frozen=True, eq=False)
 class TokenBatch:
     """Concatenated rows of tokens, the longest first, and their targets.

@@ -81,8 +81,7 @@ def encode_documents(tokenizer: Tokenizer, documents: Iterable[Document]) -> lis
         KeyError: if a piece has an unknown special token.
     """
     documents = list(documents)
-    texts = list(dict.fromkeys(text for document in documents for _, text in document.pieces))
-    text_ids = dict(zip(texts, tokenizer.encode_batch(texts), strict=True))
+    text_ids = _text_ids(tokenizer, documents)
     names = {name for document in documents for name, _ in document.pieces}
     special_ids: dict[str | None, list[int]] = {
         name: [] if name is None else [tokenizer.id(name)] for name in names
@@ -95,6 +94,25 @@ def encode_documents(tokenizer: Tokenizer, documents: Iterable[Document]) -> lis
             row += text_ids[text]
         rows.append(np.array(row, dtype=np.int32))
     return rows
+
+
+def token_counts(tokenizer: Tokenizer, documents: Iterable[Document]) -> dict[str, int]:
+    """Return the number of tokens of each text of some documents, without special tokens."""
+    return {text: len(ids) for text, ids in _text_ids(tokenizer, documents).items()}
+
+
+def _text_ids(tokenizer: Tokenizer, documents: Iterable[Document]) -> dict[str, list[int]]:
+    """Return the token ids of each distinct text of some documents."""
+    texts = distinct_texts(documents)
+    return dict(zip(texts, tokenizer.encode_batch(texts), strict=True))
+
+
+def distinct_texts(documents: Iterable[Document]) -> list[str]:
+    """Return the distinct texts of documents, to train a tokenizer.
+
+    With repetitions a tokenizer would use its vocabulary for whole titles of popular items.
+    """
+    return list(dict.fromkeys(text for document in documents for _, text in document.pieces))
 
 
 def encode_document(tokenizer: Tokenizer, document: Document) -> list[int]:
@@ -124,8 +142,7 @@ def keep_latest(
     """
     if tokenizer is None:
         raise ValueError("max_tokens needs a tokenizer to count with: pass tokenizer=")
-    texts = list(dict.fromkeys(text for document in documents for _, text in document.pieces))
-    lengths = dict(zip(texts, map(len, tokenizer.encode_batch(texts)), strict=True))
+    lengths = token_counts(tokenizer, documents)
     shortened = []
     for document in documents:
         events: list[list[int]] = []  # [index of the first piece, index after the last, tokens]

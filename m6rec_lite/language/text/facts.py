@@ -64,7 +64,7 @@ class Items:
                 'load_dataset(source, columns={"title": "product_name"})'
             )
 
-    def places(self, item_ids: np.ndarray) -> np.ndarray:
+    def indices(self, item_ids: np.ndarray) -> np.ndarray:
         """Return the index of each item in ``fields``.
 
         Raises:

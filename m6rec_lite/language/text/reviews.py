@@ -20,7 +20,7 @@ from m6rec_lite.data import DataError, Dataset
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.data.bazaar.latents import DOMAINS, LOCALES
 from m6rec_lite.data.bazaar.oracle import FIRST_ITEM
-from m6rec_lite.data.bazaar.phrases import PHRASES, mend
+from m6rec_lite.data.bazaar.phrases import PHRASES, fix_grammar
 from m6rec_lite.data.bazaar.text import write_reviews
 
 
@@ -87,7 +87,7 @@ class ReviewSource:
                 raw[join.format(F=remark, p=reason)] += share * p * q
         chances: defaultdict[str, float] = defaultdict(float)
         for text, p in raw.items():
-            chances[mend(text, self._locale)] += p
+            chances[fix_grammar(text, self._locale)] += p
         return dict(chances)
 
     @property

@@ -115,25 +115,25 @@ class Templates:
 
     @classmethod
     def from_dict(
-        cls, name: str, given: Mapping[str, Any], known: Mapping[str, Any] | None = None
+        cls, name: str, content: Mapping[str, Any], known: Mapping[str, Any] | None = None
     ) -> Self:
         """Create templates from a JSON object, which may extend one of ``known``."""
         known = known or {}
-        if not isinstance(given, Mapping):
-            raise ValueError(f"templates {name!r} must be one JSON object, got {given!r:.60}")
-        if (base := given.get("extends")) is not None:
+        if not isinstance(content, Mapping):
+            raise ValueError(f"templates {name!r} must be one JSON object, got {content!r:.60}")
+        if (base := content.get("extends")) is not None:
             if base not in known:
                 raise ValueError(f"templates {name!r} extend {base!r}; there are {list(known)}")
-            given = {**known[base], **given}
+            content = {**known[base], **content}
         wanted = {field.name for field in fields(cls)} - {"name"}
-        missing, unknown = wanted - given.keys(), given.keys() - wanted - {"about", "extends"}
+        missing, unknown = wanted - content.keys(), content.keys() - wanted - {"about", "extends"}
         if missing or unknown:
             raise ValueError(
                 f"templates {name!r}: missing {sorted(missing)}, unknown {sorted(unknown)}; they "
                 f"need {sorted(wanted)}"
             )
         try:
-            return cls(name=name, **{key: given[key] for key in wanted})
+            return cls(name=name, **{key: content[key] for key in wanted})
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f"templates {name!r} are not built like those in templates.json: {error!r}"
@@ -224,7 +224,7 @@ class Templates:
 
     def _check_text(self, where: str, text: str, slots: set[str]) -> None:
         try:
-            used = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+            used = fields_of(text)
         except (ValueError, TypeError) as error:
             raise ValueError(f"templates {self.name!r}: {where} {text!r}: {error}") from error
         if used - slots:
@@ -232,6 +232,11 @@ class Templates:
                 f"templates {self.name!r}: {where} uses {sorted(used - slots)}; it may use "
                 f"{sorted(slots) or 'no field'} (write {{{{ and }}}} for braces)"
             )
+
+
+def fields_of(text: str) -> set[str]:
+    """Return the names of the fields of a format string."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
 def _by_value(phrases: Mapping[str, str | None], value: str | None) -> str | None:

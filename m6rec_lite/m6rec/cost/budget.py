@@ -30,7 +30,6 @@ from m6rec_lite.m6rec.cost.memory import (
 )
 from m6rec_lite.m6rec.cost.plan import (
     WIDTHS,
-    Mix,
     Plan,
     count_parameters,
     flops_a_step,
@@ -38,21 +37,6 @@ from m6rec_lite.m6rec.cost.plan import (
 )
 from m6rec_lite.nn.losses import CHUNK
 from m6rec_lite.training.guard import in_words
-
-__all__ = [
-    "Cost",
-    "Mix",
-    "Plan",
-    "count_parameters",
-    "estimate_cost",
-    "estimate_memory",
-    "flops_a_step",
-    "flops_a_token",
-    "largest_size_that_fits",
-    "needs",
-    "table",
-    "ways_to_fit",
-]
 
 
 @dataclass(frozen=True)
@@ -128,7 +112,7 @@ def table(plan: Plan, name: str = "", free: float | None = None) -> list[tuple[s
         free: free bytes on the device, if known.
     """
     shape, weights = plan.config, count_parameters(plan.config)
-    each = flops_a_token(plan)
+    each, memory = flops_a_token(plan), estimate_memory(plan)
     rows = [
         (
             f"M6-Rec {name}".strip(),
@@ -142,8 +126,8 @@ def table(plan: Plan, name: str = "", free: float | None = None) -> list[tuple[s
         ),
         ("parameters", f"{sum(weights.values()):,}"),
         *((f"  {part}", f"{n:,}") for part, n in weights.items()),
-        ("memory of a device, a step's fullest", _bytes(sum(estimate_memory(plan).values()))),
-        *((f"  {part}", _bytes(n)) for part, n in estimate_memory(plan).items()),
+        ("memory of a device, a step's fullest", _bytes(sum(memory.values()))),
+        *((f"  {part}", _bytes(n)) for part, n in memory.items()),
         ("  with a margin for waste", f"{_bytes(needs(plan))} (x {MARGIN})"),
         ("FLOPs a token, both ways", f"{sum(each.values()) / 1e6:,.2f} million"),
         *((f"  {part}", f"{n / 1e6:,.2f} million") for part, n in each.items()),

@@ -84,7 +84,7 @@ def mix_of_example(plan: Plan) -> Mix:
 
 def _written(plan: Plan) -> int:
     """Return the number of targets of a sequence, at least one for each objective."""
-    return min(plan.time - 1, max(2, round(plan.mix.foretold * plan.time)))
+    return min(plan.time - 1, max(2, round(plan.mix.predicted * plan.time)))
 
 
 def prepared_step(plan: Plan, device: torch.device) -> tuple[M6RecModel, Batch, Callable[[], None]]:

@@ -53,7 +53,7 @@ def estimate_memory(plan: Plan) -> dict[str, float]:
     constant["batch"] = 25.0 * cells
     if plan.processes > 1:
         constant["buckets of gradients to send"] = 4.0 * n_weights
-    targets = cells * plan.mix.filled * plan.mix.foretold
+    targets = cells * plan.mix.filled * plan.mix.predicted
     forward_peak = _loss_bytes(plan, targets) + cells * plan.time
     backward = 4 * vocab * d + cells * (w * f + (w + 4) * d)
     one_block = cells * block

@@ -20,15 +20,15 @@ class Mix:
     Attributes:
         filled: share of positions that are no padding.
         seen: mean number of tokens that a token attends to, as a share of the sequence length.
-        foretold: share of tokens that are predicted.
+        predicted: share of tokens that are predicted.
     """
 
     filled: float = 0.97
     seen: float = 0.59
-    foretold: float = 0.23
+    predicted: float = 0.23
 
     def __post_init__(self) -> None:
-        for name in ("filled", "seen", "foretold"):
+        for name in ("filled", "seen", "predicted"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
 
@@ -47,10 +47,10 @@ class Mix:
 #: The bazaar's mix by sequence length, as measured by ``Mix.of``: short sequences have more
 #: padding, and a larger share of their tokens is predicted.
 MIXES: dict[int, Mix] = {
-    128: Mix(filled=0.84, seen=0.56, foretold=0.31),
-    256: Mix(filled=0.92, seen=0.59, foretold=0.25),
-    512: Mix(filled=0.97, seen=0.60, foretold=0.23),
-    1024: Mix(filled=0.99, seen=0.57, foretold=0.22),
+    128: Mix(filled=0.84, seen=0.56, predicted=0.31),
+    256: Mix(filled=0.92, seen=0.59, predicted=0.25),
+    512: Mix(filled=0.97, seen=0.60, predicted=0.23),
+    1024: Mix(filled=0.99, seen=0.57, predicted=0.22),
 }
 
 
@@ -143,7 +143,7 @@ def flops_a_token(plan: Plan) -> dict[str, float]:
     return {
         "matrices": 6.0 * count_parameters(config)["matrices of the blocks"],
         "attention": 12.0 * layers * d * plan.mix.seen * plan.time,
-        "head": 6.0 * d * config.vocab_size * plan.mix.foretold,
+        "head": 6.0 * d * config.vocab_size * plan.mix.predicted,
     }
 
 

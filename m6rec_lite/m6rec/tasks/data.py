@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
@@ -11,7 +11,6 @@ import numpy as np
 from m6rec_lite.data import Dataset, Histories, Split, leave_one_out
 from m6rec_lite.data.bazaar.oracle import OracleRecommender
 from m6rec_lite.data.holdout import Holdout
-from m6rec_lite.data.ragged import offsets_of, ranges
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.m6rec.tasks.truth import Truth
 
@@ -73,30 +72,7 @@ class TaskData:
         rows = np.flatnonzero(histories.lengths >= 2)
         rows = rows[self.draw(len(rows), limit)]
         ends = histories.offsets[1:][rows] - 1
-        before = first_events(
-            histories, rows, histories.lengths[rows] - 1, histories.timestamps[ends]
+        before = histories.first_events(
+            rows, histories.lengths[rows] - 1, histories.timestamps[ends]
         )
         return before, histories.items[ends]
-
-
-def first_events(
-    histories: Histories, rows: np.ndarray, lengths: np.ndarray, at: np.ndarray
-) -> Histories:
-    """Return rows of histories as they were at earlier moments.
-
-    Args:
-        histories: of any users.
-        rows: ``(n,)`` indices of rows, repeats allowed.
-        lengths: ``(n,)`` number of events of each row, from the oldest.
-        at: ``(n,)`` time of each query, in unix seconds.
-    """
-    take = ranges(histories.offsets[:-1][rows], lengths)
-    return replace(
-        histories,
-        user_ids=histories.user_ids[rows],
-        at=np.asarray(at, dtype=np.int64),
-        offsets=offsets_of(lengths),
-        items=histories.items[take],
-        events=histories.events[take],
-        timestamps=histories.timestamps[take],
-    )

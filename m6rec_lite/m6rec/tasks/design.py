@@ -18,11 +18,10 @@ from m6rec_lite.data.ids import no_id
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.document import Document, Piece
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.tasks.data import TaskData, first_events
+from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of, people
 from m6rec_lite.m6rec.tasks.task import Examples
-from m6rec_lite.m6rec.tasks.truth import interests_in
 
 #: Fields that may be blank, in the order of the templates.
 BLANKS = ("category", "title")
@@ -94,12 +93,12 @@ class Design(GenerationTask):
             holdout = getattr(data.split, part)
             histories, rows, target = holdout.histories, holdout.target_rows, holdout.targets
             sizes, when = histories.lengths[rows], histories.at[rows]
-        fields = [prompts.text.items.fields[index] for index in prompts.text.items.places(
+        fields = [prompts.text.items.fields[index] for index in prompts.text.items.indices(
             histories.item_ids[target])]  # fmt: skip
         selected = np.flatnonzero([all(blank in item for blank in self.blanks) for item in fields])
         if limit is not None and len(selected) > limit:
             selected = np.sort(draw.choice(selected, limit, replace=False))
-        cut = first_events(histories, rows[selected], sizes[selected], when[selected])
+        cut = histories.first_events(rows[selected], sizes[selected], when[selected])
         blank_items = [self.with_blanks(prompts.text, fields[i]) for i in selected]
         rests = [self._filled(fields[i]) for i in selected]
         known = people(prompts, cut, blank_items, rests)
@@ -170,17 +169,13 @@ class Design(GenerationTask):
         existing = {data.text.title(item) for item in items["item_id"]} - {""}
         metrics = {"exists": np.array([title in existing for title in titles])}
         if any(design.get("category") for design in designs):
-            indices = data.text.items.places(items["item_id"].to_numpy())
+            indices = data.text.items.indices(items["item_id"].to_numpy())
             categories = (data.text.items.fields[index].get("category") for index in indices)
             known = set(zip(items["domain"], categories, strict=True))
             pairs = zip(about["domain"], (d["category"] for d in designs), strict=True)
             metrics["category"] = np.array([pair in known for pair in pairs])
         if data.truth is not None:
-            named = [interests_in(title) for title in titles]
-            users = zip(named, about["user_id"].tolist(), strict=True)
-            targets = zip(named, about["item_id"].tolist(), strict=True)
-            metrics["taste"] = np.array([bool(n & data.truth.tastes(u)) for n, u in users])
-            metrics["target"] = np.array([bool(data.truth.interests(i) & n) for n, i in targets])
+            metrics["taste"], metrics["target"] = data.truth.agreement(titles, about)
         return {name: values.astype(np.float64) for name, values in metrics.items()}
 
     def _baselines(
@@ -205,10 +200,8 @@ class Design(GenerationTask):
             "random title": [str(rng.choice(pools.get(d, every))) for d in domains],
             "most met": [str(most_frequent.get(d, first)) for d in domains],
         }
-        return {key: [self._titled(title) for title in titles] for key, titles in answers.items()}
-
-    def _titled(self, title: str) -> Generation:
-        """Return a design that fills in the title only."""
-        filled = {"title": title}
-        first, *others = (filled.get(blank, "") for blank in self.blanks)
-        return Generation.of((None, first), *(("[MASK]", other) for other in others))
+        empty = dict.fromkeys(self.blanks, "")
+        return {
+            key: [Generation.of(*self._filled(empty | {"title": t}).pieces) for t in titles]
+            for key, titles in answers.items()
+        }

@@ -21,7 +21,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from m6rec_lite.data.bazaar import words
@@ -165,7 +164,7 @@ class Explanation(GenerationTask):
         """
         mask = batch.target_mask()
         follows = batch.ids.roll(-1, dims=1)
-        ends = (batch.ids == SPECIALS.index("[SEP]")) & _written(batch)
+        ends = (batch.ids == SPECIALS.index("[SEP]")) & mask
         before = mask & (ends.cumsum(dim=1) == 0)
         after = mask & ~before
         if not bool(before.any() & after.any()):
@@ -270,9 +269,3 @@ def _features() -> dict[str, str]:
         for locale in (0, 1)
         for word in explain_words(aspect, locale)
     }
-
-
-def _written(batch: TaskBatch) -> Tensor:
-    """Return the mask of the written regions, ``(batch, time)`` bool."""
-    position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-    return batch.mask & (position >= batch.prefix[:, None])

@@ -11,7 +11,6 @@ metrics. Their phrases are in ``writing.json``.
 from __future__ import annotations
 
 import json
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,14 +24,17 @@ from torch import Tensor
 from m6rec_lite.data.ids import Id
 from m6rec_lite.evaluation.text import bleu, distinct, rouge, tokens
 from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.templates import fields_of
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import token_loss
 from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.generators import TextGenerator, as_generator
 from m6rec_lite.m6rec.tasks.rows import BEGUN
-from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch
+from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, cut_by_length
+from m6rec_lite.nn.beams import beam_search
 from m6rec_lite.nn.decoding import Allowed
-from m6rec_lite.nn.sampling import GREEDY, Sampler, beam_search, generate, log_likelihood
+from m6rec_lite.nn.likelihood import log_likelihood
+from m6rec_lite.nn.sampling import GREEDY, Sampler, generate
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,10 @@ class GenerationTask(Task):
                 raise ValueError(
                     f"{self.name} has no phrase {name!r}; it has {', '.join(defaults) or 'none'}"
                 )
-            if unknown := _fields(text) - _fields(defaults[name]):
+            if unknown := fields_of(text) - fields_of(defaults[name]):
                 raise ValueError(
                     f"phrase {name!r} of {self.name} uses {sorted(unknown)}; it may use "
-                    f"{sorted(_fields(defaults[name])) or 'no field'}"
+                    f"{sorted(fields_of(defaults[name])) or 'no field'}"
                 )
         self.phrases = defaults | self._changed
 
@@ -151,32 +153,29 @@ class GenerationTask(Task):
         if allowed is None and constrained:
             allowed = self._constraint(generator, examples, longest)
         prompts = [generator.prompt(known, begun) for known, begun, _ in _rows(examples)]
-        order = np.argsort([len(prompt) for prompt in prompts], kind="stable").tolist()
+        lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+        order = np.argsort(lengths, kind="stable")
         answers: list[Generation | None] = [None] * len(prompts)
-        start = 0
-        while start < len(order):
-            end = start + 1
-            while end < len(order) and n_beams * (end + 1 - start) * (
-                len(prompts[order[end]]) + longest
-            ) <= max(batch_tokens, 1):
-                end += 1
-            rows = order[start:end]
+        positions = n_beams * (lengths + longest)
+        for part in cut_by_length(order, positions, max(batch_tokens, 1)):
+            rows = part.tolist()
             options: dict[str, Any] = {"max_new_tokens": longest, "stop": generator.stop}
             options["allowed"] = allowed
             batch = [prompts[row] for row in rows]
             if n_beams != 1:
                 beams = beam_search(
-                    generator, batch, n_beams=n_beams, length_power=length_power, **options
+                    generator.model, batch, n_beams=n_beams, length_power=length_power, **options
                 )
                 texts = [best[0].ids for best in beams]
             else:
                 seeded = [torch.Generator().manual_seed(_mix(seed, row)) for row in rows]
                 draws = None if sampler.temperature == 0 else seeded
-                texts = generate(generator, batch, sampler=sampler, generator=draws, **options)
+                texts = generate(
+                    generator.model, batch, sampler=sampler, generator=draws, **options
+                )
             for row, ids in zip(rows, texts, strict=True):
                 ended = bool(ids) and ids[-1] in generator.stop
                 answers[row] = Generation(ids, generator.document(ids), ended)
-            start = end
         return [answer for answer in answers if answer is not None]
 
     def log_likelihood(
@@ -210,7 +209,7 @@ class GenerationTask(Task):
             endings.append([generator.ending(rest)])
         if not prompts:
             return np.zeros(0), np.zeros(0, dtype=np.int64)
-        nats = log_likelihood(generator, prompts, endings, batch_tokens=batch_tokens)
+        nats = log_likelihood(generator.model, prompts, endings, batch_tokens=batch_tokens)
         sizes = np.array([len(ending[0]) for ending in endings], dtype=np.int64)
         return torch.cat(nats).numpy(), sizes
 
@@ -287,8 +286,3 @@ def _phrases() -> dict[str, dict[str, str]]:
     """Return ``writing.json``."""
     text = resources.files(__package__).joinpath("writing.json").read_text(encoding="utf-8")
     return json.loads(text)
-
-
-def _fields(text: str) -> set[str]:
-    """Return the names of the fields of a phrase."""
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}

@@ -1,9 +1,8 @@
-"""Text generation for a task: by M6-Rec from its tokens, by any causal model from plain text.
+"""Prompts of a task's rows: as tokens for M6-Rec, as plain text for any causal language model.
 
-``nn.sampling`` needs one method of a model, ``step``, which returns the logits of the next token.
-``PrefixGenerator`` passes the known region to M6-Rec in one call, with bidirectional attention, and
-the written region token by token, with a cache. ``CausalGenerator`` passes the same rows, as lines
-of text, to a model with another tokenizer.
+``nn.sampling`` generates with the model of a generator. ``PrefixGenerator`` passes M6-Rec the known
+region, which it reads with bidirectional attention, and the begun part of the written region.
+``CausalGenerator`` passes the same rows, as lines of text, to a model with another tokenizer.
 """
 
 from __future__ import annotations
@@ -13,14 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from m6rec_lite.language.models.causal_lm import CausalLM
 from m6rec_lite.language.text.document import Document, Piece
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
-from m6rec_lite.nn.cache import KeyValueCache
 
 
 def read_document(tokenizer: Tokenizer, ids: Sequence[int] | np.ndarray) -> Document:
@@ -52,7 +48,7 @@ def plain_text(document: Document) -> str:
     return "\n".join(lines)
 
 
-class TextGenerator(nn.Module, ABC):
+class TextGenerator(ABC):
     """A language model that continues the rows of a task.
 
     Attributes:
@@ -77,32 +73,6 @@ class TextGenerator(nn.Module, ABC):
     def document(self, ids: Sequence[int]) -> Document:
         """Return generated tokens as a document, without the token that ended them."""
 
-    @abstractmethod
-    def step(
-        self,
-        ids: Tensor,
-        cache: Any,
-        *,
-        mask: Tensor | None = None,
-        positions: Tensor | None = None,
-        last: bool = True,
-    ) -> Tensor:
-        """Return the logits of the next token; see ``nn.decoding.Step``."""
-
-    @abstractmethod
-    def new_cache(self) -> Any:
-        """Return an empty cache."""
-
-    @property
-    def device(self) -> torch.device:
-        """Return the model's device."""
-        return self.model.device
-
-    @property
-    @abstractmethod
-    def context(self) -> int | None:
-        """Return the maximum number of tokens; None if there is no limit."""
-
 
 class PrefixGenerator(TextGenerator):
     """M6-Rec as a generator.
@@ -118,7 +88,6 @@ class PrefixGenerator(TextGenerator):
     model: M6RecModel
 
     def __init__(self, model: M6RecModel, tokenizer: Tokenizer) -> None:
-        super().__init__()
         model.config.check_tokenizer(tokenizer)
         self.model, self.tokenizer = model, tokenizer
         self.stop = (tokenizer.id("[EOS]"),)
@@ -135,35 +104,6 @@ class PrefixGenerator(TextGenerator):
         """Return a piece for each special token."""
         ids = ids[:-1] if len(ids) and ids[-1] in self.stop else ids
         return read_document(self.tokenizer, ids)
-
-    def step(
-        self,
-        ids: Tensor,
-        cache: Any,
-        *,
-        mask: Tensor | None = None,
-        positions: Tensor | None = None,
-        last: bool = True,
-    ) -> Tensor:
-        """Return the logits of the next token, or of each position if ``last`` is False.
-
-        The tokens of the first call hold the whole known region, up to ``[EOS']``.
-        """
-        prefix = None if cache.get_seq_length() == 0 else 0
-        hidden = self.model.states(
-            ids, mask, prefix, position_ids=positions, past_key_values=cache
-        )  # (rows, new, hidden_size)
-        return self.model.get_output_embeddings()(hidden[:, -1] if last else hidden)
-
-    def new_cache(self) -> KeyValueCache:
-        """Return an empty cache."""
-        return KeyValueCache()
-
-    @property
-    def context(self) -> int | None:
-        """Return the number of learned positions; None for rotary ones."""
-        config = self.model.config
-        return config.max_position_embeddings if config.positions == "learned" else None
 
 
 class CausalGenerator(TextGenerator):
@@ -183,7 +123,6 @@ class CausalGenerator(TextGenerator):
     model: CausalLM
 
     def __init__(self, model: CausalLM, model_tokenizer: Any, tokenizer: Tokenizer) -> None:
-        super().__init__()
         self.model, self.model_tokenizer, self.tokenizer = model, model_tokenizer, tokenizer
         self._newline = self._encode("a\n")[len(self._encode("a")) :]
         ends = {model_tokenizer.eos_token_id, *self._newline[:1]} - {None}
@@ -213,27 +152,6 @@ class CausalGenerator(TextGenerator):
         )
         piece: Piece = (None, text.split("\n")[0])
         return Document((piece,))
-
-    def step(
-        self,
-        ids: Tensor,
-        cache: Any,
-        *,
-        mask: Tensor | None = None,
-        positions: Tensor | None = None,
-        last: bool = True,
-    ) -> Tensor:
-        """Return the logits of ``CausalLM.step``."""
-        return self.model.step(ids, cache, mask=mask, positions=positions, last=last)
-
-    def new_cache(self) -> Any:
-        """Return an empty cache of the model."""
-        return self.model.new_cache()
-
-    @property
-    def context(self) -> int | None:
-        """Return the maximum number of tokens of the model."""
-        return self.model.context
 
 
 def as_generator(model: M6RecModel | TextGenerator, tokenizer: Tokenizer | None) -> TextGenerator:

@@ -21,11 +21,10 @@ from m6rec_lite.data.ids import as_ids, is_id, no_id
 from m6rec_lite.language.text.corpora import held_out
 from m6rec_lite.language.text.document import Document, clean
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.tasks.data import TaskData, first_events
+from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of, people
 from m6rec_lite.m6rec.tasks.task import Examples
-from m6rec_lite.m6rec.tasks.truth import interests_in
 
 #: Searches before training rows, before the targets, and of held-out users.
 PARTS = ("train", "validation", "test", "people")
@@ -78,7 +77,7 @@ class Query(GenerationTask):
             dtype=np.int64,
         )
         searches = table.iloc[indices].to_dict("records")
-        cut = first_events(histories, rows, lengths, when - 1)
+        cut = histories.first_events(rows, lengths, when - 1)
         rests = [Document(((None, f" {search['said']}"),)) for search in searches]
         begun = Document(((None, self.phrases["begun"]),))
         known = people(prompts, cut, [begun], rests)
@@ -110,14 +109,8 @@ class Query(GenerationTask):
             "exact": np.array([_plain(text) == _plain(target) for text, target in pairs], float)
         }
         if data.truth is not None:
-            named = [interests_in(text) for text in texts]
-            items = zip(named, about["item_id"].tolist(), strict=True)
-            users = zip(named, about["user_id"].tolist(), strict=True)
-            metrics["target"] = np.array([bool(data.truth.interests(item) & interests)
-                                          if is_id(item) else np.nan
-                                          for interests, item in items], float)  # fmt: skip
-            metrics["taste"] = np.array([bool(interests & data.truth.tastes(user))
-                                         for interests, user in users], float)  # fmt: skip
+            taste, target = data.truth.agreement(texts, about)
+            metrics |= {"target": target, "taste": taste}
         return metrics
 
     def _baselines(
@@ -204,7 +197,7 @@ def _before_targets(
     for row, (user, at) in enumerate(
         zip(histories.user_ids.tolist(), histories.at.tolist(), strict=True)
     ):
-        start, stop = np.searchsorted(users, [user, user + 1])
+        start, stop = (np.searchsorted(users, user, side=side) for side in ("left", "right"))
         index = start + int(np.searchsorted(times[start:stop], at, side="right")) - 1
         if index >= start and at == follows[index]:
             past = _times(histories, row)

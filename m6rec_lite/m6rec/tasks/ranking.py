@@ -274,7 +274,9 @@ def _likelihoods(
     grouped = [[endings[row] for row in group] for group in rows]
     totals = np.zeros(len(endings))
     values = (
-        log_likelihood(generator, prompts, grouped, batch_tokens=batch_tokens) if prompts else []
+        log_likelihood(generator.model, prompts, grouped, batch_tokens=batch_tokens)
+        if prompts
+        else []
     )
     for group, value in zip(rows, values, strict=True):
         totals[group] = value.numpy()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from m6rec_lite.data import Histories
-from m6rec_lite.language.text.document import Document, Piece, encode_documents
+from m6rec_lite.language.text.document import Document, Piece, encode_documents, token_counts
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.task import Examples
 
@@ -50,8 +50,7 @@ def examples_of(prompts: PromptBuilder, rows: Sequence[Row]) -> Examples:
     """
     tokenizer = prompts.tokenizer
     regions = [part for row in rows for part in (row.known, row.begun, row.rest)]
-    texts = list(dict.fromkeys(text for region in regions for _, text in region.pieces))
-    size = dict(zip(texts, map(len, tokenizer.encode_batch(texts)), strict=True))
+    size = token_counts(tokenizer, regions)
 
     def length(pieces: Sequence[Piece]) -> int:
         return sum(size[text] + (name is not None) for name, text in pieces)

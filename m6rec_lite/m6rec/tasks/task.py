@@ -145,6 +145,23 @@ def collate(examples: Examples, rows: np.ndarray, pad: int = 0) -> TaskBatch:
     )
 
 
+def cut_by_length(rows: np.ndarray, lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
+    """Split rows of increasing length so that each part, padded, has at most ``tokens``.
+
+    A longer row is a part of its own.
+
+    Args:
+        rows: ``(k,)`` indices into ``lengths``, the shortest first.
+        lengths: ``(n,)`` numbers of tokens.
+        tokens: of a part at most, padding included.
+    """
+    start = 0
+    for end in range(1, len(rows) + 1):
+        if end == len(rows) or (end - start + 1) * lengths[rows[end]] > tokens:
+            yield rows[start:end]
+            start = end
+
+
 class TaskBatches:
     """Batches for ``training.fit`` of similar numbers of tokens, with rows of similar length.
 
@@ -178,18 +195,11 @@ class TaskBatches:
         parts: list[np.ndarray] = []
         for start in range(0, n, pool):
             rows = order[start : start + pool]
-            parts += self._cut(rows[np.argsort(self._lengths[rows], kind="stable")])
+            rows = rows[np.argsort(self._lengths[rows], kind="stable")]
+            parts += cut_by_length(rows, self._lengths, self.tokens)
         if self.shuffle:
             parts = [parts[i] for i in draw.permutation(len(parts))]
         return Epoch(len(parts), lambda i: collate(self.examples, parts[i], self.pad))
-
-    def _cut(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """Split rows of increasing length so that each part, padded, has at most ``tokens``."""
-        start = 0
-        for end in range(1, len(rows) + 1):
-            if end == len(rows) or (end - start + 1) * self._lengths[rows[end]] > self.tokens:
-                yield rows[start:end]
-                start = end
 
 
 class Task(nn.Module, ABC):

@@ -9,18 +9,19 @@ aspect with the largest ``|c q|`` (``data.bazaar.talk``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import pandas as pd
 
 from m6rec_lite.data import DataError, Dataset
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.data.bazaar.latents import DOMAINS, LOCALES
 from m6rec_lite.data.bazaar.oracle import FIRST_ITEM
 from m6rec_lite.data.bazaar.phrases import PHRASES
-from m6rec_lite.data.ids import Id
+from m6rec_lite.data.ids import Id, is_id
 
 #: An aspect with ``|c q|`` below this is neither good nor bad to a shopper (as in ``talk``).
 NEUTRAL = 0.1
@@ -125,6 +126,25 @@ class Truth:
         row = self._shopper(user_id)
         shares = np.maximum(self.shoppers.early[row], self.shoppers.late[row])
         return frozenset(np.flatnonzero(shares >= TASTE).tolist())
+
+    def agreement(self, texts: Sequence[str], about: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether each text names an interest of the user, and one of the item.
+
+        Args:
+            texts: ``n`` texts.
+            about: ``n`` rows with ``user_id`` and ``item_id``.
+
+        Returns:
+            Two ``(n,)`` float64 arrays of 0 and 1; NaN in the second where there is no item.
+        """
+        named = [interests_in(text) for text in texts]
+        users, items = about["user_id"].tolist(), about["item_id"].tolist()
+        taste = [bool(names & self.tastes(user)) for names, user in zip(named, users, strict=True)]
+        target = [
+            bool(names & self.interests(item)) if is_id(item) else np.nan
+            for names, item in zip(named, items, strict=True)
+        ]
+        return np.array(taste, dtype=np.float64), np.array(target, dtype=np.float64)
 
     def _item(self, item_id: Id) -> int:
         return _index(int(item_id) - FIRST_ITEM, len(self.items.domain), "item", item_id)

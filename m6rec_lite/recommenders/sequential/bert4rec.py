@@ -158,12 +158,12 @@ class BERT4Rec(NextItemRecommender, TransformerShape):
     def _states(self, network: NextItemNetwork, batch: Batch) -> Tensor:
         assert isinstance(network, BERT4RecNetwork)
         states = network(batch["items"], Packing(batch["lengths"]))
-        return network.head(states[batch["asked"]])
+        return network.head(states[batch["target_indices"]])
 
     def _history(self, batch: Batch) -> Excluded:
         """Return for each mask the items of its row that are not masked."""
-        packing, asked = Packing(batch["lengths"]), batch["asked"]
+        packing, masked = Packing(batch["lengths"]), batch["target_indices"]
         items = batch["items"].clone()
-        items[asked] = -1
+        items[masked] = -1
         lengths = packing.lengths.repeat_interleave(packing.lengths)
-        return Excluded(items, packing.starts[asked], lengths[asked])
+        return Excluded(items, packing.starts[masked], lengths[masked])

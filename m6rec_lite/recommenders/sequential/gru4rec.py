@@ -159,7 +159,7 @@ class GRU4Rec(NextItemRecommender, RecurrentShape):
         if self.steps is None:
             return super()._states(network, batch)
         assert isinstance(network, GRU4RecNetwork)
-        return network.carry_on(batch["items"], batch["starts"])[batch["asked"]]
+        return network.carry_on(batch["items"], batch["starts"])[batch["target_indices"]]
 
     def _history(self, batch: Batch) -> Excluded:
         if self.steps is None:
@@ -167,5 +167,6 @@ class GRU4Rec(NextItemRecommender, RecurrentShape):
         starts = batch["starts"].clone()
         starts[:, 0] = True  # items of earlier batches are not excluded
         index = torch.arange(starts.numel(), device=starts.device)
-        first = torch.where(starts.flatten(), index, 0).cummax(0).values[batch["asked"]]
-        return Excluded(batch["items"].flatten(), first, batch["asked"] - first + 1)
+        targets = batch["target_indices"]
+        first = torch.where(starts.flatten(), index, 0).cummax(0).values[targets]
+        return Excluded(batch["items"].flatten(), first, targets - first + 1)

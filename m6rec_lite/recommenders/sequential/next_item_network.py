@@ -7,7 +7,6 @@ state and the item's embedding.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -21,14 +20,15 @@ from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders.sequential.sequences import questions
 
 
-class Scorer(Protocol):
-    """A network that scores histories, as ``NextItemNetwork.score`` does."""
+class ScoringNetwork(nn.Module):
+    """Base of networks that score every item as the next item of a history."""
 
     def score(self, histories: Histories, max_length: int) -> np.ndarray:
-        """Return ``(n, n_items)`` scores."""
+        """Return ``(n, n_items)`` scores; ``max_length`` latest items of a history are read."""
+        raise NotImplementedError
 
 
-class NextItemNetwork(nn.Module):
+class NextItemNetwork(ScoringNetwork):
     """Base of next-item networks, with item embeddings shared between input and output.
 
     Args:
@@ -77,7 +77,7 @@ class NextItemNetwork(nn.Module):
 
 def validator(
     train: Interactions, validation: Holdout, max_length: int
-) -> Callable[[nn.Module], dict[str, float]]:
+) -> Callable[[ScoringNetwork], dict[str, float]]:
     """Return a function that computes the validation metrics of a network, as ``evaluate`` does.
 
     Args:
@@ -86,17 +86,15 @@ def validator(
         max_length: maximum number of latest items of a history to read.
 
     Returns:
-        ``validate(network)`` for ``training.fit``, which gives the HR@10 and NDCG@10 of a network
-        with the method of ``Scorer``.
+        ``validate(network)`` for ``training.fit``, which gives HR@10 and NDCG@10.
     """
     queries = Questions(Split("validation", "", train, validation, validation), "validation")
 
-    def validate(network: nn.Module) -> dict[str, float]:
-        scorer = cast(Scorer, network)
+    def validate(network: ScoringNetwork) -> dict[str, float]:
         metrics: list[tuple[np.ndarray, np.ndarray]] = []
         for start in range(0, len(queries), 2048):
             batch = queries.batch(start, min(start + 2048, len(queries)))
-            scores = scorer.score(batch.histories, max_length)
+            scores = network.score(batch.histories, max_length)
             scores[batch.out] = -np.inf
             ranks = TargetRanks.from_scores(scores, batch.rows, batch.targets)
             metrics.append((hr(ranks, 10), ndcg(ranks, 10)))

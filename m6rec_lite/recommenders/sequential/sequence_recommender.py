@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -21,11 +21,10 @@ from m6rec_lite.data.tables import DataError
 from m6rec_lite.nn.schedules import cosine
 from m6rec_lite.recommenders.base import Recommender, check_interactions
 from m6rec_lite.recommenders.params import check_in_range, check_whole
-from m6rec_lite.recommenders.sequential.next_item_network import NextItemNetwork, validator
+from m6rec_lite.recommenders.sequential.next_item_network import ScoringNetwork, validator
 from m6rec_lite.recommenders.sequential.sequences import Batch, Window, n_targets
 from m6rec_lite.training import Averaging, Callback, EarlyStopping, History
 from m6rec_lite.training import fit as train_network
-from m6rec_lite.training.loop import Loss
 
 
 @dataclass(eq=False, repr=False)
@@ -102,7 +101,7 @@ class SequenceRecommender(Recommender):
         return self.max_length
 
     @abstractmethod
-    def _build(self, n_items: int) -> NextItemNetwork:
+    def _build(self, n_items: int) -> ScoringNetwork:
         """Return a network with initial weights from torch's random generator."""
 
     def fit(
@@ -219,8 +218,8 @@ class SequenceRecommender(Recommender):
         """Return the training batches; ``len`` is the number of histories with a target."""
 
     @abstractmethod
-    def _loss(self, network: NextItemNetwork, batch: Batch) -> Tensor:
-        """Compute the mean loss over the targets of a batch."""
+    def _loss(self, network: Any, batch: Batch) -> Tensor:
+        """Compute the mean loss over the targets of a batch; ``network`` is that of ``_build``."""
 
     def _train(
         self,
@@ -246,7 +245,7 @@ class SequenceRecommender(Recommender):
         self.history = train_network(
             self._network,
             batches,
-            cast(Loss, self._loss),  # which takes the network of ``_build`` only
+            self._loss,
             optimizer=optimizer,
             schedule=cosine(self.epochs * len(batches.epoch(self.seed, 0)), self.lr_floor),
             epochs=self.epochs,

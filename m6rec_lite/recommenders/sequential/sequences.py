@@ -110,7 +110,7 @@ class MaskedBatches(NextItemBatches):
     al., *BERT4Rec*, 2019, section 3.6.
 
     A batch has ``lengths`` and ``items`` as in ``NextItemBatches``, where a masked item is
-    ``n_items``; ``asked``, the indices of the masked tokens; and ``targets``, their items.
+    ``n_items``; ``target_indices``, the indices of the masked tokens; and ``targets``, their items.
 
     Args:
         histories: see ``NextItemBatches``, also for the arguments not listed.
@@ -165,7 +165,12 @@ class MaskedBatches(NextItemBatches):
             masked = np.flatnonzero(self._masked(lengths, draws))
             targets = items[masked]
             items[masked] = self.mask
-            batch = {"lengths": lengths, "items": items, "asked": masked, "targets": targets}
+            batch = {
+                "lengths": lengths,
+                "items": items,
+                "target_indices": masked,
+                "targets": targets,
+            }
             batch |= self._negatives(draws, len(masked))
             return {key: torch.from_numpy(array) for key, array in batch.items()}
 

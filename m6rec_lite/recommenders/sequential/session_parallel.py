@@ -22,9 +22,9 @@ class ParallelBatches:
     """Session-parallel training batches, for ``training.fit``.
 
     In each epoch the histories are assigned in random order to the lane that is shortest so far. A
-    batch has ``items`` and ``starts`` ``(lanes, steps)``; ``asked``, the indices within the
-    flattened lanes that have a target; and their ``targets``. The batches of an epoch must be used
-    in order and by a single process, since the state is passed from one to the next.
+    batch has ``items`` and ``starts`` ``(lanes, steps)``; ``target_indices``, the indices within
+    the flattened lanes that have a target; and their ``targets``. The batches of an epoch must be
+    used in order and by a single process, since the state is passed from one to the next.
 
     Args:
         histories: one row per user; rows with fewer than two items are skipped.
@@ -85,7 +85,7 @@ class ParallelBatches:
             batch = {
                 "items": self.items[np.maximum(part, 0)],
                 "starts": starts[:, columns].copy(),
-                "asked": valid,
+                "target_indices": valid,
                 "targets": self.items[part.reshape(-1)[valid] + 1],
             }
             if self.negatives is not None:

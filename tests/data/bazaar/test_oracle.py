@@ -23,23 +23,23 @@ def dataset():
 
 
 @pytest.fixture(scope="module")
-def foretold(dataset):
+def predictions(dataset):
     """Probabilities of all items, and what came, for a sample of events from first to last."""
     rows = dataset.interactions.sample(4000, random_state=0)
     table = dataset.oracle.scores(rows.user_id, dataset.oracle.item_ids, rows.timestamp.to_numpy())
     return table, rows.item_id.to_numpy() - bazaar.FIRST_ITEM
 
 
-def test_rows_are_distributions(foretold):
-    table, came = foretold
+def test_rows_are_distributions(predictions):
+    table, came = predictions
     assert (table >= 0).all()
     np.testing.assert_allclose(table.sum(axis=1), 1.0, atol=1e-9)
     assert (table[np.arange(len(came)), came] > 0).all()  # what came was possible
 
 
-def test_probabilities_are_calibrated(foretold):
-    """In each band of told probability, as many events fall as the band promises."""
-    table, came = foretold
+def test_probabilities_are_calibrated(predictions):
+    """In each band of stated probability, as many events fall as the band promises."""
+    table, came = predictions
     bands = np.quantile(table, [0, 0.5, 0.9, 0.98, 0.995, 0.999, 1])
     hit = np.zeros(table.shape, dtype=bool)
     hit[np.arange(len(came)), came] = True
@@ -51,9 +51,9 @@ def test_probabilities_are_calibrated(foretold):
     assert stats.chi2.sf(chi_square, df=len(expected) - 1) > 1e-3
 
 
-def test_log_probability_is_the_entropy_it_promises(foretold):
+def test_log_probability_is_the_entropy_it_promises(predictions):
     """Mean log probability of what came equals the mean negative entropy, within its error."""
-    table, came = foretold
+    table, came = predictions
     logs = np.log(np.where(table > 0, table, 1.0))
     promised = (table * logs).sum(axis=1)
     gap = logs[np.arange(len(came)), came] - promised
@@ -61,7 +61,7 @@ def test_log_probability_is_the_entropy_it_promises(foretold):
     assert promised.mean() > -0.85 * np.log(table.shape[1])  # it does know something
 
 
-def test_next_event_drawn_again_and_again_has_the_told_distribution():
+def test_next_event_drawn_again_and_again_has_the_stated_distribution():
     """Rewind one shopper's life and draw the next event 20,000 times."""
     world = draw_world(bazaar.Dials.of(users=40, items=120, seed=2, new_users=0.0))
     choice = Choice(world)
@@ -70,7 +70,7 @@ def test_next_event_drawn_again_and_again_has_the_told_distribution():
     one = Simulation(choice, rng)
     who = np.arange(40)
     steps = [one.step(who, times[:, t]) for t in range(6)]
-    # The same six events as a trail, told to an oracle.
+    # The same six events as the trail of an oracle.
     item, hidden, bought = (np.stack([step[k] for step in steps], axis=1) for k in range(3))
     codes = np.where(bought, EVENTS.index("purchase"), EVENTS.index("view")).astype(np.int8)
     trail = Trail(
@@ -78,7 +78,7 @@ def test_next_event_drawn_again_and_again_has_the_told_distribution():
         hidden.ravel(),
     )  # fmt: skip
     shopper, draws = 7, 20_000
-    told = Oracle(world, trail).scores(
+    reported = Oracle(world, trail).scores(
         [shopper + 1], Oracle(world, trail).item_ids, times[shopper, 6]
     )[0]
     many = Simulation(choice, rng)
@@ -90,10 +90,10 @@ def test_next_event_drawn_again_and_again_has_the_told_distribution():
     copies = world.shoppers[np.full(draws, shopper)]
     many.choice = Choice(replace(world, shoppers=copies))
     came, _, _ = many.step(np.arange(draws), np.full(draws, times[shopper, 6]))
-    count = np.bincount(came, minlength=len(told))
-    assert count[told == 0].sum() == 0
-    likely = told * draws >= 8
-    expected = np.append(told[likely], told[~likely].sum()) * draws
+    count = np.bincount(came, minlength=len(reported))
+    assert count[reported == 0].sum() == 0
+    likely = reported * draws >= 8
+    expected = np.append(reported[likely], reported[~likely].sum()) * draws
     observed = np.append(count[likely], count[~likely].sum())
     observed, expected = observed[expected > 0], expected[expected > 0]
     assert likely.sum() > 10
@@ -139,9 +139,9 @@ def test_seen_items_are_less_likely(dataset):
     table = dataset.oracle.scores(
         last.user_id, dataset.oracle.item_ids, last.timestamp.to_numpy() + 60
     )
-    place = np.searchsorted(last.user_id.to_numpy(), rows.user_id.to_numpy())
+    position = np.searchsorted(last.user_id.to_numpy(), rows.user_id.to_numpy())
     seen = np.zeros(table.shape, dtype=bool)
-    seen[place, rows.item_id.to_numpy() - bazaar.FIRST_ITEM] = True
+    seen[position, rows.item_id.to_numpy() - bazaar.FIRST_ITEM] = True
     share = (table * seen).sum(axis=1).mean()
     world = dataset.oracle.world
     forgetful = Oracle(
@@ -175,9 +175,9 @@ def test_shopper_without_a_past_is_answered_from_taste():
     "wrong", [{"user_ids": [0]}, {"user_ids": [10**9]}, {"item_ids": [5]}, {"item_ids": [20_000]}]
 )
 def test_unknown_ids_raise(dataset, wrong):
-    given = {"user_ids": [1], "item_ids": [bazaar.FIRST_ITEM]} | wrong
+    options = {"user_ids": [1], "item_ids": [bazaar.FIRST_ITEM]} | wrong
     with pytest.raises(DataError, match="the oracle knows"):
-        dataset.oracle.scores(at=1_700_000_000, **given)
+        dataset.oracle.scores(at=1_700_000_000, **options)
 
 
 def test_recommender_ranks_by_the_scores(dataset):

@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from m6rec_lite.data.bazaar import text, words
 from m6rec_lite.data.bazaar.latents import DOMAINS, LEVELS, LOCALES, ItemLatents
-from m6rec_lite.data.bazaar.phrases import PHRASES, mend
+from m6rec_lite.data.bazaar.phrases import PHRASES, fix_grammar
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 N_INTERESTS, N_ASPECTS = len(words.INTERESTS), len(words.ASPECTS)
@@ -127,8 +127,8 @@ def test_titles_name_two_or_three_words_of_their_interests(drawn, items):
         vocabulary += own_words(interest, int(drawn.domain[row]), locale)
         if second >= 0:
             vocabulary += shared_words(second, locale)[1:]
-        found = sum(word.lower() in title for word in vocabulary)
-        assert 2 <= found <= 4, title
+        result = sum(word.lower() in title for word in vocabulary)
+        assert 2 <= result <= 4, title
 
 
 def test_descriptions_say_style_level_and_second_interest(drawn, items):
@@ -153,11 +153,12 @@ def test_parts_of_a_series_carry_its_name_and_their_number():
             ItemLatents(**rows | {"locale": np.full(10 * n, locale)}), seed=0
         )["title"].tolist()
         for series in range(10):
-            mine = titles[series * n : (series + 1) * n]
-            found = [re.search(mark, title) for title in mine]
-            assert [int(match[1]) for match in found] == [1, 2, 3, 4]
+            own = titles[series * n : (series + 1) * n]
+            matches = [re.search(mark, title) for title in own]
+            assert [int(match[1]) for match in matches] == [1, 2, 3, 4]
             assert (
-                len({title[: match.start()] for title, match in zip(mine, found, strict=True)}) == 1
+                len({title[: match.start()] for title, match in zip(own, matches, strict=True)})
+                == 1
             )
 
 
@@ -209,7 +210,7 @@ def test_every_phrasing_states_its_aspect(code, table):
             assert len(phrases) >= 2
             for phrase, domain in product(phrases, DOMAINS):
                 for noun in table["nouns"][name][domain]:
-                    sentence = mend(phrase.format(n=noun), LOCALES.index(code))
+                    sentence = fix_grammar(phrase.format(n=noun), LOCALES.index(code))
                     assert text.aspect_of(sentence) == aspect, (way, sentence)
 
 
@@ -255,11 +256,11 @@ def test_the_stated_aspect_is_recovered_from_every_review(seed):
         domain, interest = int(some.domain[item[row]]), int(some.interest[item[row]])
         about = [words.INTERESTS[interest].label, words.kind_words(domain, interest)[
             int(some.kind[item[row]])]]  # fmt: skip
-        plain = mend(review, int(locale[row])).lower()
+        plain = fix_grammar(review, int(locale[row])).lower()
         assert any(word[locale[row]].lower() in plain for word in about), review
 
 
-def test_a_text_that_states_no_aspect_or_two_is_nobodys():
+def test_a_text_that_names_no_aspect_or_two_is_not_assigned():
     assert text.aspect_of("") == -1
     assert text.aspect_of("A tent. It is green.") == -1
     assert text.aspect_of("The workmanship and the price.") == -1

@@ -1,4 +1,4 @@
-"""The bazaar's vocabulary, and the grammar that templates are mended with."""
+"""The bazaar's vocabulary, and the grammar of filled templates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from m6rec_lite.data.bazaar import words
 from m6rec_lite.data.bazaar.latents import DOMAINS, LOCALES
-from m6rec_lite.data.bazaar.phrases import mend, title_case
+from m6rec_lite.data.bazaar.phrases import fix_grammar, title_case
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 N_INTERESTS = len(words.INTERESTS)
@@ -104,24 +104,24 @@ def test_the_words_are_packaged():
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"),
+    ("text", "wanted"),
     [
         ("dew over the garden: a cosy EP", "Dew over the Garden: A Cosy EP"),
         ("the trail and the hand-cut (bold remix)", "The Trail and the Hand-Cut (Bold Remix)"),
         ("Mira Okafor on five-o'clock starts", "Mira Okafor on Five-O'clock Starts"),
     ],
 )
-def test_title_case(given, wanted):
-    assert title_case(given) == wanted
+def test_title_case(text, wanted):
+    assert title_case(text) == wanted
 
 
 @pytest.mark.parametrize(
-    ("given", "locale", "wanted"),
+    ("text", "locale", "expected"),
     [
         ("a uncluttered essay. a expert asks", 0, "An uncluttered essay. An expert asks"),
         ("a used tent, a one-take wonder", 0, "A used tent, a one-take wonder"),
         ("练习PID调参第2集", 1, "练习 PID 调参第 2 集"),
     ],
 )
-def test_mend(given, locale, wanted):
-    assert mend(given, locale) == wanted
+def test_fix_grammar(text, locale, expected):
+    assert fix_grammar(text, locale) == expected

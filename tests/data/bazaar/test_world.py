@@ -182,8 +182,8 @@ def complements(data: Dataset) -> float:
 def series(data: Dataset) -> float:
     rows = _stays(_tagged(data))
     after = data.oracle.choice.next_part
-    told = after[rows["last"]] >= 0
-    return float((after[rows["last"]] == rows.item)[told].mean())
+    has_last = after[rows["last"]] >= 0
+    return float((after[rows["last"]] == rows.item)[has_last].mean())
 
 
 def repeats(data: Dataset) -> float:
@@ -339,8 +339,8 @@ def test_load_says_how_to_rebuild(tmp_path):
 
 
 def test_one_command_rebuilds(tmp_path, capsys):
-    given = ["--users", "40", "--items", "80", "--seed", "2", "--drift", "0"]
-    assert main(["--out", str(tmp_path), *given]) == 0
+    options = ["--users", "40", "--items", "80", "--seed", "2", "--drift", "0"]
+    assert main(["--out", str(tmp_path), *options]) == 0
     said = capsys.readouterr().out
     assert "40 shoppers" in said
     again = bazaar.generate(users=40, items=80, seed=2, drift=0.0, progress=False)

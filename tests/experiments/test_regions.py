@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from m6rec_lite.course.documents import fill, region, table
+from experiments.pages.regions import fill, region
+from m6rec_lite.evaluation.report import markdown_table
 
 PAGE = "# Title\n\n<!-- a: begin -->\nold\n<!-- a: end -->\nrest <!-- b: begin --><!-- b: end -->\n"
 
@@ -36,7 +37,7 @@ def test_missing_or_doubled_marks_are_named_and_the_page_is_kept(tmp_path, text)
 
 def test_table_aligns_escapes_and_leaves_gaps_empty():
     frame = pd.DataFrame({"model": ["a|b", "c"], "hr": [0.5, float("nan")]})
-    assert table(frame).splitlines() == [
+    assert markdown_table(frame).splitlines() == [
         "| model | hr |",
         "|:---|---:|",
         "| a\\|b | 0.5 |",

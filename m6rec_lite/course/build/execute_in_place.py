@@ -15,13 +15,12 @@ from typing import Any
 import nbformat
 
 from m6rec_lite.course.asserted_metrics import STRICT_VARIABLE
-from m6rec_lite.course.execution import execute, scrub, write_notebook
-from m6rec_lite.course.exercise_stubs import tags
-from m6rec_lite.course.files import read_notebook
+from m6rec_lite.course.build.execution import execute
+from m6rec_lite.course.build.notebooks import read_notebook, scrub, tags, write_notebook
+from m6rec_lite.course.build.staleness import METADATA, freshness, stored_freshness, used_modules
 from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE
 from m6rec_lite.course.paths import chapters
 from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES
-from m6rec_lite.course.staleness import METADATA, freshness, stored_freshness, used_modules
 
 FACTS = "facts"
 

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from m6rec_lite.course.execute_in_place import FACTS, facts_line
-from m6rec_lite.course.exercise_stubs import answer_cells, tags
+from m6rec_lite.course.build.execute_in_place import FACTS, facts_line
+from m6rec_lite.course.build.exercise_stubs import answer_cells
+from m6rec_lite.course.build.notebooks import read_notebook, tags
+from m6rec_lite.course.build.staleness import EXERCISE_CALL, METADATA, freshness, stored_freshness
 from m6rec_lite.course.exercises.question import exercise_names
-from m6rec_lite.course.files import read_notebook
-from m6rec_lite.course.paths import chapters
-from m6rec_lite.course.staleness import EXERCISE_CALL, METADATA, freshness, stored_freshness
 from m6rec_lite.data import DataError
 
 #: Maximum size of a file, including outputs.
@@ -274,8 +273,3 @@ RULES: tuple[Callable[[Page], Iterator[str]], ...] = (
     links_resolve,
     exercises_linked,
 )
-
-
-def stored_notebooks(root: Path) -> list[Path]:
-    """Return all lessons and solutions of the project."""
-    return [*chapters(root / "notebooks"), *chapters(root / "solutions")]

@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 
-from m6rec_lite.course.files import read_notebook
+from m6rec_lite.course.build.notebooks import read_notebook, tags
 from m6rec_lite.course.paths import chapters, project_root
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -91,11 +91,6 @@ def _assigned(source: str, where: str) -> list[str]:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             names += [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
     return list(dict.fromkeys(names))
-
-
-def tags(cell: Any) -> list[str]:
-    """Return the tags of a cell."""
-    return list(cell.metadata.get("tags", []))
 
 
 def to_exercise(solution: Any, source: str) -> Any:

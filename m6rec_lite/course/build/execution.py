@@ -1,4 +1,4 @@
-"""Execute one notebook and measure its seconds and peak memory; remove machine-specific data."""
+"""Execute one notebook and measure its seconds and peak memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from tqdm.auto import tqdm  # noqa: F401 - read before TQDM_DISABLE is set for the kernels
 
-from m6rec_lite.course.files import read_notebook
+from m6rec_lite.course.build.notebooks import read_notebook, scrub, write_notebook
 from m6rec_lite.data import DataError
-from m6rec_lite.data.files import write_text
 from m6rec_lite.evaluation import Meter
 
 #: Environment variables of every kernel. No progress bars in stored outputs: tqdm's widgets ignore
@@ -29,14 +27,6 @@ KERNEL_ENVIRONMENT = {
     "JUPYTER_PREFER_ENV_PATH": "1",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
 }
-
-#: Metadata that tools write about one run: times and paths of one machine.
-SCRUBBED_NOTEBOOK = ("papermill", "widgets", "toc", "varInspector")
-SCRUBBED_CELL = ("papermill", "execution", "ExecuteTime", "collapsed", "scrolled")
-
-#: A tqdm progress bar, ``EASE:  45%|████▌     | 2048/4540 [00:02<00:03, 820user/s]``,
-#: or, without a known length, ``rows: 1024it [00:02, 500it/s]``.
-BAR = re.compile(r"(?:.*?: *)?(?:\d+%\|.*\| *)?[\d.]+\S*(?:/\S+)? ?\S* \[\d\d:\d\d.*\]")
 
 #: Out-of-memory messages of Python, torch, numpy and the operating system.
 NO_MEMORY = re.compile(
@@ -160,40 +150,3 @@ def _reason(failure: Exception, notebook: Any) -> str:
     if dead:
         return f"{kind}: {message}. Usually the system ran out of memory; {MEMORY_REMEDY}"
     return f"{cell}{kind}: {message}"
-
-
-def scrub(notebook: Any) -> Any:
-    """Remove metadata about one run on one machine, in place; return the notebook."""
-    for name in SCRUBBED_NOTEBOOK:
-        notebook.metadata.pop(name, None)
-    notebook.metadata["kernelspec"] = {
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-        "name": "python3",
-    }
-    # without the version of Python, which differs between machines
-    notebook.metadata["language_info"] = {"name": "python"}
-    for cell in notebook.cells:
-        for name in SCRUBBED_CELL:
-            cell.metadata.pop(name, None)
-        if not cell.metadata.get("tags", ["keep"]):
-            cell.metadata.pop("tags")
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not _is_bar(output)]
-    return notebook
-
-
-def _is_bar(output: Any) -> bool:
-    """Return whether an output contains only progress bars.
-
-    They appear on a slow machine, where a step takes longer than the delay of the bar.
-    """
-    if output.output_type != "stream" or output.name != "stderr":
-        return False
-    lines = re.split(r"[\r\n]|\x1b\[A", output.text)
-    return all(BAR.fullmatch(line.strip()) for line in lines if line.strip())
-
-
-def write_notebook(notebook: Any, path: Path) -> None:
-    """Write a notebook atomically, with a newline at its end."""
-    write_text(path, nbformat.writes(notebook).rstrip("\n") + "\n")

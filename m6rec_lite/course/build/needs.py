@@ -1,4 +1,4 @@
-"""What each chapter needs of a data set of the learner's own, beyond who took what and when."""
+"""What each lesson needs of a data set, beyond who took which item and when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from m6rec_lite.course.lesson_data import load
 from m6rec_lite.data import Dataset
 from m6rec_lite.data.load import NAMES
 
-#: What a data set may lack: how to say it, and how to see that it is there.
+#: What a data set may lack: its description, and a function that tests for it.
 FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "time": ("timestamps", lambda data: data.has_time),
     "title": ("titles of items", lambda data: data.has_text),
@@ -24,7 +24,7 @@ FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     ),
 }
 
-#: The number of a chapter → what it needs.
+#: Features that each lesson needs, by its number.
 NEEDS: dict[str, tuple[str, ...]] = {
     "00": ("time", "tags"),
     "01": ("time", "title"),
@@ -39,11 +39,11 @@ NEEDS: dict[str, tuple[str, ...]] = {
 
 
 def lacking(dataset: str, numbers: list[str]) -> dict[str, list[str]]:
-    """Return what a data set lacks for each chapter that cannot run on it.
+    """Return what a data set lacks, for each lesson that cannot run on it.
 
     Args:
-        dataset: a name, which lacks nothing, or the path of a file or folder of one's own.
-        numbers: of the chapters.
+        dataset: a name, which lacks nothing, or the path of a file or folder.
+        numbers: numbers of the lessons.
 
     Raises:
         DataError: if the data cannot be read.
@@ -51,9 +51,6 @@ def lacking(dataset: str, numbers: list[str]) -> dict[str, list[str]]:
     if dataset in NAMES or (Path(dataset) / "world.json").is_file():
         return {}
     data = load(dataset)
-    there = {name: holds(data) for name, (_, holds) in FEATURES.items()}
-    found = {
-        number: [FEATURES[need][0] for need in NEEDS.get(number, ()) if not there[need]]
-        for number in numbers
-    }
-    return {number: words for number, words in found.items() if words}
+    missing = {name: text for name, (text, is_present) in FEATURES.items() if not is_present(data)}
+    lacks = {n: [missing[need] for need in NEEDS.get(n, ()) if need in missing] for n in numbers}
+    return {number: texts for number, texts in lacks.items() if texts}

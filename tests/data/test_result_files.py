@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from m6rec_lite.course.files import upsert_rows
 from m6rec_lite.data import DataError
+from m6rec_lite.data.result_files import upsert_rows
 
 KEY = ["model", "variant", "seed"]
 

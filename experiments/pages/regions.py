@@ -1,23 +1,20 @@
-"""Markdown pages with regions that code fills, and Markdown tables.
+"""Markdown pages with regions that code fills.
 
 A region is delimited by two HTML comments::
 
-    <!-- ladder: begin -->
+    <!-- leaderboard: begin -->
     | rank | model | …
-    <!-- ladder: end -->
+    <!-- leaderboard: end -->
 
 ``fill`` replaces the text between them.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-import pandas as pd
-
-from m6rec_lite.course.files import locked
 from m6rec_lite.data.files import write_text
+from m6rec_lite.data.result_files import locked
 
 
 def fill(path: Path, region: str, text: str) -> bool:
@@ -58,13 +55,3 @@ def region(path: Path, name: str) -> str:
     if begin not in page or end not in page:
         raise ValueError(f"{path.name} has no region {name!r}")
     return page.split(begin)[1].split(end)[0].strip()
-
-
-def table(frame: pd.DataFrame) -> str:
-    """Return a Markdown table: text left-aligned, numbers right-aligned, "" for missing."""
-    cells = frame.astype(object).where(frame.notna(), "")
-    cells = cells.map(lambda cell: str(cell).replace("|", "\\|").replace("\n", " "))
-    numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame]
-    align = ["right" if is_number else "left" for is_number in numeric]
-    text = cells.to_markdown(index=False, disable_numparse=True, colalign=align)
-    return re.sub(" {2,}", " ", re.sub("-{3,}", "---", text))  # without padding

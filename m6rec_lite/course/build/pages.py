@@ -14,7 +14,7 @@ from urllib.parse import quote
 import nbformat
 import pandas as pd
 
-from m6rec_lite.course.figures import ladder, ladder_alt, style
+from m6rec_lite.course.figures import leaderboard_alt_text, plot_leaderboard, style
 from m6rec_lite.data.files import png_bytes, write_text
 
 STYLE = """
@@ -45,7 +45,7 @@ def write_page(notebook: Any, page: Path, source: Path, root: Path) -> None:
         source: path of the original notebook; its links are relative to it.
         root: the project's folder.
     """
-    from m6rec_lite.course.export import page_exporter
+    from m6rec_lite.course.build.export import page_exporter
 
     copy = nbformat.from_dict(notebook)
     for cell in copy.cells:
@@ -117,7 +117,7 @@ def _boards(board: pd.DataFrame, recorded: pd.DataFrame) -> Iterator[str]:
     default_split = (recorded if len(recorded) else largest)["split_hash"].iloc[-1]
     is_default = board["split_hash"] == default_split if len(board) else pd.Series(dtype=bool)
     own, others = board[is_default], board[~is_default]
-    yield "<h2>The ladder</h2>"
+    yield "<h2>The leaderboard</h2>"
     if len(recorded):
         scale = escape(str(recorded["scale"].iloc[0]))
         yield (
@@ -125,12 +125,12 @@ def _boards(board: pd.DataFrame, recorded: pd.DataFrame) -> Iterator[str]:
             f", and {len(own) or 'no'} rows of this run on the same split ("
             f"<code>{escape(default_split)}</code>).</p>"
         )
-        yield _ladder(recorded, own)
+        yield _leaderboard_figure(recorded, own)
         yield _board_table(
             pd.concat([recorded.assign(source="recorded"), own.assign(source="this run")])
         )
     else:
-        yield _ladder(own)
+        yield _leaderboard_figure(own)
         yield _board_table(own)
     if len(others):
         yield (
@@ -154,7 +154,7 @@ def _largest(board: pd.DataFrame) -> pd.DataFrame:
     return board[board["n_users"] == board["n_users"].max()]
 
 
-def _ladder(board: pd.DataFrame, own: pd.DataFrame | None = None) -> str:
+def _leaderboard_figure(board: pd.DataFrame, own: pd.DataFrame | None = None) -> str:
     """Return the figure of the leaderboard as an embedded image."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
@@ -162,10 +162,10 @@ def _ladder(board: pd.DataFrame, own: pd.DataFrame | None = None) -> str:
     with mpl.rc_context():
         mpl.use("agg")
         style()
-        figure = ladder(board, own=own)
+        figure = plot_leaderboard(board, own=own)
         png = base64.b64encode(png_bytes(figure)).decode()
         plt.close(figure)
-    return _image(png, ladder_alt(board, own=own))
+    return _image(png, leaderboard_alt_text(board, own=own))
 
 
 def _board_table(board: pd.DataFrame) -> str:

@@ -1,10 +1,10 @@
 """Detect stale outputs with a hash of everything that a notebook's outputs depend on.
 
 The hash covers the notebook's code cells, the modules of ``m6rec_lite`` that it uses (with the JSON
-files in their folders), and the embedded data. Imports are followed by name: a lesson that imports
-``EASE`` from ``m6rec_lite.recommenders`` depends on the module that defines it and on its imports,
-not on the whole package, so adding a model does not make older lessons stale. Comments, docstrings
-and blank lines are ignored.
+and CSV files in their folders), and the embedded data. Imports are followed by name: a lesson that
+imports ``EASE`` from ``m6rec_lite.recommenders`` depends on the module that defines it and on its
+imports, not on the whole package, so adding a model does not make older lessons stale. Comments,
+docstrings and blank lines are ignored.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def freshness(notebook: Any, root: Path) -> str:
     for module in modules:
         digest.update(f"\0{module.relative_to(root).as_posix()}\0".encode())
         digest.update(_strip_comments(module.read_text(encoding="utf-8")).encode())
-    resources = sorted({path for module in modules for path in module.parent.glob("*.json")})
+    folders = {module.parent for module in modules}
+    files = (path for folder in folders for path in folder.iterdir())
+    resources = sorted(path for path in files if path.suffix in {".json", ".csv"})
     for path in [*resources, *_data_files(root)]:
         digest.update(f"\0{path.name}\0".encode() + _file_hash(path, path.stat().st_mtime_ns))
     return digest.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Files that several runs share: locking, CSV upsert, and reading with checks.
+"""Result files that several runs share: locking, CSV upsert, and reading with checks.
 
 A file that several processes change is read, changed and written inside ``locked(path)``. The
 operating system releases the lock when its process ends, so a remaining lock file does not block.
@@ -18,8 +18,8 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from m6rec_lite.data import DataError
 from m6rec_lite.data.files import write_text
+from m6rec_lite.data.tables import DataError
 
 #: Default timeout of a lock in seconds.
 PATIENCE = 120.0
@@ -52,14 +52,14 @@ def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
 
 
 def read_rows(
-    path: Path, columns: Iterable[str], *, words: Iterable[str] = (), remedy: str = ""
+    path: Path, columns: Iterable[str], *, text_columns: Iterable[str] = (), remedy: str = ""
 ) -> pd.DataFrame:
     """Read a CSV file that was written by code and check that it is complete.
 
     Args:
         path: the file.
         columns: required columns.
-        words: columns read as text; their empty cells become ``""``.
+        text_columns: columns read as text; their empty cells become ``""``.
         remedy: remedy in the error message; by default to restore or remove the file.
 
     Raises:
@@ -82,9 +82,9 @@ def read_rows(
         elif not text.endswith("\n"):
             fault = "its last line is cut off"
         else:
-            words = dict.fromkeys(words, str)
-            rows = pd.read_csv(path, dtype=words, keep_default_na=False, na_values=["", "nan"])
-            return rows.fillna({name: "" for name in words if name in rows})
+            texts = dict.fromkeys(text_columns, str)
+            rows = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=["", "nan"])
+            return rows.fillna({name: "" for name in texts if name in rows})
     except (ValueError, csv.Error) as error:  # not UTF-8, an open quote, no number
         fault = str(error)
     remedy = remedy or "restore it from a copy (git checkout, if it is tracked), or remove it"
@@ -96,7 +96,7 @@ def upsert_rows(
     rows: Sequence[Mapping[str, Any]],
     key: Sequence[str],
     *,
-    words: Iterable[str] = (),
+    text_columns: Iterable[str] = (),
     order: Callable[[pd.Index], Sequence[str]] = list,
     digits: int = 6,
     remedy: str = "",
@@ -107,7 +107,7 @@ def upsert_rows(
         path: the file; created if missing.
         rows: at least one row; each has the columns of ``key``.
         key: columns that identify a row.
-        words: further columns read as text, beside the key columns that are not numeric.
+        text_columns: further columns read as text, beside the key columns that are not numeric.
         order: function that returns the columns in the order in which to write them.
         digits: significant digits of floats.
         remedy: see ``read_rows``.
@@ -126,7 +126,9 @@ def upsert_rows(
     table = pd.DataFrame(list(rows))
     with locked(path):
         if path.is_file():
-            old = read_rows(path, key, words={*words, *_texts(table, key)}, remedy=remedy)
+            old = read_rows(
+                path, key, text_columns={*text_columns, *_texts(table, key)}, remedy=remedy
+            )
             replaced = set(_keys(table, key))
             old = old[[values not in replaced for values in _keys(old, key)]]
             if len(old):
@@ -145,7 +147,7 @@ def has_row(path: Path, row: Mapping[str, Any], key: Sequence[str]) -> bool:
     if not path.is_file():
         return False
     query = pd.DataFrame([row])
-    rows = read_rows(path, key, words=_texts(query, key))
+    rows = read_rows(path, key, text_columns=_texts(query, key))
     return _keys(query, key)[0] in _keys(rows, key)
 
 
@@ -162,7 +164,7 @@ def _keys(table: pd.DataFrame, key: Sequence[str]) -> list[tuple[str | float, ..
     ]
 
 
-def read_json(path: Path, *, remedy: str = "") -> Any:
+def read_json(path: Path) -> Any:
     """Read a JSON file that was written by code.
 
     Raises:
@@ -171,27 +173,7 @@ def read_json(path: Path, *, remedy: str = "") -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        remedy = remedy or "restore it from a copy, or remove it and run again what writes it"
-        raise DataError(f"{path} is damaged: {error}. Nothing was changed; {remedy}") from error
-
-
-def read_notebook(path: Path) -> Any:
-    """Read and validate a notebook.
-
-    Raises:
-        DataError: if the file is not a notebook.
-    """
-    import nbformat
-
-    try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
-        return notebook
-    except OSError:
-        raise
-    except Exception as error:  # nbformat raises exceptions of many types
-        fault = " ".join(str(error).split())[:200]
         raise DataError(
-            f"{path} is not a Jupyter notebook ({type(error).__name__}: {fault}): restore it from "
-            "a copy (git checkout, if it is tracked), or remove it"
+            f"{path} is damaged: {error}. Nothing was changed; restore it from a copy, or remove "
+            "it and run again what writes it"
         ) from error
