@@ -7,6 +7,7 @@ parameters (``Dials``) and a seed. Both return a ``Dataset`` with an ``oracle``.
     choice       probabilities of a shopper's next event
     simulate     organic events, drawn from these probabilities
     oracle       the same probabilities as a model
+    bayes_filter the same, given what can be observed
     exposure     slates by a logging policy of known propensities, and their clicks
     talk         which reviews, queries and dialogues there are
     text         titles, descriptions, and the text of reviews, queries and dialogues
@@ -15,6 +16,7 @@ parameters (``Dials``) and a seed. Both return a ``Dataset`` with an ``oracle``.
     stream       a hundred million interactions in bounded memory
 """
 
+from m6rec_lite.data.bazaar.bayes_filter import BayesFilter
 from m6rec_lite.data.bazaar.cached import WORLDS, load_world
 from m6rec_lite.data.bazaar.dials import WORLD_VERSION, Dials
 from m6rec_lite.data.bazaar.exposure import FrontPage
@@ -26,6 +28,7 @@ __all__ = [
     "FIRST_ITEM",
     "WORLDS",
     "WORLD_VERSION",
+    "BayesFilter",
     "Dials",
     "FrontPage",
     "Oracle",
