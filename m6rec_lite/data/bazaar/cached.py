@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from m6rec_lite.data.bazaar.dials import Dials
 from m6rec_lite.data.bazaar.generation import generate
@@ -42,10 +43,10 @@ def load_world(name: str, *, folder: str | Path | None = None, progress: bool = 
     with locked(path):
         if not (path / "world.json").is_file():
             log.warning("%s: generating it in %s, once ...", name, path)
-            save(generate(**WORLDS[name].as_dict(), progress=progress), path)
+            dials: dict[str, Any] = WORLDS[name].as_dict()
+            save(generate(progress=progress, **dials), path)
     dataset = load(path)
-    dials = dataset.oracle.world.dials
-    if dials != WORLDS[name]:
+    if dataset.oracle.world.dials != WORLDS[name]:
         raise DataError(
             f"{path} holds a world with other parameters than {name}: move it away, and it is "
             "generated again"
