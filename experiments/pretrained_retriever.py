@@ -15,11 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from experiments.arguments import add_settings_argument, read_settings
+from experiments.people import rows_of_people
 from experiments.records import Records, RunKey, summary
-from m6rec_lite.data import Dataset, Interactions, Split, leave_one_out, load_dataset
+from m6rec_lite.data import Dataset, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate
 from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.recommenders import EASE, ItemKNN
@@ -46,21 +45,6 @@ def other_people(large: Dataset, shop: Dataset) -> Dataset:
         if (table := getattr(large, name)) is not None
     }
     return replace(large, name="bazaar-others", impressions=None, **tables)
-
-
-def with_shop_rows(others: Dataset, shop: Split) -> Interactions:
-    """Return the rows of the other people, and the training rows of the shop."""
-    train, columns = shop.train, ["user_id", "item_id", "timestamp"]
-    own = pd.DataFrame(
-        {
-            "user_id": train.user_ids[train.users],
-            "item_id": train.item_ids[train.items],
-            "timestamp": train.timestamps,
-        }
-    )
-    rows = pd.concat([others.interactions[columns], own])
-    rows = rows[rows["item_id"].isin(shop.item_ids)].drop_duplicates(["user_id", "item_id"])
-    return Interactions.from_frame(rows, item_ids=shop.item_ids)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -103,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
         progress=False,
     )
     record(tuned, model.name, f"pretrained and fine-tuned, {read}", **settings)
-    everybody = with_shop_rows(others, split)
+    everybody = rows_of_people(large, split, len(large.users))
     for rival in (EASE(decay=0.8), ItemKNN(decay=0.8)):
         for rows, label in ((split.train, "the shop's rows"), (everybody, "all people's rows")):
             report = evaluate(rival.fit(rows, progress=False), split, progress=False)
