@@ -26,7 +26,7 @@ from m6rec_lite.recommenders import EASE, ItemKNN
 #: Settings of pretraining, chosen on the validation set of ``bazaar-large``.
 SETTINGS: dict[str, Any] = {"epochs": 12, "dropout": 0.1, "averaging": 0.998, "lr_floor": 0.02}
 #: Settings of fine-tuning, chosen on the validation set of ``bazaar``.
-FINE_TUNING = {"epochs": 4, "lr": 3e-4}
+FINE_TUNING: dict[str, Any] = {"epochs": 4, "lr": 3e-4}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
