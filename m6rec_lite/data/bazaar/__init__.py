@@ -13,6 +13,8 @@ parameters (``Dials``) and a seed. Both return a ``Dataset`` with an ``oracle``.
     text         titles, descriptions, and the text of reviews, queries and dialogues
     storage      Parquet files
     cached       larger worlds, generated on first use
+    rules        what holds in a world, as pairs of words
+    library_texts  texts that state these rules
     stream       a hundred million interactions in bounded memory
 """
 
@@ -21,7 +23,9 @@ from m6rec_lite.data.bazaar.cached import WORLDS, load_world
 from m6rec_lite.data.bazaar.dials import WORLD_VERSION, Dials
 from m6rec_lite.data.bazaar.exposure import FrontPage
 from m6rec_lite.data.bazaar.generation import generate
+from m6rec_lite.data.bazaar.library_texts import LibraryText, library, library_rules
 from m6rec_lite.data.bazaar.oracle import FIRST_ITEM, Oracle, Response
+from m6rec_lite.data.bazaar.rules import Rule
 from m6rec_lite.data.bazaar.storage import load, save, tables_hash
 
 __all__ = [
@@ -31,9 +35,13 @@ __all__ = [
     "BayesFilter",
     "Dials",
     "FrontPage",
+    "LibraryText",
     "Oracle",
     "Response",
+    "Rule",
     "generate",
+    "library",
+    "library_rules",
     "load",
     "load_world",
     "save",
