@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from m6rec_lite.data import DataError, Dataset, Split
-from m6rec_lite.data.bazaar import library
+from m6rec_lite.data import DataError, Dataset, Split, library
 from m6rec_lite.language.text.behaviour import BehaviourText, Document
 from m6rec_lite.language.text.corpora import (
     Corpus,

@@ -42,7 +42,7 @@ def terse_items(world: World) -> pd.DataFrame:
         do not depend on anything else in the world.
 
     Examples:
-        ``replace(dataset, items=bazaar.terse_items(dataset.oracle.world))`` is the data set of
+        ``replace(dataset, items=terse_items(dataset.oracle.world))`` is the data set of
         these texts.
     """
     table, items = items_table(world, text=True), world.items

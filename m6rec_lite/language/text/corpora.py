@@ -18,8 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from m6rec_lite.data import DataError, Dataset, Interactions, Oracle, Split
-from m6rec_lite.data.bazaar import library
+from m6rec_lite.data import DataError, Dataset, Interactions, Oracle, Split, library
 from m6rec_lite.data.ids import Id, as_ids
 from m6rec_lite.data.ragged import positions_in_rows
 from m6rec_lite.language.text.behaviour import ALL_PARTS, BehaviourText
@@ -140,7 +139,7 @@ def dialogue_documents(dataset: Dataset, *, share: float = 0.1, seed: int = 0) -
 
 
 def library_corpus(dataset: Dataset, *, shuffled: bool = False, seed: int = 0) -> Corpus:
-    """Return one document per text of the world's library; see ``bazaar.library``.
+    """Return one document per text of the world's library; see ``data.library``.
 
     Held-out documents state rules of training documents in other phrasings.
 

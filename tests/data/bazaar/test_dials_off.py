@@ -29,7 +29,7 @@ ELSEWHERE = {"position_bias", "slates"}
 
 @cache
 def small(**off: float) -> World:
-    return draw_world(Dials(users=40, items=200, seed=2, **off))
+    return draw_world(Dials.of(users=40, items=200, seed=2, **off))
 
 
 @cache
