@@ -107,6 +107,26 @@ class Weather:
 
 
 @dataclass(frozen=True, eq=False)
+class CatalogueRules:
+    """What holds for all items of an interest or of a creator.
+
+    Attributes:
+        related: ``(n_interests, 4)``: the interests from which the second interest of an item is
+            drawn; an item for which its own interest is drawn has no second one.
+        cell: ``(n_creators,)``: the cell of each creator's items.
+        locale: ``(n_creators,)``: the language of each creator's items.
+        style: ``(n_creators,)``: the style of about six in ten of a creator's items.
+        level: ``(n_creators,)``: the level of about six in ten of a creator's items.
+    """
+
+    related: np.ndarray
+    cell: np.ndarray
+    locale: np.ndarray
+    style: np.ndarray
+    level: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class World:
     """Parameters of a world, with its items, shoppers and weather."""
 
@@ -132,6 +152,15 @@ def draw_world(dials: Dials) -> World:
 
 def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
     """Draw the catalogue, in random order."""
+    return _draw_catalogue(dials, rng)[0]
+
+
+def draw_catalogue_rules(dials: Dials) -> CatalogueRules:
+    """Draw the rules again by which ``draw_world`` draws the catalogue of these parameters."""
+    return _draw_catalogue(dials, np.random.default_rng([dials.seed, 0]))[1]
+
+
+def _draw_catalogue(dials: Dials, rng: np.random.Generator) -> tuple[ItemLatents, CatalogueRules]:
     n = dials.items
     cell = np.sort(_cells_of_items(n, rng))
     domain, interest = (cell // N_INTERESTS).astype(np.int8), (cell % N_INTERESTS).astype(np.int8)
@@ -141,11 +170,14 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
     first = offsets_of(per_cell)
     creator = first[cell] + (rng.random(n) * per_cell[cell]).astype(np.int64)
     n_creators = first[-1]
-    locale = (rng.random(n_creators) < dials.chinese)[creator].astype(np.int8)
-    creator_style = rng.integers(len(words.STYLES), size=n_creators)[creator]
-    creator_level = rng.integers(len(LEVELS), size=n_creators)[creator]
-    style = np.where(rng.random(n) < 0.5, creator_style, rng.integers(len(words.STYLES), size=n))
-    level = np.where(rng.random(n) < 0.4, creator_level, rng.integers(len(LEVELS), size=n))
+    creator_locale = (rng.random(n_creators) < dials.chinese).astype(np.int8)
+    creator_style = rng.integers(len(words.STYLES), size=n_creators)
+    creator_level = rng.integers(len(LEVELS), size=n_creators)
+    style = np.where(
+        rng.random(n) < 0.5, creator_style[creator], rng.integers(len(words.STYLES), size=n)
+    )
+    level = np.where(rng.random(n) < 0.4, creator_level[creator], rng.integers(len(LEVELS), size=n))
+    locale = creator_locale[creator]
 
     # Kinds are distributed evenly within a cell, from a random start.
     index = np.arange(n) - np.searchsorted(cell, cell)  # index of each item within its cell
@@ -175,7 +207,9 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
     popularity = (1.0 + rng.permutation(n)) ** -dials.zipf
     quality = np.clip(rng.normal(0.15, 0.5, (n, len(words.ASPECTS))), -1, 1)
     order = rng.permutation(n)
-    return ItemLatents(
+    creator_cell = np.repeat(np.arange(N_CELLS), per_cell)
+    rules = CatalogueRules(related, creator_cell, creator_locale, creator_style, creator_level)
+    items = ItemLatents(
         domain=domain[order],
         interest=interest[order],
         second=second[order].astype(np.int8),
@@ -191,6 +225,7 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
         quality=quality[order].astype(np.float32),
         popularity=(popularity / popularity.mean())[order].astype(np.float32),
     )
+    return items, rules
 
 
 def _cells_of_items(n: int, rng: np.random.Generator) -> np.ndarray:
