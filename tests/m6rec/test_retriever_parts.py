@@ -57,6 +57,7 @@ def with_large_weights(model: M6RecRetriever) -> RetrieverNetwork:
         nn.init.normal_(weight, std=0.3)
     assert network.profile is not None
     for table in network.profile.tables:
+        assert isinstance(table, nn.Embedding)
         nn.init.zeros_(table.weight[0])  # code 0 has no embedding
     assert network.linear is not None
     nn.init.constant_(network.linear.scale, 0.7)
@@ -72,10 +73,11 @@ def dense_scores(
     assert network.profile is not None
     assert network.linear is not None
     weights = [MEMORY_DECAY**back for back in range(len(history))][::-1]
-    bag = sum(w * vectors[item] for w, item in zip(weights, history, strict=True))
+    bag = torch.stack([w * vectors[i] for w, i in zip(weights, history, strict=True)]).sum(dim=0)
     bag = bag / math.sqrt(sum(w * w for w in weights)) * math.sqrt(vectors.shape[1])
     person = retrieval.person(state) + network.memory.proj.weight @ bag
     for table, code in zip(network.profile.tables, codes, strict=True):
+        assert isinstance(table, nn.Embedding)
         if code:
             person = person + table.weight[code] * math.sqrt(retrieval.dimensions)
     ease = torch.zeros(len(vectors), dtype=torch.float64)
@@ -243,7 +245,7 @@ def test_attributes_tell_apart_users_of_one_history() -> None:
     assert set(rome[:8]) <= {0, *range(9, 17)}
     assert not np.array_equal(unknown, lima)
     other = model.for_catalogue(
-        model.item_ids, users=pd.DataFrame({"user_id": ["a", "b"], "city": ["Rome", "Oslo"]})
+        train.item_ids, users=pd.DataFrame({"user_id": ["a", "b"], "city": ["Rome", "Oslo"]})
     )
     named = Histories.from_lists([[0]] * 3, train.item_ids, user_ids=["a", "b", "c"])
     scores = other.score(named)
@@ -329,7 +331,7 @@ def test_save_and_load_are_equal(fitted, tmp_path) -> None:
     for loaded in (M6RecRetriever.load(path), Recommender.load(path)):
         np.testing.assert_array_equal(loaded.score(queries), fitted.score(queries))
         assert (loaded.variant, loaded.n_params) == (fitted.variant, fitted.n_params)
-    pairs = np.count_nonzero(network_of(fitted).linear.weights)
+    pairs = np.count_nonzero(network_of(fitted).state_dict()["linear.weights"])
     assert fitted.n_params == pairs + sum(w.numel() for w in network_of(fitted).parameters())
 
 
@@ -344,7 +346,7 @@ def test_in_another_catalogue_known_items_keep_their_scores(fitted, tmp_path) ->
     scores = model.score(Histories.from_lists(walks, ids, user_ids=users))
     before = fitted.score(Histories.from_lists(walks, old, user_ids=users))
     np.testing.assert_allclose(scores[:, :-1], before[:, 3:], rtol=1e-4, atol=1e-5)
-    weights = network_of(model).linear.weights
+    weights = network_of(model).state_dict()["linear.weights"]
     assert not weights[-1].any()
     assert not weights[:, -1].any()
     again = M6RecRetriever.load(model.save(tmp_path / "other"))
