@@ -2,8 +2,8 @@
 
 SASRec (cross-entropy over the whole catalogue) and ``M6RecRetriever`` (in-batch softmax), each with
 ``mask_history`` on and off, train on the same batches of a data set. The four alternate in one
-process; a turn takes ``--steps`` steps of forward, backward and AdamW. The reported CPU seconds are the
-medians of all steps.
+process; a turn takes ``--steps`` steps of forward, backward and AdamW. Reported are the medians of
+all steps.
 
     python benchmarks/mask_history.py [--dataset bazaar] [--threads 1] [--rounds 5] [--steps 4]
 """
