@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -103,8 +102,8 @@ def test_a_large_gradient_that_is_finite_is_no_error() -> None:
 
 
 def test_a_recommender_that_diverges_is_not_fitted() -> None:
-    train_rows = Interactions.from_frame(pd.DataFrame(chain()))
-    model = SASRec(**SMALL | {"lr": 1e30}, device="cpu")
+    train_rows = Interactions.from_frame(chain())
+    model = SASRec(**SMALL).set_params(lr=1e30, device="cpu")
     with pytest.raises(DivergenceError, match=r"by step \d+, in epoch 1\. Try a lower learning"):
         model.fit(train_rows, progress=False)
     assert not model.is_fitted
