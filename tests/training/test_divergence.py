@@ -103,7 +103,7 @@ def test_a_large_gradient_that_is_finite_is_no_error() -> None:
 
 def test_a_recommender_that_diverges_is_not_fitted() -> None:
     train_rows = Interactions.from_frame(chain())
-    model = SASRec(**SMALL).set_params(lr=1e30, device="cpu")
+    model = SASRec().set_params(**SMALL | {"lr": 1e30}, device="cpu")
     with pytest.raises(DivergenceError, match=r"by step \d+, in epoch 1\. Try a lower learning"):
         model.fit(train_rows, progress=False)
     assert not model.is_fitted
