@@ -64,6 +64,7 @@ def long_run(
     *,
     command: str,
     items: pd.DataFrame | None = None,
+    users: pd.DataFrame | None = None,
     progress: bool = True,
 ) -> Report:
     """Fit a model or continue its fit, evaluate it on test, and record the run.
@@ -74,6 +75,7 @@ def long_run(
         root: the project's folder.
         command: command that repeats this run.
         items: the data set's items, for models that use them.
+        users: the data set's users, for models that use them.
         progress: whether to show progress bars.
 
     Returns:
@@ -85,6 +87,7 @@ def long_run(
         split.train,
         validation=split.validation,
         items=items,
+        users=users,
         checkpoint=root / "runs" / "long" / key.id,
         callbacks=[HistoryFile(folder / METRICS)],
         progress=progress,
@@ -145,6 +148,7 @@ def run(options: argparse.Namespace) -> None:
         options.root,
         command=options.command,
         items=dataset.items,
+        users=dataset.users,
         progress=not options.quiet,
     )
     print(report)

@@ -66,6 +66,7 @@ def run(options: argparse.Namespace) -> None:
         pretraining.train,
         validation=pretraining.validation,
         items=large.items,
+        users=others.users,
         checkpoint=options.root
         / "runs"
         / "pretrained_retriever"
@@ -76,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
         model.save(options.save)
     seconds = float(model.history.frame()["seconds"].sum())
     settings = {"settings": model.get_params(), "pretraining_seconds": round(seconds, 1)}
-    served = model.for_catalogue(split.item_ids, items=shop.items)
+    served = model.for_catalogue(split.item_ids, items=shop.items, users=shop.users)
     read = f"reads {model.item_input}"
     record(evaluate(served, split, progress=False), model.name, f"pretrained, {read}", **settings)
     served.adapt(split.train, validation=split.validation, progress=progress, **FINE_TUNING)

@@ -21,12 +21,15 @@ from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig, shape_of
 from m6rec_lite.m6rec.item_text import ItemText, item_texts
 from m6rec_lite.m6rec.model import M6RecModel
-from m6rec_lite.m6rec.retriever_network import RetrieverNetwork, gap_codes
+from m6rec_lite.m6rec.retriever_batches import EventBatches
+from m6rec_lite.m6rec.retriever_network import RetrieverNetwork
+from m6rec_lite.m6rec.retriever_parts import linear_weights
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval
+from m6rec_lite.m6rec.user_attributes import UserAttributes
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceRecommender
-from m6rec_lite.recommenders.sequential.sequences import Batch, NextItemBatches, Window
-from m6rec_lite.training import Epoch, History
+from m6rec_lite.recommenders.sequential.sequences import Batch
+from m6rec_lite.training import History
 
 #: The input for an item: its text, an embedding of its id, or both.
 ItemInput = Literal["text", "ids", "both"]
@@ -49,6 +52,13 @@ class RetrieverShape:
         dimensions: of the user and item vectors.
         tau: temperature of the softmax.
         logq_correction: subtract the log-probability of each item in a batch from its score.
+        long_memory: add a map of a decayed bag of all events of the history to the user vector; the
+            blocks read ``max_length`` events only.
+        use_attributes: add embeddings of the user's attributes, from ``fit(users=...)``, to the
+            user vector. They are looked up by the ``user_ids`` of the histories; a user without a
+            row in the table has none. The table is saved with the model.
+        linear: add the scores of ``EASE(decay=0.8)``, fitted to the training rows, with a learned
+            weight (wide and deep). The item-to-item weights are saved with the model.
     """
 
     item_input: ItemInput = "both"
@@ -61,6 +71,9 @@ class RetrieverShape:
     dimensions: int = 128
     tau: float = 0.07
     logq_correction: bool = True
+    long_memory: bool = False
+    use_attributes: bool = False
+    linear: bool = False
 
 
 @dataclass(eq=False, repr=False)
@@ -97,8 +110,17 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
             raise ValueError(f"parts must be of {', '.join(ALL_PARTS)}, got {unknown[0]!r}")
 
     def _fit(
-        self, train: Interactions, *, items: pd.DataFrame | None = None, **extras: Any
+        self,
+        train: Interactions,
+        *,
+        items: pd.DataFrame | None = None,
+        users: pd.DataFrame | None = None,
+        **extras: Any,
     ) -> None:
+        self._attributes: UserAttributes | None = None
+        if self.use_attributes:
+            self._attributes = UserAttributes.fit(self.name, train.user_ids, users)
+        self._linear_weights = linear_weights(train) if self.linear else None
         self._text: ItemText | None = None
         self._words: sparse.csr_array | None = None
         if self.item_input != "ids" or self.model is not None:
@@ -113,16 +135,25 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
         self._config: M6RecConfig | None = None
         super()._fit(train, **extras)
 
-    def for_catalogue(self, item_ids: np.ndarray, *, items: pd.DataFrame | None = None) -> Self:
-        """Return a copy of the fitted model for another catalogue.
+    def for_catalogue(
+        self,
+        item_ids: np.ndarray,
+        *,
+        items: pd.DataFrame | None = None,
+        users: pd.DataFrame | None = None,
+    ) -> Self:
+        """Return a copy of the fitted model for another catalogue, and other users.
 
-        Items of the model's own catalogue keep their vectors. Others are described by their text
-        only, and have no popularity.
+        Items of the model's own catalogue keep their vectors and their weights in the linear path.
+        Others are described by their text only: they have no popularity, and weights of 0.
 
         Args:
             item_ids: ``(n,)`` original ids, ascending, such as ``split.item_ids``.
             items: table of items with ``item_id`` and texts; needed unless ``item_input`` is
                 ``ids``.
+            users: table of users with ``user_id`` for ``use_attributes``, which replaces that of
+                ``fit``; values that were not learned count as missing. None keeps that of ``fit``:
+                pass a table if the ids of the histories mean other users.
 
         Raises:
             NotFittedError: before ``fit``.
@@ -142,6 +173,12 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
         model._text, model._words, model._config = self._text, None, self._config
         if self._text is not None and self.item_input != "ids":
             model._words = self._text.shares(item_texts(self.name, ids, items, self.parts))
+        model._attributes = self._attributes
+        if self._attributes is not None and users is not None:
+            model._attributes = self._attributes.of(users)
+        model._linear_weights = None
+        if (pairs := self._pairs()) is not None:
+            model._linear_weights = pairs[np.ix_(index, index)] * np.outer(is_known, is_known)
         model._trained, model.history = self._trained, History()
         model.popularity_ = np.where(is_known, self.popularity_[index], 0.0)
         with torch.random.fork_rng():
@@ -151,7 +188,7 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
             known = torch.from_numpy(is_known).to(weights["ids.weight"].device)[:, None]
             weights["ids.weight"] = weights["ids.weight"][torch.from_numpy(index)] * known
         own = network.state_dict()
-        for key in ("tokens", "starts", "shares", "retrieval.log_share"):
+        for key in ("tokens", "starts", "shares", "retrieval.log_share", "linear.weights"):
             if key in own:
                 weights[key] = own[key]
         network.load_state_dict(weights)
@@ -180,19 +217,35 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
             model.config.hidden_size, n_items, self.dimensions, self.tau, self.logq_correction
         )
         ids = self.item_input != "text"
-        times = {"gaps": self.use_time_gaps, "now": self.use_query_time}
-        return RetrieverNetwork(model, retrieval, self._words, ids, dropout=self.dropout, **times)
+        linear = self._linear_weights
+        if self.linear and linear is None:  # of a saved model: the weights are read afterwards
+            linear = np.zeros((n_items, n_items), dtype=np.float32)
+        return RetrieverNetwork(
+            model,
+            retrieval,
+            self._words,
+            ids,
+            gaps=self.use_time_gaps,
+            now=self.use_query_time,
+            dropout=self.dropout,
+            long_memory=self.long_memory,
+            attributes=self._attributes,
+            linear=linear,
+        )
 
     def _batches(self, histories: Histories) -> EventBatches:
         network = self._network
         assert isinstance(network, RetrieverNetwork)
         follows = np.flatnonzero(np.diff(histories.rows) == 0) + 1
         network.retrieval.count(histories.items[follows])
+        attributes = self._attributes
         return EventBatches(
             histories,
             batch_size=self.batch_size,
             max_length=self.max_length,
             window=self.window,
+            earlier=self.long_memory or self.linear,
+            profiles=None if attributes is None else attributes.profiles(histories.user_ids),
         )
 
     def _loss(self, network: RetrieverNetwork, batch: Batch) -> Tensor:
@@ -201,7 +254,19 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
     def _state(self) -> dict[str, Any]:
         assert self._config is not None  # set by _build
         state = super()._state() | {"config": np.array(json.dumps(self._config.to_dict()))}
+        if self._attributes is not None:
+            state |= self._attributes.state()
         return state if self._text is None else state | self._text.state()
+
+    def _count_params(self) -> int:
+        pairs = self._pairs()
+        return super()._count_params() + (0 if pairs is None else int(np.count_nonzero(pairs)))
+
+    def _pairs(self) -> np.ndarray | None:
+        """Return the ``(n_items, n_items)`` weights of the linear path, or None."""
+        network = self._network
+        assert isinstance(network, RetrieverNetwork)
+        return None if network.linear is None else network.linear.weights.cpu().numpy()
 
     def _read_shape(self, state: dict[str, Any], weights: dict[str, Tensor], path: Path) -> None:
         if "config" not in state:
@@ -209,35 +274,12 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
         self._config = M6RecConfig.from_dict(json.loads(str(state["config"])))
         self._words = None
         self._text = ItemText.from_state(state) if "tokenizer" in state else None
+        self._attributes, self._linear_weights = None, None
+        if self.use_attributes:
+            if "attribute_values" not in state:
+                raise DataError(f"{path / 'arrays.npz'} lacks the attributes; save the model again")
+            self._attributes = UserAttributes.from_state(state)
         if self.item_input != "ids":
             parts = tuple(weights[name].numpy() for name in ("shares", "tokens", "starts"))
             shape = len(weights["starts"]) - 1, self._config.vocab_size
             self._words = sparse.csr_array(parts, shape=shape)
-
-
-class EventBatches(NextItemBatches):
-    """``NextItemBatches`` with the classes of time gaps of events, ``before`` and ``after``."""
-
-    def __init__(
-        self, histories: Histories, *, batch_size: int, max_length: int, window: Window = "latest"
-    ) -> None:
-        super().__init__(histories, batch_size=batch_size, max_length=max_length, window=window)
-        self._items = self.items
-        self.items = np.arange(len(self._items))  # batches of event indices, replaced by items
-        self._before, self._after = gap_codes(histories)
-
-    def epoch(self, seed: int, epoch: int) -> Sequence[Batch]:
-        """Return all sequences in a new random order."""
-        plan = super().epoch(seed, epoch)
-        return Epoch(len(plan), lambda i: self._with_gaps(plan[i]))
-
-    def _with_gaps(self, batch: Batch) -> Batch:
-        events, targets = batch["items"].numpy(), batch["targets"].numpy()
-        arrays = {
-            "items": self._items[events],
-            "targets": self._items[targets],
-            "before": self._before[events],
-            "after": self._after[events],
-        }
-        tensors = {key: torch.from_numpy(values) for key, values in arrays.items()}
-        return {"lengths": batch["lengths"]} | tensors

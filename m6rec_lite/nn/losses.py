@@ -14,7 +14,8 @@ over the n tokens.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,67 +23,26 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from m6rec_lite.nn.packing import Packing
+from m6rec_lite.nn.excluded import Excluded
 
 #: Tokens per chunk of scores: 256 rows of 3,400 items are 3.5 MB, which fits a CPU cache.
 CHUNK = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Excluded:
-    """Items that are left out of the softmax of each token.
+class AddedScores:
+    """Further scores of each token, multiplied by a learned weight.
 
-    Token i excludes ``items[starts[i] : starts[i] + lengths[i]]``. In packed sequences these are
-    the items of the row up to the token, so nothing of the size ``tokens x items`` is stored.
+    They are computed for one chunk of tokens at a time and discarded, as the other scores are.
 
     Attributes:
-        items: ``(m,)`` int64 item indices; negative ones are ignored.
-        starts: ``(n,)`` int64.
-        lengths: ``(n,)`` int64, 0 or more.
+        weight: ``(1,)``; it receives a gradient, ``scores`` does not.
+        scores: ``scores(first, last)`` returns ``(last - first, V)``, those of the tokens
+            ``first`` to ``last - 1``.
     """
 
-    items: Tensor
-    starts: Tensor
-    lengths: Tensor
-
-    @classmethod
-    def history(cls, items: Tensor, packing: Packing) -> Excluded:
-        """Exclude for each token of packed rows the items of its row up to and including it.
-
-        Args:
-            items: ``(tokens,)`` item indices.
-            packing: layout of the rows.
-        """
-        return cls(items, packing.starts, packing.positions + 1)
-
-    def __len__(self) -> int:
-        """Return the number of tokens."""
-        return len(self.starts)
-
-    def pairs(self, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """Return the tokens and items excluded by the tokens ``first`` to ``last - 1``.
-
-        Returns:
-            Two ``(p,)`` int64 tensors: tokens counted from ``first``, and items.
-        """
-        starts, lengths = self.starts[first:last], self.lengths[first:last]
-        token = torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths)
-        before = lengths.cumsum(0) - lengths
-        index = torch.arange(len(token), device=token.device) + (starts - before)[token]
-        item = self.items[index]
-        known = item >= 0
-        return token[known], item[known]
-
-    def among(self, candidates: Tensor, n_items: int) -> Excluded:
-        """Return the same exclusions with items numbered by their index among the candidates.
-
-        Args:
-            candidates: ``(c,)`` distinct item indices below ``n_items``.
-            n_items: size of the catalogue.
-        """
-        number = self.items.new_full((n_items + 1,), -1)  # the last entry is that of item -1
-        number[candidates] = torch.arange(len(candidates), device=candidates.device)
-        return replace(self, items=number[self.items])
+    weight: Tensor
+    scores: Callable[[int, int], Tensor]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -100,6 +60,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         bias: Tensor | None,
         targets: Tensor,
         excluded: Excluded | None,
+        added: AddedScores | None,
+        added_weight: Tensor | None,
         chunk: int,
     ) -> Tensor:
         n = len(hidden)
@@ -107,6 +69,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         grad_bias = torch.zeros_like(bias) if bias is not None else None
+        grad_added = torch.zeros_like(added_weight) if added_weight is not None else None
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
         transposed = weight.t()
         # Two buffers are reused by all chunks, which saves allocations.
@@ -118,6 +81,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
             torch.mm(h, transposed, out=scores)
             if bias is not None:
                 scores += bias
+            if added is not None and added_weight is not None:
+                more = added.scores(start, start + len(h)).to(scores.dtype)
+                scores += added_weight * more
             if excluded is not None:
                 token, item = excluded.pairs(start, start + len(h))
                 kept = scores.gather(1, y)  # a target is never left out
@@ -132,7 +98,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if bool(tiny.any()):
                 loss[tiny] = torch.logsumexp(scores[tiny].to(wide), dim=1) - positive[tiny]
             total += loss.sum(dtype=torch.float64)
-            if grad_hidden is None and grad_weight is None:
+            if not any(ctx.needs_input_grad):
                 continue
             grad.scatter_add_(1, y, grad.new_full(y.shape, -1.0))
             grad = grad.to(hidden.dtype)
@@ -142,7 +108,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad_weight.addmm_(grad.t(), h)
             if grad_bias is not None:
                 grad_bias += grad.sum(dim=0)
-        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
+            if grad_added is not None:
+                grad_added += (grad * more).sum()
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias, grad_added)
         ctx.n = n
         return (total / n).to(wide)
 
@@ -150,8 +118,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         scale = g / ctx.n
-        grads = (None if grad is None else grad * scale for grad in ctx.saved_tensors)
-        return *grads, None, None, None
+        *grads, added = (None if grad is None else grad * scale for grad in ctx.saved_tensors)
+        return *grads, None, None, None, added, None
 
 
 def linear_cross_entropy(
@@ -161,6 +129,7 @@ def linear_cross_entropy(
     *,
     bias: Tensor | None = None,
     excluded: Excluded | None = None,
+    added: AddedScores | None = None,
     chunk: int = CHUNK,
 ) -> Tensor:
     """Compute ``F.cross_entropy(hidden @ weight.T + bias, targets)`` in chunks.
@@ -175,6 +144,7 @@ def linear_cross_entropy(
         targets: ``(n,)`` int64, each from 0 to V - 1.
         bias: ``(V,)``.
         excluded: for each token, items whose scores are set to -inf; the target never is.
+        added: further scores, such as those of a linear model.
         chunk: number of tokens per chunk.
 
     Returns:
@@ -197,7 +167,10 @@ def linear_cross_entropy(
         raise ValueError(f"excluded has {len(excluded)} tokens and hidden {len(hidden)}")
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1, got {chunk}")
-    return _LinearCrossEntropy.apply(hidden, weight, bias, targets, excluded, chunk)
+    added_weight = None if added is None else added.weight
+    return _LinearCrossEntropy.apply(
+        hidden, weight, bias, targets, excluded, added, added_weight, chunk
+    )
 
 
 def pair_scores(

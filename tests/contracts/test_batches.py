@@ -24,7 +24,7 @@ from m6rec_lite.language.text.document import Document
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
-from m6rec_lite.m6rec.retriever import EventBatches
+from m6rec_lite.m6rec.retriever_batches import EventBatches
 from m6rec_lite.m6rec.tasks.joint import JointBatches
 from m6rec_lite.m6rec.tasks.task import Examples, TaskBatches
 from m6rec_lite.m6rec.token_file import TokenFile

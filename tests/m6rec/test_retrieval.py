@@ -17,7 +17,8 @@ from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.item_text import ItemText
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.retriever import EventBatches, M6RecRetriever
+from m6rec_lite.m6rec.retriever import M6RecRetriever
+from m6rec_lite.m6rec.retriever_batches import EventBatches
 from m6rec_lite.m6rec.retriever_network import gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval, in_batch_softmax
 from m6rec_lite.m6rec.tasks.task import collate

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from m6rec_lite.m6rec.cost.measured_step import LiveTensors
 from m6rec_lite.nn import losses
-from m6rec_lite.nn.losses import Excluded, linear_cross_entropy, pair_scores
+from m6rec_lite.nn.excluded import Excluded
+from m6rec_lite.nn.losses import AddedScores, linear_cross_entropy, pair_scores
 from m6rec_lite.nn.packing import Packing
 
 
@@ -80,6 +81,34 @@ def test_excluded_items_have_no_share_in_the_softmax(
         strict=True,
     ):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 50])
+def test_added_scores_are_weighted_and_only_the_weight_learns(chunk: int) -> None:
+    hidden, weight = randn(7, 3, grad=True), randn(5, 3, seed=1, grad=True)
+    more, share = randn(7, 5, seed=2), torch.tensor([1.7], dtype=torch.float64, requires_grad=True)
+    targets, lengths = torch.tensor([0, 4, 4, 1, 2, 3, 0]), torch.tensor([4, 3])
+    excluded = Excluded.history(torch.tensor([1, 2, 0, 3, 3, 1, 4]), Packing(lengths))
+    ours = linear_cross_entropy(
+        hidden,
+        weight,
+        targets,
+        excluded=excluded,
+        added=AddedScores(share, lambda first, last: more[first:last]),
+        chunk=chunk,
+    )
+    scores = hidden @ weight.t() + share * more
+    tokens, items = excluded.pairs(0, 7)
+    left_out = items != targets[tokens]
+    out = torch.zeros(7, 5, dtype=torch.bool)
+    out[tokens[left_out], items[left_out]] = True
+    plain = F.cross_entropy(scores.masked_fill(out, -torch.inf), targets)
+    torch.testing.assert_close(ours, plain)
+    inputs = [hidden, weight, share]
+    for a, b in zip(
+        torch.autograd.grad(ours, inputs), torch.autograd.grad(plain, inputs), strict=True
+    ):
+        torch.testing.assert_close(a, b)
 
 
 def test_a_user_who_had_every_item_but_the_target_teaches_nothing() -> None:

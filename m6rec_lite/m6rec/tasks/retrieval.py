@@ -30,7 +30,8 @@ from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.full_ranking import popularity, ranking_figures, ranking_report
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
 from m6rec_lite.nn.decoding import inference_mode
-from m6rec_lite.nn.losses import Excluded, linear_cross_entropy
+from m6rec_lite.nn.excluded import Excluded
+from m6rec_lite.nn.losses import AddedScores, linear_cross_entropy
 from m6rec_lite.nn.masks import causal_mask
 
 
@@ -42,6 +43,7 @@ def in_batch_softmax(
     tau: float,
     log_share: Tensor | None = None,
     excluded: Excluded | None = None,
+    added: AddedScores | None = None,
 ) -> Tensor:
     """Return the mean cross-entropy of each user's target among the items of the batch.
 
@@ -60,6 +62,7 @@ def in_batch_softmax(
         log_share: ``(m,)`` ln q: the items' shares of all targets; None for no correction.
         excluded: for each user, indices among ``items`` that are no negatives, such as the items
             of the history.
+        added: further scores of ``items``, such as those of a linear model.
 
     Returns:
         The mean over the users, a scalar in nats.
@@ -68,7 +71,9 @@ def in_batch_softmax(
     log_counts = counts.log()
     if log_share is not None:
         log_counts = log_counts - log_share.to(people.dtype) - math.log(len(people))
-    return linear_cross_entropy(people / tau, items, right, bias=log_counts, excluded=excluded)
+    return linear_cross_entropy(
+        people / tau, items, right, bias=log_counts, excluded=excluded, added=added
+    )
 
 
 class Retrieval(Task):
@@ -206,15 +211,17 @@ class Retrieval(Task):
         used: Tensor,
         right: Tensor,
         history: Excluded | None = None,
+        added: AddedScores | None = None,
     ) -> Tensor:
         """Return ``in_batch_softmax`` of vectors; ``used`` are the items' catalogue indices.
 
-        ``history`` has for each user the catalogue indices of items that are no negatives.
+        ``history`` has for each user the catalogue indices of items that are no negatives;
+        ``added`` has further scores of ``used``.
         """
         share = self.log_share[used] if self.logq_correction else None
         excluded = None if history is None else history.among(used, self.n_items)
         return in_batch_softmax(
-            people, items, right, tau=self.tau, log_share=share, excluded=excluded
+            people, items, right, tau=self.tau, log_share=share, excluded=excluded, added=added
         )
 
     def states(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
@@ -230,9 +237,13 @@ class Retrieval(Task):
         position_ids = torch.where(known, position, position - batch.prefix[:, None])
         return model.states(batch.ids, mask, position_ids=position_ids)
 
-    def people(self, states: Tensor) -> Tensor:
-        """Map states at ``[EOS']``, ``(…, hidden_size)``, to unit vectors ``(…, dimensions)``."""
-        return F.normalize(self.person(states), dim=-1)
+    def people(self, states: Tensor, added: Tensor | None = None) -> Tensor:
+        """Map states at ``[EOS']``, ``(…, hidden_size)``, to unit vectors ``(…, dimensions)``.
+
+        ``added``, ``(…, dimensions)``, is added before the vectors are scaled to length 1.
+        """
+        vectors = self.person(states)
+        return F.normalize(vectors if added is None else vectors + added, dim=-1)
 
     def items(self, states: Tensor) -> Tensor:
         """Map states at ``[EOS]``, ``(…, hidden_size)``, to unit vectors ``(…, dimensions)``."""

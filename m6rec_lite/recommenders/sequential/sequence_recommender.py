@@ -276,7 +276,11 @@ class SequenceRecommender(Recommender):
         before, after = np.empty(n), np.empty(n)
         for start in range(0, n, 1024):
             batch = range(start, min(start + 1024, n))
-            histories = Histories.from_lists([[item_ids[i]] for i in batch], item_ids)
+            histories = Histories.from_lists(
+                [[item_ids[i]] for i in batch],
+                item_ids,
+                user_ids=[-1] * len(batch),  # no user of a table, for models that read attributes
+            )
             probabilities = softmax(self._score(histories).astype(np.float64), axis=1)
             before[batch] = probabilities[:, index]
             if index in batch:
