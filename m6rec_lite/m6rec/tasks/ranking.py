@@ -153,9 +153,9 @@ class Ranking(Task):
 
     def sentence(self, item_id: Id, prompts: PromptBuilder) -> str:
         """Return the sentence of a candidate."""
-        item = prompts.text.item(item_id)
-        event = prompts.text.templates.events[self.event].format(item=item)
-        return templates()[self.template]["sentence"].format(item=item, event=event)
+        text = prompts.text
+        words = {"item": text.item(item_id), "event": text.event(item_id, self.event)}
+        return templates()[self.template]["sentence"].format(**words)
 
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         """Return the mean cross-entropy of the sentences, in nats a token."""
