@@ -7,6 +7,7 @@ from .cost.memory import estimate_memory, largest_size_that_fits, ways_to_fit
 from .cost.plan import MIXES, Mix, Plan, count_parameters, flops_a_token
 from .cost.scaling import ScalingLaw, fit_law, resampled_laws
 from .documents import pretraining_corpora
+from .full_text_retriever import FullTextRetriever
 from .infilling import Infilling, LastEvent, SentenceGeneration, to_rows
 from .mixed_batches import MixedBatches
 from .model import M6RecModel
@@ -47,6 +48,7 @@ __all__ = [
     "Design",
     "Examples",
     "Explanation",
+    "FullTextRetriever",
     "Generation",
     "Infilling",
     "LastEvent",

@@ -45,7 +45,7 @@ class BehaviourText:
     Args:
         dataset: its items; and users, weather and queries if it has them.
         templates: a name, or ``Templates``. ``"compact"`` takes few tokens an event, so that a
-            context of the same length holds more events.
+            context of the same length holds more events; it does not quote titles and queries.
         parts: parts of the item in an event's text, from ``ALL_PARTS``; missing values are left
             out. None: those of the templates.
         context: attributes in the user's piece, from ``CONTEXT``; missing values are left out.
