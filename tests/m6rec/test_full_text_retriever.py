@@ -297,7 +297,7 @@ def test_it_learns_the_group_of_a_history() -> None:
     model.fit(contract.TRAIN, items=contract.ITEMS, progress=False)
     table = model.recommend(contract.histories(contract.WALKS), k=1)
     hits = [item in group for item, group in zip(table["item_id"], contract.GROUP_IDS, strict=True)]
-    assert np.mean(hits) >= 0.8
+    assert np.mean(hits) >= 0.6  # 0.2 by chance
 
 
 @pytest.mark.parametrize(
