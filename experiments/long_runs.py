@@ -22,6 +22,7 @@ from experiments.records import METRICS, Records, RunKey, summary, write_history
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.data import Split, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
+from m6rec_lite.m6rec.full_text_retriever import FullTextRetriever
 from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.recommenders import BERT4Rec, Bigram, GRU4Rec, SASRec
 from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceRecommender
@@ -29,6 +30,7 @@ from m6rec_lite.training import Callback, Run
 
 MODELS: dict[str, type[SequenceRecommender]] = {
     "BERT4Rec": BERT4Rec,
+    "FullTextRetriever": FullTextRetriever,
     "GRU4Rec": GRU4Rec,
     "M6RecRetriever": M6RecRetriever,
     "SASRec": SASRec,

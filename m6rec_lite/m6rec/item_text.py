@@ -79,6 +79,16 @@ def item_texts(
     Raises:
         DataError: if the table is missing, or lacks some of the items.
     """
+    text = BehaviourText(as_dataset(items_of_catalogue(name, item_ids, items)))
+    return [text.item(item, parts=parts) for item in item_ids]
+
+
+def items_of_catalogue(name: str, item_ids: np.ndarray, items: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the rows of a catalogue, one for each item.
+
+    Raises:
+        DataError: as ``item_texts``.
+    """
     if items is None:
         raise DataError(f"{name} reads items: call fit(train, items=dataset.items)")
     missing = np.setdiff1d(item_ids, items["item_id"])
@@ -87,14 +97,13 @@ def item_texts(
             f"the items table lacks {len(missing)} of the items of train, such as "
             f"{missing[:5].tolist()}: give the table of the data set that train comes from"
         )
-    used = items[items["item_id"].isin(item_ids)].drop_duplicates("item_id")
-    text = BehaviourText(_as_dataset(used))
-    return [text.item(item, parts=parts) for item in item_ids]
+    return items[items["item_id"].isin(item_ids)].drop_duplicates("item_id")
 
 
-def _as_dataset(items: pd.DataFrame) -> Dataset:
-    """Return a table of items as a dataset without events, for ``BehaviourText``."""
+def as_dataset(items: pd.DataFrame, users: pd.DataFrame | None = None) -> Dataset:
+    """Return tables of items and users as a dataset without events, for ``BehaviourText``."""
     empty = {key: np.zeros(0, dtype=np.int64) for key in ("user_id", "item_id", "timestamp")}
     rows = pd.DataFrame({**empty, "event": np.zeros(0, dtype=object)})
-    users = pd.DataFrame({"user_id": np.zeros(0, dtype=np.int64)})
+    if users is None:
+        users = pd.DataFrame({"user_id": np.zeros(0, dtype=np.int64)})
     return Dataset("the items given", rows, items, users, Card("", "", ""))

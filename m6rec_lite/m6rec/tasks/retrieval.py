@@ -128,9 +128,14 @@ class Retrieval(Task):
         names = ("hidden_size", "n_items", "dimensions", "tau", "logq_correction")
         return {name: getattr(self, name) for name in names}
 
-    def count(self, targets: np.ndarray) -> None:
-        """Learn from ``(n,)`` training targets how frequent each item is."""
-        counts = np.bincount(targets, minlength=self.n_items).clip(1)
+    def count(self, targets: np.ndarray, weights: np.ndarray | None = None) -> None:
+        """Learn from ``(n,)`` training targets how frequent each item is.
+
+        ``weights`` are proportional to how often each is a target; by default all are alike.
+        """
+        if weights is not None:
+            weights = weights * (len(weights) / max(weights.sum(), 1e-12))
+        counts = np.bincount(targets, weights, minlength=self.n_items).clip(1)
         self.log_share.copy_(torch.from_numpy(np.log(counts / max(1, counts.sum()))))
 
     def _examples(
