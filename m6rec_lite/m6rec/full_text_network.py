@@ -13,7 +13,7 @@ from m6rec_lite.m6rec.full_text_regions import EncodedHistories, RegionBuilder
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval
 from m6rec_lite.m6rec.tasks.task import Examples, TaskBatch
-from m6rec_lite.nn.losses import Excluded
+from m6rec_lite.nn.excluded import Excluded
 from m6rec_lite.recommenders.sequential.next_item_network import ScoringNetwork
 from m6rec_lite.recommenders.sequential.sequences import Batch
 from m6rec_lite.training import Epoch

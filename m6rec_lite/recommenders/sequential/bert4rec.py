@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.nn.dropout import Dropout
-from m6rec_lite.nn.losses import Excluded
+from m6rec_lite.nn.excluded import Excluded
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import LearnedPositions
 from m6rec_lite.nn.transformer import Transformer, TransformerConfig

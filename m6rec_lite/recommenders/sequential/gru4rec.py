@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.nn.dropout import Dropout
-from m6rec_lite.nn.losses import Excluded
+from m6rec_lite.nn.excluded import Excluded
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.rnn import Recurrent
 from m6rec_lite.recommenders.params import check_whole

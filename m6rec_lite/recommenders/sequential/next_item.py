@@ -9,6 +9,7 @@ from torch import Tensor
 
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.nn import losses
+from m6rec_lite.nn.excluded import Excluded
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.sequential.negatives import Negatives
@@ -75,9 +76,9 @@ class NextItemRecommender(SequenceRecommender):
     def _masks_history(self) -> bool:
         return self.mask_history and self.loss == "ce"
 
-    def _history(self, batch: Batch) -> losses.Excluded:
+    def _history(self, batch: Batch) -> Excluded:
         """Return for each target of a batch the items that the network has read."""
-        return losses.Excluded.history(batch["items"], Packing(batch["lengths"]))
+        return Excluded.history(batch["items"], Packing(batch["lengths"]))
 
     def _loss(self, network: NextItemNetwork, batch: Batch) -> Tensor:
         """Compute the mean loss over the tokens of a batch."""
