@@ -22,6 +22,7 @@ from experiments.records import METRICS, Records, RunKey, summary, write_history
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.data import Split, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
+from m6rec_lite.m6rec.full_text_retriever import FullTextRetriever
 from m6rec_lite.m6rec.retriever import M6RecRetriever
 from m6rec_lite.recommenders import BERT4Rec, Bigram, GRU4Rec, SASRec
 from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceRecommender
@@ -29,6 +30,7 @@ from m6rec_lite.training import Callback, Run
 
 MODELS: dict[str, type[SequenceRecommender]] = {
     "BERT4Rec": BERT4Rec,
+    "FullTextRetriever": FullTextRetriever,
     "GRU4Rec": GRU4Rec,
     "M6RecRetriever": M6RecRetriever,
     "SASRec": SASRec,
@@ -64,6 +66,7 @@ def long_run(
     *,
     command: str,
     items: pd.DataFrame | None = None,
+    users: pd.DataFrame | None = None,
     progress: bool = True,
 ) -> Report:
     """Fit a model or continue its fit, evaluate it on test, and record the run.
@@ -74,6 +77,7 @@ def long_run(
         root: the project's folder.
         command: command that repeats this run.
         items: the data set's items, for models that use them.
+        users: the data set's users, for models that use them.
         progress: whether to show progress bars.
 
     Returns:
@@ -85,6 +89,7 @@ def long_run(
         split.train,
         validation=split.validation,
         items=items,
+        users=users,
         checkpoint=root / "runs" / "long" / key.id,
         callbacks=[HistoryFile(folder / METRICS)],
         progress=progress,
@@ -145,6 +150,7 @@ def run(options: argparse.Namespace) -> None:
         options.root,
         command=options.command,
         items=dataset.items,
+        users=dataset.users,
         progress=not options.quiet,
     )
     print(report)

@@ -33,6 +33,8 @@ DEFAULT_MODELS = ("Popularity", "Bigram", "EASE", "GRU4Rec", "SASRec", "BERT4Rec
 TEXT_RETRIEVER, ID_RETRIEVER, TEXT_ID_RETRIEVER = (
     f"M6-Rec blocks over item vectors ({inputs})" for inputs in ("text", "ids", "text, ids")
 )
+#: Names in tables of other models whose class name says too little.
+DISPLAY_NAMES = {"FullTextRetriever": "M6-Rec full-text retriever"}
 #: Number of ranked items in our splits: items with at least 5 ratings.
 ITEMS = {"ml-100k": 1349, "ml-1m": 3416}
 SCALE = "laptop"
@@ -46,7 +48,7 @@ _COLUMNS += ["NDCG@10", "NDCG@10 from", "low", "high", "minutes", "source"]
 def display_name(model: str, variant: str) -> str:
     """Return the name of one of our models in tables; the retriever's includes its item input."""
     if model != RETRIEVER:
-        return model
+        return DISPLAY_NAMES.get(model, model)
     if "item_input=text" in variant:
         return TEXT_RETRIEVER
     return ID_RETRIEVER if "item_input=ids" in variant else TEXT_ID_RETRIEVER

@@ -1,4 +1,8 @@
+from .bazaar.drawing import pictures
+from .bazaar.friends import friendships
 from .bazaar.oracle import Oracle
+from .bazaar.statements import LibraryText, library, library_rules
+from .bazaar.terse import terse_items
 from .bazaar.words import INTERESTS
 from .cold_splits import cold_item, hidden_domain
 from .contracts import validate
@@ -20,16 +24,22 @@ __all__ = [
     "Histories",
     "Holdout",
     "Interactions",
+    "LibraryText",
     "NotFittedError",
     "Oracle",
     "RunConfigError",
     "Split",
     "TiedOrderWarning",
     "cold_item",
+    "friendships",
     "global_time",
     "hidden_domain",
     "leave_one_out",
+    "library",
+    "library_rules",
     "load_dataset",
+    "pictures",
     "random_split",
+    "terse_items",
     "validate",
 ]

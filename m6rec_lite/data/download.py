@@ -22,10 +22,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock
 from tqdm.auto import tqdm
 
-from m6rec_lite.data.files import NO_ROOM, file_hash, scratch_folder
+from m6rec_lite.data.files import NO_ROOM, file_hash, locked, scratch_folder
 from m6rec_lite.data.folders import VARIABLE
 from m6rec_lite.data.tables import DataError
 
@@ -80,7 +79,7 @@ def fetch(
         raise ValueError(f"url must be http or https, not {url!r}")
     destination = Path(destination)
     part = destination.with_name(destination.name + ".part")
-    with _writing(destination), _locked(part):
+    with _writing(destination), locked(part):
         if destination.exists():
             if sha256 is not None and file_hash(destination) != sha256:
                 raise DownloadError(
@@ -144,7 +143,7 @@ def ensure_archive(
             "or remove the folder, and it will be downloaded anew"
         )
     try:
-        with _writing(folder), _locked(folder):
+        with _writing(folder), locked(folder):
             if all((folder / file).is_file() for file in files):  # another process downloaded it
                 return folder
             downloaded = not archive.exists()  # otherwise the user put it there
@@ -267,18 +266,6 @@ def _writing(destination: Path) -> Iterator[None]:
             f"cannot write to {destination.parent} ({error.strerror or error}); make it writable, "
             f"or set {VARIABLE} to a folder that is"
         ) from error
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock for a path that excludes other processes."""
-    lock = path.with_name(f".{path.name}.lock")
-    with FileLock(lock):
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # Windows removes it on release
-                lock.unlink()
 
 
 def _unpack(archive: Path, folder: Path, files: Sequence[str]) -> None:

@@ -20,9 +20,11 @@ import shutil
 import time
 import zlib
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from filelock import FileLock
 
 #: The file of checksums in a folder.
 SUMS = "SHA256SUMS"
@@ -128,6 +130,18 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         else:
             fresh.rename(path)
             flush_folder(path.parent)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock for a path that excludes other processes, which wait for it."""
+    lock = path.with_name(f".{path.name}.lock")
+    with FileLock(lock):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes it on release
+                lock.unlink()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from m6rec_lite.data.own import read_frame
 from m6rec_lite.data.tables import DataError, Dataset
 
 #: Names of the data sets that ``load_dataset`` knows.
-NAMES: tuple[str, ...] = ("bazaar", *ARCHIVES)
+NAMES: tuple[str, ...] = ("bazaar", "bazaar-large", "bazaar-wide", *ARCHIVES)
 
 
 def load_dataset(
@@ -44,10 +44,11 @@ def load_dataset(
     """Load a data set by name, or your own from a DataFrame, a CSV file or a folder of them.
 
     Args:
-        source: ``bazaar`` (embedded), ``ml-100k``, ``ml-1m``, ``ml-latest-small`` (downloaded on
-            first use); a DataFrame of interactions; or a path: of a CSV file, of a folder of them,
-            or of a bazaar that ``python -m m6rec_lite.data.bazaar --out`` wrote, which is named
-            after its folder.
+        source: ``bazaar`` (embedded), ``bazaar-large``, ``bazaar-wide`` (generated on first use;
+            the first has ten times the people, the second 6,000 items), ``ml-100k``, ``ml-1m``,
+            ``ml-latest-small`` (downloaded on first use); a DataFrame of interactions; or a path:
+            of a CSV file, of a folder of them, or of a bazaar that ``python -m
+            m6rec_lite.data.bazaar --out`` wrote, which is named after its folder.
         columns: contract's column name → yours, such as ``{"user_id": "customer"}``; for several
             tables ``{"interactions": {…}, "items": {…}}``.
         items: for a DataFrame: a table of items with ``item_id``, and optionally texts.
@@ -110,6 +111,9 @@ def load_dataset(
     bazaar = importlib.import_module("m6rec_lite.data.bazaar")
     if source == "bazaar":
         return bazaar.load(**check_options("the bazaar", location))
+    if source in bazaar.WORLDS:
+        options = check_options(str(source), location)
+        return bazaar.load_world(str(source), progress=progress, **options)
     if source in ARCHIVES:
         options = check_options(str(source), location, archive)
         return load_movielens(str(source), on_bad_rows=on_bad_rows, progress=progress, **options)

@@ -32,7 +32,7 @@ from .ngrams.smoothing import (
 from .ngrams.vocabulary import Vocabulary
 from .text.behaviour import BehaviourText
 from .text.byte_pairs import apply_merges, learn_merges
-from .text.corpora import Corpus, TokenBatches
+from .text.corpora import Corpus, TokenBatches, library_corpus
 from .text.document import Document, distinct_texts, encode_document, encode_documents
 from .text.reviews import ReviewSource
 from .text.templates import Templates
@@ -92,6 +92,7 @@ __all__ = [
     "find_model",
     "last_pooling",
     "learn_merges",
+    "library_corpus",
     "linear_probe",
     "load_config",
     "load_model",

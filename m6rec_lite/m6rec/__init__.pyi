@@ -7,9 +7,12 @@ from .cost.memory import estimate_memory, largest_size_that_fits, ways_to_fit
 from .cost.plan import MIXES, Mix, Plan, count_parameters, flops_a_token
 from .cost.scaling import ScalingLaw, fit_law, resampled_laws
 from .documents import pretraining_corpora
-from .infilling import Infilling, SentenceGeneration, to_rows
+from .full_text_retriever import FullTextRetriever
+from .infilling import Infilling, LastEvent, SentenceGeneration, to_rows
+from .mixed_batches import MixedBatches
 from .model import M6RecModel
 from .new_domain import NewDomain
+from .next_events import mean_events_read, next_event_documents
 from .objective import PretrainingLoss
 from .pretraining import pretrain
 from .prompts import PromptBuilder
@@ -45,13 +48,16 @@ __all__ = [
     "Design",
     "Examples",
     "Explanation",
+    "FullTextRetriever",
     "Generation",
     "Infilling",
+    "LastEvent",
     "M6RecCTR",
     "M6RecConfig",
     "M6RecModel",
     "M6RecRetriever",
     "Mix",
+    "MixedBatches",
     "MultiTaskModel",
     "NewDomain",
     "Plan",
@@ -84,7 +90,9 @@ __all__ = [
     "in_batch_softmax",
     "kept_bytes",
     "largest_size_that_fits",
+    "mean_events_read",
     "measure",
+    "next_event_documents",
     "packed_prefix_mask",
     "pretrain",
     "pretraining_corpora",

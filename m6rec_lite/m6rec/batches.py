@@ -101,6 +101,11 @@ class PretrainingBatches:
         self.starts, self.lengths = _windows(file, self.longest)
         self._plan = lru_cache(maxsize=1)(self._make_plan)
 
+    @property
+    def files(self) -> list[TokenFile]:
+        """The file of tokens that ``source`` indexes."""
+        return [self.file]
+
     def epoch(self, seed: int, epoch: int) -> Epoch[Batch]:
         """Return the batches of a round."""
         number, part = divmod(epoch, self.rounds)

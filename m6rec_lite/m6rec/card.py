@@ -48,7 +48,8 @@ def model_card(report: Mapping[str, Any], config: M6RecConfig, more: Iterable[st
         f"{report['tokens read']:,} tokens, took {in_words(report['seconds'] / 60)} on a "
         f"{report['device']} (threads: {report['threads']}). Objectives: text infilling and "
         "sentence generation, weights "
-        f"{settings['infilling']:g} and {settings['sentence']:g}. Seed {settings['seed']}."
+        f"{settings['infilling']:g} and {settings['sentence']:g}{_next_event(report)}. "
+        f"Seed {settings['seed']}."
         + (f" Utilisation of the device's arithmetic: {last['mfu']:.1%}." if measured else "")
         + "\n",
         "## Measured on the held-out documents\n",
@@ -69,6 +70,18 @@ def model_card(report: Mapping[str, Any], config: M6RecConfig, more: Iterable[st
         "That of the project (Apache-2.0)." if free else "See the data sets'.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _next_event(report: Mapping[str, Any]) -> str:
+    """Return words about the objective of the next event, if the run had it."""
+    if "next events" not in report:
+        return ""
+    about = report["next events"]
+    return (
+        f", and the next event, weight {report['settings']['next_event']:g}, of "
+        f"{about['documents']:,} documents with {about['mean events read']:.1f} earlier events on "
+        "average"
+    )
 
 
 def _held_out(metrics: Mapping[str, float]) -> list[str]:

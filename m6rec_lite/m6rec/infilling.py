@@ -1,4 +1,4 @@
-"""The two objectives of pretraining: predict masked spans of a document.
+"""The objectives of pretraining: predict masked spans of a document.
 
 *Text infilling* masks short spans all over a document; *sentence generation* masks one whole
 sentence (Cui et al., *M6-Rec*, 2022, section 3). The unmasked text is the user region, with one
@@ -8,6 +8,8 @@ sentence (Cui et al., *M6-Rec*, 2022, section 3). The unmasked text is the user 
                        ^^^^^                            ^^^^^^^^^^
     one row      [BOS'] A woman [MASK] clicked a product named [MASK] Boots [EOS']
                  [BOS] , Oslo. [MASK] Alpine Trek [EOS]
+
+*Next event* masks the last event of a history, which is what every task asks (``LastEvent``).
 
 In the written region a ``[MASK]`` separates the spans. The separator, the share of masked tokens
 and the length of spans are choices of this project; the paper does not state its own.
@@ -157,6 +159,44 @@ class SentenceGeneration:
         without = np.add.reduceat(masked.astype(np.int64), ends - lengths) == 0
         masked[ends[without] - 1] = True
         return masked
+
+
+class LastEvent:
+    """Next event: mask the text of the last event, to be written from the user and earlier events.
+
+    Of a document that ends in ``[EVENT]clicked …``, the row is
+    ``[BOS'] the user, the earlier events [EVENT] [MASK] [EOS'] [BOS] clicked … [EOS]``: the same
+    tokens as the prompt of ``tasks.Ranking``. Of a document without events all is masked.
+
+    Args:
+        tokenizer: of the documents.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._event = tokenizer.id("[EVENT]")
+
+    def sizes(self, lengths: np.ndarray) -> np.ndarray:
+        """Return the number of tokens of each document's row; lengths are at least 1."""
+        return lengths + 5
+
+    def take(self, ids: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Select the tokens after the last ``[EVENT]`` of each document; nothing is drawn.
+
+        If it is the last token of a document, that token itself is masked.
+
+        Args:
+            ids: ``(total,)`` tokens of the concatenated documents.
+            lengths: ``(n,)`` tokens of each, at least 1.
+            rng: not used.
+
+        Returns:
+            ``(total,)`` bool: the masked tokens.
+        """
+        ends = np.cumsum(lengths)
+        index = np.arange(len(ids))
+        last = np.maximum.accumulate(np.where(ids == self._event, index, -1))[ends - 1]
+        last = np.minimum(np.where(last < ends - lengths, ends - lengths - 1, last), ends - 2)
+        return index > np.repeat(last, lengths)
 
 
 @dataclass(frozen=True)

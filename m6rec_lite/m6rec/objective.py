@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from m6rec_lite.language.ngrams.ngram import NGram
 from m6rec_lite.m6rec.batches import Batch, PretrainingBatches, packed_prefix_mask
 from m6rec_lite.m6rec.config import M6RecConfig
+from m6rec_lite.m6rec.mixed_batches import MixedBatches
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.token_file import TokenFile
 from m6rec_lite.nn.losses import linear_cross_entropy
@@ -92,7 +93,7 @@ def batch_flops(config: M6RecConfig, batch: Batch) -> float:
 @torch.no_grad()
 def judge(
     model: M6RecModel,
-    batches: PretrainingBatches,
+    batches: PretrainingBatches | MixedBatches,
     *,
     limit: int | None = None,
     ngrams: Mapping[str, np.ndarray] | None = None,
@@ -103,7 +104,7 @@ def judge(
         model: in ``eval`` mode.
         batches: of held-out documents.
         limit: maximum number of batches.
-        ngrams: for each n-gram model the nats of each token of the file (``ngram_nats``).
+        ngrams: for each n-gram model the nats of each token of the files (``ngram_nats``).
 
     Returns:
         For each objective, ``name nats`` per predicted token and ``name bits`` per byte of the
@@ -140,8 +141,16 @@ def judge(
     return results
 
 
-def ngram_nats(train: TokenFile, held_out: TokenFile, order: int, vocab_size: int) -> np.ndarray:
+def ngram_nats(
+    train: TokenFile, held_out: Sequence[np.ndarray], order: int, vocab_size: int
+) -> np.ndarray:
     """Return ``-ln P`` of each held-out token by an n-gram model of the training tokens.
+
+    Args:
+        train: training documents.
+        held_out: tokens of each held-out document, such as a ``TokenFile``.
+        order: of the n-gram model.
+        vocab_size: number of tokens.
 
     Returns:
         ``(n_tokens of held_out,)`` float64.

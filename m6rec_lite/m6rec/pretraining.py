@@ -18,6 +18,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ from m6rec_lite.m6rec.cost.plan import Plan
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge, ngram_nats
 from m6rec_lite.m6rec.optimizer import make_adamw
-from m6rec_lite.m6rec.run_folder import read_report, tokens, write
+from m6rec_lite.m6rec.run_folder import next_event_tokens, read_report, tokens, write
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFileError
 from m6rec_lite.nn.losses import CHUNK
@@ -105,13 +106,18 @@ def pretrain(
         with accelerator.main_process_first():  # the others read what it has written
             check_run_config(out / "run.json", asdict(settings), write=accelerator.is_main_process)
             tokenizer, train, held_out = tokens(settings, out, datasets, progress)
-        batches = settings.batches(train, tokenizer)
-        validation = settings.batches(held_out, tokenizer)
+            asked = next_event_tokens(settings, out, datasets, tokenizer, progress)
+        batches = settings.batches(train, tokenizer, asked[0])
+        validation = settings.batches(held_out, tokenizer, asked[1])
         per_step = settings.accumulate * accelerator.num_processes
         passes = settings.steps * per_step / len(batches.epoch(settings.seed, 0))
         batches.rounds = max(1, round(settings.validations / passes))
         config = M6RecConfig.of_size(
-            settings.size, tokenizer, positions=settings.positions, dropout=settings.dropout
+            settings.size,
+            tokenizer,
+            positions=settings.positions,
+            dropout=settings.dropout,
+            max_position_embeddings=settings.seq_len,
         )
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
@@ -150,11 +156,22 @@ def pretrain(
         if accelerator.is_main_process:
             nats = {}
             if ngrams:
+                judged = list(chain(*validation.files))
                 for name, order in (("unigram", 1), ("trigram", 3)):
-                    nats[name] = ngram_nats(train, held_out, order, tokenizer.vocab_size)
+                    nats[name] = ngram_nats(train, judged, order, tokenizer.vocab_size)
             metrics = judge(model, validation, limit=64, ngrams=nats)
             with disk_advice(out / "model", str(out / "checkpoints")):
-                write(out, settings, model, tokenizer, (train, held_out), history, metrics, command)
+                write(
+                    out,
+                    settings,
+                    model,
+                    tokenizer,
+                    (train, held_out),
+                    history,
+                    metrics,
+                    command,
+                    asked[0],
+                )
         accelerator.wait_for_everyone()  # no process ends, or reads, before all files are written
     return model, tokenizer, history
 
@@ -167,7 +184,7 @@ def plan_of(settings: Pretraining, accelerator: Accelerator, recompute: bool = F
             vocab_size=settings.vocab_size,
             positions=settings.positions,
             dropout=settings.dropout,
-            **shape_of(settings.size),
+            **shape_of(settings.size) | {"max_position_embeddings": settings.seq_len},
         ),
         lines=settings.lines,
         steps=settings.steps,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -15,18 +15,21 @@ from scipy import sparse
 from torch import Tensor
 
 from m6rec_lite.data.interactions import Histories, Interactions
-from m6rec_lite.data.tables import Card, DataError, Dataset
-from m6rec_lite.language.text.behaviour import ALL_PARTS, BehaviourText
+from m6rec_lite.data.tables import DataError
+from m6rec_lite.language.text.behaviour import ALL_PARTS
 from m6rec_lite.language.text.tokenizer import SPECIALS, Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig, shape_of
+from m6rec_lite.m6rec.item_text import ItemText, item_texts
 from m6rec_lite.m6rec.model import M6RecModel
-from m6rec_lite.m6rec.retriever_network import RetrieverNetwork, gap_codes
+from m6rec_lite.m6rec.retriever_batches import EventBatches
+from m6rec_lite.m6rec.retriever_network import RetrieverNetwork
+from m6rec_lite.m6rec.retriever_parts import linear_weights
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval
-from m6rec_lite.recommenders.content import unit_rows
+from m6rec_lite.m6rec.user_attributes import UserAttributes
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceRecommender
-from m6rec_lite.recommenders.sequential.sequences import Batch, NextItemBatches, Window
-from m6rec_lite.training import Epoch
+from m6rec_lite.recommenders.sequential.sequences import Batch
+from m6rec_lite.training import History
 
 #: The input for an item: its text, an embedding of its id, or both.
 ItemInput = Literal["text", "ids", "both"]
@@ -49,6 +52,13 @@ class RetrieverShape:
         dimensions: of the user and item vectors.
         tau: temperature of the softmax.
         logq_correction: subtract the log-probability of each item in a batch from its score.
+        long_memory: add a map of a decayed bag of all events of the history to the user vector; the
+            blocks read ``max_length`` events only.
+        use_attributes: add embeddings of the user's attributes, from ``fit(users=...)``, to the
+            user vector. They are looked up by the ``user_ids`` of the histories; a user without a
+            row in the table has none. The table is saved with the model.
+        linear: add the scores of ``EASE(decay=0.8)``, fitted to the training rows, with a learned
+            weight (wide and deep). The item-to-item weights are saved with the model.
     """
 
     item_input: ItemInput = "both"
@@ -61,6 +71,9 @@ class RetrieverShape:
     dimensions: int = 128
     tau: float = 0.07
     logq_correction: bool = True
+    long_memory: bool = False
+    use_attributes: bool = False
+    linear: bool = False
 
 
 @dataclass(eq=False, repr=False)
@@ -97,45 +110,103 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
             raise ValueError(f"parts must be of {', '.join(ALL_PARTS)}, got {unknown[0]!r}")
 
     def _fit(
-        self, train: Interactions, *, items: pd.DataFrame | None = None, **extras: Any
+        self,
+        train: Interactions,
+        *,
+        items: pd.DataFrame | None = None,
+        users: pd.DataFrame | None = None,
+        **extras: Any,
     ) -> None:
-        self._tokenizer: Tokenizer | None = None
+        self._attributes: UserAttributes | None = None
+        if self.use_attributes:
+            self._attributes = UserAttributes.fit(self.name, train.user_ids, users)
+        self._linear_weights = linear_weights(train) if self.linear else None
+        self._text: ItemText | None = None
         self._words: sparse.csr_array | None = None
         if self.item_input != "ids" or self.model is not None:
-            texts = self._texts(train.item_ids, items)
+            texts = item_texts(self.name, train.item_ids, items, self.parts)
             if self.model is not None:
-                self._tokenizer = Tokenizer.load(self.model)
+                tokenizer = Tokenizer.load(self.model)
             else:
-                self._tokenizer = Tokenizer.train(dict.fromkeys(texts), self.vocab_size)
+                tokenizer = Tokenizer.train(dict.fromkeys(texts), self.vocab_size)
+            self._text = ItemText.fit(texts, tokenizer)
             if self.item_input != "ids":
-                self._words = word_shares(texts, self._tokenizer)
+                self._words = self._text.shares(texts)
         self._config: M6RecConfig | None = None
         super()._fit(train, **extras)
 
-    def _texts(self, item_ids: np.ndarray, items: pd.DataFrame | None) -> list[str]:
-        """Return the text of each item of the catalogue."""
-        if items is None:
-            raise DataError(f"{self.name} reads items: call fit(train, items=dataset.items)")
-        missing = np.setdiff1d(item_ids, items["item_id"])
-        if len(missing):
+    def for_catalogue(
+        self,
+        item_ids: np.ndarray,
+        *,
+        items: pd.DataFrame | None = None,
+        users: pd.DataFrame | None = None,
+    ) -> Self:
+        """Return a copy of the fitted model for another catalogue, and other users.
+
+        Items of the model's own catalogue keep their vectors and their weights in the linear path.
+        Others are described by their text only: they have no popularity, and weights of 0.
+
+        Args:
+            item_ids: ``(n,)`` original ids, ascending, such as ``split.item_ids``.
+            items: table of items with ``item_id`` and texts; needed unless ``item_input`` is
+                ``ids``.
+            users: table of users with ``user_id`` for ``use_attributes``, which replaces that of
+                ``fit``; values that were not learned count as missing. None keeps that of ``fit``:
+                pass a table if the ids of the histories mean other users.
+
+        Raises:
+            NotFittedError: before ``fit``.
+            DataError: if a model of ids is given an item that it does not know, or the table lacks
+                an item.
+        """
+        self._require_fitted()
+        old, ids = self._fitted_item_ids, np.asarray(item_ids)
+        index = np.searchsorted(old, ids).clip(max=len(old) - 1)
+        is_known = old[index] == ids
+        if self.item_input == "ids" and not is_known.all():
             raise DataError(
-                f"the items table lacks {len(missing)} of the items of train, such as "
-                f"{missing[:5].tolist()}: give the table of the data set that train comes from"
+                f"{int((~is_known).sum())} items are not in the catalogue of the model, such as "
+                f"{ids[~is_known][:5].tolist()}; a model with item_input='ids' knows no others"
             )
-        used = items[items["item_id"].isin(item_ids)].drop_duplicates("item_id")
-        text = BehaviourText(_as_dataset(used))
-        return [text.item(item, parts=self.parts) for item in item_ids]
+        model = type(self)(**self.get_params(deep=False))
+        model._text, model._words, model._config = self._text, None, self._config
+        if self._text is not None and self.item_input != "ids":
+            model._words = self._text.shares(item_texts(self.name, ids, items, self.parts))
+        model._attributes = self._attributes
+        if self._attributes is not None and users is not None:
+            model._attributes = self._attributes.of(users)
+        model._linear_weights = None
+        if (pairs := self._pairs()) is not None:
+            model._linear_weights = pairs[np.ix_(index, index)] * np.outer(is_known, is_known)
+        model._trained, model.history = self._trained, History()
+        model.popularity_ = np.where(is_known, self.popularity_[index], 0.0)
+        with torch.random.fork_rng():
+            network = model._build(len(ids))
+        weights = self._network.state_dict()
+        if "ids.weight" in weights:
+            known = torch.from_numpy(is_known).to(weights["ids.weight"].device)[:, None]
+            weights["ids.weight"] = weights["ids.weight"][torch.from_numpy(index)] * known
+        own = network.state_dict()
+        for key in ("tokens", "starts", "shares", "retrieval.log_share", "linear.weights"):
+            if key in own:
+                weights[key] = own[key]
+        network.load_state_dict(weights)
+        model._network = network.to(next(self._network.parameters()).device).eval()
+        model.item_ids = ids
+        return model
 
     def _build(self, n_items: int) -> RetrieverNetwork:
         if self._config is not None:  # of a saved model
             model = M6RecModel(self._config)
         elif self.model is not None:
             model = M6RecModel.from_pretrained(self.model, dropout=self.dropout)
-            assert self._tokenizer is not None  # loaded by _fit
-            model.config.check_tokenizer(self._tokenizer)
+            assert self._text is not None  # made by _fit
+            model.config.check_tokenizer(self._text.tokenizer)
             model.train()
-        elif self._tokenizer is not None:
-            config = M6RecConfig.of_size(self.size, self._tokenizer, dropout=self.dropout)
+        elif self._text is not None:
+            tokenizer = self._text.tokenizer
+            config = M6RecConfig.of_size(self.size, tokenizer, dropout=self.dropout)
             model = M6RecModel(config)
         else:  # ids need no text
             shape = shape_of(self.size)
@@ -146,86 +217,69 @@ class M6RecRetriever(SequenceRecommender, RetrieverShape):
             model.config.hidden_size, n_items, self.dimensions, self.tau, self.logq_correction
         )
         ids = self.item_input != "text"
-        times = {"gaps": self.use_time_gaps, "now": self.use_query_time}
-        return RetrieverNetwork(model, retrieval, self._words, ids, dropout=self.dropout, **times)
+        linear = self._linear_weights
+        if self.linear and linear is None:  # of a saved model: the weights are read afterwards
+            linear = np.zeros((n_items, n_items), dtype=np.float32)
+        return RetrieverNetwork(
+            model,
+            retrieval,
+            self._words,
+            ids,
+            gaps=self.use_time_gaps,
+            now=self.use_query_time,
+            dropout=self.dropout,
+            long_memory=self.long_memory,
+            attributes=self._attributes,
+            linear=linear,
+        )
 
     def _batches(self, histories: Histories) -> EventBatches:
         network = self._network
         assert isinstance(network, RetrieverNetwork)
         follows = np.flatnonzero(np.diff(histories.rows) == 0) + 1
         network.retrieval.count(histories.items[follows])
+        attributes = self._attributes
         return EventBatches(
             histories,
             batch_size=self.batch_size,
             max_length=self.max_length,
             window=self.window,
+            earlier=self.long_memory or self.linear,
+            profiles=None if attributes is None else attributes.profiles(histories.user_ids),
         )
 
     def _loss(self, network: RetrieverNetwork, batch: Batch) -> Tensor:
-        return network.loss(batch)
+        return network.loss(batch, mask_history=self._masks_history)
 
     def _state(self) -> dict[str, Any]:
         assert self._config is not None  # set by _build
-        return super()._state() | {"config": np.array(json.dumps(self._config.to_dict()))}
+        state = super()._state() | {"config": np.array(json.dumps(self._config.to_dict()))}
+        if self._attributes is not None:
+            state |= self._attributes.state()
+        return state if self._text is None else state | self._text.state()
+
+    def _count_params(self) -> int:
+        pairs = self._pairs()
+        return super()._count_params() + (0 if pairs is None else int(np.count_nonzero(pairs)))
+
+    def _pairs(self) -> np.ndarray | None:
+        """Return the ``(n_items, n_items)`` weights of the linear path, or None."""
+        network = self._network
+        assert isinstance(network, RetrieverNetwork)
+        return None if network.linear is None else network.linear.weights.cpu().numpy()
 
     def _read_shape(self, state: dict[str, Any], weights: dict[str, Tensor], path: Path) -> None:
         if "config" not in state:
             raise DataError(f"{path / 'arrays.npz'} lacks the model's shape; save the model again")
         self._config = M6RecConfig.from_dict(json.loads(str(state["config"])))
         self._words = None
+        self._text = ItemText.from_state(state) if "tokenizer" in state else None
+        self._attributes, self._linear_weights = None, None
+        if self.use_attributes:
+            if "attribute_values" not in state:
+                raise DataError(f"{path / 'arrays.npz'} lacks the attributes; save the model again")
+            self._attributes = UserAttributes.from_state(state)
         if self.item_input != "ids":
             parts = tuple(weights[name].numpy() for name in ("shares", "tokens", "starts"))
             shape = len(weights["starts"]) - 1, self._config.vocab_size
             self._words = sparse.csr_array(parts, shape=shape)
-
-
-class EventBatches(NextItemBatches):
-    """``NextItemBatches`` with the classes of time gaps of events, ``before`` and ``after``."""
-
-    def __init__(
-        self, histories: Histories, *, batch_size: int, max_length: int, window: Window = "latest"
-    ) -> None:
-        super().__init__(histories, batch_size=batch_size, max_length=max_length, window=window)
-        self._items = self.items
-        self.items = np.arange(len(self._items))  # batches of event indices, replaced by items
-        self._before, self._after = gap_codes(histories)
-
-    def epoch(self, seed: int, epoch: int) -> Sequence[Batch]:
-        """Return all sequences in a new random order."""
-        plan = super().epoch(seed, epoch)
-        return Epoch(len(plan), lambda i: self._with_gaps(plan[i]))
-
-    def _with_gaps(self, batch: Batch) -> Batch:
-        events, targets = batch["items"].numpy(), batch["targets"].numpy()
-        arrays = {
-            "items": self._items[events],
-            "targets": self._items[targets],
-            "before": self._before[events],
-            "after": self._after[events],
-        }
-        tensors = {key: torch.from_numpy(values) for key, values in arrays.items()}
-        return {"lengths": batch["lengths"]} | tensors
-
-
-def word_shares(texts: Sequence[str], tokenizer: Tokenizer) -> sparse.csr_array:
-    """Return the TF-IDF weights of each text's tokens, ``(n, vocab_size)``, rows of length 1.
-
-    The IDF is ``ln((1 + n) / (1 + n_with)) + 0.01``; with the 0.01 no text has only zero weights.
-    """
-    rows = tokenizer.encode_batch(texts)
-    row_index = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    tokens = np.array([token for row in rows for token in row], dtype=np.int64)
-    shape = len(rows), tokenizer.vocab_size
-    counts = sparse.coo_array((np.ones(len(tokens)), (row_index, tokens)), shape=shape).tocsr()
-    counts.sum_duplicates()
-    n_with = np.bincount(counts.indices, minlength=shape[1])
-    counts.data = counts.data * (np.log((1 + len(rows)) / (1 + n_with)) + 0.01)[counts.indices]
-    return sparse.csr_array(unit_rows(counts))
-
-
-def _as_dataset(items: pd.DataFrame) -> Dataset:
-    """Return a table of items as a dataset without events, for ``BehaviourText``."""
-    empty = {key: np.zeros(0, dtype=np.int64) for key in ("user_id", "item_id", "timestamp")}
-    rows = pd.DataFrame({**empty, "event": np.zeros(0, dtype=object)})
-    users = pd.DataFrame({"user_id": np.zeros(0, dtype=np.int64)})
-    return Dataset("the items given", rows, items, users, Card("", "", ""))

@@ -18,9 +18,13 @@ from torch.nn import functional as F
 
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.retriever_parts import AttributeEmbeddings, LinearPath, LongMemory
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval
+from m6rec_lite.m6rec.user_attributes import UserAttributes
 from m6rec_lite.nn.attention import AttentionContext
+from m6rec_lite.nn.bags import DecayedBags
 from m6rec_lite.nn.dropout import Dropout
+from m6rec_lite.nn.excluded import Excluded
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import rotary_angles
 from m6rec_lite.recommenders.sequential.next_item_network import ScoringNetwork
@@ -47,6 +51,9 @@ class RetrieverNetwork(ScoringNetwork):
         gaps: embed the time between each event and the previous one.
         now: embed the time between each event and the next one, or the query.
         dropout: of the inputs of the blocks.
+        long_memory: add a map of all events of the history to the user vector, see ``LongMemory``.
+        attributes: add embeddings of the user's attributes to the user vector; None for none.
+        linear: ``(n_items, n_items)`` weights of ``LinearPath``; None for none.
     """
 
     tokens: Tensor
@@ -62,6 +69,10 @@ class RetrieverNetwork(ScoringNetwork):
         gaps: bool,
         now: bool,
         dropout: float,
+        *,
+        long_memory: bool = False,
+        attributes: UserAttributes | None = None,
+        linear: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         d, n_items = model.config.hidden_size, retrieval.n_items
@@ -81,6 +92,12 @@ class RetrieverNetwork(ScoringNetwork):
             nn.init.normal_(table.weight, std=SPREAD)
         self.times = nn.ModuleDict(tables)
         self.dropout = Dropout(dropout)
+        self.memory = LongMemory(d, retrieval.dimensions) if long_memory else None
+        self.attributes = attributes
+        self.profile: AttributeEmbeddings | None = None
+        if attributes is not None:
+            self.profile = AttributeEmbeddings(attributes.sizes, retrieval.dimensions)
+        self.linear = LinearPath(linear) if linear is not None else None
 
     def catalogue(self) -> Tensor:
         """Return the vector of each item, from text and id, ``(n_items, hidden_size)``."""
@@ -124,21 +141,40 @@ class RetrieverNetwork(ScoringNetwork):
             x = block(x, context)
         return model.norm(x)
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Return the in-batch softmax loss of the next item, at every event."""
-        vectors = self.catalogue()
-        states = self(vectors, batch, Packing(batch["lengths"]))
+    def loss(self, batch: Batch, *, mask_history: bool = True) -> Tensor:
+        """Return the in-batch softmax loss of the next item, at every event.
+
+        Args:
+            batch: as for ``forward``, with the ``targets`` ``(tokens,)``, and what the optional
+                parts read, see ``EventBatches``.
+            mask_history: leave the items of the row up to each event out of the softmax.
+        """
+        vectors, packing = self.catalogue(), Packing(batch["lengths"])
+        states = self(vectors, batch, packing)
         used, right = torch.unique(batch["targets"], return_inverse=True)
-        people, items = self.retrieval.people(states), self.retrieval.items(vectors[used])
-        return self.retrieval.contrast(people, items, used, right)
+        memory, added = None, None
+        if self.memory is not None or self.linear is not None:
+            bags = DecayedBags(batch["items"], packing, batch["earlier"], batch["n_earlier"])
+            memory = None if self.memory is None else self.memory.after_each(vectors, bags)
+            added = None if self.linear is None else self.linear.after_each(bags, used)
+        profile = None
+        if self.profile is not None:
+            profile = self.profile(batch["profiles"]).repeat_interleave(packing.lengths, dim=0)
+        people = self.retrieval.people(states, _sum(memory, profile))
+        items = self.retrieval.items(vectors[used])
+        history = Excluded.history(batch["items"], packing) if mask_history else None
+        return self.retrieval.contrast(people, items, used, right, history, added)
 
     @torch.no_grad()
     def score(self, histories: Histories, max_length: int) -> np.ndarray:
         """Return the score of every item as the next of each history: the cosine over tau.
 
+        With a linear path, its score is added.
+
         Args:
             histories: of this catalogue.
-            max_length: number of latest events that are used.
+            max_length: number of latest events that the blocks read; the long memory and the linear
+                path read all.
 
         Returns:
             ``(n, n_items)`` float32; rows without a history are 0.
@@ -159,8 +195,27 @@ class RetrieverNetwork(ScoringNetwork):
             inputs = {key: value.to(vectors.device) for key, value in inputs.items()}
             packing = Packing(inputs["lengths"])
             states = self(vectors, inputs, packing)[packing.ends]
-            scores[rows] = (self.retrieval.people(states) @ items).float().cpu().numpy()
+            whole = histories[rows]
+            events = torch.from_numpy(whole.items.astype(np.int64)).to(vectors.device)
+            lengths = torch.from_numpy(whole.lengths).to(vectors.device)
+            memory, profile = None, None
+            if self.memory is not None:
+                memory = self.memory.after_all(vectors, events, lengths)
+            if self.profile is not None and self.attributes is not None:
+                codes = torch.from_numpy(self.attributes.profiles(whole.user_ids))
+                profile = self.profile(codes.to(vectors.device))
+            found = self.retrieval.people(states, _sum(memory, profile)) @ items
+            if self.linear is not None:
+                found = found + self.linear.after_all(events, lengths)
+            scores[rows] = found.float().cpu().numpy()
         return scores
+
+
+def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Return the sum of the tensors that are not None."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
 
 
 def gap_codes(histories: Histories) -> tuple[np.ndarray, np.ndarray]:

@@ -14,12 +14,14 @@ import torch
 from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.files import new_file, new_folder, settle, write_text
 from m6rec_lite.language.models.model_folder import read_json
+from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.corpora import Corpus
 from m6rec_lite.language.text.document import distinct_texts
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.card import model_card
 from m6rec_lite.m6rec.documents import pretraining_corpora
 from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.next_events import mean_events_read, next_event_documents
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFile
 from m6rec_lite.training import History
@@ -61,7 +63,8 @@ def tokens(
     corpus, names, hashes = Corpus([], []), [], []
     for dataset in datasets():
         split = leave_one_out(dataset)
-        corpora = pretraining_corpora(dataset, split, seed=settings.seed)
+        text = BehaviourText(dataset, settings.templates, train=split.train)
+        corpora = pretraining_corpora(dataset, split, text, seed=settings.seed)
         corpus = sum(corpora.values(), start=corpus)
         names.append(dataset.name)
         hashes.append(split.hash)
@@ -70,6 +73,8 @@ def tokens(
         with new_folder(out / "tokenizer") as fresh:
             tokenizer.save(fresh)
     of = {"data": "+".join(names), "split": "+".join(hashes), "seed": settings.seed}
+    if settings.templates != "default":
+        of["templates"] = settings.templates
     train, held_out = (
         TokenFile.once(
             folder, documents, tokenizer, of=of | {"part": folder.name}, progress=progress
@@ -77,6 +82,60 @@ def tokens(
         for folder, documents in zip(folders, (corpus.train, corpus.held_out), strict=True)
     )
     return tokenizer, train, held_out
+
+
+def next_event_tokens(
+    settings: Pretraining,
+    out: Path,
+    datasets: Callable[[], Sequence[Dataset]],
+    tokenizer: Tokenizer,
+    progress: bool,
+) -> tuple[TokenFile, TokenFile] | tuple[None, None]:
+    """Return the training and the held-out tokens of ``next_event_documents``.
+
+    Args:
+        settings: of the run.
+        out: its folder.
+        datasets: returns the data sets; called only if there are no such tokens yet.
+        tokenizer: of the run, see ``tokens``.
+        progress: show a progress bar.
+
+    Returns:
+        Two files; None and None if the weight of ``next_event`` is 0.
+
+    Raises:
+        DiskFullError: if the disk is full.
+        TokenFileError: if the tokens are of another tokenizer or of other documents.
+        ValueError: if no document fits into a sequence.
+    """
+    if not settings.next_event:
+        return None, None
+    folders = [out / "tokens" / f"next-event-{name}" for name in ("train", "held-out")]
+    if not all(folder.is_dir() for folder in folders):
+        sets = [(dataset, leave_one_out(dataset)) for dataset in datasets()]
+        for folder, part in zip(folders, ("train", "held_out"), strict=True):
+            documents = (
+                document
+                for dataset, split in sets
+                for document in next_event_documents(
+                    split,
+                    BehaviourText(dataset, settings.templates),
+                    tokenizer,
+                    max_tokens=settings.document_tokens,
+                    per_user=settings.per_user,
+                    part=part,
+                    seed=settings.seed,
+                )
+            )
+            names = ("templates", "document_tokens", "per_user", "seed")
+            of = {name: getattr(settings, name) for name in names} | {
+                "data": "+".join(dataset.name for dataset, _ in sets),
+                "split": "+".join(split.hash for _, split in sets),
+                "part": folder.name,
+            }
+            TokenFile.once(folder, documents, tokenizer, of=of, progress=progress)
+    train, held_out = (TokenFile(folder, tokenizer) for folder in folders)
+    return train, held_out
 
 
 def write(
@@ -88,8 +147,13 @@ def write(
     history: History,
     metrics: Mapping[str, float],
     command: str,
+    next_events: TokenFile | None = None,
 ) -> None:
-    """Write the model's folder with its card, the curves, and, last, the report."""
+    """Write the model's folder with its card, the curves, and, last, the report.
+
+    ``files`` are the training and the held-out tokens. Of ``next_events``, the training documents
+    that ask for the next event, the report has the number and the mean number of events read.
+    """
     model.save_pretrained(out / "model")
     tokenizer.save(out / "model")
     names = [*(name for name in settings.weights if name in history.records[0]), "tokens/s"]
@@ -113,6 +177,13 @@ def write(
         "last epoch": history.records[-1],
         "held out": dict(metrics),
     }
+    if next_events is not None:
+        sample = [next_events[i] for i in range(0, len(next_events), len(next_events) // 1000 + 1)]
+        report["next events"] = {
+            "documents": len(next_events),
+            "tokens": len(next_events.tokens),
+            "mean events read": mean_events_read(sample, tokenizer) - 1,  # without the target
+        }
     write_text(out / "model" / "README.md", model_card(report, model.config))
     write_text(out / "report.json", json.dumps(report, indent=1) + "\n")
 

@@ -34,10 +34,9 @@ from m6rec_lite.data.files import new_file
 from m6rec_lite.data.run_config import add_config_options, check_run_config
 from m6rec_lite.language.models.model_folder import ModelError
 from m6rec_lite.language.text.tokenizer import Tokenizer
-from m6rec_lite.m6rec.config import shape_of
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.pretraining import pretrain
-from m6rec_lite.m6rec.run_folder import read_report, tokens
+from m6rec_lite.m6rec.run_folder import next_event_tokens, read_report, tokens
 from m6rec_lite.m6rec.run_results import write_results
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.stages import Stages
@@ -100,9 +99,11 @@ class TrainingRun:
     def sets(self, longest: int) -> list[TuningData]:
         """Return the datasets for the tasks, with rows of at most ``longest`` tokens."""
         tokenizer = Tokenizer.load(self.folder / "model")
-        size = max(longest, shape_of(self.settings.size)["max_position_embeddings"])
+        size, templates = max(longest, self.settings.seq_len), self.settings.templates
         seed = self.settings.seed
-        sets = [TuningData.of(dataset, tokenizer, size, seed) for dataset in self.datasets()]
+        sets = [
+            TuningData.of(dataset, tokenizer, size, seed, templates) for dataset in self.datasets()
+        ]
         if len({dataset.tag for dataset in sets}) < len(sets):
             raise ValueError(f"{self.settings.data} names a data set twice: name each once")
         return sets
@@ -110,7 +111,10 @@ class TrainingRun:
     def prepare(self) -> dict[str, Any]:
         """Write the training and the held-out tokens."""
         check_run_config(self.folder / "run.json", asdict(self.settings))
-        _, train, held_out = tokens(self.settings, self.folder, self.datasets, self.progress)
+        tokenizer, train, held_out = tokens(
+            self.settings, self.folder, self.datasets, self.progress
+        )
+        next_event_tokens(self.settings, self.folder, self.datasets, tokenizer, self.progress)
         return {"tokens": len(train.tokens), "held out": len(held_out.tokens)}
 
     def pretrain(self) -> dict[str, Any]:
@@ -125,7 +129,13 @@ class TrainingRun:
         """Tune on all tasks, and save the model and its heads."""
         tokenizer = sets[0].prompts.tokenizer
         _, *files = tokens(self.settings, self.folder, self.datasets, self.progress)
-        train, held_out = (self.settings.batches(file, tokenizer) for file in files)
+        asked = next_event_tokens(
+            self.settings, self.folder, self.datasets, tokenizer, self.progress
+        )
+        train, held_out = (
+            self.settings.batches(file, tokenizer, events)
+            for file, events in zip(files, asked, strict=True)
+        )
         both, history, about = tune(
             M6RecModel.from_pretrained(self.folder / "model"),
             sets,

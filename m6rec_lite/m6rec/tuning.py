@@ -14,6 +14,7 @@ from m6rec_lite.data import Dataset
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
+from m6rec_lite.m6rec.mixed_batches import MixedBatches
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge
 from m6rec_lite.m6rec.prompts import PromptBuilder
@@ -100,10 +101,15 @@ class TuningData(NamedTuple):
 
     @classmethod
     def of(
-        cls, dataset: Dataset, tokenizer: Tokenizer, max_tokens: int, seed: int = 0
+        cls,
+        dataset: Dataset,
+        tokenizer: Tokenizer,
+        max_tokens: int,
+        seed: int = 0,
+        templates: str = "default",
     ) -> TuningData:
         """Return a dataset with a leave-one-out split and rows of at most ``max_tokens``."""
-        prompts = PromptBuilder(BehaviourText(dataset), tokenizer, max_tokens)
+        prompts = PromptBuilder(BehaviourText(dataset, templates), tokenizer, max_tokens)
         return cls(TaskData.of(dataset, seed=seed), prompts)
 
     @property
@@ -138,7 +144,7 @@ def kinds_of(names: Sequence[str]) -> dict[str, type[Task]]:
 def tune(
     model: M6RecModel,
     sets: Sequence[TuningData],
-    adapt: tuple[PretrainingBatches, PretrainingBatches],
+    adapt: tuple[PretrainingBatches | MixedBatches, PretrainingBatches | MixedBatches],
     objectives: Mapping[str, float],
     config: RunConfig,
     *,

@@ -1,7 +1,8 @@
 """Losses of networks that predict the next item.
 
 Full cross-entropy compares the target item with every other item; ``linear_cross_entropy`` does so
-without storing all ``tokens x items`` scores. The other losses compare with sampled items, the
+without storing all ``tokens x items`` scores, and can leave out the items that a token excludes,
+such as those of the user's history. The other losses compare with sampled items, the
 negatives: binary cross-entropy (BCE), its generalised form (gBCE), sampled softmax, BPR-max and
 TOP1-max.
 
@@ -13,6 +14,8 @@ over the n tokens.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,8 +23,26 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from m6rec_lite.nn.excluded import Excluded
+
 #: Tokens per chunk of scores: 256 rows of 3,400 items are 3.5 MB, which fits a CPU cache.
 CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class AddedScores:
+    """Further scores of each token, multiplied by a learned weight.
+
+    They are computed for one chunk of tokens at a time and discarded, as the other scores are.
+
+    Attributes:
+        weight: ``(1,)``; it receives a gradient, ``scores`` does not.
+        scores: ``scores(first, last)`` returns ``(last - first, V)``, those of the tokens
+            ``first`` to ``last - 1``.
+    """
+
+    weight: Tensor
+    scores: Callable[[int, int], Tensor]
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
@@ -33,13 +54,22 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, chunk: int
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        excluded: Excluded | None,
+        added: AddedScores | None,
+        added_weight: Tensor | None,
+        chunk: int,
     ) -> Tensor:
         n = len(hidden)
         wide = torch.float32 if hidden.dtype in (torch.float16, torch.bfloat16) else hidden.dtype
         grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         grad_bias = torch.zeros_like(bias) if bias is not None else None
+        grad_added = torch.zeros_like(added_weight) if added_weight is not None else None
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
         transposed = weight.t()
         # Two buffers are reused by all chunks, which saves allocations.
@@ -51,6 +81,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
             torch.mm(h, transposed, out=scores)
             if bias is not None:
                 scores += bias
+            if added is not None and added_weight is not None:
+                more = added.scores(start, start + len(h)).to(scores.dtype)
+                scores += added_weight * more
+            if excluded is not None:
+                token, item = excluded.pairs(start, start + len(h))
+                kept = scores.gather(1, y)  # a target is never left out
+                scores.view(-1).index_fill_(0, token * len(weight) + item, -torch.inf)
+                scores.scatter_(1, y, kept)
             torch.softmax(scores, dim=1, dtype=wide, out=grad)  # probabilities; below, the gradient
             positive = scores.gather(1, y)[:, 0].to(wide)
             prob = grad.gather(1, y)[:, 0]
@@ -60,7 +98,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if bool(tiny.any()):
                 loss[tiny] = torch.logsumexp(scores[tiny].to(wide), dim=1) - positive[tiny]
             total += loss.sum(dtype=torch.float64)
-            if grad_hidden is None and grad_weight is None:
+            if not any(ctx.needs_input_grad):
                 continue
             grad.scatter_add_(1, y, grad.new_full(y.shape, -1.0))
             grad = grad.to(hidden.dtype)
@@ -70,7 +108,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 grad_weight.addmm_(grad.t(), h)
             if grad_bias is not None:
                 grad_bias += grad.sum(dim=0)
-        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
+            if grad_added is not None:
+                grad_added += (grad * more).sum()
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias, grad_added)
         ctx.n = n
         return (total / n).to(wide)
 
@@ -78,8 +118,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         scale = g / ctx.n
-        grads = (None if grad is None else grad * scale for grad in ctx.saved_tensors)
-        return *grads, None, None
+        *grads, added = (None if grad is None else grad * scale for grad in ctx.saved_tensors)
+        return *grads, None, None, None, added, None
 
 
 def linear_cross_entropy(
@@ -88,6 +128,8 @@ def linear_cross_entropy(
     targets: Tensor,
     *,
     bias: Tensor | None = None,
+    excluded: Excluded | None = None,
+    added: AddedScores | None = None,
     chunk: int = CHUNK,
 ) -> Tensor:
     """Compute ``F.cross_entropy(hidden @ weight.T + bias, targets)`` in chunks.
@@ -101,6 +143,8 @@ def linear_cross_entropy(
         weight: ``(V, d)``, such as the item embeddings.
         targets: ``(n,)`` int64, each from 0 to V - 1.
         bias: ``(V,)``.
+        excluded: for each token, items whose scores are set to -inf; the target never is.
+        added: further scores, such as those of a linear model.
         chunk: number of tokens per chunk.
 
     Returns:
@@ -119,9 +163,14 @@ def linear_cross_entropy(
             f"targets must be (n,) with n at least 1, one for each row of hidden: got "
             f"{tuple(targets.shape)} for {len(hidden)} rows; a mean over nothing is not a number"
         )
+    if excluded is not None and len(excluded) != len(hidden):
+        raise ValueError(f"excluded has {len(excluded)} tokens and hidden {len(hidden)}")
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1, got {chunk}")
-    return _LinearCrossEntropy.apply(hidden, weight, bias, targets, chunk)
+    added_weight = None if added is None else added.weight
+    return _LinearCrossEntropy.apply(
+        hidden, weight, bias, targets, excluded, added, added_weight, chunk
+    )
 
 
 def pair_scores(

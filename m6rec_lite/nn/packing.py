@@ -133,6 +133,11 @@ class Packing:
         return last - torch.arange(len(last), device=last.device)
 
     @cached_property
+    def starts(self) -> Tensor:
+        """Index of the first token of each token's row: ``(tokens,)``."""
+        return (self.ends - self.lengths + 1).repeat_interleave(self.lengths)
+
+    @cached_property
     def positions(self) -> Tensor:
         """Position of each token in its row, from 0: ``(tokens,)``."""
         return self.lengths.repeat_interleave(self.lengths) - 1 - self.steps_back

@@ -327,7 +327,10 @@ class Recommender(Params, ABC):
 _BOOKKEEPING = {"item_ids", "popularity_"}
 
 #: Modules of recommenders outside this package, for ``Recommender.load``.
-_OTHER_MODULES = {"M6RecRetriever": "m6rec_lite.m6rec.retriever"}
+_OTHER_MODULES = {
+    "FullTextRetriever": "m6rec_lite.m6rec.full_text_retriever",
+    "M6RecRetriever": "m6rec_lite.m6rec.retriever",
+}
 
 
 def check_interactions(train: object, call: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils import get_total_norm
 
 from m6rec_lite.data.files import DiskFullError as DiskFullError
 from m6rec_lite.data.files import disk_advice as plain_disk_advice
@@ -120,6 +121,24 @@ def check_loss(run: Run, value: float, clip_norm: float | None, batch: Any) -> f
         f"the loss became {value} by step {run.step + 1}, in epoch {run.epoch + 1}. "
         f"{advice}. {checkpoint_note(run)}"
     )
+
+
+def check_gradients(run: Run) -> None:
+    """Refuse an update by gradients that are not finite, so that the weights stay as they were.
+
+    Raises:
+        DivergenceError: naming the step and the parameter.
+    """
+    gradients = {n: w.grad for n, w in run.model.named_parameters() if w.grad is not None}
+    if bool(torch.isfinite(get_total_norm(gradients.values()))):
+        return
+    for name, gradient in gradients.items():
+        if not bool(torch.isfinite(gradient).all()):
+            raise DivergenceError(
+                f"the gradient of {name} holds NaN or infinite numbers in step {run.step + 1}, "
+                f"though the loss was {run.loss:.4g}; this step was not taken. Look for sqrt(0), "
+                f"log(0) or 0/0 in the loss, and try clip_norm=1.0. {checkpoint_note(run)}"
+            )
 
 
 def check_weights(run: Run) -> None:

@@ -36,7 +36,7 @@ from m6rec_lite.training.callbacks import Callback
 from m6rec_lite.training.checkpoints import Checkpoints
 from m6rec_lite.training.configuration import describe
 from m6rec_lite.training.devices import make_accelerator
-from m6rec_lite.training.errors import check_loss, memory_advice
+from m6rec_lite.training.errors import check_gradients, check_loss, memory_advice
 from m6rec_lite.training.guard import TimeGuard
 from m6rec_lite.training.locks import run_lock_of_all
 from m6rec_lite.training.progress import Progress
@@ -112,7 +112,9 @@ def fit(
             run is using the folder.
         Interrupted: after Ctrl-C or SIGTERM, once a run with a checkpoint folder has written its
             checkpoint; in a notebook Ctrl-C raises ``KeyboardInterrupt``.
-        DivergenceError: if the loss or a weight is NaN or infinite.
+        DivergenceError: if the loss, a gradient or a weight is NaN or infinite. On a CPU the step
+            is not taken, so the model keeps its last finite weights; on a GPU, where the loss is
+            read every ``STEPS_BETWEEN_READS`` steps, the last checkpoint has them.
         OutOfMemoryError: if a step does not fit in memory.
     """
     _check(epochs, steps, accumulate, clip_norm)
@@ -212,6 +214,8 @@ def _step(
                 run.loss = check_loss(run, float(value.detach()), clip_norm, batch)
             # Gradients are averaged over the processes; the factor n_processes makes them sums.
             accelerator.backward(value * (weight * n_processes / total))
+    if read_loss and accelerator.scaler is None:  # the scaler of float16 leaves such steps out
+        check_gradients(run)
     if clip_norm is not None:
         accelerator.clip_grad_norm_(module.parameters(), clip_norm)
     run.optimizer.step()

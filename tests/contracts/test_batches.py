@@ -23,8 +23,9 @@ from m6rec_lite.language.text.corpora import TokenBatches
 from m6rec_lite.language.text.document import Document
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
-from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
-from m6rec_lite.m6rec.retriever import EventBatches
+from m6rec_lite.m6rec.infilling import Infilling, LastEvent, SentenceGeneration
+from m6rec_lite.m6rec.mixed_batches import MixedBatches
+from m6rec_lite.m6rec.retriever_batches import EventBatches
 from m6rec_lite.m6rec.tasks.joint import JointBatches
 from m6rec_lite.m6rec.tasks.task import Examples, TaskBatches
 from m6rec_lite.m6rec.token_file import TokenFile
@@ -68,6 +69,14 @@ def pretraining(folder: Path, rounds: int = 1) -> PretrainingBatches:
     objectives = {"infilling": Infilling(), "sentence": SentenceGeneration(TOKENIZER)}
     return PretrainingBatches(
         documents(folder), objectives, TOKENIZER, batch_size=4, seq_len=64, rounds=rounds
+    )
+
+
+def mixed(folder: Path) -> MixedBatches:
+    asked = {"next event": LastEvent(TOKENIZER)}
+    main = pretraining(folder)
+    return MixedBatches(
+        main, PretrainingBatches(main.file, asked, TOKENIZER, batch_size=2, seq_len=64)
     )
 
 
@@ -177,6 +186,7 @@ CASES = {
     ),
     "PretrainingBatches": Case(pretraining),
     "PretrainingBatches rounds": Case(lambda folder: pretraining(folder, rounds=3)),
+    "MixedBatches": Case(mixed),
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m6rec_lite.data import DataError, Dataset, Histories, Interactions, Split, load_dataset
+from m6rec_lite.data import EVENTS, DataError, Dataset, Histories, Interactions, Split, load_dataset
 from m6rec_lite.data.splits import leave_one_out
 from m6rec_lite.data.tables import Card
 from m6rec_lite.language.text.behaviour import (
@@ -204,6 +204,23 @@ ANY_TEXT = st.lists(
     st.one_of(st.sampled_from(EVIL), st.text(st.characters(exclude_categories=["Cs"])))
 ).map("".join)
 QUOTED = re.compile("“[^“”]*”")
+
+
+def test_compact_events_take_few_words_and_stay_different() -> None:
+    text = BehaviourText(world(), "compact")
+    assert [text.event(10, event) for event in ("click", "view", "purchase")] == [
+        "Alpine Trek Boots",
+        "viewed Alpine Trek Boots",
+        "bought Alpine Trek Boots",
+    ]
+    assert text.event(20) == "untitled"
+    assert len({text.event(10, event) for event in EVENTS}) == len(EVENTS)
+    for line, compact in zip(BehaviourText(world()).events(ROWS), text.events(ROWS), strict=True):
+        assert len(compact) < 0.8 * len(line)
+    with pytest.raises(ValueError, match="event: 'sniff' is none of"):
+        text.event(10, "sniff")
+    with pytest.raises(DataError, match=r"items \[99\]"):
+        text.event(99)
 
 
 TEMPLATES = [Templates.load("default"), Templates.load("terse")]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from m6rec_lite.data import DataError, Dataset, Split
+from m6rec_lite.data import DataError, Dataset, Split, library
 from m6rec_lite.language.text.behaviour import BehaviourText, Document
 from m6rec_lite.language.text.corpora import (
     Corpus,
@@ -23,6 +23,7 @@ from m6rec_lite.language.text.corpora import (
     dialogue_documents,
     held_out,
     item_documents,
+    library_corpus,
     review_documents,
 )
 from m6rec_lite.language.text.document import distinct_texts
@@ -123,6 +124,20 @@ def test_items_and_dialogues_are_documents_too(bazaar: Dataset, text: BehaviourT
     )
     both = items + talks
     assert repr(both) == f"Corpus({len(both.train):,} documents, {len(both.held_out):,} held out)"
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_library_is_a_corpus_with_held_out_phrasings(bazaar: Dataset, shuffled: bool) -> None:
+    corpus = library_corpus(bazaar, shuffled=shuffled)
+    texts = library(bazaar.oracle.world, shuffled=shuffled)
+    assert [d.text for d in corpus.train] == [t.text for t in texts if not t.held_out]
+    assert [d.text for d in corpus.held_out] == [t.text for t in texts if t.held_out]
+    assert {d.pieces[0][0] for d in corpus.train + corpus.held_out} == {"[SEP]"}
+
+
+def test_real_data_has_no_library(bazaar: Dataset) -> None:
+    with pytest.raises(DataError, match=r"no library: only the rules of a simulated world"):
+        library_corpus(replace(bazaar, oracle=None))
 
 
 def test_tables_that_are_not_there_are_named(bazaar: Dataset, bazaar_split: Split) -> None:

@@ -15,10 +15,12 @@ from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
+from m6rec_lite.m6rec.tasks.data import TaskData
+from m6rec_lite.m6rec.tasks.full_ranking import popularity
 from m6rec_lite.m6rec.tasks.generators import CausalGenerator
 from m6rec_lite.m6rec.tasks.joint import Weights, train_jointly
 from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
-from m6rec_lite.m6rec.tasks.ranking import Ranking, templates
+from m6rec_lite.m6rec.tasks.ranking import SCORINGS, Ranking, templates
 from m6rec_lite.m6rec.tasks.task import TaskBatches, collate
 from tests.worlds import shipped, shipped_split
 
@@ -68,6 +70,46 @@ def test_likelihoods_over_the_cache_are_those_of_full_passes(model, template) ->
     np.testing.assert_allclose(lift, (sums - alone) / sizes, rtol=1e-8, atol=1e-9)
     one_by_one = [task.predict(model, examples[[i]])[0] for i in range(len(examples))]
     np.testing.assert_allclose(one_by_one, sums / sizes, rtol=1e-9)
+
+
+def test_popularity_is_added_by_hand_and_must_be_known(model) -> None:
+    task = Ranking(scoring="sum", popularity_weight=0.5)
+    examples = task.encode(QUERIES, CANDIDATES, PROMPTS)
+    with pytest.raises(ValueError, match="no popularity to weigh"):
+        task.predict(model, examples)
+    counts = np.arange(8.0) ** 2
+    known = replace(examples, about=examples.about.assign(popularity=counts))
+    pairs = zip(examples.known, examples.written, strict=True)
+    sums = np.array([by_hand(model, *pair) for pair in pairs])
+    np.testing.assert_allclose(task.predict(model, known), sums + 0.5 * np.log(1 + counts))
+    np.testing.assert_allclose(task.predict(model, known, popularity_weight=0.0), sums)
+    assert task.settings()["popularity_weight"] == 0.5
+    with pytest.raises(ValueError, match="popularity_weight must be at least 0"):
+        Ranking(popularity_weight=-1.0)
+
+
+def test_scoring_and_weight_are_chosen_on_validation(model, monkeypatch) -> None:
+    data, task = TaskData.of(DATASET, SPLIT), Ranking()
+    examples = task.build_examples(data, PROMPTS, "validation", limit=40)
+    counts = popularity(data)[np.searchsorted(SPLIT.item_ids, examples.about["item_id"])]
+    assert examples.about["popularity"].tolist() == counts.tolist()
+    questions = data.questions("validation", 40)
+    users = questions.histories.user_ids[questions.target_rows]
+    targets = dict(zip(users, SPLIT.item_ids[questions.targets], strict=True))
+    is_target = examples.about["item_id"] == examples.about["user_id"].map(targets)
+    assert is_target.sum() == 40
+    useless = dict.fromkeys(SCORINGS, np.zeros(len(examples)))
+    right = is_target.to_numpy() * 100.0
+    for scores, wanted in (
+        (useless, ("sum", 0.1)),  # popularity alone is better than ties
+        (useless | {"mean, lift": right}, ("mean, lift", 0.0)),
+        # What is to be added to the logarithm of popularity, so that only the target stands out.
+        (useless | {"sum, lift": right / 100 - np.log1p(counts)}, ("sum, lift", 1.0)),
+    ):
+        monkeypatch.setattr(task, "scores", lambda *_, scores=scores: scores)
+        chosen = task.choose(model, data, PROMPTS, 40)
+        assert chosen == {"score": task.scoring, "popularity weight": task.popularity_weight}
+        assert (task.scoring, task.popularity_weight) == wanted
 
 
 def test_the_known_region_asks_for_the_next_event_as_pretraining_does() -> None:

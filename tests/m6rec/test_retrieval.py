@@ -15,8 +15,10 @@ from m6rec_lite.data import DataError, Histories, Interactions
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import M6RecConfig, M6RecModel
+from m6rec_lite.m6rec.item_text import ItemText
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.retriever import EventBatches, M6RecRetriever, word_shares
+from m6rec_lite.m6rec.retriever import M6RecRetriever
+from m6rec_lite.m6rec.retriever_batches import EventBatches
 from m6rec_lite.m6rec.retriever_network import gap_codes
 from m6rec_lite.m6rec.tasks.retrieval import Retrieval, in_batch_softmax
 from m6rec_lite.m6rec.tasks.task import collate
@@ -281,6 +283,40 @@ def test_save_and_load_are_equal(fitted, tmp_path) -> None:
         assert (loaded.variant, loaded.n_params) == (fitted.variant, fitted.n_params)
 
 
+def test_in_another_catalogue_known_items_keep_their_scores(fitted, tmp_path) -> None:
+    """Some items are gone and one is new; the model is saved and loaded in between."""
+    old, new = fitted.item_ids, max(fitted.item_ids) + 1
+    ids = np.append(old[3:], new)
+    table = contract.ITEMS.assign()
+    table.loc[len(table)] = table.iloc[5].to_dict() | {"item_id": new}
+    if fitted.item_input == "ids":
+        with pytest.raises(DataError, match=r"1 items are not in the catalogue.*knows no others"):
+            fitted.for_catalogue(ids)
+        ids = old[3:]
+    model = M6RecRetriever.load(fitted.save(tmp_path / "model")).for_catalogue(ids, items=table)
+    walks = [[item for item in walk if item in ids] for walk in contract.WALKS]
+    scores = model.score(Histories.from_lists(walks, ids))
+    before = fitted.score(Histories.from_lists(walks, old))
+    read = [row for row, walk in enumerate(walks) if walk]
+    known = ids[: len(old) - 3]
+    np.testing.assert_allclose(scores[read][:, : len(known)], before[read][:, 3:], rtol=1e-4,
+                               atol=1e-5)  # fmt: skip
+    again = M6RecRetriever.load(model.save(tmp_path / "other"))
+    np.testing.assert_array_equal(again.score(Histories.from_lists(walks, ids)), scores)
+    if fitted.item_input == "text":  # the new item has the text of another one
+        twin = int(np.flatnonzero(ids == table.iloc[5]["item_id"])[0])
+        np.testing.assert_allclose(scores[:, -1], scores[:, twin], rtol=1e-4, atol=1e-5)
+    if fitted.item_input != "ids":
+        with pytest.raises(DataError, match="lacks 1 of the items"):
+            fitted.for_catalogue(ids, items=contract.ITEMS)
+    rows = Interactions.from_frame(
+        pd.DataFrame({"user_id": [1, 1, 1], "item_id": ids[:3], "timestamp": [1, 2, 3]}),
+        item_ids=ids,
+    )
+    model.adapt(rows, epochs=1, progress=False)
+    assert not np.array_equal(model.score(Histories.from_lists(walks, ids)), scores)
+
+
 def test_same_seed_same_scores_and_next_to_nothing_is_enough() -> None:
     queries = contract.histories(contract.WALKS)
     options = SMALL | {"epochs": 1}
@@ -341,11 +377,14 @@ def test_only_a_model_given_the_moment_reads_it(gaps, now) -> None:
 def test_words_weigh_by_rarity_and_no_text_is_nothing() -> None:
     texts = ["a dog", "a fox", "a dog fox", "a"]
     tokenizer = Tokenizer.train([*texts, "a dog a fox"], 300)
-    shares = word_shares(texts, tokenizer).toarray()
+    text = ItemText.fit(texts, tokenizer)
+    shares = text.shares(texts).toarray()
     np.testing.assert_allclose((shares**2).sum(axis=1), 1)
     a, dog = tokenizer.encode("a")[0], tokenizer.encode(" dog")[0]
     assert shares[0, dog] > 20 * shares[0, a]
-    assert word_shares(["", "a dog"], tokenizer).toarray()[0].any() == False  # noqa: E712
+    assert not text.shares(["", "a dog"]).toarray()[0].any()
+    again = ItemText.from_state(text.state())
+    assert (again.shares(["a fox dog"]) != text.shares(["a fox dog"])).nnz == 0
 
 
 def test_batches_say_how_much_time_lies_between_events() -> None:

@@ -13,7 +13,9 @@ from torch.nn import functional as F
 
 from m6rec_lite.m6rec.cost.measured_step import LiveTensors
 from m6rec_lite.nn import losses
-from m6rec_lite.nn.losses import linear_cross_entropy, pair_scores
+from m6rec_lite.nn.excluded import Excluded
+from m6rec_lite.nn.losses import AddedScores, linear_cross_entropy, pair_scores
+from m6rec_lite.nn.packing import Packing
 
 
 def randn(*shape: int, seed: int = 0, grad: bool = False, scale: float = 1.0) -> torch.Tensor:
@@ -48,6 +50,89 @@ def test_chunked_cross_entropy_equals_the_plain_one(
         torch.autograd.grad(3 * ours, inputs), torch.autograd.grad(3 * plain, inputs), strict=True
     ):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+    items=st.integers(1, 8),
+    chunk=st.integers(1, 9),
+    seed=st.integers(0, 100),
+)
+def test_excluded_items_have_no_share_in_the_softmax(
+    lengths: list[int], items: int, chunk: int, seed: int
+) -> None:
+    packing = Packing(torch.tensor(sorted(lengths, reverse=True)))
+    n, draws = sum(lengths), torch.Generator().manual_seed(seed)
+    read = torch.randint(-1, items, (n,), generator=draws)  # -1 is no item
+    targets = torch.randint(items, (n,), generator=draws)
+    hidden, weight = randn(n, 3, seed=seed, grad=True), randn(items, 3, seed=seed + 1, grad=True)
+    ours = linear_cross_entropy(
+        hidden, weight, targets, excluded=Excluded.history(read, packing), chunk=chunk
+    )
+    out = torch.zeros(n, items, dtype=torch.bool)
+    for token, first in enumerate(packing.starts.tolist()):
+        history = set(read[first : token + 1].tolist()) - {-1, int(targets[token])}
+        out[token, list(history)] = True
+    plain = F.cross_entropy((hidden @ weight.t()).masked_fill(out, -torch.inf), targets)
+    torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-9)
+    for a, b in zip(
+        torch.autograd.grad(ours, [hidden, weight]),
+        torch.autograd.grad(plain, [hidden, weight]),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 50])
+def test_added_scores_are_weighted_and_only_the_weight_learns(chunk: int) -> None:
+    hidden, weight = randn(7, 3, grad=True), randn(5, 3, seed=1, grad=True)
+    more, share = randn(7, 5, seed=2), torch.tensor([1.7], dtype=torch.float64, requires_grad=True)
+    targets, lengths = torch.tensor([0, 4, 4, 1, 2, 3, 0]), torch.tensor([4, 3])
+    excluded = Excluded.history(torch.tensor([1, 2, 0, 3, 3, 1, 4]), Packing(lengths))
+    ours = linear_cross_entropy(
+        hidden,
+        weight,
+        targets,
+        excluded=excluded,
+        added=AddedScores(share, lambda first, last: more[first:last]),
+        chunk=chunk,
+    )
+    scores = hidden @ weight.t() + share * more
+    tokens, items = excluded.pairs(0, 7)
+    left_out = items != targets[tokens]
+    out = torch.zeros(7, 5, dtype=torch.bool)
+    out[tokens[left_out], items[left_out]] = True
+    plain = F.cross_entropy(scores.masked_fill(out, -torch.inf), targets)
+    torch.testing.assert_close(ours, plain)
+    inputs = [hidden, weight, share]
+    for a, b in zip(
+        torch.autograd.grad(ours, inputs), torch.autograd.grad(plain, inputs), strict=True
+    ):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_user_who_had_every_item_but_the_target_teaches_nothing() -> None:
+    hidden, weight = randn(3, 2, grad=True), randn(3, 2, seed=1, grad=True)
+    read, targets = torch.tensor([0, 1, 2]), torch.tensor([2, 2, 2])
+    excluded = Excluded(read, torch.zeros(3).long(), torch.full((3,), 3))
+    loss = linear_cross_entropy(hidden, weight, targets, excluded=excluded)
+    assert float(loss.detach()) == 0
+    loss.backward()
+    assert (hidden.grad == 0).all()
+
+
+def test_exclusions_need_a_row_for_each_token() -> None:
+    excluded = Excluded(torch.tensor([0]), torch.tensor([0]), torch.tensor([1]))
+    with pytest.raises(ValueError, match="excluded has 1 tokens and hidden 2"):
+        linear_cross_entropy(randn(2, 3), randn(4, 3), torch.tensor([0, 1]), excluded=excluded)
+
+
+def test_exclusions_among_candidates_are_their_indices() -> None:
+    excluded = Excluded(torch.tensor([5, 0, -1, 3]), torch.tensor([0, 1]), torch.tensor([4, 2]))
+    among = excluded.among(torch.tensor([3, 5, 7]), 8)
+    assert among.items.tolist() == [1, -1, -1, 0]
+    token, item = among.pairs(0, 2)
+    assert (token.tolist(), item.tolist()) == ([0, 0], [1, 0])
 
 
 def test_chunked_cross_entropy_holds_a_chunk_and_not_all_scores() -> None:

@@ -7,83 +7,52 @@ parameters (``Dials``) and a seed. Both return a ``Dataset`` with an ``oracle``.
     choice       probabilities of a shopper's next event
     simulate     organic events, drawn from these probabilities
     oracle       the same probabilities as a model
+    bayes_filter the same, given what can be observed
     exposure     slates by a logging policy of known propensities, and their clicks
     talk         which reviews, queries and dialogues there are
     text         titles, descriptions, and the text of reviews, queries and dialogues
     storage      Parquet files
+    cached       larger worlds, generated on first use
+    rules        what holds in a world, as pairs of words
+    statements   the library: texts that state these rules
+    terse        item texts without style and level
+    drawing      pictures of items
+    friends      friendships between shoppers
     stream       a hundred million interactions in bounded memory
 """
 
-from __future__ import annotations
-
-from typing import Any
-
-import numpy as np
-import pandas as pd
-
-from m6rec_lite.data.bazaar import talk
-from m6rec_lite.data.bazaar.choice import Choice
+from m6rec_lite.data.bazaar.bayes_filter import BayesFilter
+from m6rec_lite.data.bazaar.cached import WORLDS, load_world
 from m6rec_lite.data.bazaar.dials import WORLD_VERSION, Dials
-from m6rec_lite.data.bazaar.exposure import FrontPage, log_slates
+from m6rec_lite.data.bazaar.drawing import pictures
+from m6rec_lite.data.bazaar.exposure import FrontPage
+from m6rec_lite.data.bazaar.friends import friendships
+from m6rec_lite.data.bazaar.generation import generate
 from m6rec_lite.data.bazaar.oracle import FIRST_ITEM, Oracle, Response
-from m6rec_lite.data.bazaar.simulate import simulate
-from m6rec_lite.data.bazaar.storage import card, load, save, tables_hash
-from m6rec_lite.data.bazaar.tables import (
-    interactions_table,
-    items_table,
-    users_table,
-    weather_table,
-)
-from m6rec_lite.data.bazaar.world import draw_world
-from m6rec_lite.data.contracts import validate
-from m6rec_lite.data.tables import Dataset
+from m6rec_lite.data.bazaar.rules import Rule
+from m6rec_lite.data.bazaar.statements import LibraryText, library, library_rules
+from m6rec_lite.data.bazaar.storage import load, save, tables_hash
+from m6rec_lite.data.bazaar.terse import terse_items
 
 __all__ = [
     "FIRST_ITEM",
+    "WORLDS",
     "WORLD_VERSION",
+    "BayesFilter",
     "Dials",
     "FrontPage",
+    "LibraryText",
     "Oracle",
     "Response",
+    "Rule",
+    "friendships",
     "generate",
+    "library",
+    "library_rules",
     "load",
+    "load_world",
+    "pictures",
     "save",
     "tables_hash",
+    "terse_items",
 ]
-
-
-def generate(*, text: bool = True, progress: bool = True, **dials: Any) -> Dataset:
-    """Simulate a bazaar.
-
-    Args:
-        text: whether to write titles, descriptions, reviews, queries and dialogues. If not, those
-            columns are missing and those tables are None; everything else is the same.
-        progress: whether to show a progress bar.
-        **dials: any of the parameters in ``Dials``, such as ``users=2000, seed=1, drift=0``.
-
-    Returns:
-        A ``Dataset`` named ``bazaar``, with its oracle.
-
-    Raises:
-        ValueError: if a parameter is unknown or out of range.
-    """
-    parameters = Dials.of(**dials)
-    world = draw_world(parameters)
-    rng = [np.random.default_rng([parameters.seed, number]) for number in range(3, 8)]
-    oracle = Oracle(world, simulate(Choice(world), rng[0], progress=progress))
-    tables: dict[str, pd.DataFrame] = {
-        "interactions": interactions_table(oracle.trail),
-        "items": items_table(world, text=text),
-        "users": users_table(world.shoppers),
-        "weather": weather_table(world.weather),
-    }
-    if parameters.slates > 0:
-        tables["impressions"] = log_slates(oracle, rng[1], progress=progress)
-    if text:
-        tables["reviews"] = talk.write_reviews(world, oracle.trail, rng[2])
-        tables["queries"] = talk.write_queries(world, oracle.trail, rng[3])
-        tables["dialogues"] = talk.write_dialogues(world, oracle.trail, tables["items"], rng[4])
-    checked: dict[str, Any] = {
-        name: validate(name, table, source=name) for name, table in tables.items()
-    }
-    return Dataset(name="bazaar", card=card(parameters), oracle=oracle, **checked)

@@ -112,21 +112,29 @@ class Choice:
     def intent_distribution(self, shopper: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Return ``(n, n_cells)``: the distribution of a new intent. Rows sum to 1."""
         shoppers = self.world.shoppers
+        joined = shoppers.joined[shopper]
+        age = np.clip((at - joined) / np.maximum(END - joined, 1), 0, 1)[:, None]
+        taste = (1 - age) * shoppers.early[shopper] + age * shoppers.late[shopper]
+        interests, domains = self.moment(shopper, at)
+        curious = shoppers.curiosity[shopper][:, None]
+        interest = (1 - curious) * _normal(taste * interests) + curious * _normal(interests)
+        domain = shoppers.domains[shopper] * domains
+        return _normal(
+            (domain[:, :, None] * interest[:, None, :]).reshape(len(age), N_CELLS) * self.supply
+        )
+
+    def moment(self, shopper: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the factors of interests by month and weather, and of domains by weekday.
+
+        Returns:
+            ``(n, n_interests)`` and ``(n, n_domains)``.
+        """
         date = np.asarray(at).astype("datetime64[s]")
         month = date.astype("datetime64[M]").astype(np.int64) % 12
         days = np.clip((np.asarray(at) - START) // DAY, 0, DAYS - 1)
         weekday = (days + 6) % 7  # the calendar starts on a Sunday
-        sky = self.world.weather.condition[shoppers.city[shopper], days]
-        joined = shoppers.joined[shopper]
-        age = np.clip((at - joined) / np.maximum(END - joined, 1), 0, 1)[:, None]
-        taste = (1 - age) * shoppers.early[shopper] + age * shoppers.late[shopper]
-        now = self.season[:, month].T * self.weather[:, sky].T
-        curious = shoppers.curiosity[shopper][:, None]
-        interest = (1 - curious) * _normal(taste * now) + curious * _normal(now)
-        domain = shoppers.domains[shopper] * self.weekday[weekday]
-        return _normal(
-            (domain[:, :, None] * interest[:, None, :]).reshape(len(now), N_CELLS) * self.supply
-        )
+        sky = self.world.weather.condition[self.world.shoppers.city[shopper], days]
+        return self.season[:, month].T * self.weather[:, sky].T, self.weekday[weekday]
 
     def item_odds(
         self, shopper: np.ndarray, at: np.ndarray, items: np.ndarray, seen: np.ndarray

@@ -31,9 +31,11 @@ class Dials:
     ``Off:`` gives the value that switches an effect off.
 
     Attributes:
-        users: number of shoppers.
+        users: number of shoppers, or of each block of them.
         items: number of items, at least 60.
         seed: seed of every random draw.
+        blocks: number of blocks of shoppers. The first block and all its rows do not depend on the
+            number of blocks: each further block is drawn by random generators of its own.
         drift: share of a shopper's taste that changes between joining and the last day. Off: 0.
         season: exponent of the monthly factors of interests. Off: 0.
         weather: exponent of the weather's factors of interests. Off: 0.
@@ -71,6 +73,7 @@ class Dials:
     users: int = 4600
     items: int = 900
     seed: int = 0
+    blocks: int = 1
     drift: float = 0.3
     season: float = 1.0
     weather: float = 1.0
@@ -110,7 +113,7 @@ class Dials:
                     raise ValueError(f"{name} must {hint}, not {value}")
         if self.noise + self.repeats > 1:
             raise ValueError(f"noise and repeats sum to {self.noise + self.repeats}, more than 1")
-        for name, least in (("users", 1), ("items", 60), ("seed", 0)):
+        for name, least in (("users", 1), ("items", 60), ("seed", 0), ("blocks", 1)):
             value = getattr(self, name)
             if value != int(value) or value < least:
                 raise ValueError(f"{name} must be a whole number of at least {least}, not {value}")

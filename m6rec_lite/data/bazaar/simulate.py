@@ -6,13 +6,15 @@ draws this event for all shoppers that have one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from m6rec_lite.data.bazaar.choice import Choice, draw
-from m6rec_lite.data.bazaar.world import DAY, END, World
+from m6rec_lite.data.bazaar.world import DAY, END, Shoppers, World, draw_shoppers
 from m6rec_lite.data.ragged import offsets_of
 from m6rec_lite.data.tables import EVENTS
 
@@ -57,6 +59,15 @@ class Trail:
         """``(n,)`` int16: the cell of the intent served, -1 where the event served none."""
         cell = (self.hidden & 127).astype(np.int16)
         return np.where(cell == STRAY, np.int16(-1), cell)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Return the events of all parts, whose shoppers follow each other."""
+        columns = ("item", "at", "event", "hidden")
+        return cls(
+            offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in columns),
+        )
 
 
 def draw_times(world: World, rng: np.random.Generator) -> np.ndarray:
@@ -182,6 +193,23 @@ def simulate(choice: Choice, rng: np.random.Generator, *, progress: bool = True)
     event = _events(items.domain[flat], bought[real], items.quality[flat].mean(axis=1), rng)
     offsets = offsets_of(shoppers.events)
     return Trail(offsets, flat, times[real], event, hidden[real])
+
+
+def draw_block(world: World, number: int) -> tuple[Shoppers, Trail]:
+    """Draw further shoppers of a world, and their organic events.
+
+    Args:
+        world: a world; its own shoppers are not used.
+        number: number of the block, which determines the random draws.
+
+    Returns:
+        ``world.dials.users`` shoppers, and their events.
+    """
+    seed = world.dials.seed
+    shoppers = draw_shoppers(world.dials, np.random.default_rng([seed, 100, number]))
+    choice = Choice(replace(world, shoppers=shoppers))
+    rng = np.random.default_rng([seed, 101, number])
+    return shoppers, simulate(choice, rng, progress=False)
 
 
 def _events(

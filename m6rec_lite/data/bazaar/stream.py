@@ -11,16 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from m6rec_lite.data.bazaar.choice import Choice
 from m6rec_lite.data.bazaar.dials import WORLD_VERSION, Dials
-from m6rec_lite.data.bazaar.simulate import simulate
+from m6rec_lite.data.bazaar.simulate import draw_block
 from m6rec_lite.data.bazaar.tables import interactions_table
-from m6rec_lite.data.bazaar.world import World, draw_shoppers, draw_world
+from m6rec_lite.data.bazaar.world import World, draw_world
 from m6rec_lite.data.files import new_file
 from m6rec_lite.data.run_config import check_run_config
 
@@ -106,10 +104,7 @@ def generate_to_parquet(
 
 def _write_block(world: World, number: int, path: Path) -> None:
     """Draw one block of shoppers and write their events to a file."""
-    seed = world.dials.seed
-    shoppers = draw_shoppers(world.dials, np.random.default_rng([seed, 100, number]))
-    choice = Choice(replace(world, shoppers=shoppers))
-    trail = simulate(choice, np.random.default_rng([seed, 101, number]), progress=False)
+    shoppers, trail = draw_block(world, number)
     table = interactions_table(trail, first_user=number * len(shoppers) + 1)
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     with new_file(path) as file:

@@ -7,6 +7,7 @@ words of their interests in common.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Self
@@ -35,6 +36,7 @@ GENDERS = ("woman", "man", "other")
 OCCUPATIONS = (
     "student", "teacher", "engineer", "nurse", "artist", "manager", "driver", "cook", "retired",
 )  # fmt: skip
+LEVEL_SHARES = (0.4, 0.35, 0.25)
 DOMAIN_SHARES = np.array([0.28, 0.20, 0.20, 0.17, 0.15])
 
 
@@ -88,6 +90,13 @@ class Shoppers:
         """Return some of the shoppers, by indices, a mask or a slice."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """Return the shoppers of all parts, in their order."""
+        return cls(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Weather:
@@ -95,6 +104,26 @@ class Weather:
 
     condition: np.ndarray
     temperature: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class CatalogueRules:
+    """What holds for all items of an interest or of a creator.
+
+    Attributes:
+        related: ``(n_interests, 4)``: the interests from which the second interest of an item is
+            drawn; an item for which its own interest is drawn has no second one.
+        cell: ``(n_creators,)``: the cell of each creator's items.
+        locale: ``(n_creators,)``: the language of each creator's items.
+        style: ``(n_creators,)``: the style of about six in ten of a creator's items.
+        level: ``(n_creators,)``: the level of about six in ten of a creator's items.
+    """
+
+    related: np.ndarray
+    cell: np.ndarray
+    locale: np.ndarray
+    style: np.ndarray
+    level: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +152,15 @@ def draw_world(dials: Dials) -> World:
 
 def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
     """Draw the catalogue, in random order."""
+    return _draw_catalogue(dials, rng)[0]
+
+
+def draw_catalogue_rules(dials: Dials) -> CatalogueRules:
+    """Draw the rules again by which ``draw_world`` draws the catalogue of these parameters."""
+    return _draw_catalogue(dials, np.random.default_rng([dials.seed, 0]))[1]
+
+
+def _draw_catalogue(dials: Dials, rng: np.random.Generator) -> tuple[ItemLatents, CatalogueRules]:
     n = dials.items
     cell = np.sort(_cells_of_items(n, rng))
     domain, interest = (cell // N_INTERESTS).astype(np.int8), (cell % N_INTERESTS).astype(np.int8)
@@ -132,11 +170,14 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
     first = offsets_of(per_cell)
     creator = first[cell] + (rng.random(n) * per_cell[cell]).astype(np.int64)
     n_creators = first[-1]
-    locale = (rng.random(n_creators) < dials.chinese)[creator].astype(np.int8)
-    creator_style = rng.integers(len(words.STYLES), size=n_creators)[creator]
-    creator_level = rng.integers(len(LEVELS), size=n_creators)[creator]
-    style = np.where(rng.random(n) < 0.5, creator_style, rng.integers(len(words.STYLES), size=n))
-    level = np.where(rng.random(n) < 0.4, creator_level, rng.integers(len(LEVELS), size=n))
+    creator_locale = (rng.random(n_creators) < dials.chinese).astype(np.int8)
+    creator_style = rng.integers(len(words.STYLES), size=n_creators)
+    creator_level = rng.integers(len(LEVELS), size=n_creators)
+    style = np.where(
+        rng.random(n) < 0.5, creator_style[creator], rng.integers(len(words.STYLES), size=n)
+    )
+    level = np.where(rng.random(n) < 0.4, creator_level[creator], rng.integers(len(LEVELS), size=n))
+    locale = creator_locale[creator]
 
     # Kinds are distributed evenly within a cell, from a random start.
     index = np.arange(n) - np.searchsorted(cell, cell)  # index of each item within its cell
@@ -166,7 +207,9 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
     popularity = (1.0 + rng.permutation(n)) ** -dials.zipf
     quality = np.clip(rng.normal(0.15, 0.5, (n, len(words.ASPECTS))), -1, 1)
     order = rng.permutation(n)
-    return ItemLatents(
+    creator_cell = np.repeat(np.arange(N_CELLS), per_cell)
+    rules = CatalogueRules(related, creator_cell, creator_locale, creator_style, creator_level)
+    items = ItemLatents(
         domain=domain[order],
         interest=interest[order],
         second=second[order].astype(np.int8),
@@ -182,6 +225,7 @@ def draw_items(dials: Dials, rng: np.random.Generator) -> ItemLatents:
         quality=quality[order].astype(np.float32),
         popularity=(popularity / popularity.mean())[order].astype(np.float32),
     )
+    return items, rules
 
 
 def _cells_of_items(n: int, rng: np.random.Generator) -> np.ndarray:
@@ -211,8 +255,7 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
     """Draw ``n`` shoppers (``dials.users`` by default)."""
     n = dials.users if n is None else n
     age = rng.choice(len(AGES), size=n, p=[0.24, 0.28, 0.2, 0.15, 0.13])
-    # Tastes of age bands are the same in all worlds: they do not depend on the seed.
-    generation = np.random.default_rng(2022).lognormal(0, 0.6, (len(AGES), N_INTERESTS))
+    generation = tastes_of_ages()
     early = _sparse_taste(generation[age], dials.breadth, rng)
     late = _sparse_taste(generation[age], dials.breadth, rng)
     late = (1 - dials.drift) * early + dials.drift * late
@@ -234,7 +277,7 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
         late=late.astype(np.float32),
         domains=rng.dirichlet(dials.roaming * DOMAIN_SHARES, size=n).astype(np.float32),
         style=rng.integers(len(words.STYLES), size=n).astype(np.int8),
-        level=rng.choice(len(LEVELS), size=n, p=[0.4, 0.35, 0.25]).astype(np.int8),
+        level=rng.choice(len(LEVELS), size=n, p=LEVEL_SHARES).astype(np.int8),
         price_sensitivity=rng.beta(2, 2, size=n).astype(np.float32),
         loyalty=rng.beta(1.5, 3, size=n).astype(np.float32),
         curiosity=np.clip(dials.curiosity * rng.beta(1.5, 12, size=n), 0, 1).astype(np.float32),
@@ -248,6 +291,11 @@ def draw_shoppers(dials: Dials, rng: np.random.Generator, n: int | None = None) 
         joined=joined,
         events=np.minimum(events, 80).astype(np.int16),
     )
+
+
+def tastes_of_ages() -> np.ndarray:
+    """Return the mean odds of interests by age band, ``(n_ages, n_interests)``, of any world."""
+    return np.random.default_rng(2022).lognormal(0, 0.6, (len(AGES), N_INTERESTS))
 
 
 def _sparse_taste(prior: np.ndarray, breadth: float, rng: np.random.Generator) -> np.ndarray:

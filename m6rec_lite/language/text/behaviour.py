@@ -44,7 +44,8 @@ class BehaviourText:
 
     Args:
         dataset: its items; and users, weather and queries if it has them.
-        templates: a name, or ``Templates``.
+        templates: a name, or ``Templates``. ``"compact"`` takes few tokens an event, so that a
+            context of the same length holds more events; it does not quote titles and queries.
         parts: parts of the item in an event's text, from ``ALL_PARTS``; missing values are left
             out. None: those of the templates.
         context: attributes in the user's piece, from ``CONTEXT``; missing values are left out.
@@ -120,6 +121,20 @@ class BehaviourText:
         """
         _check_names("parts", parts or (), ALL_PARTS)
         return self._item(int(self.items.indices(np.array([item_id]))[0]), parts or self.parts)
+
+    def event(self, item_id: Id, event: str = "click") -> str:
+        """Return the sentence of an event without its time, such as "clicked a product …".
+
+        Args:
+            item_id: the item.
+            event: one of ``EVENTS``; the sentence of ``rate`` has no rating.
+
+        Raises:
+            DataError: if there is no such item.
+        """
+        _check_names("event", [event], EVENTS)
+        index = int(self.items.indices(np.array([item_id]))[0])
+        return self._event(index, EVENTS.index(event), NO_RATING)
 
     def title(self, item_id: Id) -> str:
         """Return an item's title as used in the text (cleaned and cut); "" if it is missing."""

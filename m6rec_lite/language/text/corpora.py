@@ -1,7 +1,7 @@
 """Corpora for language models: documents divided by user, and batches of their tokens.
 
 Documents contain only a split's training rows: no validation or test target, and no search that
-led to one.
+led to one. The library of a simulated world contains no rows at all.
 
 Users are divided by a hash of their id: a held-out user is held out in every corpus of the same
 ``seed``, so that perplexity is measured on users that are not in the training texts.
@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from m6rec_lite.data import DataError, Dataset, Interactions, Split
+from m6rec_lite.data import DataError, Dataset, Interactions, Oracle, Split, library
 from m6rec_lite.data.ids import Id, as_ids
 from m6rec_lite.data.ragged import positions_in_rows
 from m6rec_lite.language.text.behaviour import ALL_PARTS, BehaviourText
@@ -136,6 +136,31 @@ def dialogue_documents(dataset: Dataset, *, share: float = 0.1, seed: int = 0) -
         documents.append(Document(tuple(pieces)))
         ids.append(dialogue_id)
     return _divide(documents, ids, share, seed)
+
+
+def library_corpus(dataset: Dataset, *, shuffled: bool = False, seed: int = 0) -> Corpus:
+    """Return one document per text of the world's library; see ``data.library``.
+
+    Held-out documents state rules of training documents in other phrasings.
+
+    Args:
+        dataset: a simulated world.
+        shuffled: state wrong rules in the same sentences, as a control.
+        seed: seed of the phrasings and of the wrong rules.
+
+    Raises:
+        DataError: if the data set is not simulated, so that its rules are not known.
+    """
+    if not isinstance(dataset.oracle, Oracle):
+        raise DataError(
+            f"{dataset.name!r} has no library: only the rules of a simulated world are known; "
+            "load_dataset('bazaar') has one"
+        )
+    corpus = Corpus([], [])
+    for text in library(dataset.oracle.world, shuffled=shuffled, seed=seed):
+        part = corpus.held_out if text.held_out else corpus.train
+        part.append(Document((("[SEP]", text.text),)))
+    return corpus
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,8 +123,17 @@ class Tokenizer:
         backend.train_from_iterator(texts, trainer, length=len(texts))
         return cls(backend)
 
+    def to_json(self) -> str:
+        """Return the tokenizer as text, for ``from_json``."""
+        return self.backend.to_str()
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the tokenizer that ``to_json`` wrote."""
+        return cls(tokenizers.Tokenizer.from_str(text))
+
     def __reduce__(self) -> tuple:
-        return _read, (self.backend.to_str(),)  # the backend's own pickle loses a setting
+        return Tokenizer.from_json, (self.to_json(),)  # the backend's own pickle loses a setting
 
     def __repr__(self) -> str:
         return f"Tokenizer({self.vocab_size:,} tokens, fingerprint {self.fingerprint})"
@@ -276,10 +285,6 @@ class Tokenizer:
         except Exception as error:  # the library raises plain Exception
             raise ValueError(f"{path} is damaged, or no tokenizer: {error}") from error
         return cls(backend)
-
-
-def _read(state: str) -> Tokenizer:
-    return Tokenizer(tokenizers.Tokenizer.from_str(state))
 
 
 def _check(texts: Sequence[str]) -> None:

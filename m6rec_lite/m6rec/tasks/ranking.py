@@ -3,8 +3,9 @@
     [BOS'] the user, the latest events [EVENT] [MASK] [EOS'] [BOS] clicked a product named … [EOS]
 
 There is no head and no training: the model was pretrained to write such sentences. A sentence's
-score is the log-likelihood of its tokens; optionally their mean (*mean*) and minus that of the
-sentence without a user (*lift*). Whether either helps depends on the data: chapter 17 measures it.
+score is the log-likelihood of its tokens; optionally their mean (*mean*), minus that of the
+sentence without a user (*lift*), and plus the logarithm of the item's popularity times a weight.
+Which of these helps depends on the data: ``choose`` takes the best on validation.
 Source: M6-Rec (Cui et al., 2022, section 3), "a user who clicks X also clicks Y"; the templates are
 in ``ranking.json``.
 """
@@ -13,8 +14,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,6 +47,8 @@ SCORINGS = {
     "sum, lift": (False, True),
     "mean, lift": (True, True),
 }
+#: Weights of ``ln(1 + popularity)`` that ``choose`` tries.
+POPULARITY_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0)
 
 
 @cache
@@ -60,15 +65,21 @@ class Ranking(Task):
         template: a name in ``ranking.json``.
         event: type of event that the sentence describes, one of ``EVENTS``.
         scoring: one of ``SCORINGS``; ``choose`` takes the best on validation.
+        popularity_weight: w, at least 0: ``predict`` adds ``w ln(1 + n)`` to the score of an item
+            that ``n`` users have in training; also chosen by ``choose``.
 
     Raises:
-        ValueError: if there is no such template, event or scoring.
+        ValueError: if there is no such template, event or scoring, or the weight is negative.
     """
 
     name: ClassVar[str] = "ranking"
 
     def __init__(
-        self, template: str = "next event", event: str = "click", scoring: str = "mean"
+        self,
+        template: str = "next event",
+        event: str = "click",
+        scoring: str = "mean",
+        popularity_weight: float = 0.0,
     ) -> None:
         super().__init__()
         options = {"template": (template, templates()), "event": (event, EVENTS)}
@@ -76,11 +87,15 @@ class Ranking(Task):
         for name, (value, names) in options.items():
             if value not in names:
                 raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}")
+        if not popularity_weight >= 0:
+            raise ValueError(f"popularity_weight must be at least 0, got {popularity_weight!r}")
         self.template, self.event, self.scoring = template, event, scoring
+        self.popularity_weight = popularity_weight
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {"template": self.template, "event": self.event, "scoring": self.scoring}
+        names = ("template", "event", "scoring", "popularity_weight")
+        return {name: getattr(self, name) for name in names}
 
     def _examples(
         self, data: TaskData, prompts: PromptBuilder, part: str, limit: int | None, fit: bool
@@ -100,7 +115,10 @@ class Ranking(Task):
             if data.split.candidates is not None:
                 items = items[data.split.candidates]
             candidates = [items] * len(histories)
-        return self.encode(histories, candidates, prompts)
+        examples = self.encode(histories, candidates, prompts)
+        ids = examples.about["item_id"].to_numpy()
+        counts = popularity(data)[np.searchsorted(data.split.item_ids, ids)]
+        return replace(examples, about=examples.about.assign(popularity=counts))
 
     def encode(
         self,
@@ -153,9 +171,9 @@ class Ranking(Task):
 
     def sentence(self, item_id: Id, prompts: PromptBuilder) -> str:
         """Return the sentence of a candidate."""
-        item = prompts.text.item(item_id)
-        event = prompts.text.templates.events[self.event].format(item=item)
-        return templates()[self.template]["sentence"].format(item=item, event=event)
+        text = prompts.text
+        words = {"item": text.item(item_id), "event": text.event(item_id, self.event)}
+        return templates()[self.template]["sentence"].format(**words)
 
     def loss(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         """Return the mean cross-entropy of the sentences, in nats a token."""
@@ -169,6 +187,7 @@ class Ranking(Task):
         examples: Examples,
         *,
         scoring: str | None = None,
+        popularity_weight: float | None = None,
         batch_tokens: int = 16_384,
     ) -> np.ndarray:
         """Return the score of each candidate, without its ``[EOS]`` (a time may follow).
@@ -179,13 +198,19 @@ class Ranking(Task):
             model: M6-Rec, or a ``TextGenerator``, such as the ``CausalGenerator`` of any model.
             examples: ``n``.
             scoring: one of ``SCORINGS``; None takes the task's own.
+            popularity_weight: None takes the task's own.
             batch_tokens: of a forward pass, at most.
 
         Returns:
             ``(n,)`` float64 scores.
+
+        Raises:
+            ValueError: if popularity is weighted and the examples do not have it.
         """
         name = self.scoring if scoring is None else scoring
-        return self.scores(model, examples, [name], batch_tokens=batch_tokens)[name]
+        weight = self.popularity_weight if popularity_weight is None else popularity_weight
+        scores = self.scores(model, examples, [name], batch_tokens=batch_tokens)[name]
+        return with_popularity(scores, examples, weight)
 
     def scores(
         self,
@@ -219,15 +244,19 @@ class Ranking(Task):
     def choose(
         self, model: M6RecModel, data: TaskData, prompts: PromptBuilder, limit: int
     ) -> dict[str, Any]:
-        """Choose the scoring of the highest NDCG@10 on validation."""
+        """Choose the scoring and the weight of popularity of the highest NDCG@10 on validation.
+
+        Of equal ones the first is chosen, in the order of ``SCORINGS``, then of the weights.
+        """
         examples = self.build_examples(data, prompts, "validation", limit=limit)
         scores = self.scores(model, examples)
         ndcg = {}
-        for name, values in scores.items():
+        for name, weight in product(scores, POPULARITY_WEIGHTS):
+            values = with_popularity(scores[name], examples, weight)
             users, matrix = score_matrix(values, examples, data)
-            ndcg[name] = ranking_report(matrix, users, data, examples.part)["ndcg@10"]
-        self.scoring = max(ndcg, key=lambda name: ndcg[name])
-        return {"score": self.scoring}
+            ndcg[name, weight] = ranking_report(matrix, users, data, examples.part)["ndcg@10"]
+        self.scoring, self.popularity_weight = max(ndcg, key=lambda pair: ndcg[pair])
+        return {"score": self.scoring, "popularity weight": self.popularity_weight}
 
     def _figures(self, outputs: np.ndarray, examples: Examples, data: TaskData) -> dict[str, float]:
         """Return HR and NDCG of the full ranking; see ``ranking_figures``."""
@@ -245,6 +274,28 @@ class Ranking(Task):
         blank = [name for name, _ in _BLANK] if templates()[self.template]["asks"] else []
         names = ["[BOS']", "[USER]", *blank, "[EOS']"]
         return np.array([tokenizer.id(name) for name in names], dtype=np.int32)
+
+
+def with_popularity(scores: np.ndarray, examples: Examples, weight: float) -> np.ndarray:
+    """Return ``scores + weight ln(1 + popularity)`` of each candidate.
+
+    Args:
+        scores: ``(n,)``.
+        examples: with the training users of each item in ``about["popularity"]``, as
+            ``Ranking.build_examples`` writes it.
+        weight: 0 returns the scores.
+
+    Raises:
+        ValueError: if the examples have no popularity, and ``weight`` is not 0.
+    """
+    if weight == 0:
+        return scores
+    if "popularity" not in examples.about:
+        raise ValueError(
+            "these examples have no popularity to weigh: make them by build_examples, or add the "
+            "number of training users of each candidate as about['popularity']"
+        )
+    return scores + weight * np.log1p(examples.about["popularity"].to_numpy(np.float64))
 
 
 def score_matrix(

@@ -30,7 +30,8 @@ from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.full_ranking import popularity, ranking_figures, ranking_report
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch, TaskBatches
 from m6rec_lite.nn.decoding import inference_mode
-from m6rec_lite.nn.losses import linear_cross_entropy
+from m6rec_lite.nn.excluded import Excluded
+from m6rec_lite.nn.losses import AddedScores, linear_cross_entropy
 from m6rec_lite.nn.masks import causal_mask
 
 
@@ -41,6 +42,8 @@ def in_batch_softmax(
     *,
     tau: float,
     log_share: Tensor | None = None,
+    excluded: Excluded | None = None,
+    added: AddedScores | None = None,
 ) -> Tensor:
     """Return the mean cross-entropy of each user's target among the items of the batch.
 
@@ -57,6 +60,9 @@ def in_batch_softmax(
         right: index of each user's target among ``items``, ``(n,)`` int64.
         tau: temperature, by which cosines are divided.
         log_share: ``(m,)`` ln q: the items' shares of all targets; None for no correction.
+        excluded: for each user, indices among ``items`` that are no negatives, such as the items
+            of the history.
+        added: further scores of ``items``, such as those of a linear model.
 
     Returns:
         The mean over the users, a scalar in nats.
@@ -65,7 +71,9 @@ def in_batch_softmax(
     log_counts = counts.log()
     if log_share is not None:
         log_counts = log_counts - log_share.to(people.dtype) - math.log(len(people))
-    return linear_cross_entropy(people / tau, items, right, bias=log_counts)
+    return linear_cross_entropy(
+        people / tau, items, right, bias=log_counts, excluded=excluded, added=added
+    )
 
 
 class Retrieval(Task):
@@ -120,9 +128,14 @@ class Retrieval(Task):
         names = ("hidden_size", "n_items", "dimensions", "tau", "logq_correction")
         return {name: getattr(self, name) for name in names}
 
-    def count(self, targets: np.ndarray) -> None:
-        """Learn from ``(n,)`` training targets how frequent each item is."""
-        counts = np.bincount(targets, minlength=self.n_items).clip(1)
+    def count(self, targets: np.ndarray, weights: np.ndarray | None = None) -> None:
+        """Learn from ``(n,)`` training targets how frequent each item is.
+
+        ``weights`` are proportional to how often each is a target; by default all are alike.
+        """
+        if weights is not None:
+            weights = weights * (len(weights) / max(weights.sum(), 1e-12))
+        counts = np.bincount(targets, weights, minlength=self.n_items).clip(1)
         self.log_share.copy_(torch.from_numpy(np.log(counts / max(1, counts.sum()))))
 
     def _examples(
@@ -196,10 +209,25 @@ class Retrieval(Task):
         items = self.items(batch.last(states)[first])
         return self.contrast(people, items, used, right)
 
-    def contrast(self, people: Tensor, items: Tensor, used: Tensor, right: Tensor) -> Tensor:
-        """Return ``in_batch_softmax`` of vectors; ``used`` are the items' catalogue indices."""
+    def contrast(
+        self,
+        people: Tensor,
+        items: Tensor,
+        used: Tensor,
+        right: Tensor,
+        history: Excluded | None = None,
+        added: AddedScores | None = None,
+    ) -> Tensor:
+        """Return ``in_batch_softmax`` of vectors; ``used`` are the items' catalogue indices.
+
+        ``history`` has for each user the catalogue indices of items that are no negatives;
+        ``added`` has further scores of ``used``.
+        """
         share = self.log_share[used] if self.logq_correction else None
-        return in_batch_softmax(people, items, right, tau=self.tau, log_share=share)
+        excluded = None if history is None else history.among(used, self.n_items)
+        return in_batch_softmax(
+            people, items, right, tau=self.tau, log_share=share, excluded=excluded, added=added
+        )
 
     def states(self, model: M6RecModel, batch: TaskBatch) -> Tensor:
         """Return the state of every token, ``(batch, time, hidden_size)``.
@@ -214,9 +242,13 @@ class Retrieval(Task):
         position_ids = torch.where(known, position, position - batch.prefix[:, None])
         return model.states(batch.ids, mask, position_ids=position_ids)
 
-    def people(self, states: Tensor) -> Tensor:
-        """Map states at ``[EOS']``, ``(…, hidden_size)``, to unit vectors ``(…, dimensions)``."""
-        return F.normalize(self.person(states), dim=-1)
+    def people(self, states: Tensor, added: Tensor | None = None) -> Tensor:
+        """Map states at ``[EOS']``, ``(…, hidden_size)``, to unit vectors ``(…, dimensions)``.
+
+        ``added``, ``(…, dimensions)``, is added before the vectors are scaled to length 1.
+        """
+        vectors = self.person(states)
+        return F.normalize(vectors if added is None else vectors + added, dim=-1)
 
     def items(self, states: Tensor) -> Tensor:
         """Map states at ``[EOS]``, ``(…, hidden_size)``, to unit vectors ``(…, dimensions)``."""

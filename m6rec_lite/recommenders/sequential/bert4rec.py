@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.nn.dropout import Dropout
+from m6rec_lite.nn.excluded import Excluded
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.positions import LearnedPositions
 from m6rec_lite.nn.transformer import Transformer, TransformerConfig
@@ -158,3 +159,11 @@ class BERT4Rec(NextItemRecommender, TransformerShape):
         assert isinstance(network, BERT4RecNetwork)
         states = network(batch["items"], Packing(batch["lengths"]))
         return network.head(states[batch["target_indices"]])
+
+    def _history(self, batch: Batch) -> Excluded:
+        """Return for each mask the items of its row that are not masked."""
+        packing, masked = Packing(batch["lengths"]), batch["target_indices"]
+        items = batch["items"].clone()
+        items[masked] = -1
+        lengths = packing.lengths.repeat_interleave(packing.lengths)
+        return Excluded(items, packing.starts[masked], lengths[masked])

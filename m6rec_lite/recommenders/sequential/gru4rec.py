@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.nn.dropout import Dropout
+from m6rec_lite.nn.excluded import Excluded
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.nn.rnn import Recurrent
 from m6rec_lite.recommenders.params import check_whole
@@ -159,3 +160,13 @@ class GRU4Rec(NextItemRecommender, RecurrentShape):
             return super()._states(network, batch)
         assert isinstance(network, GRU4RecNetwork)
         return network.carry_on(batch["items"], batch["starts"])[batch["target_indices"]]
+
+    def _history(self, batch: Batch) -> Excluded:
+        if self.steps is None:
+            return super()._history(batch)
+        starts = batch["starts"].clone()
+        starts[:, 0] = True  # items of earlier batches are not excluded
+        index = torch.arange(starts.numel(), device=starts.device)
+        targets = batch["target_indices"]
+        first = torch.where(starts.flatten(), index, 0).cummax(0).values[targets]
+        return Excluded(batch["items"].flatten(), first, targets - first + 1)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.nn import losses
+from m6rec_lite.nn.excluded import Excluded
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.sequential.negatives import Negatives
@@ -71,12 +72,23 @@ class NextItemRecommender(SequenceRecommender):
         """Return the ``(tokens, hidden_size)`` states that predict the targets of the batch."""
         return network(batch["items"], Packing(batch["lengths"]))
 
+    @property
+    def _masks_history(self) -> bool:
+        return self.mask_history and self.loss == "ce"
+
+    def _history(self, batch: Batch) -> Excluded:
+        """Return for each target of a batch the items that the network has read."""
+        return Excluded.history(batch["items"], Packing(batch["lengths"]))
+
     def _loss(self, network: NextItemNetwork, batch: Batch) -> Tensor:
         """Compute the mean loss over the tokens of a batch."""
         states = self._states(network, batch)
         weight, bias, targets = network.items.weight, network.output_bias, batch["targets"]
         if self.loss == "ce":
-            return losses.linear_cross_entropy(states, weight, targets, bias=bias)
+            excluded = self._history(batch) if self._masks_history else None
+            return losses.linear_cross_entropy(
+                states, weight, targets, bias=bias, excluded=excluded
+            )
         negatives = batch["negatives"]
         positive, negative = losses.pair_scores(states, weight, targets, negatives, bias=bias)
         if self.loss == "sampled":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +50,10 @@ class SequenceRecommender(Recommender):
             kept (see ``training.Averaging``); 0 uses the weights themselves.
         patience: number of epochs without a better validation NDCG@10 after which training stops;
             the weights of the best epoch are kept. None never stops and keeps the last weights.
+        mask_history: leave the items that the network has read, except the target, out of the
+            training softmax, since they are not recommended either. Losses with sampled negatives
+            do not use it. Set it to False where users consume items again and items of the history
+            are ranked too (``filter_viewed=False``); ``fit`` warns if rows repeat an item.
         seed: seed of the initial weights, the order of the users, dropout and the negatives.
         device: ``cpu``, ``cuda``, ...; None selects the best available device.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto``, see ``training.make_accelerator``.
@@ -64,6 +69,7 @@ class SequenceRecommender(Recommender):
     weight_decay: float = 0.0
     averaging: float = 0.0
     patience: int | None = 10
+    mask_history: bool = True
     seed: int = 0
     device: str | None = None
     precision: str = "auto"
@@ -83,6 +89,11 @@ class SequenceRecommender(Recommender):
         if self.patience is not None:
             self.patience = check_whole("patience", self.patience)
         self._extras: dict[str, Any] = {}
+
+    @property
+    def _masks_history(self) -> bool:
+        """Whether training leaves the items of the history out of the softmax."""
+        return self.mask_history
 
     @property
     def _read_length(self) -> int:
@@ -138,6 +149,13 @@ class SequenceRecommender(Recommender):
         progress: bool = True,
         **extras: Any,
     ) -> None:
+        if self._masks_history and (repeats := len(train) - train.matrix().nnz):
+            warnings.warn(
+                f"{repeats:,} of {len(train):,} training rows repeat an item of the same user. "
+                "Training leaves the items of the history out of the softmax: pass "
+                "mask_history=False if items of the history are to be recommended again",
+                stacklevel=3,
+            )
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self._network = self._build(train.n_items)
@@ -258,7 +276,11 @@ class SequenceRecommender(Recommender):
         before, after = np.empty(n), np.empty(n)
         for start in range(0, n, 1024):
             batch = range(start, min(start + 1024, n))
-            histories = Histories.from_lists([[item_ids[i]] for i in batch], item_ids)
+            histories = Histories.from_lists(
+                [[item_ids[i]] for i in batch],
+                item_ids,
+                user_ids=[-1] * len(batch),  # no user of a table, for models that read attributes
+            )
             probabilities = softmax(self._score(histories).astype(np.float64), axis=1)
             before[batch] = probabilities[:, index]
             if index in batch:

@@ -1,0 +1,84 @@
+"""Training on more and more people, the pretrained retriever, and the Bayes filter's rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import bayes_filter, people, pretrained_retriever
+from experiments.__main__ import main
+from experiments.records import Records
+from m6rec_lite.data import bazaar, leave_one_out
+
+DIALS = {"users": 60, "items": 60, "slates": 0, "seed": 2, "progress": False}
+LARGE = replace(bazaar.generate(blocks=3, **DIALS), name="bazaar-large")
+SHOP = bazaar.generate(**DIALS)
+SPLIT = leave_one_out(SHOP)
+TINY = ["epochs=1", "size=1x32", "vocab_size=300"]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Run an experiment on the small worlds; return its records."""
+    for module in (bayes_filter, people, pretrained_retriever):
+        worlds = {"bazaar": SHOP, "bazaar-large": LARGE}
+        monkeypatch.setattr(module, "load_dataset", lambda name, worlds=worlds: worlds[name])
+
+    def run(*words: str):
+        assert main([*words, "--root", str(tmp_path), "--quiet"]) == 0
+        return Records(tmp_path / "results").frame()
+
+    return run
+
+
+def test_rows_are_nested_and_lack_what_the_shop_is_asked() -> None:
+    own, more, everybody = (people.rows_of_people(LARGE, SPLIT, n) for n in (60, 120, 180))
+    assert own.matrix().nnz == SPLIT.train.matrix().nnz == len(own)
+    np.testing.assert_array_equal(own.item_ids, SPLIT.item_ids)
+    assert len(own) < len(more) < len(everybody)
+    assert more.user_ids.max() == 120
+    pairs = {
+        (int(everybody.user_ids[user]), int(everybody.item_ids[item]))
+        for user, item in zip(everybody.users, everybody.items, strict=True)
+    }
+    for holdout in (SPLIT.validation, SPLIT.test):
+        users = holdout.histories.user_ids[holdout.target_rows]
+        targets = zip(users.tolist(), SPLIT.item_ids[holdout.targets].tolist(), strict=True)
+        assert not pairs & set(targets)
+
+
+def test_each_number_of_people_is_a_run_with_ranks(command, capsys) -> None:
+    command("people", "EASE", "--people", "60")
+    command("people", "EASE", "--people", "180")
+    frame = command("people", "M6RecRetriever", "--people", "120", "--set", *TINY)
+    assert frame["variant"].tolist() == ["180 people", "60 people", f"120 people {' '.join(TINY)}"]
+    assert (frame["ranks"] == "kept").all()
+    command("people", "EASE", "--people", "60")
+    assert "recorded before" in capsys.readouterr().out
+
+
+def test_the_pretrained_retriever_stands_beside_rivals_of_the_same_rows(command, tmp_path) -> None:
+    folder = tmp_path / "model"
+    frame = command("pretrained_retriever", "--save", str(folder), "--set", *TINY)
+    assert set(frame["variant"]) == {
+        "pretrained, reads both",
+        "pretrained and fine-tuned, reads both",
+        "decay=0.8, the shop's rows",
+        "decay=0.8, all people's rows",
+    }
+    assert (folder / "network.safetensors").is_file()
+
+
+def test_others_are_those_who_are_not_in_the_shop() -> None:
+    others = pretrained_retriever.other_people(LARGE, SHOP)
+    assert sorted(others.users["user_id"]) == list(range(61, 181))
+    assert others.interactions["user_id"].min() > 60
+
+
+def test_the_filter_has_a_row_for_each_knowledge_and_part(command) -> None:
+    frame = command("bayes_filter", "--states", "4")
+    assert len(frame) == 4 + 4 + 1
+    assert frame["ndcg@10"].between(0.05, 1).all()
