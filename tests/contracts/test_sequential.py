@@ -43,6 +43,17 @@ def train() -> Interactions:
     return Interactions.from_frame(chain(), item_ids=np.arange(N_ITEMS))
 
 
+def read_items(items: torch.Tensor, *, causal: bool) -> torch.Tensor:
+    """``(rows, time, N_ITEMS)``: whether the item is one that the place may read."""
+    rows, time = items.shape
+    read = torch.zeros(rows, time, N_ITEMS, dtype=torch.bool)
+    for row, values in enumerate(items.tolist()):
+        for t in range(time):
+            visible = values[: t + 1] if causal else values
+            read[row, t, [item for item in visible if 0 <= item < N_ITEMS]] = True
+    return read
+
+
 @pytest.mark.parametrize(
     ("model", "dense", "shared"),
     [
@@ -51,19 +62,28 @@ def train() -> Interactions:
     ],
     ids=["SASRec", "BERT4Rec"],
 )
-@pytest.mark.parametrize("heads", [1, 4])
+@pytest.mark.parametrize(("heads", "mask_history"), [(1, True), (4, False)])
 def test_packed_training_equals_the_dense_padded_model(
-    train: Interactions, model: Any, dense: Any, shared: tuple[str, ...], heads: int
+    train: Interactions,
+    model: Any,
+    dense: Any,
+    shared: tuple[str, ...],
+    heads: int,
+    mask_history: bool,
 ) -> None:
     """The same loss and the same gradients as a model of torch's own layers."""
-    made = model(**SMALL, n_heads=heads, dropout=0.0)
+    made = model(**SMALL, n_heads=heads, dropout=0.0, mask_history=mask_history)
     ours = network(made)
     batch = made._batches(train.histories()).epoch(0, 0)[0]
     lengths = batch["lengths"].tolist()
     items = padded(batch["items"], lengths)
     packed = dense(ours).scores(items)[items >= 0]
+    excluded = read_items(items, causal=model is SASRec)[items >= 0]
     if "target_indices" in batch:
-        packed = packed[batch["target_indices"]]
+        packed, excluded = packed[batch["target_indices"]], excluded[batch["target_indices"]]
+    if mask_history:
+        excluded[torch.arange(len(packed)), batch["targets"]] = False
+        packed = packed.masked_fill(excluded, -torch.inf)
     values = made._loss(ours, batch), F.cross_entropy(packed, batch["targets"])
     torch.testing.assert_close(*values, rtol=1e-10, atol=1e-12)
     weights = [ours.get_parameter(name) for name in shared]

@@ -150,7 +150,7 @@ def test_missing_files(root, monkeypatch):
 
 
 def test_names_and_options(root, tmp_path):
-    with pytest.raises(DataError, match=r"\['bazaar', 'ml-100k', 'ml-1m', 'ml-latest-small'\]"):
+    with pytest.raises(DataError, match=r"\['bazaar', .*'ml-100k', 'ml-1m', 'ml-latest-small'\]"):
         load_dataset("ml-20m")
     with pytest.raises(ValueError, match="'raise' or 'drop'"):
         load_dataset("ml-1m", on_bad_rows="skip")

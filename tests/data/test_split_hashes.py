@@ -24,6 +24,9 @@ HASHES = {
     "bazaar of bazaar-bert": ("619f4acb864f", "5b1986ce10d2"),
 }
 
+#: Hashes of data sets that have no former one: bazaar-large.
+NEW = {"295d6ce7081a"}
+
 
 def former_hash(split: Split) -> str:
     users = split.test.histories.user_ids[split.test.target_rows]
@@ -52,7 +55,7 @@ def test_a_former_hash_of_movielens_names_the_same_questions(name):
 
 
 def test_stored_rows_and_cards_bear_todays_hashes():
-    today = {new for _, new in HASHES.values()}
+    today = {new for _, new in HASHES.values()} | NEW
     boards = [*(ROOT / "results").rglob("*.csv")]
     result: set[str] = set()
     for path in boards:
