@@ -219,7 +219,7 @@ def _condition(number: int, values: dict[str, Any]) -> Condition:
     return _build(Condition, values | runs, where)
 
 
-def _build(kind: type, values: Mapping[str, Any], where: str) -> Any:
+def _build(kind: Any, values: Mapping[str, Any], where: str) -> Any:
     """Return an instance of a dataclass, or say which fields are wrong."""
     known = {field.name: field.default is MISSING for field in fields(kind)}
     if unknown := sorted(set(values) - set(known)):
