@@ -9,7 +9,6 @@ have the same data set, split and users. ``results/runs.csv`` shows which runs h
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 
 import numpy as np
 
@@ -28,10 +27,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the paired test of two runs."""
+    first_id, second_id = options.ids
     records = Records(options.root / "results")
-    k = int(options.metric.partition("@")[2] or 10)
+    what, first, second = paired_values(records, first_id, second_id, options.metric)
+    print(f"{first.mean():.4f} and {second.mean():.4f}")
+    print(paired_test(first, second, what=what))
+
+
+def paired_values(
+    records: Records, first: str, second: str, metric: str
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """Return a label of the comparison, and each user's metric in two recorded runs.
+
+    Args:
+        records: the recorded runs.
+        first: id of a run with ranks.
+        second: id of another run on the same test set.
+        metric: name of a metric of one target, such as ``ndcg@10``.
+
+    Raises:
+        ValueError: if a run has no ranks, the metric is unknown, or the test sets differ.
+    """
+    k = int(metric.partition("@")[2] or 10)
     names, splits, users, values = [], [], [], []
-    for run_id in options.ids:
+    for run_id in (first, second):
         folder = records.runs / run_id
         if not (folder / RANKS).is_file():
             raise ValueError(f"run {run_id!r} has no {RANKS}: see the column ranks of runs.csv")
@@ -40,12 +59,10 @@ def run(options: argparse.Namespace) -> None:
         splits.append((config["dataset"], config["split_hash"]))
         ids, ranks = read_ranks(folder / RANKS)
         metrics = accuracy(ranks, (k,))
-        if options.metric not in metrics:
-            raise ValueError(f"no metric {options.metric!r}; there are {', '.join(metrics)}")
+        if metric not in metrics:
+            raise ValueError(f"no metric {metric!r}; there are {', '.join(metrics)}")
         users.append(ids)
-        values.append(metrics[options.metric])
+        values.append(metrics[metric])
     if splits[0] != splits[1] or not np.array_equal(users[0], users[1]):
         raise ValueError(f"the runs have different test sets: {splits[0]} and {splits[1]}")
-    what = f"{options.metric}: {' - '.join(names)}"
-    print(f"{values[0].mean():.4f} and {values[1].mean():.4f}")
-    print(replace(paired_test(values[0], values[1]), what=what))
+    return f"{metric}: {' - '.join(names)}", values[0], values[1]

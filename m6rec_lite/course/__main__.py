@@ -38,6 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("check", help="check notebooks against the lint rules")
     check.add_argument("paths", nargs="*", type=Path, help="(default: lessons and solutions)")
 
+    mutate = commands.add_parser(
+        "mutate", help="list wrong answers that an exercise's check accepts"
+    )
+    mutate.add_argument("exercises", nargs="+", metavar="EXERCISE", help="names such as hit_rate")
+
     commands.add_parser("check-machine", help="print what a bug report needs")
 
     options = parser.parse_args(arguments)
@@ -117,6 +122,12 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if total else 0
 
 
+def _mutate(options: argparse.Namespace) -> int:
+    from m6rec_lite.course.build.mutation import mutate
+
+    return mutate(options.exercises, project_root())
+
+
 def _check_machine(_: argparse.Namespace) -> int:
     from m6rec_lite.course.build.check_machine import check_machine
 
@@ -128,6 +139,7 @@ COMMANDS = {
     "exercises": _exercises,
     "store": _store,
     "check": _check,
+    "mutate": _mutate,
     "check-machine": _check_machine,
 }
 

@@ -10,12 +10,13 @@ import nbformat
 import pytest
 
 from m6rec_lite.course.build.exercise_stubs import answer_cells, stub
+from m6rec_lite.course.build.mutation import without_magics
 from m6rec_lite.course.exercises.engine import CORRECT, INCORRECT, NOT_ATTEMPTED, Exercise
 from m6rec_lite.course.exercises.find_bottleneck import PROFILES, Row
 from m6rec_lite.course.exercises.question import exercise_names, load_exercise
 from m6rec_lite.course.paths import chapters
 from m6rec_lite.language.text.byte_pairs import apply_merges, learn_merges
-from tests.solutions import ANSWERS, ROOT, SOLUTIONS, plain, solution
+from tests.solutions import ANSWERS, ROOT, SOLUTIONS, solution
 
 #: Those of one notebook stay in one process, which runs the notebook once.
 DECLARED = [
@@ -49,7 +50,7 @@ def test_the_untouched_stub_is_not_attempted(declared: Exercise) -> None:
         for source in sources:
             stubbed = stub(source)
             assert stubbed != source or len(sources) > 1, "nothing is left for the learner to write"
-            exec(compile(plain(stubbed), "exercise", "exec"), namespace)
+            exec(compile(without_magics(stubbed), "exercise", "exec"), namespace)
     verdict = declared.grade(namespace[declared.id])
     assert verdict.outcome == NOT_ATTEMPTED, str(verdict)
 

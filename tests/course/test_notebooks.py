@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from m6rec_lite.course.build import lesson_form
 from m6rec_lite.course.build import notebook_lint as notebooks
 from m6rec_lite.course.build.execute_in_place import facts_line
 from m6rec_lite.course.build.exercise_stubs import generate
@@ -114,6 +115,7 @@ def root(tmp_path, monkeypatch):
     )
     nbformat.write(answers, tmp_path / "solutions" / "01_a.ipynb")
     monkeypatch.setattr(notebooks, "exercise_names", lambda: names)
+    monkeypatch.setattr(lesson_form, "NOT_FINAL", {"01_a"})
     return tmp_path
 
 

@@ -12,13 +12,13 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from m6rec_lite.course.build.execute_in_place import FACTS, facts_line
 from m6rec_lite.course.build.exercise_stubs import answer_cells
+from m6rec_lite.course.build.lesson_form import claims_have_rows, quick_questions, within_budget
+from m6rec_lite.course.build.notebook_page import Page
 from m6rec_lite.course.build.notebooks import read_notebook, tags
 from m6rec_lite.course.build.staleness import EXERCISE_CALL, METADATA, freshness, stored_freshness
 from m6rec_lite.course.exercises.question import exercise_names
@@ -43,33 +43,6 @@ HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 ALT = re.compile(r"\balt=[\"'][^\"']+[\"']")
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 HTML_ANCHOR = re.compile(r"<\w+[^>]*\b(?:id|name)=[\"']([^\"']+)[\"']")
-
-
-@dataclass(frozen=True)
-class Page:
-    """A notebook with its path and the project's folder."""
-
-    path: Path
-    root: Path
-    notebook: Any
-
-    @property
-    def is_chapter(self) -> bool:
-        """Whether it is in ``notebooks/``."""
-        return self.path.parent.name == "notebooks"
-
-    def code(self) -> Iterator[tuple[int, Any]]:
-        """Yield number (from 1) and cell of the code cells that are not empty."""
-        for number, cell in enumerate(self.notebook.cells, 1):
-            if cell.cell_type == "code" and cell.source.strip():
-                yield number, cell
-
-    def prose(self) -> Iterator[tuple[int, str]]:
-        """Yield number (from 1) and text of the markdown cells, without code."""
-        for number, cell in enumerate(self.notebook.cells, 1):
-            if cell.cell_type == "markdown":
-                text = re.sub(r"```.*?```|~~~.*?~~~", "", cell.source, flags=re.DOTALL)
-                yield number, re.sub(r"`[^`\n]*`", "", text)
 
 
 def faults(path: Path, root: Path) -> list[str]:
@@ -272,4 +245,7 @@ RULES: tuple[Callable[[Page], Iterator[str]], ...] = (
     measured_facts,
     links_resolve,
     exercises_linked,
+    claims_have_rows,
+    within_budget,
+    quick_questions,
 )

@@ -1,7 +1,9 @@
-"""First-order mutants of a function: its source with one small mistake in each.
+"""First-order mutants of a function: copies of its source with one small change each.
 
-``mutants(source, name)`` yields them in a fixed order; ``compile_mutant`` makes a function of one,
-whose loops end after a counted number of turns.
+``mutants(source, name)`` yields them in a fixed order. Changed are operators, constants, indices
+and slices, axes, the order of arguments and of indices, names of similar functions, and statements,
+which are omitted. ``compile_mutant`` makes a function of a mutant, whose loops end after a limited
+number of iterations.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-#: What stands in for each operator: the boundary first, then the opposite.
+#: Replacements of each operator: the boundary first, then the opposite.
 _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.Gt),
     ast.LtE: (ast.Lt, ast.Gt),
@@ -22,12 +24,17 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.NotEq: (ast.Eq,),
     ast.In: (ast.NotIn,),
     ast.NotIn: (ast.In,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
 }
 _ARITHMETIC: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.Add: (ast.Sub,),
     ast.Sub: (ast.Add,),
     ast.Mult: (ast.Div, ast.Add),
     ast.Div: (ast.Mult,),
+    ast.FloorDiv: (ast.Div,),
+    ast.Mod: (ast.FloorDiv,),
+    ast.MatMult: (ast.Mult,),
     ast.Pow: (ast.Mult,),
     ast.BitAnd: (ast.BitOr,),
     ast.BitOr: (ast.BitAnd,),
@@ -57,7 +64,7 @@ _NAMES = {
     "set": ("list",),
 }
 
-#: Functions whose arguments may change places.
+#: Functions of which the order of arguments does not matter.
 _SYMMETRIC = {"min", "max", "minimum", "maximum", "logaddexp"}
 
 #: Functions of one argument that a mutant omits.
@@ -69,14 +76,21 @@ _OMITTED = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """The source of a mutant, and the lines that differ from the original."""
+    """A mutant of a function.
+
+    Attributes:
+        label: the lines that differ from the original.
+        source: the whole source.
+        line: line of the change in the source that was given, from 1.
+    """
 
     label: str
     source: str
+    line: int
 
 
 class EndlessLoop(Exception):
-    """The loops of a mutant took more turns than allowed."""
+    """The loops of a mutant had more iterations than allowed."""
 
 
 def mutants(source: str, name: str) -> Iterator[Mutant]:
@@ -97,7 +111,7 @@ def mutants(source: str, name: str) -> Iterator[Mutant]:
     original = ast.unparse(tree)
     known = {original}
     for parent, field, index, node in _places(function):
-        alternatives = [*_alternatives(node, parent)]
+        alternatives = [*_alternatives(node)]
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in following:
             alternatives.append(ast.Name(following[node.id], ast.Load()))
         for new in alternatives:
@@ -106,7 +120,7 @@ def mutants(source: str, name: str) -> Iterator[Mutant]:
             _put(parent, field, index, node)
             if changed not in known:
                 known.add(changed)
-                yield Mutant(_label(original, changed), changed)
+                yield Mutant(_label(original, changed), changed, _line(node, parent))
 
 
 def compile_mutant(source: str, name: str, names: dict[str, Any], turns: int = 100_000) -> Any:
@@ -116,7 +130,7 @@ def compile_mutant(source: str, name: str, names: dict[str, Any], turns: int = 1
         source: source with the function.
         name: name of the function.
         names: names that the source needs.
-        turns: number of turns that all loops may take in total; then they raise ``EndlessLoop``.
+        turns: iterations that all loops may have in total; then they raise ``EndlessLoop``.
     """
     tree = ast.parse(source)
     for node in ast.walk(tree):
@@ -136,7 +150,7 @@ def compile_mutant(source: str, name: str, names: dict[str, Any], turns: int = 1
 
 
 def _places(function: ast.FunctionDef) -> list[tuple[ast.AST, str, int | None, ast.AST]]:
-    """Parent, field, index in that field (None if it is no list) and node, of all in the body."""
+    """Return parent, field, index in it (None if it is no list) and node, of the whole body."""
     places: list[tuple[ast.AST, str, int | None, ast.AST]] = []
     waiting: list[tuple[ast.AST, str, int | None, ast.AST]] = [
         (function, "body", i, statement) for i, statement in enumerate(function.body)
@@ -161,7 +175,7 @@ def _places(function: ast.FunctionDef) -> list[tuple[ast.AST, str, int | None, a
 
 
 def _is_option(node: ast.AST) -> bool:
-    """Whether a node is a keyword argument with a name or ``strict`` as its value."""
+    """Return whether a node is the keyword ``strict``, or a keyword with a text as its value."""
     return isinstance(node, ast.keyword) and (
         node.arg == "strict"
         or (isinstance(node.value, ast.Constant) and isinstance(node.value.value, str))
@@ -175,8 +189,8 @@ def _put(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> None:
         getattr(parent, field)[index] = node
 
 
-def _alternatives(node: ast.AST, parent: ast.AST) -> Iterator[ast.AST]:
-    """Yield what may stand in place of a node."""
+def _alternatives(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the replacements of a node."""
     if isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.If | ast.For | ast.While):
         yield ast.Pass()
     if isinstance(node, ast.AugAssign):
@@ -220,25 +234,20 @@ def _alternatives(node: ast.AST, parent: ast.AST) -> Iterator[ast.AST]:
                 yield _with(node, **{bound: None})
     if isinstance(node, ast.Call):
         yield from _calls(node)
-    if (
-        isinstance(node, ast.Tuple)
-        and isinstance(node.ctx, ast.Load)
-        and len(node.elts) > 1
-        and not isinstance(parent, ast.Subscript)
-    ):
+    if isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Load) and len(node.elts) > 1:
         yield _with(node, elts=[node.elts[1], node.elts[0], *node.elts[2:]])
         yield _with(node, elts=[*node.elts[:-2], node.elts[-1], node.elts[-2]])
 
 
 def _calls(node: ast.Call) -> Iterator[ast.AST]:
-    """Yield a call with two arguments exchanged, without a keyword, and what it is applied to."""
+    """Yield the call with two arguments swapped, without one keyword, and its argument alone."""
     called = node.func
     last = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
     for i in range(len(node.args) - 1 if last not in _SYMMETRIC else 0):
         swapped = [*node.args[:i], node.args[i + 1], node.args[i], *node.args[i + 2 :]]
         yield _with(node, args=swapped)
     for i, keyword in enumerate(node.keywords):
-        if keyword.arg == "strict":  # it only refuses inputs that no exercise has
+        if keyword.arg == "strict":  # it only rejects inputs that no exercise has
             continue
         yield _with(node, keywords=node.keywords[:i] + node.keywords[i + 1 :])
     if last in _OMITTED:
@@ -249,7 +258,7 @@ def _calls(node: ast.Call) -> Iterator[ast.AST]:
 
 
 def _constants(value: Any) -> Iterator[Any]:
-    """Yield constants beside a constant."""
+    """Yield constants close to a constant."""
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, int):
@@ -263,7 +272,7 @@ def _constants(value: Any) -> Iterator[Any]:
 
 
 def _with(node: Any, **fields: Any) -> Any:
-    """A copy of a node with other fields; its other children are shared."""
+    """Return a copy of a node with other fields; the copy shares the remaining children."""
     new = copy.copy(node)
     for field, value in fields.items():
         setattr(new, field, value)
@@ -271,7 +280,7 @@ def _with(node: Any, **fields: Any) -> Any:
 
 
 def _label(original: str, changed: str) -> str:
-    """The lines of a mutant that the original does not have, or those that it lacks."""
+    """Return the lines that only the mutant has, or those that it lacks."""
     old, new = original.splitlines(), changed.splitlines()
     while old and new and old[0] == new[0]:
         del old[0], new[0]
@@ -282,3 +291,8 @@ def _label(original: str, changed: str) -> str:
     if has in ([], ["pass"]):
         return f"without: {'; '.join(lacks)}"
     return "; ".join(has) if lacks else f"with: {'; '.join(has)}"
+
+
+def _line(node: ast.AST, parent: ast.AST) -> int:
+    """Return the line of a node; an operator has that of its parent."""
+    return int(getattr(node, "lineno", getattr(parent, "lineno", 0)))
