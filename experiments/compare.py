@@ -1,6 +1,6 @@
 """Compare two recorded runs by a paired test over users, from their saved ranks.
 
-    python -m experiments compare 078b4b8d a75e5b0c --metric ndcg@10
+    python -m experiments compare ccdb9c3f 71486f40 --metric ndcg@10
 
 prints the mean difference (first minus second), its 95 % interval and the p-value. Both runs must
 have the same data set, split and users. ``results/runs.csv`` shows which runs have ranks.

@@ -112,7 +112,7 @@ def run_reference_results(options: argparse.Namespace) -> None:
 def run_simple_models(options: argparse.Namespace) -> None:
     """Record the simple models on the bazaar, with the ranks of their targets."""
     command = "python -m experiments simple_models --dataset bazaar"
-    values = vars(options) | {"dataset": "bazaar", "seed": 0, "command": command}
+    values = vars(options) | {"dataset": "bazaar", "seed": 0, "models": None, "command": command}
     simple_models.run(argparse.Namespace(**values))
 
 
