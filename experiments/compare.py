@@ -10,14 +10,33 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
+import pandas as pd
 
 from experiments.records import CONFIG, RANKS, Records
 from m6rec_lite.data.result_files import read_json
+from m6rec_lite.evaluation import accuracy, paired_test
 from m6rec_lite.evaluation.rank_files import read_ranks
-from m6rec_lite.evaluation.ranking import accuracy
-from m6rec_lite.evaluation.significance import paired_test
+
+
+def user_metric(folder: Path, metric: str = "ndcg@10") -> pd.Series:
+    """Return a metric of each user of a recorded run, by original user id.
+
+    Args:
+        folder: folder of the run.
+        metric: name of the metric, such as ``hr@20``.
+
+    Raises:
+        ValueError: if the run has no ranks, or there is no such metric.
+    """
+    if not (folder / RANKS).is_file():
+        raise ValueError(f"run {folder.name!r} has no {RANKS}: see the column ranks of runs.csv")
+    users, ranks = read_ranks(folder / RANKS)
+    metrics = accuracy(ranks, (int(metric.partition("@")[2] or 10),))
+    if metric not in metrics:
+        raise ValueError(f"no metric {metric!r}; there are {', '.join(metrics)}")
+    return pd.Series(metrics[metric], index=users, name=metric)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,23 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the paired test of two runs."""
     records = Records(options.root / "results")
-    k = int(options.metric.partition("@")[2] or 10)
-    names, splits, users, values = [], [], [], []
+    names, splits, values = [], [], []
     for run_id in options.ids:
-        folder = records.runs / run_id
-        if not (folder / RANKS).is_file():
-            raise ValueError(f"run {run_id!r} has no {RANKS}: see the column ranks of runs.csv")
-        config = read_json(folder / CONFIG)
+        values.append(user_metric(records.runs / run_id, options.metric))
+        config = read_json(records.runs / run_id / CONFIG)
         names.append(f"{config['model']} ({config['variant']})".removesuffix(" ()"))
         splits.append((config["dataset"], config["split_hash"]))
-        ids, ranks = read_ranks(folder / RANKS)
-        metrics = accuracy(ranks, (k,))
-        if options.metric not in metrics:
-            raise ValueError(f"no metric {options.metric!r}; there are {', '.join(metrics)}")
-        users.append(ids)
-        values.append(metrics[options.metric])
-    if splits[0] != splits[1] or not np.array_equal(users[0], users[1]):
+    first, second = values
+    if splits[0] != splits[1] or not first.index.equals(second.index):
         raise ValueError(f"the runs have different test sets: {splits[0]} and {splits[1]}")
     what = f"{options.metric}: {' - '.join(names)}"
-    print(f"{values[0].mean():.4f} and {values[1].mean():.4f}")
-    print(replace(paired_test(values[0], values[1]), what=what))
+    print(f"{first.mean():.4f} and {second.mean():.4f}")
+    print(replace(paired_test(first.to_numpy(), second.to_numpy()), what=what))
