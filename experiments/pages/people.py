@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ class Point:
         """NDCG@10."""
         return float(self.ndcg.mean())
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float]:
         """95 % bootstrap interval of NDCG@10 over users."""
         low, high = bootstrap_interval(self.ndcg.to_numpy())
@@ -182,6 +183,22 @@ def statement(tests: dict[int, PairedTest]) -> str:
     return (
         f"{text} The two curves cross between {fewer:,} and {more:,} people (interpolated on the "
         f"logarithmic axis: near {people:,.0f})."
+    )
+
+
+def headline(results: Path) -> str:
+    """Return the two models at the largest number of people with both, in a sentence; else ""."""
+    points = read_points(results)
+    tests = differences(points)
+    if not tests:
+        return ""
+    most = max(tests)
+    means = {point.name: point.mean for point in points if point.people == most}
+    test = tests[most]
+    return (
+        f"Trained on {most:,} people and asked the same questions: {OURS} {means[OURS]:.3f}, "
+        f"{BASELINE} {means[BASELINE]:.3f} (paired difference {test.mean_difference:+.4f}, "
+        f"95 % interval {test.low:+.4f} to {test.high:+.4f})."
     )
 
 

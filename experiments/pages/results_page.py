@@ -173,7 +173,7 @@ def headline(root: Path) -> str:
         [
             f"- **Bazaar**, NDCG@10: popularity {plain['ndcg@10']:.3f}, the best model so far "
             f"({best['model']} {best['variant']}) {best['ndcg@10']:.3f}, the oracle "
-            f"{top['ndcg@10'].iloc[0]:.3f}: {share:.0%} of it.",
+            f"{top['ndcg@10'].iloc[0]:.3f}: {share:.0%} of it. {people.headline(results)}".strip(),
             f"- **MovieLens-1M**, NDCG@10, full ranking, without the query time: the "
             f"best simple model ({simple['model']}) {simple['ndcg@10']:.4f}, SASRec "
             f"{ours.loc['SASRec', 'NDCG@10']:.4f}, {TEXT_ID_RETRIEVER} "

@@ -106,6 +106,8 @@ def test_the_curves_cross_where_the_difference_changes_its_sign(curves: Path) ->
     assert "below EASE with 100 people; above EASE with 10,000 people" in text
     assert "cross between 100 and 10,000 people" in text
     assert text in people.section(curves)
+    assert "on 10,000 people" in people.headline(curves)
+    assert f"{people.OURS} 1.000, EASE 0.631" in people.headline(curves)
 
 
 def test_a_difference_within_its_interval_is_not_told_apart(tmp_path: Path) -> None:
@@ -134,6 +136,7 @@ def test_the_figure_has_a_curve_for_each_model_and_marks_the_crossing(curves: Pa
 def test_a_missing_model_leaves_an_empty_cell_and_no_records_no_section(tmp_path: Path) -> None:
     for section in (people.section, filter_tables.section, pretrained.section):
         assert section(tmp_path) == ""
+    assert people.headline(tmp_path) == ""
     people.draw(tmp_path)
     record(tmp_path, trained("EASE", 100), [0, 1])
     record(tmp_path, trained("Bigram", 200), [0, 1])
