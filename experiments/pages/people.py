@@ -179,10 +179,10 @@ def statement(tests: dict[int, PairedTest]) -> str:
     where = crossing(tests)
     if where is None:
         return text
-    fewer, more, people = where
+    fewer, more, between = where
     return (
         f"{text} The two curves cross between {fewer:,} and {more:,} people (interpolated on the "
-        f"logarithmic axis: near {people:,.0f})."
+        f"logarithmic axis: near {between:,.0f})."
     )
 
 

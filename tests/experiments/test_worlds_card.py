@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from experiments.pages.regions import region
 from m6rec_lite.course.paths import project_root
 from m6rec_lite.data import bazaar, friendships, leave_one_out, library, terse_items
 
-DIALS = {"users": 60, "items": 60, "slates": 0, "seed": 2, "progress": False}
+DIALS: dict[str, Any] = {"users": 60, "items": 60, "slates": 0, "seed": 2, "progress": False}
 SMALL = bazaar.generate(**DIALS)
 LARGE = replace(bazaar.generate(blocks=2, **DIALS), name="bazaar-large")
 
