@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from experiments import reference_results, simple_models
-from experiments.pages import architecture, bazaar_card, paper, results_page
+from experiments.pages import architecture, bazaar_card, paper, results_page, worlds_card
 from experiments.pages import reference_results as reference_page
 from experiments.pages.regions import region
 from experiments.records import RANKING_FIGURES, Records, RunKey
@@ -112,12 +112,12 @@ def run_reference_results(options: argparse.Namespace) -> None:
 def run_simple_models(options: argparse.Namespace) -> None:
     """Record the simple models on the bazaar, with the ranks of their targets."""
     command = "python -m experiments simple_models --dataset bazaar"
-    values = vars(options) | {"dataset": "bazaar", "seed": 0, "command": command}
+    values = vars(options) | {"dataset": "bazaar", "seed": 0, "models": None, "command": command}
     simple_models.run(argparse.Namespace(**values))
 
 
 def run_data_card(options: argparse.Namespace) -> None:
-    """Measure the bazaar and write its card, unless the card describes this world already."""
+    """Measure the bazaars and write their cards, unless they describe these worlds already."""
     bazaar, page = load_dataset("bazaar"), options.root / "datasets" / "README.md"
     text = region(page, "bazaar card")
     facts = (f"World version {bazaar.card.version};", f"`{leave_one_out(bazaar).hash}`")
@@ -125,6 +125,8 @@ def run_data_card(options: argparse.Namespace) -> None:
         bazaar_card.write_card(bazaar, page, progress=not options.quiet)
     else:
         print("  the card describes this world already")
+    if options.again or worlds_card.FACT not in region(page, worlds_card.REGION):
+        worlds_card.write_card(bazaar, page, progress=not options.quiet)
 
 
 def write_pages(options: argparse.Namespace) -> None:

@@ -1,9 +1,11 @@
 """Fit the simple models with default settings and save the ranks of their test targets.
 
     python -m experiments simple_models --dataset bazaar
+    python -m experiments simple_models --dataset bazaar-large --models Bigram EASE Oracle
 
-fits every model of ``m6rec_lite.course.build.quick_models`` on the default split and records it,
-and the oracle if there is one. A recorded model is skipped. Missing leaderboard rows are added.
+fits every model of ``m6rec_lite.course.build.quick_models``, or those that are named, on the
+default split and records it, and the oracle if there is one. A recorded model is skipped. Missing
+leaderboard rows are added.
 """
 
 from __future__ import annotations
@@ -26,10 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
     parser.add_argument("--dataset", default="bazaar")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--models", nargs="+", metavar="NAME", help="names of models; else all")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Fit and evaluate each model that is not recorded."""
+    """Fit and evaluate each model that is not recorded.
+
+    Raises:
+        ValueError: if there is no model of a name.
+    """
     results = options.root / "results"
     records, board = Records(results), Leaderboard(results / "leaderboard")
     dataset = load_dataset(options.dataset)
@@ -37,6 +44,11 @@ def run(options: argparse.Namespace) -> None:
     models = quick_models(options.seed)
     if dataset.oracle is not None:
         models.append(dataset.oracle.recommender(split.item_ids))
+    if options.models:
+        names = {model.name for model in models}
+        if unknown := set(options.models) - names:
+            raise ValueError(f"--models takes {', '.join(sorted(names))}, not {unknown.pop()!r}")
+        models = [model for model in models if model.name in options.models]
     common: dict[str, Any] = {"items": dataset.items, "seed": options.seed, "progress": False}
     with tqdm(models, disable=options.quiet, leave=False) as bar:
         for model in bar:

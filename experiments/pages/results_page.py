@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.pages import paper, reference_results
+from experiments.pages import boards, filter_tables, paper, people, pretrained, reference_results
 from experiments.pages.paper_readers import NETWORKS
 from experiments.pages.paper_rule import FAILS, HOLDS, NOT_TRIED, verdict
 from experiments.pages.regions import fill
@@ -24,30 +24,39 @@ from m6rec_lite.course.comparison import (
     compare_with_published,
     tie_caveat,
 )
-from m6rec_lite.course.figures import leaderboard_alt_text, plot_leaderboard, style
 from m6rec_lite.course.leaderboard import ORACLE, Leaderboard
 from m6rec_lite.course.paths import chapters
-from m6rec_lite.data.files import png_bytes, write_text
+from m6rec_lite.data.files import write_text
 from m6rec_lite.evaluation.published import TIME_AWARE, TIME_BLIND, best_published
 from m6rec_lite.evaluation.report import markdown_table
 
 PAGE = Path("docs") / "results.md"
-LADDER = Path("results") / "ladder.png"
 SCALE = "laptop"
 
 _INTRODUCTION = """# Results
 
 The tables of this page are written by code (`python -m experiments results --only pages`) from the
-files of `results/`; each row of them contains the command that produced it.
+files of `results/`; the records contain the command that produced each row.
 
 ## The bazaar
 
 The simulated data set: one test item for each user, ranked among all items that the user has not
-seen. The oracle knows the user's preferences and the query time: an upper bound for models without
-this information. *Seconds to fit* do not include the pretraining of a checkpoint, each on one core:
-2,105 s for `bazaar-gpt` (used by TitleLikelihood), 1,396 s for `bazaar-bert` (used by both fusions
-of ItemVectors), 1,479 s for `bazaar-m6rec` (used by the M6RecRetriever whose variant names it).
+seen. Two rows are not trained on it: the oracle knows the user's preferences, the hidden intents
+and the query time, and is an upper bound; the Bayes filter knows the rules of the world, and infers
+the rest from the observed events ([below](#what-can-be-known-of-a-shopper-the-bayes-filter)). Rows
+with `mask_history=False` are networks that were trained without leaving the items of the history
+out of the softmax. *Seconds to fit* do not include the pretraining of a checkpoint, each on one
+core: 2,105 s for `bazaar-gpt` (used by TitleLikelihood), 1,396 s for `bazaar-bert` (used by both
+fusions of ItemVectors), 1,479 s for `bazaar-m6rec` (used by the M6RecRetriever whose variant names
+it).
 """
+
+_LARGE = """The same world with ten times the people: the first 4,600 are those of the bazaar, the
+items are the same. Models are trained on the rows of all people, and every user has a test
+question. The Bayes filter answers a random sample of them."""
+
+_WIDE = """Another world with about as many people as the bazaar, and more than six times the items.
+The Bayes filter answers a random sample of the questions."""
 
 _REAL = """
 ## MovieLens-1M
@@ -80,27 +89,27 @@ _FILES = """
 
 
 def write_page(root: Path) -> Path:
-    """Draw the leaderboard and write ``docs/results.md``; return its path."""
-    rows = Leaderboard(root / "results" / "leaderboard").latest("bazaar", scale=SCALE)
-    style()
-    (root / LADDER).write_bytes(png_bytes(plot_leaderboard(rows, title="The bazaar")))
-    picture = f"![{leaderboard_alt_text(rows)}](../{LADDER.as_posix()})\n"
-    real = real_table(root / "results")
-    parts = [_INTRODUCTION, picture, markdown_table(ladder_table(rows)), _REAL, real, _FILES]
+    """Draw the figures and write ``docs/results.md``; return its path."""
+    results = root / "results"
+    parts = [
+        _INTRODUCTION,
+        boards.draw(root, "bazaar"),
+        markdown_table(boards.board_table(results, "bazaar")),
+        "",
+        filter_tables.section(results),
+        people.section(results),
+        pretrained.section(results),
+        boards.section(root, "bazaar-large", _LARGE),
+        boards.section(root, "bazaar-wide", _WIDE),
+        _REAL,
+        real_table(results),
+        _FILES,
+    ]
+    people.draw(root)
     path = root / PAGE
     path.parent.mkdir(exist_ok=True)
     write_text(path, "\n".join(parts))
     return path
-
-
-def ladder_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the leaderboard of the bazaar, best first, with the share of the oracle."""
-    columns = ["model", "variant", "hr@10", "ndcg@10", "fit_seconds"]
-    best = rows.sort_values("ndcg@10", ascending=False)[columns]
-    top = float(best.loc[best["model"] == ORACLE, "ndcg@10"].iloc[0])
-    best["share of the oracle"] = (best["ndcg@10"] / top).map("{:.0%}".format)
-    best = best.rename(columns={"fit_seconds": "seconds to fit"})
-    return best.round({"hr@10": 3, "ndcg@10": 3, "seconds to fit": 1})
 
 
 def real_table(results: Path) -> str:
@@ -164,7 +173,7 @@ def headline(root: Path) -> str:
         [
             f"- **Bazaar**, NDCG@10: popularity {plain['ndcg@10']:.3f}, the best model so far "
             f"({best['model']} {best['variant']}) {best['ndcg@10']:.3f}, the oracle "
-            f"{top['ndcg@10'].iloc[0]:.3f}: {share:.0%} of it.",
+            f"{top['ndcg@10'].iloc[0]:.3f}: {share:.0%} of it. {people.headline(results)}".strip(),
             f"- **MovieLens-1M**, NDCG@10, full ranking, without the query time: the "
             f"best simple model ({simple['model']}) {simple['ndcg@10']:.4f}, SASRec "
             f"{ours.loc['SASRec', 'NDCG@10']:.4f}, {TEXT_ID_RETRIEVER} "

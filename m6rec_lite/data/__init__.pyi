@@ -1,3 +1,4 @@
+from .bazaar.bayes_filter import BayesFilter
 from .bazaar.drawing import pictures
 from .bazaar.friends import friendships
 from .bazaar.oracle import Oracle
@@ -17,6 +18,7 @@ __all__ = [
     "EVENTS",
     "INTERESTS",
     "TABLES",
+    "BayesFilter",
     "Card",
     "DataError",
     "Dataset",

@@ -24,8 +24,8 @@ HASHES = {
     "bazaar of bazaar-bert": ("619f4acb864f", "5b1986ce10d2"),
 }
 
-#: Hashes of data sets that have no former one: bazaar-large.
-NEW = {"295d6ce7081a"}
+#: Hashes of data sets that have no former one: bazaar-large and bazaar-wide.
+NEW = {"295d6ce7081a", "696d18b07fae"}
 
 
 def former_hash(split: Split) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from experiments import bayes_filter, people, pretrained_retriever
 from experiments.__main__ import main
+from experiments.compare import user_metric
 from experiments.records import Records
 from m6rec_lite.data import bazaar, leave_one_out
 
@@ -82,3 +84,14 @@ def test_the_filter_has_a_row_for_each_knowledge_and_part(command) -> None:
     frame = command("bayes_filter", "--states", "4")
     assert len(frame) == 4 + 4 + 1
     assert frame["ndcg@10"].between(0.05, 1).all()
+
+
+def test_the_filter_answers_a_sample_of_the_questions(command, tmp_path) -> None:
+    frame = command("bayes_filter", "--states", "2", "--parts", "--questions", "20")
+    assert len(frame) == 4
+    assert frame["variant"].str.endswith("20 questions").all()
+    folder = Records(tmp_path / "results").runs / frame["id"][0]
+    users = user_metric(folder).index
+    assert len(users) == 20
+    assert set(users) < set(SPLIT.test.histories.user_ids)
+    assert json.loads((folder / "config.json").read_text())["split_hash"] == SPLIT.hash

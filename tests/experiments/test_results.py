@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from experiments import results
-from experiments.pages import results_page
+from experiments.pages import boards, filter_tables, people, pretrained, results_page
 from experiments.pages.regions import region
 from experiments.records import Records
 from m6rec_lite.course.leaderboard import Leaderboard
@@ -98,12 +98,18 @@ def test_the_card_stands_here(capsys: pytest.CaptureFixture) -> None:
 
 def test_the_page_shows_what_the_files_say() -> None:
     page = (ROOT / results_page.PAGE).read_text("utf-8")
-    board = Leaderboard(ROOT / "results" / "leaderboard").latest("bazaar", scale="laptop")
-    assert markdown_table(results_page.ladder_table(board)) in page
+    for dataset, picture in boards.PICTURES.items():
+        if not (ROOT / "results" / "leaderboard" / f"{dataset}.csv").is_file():
+            continue
+        assert markdown_table(boards.board_table(ROOT / "results", dataset)) in page
+        assert f"../results/{picture}" in page
+        assert (ROOT / "results" / picture).is_file()
+    for section in (filter_tables.section, people.section, pretrained.section):
+        assert section(ROOT / "results") in page
     assert results_page.real_table(ROOT / "results") in page
     assert "17.8 %" in page
     assert "HSTU-large | nothing" not in page
-    for name in ("ladder.png", "reference_results.md", "paper_against_ours.md", "runs.csv"):
+    for name in ("people.png", "reference_results.md", "paper_against_ours.md", "runs.csv"):
         assert f"../results/{name}" in page
         assert (ROOT / "results" / name).is_file()
 
