@@ -17,7 +17,7 @@ from experiments.records import CONFIG, RANKS, Records
 from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation.rank_files import read_ranks
 from m6rec_lite.evaluation.ranking import accuracy
-from m6rec_lite.evaluation.significance import paired_test
+from m6rec_lite.evaluation.significance import PairedTest, paired_test
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,24 +28,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the paired test of two runs."""
-    records = Records(options.root / "results")
-    k = int(options.metric.partition("@")[2] or 10)
+    means, test = compare_runs(Records(options.root / "results"), options.ids, options.metric)
+    print(f"{means[0]:.4f} and {means[1]:.4f}")
+    print(test)
+
+
+def compare_runs(
+    records: Records, ids: list[str], metric: str = "ndcg@10"
+) -> tuple[list[float], PairedTest]:
+    """Compare two recorded runs.
+
+    Args:
+        records: that contain both runs.
+        ids: of the two runs.
+        metric: such as ``ndcg@10``.
+
+    Returns:
+        The mean of each run, and the paired test of the first minus the second.
+
+    Raises:
+        ValueError: if a run has no ranks, the metric is unknown, or the test sets differ.
+    """
+    k = int(metric.partition("@")[2] or 10)
     names, splits, users, values = [], [], [], []
-    for run_id in options.ids:
+    for run_id in ids:
         folder = records.runs / run_id
         if not (folder / RANKS).is_file():
             raise ValueError(f"run {run_id!r} has no {RANKS}: see the column ranks of runs.csv")
         config = read_json(folder / CONFIG)
         names.append(f"{config['model']} ({config['variant']})".removesuffix(" ()"))
         splits.append((config["dataset"], config["split_hash"]))
-        ids, ranks = read_ranks(folder / RANKS)
+        user_ids, ranks = read_ranks(folder / RANKS)
         metrics = accuracy(ranks, (k,))
-        if options.metric not in metrics:
-            raise ValueError(f"no metric {options.metric!r}; there are {', '.join(metrics)}")
-        users.append(ids)
-        values.append(metrics[options.metric])
+        if metric not in metrics:
+            raise ValueError(f"no metric {metric!r}; there are {', '.join(metrics)}")
+        users.append(user_ids)
+        values.append(metrics[metric])
     if splits[0] != splits[1] or not np.array_equal(users[0], users[1]):
         raise ValueError(f"the runs have different test sets: {splits[0]} and {splits[1]}")
-    what = f"{options.metric}: {' - '.join(names)}"
-    print(f"{values[0].mean():.4f} and {values[1].mean():.4f}")
-    print(replace(paired_test(values[0], values[1]), what=what))
+    what = f"{metric}: {' - '.join(names)}"
+    test = replace(paired_test(values[0], values[1]), what=what)
+    return [float(each.mean()) for each in values], test
