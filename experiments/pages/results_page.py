@@ -72,6 +72,8 @@ _FILES = """
   measured results on MovieLens with ours, with the reason for each difference.
 - [paper_against_ours.md](../results/paper_against_ours.md) compares the claims of M6-Rec with our
   results, with a verdict by one rule.
+- [pretrained_retriever.md](../results/pretrained_retriever.md) shows what the pretrained retriever
+  is worth in a shop with few people, and what each option of the retriever changes.
 - `results/clicks/`, `tasks/`, `new_domain/` and `scaling/` contain tables of M6-Rec's tasks, click
   models and pretraining runs, with their baselines.
 - `python -m experiments --list` lists the experiments. `make results` runs what is missing, skips

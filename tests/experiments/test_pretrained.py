@@ -11,6 +11,7 @@ import pytest
 from experiments import ensembles, pretrained_domain, pretrained_retriever, retriever_options
 from experiments.__main__ import main
 from experiments.compare import compare_runs
+from experiments.pages import retriever_page
 from experiments.records import Records, read_history
 from m6rec_lite.data import bazaar, hidden_domain, leave_one_out
 from m6rec_lite.data.result_files import read_json
@@ -120,6 +121,9 @@ def test_a_domain_without_rows_has_each_rival_with_and_without_popularity(comman
     assert popular > 0
     again = command("pretrained_domain", "--domain", DOMAIN, "--set", *TINY)
     assert again.equals(frame)
+    page = retriever_page.write_page(tmp_path / "results").read_text(encoding="utf-8")
+    assert "difference from Popularity" in page
+    assert all(run_id in page for run_id in frame["id"])
 
 
 def test_the_weights_of_an_ensemble_are_those_that_are_best_on_validation() -> None:
@@ -134,8 +138,12 @@ def test_the_weights_of_an_ensemble_are_those_that_are_best_on_validation() -> N
         assert report["ndcg@10"] == pytest.approx(value)
 
 
-def test_options_change_one_at_a_time_and_the_ensemble_is_compared_with_ease(command, tmp_path):
-    words = ("--set", *TINY, "--only", "base", "linear", "attributes")
+def test_options_change_one_at_a_time_and_the_ensemble_is_compared_with_ease(
+    command, tmp_path, monkeypatch
+):
+    recipe = {"epochs": 1, "size": "1x32", "vocab_size": 300}
+    monkeypatch.setattr(retriever_options, "RECIPE", recipe)
+    words = ("--only", "base", "linear", "attributes")
     frame = command("retriever_options", *words)
     assert sorted(frame["model"]) == ["Hybrid", *["M6RecRetriever"] * 3]
     assert not (tmp_path / "results" / "leaderboard").exists()
@@ -154,3 +162,9 @@ def test_options_change_one_at_a_time_and_the_ensemble_is_compared_with_ease(com
     ids = frame.loc[frame["model"] == "M6RecRetriever", "id"].tolist()[:2]
     means, test = compare_runs(Records(tmp_path / "results"), ids)
     assert test.mean_difference == pytest.approx(means[0] - means[1])
+    page = retriever_page.write_page(tmp_path / "results").read_text(encoding="utf-8")
+    assert "## One option at a time" in page
+    assert "## In a domain without rows" not in page
+    for run_id in frame["id"]:
+        assert run_id in page
+    assert f"minus EASE, paired: {more['mean']:+.4f}" in page
