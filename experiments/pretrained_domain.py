@@ -31,7 +31,7 @@ from m6rec_lite.m6rec import M6RecRetriever
 from m6rec_lite.recommenders import EASE, ContentBased, ItemKNN, Popularity, Recommender
 
 #: Shares of the shop's users with test and validation questions; their other rows are not used.
-SHARES = {"test": 0.8, "validation": 0.15}
+SHARES: dict[str, Any] = {"test": 0.8, "validation": 0.15}
 
 
 class TextNeighbours(Recommender):
