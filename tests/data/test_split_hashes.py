@@ -41,8 +41,8 @@ DOMAINS = {
     "shop": "b89066afeeb5",
     "videos": "814d51a233fb",
 }
-#: Hashes of splits that have no former one; the first is that of bazaar-large.
-NEW = {"295d6ce7081a", *DOMAINS.values()}
+#: Hashes of splits that have no former one; the first two are bazaar-large and bazaar-wide.
+NEW = {"295d6ce7081a", "696d18b07fae", *DOMAINS.values()}
 
 
 def former_hash(split: Split) -> str:
