@@ -17,7 +17,7 @@ import pandas as pd
 
 from experiments.records import CONFIG, RANKS, Records
 from m6rec_lite.data.result_files import read_json
-from m6rec_lite.evaluation import accuracy, paired_test
+from m6rec_lite.evaluation import PairedTest, accuracy, paired_test
 from m6rec_lite.evaluation.rank_files import read_ranks
 
 

@@ -67,6 +67,7 @@ def long_run(
     command: str,
     items: pd.DataFrame | None = None,
     users: pd.DataFrame | None = None,
+    on_board: bool = True,
     progress: bool = True,
 ) -> Report:
     """Fit a model or continue its fit, evaluate it on test, and record the run.
@@ -78,6 +79,7 @@ def long_run(
         command: command that repeats this run.
         items: the data set's items, for models that use them.
         users: the data set's users, for models that use them.
+        on_board: whether to add the row to the leaderboard.
         progress: whether to show progress bars.
 
     Returns:
@@ -104,8 +106,9 @@ def long_run(
         history=history,
         ranks=report,
     )
-    board = Leaderboard(root / "results" / "leaderboard")
-    board.add(report, scale="laptop", seed=key.seed, variant=key.variant, command=command)
+    if on_board:
+        board = Leaderboard(root / "results" / "leaderboard")
+        board.add(report, scale="laptop", seed=key.seed, variant=key.variant, command=command)
     return report
 
 

@@ -22,7 +22,15 @@ from typing import Any
 import pandas as pd
 
 from experiments import reference_results, simple_models
-from experiments.pages import architecture, bazaar_card, paper, results_page, worlds_card
+from experiments.pages import (
+    architecture,
+    bazaar_card,
+    paper,
+    results_page,
+    retriever_card,
+    retriever_page,
+    worlds_card,
+)
 from experiments.pages import reference_results as reference_page
 from experiments.pages.regions import region
 from experiments.records import RANKING_FIGURES, Records, RunKey
@@ -138,6 +146,8 @@ def write_pages(options: argparse.Namespace) -> None:
     paper.write_page(results)
     results_page.write_page(options.root)
     results_page.fill_readme(options.root)
+    retriever_card.write_card(options.root)
+    retriever_page.write_page(results)
     architecture.write_architecture(options.root)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.pages import boards, filter_tables, paper, people, pretrained, reference_results
+from experiments.pages import boards, filter_tables, paper, people, reference_results
 from experiments.pages.paper_readers import NETWORKS
 from experiments.pages.paper_rule import FAILS, HOLDS, NOT_TRIED, verdict
 from experiments.pages.regions import fill
@@ -81,6 +81,8 @@ _FILES = """
   measured results on MovieLens with ours, with the reason for each difference.
 - [paper_against_ours.md](../results/paper_against_ours.md) compares the claims of M6-Rec with our
   results, with a verdict by one rule.
+- [pretrained_retriever.md](../results/pretrained_retriever.md) shows what the pretrained retriever
+  is worth in a shop with few people, and what each option of the retriever changes.
 - `results/clicks/`, `tasks/`, `new_domain/` and `scaling/` contain tables of M6-Rec's tasks, click
   models and pretraining runs, with their baselines.
 - `python -m experiments --list` lists the experiments. `make results` runs what is missing, skips
@@ -98,7 +100,6 @@ def write_page(root: Path) -> Path:
         "",
         filter_tables.section(results),
         people.section(results),
-        pretrained.section(results),
         boards.section(root, "bazaar-large", _LARGE),
         boards.section(root, "bazaar-wide", _WIDE),
         _REAL,

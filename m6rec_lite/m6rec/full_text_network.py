@@ -22,6 +22,9 @@ from m6rec_lite.training.batches import rng
 #: Rows are sorted by length within a pool of this many batches.
 POOL = 8
 
+#: The items of a batch are encoded in this many groups of similar length, with less padding.
+ITEM_GROUPS = 4
+
 
 class FullTextBatches:
     """Batches for ``training.fit``: histories cut before a random event, which is the target.
@@ -121,13 +124,21 @@ class FullTextNetwork(ScoringNetwork):
         people = self.retrieval.people(
             self._last(batch["users"], batch["user_lengths"], batch["user_lengths"])
         )
-        lengths = batch["item_lengths"]
-        items = self.retrieval.items(self._last(batch["items"], lengths, torch.zeros_like(lengths)))
+        items = self.retrieval.items(self._last_of_items(batch["items"], batch["item_lengths"]))
         history = None
         if mask_history:
             n = batch["history_lengths"]
             history = Excluded(batch["history"], n.cumsum(0) - n, n)
         return self.retrieval.contrast(people, items, batch["used"], batch["targets"], history)
+
+    def _last_of_items(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return the state at the last token of each item, ``(m, hidden_size)``."""
+        order = lengths.argsort()
+        states = []
+        for rows in order.chunk(ITEM_GROUPS):
+            n = lengths[rows]
+            states.append(self._last(ids[rows, : int(n.max())], n, torch.zeros_like(n)))
+        return torch.cat(states)[order.argsort()]
 
     def _last(self, ids: Tensor, lengths: Tensor, prefix: Tensor) -> Tensor:
         """Return the state at the last token of each row, ``(n, hidden_size)``."""

@@ -11,8 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from m6rec_lite.data import DataError, Split, TiedOrderWarning, leave_one_out, load_dataset
+from experiments.pretrained_domain import SHARES
+from m6rec_lite.data import (
+    DataError,
+    Split,
+    TiedOrderWarning,
+    hidden_domain,
+    leave_one_out,
+    load_dataset,
+)
 from m6rec_lite.language.models.pretraining import _generate_bazaar
+from tests.worlds import shipped
 
 ROOT = Path(__file__).parents[2]
 #: Data set → the former hash and today's of its leave-one-out split.
@@ -24,8 +33,16 @@ HASHES = {
     "bazaar of bazaar-bert": ("619f4acb864f", "5b1986ce10d2"),
 }
 
-#: Hashes of data sets that have no former one: bazaar-large and bazaar-wide.
-NEW = {"295d6ce7081a", "696d18b07fae"}
+#: Hashes of the splits of ``experiments.pretrained_domain``, by the hidden domain of the bazaar.
+DOMAINS = {
+    "courses": "eae12857a2ff",
+    "music": "7e7cfbea35f8",
+    "posts": "455199d38148",
+    "shop": "b89066afeeb5",
+    "videos": "814d51a233fb",
+}
+#: Hashes of splits that have no former one; the first two are bazaar-large and bazaar-wide.
+NEW = {"295d6ce7081a", "696d18b07fae", *DOMAINS.values()}
 
 
 def former_hash(split: Split) -> str:
@@ -40,6 +57,12 @@ def test_a_former_hash_names_the_same_questions(name):
     dataset = load_dataset(name) if name == "bazaar" else _generate_bazaar(of_bert)
     split = leave_one_out(dataset)
     assert (former_hash(split), split.hash) == HASHES[name]
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_hash_of_a_hidden_domain(domain):
+    split = hidden_domain(shipped(), domain, **SHARES, seed=0)
+    assert split.hash == DOMAINS[domain]
 
 
 @pytest.mark.real_data

@@ -1,4 +1,4 @@
-"""Training on more and more people, the pretrained retriever, and the Bayes filter's rows."""
+"""Training on more and more people, and the Bayes filter's rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import bayes_filter, people, pretrained_retriever
+from experiments import bayes_filter, people
 from experiments.__main__ import main
 from experiments.compare import user_metric
 from experiments.records import Records
@@ -25,7 +25,7 @@ TINY = ["epochs=1", "size=1x32", "vocab_size=300"]
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Run an experiment on the small worlds; return its records."""
-    for module in (bayes_filter, people, pretrained_retriever):
+    for module in (bayes_filter, people):
         worlds = {"bazaar": SHOP, "bazaar-large": LARGE}
         monkeypatch.setattr(module, "load_dataset", lambda name, worlds=worlds: worlds[name])
 
@@ -60,24 +60,6 @@ def test_each_number_of_people_is_a_run_with_ranks(command, capsys) -> None:
     assert (frame["ranks"] == "kept").all()
     command("people", "EASE", "--people", "60")
     assert "recorded before" in capsys.readouterr().out
-
-
-def test_the_pretrained_retriever_stands_beside_rivals_of_the_same_rows(command, tmp_path) -> None:
-    folder = tmp_path / "model"
-    frame = command("pretrained_retriever", "--save", str(folder), "--set", *TINY)
-    assert set(frame["variant"]) == {
-        "pretrained, reads both",
-        "pretrained and fine-tuned, reads both",
-        "decay=0.8, the shop's rows",
-        "decay=0.8, all people's rows",
-    }
-    assert (folder / "network.safetensors").is_file()
-
-
-def test_others_are_those_who_are_not_in_the_shop() -> None:
-    others = pretrained_retriever.other_people(LARGE, SHOP)
-    assert sorted(others.users["user_id"]) == list(range(61, 181))
-    assert others.interactions["user_id"].min() > 60
 
 
 def test_the_filter_has_a_row_for_each_knowledge_and_part(command) -> None:

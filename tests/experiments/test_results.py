@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from experiments import results
-from experiments.pages import boards, filter_tables, people, pretrained, results_page
+from experiments.pages import boards, filter_tables, people, results_page
 from experiments.pages.regions import region
 from experiments.records import Records
 from m6rec_lite.course.leaderboard import Leaderboard
@@ -104,7 +104,7 @@ def test_the_page_shows_what_the_files_say() -> None:
         assert markdown_table(boards.board_table(ROOT / "results", dataset)) in page
         assert f"../results/{picture}" in page
         assert (ROOT / "results" / picture).is_file()
-    for section in (filter_tables.section, people.section, pretrained.section):
+    for section in (filter_tables.section, people.section):
         assert section(ROOT / "results") in page
     assert results_page.real_table(ROOT / "results") in page
     assert "17.8 %" in page

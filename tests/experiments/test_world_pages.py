@@ -11,7 +11,7 @@ import pytest
 
 from experiments import simple_models
 from experiments.__main__ import main
-from experiments.pages import boards, filter_tables, people, pretrained
+from experiments.pages import boards, filter_tables, people
 from experiments.records import Records, RunKey
 from m6rec_lite.course.leaderboard import Leaderboard
 
@@ -134,7 +134,7 @@ def test_the_figure_has_a_curve_for_each_model_and_marks_the_crossing(curves: Pa
 
 
 def test_a_missing_model_leaves_an_empty_cell_and_no_records_no_section(tmp_path: Path) -> None:
-    for section in (people.section, filter_tables.section, pretrained.section):
+    for section in (people.section, filter_tables.section):
         assert section(tmp_path) == ""
     assert people.headline(tmp_path) == ""
     people.draw(tmp_path)
@@ -203,18 +203,6 @@ def test_networks_are_compared_with_simple_models_user_by_user(tmp_path: Path) -
     ]
     assert table["difference"].tolist() == [f"{(FIRST - SECOND) / 3:+.4f}"]
     assert not len(boards.paired_table(tmp_path, "bazaar-wide"))
-
-
-def test_the_pretrained_retriever_is_compared_with_each_simple_model(tmp_path: Path) -> None:
-    common = ("pretrained_retriever", "bazaar")
-    record(tmp_path, RunKey(*common, "EASE", "decay=0.8, the shop's rows"), [1, 1, 1])
-    own = RunKey(*common, "M6RecRetriever", "pretrained, reads both")
-    record(tmp_path, own, [0, 1, 1], pretraining_seconds=1234.5)
-    runs = pretrained.read_runs(tmp_path)
-    assert pretrained.run_table(runs)["seconds of pretraining"].tolist() == ["1,234", ""]
-    table = pretrained.paired_table(runs)
-    assert table["minus"].tolist() == ["EASE decay=0.8, the shop's rows"]
-    assert table["difference"].tolist() == [f"{(FIRST - SECOND) / 3:+.4f}"]
 
 
 def test_an_unknown_simple_model_is_refused(capsys: pytest.CaptureFixture) -> None:

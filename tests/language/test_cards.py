@@ -1,4 +1,4 @@
-"""Each card's code runs in plain ``transformers`` and prints what the card says."""
+"""Each card's code prints what the card says; that of language models is plain transformers."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["bazaar-bert", "bazaar-gpt", "bazaar-m6rec"])
+@pytest.mark.parametrize("name", ["bazaar-bert", "bazaar-gpt", "bazaar-m6rec", "bazaar-retriever"])
 def test_the_code_of_a_card_prints_what_the_card_says(name: str) -> None:
     card = (ROOT / "checkpoints" / name / "README.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
