@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from experiments import gpu_run, joint_runs, one_model, zero_shot
 from experiments.__main__ import main
 from experiments.pages import one_model as page
 from experiments.records import Records, RunKey
-from experiments.task_sets import FIGURES
+from experiments.task_sets import FIGURES, _divide
 from experiments.zero_shot import (
     draw_lists,
     exchange_events,
@@ -23,7 +24,7 @@ from experiments.zero_shot import (
 from m6rec_lite.data import bazaar, leave_one_out
 from m6rec_lite.data.result_files import read_json
 from m6rec_lite.language import BehaviourText, Tokenizer
-from m6rec_lite.m6rec import TASKS, M6RecConfig, M6RecModel, MultiTaskModel, TaskData
+from m6rec_lite.m6rec import TASKS, Examples, M6RecConfig, M6RecModel, MultiTaskModel, TaskData
 from m6rec_lite.recommenders import Popularity
 
 DATASET = bazaar.generate(users=120, items=60, seed=6, progress=False)
@@ -74,6 +75,7 @@ def finished(project: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_one_checkpoint_has_every_task_beside_its_twins(finished: Path) -> None:
     by_model = {
         name.partition(" checkpoint")[0]: report["tasks"]
@@ -102,6 +104,7 @@ def test_one_checkpoint_has_every_task_beside_its_twins(finished: Path) -> None:
     assert both.task("scoring").events == 3  # clicks are scored with the user's events
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(
     finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +122,7 @@ def test_what_is_done_is_not_done_again(
     assert reports(finished, "one_model") == before
 
 
+@pytest.mark.slow
 def test_the_page_says_where_the_joint_model_loses(finished: Path) -> None:
     path = page.write_page(finished / "results")
     assert path is not None
@@ -149,6 +153,15 @@ def test_bad_input_of_one_model_is_said(
     other.save(tmp_path / "checkpoint")
     assert command(tmp_path, "one_model", *WORDS) == 2
     assert "made for the tokenizer" in capsys.readouterr().err
+
+
+def test_dialogues_to_validate_on_are_not_trained_on() -> None:
+    about = pd.DataFrame({"dialogue_id": np.repeat(np.arange(20), 3)})
+    rows = [np.array([1, 2], dtype=np.int32)] * len(about)
+    train, validation = _divide(Examples(rows, rows, np.zeros(len(about)), about), 4)
+    assert set(train.about["dialogue_id"]) == set(range(18))
+    assert set(validation.about["dialogue_id"]) <= {18, 19}
+    assert (len(validation), validation.part) == (4, "validation")
 
 
 # Lists of twenty.

@@ -27,7 +27,7 @@ from m6rec_lite.m6rec import (
     pretrain,
 )
 
-WORLD: Dataset = generate(users=40, items=50, seed=5, progress=False)
+WORLD: Dataset = generate(users=40, items=60, seed=5, progress=False)
 SPLIT = leave_one_out(WORLD)
 TEXT = BehaviourText(WORLD, "compact", queries="none")
 TOKENIZER = Tokenizer.train([TEXT.item(int(i)) for i in WORLD.items["item_id"]], 600)
@@ -39,7 +39,7 @@ CONTEXT = 160
 def long() -> Histories:
     """One user's 400 events; the latest is the first item of the catalogue."""
     ids = SPLIT.item_ids.tolist()
-    items = [ids[1 + i % 49] for i in range(399)] + [ids[0]]
+    items = [ids[1 + i % (len(ids) - 1)] for i in range(399)] + [ids[0]]
     times = [list(range(1000, 1400))]
     user = [int(WORLD.users["user_id"].iloc[0])]
     return Histories.from_lists([items], SPLIT.item_ids, user_ids=user, timestamps=times)
@@ -109,7 +109,7 @@ READERS: dict[str, Callable[[Dataset, Path], Any]] = {
 
 @pytest.mark.parametrize("reader", READERS)
 def test_a_data_set_without_text_is_refused_by_what_reads_text(reader: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none of the 50 items has any text.*Give a table"):
+    with pytest.raises(DataError, match=r"none of the \d+ items has any text.*Give a table"):
         READERS[reader](bare(), tmp_path / "run")
 
 
