@@ -45,7 +45,7 @@ class Settings:
 
     model: str
     templates: str = "default"
-    steps: int = 240
+    steps: int = 300
     lrs: tuple[float, ...] = (1e-3, 3e-3)
     rounds: int = 6
     limits: Limits = field(default_factory=Limits)
