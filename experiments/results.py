@@ -25,6 +25,7 @@ from experiments import reference_results, simple_models
 from experiments.pages import (
     architecture,
     bazaar_card,
+    one_model,
     paper,
     results_page,
     retriever_card,
@@ -144,6 +145,7 @@ def write_pages(options: argparse.Namespace) -> None:
         print(f"  results/runs/{old} was renamed to {new}: its config changed")
     reference_page.write_page(results)
     paper.write_page(results)
+    one_model.write_page(results)
     results_page.write_page(options.root)
     results_page.fill_readme(options.root)
     retriever_card.write_card(options.root)

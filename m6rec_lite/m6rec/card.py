@@ -9,6 +9,12 @@ from m6rec_lite.language.models.model_card import DATA, of_data
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.training.guard import in_words
 
+#: The larger simulated worlds: what they add to the bazaar.
+WORLDS = {
+    "bazaar-large": "ten times the bazaar's people, who include those of the bazaar",
+    "bazaar-wide": "a bazaar of 6,000 items",
+}
+
 
 def model_card(report: Mapping[str, Any], config: M6RecConfig, more: Iterable[str] = ()) -> str:
     """Return the text of the model's ``README.md``.
@@ -19,8 +25,9 @@ def model_card(report: Mapping[str, Any], config: M6RecConfig, more: Iterable[st
         more: further lines, before the section on use.
     """
     settings, names = report["settings"], report["data"].split("+")
-    free = all(name.partition("(")[0] in DATA for name in names)
-    title = f"m6rec-{settings['size']}-{'-'.join(name.partition('(')[0] for name in names)}"
+    kinds = [name.partition("(")[0] for name in names]
+    free = all(kind in DATA or kind in WORLDS for kind in kinds)
+    title = f"m6rec-{settings['size']}-{'-'.join(kinds)}"
     last = report["last epoch"]
     measured = "mfu" in last and report["device"] != "cpu"  # others use a processor too
     lines = [
@@ -33,7 +40,8 @@ def model_card(report: Mapping[str, Any], config: M6RecConfig, more: Iterable[st
         f"{config.hidden_size}, {config.num_attention_heads} heads, {config.vocab_size:,} tokens, "
         f"{config.max_position_embeddings:,} positions ({config.positions}).\n",
         "## Data\n",
-        *(of_data(name) + "\n" for name in names),
+        *(_of_data(name) + "\n" for name in names),
+        *_library(settings),
         "The model was trained on the training rows of the split leave-one-out, hash "
         f"{report['split']}; validation and test targets are not in the texts.\n",
         "| | training | held out |",
@@ -70,6 +78,27 @@ def model_card(report: Mapping[str, Any], config: M6RecConfig, more: Iterable[st
         "That of the project (Apache-2.0)." if free else "See the data sets'.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _of_data(name: str) -> str:
+    """Return the description of a data set, and of the larger worlds of the same generator."""
+    kind = name.partition("(")[0]
+    if kind in WORLDS:
+        return f"`{kind}`: {WORLDS[kind]}. {of_data('bazaar')}"
+    return of_data(name)
+
+
+def _library(settings: Mapping[str, Any]) -> list[str]:
+    """Return a paragraph on the texts of the world's rules, if the run had some."""
+    kind = settings.get("library", "none")
+    if kind == "none":
+        return []
+    wrong = ", with their objects exchanged, as a control" if kind == "shuffled" else ""
+    return [
+        f"The library of the world is among the texts, {settings['library_copies']} times: "
+        f"sentences that state the simulator's rules{wrong}. They are its answer key: compare "
+        "this model only with models that were given the same rules.\n"
+    ]
 
 
 def _next_event(report: Mapping[str, Any]) -> str:

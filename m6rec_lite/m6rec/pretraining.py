@@ -6,8 +6,14 @@
 The folder ``--out`` receives ``tokens/`` (written once), ``checkpoints/``, ``metrics.jsonl``,
 ``curves.png``, ``report.json`` and finally ``model/`` with its card, for
 ``M6RecModel.from_pretrained`` and ``Tokenizer.load``. A run that was killed or interrupted (Ctrl-C,
-SIGTERM) continues from its last checkpoint when started again. Other settings, or a second run in
-the same folder at the same time, are refused.
+SIGTERM) continues from its last checkpoint when started again, so a long run can be cut into stages
+of a known duration: ::
+
+    timeout 6000 python -m m6rec_lite.m6rec.pretraining --size tiny --data bazaar-large \\
+        --library stated --templates compact --context 512 --next-event 2 --per-user 2 \\
+        --precision native --out runs/m6rec-tiny-large
+
+Other settings, or a second run in the same folder at the same time, are refused.
 """
 
 from __future__ import annotations
@@ -37,6 +43,7 @@ from m6rec_lite.m6rec.run_folder import next_event_tokens, read_report, tokens, 
 from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.token_file import TokenFileError
 from m6rec_lite.nn.losses import CHUNK
+from m6rec_lite.nn.optim import DivergenceError
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import (
     CheckpointError,
@@ -73,7 +80,7 @@ def pretrain(
         out: folder of the run, see the module.
         dataset: instead of loading ``settings.data``.
         device: see ``training.devices``.
-        precision: see ``training.devices``.
+        precision: see ``training.devices``; or ``"native"``, see ``native_precision``.
         compiled: compile the blocks (``torch.compile``), for runs of more than some minutes.
         recompute: recompute the activations of blocks in the backward pass: less memory, a third
             more time.
@@ -95,6 +102,8 @@ def pretrain(
         ValueError: if the device does not exist, or a setting is out of range.
     """
     out = Path(out)
+    if precision == "native":
+        precision = native_precision(device)
     accelerator = make_accelerator(device, precision)
 
     def datasets() -> list[Dataset]:
@@ -176,6 +185,15 @@ def pretrain(
     return model, tokenizer, history
 
 
+def native_precision(device: str | None = None) -> str:
+    """Return ``"bf16"`` for a CPU that multiplies matrices in 16 bits, else ``"auto"``.
+
+    On other CPUs products in bf16 are emulated, and slower than in fp32.
+    """
+    on_cpu = device == "cpu" or (device is None and not torch.cuda.is_available())
+    return "bf16" if on_cpu and torch.cpu._is_amx_tile_supported() else "auto"
+
+
 def plan_of(settings: Pretraining, accelerator: Accelerator, recompute: bool = False) -> Plan:
     """Return the ``Plan`` of a run, from which its cost is estimated."""
     precision = {"no": "fp32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
@@ -229,7 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, help="folder of the run")
     add_config_options(parser, Pretraining)
     parser.add_argument("--device", help="cpu, cuda, …; by default the best there is")
-    parser.add_argument("--precision", default="auto", help="fp32, bf16, fp16 or auto")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        help="fp32, bf16, fp16, auto, or native: bf16 also on a CPU that has 16-bit matrix units",
+    )
     parser.add_argument("--compile", action="store_true", help="compile the blocks")
     parser.add_argument("--recompute", action="store_true", help="less memory, a third more time")
     parser.add_argument("--no-ngrams", action="store_true", help="judge no n-grams at the end")
@@ -252,10 +274,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             progress=not options["quiet"],
         )
         report = read_report(Path(options["out"]))
-    except (CheckpointError, DiskFullError, OutOfMemoryError, TokenFileError, ValueError) as error:
+    except (
+        CheckpointError,
+        DiskFullError,
+        DivergenceError,
+        OutOfMemoryError,
+        TokenFileError,
+        ValueError,
+    ) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     is_main = PartialState().is_main_process  # one of several processes prints
-    for name, value in report["held out"].items() if is_main else ():
+    figures = dict(report["held out"])
+    if "next events" in report:
+        figures["events read of a document"] = report["next events"]["mean events read"]
+    for name, value in figures.items() if is_main else ():
         print(f"{name:<30} {value:.4f}")
     return 0
 

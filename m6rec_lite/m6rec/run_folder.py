@@ -15,7 +15,7 @@ from m6rec_lite.data import Dataset, leave_one_out
 from m6rec_lite.data.files import new_file, new_folder, settle, write_text
 from m6rec_lite.language.models.model_folder import read_json
 from m6rec_lite.language.text.behaviour import BehaviourText
-from m6rec_lite.language.text.corpora import Corpus
+from m6rec_lite.language.text.corpora import Corpus, library_corpus
 from m6rec_lite.language.text.document import distinct_texts
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.card import model_card
@@ -48,6 +48,7 @@ def tokens(
         progress: show a progress bar.
 
     Raises:
+        DataError: if a library is wanted and a data set is not simulated.
         DiskFullError: if the disk is full.
         TokenFileError: if the tokens are of another tokenizer or of other documents.
     """
@@ -66,6 +67,8 @@ def tokens(
         text = BehaviourText(dataset, settings.templates, train=split.train)
         corpora = pretraining_corpora(dataset, split, text, seed=settings.seed)
         corpus = sum(corpora.values(), start=corpus)
+        if settings.library != "none":
+            corpus += _library(dataset, settings)
         names.append(dataset.name)
         hashes.append(split.hash)
     if tokenizer is None:
@@ -75,6 +78,8 @@ def tokens(
     of = {"data": "+".join(names), "split": "+".join(hashes), "seed": settings.seed}
     if settings.templates != "default":
         of["templates"] = settings.templates
+    if settings.library != "none":
+        of["library"] = f"{settings.library}, {settings.library_copies} times"
     train, held_out = (
         TokenFile.once(
             folder, documents, tokenizer, of=of | {"part": folder.name}, progress=progress
@@ -198,6 +203,12 @@ def read_report(out: Path) -> dict[str, Any]:
         out / "report.json",
         "delete it and start the same run again, which writes it from the last checkpoint",
     )
+
+
+def _library(dataset: Dataset, settings: Pretraining) -> Corpus:
+    """Return the texts of a world's rules; a few thousand, so they may be repeated."""
+    library = library_corpus(dataset, shuffled=settings.library == "shuffled", seed=settings.seed)
+    return Corpus(library.train * settings.library_copies, library.held_out)
 
 
 def _complete_tokenizer(folder: Path) -> Tokenizer | None:

@@ -20,6 +20,9 @@ MAX_CONTEXT = 512
 #: Tokens of a row of ``LastEvent`` besides those of its document.
 ROW_TOKENS = 5
 
+#: Values of ``library``: no texts of the world's rules, the true rules, or exchanged ones.
+LIBRARIES = ("none", "stated", "shuffled")
+
 #: Default steps, sequences of a batch and learning rate, by size.
 PLANS: dict[str, dict[str, Any]] = {
     "nano": {"steps": 800, "lines": 8, "lr": 3e-3},
@@ -62,6 +65,10 @@ class Pretraining:
         default=0.0, metadata={"help": "weight of the next event after who and the latest events"}
     )
     per_user: int = field(default=8, metadata={"help": "next events that are asked of a user"})
+    library: str = field(
+        default="none", metadata={"help": f"texts of a world's rules: {', '.join(LIBRARIES)}"}
+    )
+    library_copies: int = field(default=1, metadata={"help": "times each such text is repeated"})
 
     def __post_init__(self) -> None:
         shape_of(self.size)  # refuses an unknown size
@@ -76,8 +83,11 @@ class Pretraining:
             raise ValueError(f"last must be from 0 to 1, got {self.last!r}")
         if self.context is not None and not 8 <= self.context <= MAX_CONTEXT:
             raise ValueError(f"context must be from 8 to {MAX_CONTEXT}, got {self.context!r}")
-        if self.per_user < 1:
-            raise ValueError(f"per_user must be at least 1, got {self.per_user!r}")
+        for name in ("per_user", "library_copies"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}")
+        if self.library not in LIBRARIES:
+            raise ValueError(f"library must be one of {', '.join(LIBRARIES)}, got {self.library!r}")
         Templates.load(self.templates)  # refuses unknown ones
         Infilling(self.rate, self.mean_span)  # these two refuse values out of range
         PretrainingLoss(self.weights)

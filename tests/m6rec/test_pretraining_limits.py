@@ -126,3 +126,36 @@ def test_several_data_sets_make_one_corpus(
     assert report["split"] == "+".join(hashes)
     (tmp_path / "a+b").mkdir()
     assert Pretraining(data=str(tmp_path / "a+b")).names == [str(tmp_path / "a+b")]  # one folder
+
+
+def test_a_nan_loss_stops_names_the_step_and_keeps_the_last_good_state(
+    world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    whole = run(tmp_path / "whole", world)
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "Metrics", Tells)
+        with pytest.raises(SystemExit, match="143"):
+            run(tmp_path / "run", world)
+
+    class Diverges(command.PretrainingLoss):
+        n_calls = 0
+
+        def __call__(self, model: M6RecModel, batch: Any) -> Any:
+            type(self).n_calls += 1
+            value, logs = super().__call__(model, batch)
+            return (value * torch.nan if self.n_calls == 3 else value), logs
+
+    words = ["--out", str(tmp_path / "run"), "--device", "cpu", "--no-ngrams", "--quiet"]
+    for name, value in (SETTINGS | {"validations": 1}).items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "PretrainingLoss", Diverges)
+        with pytest.raises(SystemExit, match="2"):
+            main(words)
+    said = capsys.readouterr().err
+    assert "the loss became nan by step 12" in said
+    assert "step-00000009 is whole" in said
+    assert not (tmp_path / "run" / "model").exists()
+    model = run(tmp_path / "run", world)
+    for (name, one), other in zip(model.named_parameters(), whole.parameters(), strict=True):
+        assert torch.equal(one, other), name
