@@ -262,7 +262,7 @@ def test_the_catalogue_and_the_seed_of_the_texts_matter():
         ({"style": 1.0}, {"style"}),
         ({"level": 1.0}, {"level"}),
     ],
-    ids=str,
+    ids=lambda given: "-".join(sorted(given)),  # of a set in a fixed order
 )
 def test_rules_of_an_effect_that_is_off_are_not_stated(off, kinds):
     stated = {rule.kind for rule in bazaar.library_rules(Dials(**off))}
