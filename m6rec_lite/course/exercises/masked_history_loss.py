@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
@@ -53,11 +53,6 @@ def _everybody(logits: np.ndarray, history: Items, target: np.ndarray) -> float:
     return _masked(logits, [every] * len(target), target)
 
 
-def _not_normalised(logits: np.ndarray, history: Items, target: np.ndarray) -> float:
-    chosen = softmax(logits, axis=1) * ~_hidden(logits, history, target)
-    return float(-np.log(chosen[np.arange(len(target)), target]).mean())
-
-
 def _history_alone(logits: np.ndarray, history: Items, target: np.ndarray) -> float:
     kept = _hidden(logits, history, target)
     kept[np.arange(len(target)), target] = True
@@ -91,7 +86,8 @@ EXERCISE = Exercise(
     known_wrong=(
         KnownWrong(
             _unmasked,
-            "The history is not left out: its items still take a share of the softmax.",
+            "The items of the history still take a share of the softmax. Leave them out *before* "
+            "it: a product with the mask afterwards does not add up to 1.",
         ),
         KnownWrong(
             _target_masked,
@@ -105,11 +101,6 @@ EXERCISE = Exercise(
         KnownWrong(
             _everybody,
             "Every row leaves out the items of all histories. Each person has an own history.",
-        ),
-        KnownWrong(
-            _not_normalised,
-            "The probabilities of what is left do not add up to 1: leave items out before the "
-            "softmax, or divide by the sum.",
         ),
         KnownWrong(
             _history_alone,
@@ -130,6 +121,6 @@ EXERCISE = Exercise(
         "Put the target's own logit back afterwards: it may be in the history.",
         "Subtract the row's maximum; the loss is ln(sum of exp) less the target's logit.",
     ),
-    notice="If people take things again, the items of the history are the best candidates, and this "
-    "mask removes them from training: count the repeats among your questions first.",
+    notice="If people take things again, the items of the history are the best candidates, and "
+    "this mask removes them from training: count the repeats among your questions first.",
 )
