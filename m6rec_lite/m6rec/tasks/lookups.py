@@ -151,7 +151,7 @@ class NaiveBayes:
         for text, c in zip(texts, classes, strict=True):
             self._words[c].update(tokens(text))
         self._sizes = Counter(classes)
-        self._vocabulary = set().union(*self._words.values())
+        self._vocabulary: set[str] = set().union(*self._words.values())
 
     def predict(self, text: str) -> str:
         """Return the most probable class; of equal ones the first in alphabetical order."""
