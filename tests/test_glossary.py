@@ -15,13 +15,8 @@ LESSONS = range(35)
 PLANNED = {20, 21, *range(23, 35)}
 #: Terms of existing lessons whose prose does not use them yet.
 NOT_USED_YET = {
-    "decoding",
-    "fine-tuning",
-    "in-batch softmax",
     "layer normalization",
-    "length-normalised",
     "negative sampling",
-    "query generation",
     "residual connection",
     "weight decay",
 }

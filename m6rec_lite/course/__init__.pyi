@@ -11,6 +11,7 @@ from .figures import PALETTE, leaderboard_alt_text, plot_leaderboard, plot_roadm
 from .leaderboard import Leaderboard
 from .lesson_data import dense_sample, load
 from .paths import project_root
+from .people_curves import people_curves
 from .scale import default_scale, sizes
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "exercise",
     "leaderboard_alt_text",
     "load",
+    "people_curves",
     "plot_leaderboard",
     "plot_roadmap",
     "project_root",

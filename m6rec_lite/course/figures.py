@@ -48,7 +48,8 @@ STEPS: dict[str, str] = {
     "06": "Factorising: taste as a short vector",
     "08, 10": "Sequences: recurrent nets, attention",
     "12, 14": "Language models: GPT, BERT",
-    "16, 17": "M6-Rec: behaviour as text; many tasks",
+    "16, 17": "M6-Rec: behaviour as text; scoring, retrieval",
+    "18, 19": "M6-Rec: writing; zero-shot, new domains",
     "22": "M6-Rec at full size, on a GPU",
 }
 

@@ -25,6 +25,7 @@ from .lists import TopKLists, top_lists
 from .protocol import FixedScores, Ranker, evaluate, fit_and_evaluate
 from .published import TIME_AWARE, TIME_BLIND, best_published
 from .questions import Questions
+from .rank_files import read_ranks
 from .ranking import ACCURACY, TargetRanks, accuracy, f1, hr, mrr, ndcg, precision, recall
 from .report import Report, compare, report_table
 from .significance import PairedTest, bootstrap_interval, paired_test
@@ -73,6 +74,7 @@ __all__ = [
     "perplexity",
     "popularity_lift",
     "precision",
+    "read_ranks",
     "recall",
     "reliability_curve",
     "report_table",

@@ -214,6 +214,9 @@ def test_baselines_name_items(examples) -> None:
     assert {len(answers) for answers in result.values()} == {len(final[1])}
     hits = {name: TASK.evaluate(some, final[1], DATA) for name, some in result.items()}
     assert hits["words"]["interest"] > 3 * hits["random item"]["interest"]
+    assert hits["domain, then words"]["domain"] > hits["words"]["domain"]
+    no_domains = replace(DATA, dataset=replace(DATASET, items=DATASET.items.drop(columns="domain")))
+    assert "domain, then words" not in TASK.baselines(*final, no_domains)
     nothing = replace(DATA, dataset=replace(DATASET, items=DATASET.items[:0]))
     with pytest.raises(ValueError, match="no item to name"):
         TASK.baselines(*final, nothing)

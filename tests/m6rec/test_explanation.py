@@ -282,6 +282,8 @@ def test_baselines_name_what_they_say_they_do(examples) -> None:
     assert named["true aspect"] == pytest.approx((test.about["aspect"] == most).mean())
     assert named["coverage"] == 1 / 5
     assert set(result["random review"]) <= set(train.about["text"])
+    truths = {name: judge(some, test, TRUTH)["true"] for name, some in result.items()}
+    assert truths["of the item"] > truths["counts, of the kind"] > truths["counts"]
     some = test[:2]
     some.about["own"] = [["ease", "value", "ease"], []]
     some.about["others"] = [["value"] * 9, ["clarity"]]

@@ -33,7 +33,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "12": ("title",),
     "14": ("title",),
     "16": ("title",),
-    "17": ("title", "category"),
+    "17": ("title",),
+    "18": ("title", "category"),
+    "19": ("title",),
     "22": ("title",),
 }
 

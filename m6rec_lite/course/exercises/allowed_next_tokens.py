@@ -54,22 +54,35 @@ def _by_the_last_two(titles: Titles, begun: Sequence[int], end: int) -> list[int
     )
 
 
+def _first_match(titles: Titles, begun: Sequence[int], end: int) -> list[int]:
+    return [_unsorted(titles, begun, end)[0]] if _unsorted(titles, begun, end) else []
+
+
+def _unsorted(titles: Titles, begun: Sequence[int], end: int) -> list[int]:
+    n = len(begun)
+    ended = [(*title, end) for title in titles]
+    return list(dict.fromkeys(t[n] for t in ended if len(t) > n and list(t[:n]) == list(begun)))
+
+
 _TITLES = [[11, 12, 13], [11, 14, 15], [11, 14, 15, 16, 17], [18, 15, 12], [19, 14, 15, 20]]
 
 EXERCISE = Exercise(
     id="allowed_next_tokens",
     title="What may come next, by a trie",
-    cases=tuple(
-        Case((_TITLES, begun, 2), _follow(_TITLES, begun, 2), note=note)
-        for begun, note in (
-            ([], "nothing is written yet"),
-            ([11], "two titles go on alike"),
-            ([11, 14, 15], "a whole title, and the beginning of a longer one"),
-            ([11, 12, 13], "a whole title"),
-            ([11, 15], "no title begins so"),
-            ([19, 14, 15], "two titles have the same two tokens here, behind another first"),
-            ([11, 12, 13, 2], "the title has ended"),
-        )
+    cases=(
+        *(
+            Case((_TITLES, begun, 2), _follow(_TITLES, begun, 2), note=note)
+            for begun, note in (
+                ([], "nothing is written yet"),
+                ([11], "two titles go on alike"),
+                ([11, 14, 15], "a whole title, and the beginning of a longer one"),
+                ([11, 12, 13], "a whole title"),
+                ([11, 15], "no title begins so"),
+                ([19, 14, 15], "two titles have the same two tokens here, behind another first"),
+                ([11, 12, 13, 2], "the title has ended"),
+            )
+        ),
+        Case(([[9, 5], [9, 3]], [9], 2), [3, 5], note="the smaller id comes later"),
     ),
     known_wrong=(
         KnownWrong(
@@ -89,6 +102,11 @@ EXERCISE = Exercise(
             "Only the last two tokens are compared: a title that begins otherwise goes on there, "
             "too. Compare everything that is written.",
         ),
+        KnownWrong(
+            _first_match,
+            "Only the first title that begins so is followed. Others may begin so, too.",
+        ),
+        KnownWrong(_unsorted, "The ids are not sorted: return sorted(…)."),
         KnownWrong(
             _always_end,
             "`end` may follow only where a title is whole; elsewhere half a title would end.",

@@ -9,7 +9,6 @@ text may be generated; after it, ``trie.Naming`` allows titles of the catalogue 
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask
 from m6rec_lite.m6rec.tasks.generators import CausalGenerator, TextGenerator
+from m6rec_lite.m6rec.tasks.lookups import NaiveBayes, word_scores
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of
 from m6rec_lite.m6rec.tasks.task import Examples
 from m6rec_lite.m6rec.tasks.trie import Naming, TitleTrie
@@ -162,7 +162,8 @@ class Conversation(GenerationTask):
         Returns:
             ``random item``; ``most named``, the item that most training turns name; ``words``, the
             item whose text shares most words with the user's turns, each word weighted by
-            ``ln(n_items / items with it)``.
+            ``ln(n_items / items with it)``; and ``domain, then words``, the same among the items
+            of the domain that naive Bayes guesses from the turns, where items have domains.
 
         Raises:
             ValueError: if there is no item, or no dialogue that names one.
@@ -177,17 +178,24 @@ class Conversation(GenerationTask):
         rng = np.random.default_rng(data.seed)
         bags = [set(tokens(data.text.item(item, parts=ALL_PARTS))) for item in ids]
         n_with = Counter(word for bag in bags for word in bag)
-        best = []
-        for query in examples.about["asked"]:
-            known = [word for word in dict.fromkeys(tokens(query)) if word in n_with]
-            weights = {word: math.log(len(bags) / n_with[word]) for word in known}
-            scores = [sum(weights[w] for w in weights if w in bag) for bag in bags]
-            best.append(ids[int(np.argmax(scores))])
+        queries = examples.about["asked"].tolist()
+        scores = [word_scores(query, bags, n_with) for query in queries]
         answers = {
             "random item": [ids[i] for i in rng.choice(len(ids), len(examples))],
             "most named": [most_named] * len(examples),
-            "words": best,
+            "words": [ids[int(np.argmax(row))] for row in scores],
         }
+        table = data.dataset.items
+        if "domain" in table and table["domain"].notna().all():
+            domain = dict(zip(ids, table["domain"].tolist(), strict=True))
+            named_rows = [is_id(item) for item in train.about["item_id"].tolist()]
+            said = train.about["asked"][named_rows].tolist()
+            bayes = NaiveBayes(said, [domain[item] for item in items])
+            domains = np.array([domain[item] for item in ids])
+            inside = [np.where(domains == bayes.predict(query), 0, -np.inf) for query in queries]
+            answers["domain, then words"] = [
+                ids[int(np.argmax(row + mask))] for row, mask in zip(scores, inside, strict=True)
+            ]
         return {key: [Generation.of(items=(i,)) for i in row] for key, row in answers.items()}
 
 

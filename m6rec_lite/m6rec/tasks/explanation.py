@@ -39,6 +39,7 @@ from m6rec_lite.m6rec.objective import token_loss
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.data import TaskData
 from m6rec_lite.m6rec.tasks.generation import Generation, GenerationTask
+from m6rec_lite.m6rec.tasks.lookups import reviews_of_same_item, reviews_of_same_kind
 from m6rec_lite.m6rec.tasks.review_parts import PARTS, shown, with_parts
 from m6rec_lite.m6rec.tasks.rows import Row, examples_of
 from m6rec_lite.m6rec.tasks.task import Examples, TaskBatch
@@ -229,14 +230,14 @@ class Explanation(GenerationTask):
     ) -> dict[str, list[Generation]]:
         """Return reasons drawn from the training reviews; none if these have no aspects.
 
-        They are drawn from reviews of all items, languages and ratings, and are weak baselines for
-        the truth of a reason; none looks up the reviews of the same item.
-
         Returns:
-            ``most frequent aspect``: a review of the most frequent aspect; ``random review``: any
-            review; ``the user's aspect``: a review of the aspect that the user names most;
-            ``counts``: a review of the aspect with the largest
+            Drawn from reviews of all items, languages and ratings, which are weak baselines for the
+            truth of a reason: ``most frequent aspect``, a review of it; ``random review``, any
+            review; ``the user's aspect``, a review of the aspect that the user names most;
+            ``counts``, a review of the aspect with the largest
             ``(user's count + 1/2) (item's count + 1)``, counted in the known region.
+            Looked up: ``counts, of the kind``, the same aspect in a review of the same domain,
+            language and rating; ``of the item``, what others wrote of the item (``lookups``).
         """
         if not train.about["aspect"].isin(words.ASPECTS).all():
             return {}
@@ -258,6 +259,9 @@ class Explanation(GenerationTask):
         answers = {key: [str(rng.choice(pools[name])) for name in row]
                    for key, row in named.items()}  # fmt: skip
         answers["random review"] = [str(text) for text in rng.choice(texts, len(pairs))]
+        rows = examples.about
+        answers["counts, of the kind"] = reviews_of_same_kind(train.about, rows, counted, data, rng)
+        answers["of the item"] = reviews_of_same_item(train.about, rows, data, rng)
         return {key: [Generation.of((None, text)) for text in row] for key, row in answers.items()}
 
 
