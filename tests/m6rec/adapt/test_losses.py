@@ -62,7 +62,7 @@ def test_a_sum_changes_what_alpha_means_with_the_size_of_a_batch() -> None:
             total, _ = adaptation_loss(part, other * 0, other, alpha=0.5, beta=1.0)
             shares[reduction, n] = float(0.5 * part / total)
     assert math.isclose(shares["mean", 2], shares["mean", 8])
-    assert shares["sum", 8] > 1.5 * shares["sum", 2]
+    assert shares["sum", 8] > shares["sum", 2] + 0.2
 
 
 def test_each_part_is_logged_and_a_loss_is_not_negated_twice() -> None:

@@ -40,7 +40,7 @@ def influences(model: M6RecModel, weight: Tensor) -> Tensor:
         for i in range(N):
             at = weight[i] if weight.ndim == 2 else weight[:, :, :, i]
             kept = at.clone()
-            at += 1
+            at += torch.linspace(-1, 1, at.numel()).view_as(at)  # a norm would undo a constant
             changed.append((model.states(IDS[:1]) - before).abs().amax(-1)[0] > 1e-9)
             at.copy_(kept)
     return torch.stack(changed)
@@ -65,7 +65,7 @@ def test_the_row_sees_itself_as_without_soft_tokens(kind: str) -> None:
     sees = torch.zeros(time, time, dtype=torch.bool)
     for j in range(time):
         other = x.clone()
-        other[0, j] += 1
+        other[0, j] += torch.linspace(-1, 1, 16)
         after = model.states(inputs_embeds=other, prefix_length=USER)
         sees[:, j] = (after - before).abs().amax(-1)[0] > 1e-9
     at = torch.arange(time)
@@ -198,9 +198,11 @@ def test_loss_and_gradient_equal_those_of_peft(kind: str) -> None:
     order = ours if kind == "prompt" else ours.permute(3, 0, 1, 2, 4)
     with torch.no_grad():
         weight.copy_(order.reshape(N, -1))
-    loss = adapted.model(IDS, labels=IDS, prefix_length=USER, use_cache=False).loss
+    labels = IDS.clone()
+    labels[:, 0] = -100  # which peft predicts from the last soft token of a prompt
+    loss = adapted.model(IDS, labels=labels, prefix_length=USER, use_cache=False).loss
     prefix = torch.full((2,), USER + N)  # peft passes it on, so soft tokens are counted
-    expected = theirs.train()(IDS, labels=IDS, prefix_length=prefix).loss
+    expected = theirs.train()(IDS, labels=labels, prefix_length=prefix).loss
     torch.testing.assert_close(loss, expected)
     loss.backward()
     expected.backward()
