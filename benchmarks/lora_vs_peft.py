@@ -50,7 +50,7 @@ def main() -> None:
         lora_alpha=2 * options.rank,
         target_modules=list(TARGETS),
     )
-    theirs = peft.get_peft_model(copy.deepcopy(base), config).train()
+    theirs: Any = peft.get_peft_model(copy.deepcopy(base), config).train()
     modules = dict(theirs.base_model.model.named_modules())
     pairs = []
     for name, module in ours.model.named_modules():

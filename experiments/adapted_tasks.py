@@ -16,12 +16,13 @@ import pandas as pd
 from m6rec_lite.ctr.base import labelled
 from m6rec_lite.ctr.impressions import known_at, split_by_time
 from m6rec_lite.data import Dataset
-from m6rec_lite.evaluation import Report, auc, compare_auc, ctr_metrics
+from m6rec_lite.evaluation import Report, auc, compare_auc
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.m6rec.adapt.adapted import Adapted
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
-from m6rec_lite.m6rec.tasks import Retrieval, Scoring, Task, TaskData
+from m6rec_lite.m6rec.tasks import Retrieval, Scoring, TaskData
 from m6rec_lite.m6rec.tasks.full_ranking import ranking_report
 from m6rec_lite.m6rec.tasks.task import Examples
 
@@ -58,8 +59,9 @@ class ScoringQuestion:
         tokenizer: of the model.
         label: ``clicked`` or ``purchased``.
         max_tokens: of a row.
-        n_test: test rows at most, drawn at random.
-        n_validation: validation rows at most.
+        n_test: test rows at most, half of them with the label if there are as many. AUC does not
+            depend on that share, and few of the shown items are clicked.
+        n_validation: validation rows at most, likewise.
     """
 
     metric: ClassVar[str] = "auc"
@@ -78,7 +80,8 @@ class ScoringQuestion:
         self.prompts = PromptBuilder(BehaviourText(dataset), tokenizer, max_tokens)
         parts = [labelled(part, label)[0] for part in split_by_time(dataset.impressions)]
         self._train = parts[0]
-        self._parts = {"validation": _draw(parts[1], n_validation), "test": _draw(parts[2], n_test)}
+        sizes = {"validation": (parts[1], n_validation), "test": (parts[2], n_test)}
+        self._parts = {name: _draw_both(*of, label) for name, of in sizes.items()}
 
     @cached_property
     def _levels(self) -> Scoring:
@@ -112,20 +115,19 @@ class ScoringQuestion:
         order = draw.permutation(len(table))
         return self._encode(table.iloc[np.sort(order[:rows])])
 
-    def validate(self, model: M6RecModel, task: Task) -> float:
+    def validate(self, adapted: Adapted) -> float:
         """Return the AUC on the validation rows."""
         examples = self._encoded["validation"]
-        return auc(examples.target, task.predict(model, examples))
+        return auc(examples.target, _predict(adapted, examples))
 
-    def test(self, model: M6RecModel, task: Task) -> Result:
+    def test(self, adapted: Adapted) -> Result:
         """Evaluate a model on the test rows."""
         examples = self._encoded["test"]
-        answers = task.predict(model, examples)
+        answers = _predict(adapted, examples)
         users = examples.about["user_id"].to_numpy()
         # the AUC of a constant is one half in every draw of users
         apart = compare_auc(examples.target, answers, np.zeros_like(answers), users)
-        metrics = ctr_metrics(examples.target, answers)
-        del metrics["calibration_error"]  # half of the training rows were clicked
+        metrics = {self.metric: auc(examples.target, answers)}
         return Result(metrics, 0.5 + apart.low, 0.5 + apart.high, answers)
 
     def difference(self, first: np.ndarray, second: np.ndarray) -> dict[str, float]:
@@ -180,18 +182,18 @@ class NextItemQuestion:
         task = Retrieval(1, len(data.split.item_ids))
         return task.build_examples(data, self.prompts, limit=rows)
 
-    def _report(self, model: M6RecModel, task: Task, part: str) -> Report:
+    def _report(self, adapted: Adapted, part: str) -> Report:
         examples = self._encoded[part]
         users = examples.about["user_id"].to_numpy()
-        return ranking_report(task.predict(model, examples), users, self.data, part)
+        return ranking_report(_predict(adapted, examples), users, self.data, part)
 
-    def validate(self, model: M6RecModel, task: Task) -> float:
+    def validate(self, adapted: Adapted) -> float:
         """Return the NDCG@10 on the validation users."""
-        return self._report(model, task, "validation")[self.metric]
+        return self._report(adapted, "validation")[self.metric]
 
-    def test(self, model: M6RecModel, task: Task) -> Result:
+    def test(self, adapted: Adapted) -> Result:
         """Evaluate a model on the test users."""
-        report = self._report(model, task, "test")
+        report = self._report(adapted, "test")
         metrics = {name: report[name] for name in ("hr@10", "ndcg@10")}
         return Result(metrics, *report.intervals[self.metric], report=report)
 
@@ -208,6 +210,20 @@ def make_question(name: str, dataset: Dataset, tokenizer: Tokenizer, **sizes: An
     if name in LABELS:
         return ScoringQuestion(dataset, tokenizer, LABELS[name], **sizes)
     return NextItemQuestion(dataset, tokenizer, **sizes)
+
+
+def _predict(adapted: Adapted, examples: Examples) -> np.ndarray:
+    """Return the answers of an adapted model's task."""
+    assert adapted.task is not None
+    return adapted.task.predict(adapted.model, examples)
+
+
+def _draw_both(rows: pd.DataFrame, limit: int, label: str) -> pd.DataFrame:
+    """Return at most ``limit`` rows, up to half of them with the label, drawn with seed 0."""
+    draw, labels = np.random.default_rng(0), rows[label].to_numpy()
+    with_label = draw.permutation(np.flatnonzero(labels))[: limit // 2]
+    without = draw.permutation(np.flatnonzero(~labels))[: limit - len(with_label)]
+    return rows.iloc[np.sort(np.concatenate([with_label, without]))]
 
 
 def _draw(rows: pd.DataFrame, limit: int) -> pd.DataFrame:

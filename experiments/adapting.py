@@ -8,8 +8,13 @@ Every combination of the options is a cell; recorded cells are skipped, so that 
 measured in parts. A cell starts from ``checkpoints/bazaar-m6rec``. Its learning rate is the better
 of two on validation: with more rows than 1,024, or another seed than 0, it is the one that was
 chosen with 1,024 rows and seed 0, if that cell is recorded. The weights are those of the round with
-the best validation figure. ``--rows all`` takes at most ``--most`` rows. ``--page`` writes
-``results/adapting.md``.
+the best validation figure. ``--rows all`` takes at most ``MOST_ROWS`` of a task. ``--page`` writes
+``results/adapting.md``. The whole table, in this order:
+
+    python -m experiments adapting --method METHODS --task ctr cvr next --rows 1024 all
+    python -m experiments adapting --method full head lora options_and_adapters --seed 1 2
+    python -m experiments adapting --method full head lora options_and_adapters \\
+        --rows 16 64 256 1024 --seed 0 1 2
 """
 
 from __future__ import annotations
@@ -25,11 +30,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.adapted_tasks import TASKS, Question, Result, ScoringQuestion, make_question
+from experiments.adapted_tasks import (
+    LABELS,
+    TASKS,
+    Question,
+    Result,
+    ScoringQuestion,
+    make_question,
+)
 from experiments.pages.adapting import write_page
 from experiments.records import REPORT, Records, RunKey, summary
 from m6rec_lite.data import load_dataset
 from m6rec_lite.data.result_files import read_json
+from m6rec_lite.language.models.model_folder import quiet
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import (
     AdaLoRA,
@@ -49,7 +62,7 @@ from m6rec_lite.m6rec import (
     parameter_groups,
 )
 from m6rec_lite.m6rec.adapt.method import Method
-from m6rec_lite.m6rec.tasks import JointBatches
+from m6rec_lite.m6rec.tasks import JointBatches, Retrieval
 from m6rec_lite.nn import cosine, warm_up
 from m6rec_lite.training import EarlyStopping, fit
 
@@ -75,8 +88,12 @@ TUNING_ROWS, TUNING_SEED = 1024, 0
 #: Learning rate of a task's own head.
 HEAD_LR = 3e-3
 #: Passes over the rows; least and most steps of the optimizer; validations in that time.
-EPOCHS, LEAST_STEPS, ROUNDS = 3, 60, 4
+EPOCHS, LEAST_STEPS, ROUNDS = 2, 60, 3
 TOKENS = 2048  # of a batch
+#: Training rows of ``--rows all``, so that a cell takes about a minute of one core.
+MOST_ROWS = {"ctr": 3072, "cvr": 3072, "next": 1536}
+#: Tokens of a row, at most; positions are rotary, so rows may be longer than in pretraining.
+MOST_TOKENS = 192
 
 
 @dataclass(frozen=True)
@@ -140,7 +157,7 @@ def train(
         optimizer=optimizer,
         schedule=warm_up(warm, 0.01, then=cosine(max(1, total - warm), 0.05)),
         epochs=ROUNDS,
-        validate=lambda adapted: {"validation": question.validate(adapted.model, adapted.task)},
+        validate=lambda adapted: {"validation": question.validate(adapted)},
         callbacks=[best],
         clip_norm=1.0,
         seed=seed,
@@ -154,7 +171,6 @@ def run_cell(
     question: Question,
     load: Callable[[], M6RecModel],
     rates: tuple[float, ...],
-    most: int,
     most_steps: int | None,
 ) -> tuple[dict[str, Any], Result]:
     """Train and evaluate a cell.
@@ -162,14 +178,14 @@ def run_cell(
     Returns:
         What is recorded besides the metrics, and the result on the test rows.
     """
-    examples = question.train(most if cell.rows is None else cell.rows, cell.seed)
+    examples = question.train(cell.rows or MOST_ROWS[cell.task], cell.seed)
     method, tried = METHODS[cell.method][0], dict[float, tuple[float, float, Adapted]]()
     for lr in rates:
         with torch.random.fork_rng():
             torch.manual_seed(cell.seed)
             model = load()
             task = question.task(model)
-            if hasattr(task, "count"):
+            if isinstance(task, Retrieval):
                 task.count(examples.target)  # for the log-Q correction
         adapted, clock = Adapted(model, method, task, seed=cell.seed), time.process_time()
         value = train(adapted, question, examples, lr, seed=cell.seed, most_steps=most_steps)
@@ -177,11 +193,17 @@ def run_cell(
     lr = max(tried, key=lambda rate: tried[rate][0])
     value, seconds, adapted = tried[lr]
     clock = time.process_time()
-    result = question.test(adapted.model, adapted.task)
+    result = question.test(adapted)
     costs = {**adapted.summary(), "rows": len(examples), "fit_cpu_seconds": round(seconds, 2)}
     costs["test_cpu_seconds"] = round(time.process_time() - clock, 2)
     chosen = {"lr": lr, "validation": {f"{rate:g}": round(v[0], 6) for rate, v in tried.items()}}
     return {"costs": costs, "chosen": chosen}, result
+
+
+def pretrained(folder: Path) -> M6RecModel:
+    """Return the pretrained model, with dropout for training."""
+    with quiet():
+        return M6RecModel.from_pretrained(folder, dropout=0.1)
 
 
 def rates_of(cell: Cell, records: Records) -> tuple[float, ...]:
@@ -230,29 +252,37 @@ def _keep(path: Path, answers: np.ndarray) -> None:
     np.save(path, answers.astype(np.float64))
 
 
+def number_of_rows(text: str) -> int | None:
+    """Return a number of training rows; None for ``all``."""
+    if text == "all":
+        return None
+    if not text.isdigit() or int(text) < 2:
+        raise ValueError(f"rows must be numbers of at least 2, or all; got {text!r}")
+    return int(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
     parser.add_argument("--method", nargs="+", choices=METHODS, default=[])
     parser.add_argument("--task", nargs="+", choices=TASKS, default=["ctr"])
     parser.add_argument("--rows", nargs="+", default=["all"], help="numbers, or all")
     parser.add_argument("--seed", nargs="+", type=int, default=[0])
-    parser.add_argument("--most", type=int, default=4096, help="rows of --rows all")
     parser.add_argument("--steps", type=int, help="of the optimizer, at most")
-    parser.add_argument("--test-rows", type=int, default=6000, help="test rows or users, at most")
+    parser.add_argument("--test-rows", type=int, default=3000, help="of test, at most; half: users")
     parser.add_argument("--page", action="store_true", help="write results/adapting.md")
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure every cell without a record, and write the page if asked to."""
     records, extra = Records(options.root / "results"), ""
-    for name, default in (("most", 4096), ("steps", None), ("test_rows", 6000)):
+    for name, default in (("steps", None), ("test_rows", 3000)):
         if (value := getattr(options, name)) != default:
             extra += f" --{name.replace('_', '-')} {value}"
     folder, questions = options.root / CHECKPOINT, dict[str, Question]()
     for task, rows, seed, method in itertools.product(
         options.task, options.rows, options.seed, sorted(options.method, key=list(METHODS).index)
     ):
-        cell = Cell(method, task, None if rows == "all" else int(rows), seed, extra.strip())
+        cell = Cell(method, task, number_of_rows(rows), seed, extra.strip())
         label = f"{method}, {cell.key.variant}, seed {seed}"
         if task == "next" and method in WITH_CLASSES:
             print(f"{label}: needs a task with classes")
@@ -261,16 +291,16 @@ def run(options: argparse.Namespace) -> None:
             print(f"{label}: recorded before (--again repeats it)")
             continue
         if task not in questions:
-            sizes = {"max_tokens": 112, "n_test": options.test_rows}
-            sizes["n_validation"] = max(50, options.test_rows // 6)
+            n_test = options.test_rows if task in LABELS else options.test_rows // 2
+            sizes = {"max_tokens": MOST_TOKENS, "n_test": n_test}
+            sizes["n_validation"] = max(50, n_test // 6)
             tokenizer = Tokenizer.load(folder)
             questions[task] = make_question(task, load_dataset("bazaar"), tokenizer, **sizes)
         about, result = run_cell(
             cell,
             questions[task],
-            lambda: M6RecModel.from_pretrained(folder, dropout=0.1),
+            lambda: pretrained(folder),
             rates_of(cell, records),
-            options.most,
             options.steps,
         )
         record(cell, records, options, questions[task], about, result)

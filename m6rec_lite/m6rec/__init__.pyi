@@ -4,7 +4,6 @@ from .adapt.adapters import Adapters
 from .adapt.combined import Combined
 from .adapt.freezing import FineTuning, parameter_groups
 from .adapt.lora import LoRA
-from .adapt.losses import MultiTaskHead, adaptation_loss, multi_task_loss, regression_loss
 from .adapt.option_adapter import OptionAdapter
 from .adapt.options import OptionTuning
 from .adapt.prefix import PrefixTuning
@@ -39,6 +38,7 @@ from .tasks.explanation import Explanation
 from .tasks.generation import Generation
 from .tasks.generators import CausalGenerator, PrefixGenerator
 from .tasks.joint import Weights, train_jointly
+from .tasks.losses import MultiTaskHead, adaptation_loss, multi_task_loss, regression_loss
 from .tasks.multitask import MultiTaskModel
 from .tasks.query import Query
 from .tasks.ranking import Ranking

@@ -14,7 +14,7 @@ from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.corpora import behaviour_documents
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.batches import PretrainingBatches
-from m6rec_lite.m6rec.infilling import Infilling, SentenceGeneration
+from m6rec_lite.m6rec.infilling import Infilling, Objective, SentenceGeneration
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import PretrainingLoss, judge
 from m6rec_lite.m6rec.optimizer import make_adamw
@@ -61,7 +61,11 @@ def domain_texts(
         raise DataError(f"{dataset.name!r} has no domains to compare; load_dataset('bazaar') has")
     domain_of = dataset.items.set_index("item_id")["domain"].astype(str)
     domains = domain_of.reindex(split.train.item_ids).to_numpy()
-    text, texts = BehaviourText(dataset, train=split.train, times="ago"), {}
+    text, texts = BehaviourText(dataset, train=split.train), dict[str, DomainTexts]()
+    objectives: dict[str, Objective] = {
+        "infilling": Infilling(),
+        "sentence": SentenceGeneration(tokenizer),
+    }
     for domain in np.unique(domains):
         rows = split.train.select(domains[split.train.items] == domain)
         corpus = behaviour_documents(rows, text, share=share, seed=seed)
@@ -72,7 +76,6 @@ def domain_texts(
             file = TokenFile.write(
                 Path(folder) / f"{domain}-{name}", documents, tokenizer, progress=False
             )
-            objectives = {"infilling": Infilling(), "sentence": SentenceGeneration(tokenizer)}
             parts.append(
                 PretrainingBatches(file, objectives, tokenizer, batch_size=lines, seq_len=seq_len)
             )

@@ -18,15 +18,6 @@ from m6rec_lite.m6rec.adapt.prompt import PromptTuning
 #: Every method by its name.
 METHODS: dict[str, type[Method]] = {
     kind.name: kind
-    for kind in (
-        FineTuning,
-        Adapters,
-        LoRA,
-        AdaLoRA,
-        PrefixTuning,
-        PromptTuning,
-        OptionTuning,
-        OptionAdapter,
-        Combined,
-    )
-}
+    for kind in (FineTuning, Adapters, LoRA, AdaLoRA, PrefixTuning, PromptTuning, OptionTuning,
+                 OptionAdapter, Combined)
+}  # fmt: skip

@@ -188,7 +188,7 @@ class RankAllocator:
             self.kept = [score > limit for score in scores]
         if due or step > self.last:  # between removals a removed term may come back
             for m, kept in zip(self.maps, self.kept, strict=True):
-                m.e *= kept
+                m.e.mul_(kept)
 
     def follow(self, optimizer: torch.optim.Optimizer) -> None:
         """Call ``step`` after every step of an optimizer, before its gradients are removed."""

@@ -18,7 +18,7 @@ from m6rec_lite.language.models.model_folder import ModelError, check_sums, read
 from m6rec_lite.m6rec.adapt import METHODS
 from m6rec_lite.m6rec.adapt.combined import Combined
 from m6rec_lite.m6rec.adapt.lora import LowRank
-from m6rec_lite.m6rec.adapt.method import Method
+from m6rec_lite.m6rec.adapt.method import Change, Method
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks import TASKS
 from m6rec_lite.m6rec.tasks.task import Task, TaskBatch
@@ -68,6 +68,7 @@ class Adapted(nn.Module):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.changes = method.changes(model, task)
+        self._mark = Change(model, "adapted_by", method.name)
         self._is_attached = False
         model.requires_grad_(False)
         self._swap()
@@ -93,14 +94,13 @@ class Adapted(nn.Module):
     def _swap(self) -> None:
         """Attach or detach: apply or undo the changes, and exchange the values of own weights."""
         attach = not self._is_attached
-        for change in self.changes if attach else reversed(self.changes):
+        for change in (self._mark, *self.changes):
             change.apply() if attach else change.undo()
         for name, weight in self._own.items():
             current = weight.detach().clone()
             weight.data.copy_(self._values[name])
             self._values[name] = current
             weight.requires_grad_(attach)
-        self.model.adapted_by = self.method.name if attach else None
         self._is_attached = attach
 
     def trained(self) -> dict[str, nn.Parameter]:
@@ -160,9 +160,8 @@ class Adapted(nn.Module):
             )
         copied = copy.deepcopy(self.attach())
         copied.merge()
-        for change in copied.changes:
+        for change in (copied._mark, *copied.changes):
             change.undo()
-        copied.model.adapted_by = None
         return copied.model.requires_grad_(True)
 
     def save(self, folder: str | Path) -> Path:
@@ -180,7 +179,7 @@ class Adapted(nn.Module):
         with new_file(folder / _WEIGHTS) as file:
             file.write(save({key: value.contiguous() for key, value in weights.items()}))
         task = None if self.task is None else [self.task.name, self.task.settings()]
-        about = {"method": [self.method.name, self.method.settings()], "task": task}
+        about: dict[str, Any] = {"method": [self.method.name, self.method.settings()], "task": task}
         about |= {"base": self.base, "base_parameters": self.n_base}
         write_text(folder / _ABOUT, json.dumps(about, indent=1) + "\n")
         seal(folder, [_WEIGHTS, _ABOUT])

@@ -1,6 +1,6 @@
 """Adapters: a small bottleneck network after attention and after the feed-forward network.
 
-    h   becomes   h + W2 σ(W1 h + b1) + b2,     W1: (m, d), W2: (d, m), m well below d
+    h   becomes   h + W2 gelu(W1 h + b1) + b2,     W1: (m, d), W2: (d, m), m well below d
 
 There are two in each block, before the residual connections. W2 and b2 start at 0, so that an
 adapted model starts as the pretrained one. An adapter adds weights *and* operations: unlike LoRA's
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from m6rec_lite.m6rec.adapt.method import Change, Method, check_rank, like, linear_maps
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
-from m6rec_lite.nn.transformer import ACTIVATIONS
 
 
 class Bottleneck(nn.Module):
@@ -27,19 +27,17 @@ class Bottleneck(nn.Module):
     Args:
         base: the frozen linear map, whose output has ``d`` dimensions.
         width: m, of the bottleneck.
-        activation: σ, a name of ``nn.transformer.ACTIVATIONS``.
 
     Raises:
         ValueError: if the width is below 1 or above d.
     """
 
-    def __init__(self, base: nn.Linear, width: int, activation: str = "gelu") -> None:
+    def __init__(self, base: nn.Linear, width: int) -> None:
         super().__init__()
         check_rank(width, base.out_features, what="width")
         self.base = base
         self.down = nn.Linear(base.out_features, width)
         self.up = nn.Linear(width, base.out_features)
-        self.activation = ACTIVATIONS[activation]
         nn.init.normal_(self.down.weight, std=0.02)
         for parameter in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(parameter)
@@ -49,7 +47,7 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(…, in)`` to ``(…, d)``."""
         h = self.base(x)
-        return h + self.up(self.activation(self.down(h)))
+        return h + self.up(F.gelu(self.down(h)))
 
 
 @dataclass(frozen=True)
@@ -57,27 +55,21 @@ class Adapters(Method):
     """Two bottleneck adapters in every block.
 
     Args:
-        width: of the bottleneck.
-        activation: of the bottleneck.
+        width: m, of the bottleneck.
 
     Raises:
-        ValueError: if the width is below 1, or the activation unknown.
+        ValueError: if the width is below 1.
     """
 
     name: ClassVar[str] = "adapters"
     width: int = 8
-    activation: str = "gelu"
 
     def __post_init__(self) -> None:
         check_rank(self.width, what="width")
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"activation must be one of {sorted(ACTIVATIONS)}, got {self.activation!r}"
-            )
 
     def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
         """Put an adapter behind attention and behind the feed-forward network of each block."""
         return [
-            Change(owner, name, Bottleneck(linear, self.width, self.activation))
+            Change(owner, name, Bottleneck(linear, self.width))
             for owner, name, linear in linear_maps(model, ("out", "down_proj"))
         ]

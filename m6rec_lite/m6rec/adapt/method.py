@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
@@ -90,7 +90,7 @@ class Method(ABC):
 
 def blocks_of(model: M6RecModel) -> list[Block]:
     """Return the Transformer blocks, also those that a method has wrapped."""
-    return [getattr(block, "block", block) for block in model.blocks]
+    return [cast(Block, getattr(block, "block", block)) for block in model.blocks]
 
 
 def linear_maps(

@@ -2,8 +2,8 @@
 
     L = alpha L_mt + beta L_ad + L_ft
 
-``L_mt`` is the loss of K binary labels that one state predicts, from one pass. ``tasks.joint`` has
-the same sum for tasks with rows of their own. The form is a common one; the source is a secondary
+``L_mt`` is the loss of K binary labels that one state predicts, from one pass. ``joint`` has the
+same sum for tasks with rows of their own. The form is a common one; the source is a secondary
 article and not the paper of M6-Rec.
 """
 
