@@ -6,7 +6,8 @@
 A classification head is not needed: the model reads the options as part of its input, and answers
 with the one whose vector matches its state at ``[EOS]`` best. Only the prompt and the embeddings of
 the special tokens are trained. Source: Cui et al., *M6-Rec*, 2022, section 3; the length of the
-prompt is not known to us.
+prompt and its initial values are not known to us. Here the options start near the mean embedding,
+so that all classes start about equally probable.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from m6rec_lite.language.text.tokenizer import SPECIALS
@@ -84,5 +86,9 @@ class OptionTuning(Method):
                 f"as Scoring(…, classes={self.classes}); got {got}"
             )
         prompt = SoftPrompt(model, self.length, tuple(range(len(SPECIALS))))
+        with torch.no_grad():
+            options = prompt.weight[-self.classes :]
+            options.normal_(std=model.config.initializer_range)
+            options += model.embedding.weight.mean(0)
         head = OptionHead(prompt, self.classes)
         return [*prompt_changes(model, prompt), Change(task, "head", head)]
