@@ -23,6 +23,7 @@ import pandas as pd
 
 from experiments import reference_results, simple_models
 from experiments.pages import (
+    adapting,
     architecture,
     bazaar_card,
     one_model,
@@ -145,6 +146,7 @@ def write_pages(options: argparse.Namespace) -> None:
         print(f"  results/runs/{old} was renamed to {new}: its config changed")
     reference_page.write_page(results)
     paper.write_page(results)
+    adapting.write_page(results)
     one_model.write_page(results)
     results_page.write_page(options.root)
     results_page.fill_readme(options.root)

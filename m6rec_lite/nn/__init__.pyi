@@ -6,6 +6,7 @@ from .attention import (
 )
 from .beams import Beam, beam_search
 from .cache import Cache, KeyValueCache
+from .conflicts import gradient_cosines, pcgrad, set_gradient, task_gradients
 from .descent import Descent, descend
 from .dropout import Dropout
 from .gradients import GradientCheck, check_gradient
@@ -71,16 +72,20 @@ __all__ = [
     "fused_attention",
     "gbce",
     "generate",
+    "gradient_cosines",
     "linear_cross_entropy",
     "log_likelihood",
     "padding_mask",
+    "pcgrad",
     "prefix_mask",
     "rotary_angles",
     "rotate",
     "sampled_softmax",
     "scaled_dot_product_attention",
+    "set_gradient",
     "sinusoids",
     "step_decay",
+    "task_gradients",
     "temperature",
     "top1_max",
     "top_k",

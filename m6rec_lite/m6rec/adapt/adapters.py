@@ -1,0 +1,75 @@
+"""Adapters: a small bottleneck network after attention and after the feed-forward network.
+
+    h   becomes   h + W2 gelu(W1 h + b1) + b2,     W1: (m, d), W2: (d, m), m well below d
+
+There are two in each block, before the residual connections. W2 and b2 start at 0, so that an
+adapted model starts as the pretrained one. An adapter adds weights *and* operations: unlike LoRA's
+product it has a non-linearity in it and cannot be merged into the weights before it. Source:
+Houlsby et al., *Parameter-efficient transfer learning for NLP*, 2019.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from m6rec_lite.m6rec.adapt.method import Change, Method, check_rank, like, linear_maps
+from m6rec_lite.m6rec.model import M6RecModel
+from m6rec_lite.m6rec.tasks.task import Task
+
+
+class Bottleneck(nn.Module):
+    """A linear map, followed by an adapter with its own residual connection.
+
+    Args:
+        base: the frozen linear map, whose output has ``d`` dimensions.
+        width: m, of the bottleneck.
+
+    Raises:
+        ValueError: if the width is below 1 or above d.
+    """
+
+    def __init__(self, base: nn.Linear, width: int) -> None:
+        super().__init__()
+        check_rank(width, base.out_features, what="width")
+        self.base = base
+        self.down = nn.Linear(base.out_features, width)
+        self.up = nn.Linear(width, base.out_features)
+        nn.init.normal_(self.down.weight, std=0.02)
+        for parameter in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(parameter)
+        like(self.down, base.weight)
+        like(self.up, base.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(…, in)`` to ``(…, d)``."""
+        h = self.base(x)
+        return h + self.up(F.gelu(self.down(h)))
+
+
+@dataclass(frozen=True)
+class Adapters(Method):
+    """Two bottleneck adapters in every block.
+
+    Args:
+        width: m, of the bottleneck.
+
+    Raises:
+        ValueError: if the width is below 1.
+    """
+
+    name: ClassVar[str] = "adapters"
+    width: int = 8
+
+    def __post_init__(self) -> None:
+        check_rank(self.width, what="width")
+
+    def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
+        """Put an adapter behind attention and behind the feed-forward network of each block."""
+        return [
+            Change(owner, name, Bottleneck(linear, self.width))
+            for owner, name, linear in linear_maps(model, ("out", "down_proj"))
+        ]
