@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from experiments import reference_results, simple_models
-from experiments.pages import architecture, bazaar_card, paper, results_page
+from experiments.pages import architecture, bazaar_card, compressing, paper, results_page
 from experiments.pages import reference_results as reference_page
 from experiments.pages.regions import region
 from experiments.records import RANKING_FIGURES, Records, RunKey
@@ -134,6 +134,7 @@ def write_pages(options: argparse.Namespace) -> None:
         print(f"  results/runs/{old} was renamed to {new}: its config changed")
     reference_page.write_page(results)
     paper.write_page(results)
+    compressing.write_page(results)
     results_page.write_page(options.root)
     results_page.fill_readme(options.root)
     architecture.write_architecture(options.root)

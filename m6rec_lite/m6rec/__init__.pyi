@@ -1,10 +1,33 @@
 from .batches import PretrainingBatches, packed_prefix_mask
 from .click_model import M6RecCTR
+from .compress.distillation import RelationDistillation
+from .compress.early_exit import EarlyExitCTR, EarlyExitScoring, exit_weights
+from .compress.late_interaction import LateInteractionCTR, LateInteractionScoring, SegmentCache
+from .compress.onnx_export import OnnxScorer, export_onnx
+from .compress.pruning import GradualPruning, count_nonzero, cubic_sparsity
+from .compress.quantization import (
+    dequantize_blockwise,
+    quantize_blockwise,
+    quantize_dynamic,
+    quantize_weights,
+)
+from .compress.sharing import factorize_embedding, share_layers
+from .compress.storage import load_compressed, save_compressed
 from .config import SIZES, M6RecConfig
 from .cost.budget import estimate_cost
+from .cost.limited_process import answers_of, answers_with, limit_process, serve_limited
 from .cost.measured_step import kept_bytes, measure
 from .cost.memory import estimate_memory, largest_size_that_fits, ways_to_fit
 from .cost.plan import MIXES, Mix, Plan, count_parameters, flops_a_token
+from .cost.requests import (
+    PJ_FLOAT32,
+    PJ_INT8,
+    Latency,
+    count_multiply_adds,
+    energy_joules,
+    measure_latency,
+    pareto,
+)
 from .cost.scaling import ScalingLaw, fit_law, resampled_laws
 from .documents import pretraining_corpora
 from .full_text_retriever import FullTextRetriever
@@ -41,17 +64,25 @@ from .token_file import TokenFile
 
 __all__ = [
     "MIXES",
+    "PJ_FLOAT32",
+    "PJ_INT8",
     "SIZES",
     "TASKS",
     "CausalGenerator",
     "Conversation",
     "Design",
+    "EarlyExitCTR",
+    "EarlyExitScoring",
     "Examples",
     "Explanation",
     "FullTextRetriever",
     "Generation",
+    "GradualPruning",
     "Infilling",
     "LastEvent",
+    "LateInteractionCTR",
+    "LateInteractionScoring",
+    "Latency",
     "M6RecCTR",
     "M6RecConfig",
     "M6RecModel",
@@ -60,6 +91,7 @@ __all__ = [
     "MixedBatches",
     "MultiTaskModel",
     "NewDomain",
+    "OnnxScorer",
     "Plan",
     "PrefixGenerator",
     "Pretraining",
@@ -68,9 +100,11 @@ __all__ = [
     "PromptBuilder",
     "Query",
     "Ranking",
+    "RelationDistillation",
     "Retrieval",
     "ScalingLaw",
     "Scoring",
+    "SegmentCache",
     "SentenceGeneration",
     "StatisticsVerbalizer",
     "Task",
@@ -81,22 +115,42 @@ __all__ = [
     "Truth",
     "VectorIndex",
     "Weights",
+    "answers_of",
+    "answers_with",
     "correct_for_sampling",
+    "count_multiply_adds",
+    "count_nonzero",
     "count_parameters",
+    "cubic_sparsity",
+    "dequantize_blockwise",
+    "energy_joules",
     "estimate_cost",
     "estimate_memory",
+    "exit_weights",
+    "export_onnx",
+    "factorize_embedding",
     "fit_law",
     "flops_a_token",
     "in_batch_softmax",
     "kept_bytes",
     "largest_size_that_fits",
+    "limit_process",
+    "load_compressed",
     "mean_events_read",
     "measure",
+    "measure_latency",
     "next_event_documents",
     "packed_prefix_mask",
+    "pareto",
     "pretrain",
     "pretraining_corpora",
+    "quantize_blockwise",
+    "quantize_dynamic",
+    "quantize_weights",
     "resampled_laws",
+    "save_compressed",
+    "serve_limited",
+    "share_layers",
     "to_rows",
     "tokens",
     "train_jointly",
