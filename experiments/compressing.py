@@ -335,7 +335,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--negatives", type=float, default=8.0, help="other rows for each")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--events", type=int, default=2, help="of a history that are read")
-    parser.add_argument("--max-tokens", type=int, default=128, help="of a row")
+    parser.add_argument("--max-tokens", type=int, default=256, help="of a row")
     parser.add_argument("--tokens", type=int, default=4096, help="of a batch")
     parser.add_argument("--lr", type=float, default=2e-3, help="at a width of 160")
 

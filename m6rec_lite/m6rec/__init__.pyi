@@ -2,7 +2,13 @@ from .batches import PretrainingBatches, packed_prefix_mask
 from .click_model import M6RecCTR
 from .compress.distillation import RelationDistillation
 from .compress.early_exit import EarlyExitCTR, EarlyExitScoring, exit_weights
-from .compress.late_interaction import LateInteractionCTR, LateInteractionScoring, SegmentCache
+from .compress.late_interaction import (
+    LateInteractionCTR,
+    LateInteractionScoring,
+    SegmentCache,
+    cut_segments,
+    segment_layout,
+)
 from .compress.onnx_export import OnnxScorer, export_onnx
 from .compress.pruning import GradualPruning, count_nonzero, cubic_sparsity
 from .compress.quantization import (
@@ -122,6 +128,7 @@ __all__ = [
     "count_nonzero",
     "count_parameters",
     "cubic_sparsity",
+    "cut_segments",
     "dequantize_blockwise",
     "energy_joules",
     "estimate_cost",
@@ -149,6 +156,7 @@ __all__ = [
     "quantize_weights",
     "resampled_laws",
     "save_compressed",
+    "segment_layout",
     "serve_limited",
     "share_layers",
     "to_rows",

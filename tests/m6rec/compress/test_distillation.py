@@ -62,9 +62,9 @@ def test_a_narrow_student_learns_and_the_teacher_does_not():
     batch = collate(examples, np.arange(40))
     start = float(loss(student, batch)[0])
     optimizer = torch.optim.AdamW(student.parameters(), 3e-3)
-    fit(student, TaskBatches(examples, 1024), loss, optimizer=optimizer, steps=40, device="cpu",
+    fit(student, TaskBatches(examples, 512), loss, optimizer=optimizer, steps=30, device="cpu",
         progress=False)  # fmt: skip
-    assert float(loss(student, batch)[0]) < 0.7 * start
+    assert float(loss(student, batch)[0]) < 0.8 * start
     torch.testing.assert_close(teacher.embedding.weight, before, rtol=0, atol=0)
 
 
@@ -80,5 +80,7 @@ def test_bad_settings_are_refused():
         RelationDistillation(teacher, 64)(a_model(1, 64), batch)
     with pytest.raises(ValueError, match="must read the same tokens"):
         RelationDistillation(teacher, 4)(a_model(1, 32, vocab_size=299), batch)
+    student = a_model(1, 32)
+    student.config.tokenizer = "another"
     with pytest.raises(ValueError, match="must read the same tokens"):
-        RelationDistillation(teacher, 4)(a_model(1, 32, tokenizer="another"), batch)
+        RelationDistillation(teacher, 4)(student, batch)

@@ -22,7 +22,7 @@ def test_the_printed_weights_fall_and_the_normalized_ones_grow_and_sum_to_1():
     np.testing.assert_allclose(exit_weights(4, "normalized"), [0.1, 0.2, 0.3, 0.4])
     for n_layers in (1, 2, 24):
         assert exit_weights(n_layers).sum() == pytest.approx(1)
-    with pytest.raises(ValueError, match="'printed' or 'normalized', got 4 and 'equal'"):
+    with pytest.raises(ValueError, match="'printed' or 'normalized'; got 4 and 'equal'"):
         exit_weights(4, "equal")
 
 

@@ -27,7 +27,7 @@ MATRICES = arrays.arrays(
 )  # fmt: skip
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(MATRICES, st.sampled_from([4, 8]), st.sampled_from([2, 8, 64]))
 def test_a_weight_is_read_back_within_half_a_step(weight, bits, block):
     codes, scales = quantize_blockwise(torch.from_numpy(weight), bits, block)
