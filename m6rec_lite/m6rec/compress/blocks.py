@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import Tensor, nn
 
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import TaskBatch
-from m6rec_lite.nn.attention import AttentionContext
+from m6rec_lite.nn.attention import AttentionContext, fused_attention
 from m6rec_lite.nn.masks import padding_mask, prefix_mask
 from m6rec_lite.nn.positions import rotary_angles
 
@@ -36,3 +37,12 @@ def run_blocks(
     for block in blocks:
         x = block(x, context)
     return x
+
+
+def last_state(block: Any, x: Tensor, rotary: Tensor | None) -> Tensor:
+    """Apply a block to the last token of one row, which attends to all: ``(1, hidden_size)``."""
+    qkv = block.attention.split(block.norm_attention(x), rotary)  # (1, time, 3, heads, head_dim)
+    q, k, v = (part.transpose(1, 2) for part in qkv.unbind(-3))
+    out = fused_attention(q[:, :, -1:], k, v).transpose(1, 2).flatten(-2)  # (1, 1, hidden_size)
+    x = x[:, -1:] + block.attention.out(out)
+    return (x + block.ffn(block.norm_ffn(x)))[:, -1]

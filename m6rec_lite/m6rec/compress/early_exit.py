@@ -81,10 +81,10 @@ class EarlyExitScoring(Scoring):
         exit_weights(1, weighting)
         self.exits, self.weighting = tuple(exits), weighting
         self.threshold = _check_threshold(threshold)
-        heads = (
-            nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, 2)) for _ in self.exits
-        )
-        self.exit_heads = nn.ModuleDict(zip(map(str, self.exits), heads, strict=True))
+        self.exit_heads = nn.ModuleDict()
+        for k in self.exits:
+            parts = nn.LayerNorm(hidden_size), nn.Linear(hidden_size, 2)
+            self.exit_heads[str(k)] = nn.Sequential(*parts)
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

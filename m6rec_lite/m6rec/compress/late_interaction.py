@@ -34,7 +34,7 @@ from m6rec_lite.data import Histories
 from m6rec_lite.language.text.document import Document, Piece
 from m6rec_lite.language.text.tokenizer import SPECIALS
 from m6rec_lite.m6rec.click_model import M6RecCTR
-from m6rec_lite.m6rec.compress.blocks import embed, row_mask, run_blocks
+from m6rec_lite.m6rec.compress.blocks import embed, last_state, row_mask, run_blocks
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.scoring import FEATURE_GROUPS, Scoring, correct_for_sampling
@@ -73,11 +73,10 @@ def _cut_piece(piece: Piece) -> list[Piece]:
 class SegmentCache:
     """States of segments by weights and tokens; the least recently used one is dropped.
 
+    ``hits`` and ``misses`` count the segments that were found, and computed.
+
     Args:
         capacity: maximum number of segments, at least 1.
-
-    Attributes:
-        hits, misses: numbers of segments that were found, and computed.
     """
 
     def __init__(self, capacity: int = 10_000) -> None:
@@ -104,21 +103,15 @@ class SegmentCache:
         return self._states[key]
 
     def fingerprint(self, model: M6RecModel) -> str:
-        """Return ``weights_fingerprint``, computed again only if torch has counted a change."""
+        """Return the SHA-256 of the weights, hashed again only if torch has counted a change."""
         weights = chain(model.parameters(), model.buffers())
         versions = [(weight.data_ptr(), weight._version) for weight in weights]
         if versions != self._versions:
-            self._versions, self._fingerprint = versions, weights_fingerprint(model)
+            digest = hashlib.sha256()
+            for name, value in sorted(model.state_dict().items()):
+                digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+            self._versions, self._fingerprint = versions, digest.hexdigest()
         return self._fingerprint
-
-
-def weights_fingerprint(module: nn.Module) -> str:
-    """Return 16 hex digits of the SHA-256 of a module's weights and buffers."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 class LateInteractionScoring(Scoring):
@@ -195,8 +188,9 @@ class LateInteractionScoring(Scoring):
                     parts.append(cache.states((weights, causal, tokens.tobytes()), run))
             x = torch.cat(parts, dim=1) + self.places(place)
             rotary = embed(model, batch.ids, position)[1]
-            x = run_blocks(joint, x, row_mask(batch), rotary)
-            probability = self.head(model.norm(x[:, -1])).double().softmax(dim=1)[:, 1].numpy()
+            x = run_blocks(joint[:-1], x, row_mask(batch), rotary)
+            state = model.norm(last_state(joint[-1], x, rotary))
+            probability = self.head(state).double().softmax(dim=1)[:, 1].numpy()
         return float(correct_for_sampling(probability, self.negative_share)[0])
 
     def split_layers(self, model: M6RecModel) -> tuple[list[nn.Module], list[nn.Module]]:

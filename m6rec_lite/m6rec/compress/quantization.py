@@ -6,9 +6,8 @@ step, ``s / 2``. Smaller blocks have smaller steps and more scales: 4 bits in bl
 float32 scales take 4.5 bits a weight. Source: Dettmers et al., *8-bit optimizers via block-wise
 quantization*, 2022, section 2.1.
 
-``quantize_weights`` saves bytes: its products are computed in float32 after reading the weights
-back. ``quantize_dynamic`` saves time: the products themselves are computed in 8 bits, by torchao
-or torch.
+``quantize_weights`` saves bytes; the weights are read back before each product. In
+``quantize_dynamic`` the products themselves are computed in 8 bits, by torchao or torch.
 """
 
 from __future__ import annotations
@@ -137,13 +136,13 @@ def quantize_dynamic(model: M6RecModel) -> str:
     extra ``compress``), else ``torch.ao``, which torch has declared deprecated in its favour. The
     model is changed in place; it can be used, and neither trained nor stored.
     """
-    blocks = model.blocks
     if importlib.util.find_spec("torchao") is not None:
         from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
-        quantize_(blocks, Int8DynamicActivationInt8WeightConfig())
+        quantize_(model.blocks, Int8DynamicActivationInt8WeightConfig())
         return "torchao"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the deprecation of torch.ao
-        torch.ao.quantization.quantize_dynamic(blocks, {nn.Linear}, torch.qint8, inplace=True)
+        kinds = {nn.Linear}
+        torch.ao.quantization.quantize_dynamic(model.blocks, kinds, torch.qint8, inplace=True)
     return "torch"

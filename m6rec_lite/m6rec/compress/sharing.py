@@ -83,10 +83,8 @@ def factorize_embedding(model: M6RecModel, rank: int = 128) -> M6RecModel:
     weight = model.embedding.weight.detach()
     vocab_size, hidden_size = weight.shape
     if not 1 <= rank < hidden_size:
-        raise ValueError(
-            f"rank must be at least 1 and below hidden_size {hidden_size}, got {rank!r}: a larger "
-            "one saves nothing"
-        )
+        wanted = f"rank must be at least 1 and below hidden_size {hidden_size}"
+        raise ValueError(f"{wanted}, got {rank!r}: a larger one saves nothing")
     left, scale, right = torch.linalg.svd(weight.double(), full_matrices=False)
     root = scale[:rank].sqrt()  # split evenly, so that both parts learn at similar rates
     embedding = FactorizedEmbedding(vocab_size, rank, hidden_size).to(weight)

@@ -33,9 +33,8 @@ from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks import TASKS
 from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
 
-KINDS = {
-    kind.__name__: kind for kind in (*TASKS.values(), LateInteractionScoring, EarlyExitScoring)
-}
+_ALL = (*TASKS.values(), LateInteractionScoring, EarlyExitScoring)
+KINDS = {kind.__name__: kind for kind in _ALL}
 #: A bit for each weight is smaller than the zeros if their share is above 1 / 32.
 LEAST_ZEROS = 1 / 32
 
@@ -52,8 +51,7 @@ def save_compressed(both: MultiTaskModel, tokenizer: Tokenizer, path: str | Path
         value = value.detach().cpu().contiguous()
         if value.is_floating_point() and float((value == 0).sum()) > LEAST_ZEROS * value.numel():
             flat = value.flatten()
-            bits = np.packbits((flat != 0).numpy())
-            tensors[f"{name}#bits"] = torch.from_numpy(bits)
+            tensors[f"{name}#bits"] = torch.from_numpy(np.packbits((flat != 0).numpy()))
             tensors[f"{name}#values"] = flat[flat != 0]
             shapes[name] = list(value.shape)
         else:

@@ -123,11 +123,18 @@ def answers_of(path: str | Path, cache: SegmentCache | None = None) -> Answer:
 
 
 def answers_with(both: MultiTaskModel, cache: SegmentCache | None = None) -> Answer:
-    """Return the function that answers one request with a model; see ``answers_of``."""
-    import numpy as np
+    """Return the function that answers one request with a model; see ``answers_of``.
 
+    In the last layer only the last token is computed, with late interaction and without.
+    """
+    import numpy as np
+    import torch
+
+    from m6rec_lite.m6rec.compress.blocks import embed, last_state, row_mask, run_blocks
     from m6rec_lite.m6rec.compress.late_interaction import LateInteractionScoring, SegmentCache
-    from m6rec_lite.m6rec.tasks.task import Examples
+    from m6rec_lite.m6rec.tasks.scoring import Scoring, correct_for_sampling
+    from m6rec_lite.m6rec.tasks.task import Examples, collate
+    from m6rec_lite.nn.decoding import inference_mode
 
     model, task = both.model, both.task("scoring")
     cache = SegmentCache() if cache is None else cache
@@ -136,7 +143,16 @@ def answers_with(both: MultiTaskModel, cache: SegmentCache | None = None) -> Ans
         row = np.asarray(known, np.int32), np.asarray(written, np.int32)
         if isinstance(task, LateInteractionScoring):
             return task.answer(model, *row, cache)
-        return float(task.predict(model, Examples([row[0]], [row[1]], np.zeros(1)))[0])
+        examples = Examples([row[0]], [row[1]], np.zeros(1))
+        if type(task) is not Scoring:  # early exit
+            return float(task.predict(model, examples)[0])
+        with torch.no_grad(), inference_mode(model):
+            batch, blocks = collate(examples, np.zeros(1, dtype=np.int64)), list(model.blocks)
+            x, rotary = embed(model, batch.ids, torch.arange(batch.ids.shape[1])[None])
+            x = run_blocks(blocks[:-1], x, row_mask(batch), rotary)
+            logits = task.head(model.norm(last_state(blocks[-1], x, rotary)))
+            probability = logits.double().softmax(dim=1)[:, 1].numpy()
+        return float(correct_for_sampling(probability, task.negative_share)[0])
 
     return answer
 
