@@ -8,11 +8,10 @@ pretraining. ``pruned-2m`` is a dense 10 M network of which 80 % of the weights 
 these passes. Variants in few bits quantize an earlier one. Early exit has a row a threshold.
 
 The test rows are all clicked ones of the latest tenth, and ``--negatives`` others for each: the AUC
-is that of all rows, with a slightly wider interval. Differences of AUC from ``dense-10m`` and
-``dense-2m`` have paired intervals over users. Milliseconds are those of single requests on one
-thread; late interaction is timed with its cache empty (cold) and after the same requests (warm).
-Energy is computed by the formula of ``m6rec.energy_joules``. Peak memory is that of a process that
-serves the file with at most 512 MiB.
+is that of all rows, with a wider interval. Differences of AUC from ``dense-10m`` and ``dense-2m``
+have paired intervals over users. Late interaction is timed with an empty cache (cold) and after the
+same requests (warm). Energy is a formula (``energy_joules``). Peak memory is that of a process that
+serves the file within 512 MiB.
 
 Rows go to ``results/compressing/<dataset>.csv``, files and probabilities to ``runs/compressing/``.
 A row that is recorded is skipped.
@@ -71,14 +70,15 @@ from m6rec_lite.m6rec.optimizer import make_adamw
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import fit
 
+#: The short phrases about a shown item, of ``tasks/scoring.json``.
+FEATURES = ("brief",)
 KEY = ["dataset", "variant", "seed"]
 #: Sizes as layers x width; with 2,048 tokens they have 10.5, 2.2 and 0.64 million parameters.
 TEN, TWO, SMALL = "8x320", "6x160", "4x96"
 REFERENCES = ("dense-10m", "dense-2m")
 THRESHOLDS = (0.8, 0.9, 0.95, 0.98)
-#: Timed requests, and those answered by the limited process.
-REQUESTS, SERVED = 200, 20
-MEMORY_MIB = 512
+#: Timed requests, those answered by the limited process, and its limit.
+REQUESTS, SERVED, MEMORY_MIB = 200, 20, 512
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,8 @@ class Variant:
     """A method and its settings.
 
     Attributes:
-        size: of a new network; "" if ``source`` is read.
-        source: variant whose file is quantized.
-        task: class of the task.
-        settings: of the task.
+        size: of a new network; or ``source``, the variant whose file is quantized.
+        task: class of the task, with its ``settings``.
         change: applied to the new network.
         prune: share of the weights to prune.
         teacher: variant whose relations are learned first, for as many passes again.
@@ -111,7 +109,8 @@ def share_and_factorize(model: M6RecModel) -> None:
     factorize_embedding(share_layers(model), 128)
 
 
-_EXITS = {"exits": (1, 2, 3, 4, 5)}
+_PRINTED = {"exits": (1, 2, 3, 4, 5), "weighting": "printed"}
+_NORMALIZED = _PRINTED | {"weighting": "normalized"}
 VARIANTS: dict[str, Variant] = {
     "dense-10m": Variant(TEN),
     "dense-2m": Variant(TWO),
@@ -119,11 +118,8 @@ VARIANTS: dict[str, Variant] = {
     "pruned-2m": Variant(TEN, prune=0.8),
     "late-1": Variant(TWO, task=LateInteractionScoring, settings={"joint_layers": 1}),
     "late-3": Variant(TWO, task=LateInteractionScoring, settings={"joint_layers": 3}),
-    "exit-printed": Variant(TWO, task=EarlyExitScoring, settings=_EXITS | {"weighting": "printed"}),
-    "exit-normalized": Variant(
-        TWO, task=EarlyExitScoring, settings=_EXITS | {"weighting": "normalized"}
-    ),
-    "shared": Variant(TEN, change=share_layers),
+    "exit-printed": Variant(TWO, task=EarlyExitScoring, settings=_PRINTED),
+    "exit-normalized": Variant(TWO, task=EarlyExitScoring, settings=_NORMALIZED),
     "shared-factorized": Variant(TEN, change=share_and_factorize),
     "distilled-2m": Variant(TWO, teacher="dense-10m"),
     "10m-8bit": Variant(source="dense-10m", bits=8),
@@ -140,15 +136,14 @@ class Compressing:
 
     Args:
         dataset: with impressions.
-        options: of the command line: ``clicks``, ``negatives``, ``epochs``, ``events``, ``lr``,
-            ``tokens``, ``seed``, ``root`` and ``command``.
+        options: of the command line.
     """
 
     def __init__(self, dataset: Dataset, options: argparse.Namespace) -> None:
         self.dataset, self.options, self.seed = dataset, options, options.seed
         self.table = options.root / "results" / "compressing" / f"{dataset.name}.csv"
         self.folder = options.root / "runs" / "compressing" / dataset.name / f"seed{self.seed}"
-        self.text = BehaviourText(dataset)
+        self.text = BehaviourText(dataset, "compact")
         self.tokenizer = make_tokenizer(dataset, self.text)
         assert dataset.impressions is not None
         self.train, _, test = split_by_time(dataset.impressions)
@@ -202,7 +197,7 @@ class Compressing:
             if variant.change is not None:
                 variant.change(model)
             task = variant.task(
-                config.hidden_size, events=options.events, negatives=options.negatives,
+                config.hidden_size, 2, FEATURES, options.events, options.negatives,
                 **variant.settings,
             )  # fmt: skip
         labels = self.train["clicked"].to_numpy(np.float64)
@@ -263,9 +258,12 @@ class Compressing:
     def quality(self, label: str, both: MultiTaskModel, examples: Examples) -> dict[str, Any]:
         """Return the AUC, its differences from ``REFERENCES``, and the mean number of layers."""
         task = both.task("scoring")
-        probability, layers = task.predict(both.model, examples), float(len(both.model.blocks))
+        layers = float(len(both.model.blocks))
         if isinstance(task, EarlyExitScoring):
-            layers = task.predict_early(both.model, examples, task.threshold).layers.mean()
+            probability, each = task.predict_early(both.model, examples, task.threshold)
+            layers = each.mean()
+        else:
+            probability = task.predict(both.model, examples)
         np.save(self.folder / f"{label}.npy", probability)
         row = {"auc": auc(self.truth, probability), "layers": float(layers)}
         for reference in REFERENCES:
@@ -321,7 +319,7 @@ def make_tokenizer(dataset: Dataset, text: BehaviourText, vocab_size: int = 2048
     if dataset.users is not None:
         texts += [text.user(user) for user in dataset.users["user_id"].tolist()]
     texts += text.templates.events.values()
-    texts += [f", {words}" for words in StatisticsVerbalizer(("context", "counts")).examples()]
+    texts += [f", {words}" for words in StatisticsVerbalizer(FEATURES).examples()]
     return Tokenizer.train(dict.fromkeys(texts), vocab_size)
 
 
@@ -331,12 +329,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", nargs="+", choices=list(VARIANTS), metavar="NAME",
                         help="default: all on bazaar, else the registered ones")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--clicks", type=int, default=1200, help="clicked rows of an epoch")
-    parser.add_argument("--negatives", type=float, default=8.0, help="other rows for each")
+    parser.add_argument("--clicks", type=int, default=1500, help="clicked rows of an epoch")
+    parser.add_argument("--negatives", type=float, default=4.0, help="other rows for each")
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--events", type=int, default=2, help="of a history that are read")
+    parser.add_argument("--events", type=int, default=1, help="of a history that are read")
     parser.add_argument("--max-tokens", type=int, default=256, help="of a row")
-    parser.add_argument("--tokens", type=int, default=4096, help="of a batch")
+    parser.add_argument("--tokens", type=int, default=2048, help="of a batch")
     parser.add_argument("--lr", type=float, default=2e-3, help="at a width of 160")
 
 
