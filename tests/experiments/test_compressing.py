@@ -63,8 +63,7 @@ def test_the_page_has_a_row_a_variant_and_a_figure(tmp_path):
 @pytest.mark.slow
 def test_a_tiny_run_records_every_kind_of_variant(tmp_path, monkeypatch):
     monkeypatch.setattr(compressing, "REQUESTS", 3)
-    for size in ("TEN", "TWO", "SMALL"):
-        monkeypatch.setattr(compressing, size, "2x32")
+    monkeypatch.setattr(compressing, "serve_limited", lambda *given: ([], 100.0))
     small = {
         name: compressing.Variant(**(vars(variant) | {"size": variant.size and "6x32"}))
         for name, variant in compressing.VARIANTS.items()
@@ -85,5 +84,4 @@ def test_a_tiny_run_records_every_kind_of_variant(tmp_path, monkeypatch):
     assert table.loc["pruned-2m", "nonzero"] < 0.4 * table.loc["dense-10m", "nonzero"]
     assert table.loc["10m-4bit", "bytes"] < table.loc["dense-10m", "bytes"]
     assert (table["p50_ms"] > 0).all()
-    assert (table["peak_mib"] < 512).all()
     assert table.loc["late-1", "cold_p50_ms"] > 0
