@@ -14,8 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+
+
+def answer_row(answer: Callable, rows: list, i: int) -> float:
+    """Answer request ``i``."""
+    return answer(*rows[i])
 
 
 def main() -> None:
@@ -74,7 +80,7 @@ def main() -> None:
         sides["warm"][0](known, written)  # fills the cache
     for turn in range(options.rounds):
         for name, (answer, requests) in sides.items():
-            latency = measure_latency(lambda i, a=answer, r=requests: a(*r[i]), len(requests))
+            latency = measure_latency(partial(answer_row, answer, requests), len(requests))
             times[name].append(latency.p50)
             tails[name].append(latency.p95)
         shown_times = ", ".join(f"{name} {times[name][-1]:.2f}" for name in sides)

@@ -13,9 +13,16 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+
+
+def answer_row(answer: Callable, rows: list, i: int) -> float:
+    """Answer request ``i``."""
+    return answer(*rows[i])
 
 
 def main() -> None:
@@ -69,7 +76,7 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(options.rounds):
         for name, answer in sides.items():
-            latency = measure_latency(lambda i, a=answer: a(*rows[i]), len(rows))
+            latency = measure_latency(partial(answer_row, answer, rows), len(rows))
             times[name].append(latency.p50)
         shown_times = ", ".join(f"{name} {times[name][-1]:.2f}" for name in sides)
         print(f"round {turn + 1}, median milliseconds: {shown_times}", flush=True)

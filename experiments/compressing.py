@@ -23,6 +23,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -283,17 +284,16 @@ class Compressing:
         rows = [(examples.known[i], examples.written[i]) for i in drawn]
         cache = SegmentCache(100_000)
         cold, warm = answers_with(both, SegmentCache(1)), answers_with(both, cache)
-        found = np.nan
-        row: dict[str, float] = {}
+        row: dict[str, float] = {"found": np.nan}
         if isinstance(both.task("scoring"), LateInteractionScoring):
             latency = measure_latency(lambda i: cold(*rows[i]), n)
-            row = {"cold_p50_ms": latency.p50, "cold_p95_ms": latency.p95}
-            found = share_found(examples)
+            row |= {"cold_p50_ms": latency.p50, "cold_p95_ms": latency.p95}
+            row["found"] = share_found(examples)
             measure_latency(lambda i: warm(*rows[i]), n)  # fills the cache
         latency = measure_latency(lambda i: warm(*rows[i]), n)
-        counts = [count_multiply_adds(lambda i=i: warm(*rows[i])) for i in range(min(20, n))]
+        counts = [count_multiply_adds(partial(warm, *row)) for row in rows[:20]]
         parts = {id(part): part.nbytes for part in both.model.state_dict().values()}
-        row |= {"p50_ms": latency.p50, "p95_ms": latency.p95, "found": found}
+        row |= {"p50_ms": latency.p50, "p95_ms": latency.p95}
         row["multiply_adds"] = float(np.mean(counts))
         row["energy_mj"] = 1000 * energy_joules(row["multiply_adds"], sum(parts.values()))
         return row

@@ -33,15 +33,16 @@ def export_onnx(both: MultiTaskModel, path: str | Path) -> Path:
             f"{type(task).__name__}: a cache and an exit need Python between the layers"
         )
 
+    head = task.head
+
     class Network(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.model, self.head = both.model, task.head
+            self.parts = nn.ModuleList([both.model, head])
 
         def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
             positions = torch.arange(ids.shape[1])[None]
-            states = self.model.states(ids, mask, position_ids=positions)
-            return self.head(states[:, -1])
+            return head(both.model.states(ids, mask, position_ids=positions)[:, -1])
 
     ids = torch.full((1, 12), 20)
     time = torch.export.Dim("time", min=2, max=both.model.config.max_position_embeddings)

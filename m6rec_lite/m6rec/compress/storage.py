@@ -30,10 +30,10 @@ from m6rec_lite.m6rec.compress.sharing import (
 )
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.m6rec.model import M6RecModel
-from m6rec_lite.m6rec.tasks import TASKS
+from m6rec_lite.m6rec.tasks import TASKS, Task
 from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
 
-_ALL = (*TASKS.values(), LateInteractionScoring, EarlyExitScoring)
+_ALL: tuple[type[Task], ...] = (*TASKS.values(), LateInteractionScoring, EarlyExitScoring)
 KINDS = {kind.__name__: kind for kind in _ALL}
 #: A bit for each weight is smaller than the zeros if their share is above 1 / 32.
 LEAST_ZEROS = 1 / 32

@@ -53,7 +53,7 @@ def limit_process(memory_mib: int, *, addresses: bool = False) -> None:
 
 
 def serve_limited(
-    path: str | Path, requests: Iterable[tuple[Sequence[int], Sequence[int]]], memory_mib: int = 512
+    path: str | Path, requests: Iterable[tuple[Iterable[int], Iterable[int]]], memory_mib: int = 512
 ) -> tuple[list[dict[str, float]], float]:
     """Answer requests in a new limited process.
 

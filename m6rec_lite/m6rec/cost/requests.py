@@ -93,4 +93,4 @@ def pareto(costs: np.ndarray, values: np.ndarray) -> np.ndarray:
     """
     as_good = (costs <= costs[:, None]) & (values >= values[:, None])
     better = (costs < costs[:, None]) | (values > values[:, None])
-    return ~(as_good & better).any(axis=1)
+    return np.logical_not(np.any(as_good & better, axis=1))
