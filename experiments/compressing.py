@@ -329,7 +329,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", nargs="+", choices=list(VARIANTS), metavar="NAME",
                         help="default: all on bazaar, else the registered ones")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--clicks", type=int, default=1500, help="clicked rows of an epoch")
+    parser.add_argument("--clicks", type=int, default=700, help="clicked rows of an epoch")
     parser.add_argument("--negatives", type=float, default=4.0, help="other rows for each")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--events", type=int, default=1, help="of a history that are read")
