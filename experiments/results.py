@@ -26,6 +26,7 @@ from experiments.pages import (
     adapting,
     architecture,
     bazaar_card,
+    compressing,
     one_model,
     paper,
     results_page,
@@ -147,6 +148,7 @@ def write_pages(options: argparse.Namespace) -> None:
     reference_page.write_page(results)
     paper.write_page(results)
     adapting.write_page(results)
+    compressing.write_page(results)
     one_model.write_page(results)
     results_page.write_page(options.root)
     results_page.fill_readme(options.root)

@@ -10,11 +10,40 @@ from .adapt.prefix import PrefixTuning
 from .adapt.prompt import PromptTuning
 from .batches import PretrainingBatches, packed_prefix_mask
 from .click_model import M6RecCTR
+from .compress.distillation import RelationDistillation
+from .compress.early_exit import EarlyExitCTR, EarlyExitScoring, exit_weights
+from .compress.late_interaction import (
+    LateInteractionCTR,
+    LateInteractionScoring,
+    SegmentCache,
+    cut_segments,
+    segment_layout,
+)
+from .compress.onnx_export import OnnxScorer, export_onnx
+from .compress.pruning import GradualPruning, count_nonzero, cubic_sparsity
+from .compress.quantization import (
+    dequantize_blockwise,
+    quantize_blockwise,
+    quantize_dynamic,
+    quantize_weights,
+)
+from .compress.sharing import factorize_embedding, share_layers
+from .compress.storage import load_compressed, save_compressed
 from .config import SIZES, M6RecConfig
 from .cost.budget import estimate_cost
+from .cost.limited_process import answers_of, answers_with, limit_process, serve_limited
 from .cost.measured_step import kept_bytes, measure
 from .cost.memory import estimate_memory, largest_size_that_fits, ways_to_fit
 from .cost.plan import MIXES, Mix, Plan, count_parameters, flops_a_token
+from .cost.requests import (
+    PJ_FLOAT32,
+    PJ_INT8,
+    Latency,
+    count_multiply_adds,
+    energy_joules,
+    measure_latency,
+    pareto,
+)
 from .cost.scaling import ScalingLaw, fit_law, resampled_laws
 from .documents import pretraining_corpora
 from .forgetting import DomainTexts, continue_pretraining, domain_texts
@@ -53,6 +82,8 @@ from .token_file import TokenFile
 
 __all__ = [
     "MIXES",
+    "PJ_FLOAT32",
+    "PJ_INT8",
     "SIZES",
     "TASKS",
     "AdaLoRA",
@@ -63,13 +94,19 @@ __all__ = [
     "Conversation",
     "Design",
     "DomainTexts",
+    "EarlyExitCTR",
+    "EarlyExitScoring",
     "Examples",
     "Explanation",
     "FineTuning",
     "FullTextRetriever",
     "Generation",
+    "GradualPruning",
     "Infilling",
     "LastEvent",
+    "LateInteractionCTR",
+    "LateInteractionScoring",
+    "Latency",
     "LoRA",
     "M6RecCTR",
     "M6RecConfig",
@@ -80,6 +117,7 @@ __all__ = [
     "MultiTaskHead",
     "MultiTaskModel",
     "NewDomain",
+    "OnnxScorer",
     "OptionAdapter",
     "OptionTuning",
     "Plan",
@@ -93,9 +131,11 @@ __all__ = [
     "Query",
     "RankAllocator",
     "Ranking",
+    "RelationDistillation",
     "Retrieval",
     "ScalingLaw",
     "Scoring",
+    "SegmentCache",
     "SentenceGeneration",
     "StatisticsVerbalizer",
     "Task",
@@ -108,27 +148,49 @@ __all__ = [
     "VectorIndex",
     "Weights",
     "adaptation_loss",
+    "answers_of",
+    "answers_with",
     "continue_pretraining",
     "correct_for_sampling",
+    "count_multiply_adds",
+    "count_nonzero",
     "count_parameters",
+    "cubic_sparsity",
+    "cut_segments",
+    "dequantize_blockwise",
     "domain_texts",
+    "energy_joules",
     "estimate_cost",
     "estimate_memory",
+    "exit_weights",
+    "export_onnx",
+    "factorize_embedding",
     "fit_law",
     "flops_a_token",
     "in_batch_softmax",
     "kept_bytes",
     "largest_size_that_fits",
+    "limit_process",
+    "load_compressed",
     "mean_events_read",
     "measure",
+    "measure_latency",
     "multi_task_loss",
     "next_event_documents",
     "packed_prefix_mask",
     "parameter_groups",
+    "pareto",
     "pretrain",
     "pretraining_corpora",
+    "quantize_blockwise",
+    "quantize_dynamic",
+    "quantize_weights",
     "regression_loss",
     "resampled_laws",
+    "save_compressed",
+    "segment_layout",
+    "serve_limited",
+    "share_layers",
     "to_rows",
     "tokens",
     "train_jointly",

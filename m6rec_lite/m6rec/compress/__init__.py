@@ -1,0 +1,1 @@
+"""Faster and smaller: late interaction, early exit, sharing, distillation, pruning, few bits."""
