@@ -43,7 +43,6 @@ NOT_FINAL = frozenset(
         "12_gpt",
         "14_bert",
         "16_m6_rec_behaviour_as_text",
-        "17_m6_rec_one_model_many_tasks",
         "22_m6_rec_at_full_size",
     }
 )
