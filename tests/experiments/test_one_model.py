@@ -256,6 +256,8 @@ def test_a_gpu_that_is_not_there_is_refused(
 def test_the_gpu_run_works_on_a_cpu(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_run, "_steps", lambda plan, seconds, device: 2)
     monkeypatch.setattr(gpu_run, "MEASURED", 1)
+    small = {"fp32": (Plan.of_size("nano", lines=2), False)}
+    monkeypatch.setattr(gpu_run, "ways", lambda plan, device: small)
     words = ["gpu_run", "--size", "nano", "--device", "cpu", "--minutes", "0.01"]
     words += ["--lines", "8", "--context", "512", "--test", "2"]
     assert command(project, *words, "--prepare") == 0
@@ -263,9 +265,9 @@ def test_the_gpu_run_works_on_a_cpu(project: Path, monkeypatch: pytest.MonkeyPat
     (report,) = reports(project, "gpu_run").values()
     assert set(report["headline"]) == set(FIGURES)
     assert report["pretraining"]["next events"]["mean events read"] > 0
-    rows = {row["way"]: row for row in report["throughput"]}
-    assert list(rows) == ["fp32", "bf16", "bf16, recomputed", "bf16, two parts a step"]
-    assert all(row["tokens/s"] > 0 and row["mfu"] > 0 for row in rows.values())
+    (row,) = report["throughput"]
+    assert row["way"] == "fp32"
+    assert min(row["tokens/s"], row["mfu"]) > 0
     key = RunKey(
         "gpu_run", "bazaar", "M6-Rec nano",
         "pretrained on bazaar-large, library stated, 0.01 minutes",
@@ -275,7 +277,8 @@ def test_the_gpu_run_works_on_a_cpu(project: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_gpu_also_measures_compiled_blocks() -> None:
     plan = Plan.of_size("nano")
-    ways = gpu_run.ways(plan, "cuda")
+    ways, on_cpu = gpu_run.ways(plan, "cuda"), gpu_run.ways(plan, "cpu")
+    assert set(ways) - set(on_cpu) == {"bf16, compiled"}
     assert [name for name, (_, compiled) in ways.items() if compiled] == ["bf16, compiled"]
     whole, parts = (ways[name][0] for name in ("bf16", "bf16, two parts a step"))
     assert parts.lines * parts.accumulate == whole.lines
