@@ -79,6 +79,7 @@ from .tasks.truth import Truth
 from .tasks.vector_index import VectorIndex
 from .tasks.verbalizer import StatisticsVerbalizer
 from .token_file import TokenFile
+from .token_nats import token_nats
 
 __all__ = [
     "MIXES",
@@ -192,6 +193,7 @@ __all__ = [
     "serve_limited",
     "share_layers",
     "to_rows",
+    "token_nats",
     "tokens",
     "train_jointly",
     "ways_to_fit",
