@@ -25,3 +25,5 @@ def _by_distance(requests: list[str], capacity: int) -> int:
 
 
 CORRECT = (_hits, _by_list, _by_distance)
+
+EQUIVALENT: dict[str, str] = {}

@@ -13,3 +13,5 @@ def _by_arrays(losses: list[float]) -> float:
 
 
 CORRECT = (_loss, _by_arrays)
+
+EQUIVALENT: dict[str, str] = {}

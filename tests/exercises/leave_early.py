@@ -23,3 +23,5 @@ def _by_count(p: np.ndarray, threshold: float) -> np.ndarray:
 
 
 CORRECT = (_leave, _by_loops, _by_count)
+
+EQUIVALENT: dict[str, str] = {}

@@ -13,3 +13,5 @@ def _by_clip(step: int, start: int, end: int, target: float) -> float:
 
 
 CORRECT = (_share, _by_clip)
+
+EQUIVALENT: dict[str, str] = {}

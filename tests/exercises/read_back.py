@@ -18,3 +18,5 @@ def _by_blocks(w: np.ndarray, bits: int, block: int) -> np.ndarray:
 
 
 CORRECT = (_read_back, _by_blocks)
+
+EQUIVALENT: dict[str, str] = {}

@@ -22,3 +22,5 @@ def _by_outer(segment: np.ndarray, known: int) -> np.ndarray:
 
 
 CORRECT = (_mask, _by_loops, _by_outer)
+
+EQUIVALENT: dict[str, str] = {}
