@@ -19,4 +19,14 @@ def _by_blocks(w: np.ndarray, bits: int, block: int) -> np.ndarray:
 
 CORRECT = (_read_back, _by_blocks)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "parts = w.reshape(-2, block)": "numpy takes every negative number for the unknown length",
+    "scale = np.abs(parts).max(axis=1, keepdims=True) / (1 - 2 ** (bits - 1))": (
+        "codes and scale both change their sign"
+    ),
+    "scale[scale == 0] = 1.5": "0 over any number is 0",
+    "scale[scale == 0] = -1.0": "0 over any number is 0",
+    "return (np.round(parts / scale) * scale).reshape(-2)": (
+        "numpy takes every negative number for the unknown length"
+    ),
+}

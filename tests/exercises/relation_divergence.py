@@ -23,4 +23,11 @@ def _by_loops(teacher: np.ndarray, student: np.ndarray, heads: int) -> float:
 
 CORRECT = (_loss, _by_loops)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "relations.append(scores / scores.sum(axis=1, keepdims=True))": (
+        "scores are symmetric, so this transposes both relations; the mean is over all"
+    ),
+    "return float((p * np.log(p / q)).sum(axis=1).mean())": (
+        "the total is divided by heads and tokens on either axis"
+    ),
+}

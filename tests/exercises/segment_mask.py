@@ -23,4 +23,18 @@ def _by_outer(segment: np.ndarray, known: int) -> np.ndarray:
 
 CORRECT = (_mask, _by_loops, _by_outer)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "same = segment[:, None] == segment": "broadcasting adds the first axis",
+    "return same & ((index < known) | (index[None, :] <= index[:, None]))": (
+        "broadcasting adds the first axis"
+    ),
+    "return same & ((index <= known)[None, :] | (index[None, :] <= index[:, None]))": (
+        "the first written token is in a segment without known tokens"
+    ),
+    "return same & ((index < known)[:, None] | (index[None, :] <= index[:, None]))": (
+        "within a segment, all tokens are known or none is"
+    ),
+    "return same & ((index < known)[None, :] | (index <= index[:, None]))": (
+        "broadcasting adds the first axis"
+    ),
+}

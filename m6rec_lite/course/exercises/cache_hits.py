@@ -52,6 +52,8 @@ EXERCISE = Exercise(
         Case((list("aaaa"), 1), 3),
         Case((list("abcdabcd"), 4), 4),
         Case((list("abcdabcd"), 2), 0),
+        Case((list("abbca"), 3), 2, note="b twice is one entry, so a is still there"),
+        Case((["ab", "cd", "ab"], 2), 1, note="a key may be longer than a letter"),
         Case(([], 3), 0),
     ),
     known_wrong=(

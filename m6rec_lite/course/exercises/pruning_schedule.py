@@ -66,6 +66,6 @@ EXERCISE = Exercise(
         "At x = 0 the share is 0, at x = 1 the target; the slope is steepest at x = 0.",
         "target * (1 - (1 - x)**3).",
     ),
-    notice="Half of the way prunes seven eighths of the target. The last eighth, where each weight "
-    "matters more, gets the other half of the steps.",
+    notice="The first half of the steps prunes seven eighths of the target. The last eighth, of "
+    "larger weights, gets the other half of the steps.",
 )

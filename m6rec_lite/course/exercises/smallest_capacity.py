@@ -111,8 +111,8 @@ EXERCISE = OpenExercise(
         "Try capacity 1, 2, 3, … with hits_of, and stop at the first that has enough hits.",
         "while hits_of(requests, capacity) < share * most: capacity += 1",
     ),
-    notice="Of 300 items, a cache of a fraction has most of the hits if a few items are asked for "
-    "often; the last hits cost the most entries.",
-    measured=lambda answer: int(answer(traffic(2000, 300), 0.8)),
-    example=100,
+    notice="A cache of a fraction of the 200 items has most of the hits if a few items are asked "
+    "for often; the last hits cost the most entries.",
+    measured=lambda answer: int(answer(traffic(1000, 200), 0.8)),
+    example=60,
 )
