@@ -41,6 +41,11 @@ class Variant:
     teacher: str = ""
     bits: int | None = None
 
+    def describe(self) -> dict[str, Any]:
+        """Return the attributes for a record, classes and functions by their names."""
+        values = vars(self).items()
+        return {name: getattr(value, "__name__", value) for name, value in values}
+
 
 def share_and_factorize(model: M6RecModel) -> None:
     """Use one layer for all, and an embedding of rank 128."""

@@ -162,7 +162,7 @@ class Compressing:
         for setting in self.extra.split():
             command += f" --{setting.replace('_', '-').replace('=', ' ')}"
         settings = {name: getattr(self.options, name) for name in SETTINGS}
-        settings |= vars(VARIANTS[key.model])
+        settings |= VARIANTS[key.model].describe()
         self.records.start(key, command=command, settings=settings)
         self.records.finish(key, report)
         low, high = report["intervals"]["auc"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def test_every_variant_has_a_network_or_a_source_that_is_run_before_it():
         for earlier in filter(None, (variant.source, variant.teacher)):
             assert earlier in names[:i]
     assert set(compressing.REGISTERED) <= set(names)
+
+
+def test_a_variant_is_described_by_names_that_json_can_store():
+    described = compressing.VARIANTS["shared-factorized"].describe()
+    assert described["change"] == "share_and_factorize"
+    assert described["task"] == "Scoring"
+    assert "0x" not in json.dumps(described)
 
 
 def test_the_share_found_counts_segments_of_earlier_rows():
@@ -116,19 +124,8 @@ def test_a_tiny_run_records_every_kind_of_variant_and_goes_on(tmp_path, monkeypa
     parser = argparse.ArgumentParser()
     compressing.add_arguments(parser)
     names = ["dense-10m", "pruned-2m", "late-1", "exit-printed", "shared", "10m-4bit"]
-    words = [
-        "--clicks",
-        "20",
-        "--negatives",
-        "2",
-        "--events",
-        "0",
-        "--variant",
-        *names,
-        "--seed",
-        "3",
-    ]
-    options = parser.parse_args(words)
+    words = ["--clicks", "20", "--negatives", "2", "--events", "0", "--seed", "3"]
+    options = parser.parse_args([*words, "--variant", *names])
     options.root, options.quiet, options.again, options.command = tmp_path, True, False, "test"
     of_seed = compressing.Compressing(clicks.world(), options, 3)
     assert len(of_seed.truth) == pytest.approx(3 * of_seed.truth.sum(), abs=1)
