@@ -25,5 +25,5 @@ CORRECT = (_error, _by_norms, _by_package)
 EQUIVALENT = {
     "again = dequantize_blockwise(codes, scales, len(w)).numpy()": "one row broadcasts to w",
     "again = dequantize_blockwise(codes, scales, len(w))[-1].numpy()": "there is one row",
-    "return float(np.sqrt(((w - again) ** 2).mean() / (w ** 2).mean()))": "the difference is squared",
+    "return float(np.sqrt(((w - again) ** 2).mean() / (w ** 2).mean()))": "it is squared",
 }
