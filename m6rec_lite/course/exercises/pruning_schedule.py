@@ -36,7 +36,7 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             lambda step, start, end, target: target * (1 - (1 - _done(step, start, end)) ** 2),
-            "The exponent is 3.",
+            "The exponent of the schedule is 3, not 2.",
         ),
         KnownWrong(
             lambda step, start, end, target: (
