@@ -13,55 +13,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MethodType
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from m6rec_lite.m6rec.adapt.method import Change, Method, blocks_of, check_rank, like
+from m6rec_lite.m6rec.adapt.adapters import Bottleneck
+from m6rec_lite.m6rec.adapt.method import Change, Method, check_size
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
-from m6rec_lite.nn.attention import FULL, AttentionContext
 from m6rec_lite.nn.transformer import ACTIVATIONS, Block
 
 SIGMAS: dict[str, Callable[[Tensor], Tensor]] = {**ACTIVATIONS, "sigmoid": torch.sigmoid}
 
 
-class BlockWithBranch(nn.Module):
-    """A pre-norm block whose feed-forward network has a parallel branch.
+class Branch(Bottleneck):
+    """``λ [σ(Z W1 + b1) W2 + b2]``; λ is ``scale``."""
 
-    Args:
-        block: the frozen block.
-        width: r.
-        sigma: σ, a name of ``SIGMAS``.
-        scale: initial λ.
+    def __init__(self, width: int, sigma: str, scale: float, beside: Tensor) -> None:
+        super().__init__(width, SIGMAS[sigma], beside)
+        self.scale = nn.Parameter(torch.tensor(scale).to(beside))
 
-    Raises:
-        ValueError: if the width is below 1 or above d.
-    """
+    def forward(self, z: Tensor) -> Tensor:
+        """Map ``(…, d)`` to ``(…, d)``."""
+        return self.scale * super().forward(z)
 
-    def __init__(self, block: Block, width: int, sigma: str, scale: float) -> None:
-        super().__init__()
-        d = block.config.hidden_size
-        check_rank(width, d, what="width")
-        self.block, self.sigma = block, SIGMAS[sigma]
-        self.down, self.up = nn.Linear(d, width), nn.Linear(width, d)
-        self.scale = nn.Parameter(torch.tensor(scale))  # λ
-        nn.init.normal_(self.down.weight, std=0.02)
-        for parameter in (self.down.bias, self.up.weight, self.up.bias):
-            nn.init.zeros_(parameter)
-        like(self, block.norm_ffn.weight)
 
-    def forward(self, x: Tensor, context: AttentionContext = FULL) -> Tensor:
-        """Apply the block; arguments and result as in ``Block.forward``."""
-        block = self.block
-        x = x + block.dropout(block.attention(block.norm_attention(x), context))
-        z = block.norm_ffn(x)  # (batch, time, d)
-        return x + block.dropout(block.ffn(z) + self.branch(z))
-
-    def branch(self, z: Tensor) -> Tensor:
-        """Return ``λ [σ(Z W1 + b1) W2 + b2]``, of the shape of Z."""
-        return self.scale * self.up(self.sigma(self.down(z)))
+def ffn_with_branch(self: Block, z: Tensor) -> Tensor:
+    """Apply the feed-forward network and the branch beside it; replaces ``Block.ffn``."""
+    return Block.ffn(self, z) + self.branch(z)
 
 
 @dataclass(frozen=True)
@@ -83,13 +64,15 @@ class OptionAdapter(Method):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        check_rank(self.width, what="width")
+        check_size("width", self.width)
         if self.sigma not in SIGMAS:
             raise ValueError(f"sigma must be one of {sorted(SIGMAS)}, got {self.sigma!r}")
 
     def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
-        """Replace each block by one with a branch."""
-        return [
-            Change(model.blocks, str(i), BlockWithBranch(block, self.width, self.sigma, self.scale))
-            for i, block in enumerate(blocks_of(model))
-        ]
+        """Add a branch to each block."""
+        changes = []
+        for block in model.blocks:
+            branch = Branch(self.width, self.sigma, self.scale, block.norm_ffn.weight)
+            changes += [Change(block, "branch", branch)]
+            changes += [Change(block, "ffn", MethodType(ffn_with_branch, block))]
+        return changes

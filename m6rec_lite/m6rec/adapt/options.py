@@ -19,20 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from m6rec_lite.language.text.tokenizer import SPECIALS
-from m6rec_lite.m6rec.adapt.method import Change, Method
+from m6rec_lite.m6rec.adapt.method import Change, Method, check_size
 from m6rec_lite.m6rec.adapt.prompt import SoftPrompt, prompt_changes
-from m6rec_lite.m6rec.adapt.soft import check_length
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
 
 
 class OptionHead(nn.Module):
-    """A classification head whose weights are the last vectors of a soft prompt.
-
-    Args:
-        prompt: of the model; it is not a part of this module, which has no weights of its own.
-        classes: C.
-    """
+    """A classification head whose weights are the last C vectors of a soft prompt."""
 
     def __init__(self, prompt: SoftPrompt, classes: int) -> None:
         super().__init__()
@@ -69,7 +63,7 @@ class OptionTuning(Method):
     classes: int = 2
 
     def __post_init__(self) -> None:
-        check_length(self.length)
+        check_size("length", self.length)
         if not 2 <= self.classes <= self.length:
             raise ValueError(
                 f"classes must be at least 2 and at most length={self.length}, since options are "

@@ -16,19 +16,14 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from m6rec_lite.m6rec.adapt.method import Change, Method
-from m6rec_lite.m6rec.adapt.soft import arguments, check_length, is_start, shift
+from m6rec_lite.m6rec.adapt.method import Change, Method, check_size
+from m6rec_lite.m6rec.adapt.soft import arguments, check_fits, is_start, shift
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
 
 
 class SoftPrompt(nn.Module):
-    """The trained vectors, and trained copies of some tokens' embeddings.
-
-    Args:
-        model: whose embeddings are the initial values.
-        length: number of vectors.
-        tokens: ids of the tokens whose embeddings are trained too; none in prompt tuning.
+    """The trained vectors, and trained copies of the embeddings of some tokens, by their ids.
 
     Attributes:
         weight: ``(length, hidden_size)``.
@@ -39,7 +34,7 @@ class SoftPrompt(nn.Module):
 
     def __init__(self, model: M6RecModel, length: int, tokens: tuple[int, ...] = ()) -> None:
         super().__init__()
-        check_length(length, model)
+        check_fits(length, model)
         embeddings = model.embedding.weight.detach()
         drawn = torch.randint(0, len(embeddings), (length,)).to(embeddings.device)
         self.weight = nn.Parameter(embeddings[drawn].clone())
@@ -66,11 +61,10 @@ def states_with_prompt(self: M6RecModel, *args: Any, **kwargs: Any) -> Tensor:
     """
     prompt, row = cast(SoftPrompt, self.soft_prompt), arguments(self, *args, **kwargs)
     starts = is_start(row["past_key_values"])
+    first = len(prompt.weight) if starts else 0
     call = shift(self, len(prompt.weight), row, queries=starts)
     x = row["inputs_embeds"] if row["input_ids"] is None else prompt.embed(self, row["input_ids"])
-    first = 0
     if starts:
-        first = len(prompt.weight)
         x = torch.cat([prompt.weight.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
     layers: list[Tensor] | None = None if row["layers"] is None else []
     call |= {"input_ids": None, "inputs_embeds": x, "layers": layers}
@@ -103,7 +97,7 @@ class PromptTuning(Method):
     length: int = 16
 
     def __post_init__(self) -> None:
-        check_length(self.length)
+        check_size("length", self.length)
 
     def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
         """Prepend a soft prompt to every row."""
