@@ -27,8 +27,9 @@ from m6rec_lite.m6rec.tasks import Retrieval, Scoring, TaskData
 from m6rec_lite.m6rec.tasks.full_ranking import ranking_report
 from m6rec_lite.m6rec.tasks.task import Examples
 
-#: Ratings of ``likes``, the latest of the data set, and the least rating of a film that is liked.
-LATEST, LIKED = 10_000, 4
+#: Ratings of ``likes``, the latest of the data set; the least rating of a film that is liked; and
+#: validation rows at most, since each of them chooses a learning rate and a round.
+LATEST, LIKED, VALIDATION = 10_000, 4, 200
 #: Rows by which the levels of numeric features are fitted, without labels.
 ROWS_OF_LEVELS = 8192
 
@@ -163,6 +164,7 @@ class LikeQuestion(ScoringQuestion):
         rows = dataset.interactions.sort_values("timestamp", kind="stable").tail(LATEST)
         rows = rows.assign(liked=rows["value"] >= LIKED)
         shown = rows[["user_id", "item_id", "timestamp", "liked"]].reset_index(drop=True)
+        sizes["n_validation"] = min(VALIDATION, sizes["n_validation"])
         super().__init__(replace(dataset, impressions=shown), tokenizer, "liked", **sizes)
 
     def test(self, adapted: Adapted) -> Result:

@@ -1,13 +1,11 @@
 from .adapt.adalora import AdaLoRA, RankAllocator
 from .adapt.adapted import Adapted, TaskSwitch
-from .adapt.adapters import Adapters
+from .adapt.adapters import Adapters, OptionAdapter
 from .adapt.freezing import FineTuning, parameter_groups
 from .adapt.lora import LoRA
 from .adapt.method import Combined
-from .adapt.option_adapter import OptionAdapter
-from .adapt.options import OptionTuning
 from .adapt.prefix import PrefixTuning
-from .adapt.prompt import PromptTuning
+from .adapt.prompt import OptionTuning, PromptTuning
 from .batches import PretrainingBatches, packed_prefix_mask
 from .click_model import M6RecCTR
 from .compress.distillation import RelationDistillation

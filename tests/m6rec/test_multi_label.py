@@ -150,7 +150,7 @@ def test_bad_columns_and_options_are_refused() -> None:
 
 
 def test_it_starts_from_a_model_of_its_size() -> None:
-    config = M6RecConfig.of_size("nano", prompts().tokenizer, hidden_size=32)
-    model, both = M6RecModel(config), task(32)
+    config = M6RecConfig.of_size("nano", prompts().tokenizer, hidden_size=48)
+    model, both = M6RecModel(config), task(48)
     rows = both.encode(shipped().impressions.head(5), shipped(), prompts())
     assert both.predict(model, rows).shape == (5, 2)

@@ -1,4 +1,4 @@
-"""Exercise ``soft_prompt_mask``: who attends to whom with soft tokens in front."""
+"""Exercise ``soft_prompt_mask``: the attention mask with soft tokens in front."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _case(soft: int, known: int, time: int, note: str = "") -> Case:
 
 EXERCISE = Exercise(
     id="soft_prompt_mask",
-    title="Who attends to whom with soft tokens in front",
+    title="The attention mask with soft tokens in front",
     cases=(
         Case(
             (1, 1, 3),
@@ -64,21 +64,21 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _causal,
-            "That is causal throughout: the user region sees itself both ways.",
+            "That is causal throughout: the user region attends to itself both ways.",
         ),
-        KnownWrong(_all, "The written region may not see what comes after it."),
+        KnownWrong(_all, "The written region may not attend to what comes after it."),
         KnownWrong(
             _blind,
-            "Soft tokens stand in the user region, and see it too; here they see only each other.",
+            "Soft tokens belong to the user region and attend to all of it; here they attend to "
+            "each other only.",
         ),
         KnownWrong(
             _soft_causal,
-            "Among themselves the soft tokens see both ways, as every token of the user region "
-            "does.",
+            "Soft tokens attend to each other both ways, as all tokens of the user region do.",
         ),
         KnownWrong(
             lambda soft, known, time: _mask(soft, known, time).T,
-            "Transposed: rows are the tokens that look, columns what they look at.",
+            "Transposed: rows are the queries, columns the keys.",
         ),
         KnownWrong(
             lambda soft, known, time: _mask(0, known, time),
@@ -86,9 +86,9 @@ EXERCISE = Exercise(
         ),
     ),
     hints=(
-        "Number all positions from 0 to soft + time - 1; rows look, columns are looked at.",
-        "A column of the user region, soft tokens included, is seen by everybody.",
-        "Any other column j is seen by row i where j <= i.",
+        "Number all positions from 0 to soft + time - 1; rows are queries, columns are keys.",
+        "Every row attends to the columns of the user region, soft tokens included.",
+        "Row i attends to any other column j where j <= i.",
     ),
     notice="The paper's prefix mask is unchanged: soft tokens are only further tokens of the user "
     "region. A prefix_length without them is a mistake that raises no error.",

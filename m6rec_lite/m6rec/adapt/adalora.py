@@ -28,7 +28,6 @@ from m6rec_lite.m6rec.adapt.method import (
     Method,
     check_size,
     check_targets,
-    like,
     replace_linear,
 )
 from m6rec_lite.m6rec.model import M6RecModel
@@ -49,7 +48,7 @@ class SVDLinear(LowRank):
         self.q = nn.Parameter(torch.randn(rank, base.in_features) * 0.02)
         self.e = nn.Parameter(torch.zeros(rank))
         self.p = nn.Parameter(torch.randn(base.out_features, rank) * 0.02)
-        like(self, base.weight)
+        self.to(base.weight)
 
     def product(self, x: Tensor) -> Tensor:
         """Return ``P diag(e) Q x``."""

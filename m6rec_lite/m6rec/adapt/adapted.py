@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,18 +21,15 @@ from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks import TASKS
 from m6rec_lite.m6rec.tasks.multi_label import MultiLabelScoring
 from m6rec_lite.m6rec.tasks.task import Task, TaskBatch
+from m6rec_lite.training.batches import fingerprint as hash_of
 
 _TASKS: dict[str, type[Task]] = {**TASKS, MultiLabelScoring.name: MultiLabelScoring}
 _WEIGHTS, _ABOUT = "adapter.safetensors", "adapter.json"
 
 
 def fingerprint(model: M6RecModel) -> str:
-    """Return twelve hex digits of a hash of a model's weights and their names."""
-    digest = hashlib.sha256()
-    for name, weight in model.named_parameters():
-        digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
-        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:12]
+    """Return twelve hex digits of a hash of a model's weights."""
+    return hash_of([*model.parameters()])
 
 
 class Adapted(nn.Module):
@@ -234,13 +230,7 @@ class Adapted(nn.Module):
 
 
 class TaskSwitch:
-    """Several adaptations of one model, of which one is attached at a time.
-
-    The model is in memory once; each task adds its own small weights.
-
-    Args:
-        model: pretrained.
-    """
+    """Several adaptations of one model, which is in memory once; one is attached at a time."""
 
     def __init__(self, model: M6RecModel) -> None:
         self.model = model

@@ -24,7 +24,6 @@ from m6rec_lite.m6rec.adapt.method import (
     Method,
     check_size,
     check_targets,
-    like,
     replace_linear,
 )
 from m6rec_lite.m6rec.model import M6RecModel
@@ -95,7 +94,7 @@ class LoRALinear(LowRank):
         self.b = nn.Parameter(torch.zeros(base.out_features, rank))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))  # as nn.Linear draws its weights
         self.dropout = Dropout(dropout)
-        like(self, base.weight)
+        self.to(base.weight)
 
     def product(self, x: Tensor) -> Tensor:
         """Return ``B A x``."""

@@ -7,7 +7,6 @@ methods. Every change can be undone, so that one model serves many tasks in turn
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -53,7 +52,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Method(ABC):
+class Method:
     """A method of adapting: its settings, and how it changes a model.
 
     Attributes:
@@ -62,9 +61,8 @@ class Method(ABC):
 
     name: ClassVar[str]
 
-    @abstractmethod
     def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
-        """Return the changes to a model, whose weights are frozen, with new weights in them.
+        """Return the changes to a model, whose weights are frozen; none by default.
 
         Args:
             model: to be adapted; not changed by this call.
@@ -73,6 +71,7 @@ class Method(ABC):
         Raises:
             ValueError: if a setting does not fit the model or the task.
         """
+        return []
 
     def trained_names(self, model: M6RecModel) -> set[str]:
         """Return the names of the model's own parameters that are trained; none by default."""
@@ -163,8 +162,3 @@ def check_size(what: str, size: int, limit: int | None = None, of: str = "") -> 
     if size < 1 or (limit is not None and size > limit):
         most = "" if limit is None else f" and at most {limit}{of}"
         raise ValueError(f"{what} must be at least 1{most}, got {size!r}")
-
-
-def like(module: nn.Module, weight: Tensor) -> None:
-    """Move a new module to the device and the dtype of a weight of the model."""
-    module.to(device=weight.device, dtype=weight.dtype)

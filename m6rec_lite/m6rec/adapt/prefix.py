@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from m6rec_lite.m6rec.adapt.method import Change, Method, check_size, like
+from m6rec_lite.m6rec.adapt.method import Change, Method, check_size
 from m6rec_lite.m6rec.adapt.soft import arguments, check_fits, is_start, shift
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
@@ -37,7 +37,7 @@ class SoftPrefix(nn.Module):
         shape = model.config.blocks()
         sizes = (shape.n_layers, 2, shape.n_heads, length, shape.head_dim)
         self.weight = nn.Parameter(torch.randn(sizes) * model.config.initializer_range)
-        like(self, model.embedding.weight)
+        self.to(model.embedding.weight)
 
     def fill(self, cache: Cache, batch: int) -> None:
         """Put the keys and values into an empty cache, the same for every row of the batch."""
