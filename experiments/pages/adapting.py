@@ -95,6 +95,7 @@ def few_rows(found: pd.DataFrame, task: str) -> pd.DataFrame:
         control = few[few["control"].notna()].groupby("rows")["control"].mean()
         means = pd.concat([means, control.to_frame("likes of the film so far, all labels").T])
         means = pd.concat([means, pd.DataFrame(PUBLISHED).T]).rename_axis("method")
+    means = means.sort_index(axis=1)
     return means.map(lambda value: "" if pd.isna(value) else f"{value:.3f}")
 
 

@@ -142,7 +142,7 @@ class MultiLabelScoring(Scoring):
                 f"the labels {list(self.labels)} must be 0 or 1 (or true or false) in every row; "
                 "more than two classes need Scoring(…, classes=)"
             )
-        target = columns.to_numpy(np.int64)
+        target = np.array(columns, dtype=np.int64)  # a copy
         for name, by in self.given.items():
             without = target[:, self.labels.index(by)] != 1
             target[without, self.labels.index(name)] = MISSING
