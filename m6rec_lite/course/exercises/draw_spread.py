@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def _cases() -> tuple[Case, ...]:
     x = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [0.0, 0.0]])
     small = (x, np.array([1, 0, 1, 0]), [np.array([0, 1]), np.array([2, 3]), np.array([0, 3])])
     test = (np.array([[1.0, 1.0], [0.0, 2.0], [2.0, 2.0]]), np.array([1, 1, 0]))
-    settings = (
+    settings: tuple[tuple[Any, ...], ...] = (
         (*small, test, "three draws of two rows, and equal scores"),
         (*TRAIN, draws(FEW)[:6], TEST, f"six draws of {FEW} rows"),
         (*TRAIN, draws(64)[:9], TEST, "nine draws of 64 rows"),

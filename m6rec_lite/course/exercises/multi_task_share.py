@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -55,11 +56,15 @@ def _of_losses(x: np.ndarray, clicked: np.ndarray, stars: np.ndarray, alpha: flo
 
 
 def _cases() -> tuple[Case, ...]:
-    one = (np.array([[3.0, 4.0]]), np.array([1.0]), np.array([0.5]))
-    settings = ((*one, 1.0, "one row: the gradients are 2.5 and 5 long"),)
-    settings += ((*rows(FEW), 1 / FEW, f"{FEW} rows"), (*rows(MANY), 1 / FEW, f"{MANY} rows"))
-    settings += ((*rows(40), 0.5, "40 rows, another alpha"),)
-    return tuple(Case((*args,), _share()(*args), note=note) for *args, note in settings)
+    one = np.array([[3.0, 4.0]]), np.array([1.0]), np.array([0.5])
+    settings: list[tuple[Any, float, str]] = [
+        (one, 1.0, "one row: the gradients are 2.5 and 5 long"),
+        (rows(FEW), 1 / FEW, f"{FEW} rows"),
+        (rows(MANY), 1 / FEW, f"{MANY} rows"),
+        (rows(40), 0.5, "40 rows, another alpha"),
+    ]
+    right = _share()
+    return tuple(Case((*of, a), right(*of, a), note=note) for of, a, note in settings)
 
 
 EXERCISE = OpenExercise(

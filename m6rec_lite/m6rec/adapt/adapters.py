@@ -20,13 +20,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MethodType
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from m6rec_lite.m6rec.adapt.method import Change, Method, check_size, replace_linear
+from m6rec_lite.m6rec.adapt.method import Change, Method, blocks_of, check_size, replace_linear
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
 from m6rec_lite.nn.transformer import ACTIVATIONS, Block
@@ -109,7 +109,7 @@ class Branch(Bottleneck):
 
 def ffn_with_branch(self: Block, z: Tensor) -> Tensor:
     """Apply the feed-forward network and the branch beside it; replaces ``Block.ffn``."""
-    return Block.ffn(self, z) + self.branch(z)
+    return Block.ffn(self, z) + cast(Branch, self.branch)(z)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class OptionAdapter(Method):
     def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
         """Add a branch to each block."""
         changes = []
-        for block in model.blocks:
+        for block in blocks_of(model):
             branch = Branch(self.width, self.sigma, self.scale, block.norm_ffn.weight)
             changes += [Change(block, "branch", branch)]
             changes += [Change(block, "ffn", MethodType(ffn_with_branch, block))]

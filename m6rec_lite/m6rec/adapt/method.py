@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
+from m6rec_lite.nn.transformer import Block
 
 #: The linear maps of a block that low-rank weights may stand beside.
 TARGETS = ("qkv", "out", "up_proj", "down_proj")
@@ -128,6 +129,11 @@ class Combined(Method):
         return {"methods": [[method.name, method.settings()] for method in self.methods]}
 
 
+def blocks_of(model: M6RecModel) -> list[Block]:
+    """Return the Transformer blocks of a model."""
+    return [cast(Block, block) for block in model.blocks]
+
+
 def replace_linear(
     model: M6RecModel, targets: Sequence[str], build: Callable[[nn.Linear], nn.Module]
 ) -> list[Change]:
@@ -139,7 +145,7 @@ def replace_linear(
         build: returns the new module of a map.
     """
     changes = []
-    for block in model.blocks:
+    for block in blocks_of(model):
         for name in (target for target in TARGETS if target in targets):
             owner = block.attention if name in ("qkv", "out") else block
             changes.append(Change(owner, name, build(getattr(owner, name))))
