@@ -38,7 +38,7 @@ def bazaar_rows(n: int) -> tuple[Tokenizer, Callable[[Scoring], list[Row]]]:
 
 
 def alternate(
-    sides: Mapping[str, tuple[Callable[[np.ndarray, np.ndarray], float], list[Row]]], rounds: int
+    sides: Mapping[str, tuple[Callable[..., float], list[Row]]], rounds: int
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Time the requests of each side, one side after the other, and print each round.
 

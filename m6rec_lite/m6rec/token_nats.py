@@ -41,7 +41,7 @@ def token_nats(
     """
     rows = []
     device = model.get_output_embeddings().weight.device
-    opening = [model.config.bos_token_id, model.config.mask_token_id]
+    opening = np.array([model.config.bos_token_id, model.config.mask_token_id])
     for i in range(len(batches) if limit is None else min(limit, len(batches))):
         batch = batches[i]
         ids, segments = batch["ids"].to(device), batch["segment_ids"].to(device)

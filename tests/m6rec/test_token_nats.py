@@ -36,8 +36,9 @@ def held_out(tmp_path_factory: pytest.TempPathFactory) -> PretrainingBatches:
 @pytest.fixture(scope="module")
 def model(held_out: PretrainingBatches) -> M6RecModel:
     torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    wide = {"initializer_range": 0.5}  # so that attention shows in the nats
+    # Two layers: what a prefix token has read reaches a written token in the second.
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    wide = {"initializer_range": 0.5}
     return M6RecModel(M6RecConfig.of_size("nano", held_out.tokenizer, **shape, **wide)).eval()
 
 

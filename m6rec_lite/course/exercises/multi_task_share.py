@@ -63,7 +63,7 @@ def _cases() -> tuple[Case, ...]:
         (rows(MANY), 1 / FEW, f"{MANY} rows"),
         (rows(40), 0.5, "40 rows, another alpha"),
     ]
-    right = _share()
+    right: Callable[..., float] = _share()
     return tuple(Case((*of, a), right(*of, a), note=note) for of, a, note in settings)
 
 

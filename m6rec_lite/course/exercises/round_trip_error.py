@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from m6rec_lite.course.exercises.engine import Case, KnownWrong
@@ -26,7 +28,7 @@ def _apart(w: np.ndarray, bits: int, block: int) -> np.ndarray:
 
 def _cases() -> tuple[Case, ...]:
     outlier = np.array([0.7, -0.36, 0.04, 0.02, -7.0, 2.6, -5.4, 1.0])
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (outlier, 4, 4, "two blocks"),
         (outlier, 4, 8, "one block: the largest weight sets the step of all"),
         (outlier, 8, 4, "8 bits"),

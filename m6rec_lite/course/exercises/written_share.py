@@ -33,7 +33,7 @@ _CASES = (
 EXERCISE = Exercise(
     id="written_share",
     title="The share of a row that is trained on",
-    cases=tuple(Case(args, _share(*args), note=note) for *args, note in _CASES),
+    cases=tuple(Case((r, s, n), _share(r, s, n), note=note) for r, s, n, note in _CASES),
     known_wrong=(
         KnownWrong(
             lambda rate, mean_span, n: _parts(rate, mean_span, n)[0] / n,

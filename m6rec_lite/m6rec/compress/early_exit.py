@@ -202,7 +202,11 @@ class EarlyExitCTR(M6RecCTR):
         self.exits = tuple(self.exits)
 
     def _scoring(self, model: M6RecModel) -> EarlyExitScoring:
-        own = {"exits": self.exits, "weighting": self.weighting, "threshold": self.threshold}
-        scoring = EarlyExitScoring(**task_arguments(self, model), **own)
+        scoring = EarlyExitScoring(
+            **task_arguments(self, model),
+            exits=self.exits,
+            weighting=self.weighting,
+            threshold=self.threshold,
+        )
         scoring._last(model)  # refuses a model with too few layers
         return scoring
