@@ -67,7 +67,7 @@ EXERCISE = Exercise(
         Case(
             (_P[:2], np.array([0, 0]), 0.1, 2.0),
             0.1 - (math.log(0.5) + math.log(0.2)),
-            note="nobody clicked: there is no answer to whether it was bought",
+            note="no clicks: no label says whether an item was bought",
         ),
         Case((_P, np.array([1, 1, 2]), 1.5, 0.0), 1.5, note="alpha = 0"),
     ),

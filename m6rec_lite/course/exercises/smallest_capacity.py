@@ -28,7 +28,7 @@ def _needed(requests: list[int]) -> list[int]:
 
 
 def _at_least(needed: list[int], hits: float) -> int:
-    """The smallest capacity with at least so many hits."""
+    """The smallest capacity with at least that number of hits."""
     return needed[math.ceil(hits) - 1] if hits > 0 else 1
 
 
