@@ -1,7 +1,7 @@
 from .base import ClickModel, MeanRateCTR
 from .din import DIN
 from .impressions import split_by_time
-from .likes import LikeExamples, few_shot_curve, like_examples
+from .likes import LikeExamples, few_shot_curve, labelled_rows, like_examples
 from .linear import FactorizationMachineCTR, LogisticCTR
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "LogisticCTR",
     "MeanRateCTR",
     "few_shot_curve",
+    "labelled_rows",
     "like_examples",
     "split_by_time",
 ]

@@ -129,6 +129,30 @@ def like_examples(
     return LikeExamples(dataset, *parts)
 
 
+def labelled_rows(
+    dataset: Dataset, *, min_history: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
+    """Split the labelled rows of a data set into train, validation and test by time.
+
+    Rows are impressions with the label ``clicked``; in a data set without impressions, ratings with
+    the label ``liked`` (see ``like_examples``).
+
+    Args:
+        dataset: data set with impressions or ratings.
+        min_history: minimum number of earlier ratings of the user, for ratings.
+
+    Returns:
+        Three tables, and the name of the label's column.
+
+    Raises:
+        DataError: if there is neither, or a split of the ratings lacks one of the labels.
+    """
+    if dataset.impressions is not None:
+        return *split_by_time(dataset.impressions), "clicked"
+    likes = like_examples(dataset, min_history=min_history)
+    return likes.train, likes.validation, likes.test, "liked"
+
+
 def few_shot_curve(
     make_model: Callable[[int], ClickModel],
     examples: LikeExamples,

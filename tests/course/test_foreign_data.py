@@ -44,8 +44,8 @@ def orders(seed: int = 0) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("columns", "options", "left_out"),
     [
-        (["title", "category", "tags", "stars"], TOML + 'value = "stars"\n', set()),
-        ([], TOML, {"00", "01", "06", "10", "12", "14", "16", "17", "18", "19", "22"}),
+        (["title", "category", "tags", "stars"], TOML + 'value = "stars"\n', {"20"}),
+        ([], TOML, {"00", "01", "06", "10", "12", "14", *map(str, range(16, 25))}),
     ],
     ids=["everything", "nothing but rows"],
 )

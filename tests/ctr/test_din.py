@@ -22,7 +22,7 @@ from m6rec_lite.ctr.din_network import (
     layers,
 )
 from m6rec_lite.ctr.event_log import histories_before
-from m6rec_lite.ctr.likes import few_shot_curve, like_examples
+from m6rec_lite.ctr.likes import few_shot_curve, labelled_rows, like_examples
 from m6rec_lite.ctr.linear import LogisticCTR
 from m6rec_lite.data import Card, DataError, Dataset, Interactions, validate
 from m6rec_lite.data.tables import EVENTS
@@ -311,6 +311,16 @@ def test_shots_are_balanced_and_grow_by_adding():
         examples.shots(15)
     with pytest.raises(DataError, match="10000 shots need 5000 liked"):
         examples.shots(10_000)
+
+
+def test_labelled_rows_are_impressions_or_else_ratings(bazaar):
+    *parts, label = labelled_rows(bazaar)
+    assert label == "clicked"
+    assert sum(len(part) for part in parts) == len(bazaar.impressions)
+    *parts, label = labelled_rows(rated())
+    assert label == "liked"
+    for early, late in pairwise(parts):
+        assert early["timestamp"].max() < late["timestamp"].min()
 
 
 def test_what_gives_no_examples_is_reported():

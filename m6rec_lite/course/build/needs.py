@@ -7,7 +7,7 @@ from pathlib import Path
 
 from m6rec_lite.course.lesson_data import load
 from m6rec_lite.data import Dataset
-from m6rec_lite.data.load import NAMES
+from m6rec_lite.data.bazaar.cached import WORLDS
 
 #: What a data set may lack: its description, and a function that tests for it.
 FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
@@ -21,6 +21,14 @@ FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
     "ratings": (
         "ratings (a value that differs between events)",
         lambda data: data.interactions["value"].nunique() > 1,
+    ),
+    "impressions": (
+        "impressions (what was shown, and what of it was clicked)",
+        lambda data: data.impressions is not None,
+    ),
+    "labels": (
+        "impressions or ratings",
+        lambda data: data.impressions is not None or data.interactions["value"].nunique() > 1,
     ),
 }
 
@@ -36,7 +44,11 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "17": ("title",),
     "18": ("title", "category"),
     "19": ("title",),
+    "20": ("title", "impressions"),
+    "21": ("title", "labels"),
     "22": ("title",),
+    "23": ("title", "labels"),
+    "24": ("title", "labels"),
 }
 
 
@@ -44,13 +56,13 @@ def lacking(dataset: str, numbers: list[str]) -> dict[str, list[str]]:
     """Return what a data set lacks, for each lesson that cannot run on it.
 
     Args:
-        dataset: a name, which lacks nothing, or the path of a file or folder.
+        dataset: a name, or the path of a file or folder; the bazaars lack nothing.
         numbers: numbers of the lessons.
 
     Raises:
         DataError: if the data cannot be read.
     """
-    if dataset in NAMES or (Path(dataset) / "world.json").is_file():
+    if dataset in ("bazaar", *WORLDS) or (Path(dataset) / "world.json").is_file():
         return {}
     data = load(dataset)
     missing = {name: text for name, (text, is_present) in FEATURES.items() if not is_present(data)}

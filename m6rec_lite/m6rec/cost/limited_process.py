@@ -97,10 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         probability = answer(row["known"], row["written"])
         milliseconds = 1000 * (time.perf_counter() - clock)
         print(json.dumps({"probability": probability, "ms": round(milliseconds, 3)}), flush=True)
-    import resource  # not ``evaluation.peak_mib``, whose imports would be part of the peak
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"peak_mib": round(peak, 1)}), flush=True)
+    # not ``evaluation.peak_mib``, whose imports would be part of the peak
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    peak_kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    print(json.dumps({"peak_mib": round(int(peak_kib) / 1024, 1)}), flush=True)
 
 
 def answers_of(path: str | Path, cache: SegmentCache | None = None) -> Answer:
