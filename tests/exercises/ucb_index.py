@@ -1,0 +1,30 @@
+"""Right answers to ``ucb_index``, written in other ways."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from m6rec_lite.course.exercises.ucb_index import _ucb
+
+
+def _by_loops(accepted: np.ndarray, trials: np.ndarray, c: float) -> list[float]:
+    total = sum(trials.tolist())
+    index = []
+    for a, t in zip(accepted.tolist(), trials.tolist(), strict=True):
+        index.append(a / t + c * math.sqrt(2 * math.log(total) / t) if t else math.inf)
+    return index
+
+
+def _filled(accepted: np.ndarray, trials: np.ndarray, c: float) -> np.ndarray:
+    index = np.full(len(trials), np.inf)
+    seen = trials > 0
+    width = (2 * np.log(np.sum(trials)) / trials[seen]) ** 0.5
+    index[seen] = accepted[seen] / trials[seen] + width * c
+    return index
+
+
+CORRECT = (_ucb, _by_loops, _filled)
+
+EQUIVALENT: dict[str, str] = {}
