@@ -6,6 +6,7 @@ Each seed draws requests and candidates of its own. Every policy meets the same 
 same random numbers of the shoppers; it learns after each ``--batch`` requests. ``M6-Rec`` is
 ``checkpoints/bazaar-retriever``, which was trained on other people's events; the policy gradient
 starts from its scores, and the score is one of the features of ``LinUCB`` and of the rankers.
+Besides the records, ``results/feedback_loop/<dataset>.csv`` has one row for each run.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from experiments.records import Records, RunKey
+import pandas as pd
+
+from experiments.records import REPORT, Records, RunKey
 from m6rec_lite.data import load_dataset
+from m6rec_lite.data.files import write_text
+from m6rec_lite.data.result_files import read_json
 from m6rec_lite.feedback import (
     UCB,
     CandidateScores,
@@ -53,9 +59,9 @@ POLICIES: dict[str, Callable[[SlateEnvironment], Policy]] = {
     "RetrainedRanker": lambda live: RetrainedRanker(),
     "RetrainedRanker, explores": lambda live: RetrainedRanker(epsilon=0.1),
     "M6-Rec": lambda live: PolicyGradient(softmax_policy(live), greedy=True),
-    "PolicyGradient": lambda live: PolicyGradient(softmax_policy(live), lr=0.03),
+    "PolicyGradient": lambda live: PolicyGradient(softmax_policy(live), lr=0.01),
     "PolicyGradient without baseline": lambda live: PolicyGradient(
-        softmax_policy(live), lr=0.03, use_baseline=False
+        softmax_policy(live), lr=0.01, use_baseline=False
     ),
 }
 
@@ -67,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", nargs="+", choices=POLICIES, default=list(POLICIES))
     parser.add_argument("--requests", type=int, default=3000)
     parser.add_argument("--candidates", type=int, default=40)
-    parser.add_argument("--batch", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=10)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -110,6 +116,19 @@ def run(options: argparse.Namespace) -> None:
                 },
             )
             print(f"{seed} {name}: {metrics} {seconds:.1f} s", flush=True)
+    write_table(records, options.root / "results" / "feedback_loop" / f"{options.dataset}.csv")
+
+
+def write_table(records: Records, path: Path) -> None:
+    """Write one row for each recorded run of the data set in the file's name."""
+    frame = records.frame()
+    frame = frame[(frame["experiment"] == "feedback_loop") & (frame["dataset"] == path.stem)]
+    rows = [
+        {"id": row["id"], "model": row["model"], "variant": row["variant"], "seed": row["seed"]}
+        | read_json(records.runs / row["id"] / REPORT)["metrics"]
+        for row in frame.to_dict("records")
+    ]
+    write_text(path, pd.DataFrame(rows).to_csv(index=False))
 
 
 def measured(log: LoopLog) -> dict[str, float]:

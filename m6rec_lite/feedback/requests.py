@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -51,6 +52,11 @@ class Requests:
 
     def __len__(self) -> int:
         return len(self.user_ids)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Self:
+        """Return some of the requests, by a slice, a mask or indices."""
+        names = ("user_ids", "at", "features", "click", "purchase", "wanted")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     @cached_property
     def column(self) -> dict[str, int]:

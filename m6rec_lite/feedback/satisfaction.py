@@ -99,7 +99,8 @@ class SatisfactionRanker(Params):
         start = np.zeros(x.shape[1])
         rate = min(y.sum() / e.sum(), 0.99)
         start[0] = np.log(rate / (1 - rate))
-        self.weights_ = minimize(loss, start, jac=True, method="L-BFGS-B").x
+        exact = {"ftol": 1e-12, "gtol": 1e-7, "maxiter": 500}
+        self.weights_ = minimize(loss, start, jac=True, method="L-BFGS-B", options=exact).x
         return self
 
     def predict(self, features: np.ndarray) -> np.ndarray:

@@ -34,4 +34,6 @@ def _divided_where_tried(
 
 CORRECT = (_regret, _by_lists, _divided_where_tried)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "trials[arm] += 2": "all estimates are halved, and their order stays the same",
+}

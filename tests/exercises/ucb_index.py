@@ -17,14 +17,12 @@ def _by_loops(accepted: np.ndarray, trials: np.ndarray, c: float) -> list[float]
     return index
 
 
-def _filled(accepted: np.ndarray, trials: np.ndarray, c: float) -> np.ndarray:
-    index = np.full(len(trials), np.inf)
-    seen = trials > 0
-    width = (2 * np.log(np.sum(trials)) / trials[seen]) ** 0.5
-    index[seen] = accepted[seen] / trials[seen] + width * c
-    return index
+def _without_zeros(accepted: np.ndarray, trials: np.ndarray, c: float) -> np.ndarray:
+    safe = np.maximum(trials, 1e-300)
+    index = accepted / safe + c * (2 * np.log(np.sum(trials)) / safe) ** 0.5
+    return np.where(trials == 0, np.inf, index)
 
 
-CORRECT = (_ucb, _by_loops, _filled)
+CORRECT = (_ucb, _by_loops, _without_zeros)
 
 EQUIVALENT: dict[str, str] = {}

@@ -209,3 +209,16 @@ def test_a_repeated_candidate_is_replaced():
     inner.reset(seed=2)
     _, _, _, _, whole = inner.step(np.array([0, 4, 1]))
     np.testing.assert_array_equal(repeated["accepted"], whole["accepted"])
+
+
+def test_some_of_the_requests_are_requests():
+    drawn = requests()
+    part = drawn[200:]
+    assert len(part) == 40
+    np.testing.assert_array_equal(part.features, drawn.features[200:])
+    np.testing.assert_array_equal(part.item_ids, drawn.item_ids)
+    rows, slates = np.arange(40), np.tile([2, 5, 1], (40, 1))
+    np.testing.assert_array_equal(
+        SlateEnvironment(part, slate_size=3).expected(rows, slates),
+        environment().expected(rows + 200, slates),
+    )

@@ -59,10 +59,14 @@ def _draws(n_arms: int, rounds: int, seed: int) -> tuple[np.ndarray, np.ndarray,
 
 def _cases() -> tuple[Case, ...]:
     three = np.array([0.2, 0.7, 0.4])
+    quarters = np.array([0.25, 0.5, 0.75])
+    coins = np.array([0.1, 0.5, 0.2, 0.2, 0.2, 0.2, 0.9])
+    arms, chances = np.array([1, 2, 1, 1, 1, 2, 0]), np.array([0.5, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1])
     rows = (
         (three, 1.0, *_draws(3, 6, 0), "six rounds, all of them explore"),
         (three, 0.0, *_draws(3, 40, 1), "epsilon = 0: the first item for ever"),
         (three, 0.3, *_draws(3, 60, 2), "sixty rounds"),
+        (quarters, 0.5, coins, arms, chances, "a coin of epsilon does not explore"),
         (RATES, 0.1, *_draws(6, 300, 3), "rates as of clicks"),
     )
     return tuple(Case((*args,), _regret(*args), note=note) for *args, note in rows)

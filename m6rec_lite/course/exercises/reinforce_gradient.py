@@ -28,7 +28,7 @@ def _cases() -> tuple[Case, ...]:
         ([2.0, 1.0, 0.0], 2, 1.0, 0.4, "an unlikely item accepted"),
         ([2.0, 1.0, 0.0], 0, 0.3, 0.3, "as good as the baseline: no step"),
         ([1.0, -1.0, 0.5, 0.0], 1, 3.0, 1.0, "three acceptances"),
-        ([800.0, 799.0], 1, 1.0, 0.5, "large logits"),
+        ([800.0, 0.0], 1, 1.0, 0.5, "a large logit"),
     )
     made = [(np.array(logits), *rest) for logits, *rest in rows]
     return tuple(Case((*args,), _gradient(*args), note=note) for *args, note in made)
