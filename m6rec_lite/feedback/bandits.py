@@ -44,19 +44,13 @@ class Answers:
     def __post_init__(self) -> None:
         slates = check_slates(self.slates, self.features.shape[1])
         if self.rewards.shape != slates.shape:
-            raise ValueError(
-                f"each shown item needs one reward: slates have the shape {slates.shape}, rewards "
-                f"{self.rewards.shape}"
-            )
+            raise ValueError(f"{slates.shape} items need one reward each; got {self.rewards.shape}")
         if not np.isfinite(self.rewards).all():
-            raise ValueError(
-                "a reward is NaN or infinite; a policy would never recover from it. Leave such "
-                "slates out"
-            )
+            raise ValueError("a reward is NaN or infinite; leave such slates out")
         is_probability = (self.examination > 0) & (self.examination <= 1)
         if self.examination.shape != slates.shape[1:] or not is_probability.all():
             raise ValueError(
-                f"examination must hold a probability above 0 for each of {slates.shape[1]} "
+                f"examination must be a probability above 0 for each of {slates.shape[1]} "
                 f"positions; got {self.examination}"
             )
 
@@ -71,15 +65,13 @@ class Policy(Protocol):
 
     def select(self, features: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
         """Return ``(n, k)`` slates for the ``(n, m, d)`` features of n requests."""
-        ...
 
     def update(self, answers: Answers) -> None:
         """Learn from the answers to slates."""
-        ...
 
 
 def best_slates(index: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the ``(n, k)`` highest indices of ``(n, m)``, best first, ties in random order."""
+    """Return the ``(n, k)`` candidates of the highest index ``(n, m)``, ties in random order."""
     shuffled = rng.permuted(np.tile(np.arange(index.shape[1]), (len(index), 1)), axis=1)
     best = top_k(np.take_along_axis(index, shuffled, axis=1), k)
     return np.take_along_axis(shuffled, best, axis=1)
@@ -123,12 +115,7 @@ class CountingBandit(Params, ABC):
 
 
 class EpsilonGreedy(CountingBandit):
-    """Show the highest rates; with probability epsilon, a random slate.
-
-    Args:
-        n_candidates: m, the number of candidates.
-        epsilon: probability of a random slate; 0 never explores, 1 never learns.
-    """
+    """Show the highest rates; with probability ``epsilon``, a random slate."""
 
     def __init__(self, n_candidates: int, epsilon: float = 0.1) -> None:
         super().__init__(n_candidates)
@@ -145,10 +132,6 @@ class UCB(CountingBandit):
 
     A candidate without trials comes first. Source: Auer, Cesa-Bianchi and Fischer, *Finite-time
     analysis of the multiarmed bandit problem*, 2002 (UCB1 has c = 1).
-
-    Args:
-        n_candidates: m, the number of candidates.
-        c: width of the bound, at least 0.
     """
 
     def __init__(self, n_candidates: int, c: float = 1.0) -> None:
@@ -166,13 +149,8 @@ class UCB(CountingBandit):
 class ThompsonSampling(CountingBandit):
     """Draw a rate for each candidate from its posterior, and show the highest draws.
 
-    The posterior is Beta(a + accepted, b + trials - accepted). Source: Thompson, 1933; Chapelle and
-    Li, *An empirical evaluation of Thompson sampling*, 2011.
-
-    Args:
-        n_candidates: m, the number of candidates.
-        a: prior acceptances, above 0.
-        b: prior refusals, above 0.
+    The posterior is Beta(a + accepted, b + trials - accepted); a and b are the prior acceptances
+    and refusals. Source: Chapelle and Li, *An empirical evaluation of Thompson sampling*, 2011.
     """
 
     def __init__(self, n_candidates: int, a: float = 1.0, b: float = 1.0) -> None:

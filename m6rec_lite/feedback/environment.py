@@ -61,11 +61,8 @@ class SlateEnvironment:
 
         Args:
             rows: ``(n,)`` indices of requests.
-            slates: ``(n, k)`` indices of candidates, top position first.
+            slates: ``(n, k)`` indices of different candidates, top position first.
             rng: source of randomness.
-
-        Raises:
-            ValueError: if a slate is empty, repeats a candidate or has an unknown one.
         """
         slates = check_slates(slates, self.n_candidates)
         at = np.asarray(rows)[:, None], slates
@@ -93,9 +90,7 @@ class SlateEnvironment:
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin at the first request; return its ``(m, d)`` features, and its user and time.
 
-        Args:
-            seed: seed of the answers; None goes on with the random numbers of before.
-            options: not used.
+        ``seed`` is that of the answers; ``options`` are not used.
         """
         if seed is not None:
             self._rng = np.random.default_rng(seed)
@@ -103,25 +98,20 @@ class SlateEnvironment:
         return self.requests.features[0], self._info()
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Show a slate and go to the next request.
-
-        Args:
-            action: ``(k,)`` indices of different candidates, top position first.
+        """Show a slate, ``(k,)`` indices of different candidates, and go to the next request.
 
         Returns:
             Features of the next request, number of accepted items, whether that was the last
             request, False, and a dict with ``accepted`` ``(k,)``, ``user_id`` and ``at``.
 
         Raises:
-            ValueError: if the slate has another size; see also ``respond``.
+            ValueError: if the slate has another size, repeats a candidate or has an unknown one.
             RuntimeError: after the last request.
         """
         if self._row >= len(self):
             raise RuntimeError("the last request was answered; call reset() before step()")
         if np.shape(action) != (self.slate_size,):
-            raise ValueError(
-                f"a slate holds {self.slate_size} candidates; got the shape {np.shape(action)}"
-            )
+            raise ValueError(f"a slate holds {self.slate_size} items; got {np.shape(action)}")
         feedback = self.respond(np.array([self._row]), np.asarray(action)[None], self._rng)
         accepted = self.satisfaction(feedback)[0]
         self._row += 1
@@ -159,8 +149,7 @@ def check_slates(slates: np.ndarray, n_candidates: int) -> np.ndarray:
 def gymnasium_environment(environment: SlateEnvironment) -> gymnasium.Env:
     """Return the environment as a ``gymnasium.Env``, for agents of other libraries.
 
-    The action space is ``MultiDiscrete([m] * k)``. It also has slates that repeat a candidate: a
-    repeat is replaced by the first candidate that the slate lacks.
+    An action is ``(m,)`` scores, of which the k highest make the slate.
 
     Raises:
         ImportError: if gymnasium is not installed.
@@ -177,7 +166,7 @@ def gymnasium_environment(environment: SlateEnvironment) -> gymnasium.Env:
         def __init__(self) -> None:
             shape, m = environment.requests.features.shape[1:], environment.n_candidates
             self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, shape, np.float32)
-            self.action_space = gymnasium.spaces.MultiDiscrete([m] * environment.slate_size)
+            self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (m,), np.float32)
 
         def reset(
             self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -186,15 +175,6 @@ def gymnasium_environment(environment: SlateEnvironment) -> gymnasium.Env:
             return environment.reset(seed=seed, options=options)
 
         def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-            return environment.step(_without_repeats(action, environment.n_candidates))
+            return environment.step(top_k(action[None], environment.slate_size)[0])
 
     return GymnasiumSlates()
-
-
-def _without_repeats(slate: np.ndarray, n_candidates: int) -> np.ndarray:
-    """Replace each repeated candidate by the first one that the slate lacks."""
-    slate = np.array(slate)
-    _, first = np.unique(slate, return_index=True)
-    repeats = np.setdiff1d(np.arange(len(slate)), first)
-    slate[repeats] = np.setdiff1d(np.arange(n_candidates), slate)[: len(repeats)]
-    return slate

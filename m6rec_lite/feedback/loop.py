@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from m6rec_lite.feedback.bandits import Answers, Policy, best_slates
 from m6rec_lite.feedback.environment import SlateEnvironment
@@ -51,12 +50,7 @@ class LoopLog:
 
 
 def run_loop(
-    environment: SlateEnvironment,
-    policy: Policy,
-    *,
-    batch: int = 1,
-    seed: int = 0,
-    progress: bool = False,
+    environment: SlateEnvironment, policy: Policy, *, batch: int = 1, seed: int = 0
 ) -> LoopLog:
     """Show a slate at each request, in order, and let the policy learn from the answers.
 
@@ -66,19 +60,17 @@ def run_loop(
         batch: number of requests that are answered before the policy learns from them.
         seed: seed of the answers and of the policy's random choices, which are independent: two
             policies with one seed meet the same random numbers of the shoppers.
-        progress: show a progress bar.
     """
     batch, n, k = check_whole("batch", batch), len(environment), environment.slate_size
     shoppers, choices = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
     slates, accepted = np.zeros((n, k), dtype=np.int64), np.zeros((n, k))
-    for start in tqdm(range(0, n, batch), disable=not progress, leave=False):
+    for start in range(0, n, batch):
         rows = np.arange(start, min(start + batch, n))
         features = environment.requests.features[rows]
         slates[rows] = policy.select(features, k, choices)
         feedback = environment.respond(rows, slates[rows], shoppers)
         accepted[rows] = environment.satisfaction(feedback)
-        answers = Answers(features, slates[rows], accepted[rows], environment.examination)
-        policy.update(answers)
+        policy.update(Answers(features, slates[rows], accepted[rows], environment.examination))
     rows = np.arange(n)
     return LoopLog(
         slates=slates,
@@ -93,29 +85,24 @@ def run_loop(
 class RetrainedRanker(Params):
     """A satisfaction ranker that is trained again and again on the log of its own slates.
 
-    The first slates are random. With ``epsilon=0`` and no further random slates this is the usual
-    practice: what the ranker does not show leaves no data.
+    What it does not show leaves no data.
 
     Args:
         warmup: number of requests with random slates before the first fit.
-        every: number of requests between fits; None fits once.
+        every: number of requests between fits.
         epsilon: probability of a random slate after the warm-up.
         l2: penalty of the ``SatisfactionRanker``.
-
-    Attributes:
-        ranker: the ranker of the latest fit.
     """
 
     def __init__(
-        self, warmup: int = 200, every: int | None = 200, epsilon: float = 0.0, l2: float = 10.0
+        self, warmup: int = 200, every: int = 200, epsilon: float = 0.0, l2: float = 10.0
     ) -> None:
-        self.warmup = check_whole("warmup", warmup)
-        self.every = None if every is None else check_whole("every", every)
+        self.warmup, self.every = check_whole("warmup", warmup), check_whole("every", every)
         check_in_range("epsilon", epsilon, 0, 1)
         self.epsilon, self.l2 = epsilon, l2
         self.ranker = SatisfactionRanker(l2)
         self._rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self._n, self._due = 0, float(warmup)
+        self._n, self._due = 0, warmup
 
     def select(self, features: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
         """Return ``(n, k)`` slates, see ``Policy``."""
@@ -134,4 +121,4 @@ class RetrainedRanker(Params):
             x, y, e = (np.concatenate(parts) for parts in zip(*self._rows, strict=True))
             if y.min() < y.max():  # else wait for both kinds of answers
                 self.ranker.fit(x, y, e)
-                self._due = np.inf if self.every is None else self._n + self.every
+                self._due = self._n + self.every

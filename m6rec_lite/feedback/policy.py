@@ -29,20 +29,18 @@ class CandidateScores(nn.Module):
     Args:
         n_features: d, the number of features.
         n_candidates: m, the number of candidates.
-        start: index of the feature that ranks at the start, such as a recommender's score; None
-            starts from equal logits.
+        start: index of the feature that ranks at the start, such as a recommender's score.
         scale: initial weight of that feature: the higher, the less random the first slates.
     """
 
     def __init__(
-        self, n_features: int, n_candidates: int, start: int | None = None, scale: float = 1.0
+        self, n_features: int, n_candidates: int, start: int = 0, scale: float = 0.0
     ) -> None:
         super().__init__()
-        self.weights = nn.Parameter(torch.zeros(n_features))
+        weights = torch.zeros(n_features)
+        weights[start] = scale
+        self.weights = nn.Parameter(weights)
         self.bias = nn.Parameter(torch.zeros(n_candidates))
-        if start is not None:
-            with torch.no_grad():
-                self.weights[start] = scale
 
     def forward(self, features: Tensor) -> Tensor:
         """Return ``(n, m)`` logits of ``(n, m, d)`` features."""
@@ -50,22 +48,17 @@ class CandidateScores(nn.Module):
 
 
 def slate_log_probs(logits: Tensor, slates: Tensor) -> Tensor:
-    """Return the log-probability of each item of a slate, given the items above it.
+    """Return the ``(n, k)`` log-probability of each item of a slate, given the items above it.
 
     Args:
         logits: ``(n, m)``.
         slates: ``(n, k)`` indices of candidates, top position first.
-
-    Returns:
-        ``(n, k)``; the sum of a row is the log-probability of the slate.
     """
-    chosen = logits.gather(1, slates)  # (n, k)
-    k = slates.shape[1]
-    above = torch.ones(k, k, dtype=torch.bool, device=logits.device).tril(-1)  # (position, above)
-    left = torch.zeros(len(logits), k, logits.shape[1], dtype=torch.bool, device=logits.device)
-    taken = left.scatter(2, slates[:, None, :].expand(-1, k, -1), above.expand(len(logits), -1, -1))
-    remaining = logits[:, None, :].masked_fill(taken, -torch.inf)  # (n, k, m)
-    return chosen - remaining.logsumexp(dim=2)
+    log_probs, left = [], logits
+    for item in slates.T.unsqueeze(2):  # (n, 1)
+        log_probs.append(left.log_softmax(dim=1).gather(1, item))
+        left = left.scatter(1, item, -torch.inf)
+    return torch.cat(log_probs, dim=1)
 
 
 def reward_to_go(rewards: np.ndarray) -> np.ndarray:
@@ -77,15 +70,13 @@ class PolicyGradient:
     """Softmax policy over slates, trained by REINFORCE.
 
     Args:
-        network: maps ``(n, m, d)`` features to ``(n, m)`` logits, such as ``CandidateScores``; it
-            is trained in place.
+        network: maps ``(n, m, d)`` features to ``(n, m)`` logits; it is trained in place.
         lr: learning rate of Adam.
         use_baseline: subtract the running mean of each position's reward-to-go.
         decay: share of the running mean that is kept at an update.
         greedy: show the highest logits instead of drawing; then nothing is learned.
 
     Attributes:
-        network: the network.
         baseline: ``(k,)`` running means; None before the first update.
     """
 

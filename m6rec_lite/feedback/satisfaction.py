@@ -80,10 +80,8 @@ class SatisfactionRanker(Params):
         """
         x, y, e = (np.asarray(part, np.float64) for part in (features, accepted, examination))
         if set(np.unique(y)) != {0.0, 1.0}:
-            raise DataError(
-                f"fit needs accepted (1) and refused (0) items and no other labels; got "
-                f"{np.unique(y)[:5].tolist()}"
-            )
+            labels = np.unique(y)[:5].tolist()
+            raise DataError(f"fit needs accepted (1) and refused (0) items only; got {labels}")
         if not ((e > 0) & (e <= 1)).all():
             raise ValueError("an examination probability must be above 0 and at most 1")
         penalty = np.full(x.shape[1], self.l2 / len(y))
@@ -104,13 +102,7 @@ class SatisfactionRanker(Params):
         return self
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Return the probability that an examined item is accepted.
-
-        Args:
-            features: ``(..., d)``.
-
-        Returns:
-            ``(...)`` float64.
+        """Return the ``(...)`` probability that an examined item with ``(..., d)`` features suits.
 
         Raises:
             NotFittedError: before ``fit``.

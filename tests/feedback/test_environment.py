@@ -200,15 +200,16 @@ def test_the_wrapper_passes_the_checks_of_gymnasium():
 
 
 @pytest.mark.extra
-def test_a_repeated_candidate_is_replaced():
+def test_an_action_of_the_wrapper_is_a_score_for_each_candidate():
     pytest.importorskip("gymnasium")
     inner = environment()
     live = gymnasium_environment(inner)
     live.reset(seed=2)
-    _, _, _, _, repeated = live.step(np.array([0, 4, 0]))
+    scores = np.linspace(-1, 1, 12, dtype=np.float32)
+    _, _, _, _, by_scores = live.step(scores)
     inner.reset(seed=2)
-    _, _, _, _, whole = inner.step(np.array([0, 4, 1]))
-    np.testing.assert_array_equal(repeated["accepted"], whole["accepted"])
+    _, _, _, _, by_slate = inner.step(np.array([11, 10, 9]))
+    np.testing.assert_array_equal(by_scores["accepted"], by_slate["accepted"])
 
 
 def test_some_of_the_requests_are_requests():

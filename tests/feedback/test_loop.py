@@ -94,7 +94,7 @@ def test_a_retrained_ranker_shows_random_slates_and_then_its_own():
     assert n_rows == 240 * 3
     predicted = policy.ranker.predict(requests().features[-20:])
     assert predicted.shape == (20, 12)
-    once = RetrainedRanker(warmup=60, every=None)
+    once = RetrainedRanker(warmup=60, every=1000)
     run_loop(environment(), once, batch=20)
     assert not np.allclose(once.ranker.weights_, policy.ranker.weights_)
 
