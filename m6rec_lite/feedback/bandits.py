@@ -78,14 +78,9 @@ def best_slates(index: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarr
 
 
 class CountingBandit(Params, ABC):
-    """Base of bandits that count trials and acceptances of each candidate, for all shoppers alike.
+    """Base of bandits that treat all shoppers alike.
 
-    Args:
-        n_candidates: m, the number of candidates.
-
-    Attributes:
-        trials: ``(m,)`` expected number of examinations.
-        accepted: ``(m,)`` number of acceptances.
+    ``trials`` and ``accepted``, ``(m,)`` each, count expected examinations and acceptances.
     """
 
     def __init__(self, n_candidates: int) -> None:

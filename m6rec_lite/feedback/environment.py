@@ -127,11 +127,7 @@ class SlateEnvironment:
 
 
 def check_slates(slates: np.ndarray, n_candidates: int) -> np.ndarray:
-    """Return slates as an ``(n, k)`` integer array.
-
-    Raises:
-        ValueError: if a slate is empty, repeats a candidate or has an unknown one.
-    """
+    """Return ``(n, k)`` slates, or raise ``ValueError`` that says why they cannot be shown."""
     slates = np.asarray(slates)
     if slates.ndim != 2 or slates.shape[1] == 0:
         raise ValueError(f"slates must have the shape (n, k), k at least 1; got {slates.shape}")

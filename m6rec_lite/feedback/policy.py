@@ -48,11 +48,9 @@ class CandidateScores(nn.Module):
 
 
 def slate_log_probs(logits: Tensor, slates: Tensor) -> Tensor:
-    """Return the ``(n, k)`` log-probability of each item of a slate, given the items above it.
+    """Return the log-probability of each item of a slate, given the items above it.
 
-    Args:
-        logits: ``(n, m)``.
-        slates: ``(n, k)`` indices of candidates, top position first.
+    ``logits`` are ``(n, m)``; ``slates`` and the result ``(n, k)``, top position first.
     """
     log_probs, left = [], logits
     for item in slates.T.unsqueeze(2):  # (n, 1)

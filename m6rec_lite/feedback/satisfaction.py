@@ -70,7 +70,7 @@ class SatisfactionRanker(Params):
         """Fit the weights by L-BFGS.
 
         Args:
-            features: ``(n, d)`` features of the shown items.
+            features: ``(n, d)`` of the shown items.
             accepted: ``(n,)`` 1 or 0.
             examination: ``(n,)`` probability that the item's position is examined, in (0, 1].
 
