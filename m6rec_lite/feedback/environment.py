@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from m6rec_lite.feedback.requests import Requests
+from m6rec_lite.feedback.requests import CLIP, Requests
 from m6rec_lite.feedback.satisfaction import SATISFACTIONS, Feedback
 from m6rec_lite.recommenders.params import check_whole
 from m6rec_lite.recommenders.ranking import top_k
@@ -95,7 +95,7 @@ class SlateEnvironment:
         if seed is not None:
             self._rng = np.random.default_rng(seed)
         self._row = 0
-        return self.requests.features[0], self._info()
+        return self.requests.features[0].copy(), self._info()
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Show a slate, ``(k,)`` indices of different candidates, and go to the next request.
@@ -116,7 +116,7 @@ class SlateEnvironment:
         accepted = self.satisfaction(feedback)[0]
         self._row += 1
         is_last = self._row == len(self)
-        features = self.requests.features[self._row - is_last]  # after the last: once more
+        features = self.requests.features[self._row - is_last].copy()  # the last one twice
         info = self._info() | {"accepted": accepted}
         return features, float(accepted.sum()), is_last, False, info
 
@@ -161,7 +161,7 @@ def gymnasium_environment(environment: SlateEnvironment) -> gymnasium.Env:
     class GymnasiumSlates(gymnasium.Env):
         def __init__(self) -> None:
             shape, m = environment.requests.features.shape[1:], environment.n_candidates
-            self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, shape, np.float32)
+            self.observation_space = gymnasium.spaces.Box(-CLIP, CLIP, shape, np.float32)
             self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (m,), np.float32)
 
         def reset(
