@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,11 +49,16 @@ def test_no_feature_reads_the_future():
     assert late.sum() > 1
     other = rows.copy()
     other.loc[late, "item_id"] = np.roll(other.loc[late, "item_id"].to_numpy(), 1)
-    from dataclasses import replace
-
     changed = live_requests(replace(dataset, interactions=other), n=240, candidates=12, seed=1)
     np.testing.assert_array_equal(changed.at, requests().at)
     np.testing.assert_allclose(changed.features, requests().features, atol=1e-5)
+
+
+def test_features_do_not_depend_on_the_size_of_a_batch(monkeypatch):
+    monkeypatch.setattr("m6rec_lite.feedback.requests.ROWS", 500)
+    batches = live_requests(small(), n=240, candidates=12, seed=1)
+    assert batches.names == requests().names
+    np.testing.assert_allclose(batches.features, requests().features, atol=1e-5)
 
 
 def test_the_score_is_the_recommenders_at_the_moment_of_the_request():
