@@ -183,7 +183,8 @@ class LinUCB(Params):
         check_in_range("l2", l2, 0, open_low=True)
         self.alpha, self.l2 = alpha, l2
         self._a, self._b = l2 * np.eye(n_features), np.zeros(n_features)
-        self.weights, self.covariance = np.zeros(n_features), np.eye(n_features) / l2
+        self.weights: np.ndarray = np.zeros(n_features)
+        self.covariance: np.ndarray = np.eye(n_features) / l2
 
     def index(self, features: np.ndarray) -> np.ndarray:
         """Return the ``(n, m)`` index of the candidates with ``(n, m, d)`` features."""

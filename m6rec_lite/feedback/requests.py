@@ -18,7 +18,7 @@ from m6rec_lite.recommenders.params import check_in_range, check_whole
 
 #: Feature groups of ``ctr.known_at`` whose numbers describe an item, a shopper and their match.
 GROUPS = ("item", "counts", "matches")
-ROWS = 20_000  #: pairs of request and candidate in one call of ``known_at``, which bounds memory
+ROWS = 10_000  #: pairs of request and candidate that are read at a time, which bounds memory
 CLIP = 4.0  #: standardized features are clipped to this distance from 0
 
 
@@ -116,12 +116,14 @@ def live_requests(
     items = log.item_ids[chosen]
     slates = np.broadcast_to(items, (n, candidates))
 
-    columns = {"user_id": users.repeat(candidates), "item_id": slates.ravel()}
-    pairs = pd.DataFrame(columns | {"timestamp": at.repeat(candidates)})
-    parts = (pairs.iloc[i : i + ROWS].reset_index(drop=True) for i in range(0, len(pairs), ROWS))
-    tables = [known_at(part, dataset, groups=GROUPS).select_dtypes("number") for part in parts]
+    tables, step = [], max(1, ROWS // candidates)
+    for batch in (slice(start, start + step) for start in range(0, n, step)):
+        ids = {"user_id": users[batch].repeat(candidates), "item_id": slates[batch].ravel()}
+        pairs = pd.DataFrame(ids | {"timestamp": at[batch].repeat(candidates)})
+        known = known_at(pairs, dataset, groups=GROUPS).select_dtypes("number")
+        score = _scores(recommender, log, rows[batch], popularity)[:, chosen]
+        tables.append(known.assign(score=score.ravel()))
     table = pd.concat(tables, ignore_index=True)
-    table["score"] = _scores(recommender, log, rows, popularity)[:, chosen].ravel()
     table = table.loc[:, table.std() > 1e-9]
     table = ((table - table.mean()) / table.std()).clip(-CLIP, CLIP)
     table.insert(0, "bias", 1.0)
