@@ -8,6 +8,7 @@ from .hybrid import Hybrid
 from .ials import IALS, ials_objective
 from .markov import Bigram, Markov
 from .neighbours import ItemKNN, UserKNN
+from .online import OnlineNextItem, WeightAnchor, next_events
 from .popularity import Popularity
 from .ranking import top_k
 from .rating_loss import rating_objective
@@ -41,6 +42,7 @@ __all__ = [
     "NextItemBatches",
     "NotFittedError",
     "OneHot",
+    "OnlineNextItem",
     "ParallelBatches",
     "Popularity",
     "Recommender",
@@ -49,8 +51,10 @@ __all__ = [
     "TextVectors",
     "TitleLikelihood",
     "UserKNN",
+    "WeightAnchor",
     "ials_objective",
     "item_texts",
+    "next_events",
     "rating_objective",
     "tf_idf",
     "top_k",
