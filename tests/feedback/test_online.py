@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,7 @@ def test_each_strategy_ends_where_it_should() -> None:
     for name, model in models.items():
         run_stream(model, ROWS, CUTS, name, penalty=0.0)
     start, manual = fitted(), fitted()
-    for since, until in zip(CUTS[:-1], CUTS[1:], strict=True):
+    for since, until in pairwise(CUTS):
         manual.update(next_events(ROWS, since, until))
     again = OnlineNextItem(epochs=2).fit(ROWS.select(ROWS.timestamps < CUTS[-1]))
     np.testing.assert_array_equal(models["frozen"].inputs_, start.inputs_)

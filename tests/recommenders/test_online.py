@@ -96,7 +96,7 @@ def test_a_penalty_keeps_important_weights_near() -> None:
     old, new = next_events(rows_of(CYCLE)), next_events(rows_of([each[::-1] for each in CYCLE]))
     moved = {}
     for penalty in (0.0, 1000.0):
-        model = OnlineNextItem(epochs=30, decay=0.2).fit(rows_of(CYCLE))
+        model = OnlineNextItem(epochs=3, decay=0.2).fit(rows_of(CYCLE))
         anchor = model.anchor(old, penalty)
         for _ in range(5):
             model.update(new, anchor=anchor)
