@@ -8,7 +8,7 @@ from .off_policy import (
     list_probabilities,
     self_normalised,
 )
-from .online import STRATEGIES, RiverNextItem, run_stream, stream_ndcg
+from .online import STRATEGIES, run_stream, stream_ndcg
 from .rounds import click_chances, gini, run_rounds
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Estimate",
     "Interleaved",
     "Looks",
-    "RiverNextItem",
     "SlateLog",
     "assign",
     "click_chances",

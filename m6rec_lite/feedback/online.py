@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.data import DataError, Histories, Interactions, Split
+from m6rec_lite.data import DataError, Interactions, Split
 from m6rec_lite.data.holdout import Holdout
 from m6rec_lite.evaluation import evaluate
 from m6rec_lite.recommenders import Recommender, next_events
@@ -106,52 +105,3 @@ def stream_ndcg(
     """
     split = Split("stream", "stream", rows, questions, questions, candidates)
     return evaluate(model, split, k=10, bootstrap=0, progress=False)["ndcg@10"]
-
-
-class RiverNextItem(Recommender):
-    """Streaming baseline: multinomial naive Bayes of the package ``river``, from decayed counts.
-
-    It is not saved: ``river`` keeps its counts in objects.
-
-    Args:
-        decay: factor on the weight of an event for each step back, in (0, 1].
-        latest: number of latest events that are read.
-    """
-
-    def __init__(self, decay: float = 0.7, latest: int = 5) -> None:
-        self.decay, self.latest = decay, latest
-
-    def _fit(self, train: Interactions, **extras: Any) -> None:
-        try:
-            from river.naive_bayes import MultinomialNB
-        except ImportError as error:
-            raise ImportError(
-                'RiverNextItem needs river: pip install "m6rec-lite[stream]"'
-            ) from error
-        self.bayes_ = MultinomialNB()
-        self._learn(next_events(train))
-
-    def update(self, events: Holdout) -> Self:
-        """Learn events once, in the given order."""
-        self._require_same_catalogue(events.histories.item_ids)
-        self._learn(events)
-        return self
-
-    def _learn(self, events: Holdout) -> None:
-        for counts, target in zip(self._counts(events.histories), events.targets, strict=True):
-            self.bayes_.learn_one(counts, int(target))
-
-    def _score(self, histories: Histories) -> np.ndarray:
-        scores = np.full((len(histories), histories.n_items), -1e9)
-        for row, counts in enumerate(self._counts(histories)):
-            logs = self.bayes_.joint_log_likelihood(counts)
-            scores[row, list(logs)] = list(logs.values())
-        return scores
-
-    def _counts(self, histories: Histories) -> list[dict[int, float]]:
-        recent = histories.last(self.latest)
-        weights = self.decay**recent.steps_back
-        rows: list[dict[int, float]] = [{} for _ in range(len(recent))]
-        for row, item, weight in zip(recent.rows, recent.items.tolist(), weights, strict=True):
-            rows[row][item] = rows[row].get(item, 0.0) + weight
-        return rows

@@ -12,6 +12,7 @@ from .online import OnlineNextItem, WeightAnchor, next_events
 from .popularity import Popularity
 from .ranking import top_k
 from .rating_loss import rating_objective
+from .river import RiverNextItem
 from .sequential.bert4rec import BERT4Rec
 from .sequential.gru4rec import GRU4Rec, GRU4RecNetwork
 from .sequential.sasrec import SASRec, SASRecNetwork
@@ -46,6 +47,7 @@ __all__ = [
     "ParallelBatches",
     "Popularity",
     "Recommender",
+    "RiverNextItem",
     "SASRec",
     "SASRecNetwork",
     "TextVectors",

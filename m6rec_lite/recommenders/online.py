@@ -5,9 +5,8 @@ The model is a softmax over the catalogue. With ``x`` the decayed counts of the 
     s = (x E) F' + b,    p = softmax(s),    loss = -log p[target].
 
 With ``g = p - onehot(target)`` the gradients are ``g`` (b), ``g (x E)'`` (F) and ``x (g F)'`` (E).
-Steps are those of AdaGrad (Duchi et al., 2011): a weight that has had few gradients moves far. Its
-sums of squares begin anew after ``fit``; otherwise an update would hardly move a weight that has
-had many.
+Steps are those of AdaGrad (Duchi et al., 2011): a weight that has had few gradients moves far, so a
+new item is learned fast, while old ones hardly move.
 """
 
 from __future__ import annotations
@@ -108,17 +107,12 @@ class OnlineNextItem(Recommender):
         rng, n = np.random.default_rng(self.seed), train.n_items
         self.inputs_, self.outputs_ = rng.normal(0, 0.1, (2, n, self.n_factors))
         self.bias_ = np.zeros((n, 1))
-        self._restart()
-        events = events_of(train, period_of(train))
-        for _ in range(self.epochs):
-            self._pass(events[rng.permutation(len(events))], None)
-        self._restart()
-
-    def _restart(self) -> None:
-        """Set AdaGrad's sums to their first value."""
         self.squares_inputs_, self.squares_outputs_, self.squares_bias_ = (
             np.full_like(weights, 1e-4) for weights in self._weights()
         )
+        events = events_of(train, period_of(train))
+        for _ in range(self.epochs):
+            self._pass(events[rng.permutation(len(events))], None)
 
     def _score(self, histories: Histories) -> np.ndarray:
         return self._counts(histories) @ self.inputs_ @ self.outputs_.T + self.bias_.T

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from m6rec_lite.data import DataError, Interactions
-from m6rec_lite.feedback import STRATEGIES, RiverNextItem, run_stream, stream_ndcg
+from m6rec_lite.feedback import STRATEGIES, run_stream, stream_ndcg
 from m6rec_lite.recommenders import Bigram, OnlineNextItem, next_events
 from tests.worlds import small_split
 
@@ -73,23 +73,3 @@ def test_bad_input_is_refused() -> None:
         run_stream(Bigram().fit(BASE), ROWS, CUTS, "online")
     with pytest.raises(DataError, match="period 0 has no event"):
         run_stream(fitted(), ROWS, [1, 2], "online")
-
-
-@pytest.mark.extra
-def test_river_counts_what_naive_bayes_counts() -> None:
-    pytest.importorskip("river")
-    from sklearn.naive_bayes import MultinomialNB
-
-    few = BASE.select(np.arange(len(BASE)) < 400)
-    model = RiverNextItem().fit(few)
-    events = next_events(few)
-    recent = events.histories.last(5)
-    x = recent.matrix(0.7**recent.steps_back).toarray()
-    expected = MultinomialNB(alpha=1.0).fit(x[:, x.sum(0) > 0], events.targets)
-    scores = model.score(events.histories)
-    known = expected.classes_
-    logs = expected.predict_joint_log_proba(x[:, x.sum(0) > 0])
-    np.testing.assert_allclose(scores[:, known], logs, rtol=1e-6)
-    before = model.score(events.histories[:1])
-    model.update(events)
-    assert not np.allclose(model.score(events.histories[:1]), before)
