@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ import pandas as pd
 from m6rec_lite.data import DataError, Interactions, Split
 from m6rec_lite.data.holdout import Holdout
 from m6rec_lite.evaluation import evaluate
-from m6rec_lite.recommenders import Recommender, next_events
+from m6rec_lite.recommenders import OnlineNextItem, Recommender, next_events
 from m6rec_lite.recommenders.online import events_of, period_of
 
 STRATEGIES = ("frozen", "retrained", "online", "replay", "ewc")
@@ -58,18 +59,20 @@ def run_stream(
 
     Raises:
         ValueError: if the strategy is unknown, or the cuts are not two or more that ascend.
-        TypeError: if the model has no ``update`` and the strategy needs it.
+        TypeError: if the model lacks the method that the strategy needs.
         DataError: if a period has no event with a history.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
     if len(cuts) < 2 or (np.diff(cuts) <= 0).any():
         raise ValueError(f"cuts must be two or more ascending unix seconds; got {list(cuts)[:5]}")
-    update = getattr(model, "update", None)
+    update: Any = getattr(model, "update", None)
     if update is None and strategy not in ("frozen", "retrained"):
         raise TypeError(f"{model.name} has no update; use 'frozen' or 'retrained'")
     ask, mix = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
     if strategy == "ewc":
+        if not isinstance(model, OnlineNextItem):
+            raise TypeError(f"'ewc' wants an OnlineNextItem, got {model.name}")
         anchor = model.anchor(next_events(rows, until=cuts[0]), penalty)
         update = partial(model.update, anchor=anchor)
     table = []
