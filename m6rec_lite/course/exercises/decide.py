@@ -27,38 +27,41 @@ def _unpaired(a: np.ndarray, b: np.ndarray, ddof: int = 1) -> tuple[float, float
     return float(b.mean() - a.mean()), float(error)
 
 
-def _decide(log_a: np.ndarray, log_b: np.ndarray, test: Arms | None = None) -> str:
-    """The right answer."""
-    if test is None:
-        return _choose(*_paired(log_a, log_b), "test")
-    return _choose(*_unpaired(*test), "A")
-
-
 def _with(
     log: Callable[..., tuple[float, float]] = _paired,
     live: Callable[..., tuple[float, float]] = _unpaired,
     *,
     z: float = 1.96,
+    least: float = 30,
     unsure: str = "test",
     stays: str = "A",
 ) -> Callable[..., str]:
-    """A rule with other intervals, or other answers."""
+    """The rule; with other arguments, a wrong one."""
 
-    def rule(log_a: np.ndarray, log_b: np.ndarray, test: Arms | None = None) -> str:
-        if test is None:
-            return _choose(*log(log_a, log_b), unsure, z)
-        return _choose(*live(*test), stays, z)
+    def rule(
+        log_a: np.ndarray, log_b: np.ndarray, effective: float, test: Arms | None = None
+    ) -> str:
+        if test is not None:
+            return _choose(*live(*test), stays, z)
+        return unsure if effective < least else _choose(*log(log_a, log_b), unsure, z)
 
     return rule
 
 
-def _log_wins(log_a: np.ndarray, log_b: np.ndarray, test: Arms | None = None) -> str:
-    answer = _choose(*_paired(log_a, log_b), "test")
-    return _decide(log_a, log_b, test) if answer == "test" else answer
+_decide = _with()
 
 
-def _apart(log_a: np.ndarray, log_b: np.ndarray, test: Arms | None = None) -> str:
+def _log_wins(
+    log_a: np.ndarray, log_b: np.ndarray, effective: float, test: Arms | None = None
+) -> str:
+    answer = _decide(log_a, log_b, effective)
+    return _decide(log_a, log_b, effective, test) if answer == "test" else answer
+
+
+def _apart(log_a: np.ndarray, log_b: np.ndarray, effective: float, test: Arms | None = None) -> str:
     """Compare the two intervals: neither may reach into the other."""
+    if test is None and effective < 30:
+        return "test"
     a, b = (log_a, log_b) if test is None else test
     half = [1.96 * each.std(ddof=1) / np.sqrt(len(each)) for each in (a, b)]
     if b.mean() - half[1] > a.mean() + half[0]:
@@ -66,6 +69,13 @@ def _apart(log_a: np.ndarray, log_b: np.ndarray, test: Arms | None = None) -> st
     if a.mean() - half[0] > b.mean() + half[1]:
         return "A"
     return "test" if test is None else "A"
+
+
+def _exchanged(
+    log_a: np.ndarray, log_b: np.ndarray, effective: float, test: Arms | None = None
+) -> str:
+    answer = _decide(log_a, log_b, effective, test)
+    return {"A": "B", "B": "A"}.get(answer, answer)
 
 
 def _around(mean: float, error: float) -> np.ndarray:
@@ -82,27 +92,32 @@ def _cases() -> tuple[Case, ...]:
     users = rng.poisson(1.42, 3000).astype(float), rng.poisson(1.56, 2400).astype(float)
     shared = rng.gamma(0.5, 3.0, 400)  # the slates on which both policies have weight
     close = shared, shared + rng.normal(0.2, 0.5, 400)
+    better, worse = _NOISE + _around(1.0, 0.1), _NOISE - _around(1.0, 0.1)
     rows = (
-        (_NOISE, _NOISE + _around(1.0, 0.47), None, "two policies on one log, both noisy"),
-        (_NOISE, _NOISE + _around(1.0, 0.53), None, "a little more noise"),
-        (_NOISE, _NOISE - _around(1.0, 0.47), None, "the other way round"),
-        (_NOISE, _NOISE + _around(1.0, 2.0), None, "much more noise"),
-        (_NOISE, _NOISE.copy(), None, "two policies that show the same"),
-        (*close, None, "four hundred slates"),
-        (_NOISE, _NOISE + _around(1.0, 0.1), (_around(2.0, 0.3), _around(1.0, 0.3)),
+        (_NOISE, _NOISE + _around(1.0, 0.47), 200.0, None, "two policies on one log, both noisy"),
+        (_NOISE, _NOISE + _around(1.0, 0.53), 200.0, None, "a little more noise"),
+        (_NOISE, _NOISE - _around(1.0, 0.47), 200.0, None, "the other way round"),
+        (_NOISE, _NOISE + _around(1.0, 2.0), 200.0, None, "much more noise"),
+        (_NOISE, _NOISE.copy(), 9000.0, None, "two policies that show the same"),
+        (*close, 350.0, None, "four hundred slates"),
+        (_NOISE, _NOISE - _around(0.5, 0.1), 60.0, None, "a small loss, and sure"),
+        (_NOISE, better, 30.0, None, "thirty effective slates"),
+        (_NOISE, worse, 29.5, None, "just below thirty"),
+        (_NOISE, worse, 10.7, None, "as in the lesson: few effective slates, and a small p"),
+        (_NOISE, better, 200.0, (_around(2.0, 0.3), _around(1.0, 0.3)),
          "the log says B, the test says A is better"),
-        (_NOISE, _NOISE + _around(1.0, 0.1), (_around(1.0, 0.4), _around(2.0, 0.4)),
+        (_NOISE, better, 200.0, (_around(1.0, 0.4), _around(2.0, 0.4)),
          "the log says B, the test is not sure"),
-        (_NOISE, _NOISE - _around(1.0, 0.1), (_around(1.0, 0.33), _around(2.0, 0.33)),
+        (_NOISE, worse, 200.0, (_around(1.0, 0.33), _around(2.0, 0.33)),
          "the log says A, the test says B"),
-        (_NOISE, _NOISE, (_around(1.0, 0.36), _around(2.0, 0.36)), "just above 1.96 errors"),
-        (_NOISE, _NOISE, (_FLAT, np.append(_around(3.0, 0.5), 3.0)), "arms of unequal size"),
-        (_NOISE, _NOISE, (np.append(_around(3.0, 0.5), 3.0), _FLAT), "A with more users"),
-        (close[0], close[0] - 0.01, users, "1.42 and 1.56 clicks in truth, 5,400 users"),
+        (_NOISE, _NOISE, 10.0, (_around(1.0, 0.36), _around(2.0, 0.36)), "just above 1.96 errors"),
+        (_NOISE, _NOISE, 10.0, (_FLAT, np.append(_around(3.0, 0.5), 3.0)), "unequal arms"),
+        (_NOISE, _NOISE, 10.0, (np.append(_around(3.0, 0.5), 3.0), _FLAT), "A with more users"),
+        (close[0], close[0] - 0.01, 10.7, users, "1.42 and 1.56 clicks in truth, 5,400 users"),
     )  # fmt: skip
     cases = []
-    for log_a, log_b, test, note in rows:
-        args = (log_a, log_b) if test is None else (log_a, log_b, test)
+    for *log, test, note in rows:
+        args = tuple(log) if test is None else (*log, test)
         cases.append(Case(args, _decide(*args), note=note))
     return tuple(cases)
 
@@ -151,15 +166,21 @@ EXERCISE = Exercise(
             "The planned test is over. To prolong it until it finds something is peeking: A stays.",
         ),
         KnownWrong(
-            lambda a, b, test=None: {"A": "B", "B": "A"}.get(_decide(a, b, test), "test"),
+            _with(least=0),
+            "The log decides with a handful of effective slates. A few large weights make a mean "
+            "and a standard error that mean nothing: below 30 it takes a test.",
+        ),
+        KnownWrong(
+            _exchanged,
             "A and B are exchanged: a positive difference B - A speaks for B.",
         ),
     ),
     hints=(
         "With a test: mean of B less mean of A, and the error of a difference of two groups.",
-        "Without: gains = log_b - log_a slate by slate; mean and standard error of the gains.",
+        'Without: "test" if effective < 30; else gains = log_b - log_a slate by slate, their mean '
+        "and standard error.",
         'More than 1.96 errors above 0: "B"; below: "A"; else "test", or "A" after a test.',
     ),
-    notice="The last case is the lesson's: its log says nothing, and 5,400 users show it. "
-    "A rule that was written before the data cannot be bent by them.",
+    notice="The lesson's log says A, with p = .04, from ten effective slates; B is better, "
+    "as users show. A rule that was written before the data cannot be bent by them.",
 )
