@@ -5,8 +5,9 @@ The model is a softmax over the catalogue. With ``x`` the decayed counts of the 
     s = (x E) F' + b,    p = softmax(s),    loss = -log p[target].
 
 With ``g = p - onehot(target)`` the gradients are ``g`` (b), ``g (x E)'`` (F) and ``x (g F)'`` (E).
-Steps are those of AdaGrad (Duchi et al., 2011): a weight that has had few gradients moves far, so a
-new item is learned fast, while old ones hardly move.
+Steps are those of AdaGrad (Duchi et al., 2011): the more a weight has been moved, the shorter its
+steps. After ``fit``, ``memory`` says how much of that is kept: all, and updates change little; or
+nothing, and they change much, old knowledge included.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.recommenders.base import Recommender, recency_weights
 from m6rec_lite.recommenders.params import check_in_range, check_whole
+
+FIRST_SQUARE = 1e-4  #: first value of AdaGrad's sums
 
 
 def next_events(rows: Interactions, since: int = 0, until: int = 1 << 40) -> Holdout:
@@ -78,6 +81,7 @@ class OnlineNextItem(Recommender):
         epochs: passes over the training events in ``fit``.
         batch_size: events a step.
         seed: seed of the initial weights and of the order of events in ``fit``.
+        memory: share of AdaGrad's sums that is kept after ``fit``, in [0, 1].
 
     Attributes:
         inputs_: E, ``(n_items, n_factors)``.
@@ -93,11 +97,13 @@ class OnlineNextItem(Recommender):
         epochs: int = 5,
         batch_size: int = 32,
         seed: int = 0,
+        memory: float = 1.0,
     ) -> None:
         check_in_range("decay", decay, 0, 1, open_low=True)
         check_in_range("lr", lr, 0, open_low=True)
+        check_in_range("memory", memory, 0, 1)
         self.n_factors = check_whole("n_factors", n_factors)
-        self.decay, self.lr, self.seed = decay, lr, seed
+        self.decay, self.lr, self.seed, self.memory = decay, lr, seed, memory
         self.epochs, self.batch_size = (
             check_whole("epochs", epochs),
             check_whole("batch_size", batch_size),
@@ -108,11 +114,14 @@ class OnlineNextItem(Recommender):
         self.inputs_, self.outputs_ = rng.normal(0, 0.1, (2, n, self.n_factors))
         self.bias_ = np.zeros((n, 1))
         self.squares_inputs_, self.squares_outputs_, self.squares_bias_ = (
-            np.full_like(weights, 1e-4) for weights in self._weights()
+            np.full_like(weights, FIRST_SQUARE) for weights in self._weights()
         )
         events = events_of(train, period_of(train))
         for _ in range(self.epochs):
             self._pass(events[rng.permutation(len(events))], None)
+        for squares in (self.squares_inputs_, self.squares_outputs_, self.squares_bias_):
+            squares *= self.memory
+            squares += (1 - self.memory) * FIRST_SQUARE
 
     def _score(self, histories: Histories) -> np.ndarray:
         return self._counts(histories) @ self.inputs_ @ self.outputs_.T + self.bias_.T

@@ -74,6 +74,16 @@ def test_it_learns_a_cycle_and_then_another_by_updates() -> None:
     assert model.score(histories).argmax(axis=1).tolist() == [4, 1, 2, 3]
 
 
+def test_without_memory_an_update_moves_further() -> None:
+    moved = {}
+    for memory in (0.0, 1.0):
+        model = OnlineNextItem(memory=memory, decay=0.2).fit(rows_of(CYCLE))
+        before = model.outputs_.copy()
+        model.update(next_events(rows_of([each[::-1] for each in CYCLE])))
+        moved[memory] = np.abs(model.outputs_ - before).mean()
+    assert moved[0.0] > 2 * moved[1.0]
+
+
 def test_the_importance_is_the_mean_squared_gradient() -> None:
     rows = rows_of([[1, 2, 3, 1], [4, 0, 2, 2]])
     model = OnlineNextItem(n_factors=3, epochs=2).fit(rows)
@@ -121,6 +131,6 @@ def test_bad_input_is_refused() -> None:
         model.update(next_events(split.train))
     with pytest.raises(ValueError, match="penalty"):
         model.anchor(next_events(rows_of(CYCLE)), -1.0)
-    for wrong in ({"lr": 0.0}, {"decay": 0.0}, {"epochs": 0}, {"n_factors": 0}):
+    for wrong in ({"lr": 0.0}, {"decay": 0.0}, {"epochs": 0}, {"n_factors": 0}, {"memory": 2.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             OnlineNextItem(**wrong)
