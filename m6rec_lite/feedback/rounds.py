@@ -66,7 +66,8 @@ def run_rounds(
     rng, user = np.random.default_rng(seed), np.arange(rows.n_users)[:, None]
     popularity = np.bincount(rows.items, minlength=rows.n_items)
     is_tail = np.argsort(np.argsort(-popularity, kind="stable")) >= rows.n_items / 5
-    log, table = rows, []
+    log = rows
+    table: list[dict[str, float]] = []
     model.fit(rows, progress=False)
     for number in range(rounds):
         histories = log.histories()
