@@ -30,5 +30,5 @@ def _by_interval(
 CORRECT = (_decide, _by_interval)
 
 EQUIVALENT = {
-    'return "B" if gain >= 0 else "A"': "a gain of more than 1.96 errors is not 0",
+    "return 'B' if gain >= 0 else 'A'": "a gain of more than 1.96 errors is not 0",
 }

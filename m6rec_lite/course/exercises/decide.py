@@ -78,9 +78,9 @@ def _exchanged(
     return {"A": "B", "B": "A"}.get(answer, answer)
 
 
-def _around(mean: float, error: float) -> np.ndarray:
-    """Four values with this mean and this standard error."""
-    return mean + error * np.sqrt(3) * np.array([-1.0, -1.0, 1.0, 1.0])
+def _around(mean: float, error: float, n: int = 4) -> np.ndarray:
+    """``n`` values, an even number, with this mean and this standard error."""
+    return mean + error * np.sqrt(n - 1) * np.tile([-1.0, 1.0], n // 2)
 
 
 _NOISE = np.array([0.0, 40.0, 5.0, 0.0])
@@ -98,6 +98,8 @@ def _cases() -> tuple[Case, ...]:
         (_NOISE, _NOISE + _around(1.0, 0.53), 200.0, None, "a little more noise"),
         (_NOISE, _NOISE - _around(1.0, 0.47), 200.0, None, "the other way round"),
         (_NOISE, _NOISE + _around(1.0, 2.0), 200.0, None, "much more noise"),
+        (_NOISE, _NOISE + _around(10.0, 4.9), 200.0, None, "a tenfold difference, and noise"),
+        (np.ones(16), 1.0 + _around(1.0, 0.53, 16), 200.0, None, "sixteen slates"),
         (_NOISE, _NOISE.copy(), 9000.0, None, "two policies that show the same"),
         (*close, 350.0, None, "four hundred slates"),
         (_NOISE, _NOISE - _around(0.5, 0.1), 60.0, None, "a small loss, and sure"),
@@ -106,7 +108,7 @@ def _cases() -> tuple[Case, ...]:
         (_NOISE, worse, 10.7, None, "as in the lesson: few effective slates, and a small p"),
         (_NOISE, better, 200.0, (_around(2.0, 0.3), _around(1.0, 0.3)),
          "the log says B, the test says A is better"),
-        (_NOISE, better, 200.0, (_around(1.0, 0.4), _around(2.0, 0.4)),
+        (_NOISE, better, 200.0, (_around(1.0, 0.37), _around(2.0, 0.37)),
          "the log says B, the test is not sure"),
         (_NOISE, worse, 200.0, (_around(1.0, 0.33), _around(2.0, 0.33)),
          "the log says A, the test says B"),
