@@ -35,4 +35,10 @@ def _by_loops(a: np.ndarray, b: np.ndarray, looks: Sequence[int]) -> float:
 
 CORRECT = (_share, _by_loops, _by_cumulative_sums)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "stopped = np.zeros(len(b), dtype=bool)": "both arms have one row an experiment",
+    "first, second = (b[:, :n], a[:, :n])": "the absolute difference is symmetric",
+    "difference = second.mean(axis=1) - first.mean(axis=1)": (
+        "the absolute difference is symmetric"
+    ),
+}
