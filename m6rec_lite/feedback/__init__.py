@@ -1,4 +1,4 @@
-"""The feedback loop: satisfaction, bandits and policies that learn from live slates."""
+"""The feedback loop: policies that learn live, and how to judge them from logs and in tests."""
 
 import lazy_loader
 

@@ -8,9 +8,11 @@ from .hybrid import Hybrid
 from .ials import IALS, ials_objective
 from .markov import Bigram, Markov
 from .neighbours import ItemKNN, UserKNN
+from .online import OnlineNextItem, WeightAnchor, next_events
 from .popularity import Popularity
 from .ranking import top_k
 from .rating_loss import rating_objective
+from .river import RiverNextItem
 from .sequential.bert4rec import BERT4Rec
 from .sequential.gru4rec import GRU4Rec, GRU4RecNetwork
 from .sequential.sasrec import SASRec, SASRecNetwork
@@ -41,16 +43,20 @@ __all__ = [
     "NextItemBatches",
     "NotFittedError",
     "OneHot",
+    "OnlineNextItem",
     "ParallelBatches",
     "Popularity",
     "Recommender",
+    "RiverNextItem",
     "SASRec",
     "SASRecNetwork",
     "TextVectors",
     "TitleLikelihood",
     "UserKNN",
+    "WeightAnchor",
     "ials_objective",
     "item_texts",
+    "next_events",
     "rating_objective",
     "tf_idf",
     "top_k",
