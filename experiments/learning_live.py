@@ -76,7 +76,8 @@ def run(options: argparse.Namespace) -> None:
         world = generate(seed=seed, text=False, progress=not options.quiet)
         for name, metrics in measure(world, seed):
             records.start(keys[name], command=options.command)
-            records.finish(keys[name], {"metrics": {n: round(v, 5) for n, v in metrics.items()}})
+            metrics = {n: round(float(value), 5) for n, value in metrics.items()}
+            records.finish(keys[name], {"metrics": metrics})
             print(f"seed {seed}, {name}: {metrics}")
 
 

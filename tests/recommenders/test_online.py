@@ -81,7 +81,8 @@ def test_without_memory_a_step_is_longer() -> None:
         model = OnlineNextItem(memory=memory, decay=0.2, batch_size=100).fit(rows_of(CYCLE))
         before = model.outputs_.copy()
         moved[memory] = np.abs(model.update(backward).outputs_ - before)
-    assert (moved[0.0] > moved[0.5]).all() and (moved[0.5] > moved[1.0]).all()
+    assert (moved[0.0] > moved[0.5]).all()
+    assert (moved[0.5] > moved[1.0]).all()
 
 
 def test_the_importance_is_the_mean_squared_gradient() -> None:
