@@ -3,18 +3,11 @@ from .bandits import UCB, Answers, EpsilonGreedy, LinUCB, Policy, ThompsonSampli
 from .environment import SlateEnvironment, gymnasium_environment
 from .interleaving import Interleaved, team_draft
 from .loop import LoopLog, RetrainedRanker, run_loop
-from .off_policy import (
-    Estimate,
-    SlateLog,
-    doubly_robust,
-    ips,
-    list_probabilities,
-    self_normalised,
-)
+from .off_policy import Estimate, SlateLog, doubly_robust, ips, list_probabilities, self_normalised
 from .online import STRATEGIES, run_stream, stream_ndcg
 from .policy import CandidateScores, PolicyGradient, reward_to_go, slate_log_probs
 from .requests import Requests, live_requests
-from .rounds import click_chances, gini, run_rounds
+from .rounds import gini, run_rounds
 from .satisfaction import SATISFACTIONS, Feedback, SatisfactionRanker
 
 __all__ = [
@@ -39,7 +32,6 @@ __all__ = [
     "SlateLog",
     "ThompsonSampling",
     "assign",
-    "click_chances",
     "doubly_robust",
     "gini",
     "gymnasium_environment",

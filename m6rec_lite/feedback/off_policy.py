@@ -26,7 +26,6 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from m6rec_lite.data import DataError
 
@@ -92,16 +91,15 @@ class SlateLog:
         table = impressions.sort_values(["slate_id", "position"], kind="stable")
         n = table["slate_id"].nunique()
         k = len(table) // max(n, 1)
-        expected = np.tile(np.arange(k), n)
-        if not np.array_equal(table["position"].to_numpy(), expected):
+        if not n or not np.array_equal(table["position"], np.tile(np.arange(k), n)):
             raise DataError(
-                f"{len(table)} rows in {n} slates do not have the positions 0 to k - 1 each; the "
-                "slates of a log must have one length"
+                f"{len(table)} rows in {n} slates do not have the positions 0 to k - 1 each: leave "
+                "empty slates out, and give all slates of a log one length"
             )
         columns = {name: table[name].to_numpy().reshape(n, k) for name in needed}
         return cls(
-            columns["user_id"][:, 0] if k else np.zeros(0),
-            columns["timestamp"][:, 0] if k else np.zeros(0),
+            columns["user_id"][:, 0],
+            columns["timestamp"][:, 0],
             columns["item_id"],
             columns[reward].astype(np.float64),
             columns["propensity"].astype(np.float64),
@@ -134,13 +132,11 @@ class Estimate:
 
     @property
     def standard_error(self) -> float:
-        """Standard error of the value; slates are independent, positions of a slate are not."""
-        return float(self.per_slate.std(ddof=1) / np.sqrt(len(self.per_slate)))
+        """Standard error of the value; too small where a few large weights decide.
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Return the normal interval; it is too short where a few large weights decide."""
-        half = stats.norm.ppf((1 + level) / 2) * self.standard_error
-        return self.value - half, self.value + half
+        Slates are taken as independent; positions of a slate are not.
+        """
+        return float(self.per_slate.std(ddof=1) / np.sqrt(len(self.per_slate)))
 
 
 def list_probabilities(log: SlateLog, lists: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ ewc         as online, with a penalty on the distance of each weight from its va
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -34,7 +34,6 @@ def run_stream(
     cuts: Sequence[int],
     strategy: str,
     *,
-    questions: Mapping[str, Holdout] | None = None,
     penalty: float = 1.0,
     most: int = 400,
     seed: int = 0,
@@ -47,15 +46,12 @@ def run_stream(
         rows: all events, with the model's catalogue.
         cuts: ascending unix seconds, the beginnings of the periods and the end of the last one.
         strategy: one of ``STRATEGIES``.
-        questions: further questions by name, such as those of another domain, asked after each
-            period.
         penalty: factor on the importance of the weights, for ``ewc``.
         most: number of events of a period that are asked, drawn at random.
         seed: seed of these draws and of the replayed events.
 
     Returns:
-        A row for each period: ``period``, ``ndcg@10`` of its events before they are learned, and
-        NDCG@10 of the further questions after that.
+        A row for each period: ``period``, and ``ndcg@10`` of its events before they are learned.
 
     Raises:
         ValueError: if the strategy is unknown, or the cuts are not two or more that ascend.
@@ -81,7 +77,8 @@ def run_stream(
         if not len(new):
             raise DataError(f"period {period} has no event with a history: take longer periods")
         asked = np.sort(ask.permutation(len(new))[:most])
-        figures = {"ndcg@10": stream_ndcg(model, rows, events_of(rows, new[asked]))}
+        ndcg = stream_ndcg(model, rows, events_of(rows, new[asked]))
+        table.append({"period": period, "ndcg@10": ndcg})
         if strategy == "retrained":
             model.fit(rows.select(rows.timestamps < until), progress=False)
         elif strategy != "frozen":
@@ -89,9 +86,6 @@ def run_stream(
                 old = mix.choice(period_of(rows, 0, since), size=len(new))
                 new = mix.permutation(np.append(new, old))
             update(events_of(rows, new))
-        for name, each in (questions or {}).items():
-            figures[name] = stream_ndcg(model, rows, each)
-        table.append({"period": period} | figures)
     return pd.DataFrame(table)
 
 

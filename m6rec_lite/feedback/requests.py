@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from m6rec_lite.ctr.event_log import histories_before
 from m6rec_lite.ctr.impressions import known_at
 from m6rec_lite.data.bazaar.oracle import FIRST_ITEM, Oracle
 from m6rec_lite.data.interactions import Interactions
@@ -148,12 +149,7 @@ def _scores(
     if recommender is None:
         scores = np.tile(np.log1p(popularity), (len(rows), 1))
     else:
-        histories = log.histories()
-        key = log.users.astype(np.int64) << 40  # unix seconds fit in 40 bits
-        before = np.searchsorted(key + log.timestamps, key[rows] + log.timestamps[rows])
-        lengths = before - histories.offsets[log.users[rows]]  # events strictly before the row
-        scores = recommender.score(
-            histories.first_events(log.users[rows], lengths, log.timestamps[rows])
-        )
+        users, at = log.user_ids[log.users[rows]], log.timestamps[rows]
+        scores = recommender.score(histories_before(log, users, at)[0])
     scores = scores - scores.mean(axis=1, keepdims=True)
     return scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-12)

@@ -12,17 +12,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from m6rec_lite.data import EVENTS, DataError, Interactions, Oracle
+from m6rec_lite.data import EVENTS, DataError, Interactions
 from m6rec_lite.recommenders import Recommender, top_k
-
-
-def click_chances(oracle: Oracle, rows: Interactions, at: int) -> np.ndarray:
-    """Return ``(n_users, n_items)``: the probability of a click on each item, once examined.
-
-    Slates do not change the state of a shopper, so one moment serves all rounds.
-    """
-    slates = np.broadcast_to(rows.item_ids, (rows.n_users, rows.n_items))
-    return oracle.click_probability(rows.user_ids, slates, at)
 
 
 def run_rounds(
@@ -41,7 +32,7 @@ def run_rounds(
     Args:
         model: unfitted; it is fitted on ``rows``, and again after each round if it learns.
         rows: the log before the first round.
-        chances: ``(n_users, n_items)`` of ``click_chances``.
+        chances: ``(n_users, n_items)`` probability of a click on each item, once examined.
         examination: ``(k,)`` probability that each position is examined.
         rounds: number of rounds.
         explore: probability that a position shows a random item instead of the model's.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.data import DataError, Interactions
-from m6rec_lite.feedback import click_chances, gini, run_rounds
+from m6rec_lite.feedback import gini, run_rounds
 from m6rec_lite.recommenders import EASE, Popularity
 from tests.worlds import small
 
@@ -26,13 +24,9 @@ def log() -> Interactions:
 
 
 ROWS = log()
-CHANCES = click_chances(WORLD.oracle, ROWS, AT)
-
-
-def test_chances_are_those_with_which_the_world_responds() -> None:
-    slates = np.tile(ROWS.item_ids[:5], (ROWS.n_users, 1))
-    expected = WORLD.oracle.click_probability(ROWS.user_ids, slates, AT, np.arange(5))
-    np.testing.assert_allclose(CHANCES[:, :5] * EXAMINATION, expected)
+CHANCES = WORLD.oracle.click_probability(
+    ROWS.user_ids, np.broadcast_to(ROWS.item_ids, (ROWS.n_users, ROWS.n_items)), AT
+)
 
 
 def test_without_exploration_the_slates_are_the_models() -> None:
@@ -78,6 +72,3 @@ def test_bad_input_is_refused() -> None:
         run_rounds(EASE(), ROWS, CHANCES, EXAMINATION, explore=1.5)
     with pytest.raises(DataError, match="nothing was shown"):
         gini(np.zeros(3))
-    stranger = replace(ROWS, user_ids=ROWS.user_ids + 10_000)
-    with pytest.raises(DataError, match="the oracle knows users"):
-        click_chances(WORLD.oracle, stranger, AT)
