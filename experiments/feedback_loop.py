@@ -14,14 +14,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-import pandas as pd
-
-from experiments.records import REPORT, Records, RunKey
+from experiments.records import Records, RunKey
 from m6rec_lite.data import load_dataset
-from m6rec_lite.data.files import write_text
-from m6rec_lite.data.result_files import read_json
 from m6rec_lite.feedback import (
     UCB,
     CandidateScores,
@@ -116,19 +111,7 @@ def run(options: argparse.Namespace) -> None:
                 },
             )
             print(f"{seed} {name}: {metrics} {seconds:.1f} s", flush=True)
-    write_table(records, options.root / "results" / "feedback_loop" / f"{options.dataset}.csv")
-
-
-def write_table(records: Records, path: Path) -> None:
-    """Write one row for each recorded run of the data set in the file's name."""
-    frame = records.frame()
-    frame = frame[(frame["experiment"] == "feedback_loop") & (frame["dataset"] == path.stem)]
-    rows = [
-        {"id": row["id"], "model": row["model"], "variant": row["variant"], "seed": row["seed"]}
-        | read_json(records.runs / row["id"] / REPORT)["metrics"]
-        for row in frame.to_dict("records")
-    ]
-    write_text(path, pd.DataFrame(rows).to_csv(index=False))
+    records.write_metrics("feedback_loop", options.dataset)
 
 
 def measured(log: LoopLog) -> dict[str, float]:

@@ -8,7 +8,7 @@ and the slates of the second half estimate what they would earn, and what a page
 shopper's interest would. The error is the distance to the oracle's expectation, in clicks a slate,
 as a mean over the three policies. ``streams``: a small model goes through the second half of a log,
 and through one in which a domain opens and nothing else is seen. Each estimator, and each way to
-learn, is a record for each seed.
+learn, is a record for each seed; ``results/learning_live/bazaar.csv`` has a row for each.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ def run(options: argparse.Namespace) -> None:
             metrics = {n: round(float(value), 5) for n, value in metrics.items()}
             records.finish(keys[name], {"metrics": metrics})
             print(f"seed {seed}, {name}: {metrics}")
+    records.write_metrics("learning_live", "bazaar")
 
 
 WAYS: dict[str, Callable[[SlateLog, np.ndarray, np.ndarray, np.ndarray], Estimate]] = {

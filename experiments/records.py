@@ -157,6 +157,18 @@ class Records:
             write_text(self.index, frame.to_csv(index=False, float_format="%.6g"))
         return frame
 
+    def write_metrics(self, experiment: str, dataset: str) -> None:
+        """Write ``<experiment>/<dataset>.csv``: a row for each finished run, with its metrics."""
+        frame = self.frame()
+        frame = frame[(frame["experiment"] == experiment) & (frame["dataset"] == dataset)]
+        rows = [
+            {name: run[name] for name in ("id", "model", "variant", "seed")}
+            | read_json(self.runs / run["id"] / REPORT)["metrics"]
+            for run in frame.to_dict("records")
+        ]
+        path = self.index.parent / experiment / f"{dataset}.csv"
+        write_text(path, pd.DataFrame(rows).to_csv(index=False))
+
     def rekey(self) -> dict[str, str]:
         """Rename folders whose id differs from that of their config, and write the index.
 
