@@ -1,0 +1,38 @@
+from .attribution import attention_rollout, gradient_times_input, integrated_gradients
+from .causes import event_ranks, main_cause, rank_agreement, world_deletion
+from .event_scores import attention, attribute, deletion, first_items, without_events
+from .fair_training import FairSASRec
+from .fairness import exposure, gini, group_gaps, largest_gap, miscalibration
+from .rerank import calibrated_lists, fixed_lists, history_shares, mmr, raise_share
+from .uplift import Effect, Exposures, average_effect, logged_slates, random_slates
+
+__all__ = [
+    "Effect",
+    "Exposures",
+    "FairSASRec",
+    "attention",
+    "attention_rollout",
+    "attribute",
+    "average_effect",
+    "calibrated_lists",
+    "deletion",
+    "event_ranks",
+    "exposure",
+    "first_items",
+    "fixed_lists",
+    "gini",
+    "gradient_times_input",
+    "group_gaps",
+    "history_shares",
+    "integrated_gradients",
+    "largest_gap",
+    "logged_slates",
+    "main_cause",
+    "miscalibration",
+    "mmr",
+    "raise_share",
+    "random_slates",
+    "rank_agreement",
+    "without_events",
+    "world_deletion",
+]
