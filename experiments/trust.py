@@ -97,8 +97,8 @@ def explanations(
         "deletion": own,
         "integrated gradients": trust.attribute(model, histories, items),
         "gradient times input": trust.attribute(model, histories, items, "gradient"),
-        "attention, last layer": trust.attention(model, histories),
-        "attention, rollout": trust.attention(model, histories, rollout=True),
+        "attention, last layer": trust.attribute(model, histories, items, "attention"),
+        "attention, rollout": trust.attribute(model, histories, items, "rollout"),
         "the latest event": -histories.steps_back.astype(float),
         "the latest event of the item's domain": same_domain(dataset, histories, items),
         "EASE's weights": trust.deletion(ease, histories, items, log_softmax=False),
@@ -159,7 +159,7 @@ def price(
         scores[name] = trained.score(histories)
         scores[name][histories.rows, histories.items] = -np.inf
         shares[name] = trust.exposure(lists(scores[name]), small.astype(int))[1]
-    raised, bonus = trust.raise_share(scores["plain"], small, shares["fair"], 10)
+    raised, bonus = raise_share(scores["plain"], small, shares["fair"], 10)
     rankers = {
         ("SASRec", TEXT): trust.fixed_lists(lists(scores["plain"]), histories),
         ("SASRec with a bonus", "the exposure of FairSASRec"): trust.fixed_lists(raised, histories),
@@ -177,3 +177,31 @@ def price(
         result["metrics"] |= more
         records.finish(run_key, result | {"headline": more, "bonus": bonus}, ranks=report)
         print(f"{name}: {report['ndcg@10']:.4f}, exposure {share:.4f}")
+
+
+def raise_share(
+    scores: np.ndarray, member: np.ndarray, share: float, k: int
+) -> tuple[np.ndarray, float]:
+    """Return lists in which a group of items has a share of the exposure, by one bonus for all.
+
+    The bonus is added to the scores of the group's items in every row, and found by bisection.
+
+    Args:
+        scores: ``(n, n_items)``.
+        member: ``(n_items,)`` bool: items of the group.
+        share: wanted share of the exposure, in (0, 1).
+        k: length of the lists.
+
+    Returns:
+        Lists ``(n, k)`` whose share is at least the wanted one, and the bonus.
+    """
+    group = np.asarray(member, dtype=np.int64)
+    finite = scores[np.isfinite(scores)]
+    low, high = -float(np.ptp(finite)) - 1.0, float(np.ptp(finite)) + 1.0
+    if not 0 < share < 1 or trust.exposure(top_k(scores + high * group, k), group)[1] < share:
+        raise ValueError(f"no bonus gives the group a share of {share} of lists of {k} items")
+    for _ in range(30):
+        bonus = (low + high) / 2
+        reached = trust.exposure(top_k(scores + bonus * group, k), group)[1] >= share
+        low, high = (low, bonus) if reached else (bonus, high)
+    return top_k(scores + high * group, k), high

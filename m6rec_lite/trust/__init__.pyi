@@ -1,16 +1,15 @@
 from .attribution import attention_rollout, gradient_times_input, integrated_gradients
 from .causes import event_ranks, main_cause, rank_agreement, world_deletion
-from .event_scores import attention, attribute, deletion, first_items, without_events
+from .event_scores import attribute, deletion, first_items, without_events
 from .fair_training import FairSASRec
-from .fairness import exposure, gini, group_gaps, largest_gap, miscalibration
-from .rerank import calibrated_lists, fixed_lists, history_shares, mmr, raise_share
+from .fairness import exposure, group_gaps, miscalibration
+from .rerank import calibrated_lists, fixed_lists, history_shares, mmr
 from .uplift import Effect, Exposures, average_effect, logged_slates, random_slates
 
 __all__ = [
     "Effect",
     "Exposures",
     "FairSASRec",
-    "attention",
     "attention_rollout",
     "attribute",
     "average_effect",
@@ -20,17 +19,14 @@ __all__ = [
     "exposure",
     "first_items",
     "fixed_lists",
-    "gini",
     "gradient_times_input",
     "group_gaps",
     "history_shares",
     "integrated_gradients",
-    "largest_gap",
     "logged_slates",
     "main_cause",
     "miscalibration",
     "mmr",
-    "raise_share",
     "random_slates",
     "rank_agreement",
     "without_events",

@@ -1,8 +1,7 @@
 """Attribution by gradients and by attention: how much each input vector adds to a score.
 
-All functions take one input of ``t`` vectors. The score is a differentiable function that maps a
-batch ``(n, t, d)`` to ``(n,)``. ``event_scores`` makes such a function of a recommender, where the
-vectors are the embeddings of a history's events.
+All functions take one input of ``t`` vectors and return ``(t,)`` numbers. ``event_scores`` applies
+them to a recommender, where the vectors are the embeddings of a history's events.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
+
+from m6rec_lite.recommenders.params import check_whole
 
 Score = Callable[[Tensor], Tensor]
 
@@ -25,12 +26,9 @@ def gradient_times_input(score: Score, x: Tensor) -> Tensor:
     Args:
         score: maps ``(n, t, d)`` to ``(n,)``.
         x: ``(t, d)``, the input to explain.
-
-    Returns:
-        ``(t,)``.
     """
     point = x.detach().clone()[None].requires_grad_(True)
-    gradient = torch.autograd.grad(_scores(score, point).sum(), point)[0]
+    gradient = torch.autograd.grad(score(point).sum(), point)[0]
     return (gradient[0] * x).sum(dim=-1).detach()
 
 
@@ -51,15 +49,10 @@ def integrated_gradients(
         baseline: ``(t, d)``, an input that contains nothing; zeros by default.
         steps: number of points, at least 1.
 
-    Returns:
-        ``(t,)``.
-
     Raises:
-        ValueError: if ``steps`` is below 1, or the baseline has another shape than the input.
+        ValueError: if the baseline has another shape than the input.
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, such as 32; got {steps}")
-    x = x.detach()
+    steps, x = check_whole("steps", steps), x.detach()
     start = torch.zeros_like(x) if baseline is None else baseline.detach()
     if start.shape != x.shape:
         raise ValueError(
@@ -68,7 +61,7 @@ def integrated_gradients(
         )
     share = (torch.arange(steps, dtype=x.dtype, device=x.device) + 0.5) / steps
     points = (start + share[:, None, None] * (x - start)).requires_grad_(True)  # (steps, t, d)
-    gradients = torch.autograd.grad(_scores(score, points).sum(), points)[0]
+    gradients = torch.autograd.grad(score(points).sum(), points)[0]
     return ((x - start) * gradients.mean(dim=0)).sum(dim=-1).detach()
 
 
@@ -86,9 +79,6 @@ def attention_rollout(maps: np.ndarray) -> np.ndarray:
 
     Returns:
         ``(t,)``; sums to 1.
-
-    Raises:
-        ValueError: if the shape is wrong.
     """
     maps = np.asarray(maps, dtype=np.float64)
     if maps.ndim != 4 or maps.shape[2] != maps.shape[3]:
@@ -97,14 +87,3 @@ def attention_rollout(maps: np.ndarray) -> np.ndarray:
     for layer in maps.mean(axis=1):
         flow = (layer + np.eye(len(layer))) / 2 @ flow
     return flow[-1]
-
-
-def _scores(score: Score, x: Tensor) -> Tensor:
-    """Return the scores of a batch, after a check of their shape."""
-    scores = score(x)
-    if scores.shape != x.shape[:1]:
-        raise ValueError(
-            f"the score must map {tuple(x.shape)} to ({len(x)},), one number for each input; got "
-            f"{tuple(scores.shape)}"
-        )
-    return scores

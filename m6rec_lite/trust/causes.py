@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+import pandas as pd
 
 from m6rec_lite.data.bazaar.oracle import BATCH, FIRST_ITEM, Oracle
 from m6rec_lite.data.bazaar.simulate import Trail
@@ -33,9 +33,6 @@ def world_deletion(oracle: Oracle, histories: Histories, items: np.ndarray) -> n
 
     Returns:
         ``(total,)`` float64, one number for each event: log p with all events minus log p without.
-
-    Raises:
-        DataError: if the oracle does not know a user or an item.
     """
     rows = np.concatenate([np.arange(len(histories)), histories.rows])  # the whole ones first
     never = np.full(len(histories), -1)  # no item is deleted from the whole histories
@@ -94,12 +91,8 @@ def event_ranks(histories: Histories, attribution: np.ndarray, causes: np.ndarra
         causes: ``(n,)`` from ``main_cause``; histories with -1 have no target.
 
     Raises:
-        ValueError: if an attribution is not finite, or the number of values is wrong.
+        ValueError: if an attribution is not finite.
     """
-    if np.shape(attribution) != histories.items.shape:
-        raise ValueError(
-            f"{len(histories.items)} events need one value each; got {np.shape(attribution)}"
-        )
     if not np.isfinite(attribution).all():
         raise ValueError("an attribution is NaN or infinite; give an unread event 0")
     known = np.flatnonzero(causes >= 0)
@@ -107,24 +100,17 @@ def event_ranks(histories: Histories, attribution: np.ndarray, causes: np.ndarra
 
 
 def rank_agreement(histories: Histories, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Spearman's rank correlation of two attributions within each history.
+    """Return Spearman's rank correlation of two attributions ``(total,)`` within each history.
 
-    Args:
-        histories: ``n`` histories.
-        first: ``(total,)``.
-        second: ``(total,)``.
-
-    Returns:
-        ``(n,)``; NaN for a history of fewer than two events, or if all values are equal.
+    It is NaN for a history of fewer than two events, or of equal values.
     """
-    result = np.full(len(histories), np.nan)
-    for row, (start, end) in enumerate(
-        zip(histories.offsets[:-1], histories.offsets[1:], strict=True)
-    ):
-        a, b = (stats.rankdata(values[start:end]) for values in (first, second))
-        if len(a) > 1 and a.std() > 0 and b.std() > 0:
-            result[row] = np.corrcoef(a, b)[0, 1]
-    return result
+    table = pd.DataFrame({"first": first, "second": second})
+    ranks = table.groupby(histories.rows).rank()
+    centred = ranks - ranks.groupby(histories.rows).transform("mean")
+    a, b = centred["first"].to_numpy(), centred["second"].to_numpy()
+    sums = [np.bincount(histories.rows, x, len(histories)) for x in (a * b, a * a, b * b)]
+    scale = np.sqrt(sums[1] * sums[2])
+    return np.divide(sums[0], scale, out=np.full(len(histories), np.nan), where=scale > 0)
 
 
 def _padded(histories: Histories, values: np.ndarray) -> np.ndarray:

@@ -23,9 +23,7 @@ class FairSASRec(SASRec):
     """SASRec with a penalty on the shares of groups of items in its predictions.
 
     The loss is cross-entropy plus ``penalty * KL(p, q)``: p is each group's share of the catalogue,
-    and q its share of the probability that the model predicts, averaged over the users of a batch.
-    So every item of the catalogue is to be predicted equally often on average, as far as its group
-    decides it.
+    and q its share of the predicted probability, averaged over the users of a batch.
 
     Args:
         group: column of the items table that names the group of each item.
@@ -49,8 +47,8 @@ class FairSASRec(SASRec):
         if items is None or self.group not in items:
             raise DataError(f"FairSASRec needs fit(items=…) with a column {self.group!r}")
         labels = items.set_index("item_id")[self.group].reindex(train.item_ids)
-        if labels.isna().any():
-            raise DataError(f"{labels.isna().sum()} items have no value of {self.group!r}")
+        if (missing := labels.isna().sum()) > 0:
+            raise DataError(f"{missing} items have no value of {self.group!r}")
         codes = torch.from_numpy(pd.factorize(labels)[0].copy())
         self._members = torch.nn.functional.one_hot(codes).float()  # (n_items, n_groups)
         super()._fit(train, items=items, **extras)

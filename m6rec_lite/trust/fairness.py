@@ -51,32 +51,6 @@ def group_gaps(
     return pd.DataFrame(rows).T.astype({"users": int})
 
 
-def largest_gap(
-    values: np.ndarray, groups: np.ndarray, *, n_permutations: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """Return the largest gap between the means of two groups, and its p-value by permutation.
-
-    Between five groups of equal quality the largest gap is above 0 by chance alone. The p-value is
-    the share of random assignments of users to groups whose largest gap is at least as large.
-
-    Args:
-        values: ``(n,)`` metric of each user.
-        groups: ``(n,)`` label of each user.
-        n_permutations: number of random assignments.
-        seed: of the assignments.
-    """
-    codes, rng = np.unique(groups, return_inverse=True)[1], np.random.default_rng(seed)
-    counts = np.bincount(codes)
-
-    def gap(order: np.ndarray) -> float:
-        return float(np.ptp(np.bincount(codes, values[order]) / counts))
-
-    observed = gap(np.arange(len(codes)))
-    drawn = [gap(rng.permutation(len(codes))) for _ in range(n_permutations)]
-    exceed = np.sum(np.array(drawn) >= observed - 1e-12)
-    return observed, float((1 + exceed) / (1 + n_permutations))
-
-
 def exposure(lists: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return the share of all exposure that each group of items gets.
 
@@ -90,9 +64,6 @@ def exposure(lists: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
     Returns:
         ``(n_groups,)``; sums to 1.
-
-    Raises:
-        ValueError: if the lists are empty.
     """
     lists, groups = np.asarray(lists), np.asarray(groups)
     if lists.ndim != 2 or not lists.size:
@@ -102,43 +73,18 @@ def exposure(lists: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return total / total.sum()
 
 
-def gini(values: np.ndarray) -> float:
-    """Return the Gini coefficient of amounts: 0 if all are equal, near 1 if one has everything.
+def miscalibration(wanted: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return how far the categories of lists are from those that their users want, in nats.
 
-    Args:
-        values: ``(n,)``, each at least 0, not all 0.
-
-    Raises:
-        ValueError: if a value is negative, or all are 0.
-    """
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    if ordered[0] < 0 or ordered[-1] <= 0:
-        raise ValueError("amounts are at least 0, and one is above 0")
-    n = len(ordered)
-    return float(2 * (np.arange(1, n + 1) @ ordered) / (n * ordered.sum()) - (n + 1) / n)
-
-
-def miscalibration(lists: np.ndarray, categories: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return how far the categories of each list are from those that its user wants, in nats.
-
-    The Kullback-Leibler divergence of the list's shares q from the wanted shares p, where q is
+    The Kullback-Leibler divergence of the lists' shares q from the wanted shares p, where q is
     replaced by .99 q + .01 p to stay above 0. It is 0 if the shares are equal.
 
     Source: Steck, *Calibrated recommendations*, 2018.
 
     Args:
-        lists: ``(n, k)`` item indices.
-        categories: ``(n_items, n_categories)``, rows sum to 1.
-        wanted: ``(n, n_categories)``, rows sum to 1, such as the shares of each history.
-
-    Returns:
-        ``(n,)``.
+        wanted: ``(…, n_categories)``, rows sum to 1, such as the shares of each history.
+        shares: of the lists, ``categories[lists].mean(axis=1)``; the shapes broadcast.
     """
-    return divergence(wanted, categories[lists].mean(axis=1))
-
-
-def divergence(wanted: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Return KL(p, .99 q + .01 p) along the last axis; see ``miscalibration``."""
     smooth = 0.99 * shares + 0.01 * wanted
     terms = wanted * np.log(np.where(wanted > 0, wanted, 1.0) / np.where(smooth > 0, smooth, 1.0))
     return terms.sum(axis=-1)

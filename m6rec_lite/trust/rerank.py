@@ -13,7 +13,7 @@ import numpy as np
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.evaluation.protocol import FixedScores
 from m6rec_lite.recommenders.ranking import top_k
-from m6rec_lite.trust.fairness import divergence, exposure
+from m6rec_lite.trust.fairness import miscalibration
 
 
 def mmr(
@@ -60,53 +60,17 @@ def calibrated_lists(
     ``miscalibration`` of the list with that candidate (Steck, 2018).
 
     Args:
-        scores: ``(n, n_items)``.
         categories: ``(n_items, n_categories)``, rows sum to 1.
-        wanted: ``(n, n_categories)``, rows sum to 1.
-        k: length of the lists.
-        trade_off: t in [0, 1]; 0 keeps the order of the scores.
-        candidates: number of best items of a row to choose from.
+        wanted: ``(n, n_categories)``, rows sum to 1, such as ``history_shares``.
 
-    Raises:
-        ValueError: if ``trade_off`` is outside [0, 1], or a row has fewer than ``k`` candidates.
+    The other arguments, and the errors, are those of ``mmr``.
     """
 
     def distance(pool: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         total = categories[chosen].sum(axis=1)[:, None] + categories[pool]
-        return divergence(wanted[:, None], total / (chosen.shape[1] + 1))
+        return miscalibration(wanted[:, None], total / (chosen.shape[1] + 1))
 
     return _greedy(scores, k, trade_off, candidates, distance)
-
-
-def raise_share(
-    scores: np.ndarray, member: np.ndarray, share: float, k: int
-) -> tuple[np.ndarray, float]:
-    """Return lists in which a group of items has a share of the exposure, by one bonus for all.
-
-    The bonus is added to the scores of the group's items in every row, and found by bisection.
-
-    Args:
-        scores: ``(n, n_items)``.
-        member: ``(n_items,)`` bool: items of the group.
-        share: wanted share of the exposure, in (0, 1).
-        k: length of the lists.
-
-    Returns:
-        Lists ``(n, k)`` whose share is at least the wanted one, and the bonus.
-
-    Raises:
-        ValueError: if no bonus reaches the share.
-    """
-    group = np.asarray(member, dtype=np.int64)
-    finite = scores[np.isfinite(scores)]
-    low, high = -float(np.ptp(finite)) - 1.0, float(np.ptp(finite)) + 1.0
-    if not 0 < share < 1 or exposure(top_k(scores + high * group, k), group)[1] < share:
-        raise ValueError(f"no bonus gives the group a share of {share} of lists of {k} items")
-    for _ in range(30):
-        bonus = (low + high) / 2
-        reached = exposure(top_k(scores + bonus * group, k), group)[1] >= share
-        low, high = (low, bonus) if reached else (bonus, high)
-    return top_k(scores + high * group, k), high
 
 
 def history_shares(histories: Histories, categories: np.ndarray) -> np.ndarray:

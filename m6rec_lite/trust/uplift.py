@@ -11,6 +11,7 @@ normalised as by Hajek, 1971).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,8 +48,7 @@ class Exposures:
     effect: np.ndarray
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """An estimate of a mean effect, with a 95 % bootstrap interval over users."""
 
     value: float
@@ -79,9 +79,6 @@ def random_slates(dataset: Dataset, n: int, *, seed: int = 0) -> Exposures:
 
     Each page shows one item of each shelf (half of a domain), all with equal probability, in an
     order that is rotated at random. What a shopper wants has no influence on it.
-
-    Raises:
-        DataError: if the data set has no oracle.
     """
     oracle, rng = _oracle(dataset), np.random.default_rng(seed)
     page = FrontPage(oracle, settled=1 / SLATE_SIZE, tilt=0.0, near=1.0)
@@ -95,8 +92,8 @@ def random_slates(dataset: Dataset, n: int, *, seed: int = 0) -> Exposures:
 def average_effect(
     outcome: np.ndarray,
     shown: np.ndarray,
+    user_ids: np.ndarray,
     weights: np.ndarray | None = None,
-    user_ids: np.ndarray | None = None,
     *,
     seed: int = 0,
 ) -> Effect:
@@ -105,8 +102,8 @@ def average_effect(
     Args:
         outcome: ``(n, m)`` numbers or bool.
         shown: ``(n, m)`` bool.
-        weights: ``(n, m)`` weights of cells, such as ``Exposures.weights``; None weighs all alike.
         user_ids: ``(n,)`` user of each row; rows of one user are drawn together by the bootstrap.
+        weights: ``(n, m)`` weights of cells, such as ``Exposures.weights``; None weighs all alike.
         seed: of the bootstrap.
 
     Raises:
