@@ -40,17 +40,14 @@ LINES: tuple[str, ...] = ("-", "--", "-.", ":", "-", "--", "-.", ":")
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X", "*")
 DPI = 100
 
-#: Steps of the road map, lowest first: numbers of lessons -> topic.
-STEPS: dict[str, str] = {
-    "00": "Welcome: a world, and a first guess",
-    "01": "How to judge; neighbours, text, linear models",
-    "04": "Counting: n-grams",
-    "06": "Factorising: taste as a short vector",
-    "08, 10": "Sequences: recurrent nets, attention",
-    "12, 14": "Language models: GPT, BERT",
-    "16, 17": "M6-Rec: behaviour as text; scoring, retrieval",
-    "18, 19": "M6-Rec: writing; zero-shot, new domains",
-    "22": "M6-Rec at full size, on a GPU",
+#: Modules of the course, in their order: first and last number of the lessons -> topic.
+MODULES: dict[tuple[int, int], str] = {
+    (0, 3): "Recommenders, and how to judge them",
+    (4, 7): "Counting and factorizing: n-grams, matrix factorization",
+    (8, 11): "Sequences: recurrent networks, attention",
+    (12, 15): "Language models: GPT, BERT, items as text",
+    (16, 24): "M6-Rec: scoring, retrieval, writing, adapting, size",
+    (25, 34): "In the world (in preparation)",
 }
 
 
@@ -111,7 +108,7 @@ def show(fig: Figure, *, alt: str) -> None:
 
 
 def plot_roadmap(here: str) -> tuple[Figure, str]:
-    """Draw the steps of the course with the current one filled.
+    """Draw the modules of the course with the current one filled.
 
     Args:
         here: number of the current lesson, such as ``"10"``.
@@ -120,25 +117,27 @@ def plot_roadmap(here: str) -> tuple[Figure, str]:
         The figure and its alternative text, for ``show(fig, alt=text)``.
 
     Raises:
-        ValueError: if no step contains that lesson.
+        ValueError: if no module contains that lesson.
     """
     import matplotlib.pyplot as plt
 
-    current = [step for step in STEPS if here in step.split(", ")]
-    if len(current) != 1:
-        raise ValueError(f"no step holds lesson {here!r}; the steps are {', '.join(STEPS)}")
-    fig, ax = plt.subplots(figsize=(7.4, 3.6))
-    for y, (step, topic) in enumerate(STEPS.items()):
-        fill, ink = (PALETTE["blue"], "white") if step == current[0] else ("#E3EDF5", "black")
+    number = int(here) if here.isdigit() and len(here) == 2 else -1
+    current = [module for module in MODULES if module[0] <= number <= module[1]]
+    if not current:
+        raise ValueError(f"no module holds lesson {here!r}; the lessons are 00 to 34")
+    names = {module: "{:02d}–{:02d}".format(*module) for module in MODULES}
+    fig, ax = plt.subplots(figsize=(7.4, 2.6))
+    for y, (module, topic) in enumerate(MODULES.items()):
+        fill, ink = (PALETTE["blue"], "white") if module in current else ("#E3EDF5", "black")
         left = 0.3 * y
         ax.barh(y, 10 - left, left=left, height=0.9, color=fill, edgecolor=PALETTE["blue"])
-        ax.text(left + 0.15, y, step, va="center", color=ink, weight="bold")
-        ax.text(left + 1.2, y, topic, va="center", color=ink)
+        ax.text(left + 0.15, y, names[module], va="center", color=ink, weight="bold")
+        ax.text(left + 1.4, y, topic, va="center", color=ink)
     ax.set(xlim=(0, 10.1), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-    ax.set_title("The steps of the course; the current step is filled")
-    steps = "; ".join(f"{step} {topic}" for step, topic in STEPS.items())
-    return fig, f"A staircase, lowest step first: {steps}. You are on step {current[0]}."
+    ax.set_title(f"Lesson {here} and the modules of the course")
+    modules = "; ".join(f"{names[module]} {topic}" for module, topic in MODULES.items())
+    return fig, f"A staircase, lowest step first: {modules}. You are in lesson {here}."
 
 
 def plot_leaderboard(

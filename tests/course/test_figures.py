@@ -1,9 +1,9 @@
-"""Figures: the map knows every chapter of the course and says in words where the reader stands."""
+"""Figures: the road map shows every module and says in words where the reader is."""
 
 import matplotlib.pyplot as plt
 import pytest
 
-from m6rec_lite.course.figures import STEPS, plot_roadmap
+from m6rec_lite.course.figures import MODULES, plot_roadmap
 from m6rec_lite.course.paths import project_root
 from m6rec_lite.data.files import png_bytes
 
@@ -20,37 +20,44 @@ CHAPTERS = sorted(
 
 
 @pytest.mark.parametrize("here", CHAPTERS)
-def test_every_chapter_stands_on_one_step_of_the_map(here):
-    _, text = plot_roadmap(here)
-    step = text.rsplit("step ", 1)[1].rstrip(".")
-    assert step in STEPS
-    assert step[:2] <= here <= step[-2:]
-    assert all(idea in text for idea in STEPS.values())
+def test_the_map_names_the_lesson_and_all_modules(here):
+    fig, text = plot_roadmap(here)
+    assert text.endswith(f"You are in lesson {here}.")
+    assert all(topic in text for topic in MODULES.values())
+    filled = [y for y, box in enumerate(fig.axes[0].patches) if box.get_facecolor()[0] < 0.5]
+    (first, last), *_ = (list(MODULES)[y] for y in filled)
+    assert len(filled) == 1
+    assert first <= int(here) <= last
 
 
-def test_the_map_shows_only_chapters_that_exist():
-    assert [number for step in STEPS for number in step.split(", ")] == CHAPTERS
+def test_modules_follow_each_other_and_those_without_lessons_say_so():
+    ends = [end for module in MODULES for end in module]
+    assert ends[0] == 0
+    assert all(after == before + 1 for before, after in zip(ends[1:-1:2], ends[2::2], strict=True))
+    for (first, last), topic in MODULES.items():
+        exists = any(first <= int(number) <= last for number in CHAPTERS)
+        assert exists != topic.endswith("(in preparation)")
 
 
-def test_the_text_of_each_step_lies_inside_its_box():
+def test_the_text_of_each_module_lies_inside_its_box():
     fig, _ = plot_roadmap("00")
     ax = fig.axes[0]
     fig.canvas.draw()
-    ideas = [text for text in ax.texts if text.get_text() in STEPS.values()]
-    assert len(ideas) == len(STEPS)
-    for idea, box in zip(ideas, ax.patches, strict=True):
-        assert idea.get_window_extent().x1 <= box.get_window_extent().x1
-    for number, idea in zip(ax.texts[::2], ax.texts[1::2], strict=True):
-        assert number.get_window_extent().x1 < idea.get_window_extent().x0
+    topics = [text for text in ax.texts if text.get_text() in MODULES.values()]
+    assert len(topics) == len(MODULES)
+    for topic, box in zip(topics, ax.patches, strict=True):
+        assert topic.get_window_extent().x1 <= box.get_window_extent().x1
+    for number, topic in zip(ax.texts[::2], ax.texts[1::2], strict=True):
+        assert number.get_window_extent().x1 < topic.get_window_extent().x0
 
 
-@pytest.mark.parametrize("here", ["02", "09", "20", "5", "welcome", ""])
-def test_a_chapter_that_is_not_there_is_told(here):
-    with pytest.raises(ValueError, match="no step holds lesson"):
+@pytest.mark.parametrize("here", ["35", "99", "5", "welcome", ""])
+def test_an_unknown_lesson_is_refused(here):
+    with pytest.raises(ValueError, match="no module holds lesson"):
         plot_roadmap(here)
 
 
-def test_the_same_figure_gives_the_same_bytes_and_another_step_others():
-    first, again, other = (png_bytes(plot_roadmap(here)[0]) for here in ("10", "08", "00"))
+def test_the_same_figure_gives_the_same_bytes_and_another_lesson_others():
+    first, again, other = (png_bytes(plot_roadmap(here)[0]) for here in ("10", "10", "00"))
     assert first == again
     assert first != other

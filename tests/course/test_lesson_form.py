@@ -99,12 +99,12 @@ def test_a_lesson_that_is_too_long_is_reported() -> None:
 
 
 def test_a_lesson_that_is_not_final_is_free() -> None:
-    long = page(["x"] * 200, name="00_welcome")
+    long = page(["x"] * 200, name=min(NOT_FINAL))
     assert [*within_budget(long), *quick_questions(long)] == []
 
 
 def test_the_list_of_lessons_that_are_not_final_only_shrinks() -> None:
-    assert len(NOT_FINAL) <= 10, "a new lesson is written in the final form; lower this number"
+    assert len(NOT_FINAL) <= 9, "a new lesson is written in the final form; lower this number"
     lessons = {path.stem: path for path in chapters(ROOT / "notebooks")}
     assert set(lessons) >= NOT_FINAL, "remove lessons that are gone"
     for name in NOT_FINAL:

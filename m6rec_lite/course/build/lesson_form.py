@@ -34,7 +34,6 @@ from m6rec_lite.course.build.notebooks import tags
 #: Lessons that are not in the final form yet. A lesson leaves the list; none enters it.
 NOT_FINAL = frozenset(
     {
-        "00_welcome",
         "01_recommenders_and_how_to_judge_them",
         "04_n_grams",
         "06_matrix_factorization_and_optimizers",
