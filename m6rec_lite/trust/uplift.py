@@ -123,12 +123,11 @@ def average_effect(
     if any(side.sum() == 0 for side in sides):
         raise ValueError("an effect needs cells that were shown and cells that were not; one is 0")
     sums = np.stack([s.sum(axis=1) for w in sides for s in (w * outcome, w)], axis=1)  # (n, 4)
-    users = (
-        np.arange(len(sums)) if user_ids is None else np.unique(user_ids, return_inverse=True)[1]
-    )
+    users = np.unique(user_ids, return_inverse=True)[1]
     by_user = np.stack([np.bincount(users, column) for column in sums.T], axis=1)
     draws = np.vstack([by_user.mean(axis=0), bootstrap_means(by_user, seed=seed)])
-    values = draws[:, 0] / draws[:, 1] - draws[:, 2] / draws[:, 3]
+    with np.errstate(invalid="ignore", divide="ignore"):  # a draw may lack one of the sides
+        values = draws[:, 0] / draws[:, 1] - draws[:, 2] / draws[:, 3]
     low, high = np.nanquantile(values[1:], [0.025, 0.975])
     return Effect(float(values[0]), float(low), float(high))
 
