@@ -114,7 +114,7 @@ def explanations(
             "hit@1, cause not latest": np.nanmean(hr(ranks, 1)[earlier]),
             "mrr": np.nanmean(mrr(ranks, LATEST)),
             "flip": np.mean(first != items),
-            "agreement with deletion": np.nanmean(trust.rank_agreement(histories, values, own)),
+            "agreement with deletion": np.nanmean(rank_agreement(histories, values, own)),
             "share with a cause": np.mean(causes >= 0),
             "share not latest": earlier.sum() / max((causes >= 0).sum(), 1),
         }
@@ -205,3 +205,17 @@ def raise_share(
         reached = trust.exposure(top_k(scores + bonus * group, k), group)[1] >= share
         low, high = (low, bonus) if reached else (bonus, high)
     return top_k(scores + high * group, k), high
+
+
+def rank_agreement(histories: Histories, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return Spearman's rank correlation of two attributions ``(total,)`` within each history.
+
+    It is NaN for a history of fewer than two events, or of equal values.
+    """
+    table = pd.DataFrame({"first": first, "second": second})
+    ranks = table.groupby(histories.rows).rank()
+    centred = ranks - ranks.groupby(histories.rows).transform("mean")
+    a, b = centred["first"].to_numpy(), centred["second"].to_numpy()
+    sums = [np.bincount(histories.rows, x, len(histories)) for x in (a * b, a * a, b * b)]
+    scale = np.sqrt(sums[1] * sums[2])
+    return np.divide(sums[0], scale, out=np.full(len(histories), np.nan), where=scale > 0)

@@ -1,9 +1,9 @@
 from .attribution import attention_rollout, gradient_times_input, integrated_gradients
-from .causes import event_ranks, main_cause, rank_agreement, world_deletion
+from .causes import event_ranks, main_cause, world_deletion
 from .event_scores import attribute, deletion, first_items, without_events
 from .fair_training import FairSASRec
 from .fairness import exposure, group_gaps, miscalibration
-from .rerank import calibrated_lists, fixed_lists, history_shares, mmr
+from .rerank import calibrated_lists, fixed_lists, mmr
 from .uplift import Effect, Exposures, average_effect, logged_slates, random_slates
 
 __all__ = [
@@ -21,14 +21,12 @@ __all__ = [
     "fixed_lists",
     "gradient_times_input",
     "group_gaps",
-    "history_shares",
     "integrated_gradients",
     "logged_slates",
     "main_cause",
     "miscalibration",
     "mmr",
     "random_slates",
-    "rank_agreement",
     "without_events",
     "world_deletion",
 ]

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from m6rec_lite.data.bazaar.oracle import BATCH, FIRST_ITEM, Oracle
 from m6rec_lite.data.bazaar.simulate import Trail
@@ -27,8 +26,8 @@ def world_deletion(oracle: Oracle, histories: Histories, items: np.ndarray) -> n
     that each served, stay. The question is asked at ``histories.at``.
 
     Args:
-        oracle: oracle of the world that the histories come from.
-        histories: ``n`` histories of its shoppers.
+        oracle: oracle of the world that the ``n`` histories come from.
+        histories: of its shoppers.
         items: ``(n,)`` indices into ``histories.item_ids``.
 
     Returns:
@@ -70,8 +69,7 @@ def main_cause(
         at_least: smallest effect that counts; ln 2 halves the probability of the item.
 
     Returns:
-        ``(n,)`` int64: index of the event within its history, from the oldest; -1 where no event
-        has an effect of that size.
+        ``(n,)`` int64: index within the history, from the oldest event; -1 for no such event.
     """
     table = _padded(histories, effects)
     if not table.size:
@@ -87,30 +85,13 @@ def event_ranks(histories: Histories, attribution: np.ndarray, causes: np.ndarra
 
     Args:
         histories: ``n`` histories.
-        attribution: ``(total,)``.
+        attribution: ``(total,)``, finite.
         causes: ``(n,)`` from ``main_cause``; histories with -1 have no target.
-
-    Raises:
-        ValueError: if an attribution is not finite.
     """
     if not np.isfinite(attribution).all():
         raise ValueError("an attribution is NaN or infinite; give an unread event 0")
     known = np.flatnonzero(causes >= 0)
     return TargetRanks.from_scores(_padded(histories, attribution), known, causes[known])
-
-
-def rank_agreement(histories: Histories, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Spearman's rank correlation of two attributions ``(total,)`` within each history.
-
-    It is NaN for a history of fewer than two events, or of equal values.
-    """
-    table = pd.DataFrame({"first": first, "second": second})
-    ranks = table.groupby(histories.rows).rank()
-    centred = ranks - ranks.groupby(histories.rows).transform("mean")
-    a, b = centred["first"].to_numpy(), centred["second"].to_numpy()
-    sums = [np.bincount(histories.rows, x, len(histories)) for x in (a * b, a * a, b * b)]
-    scale = np.sqrt(sums[1] * sums[2])
-    return np.divide(sums[0], scale, out=np.full(len(histories), np.nan), where=scale > 0)
 
 
 def _padded(histories: Histories, values: np.ndarray) -> np.ndarray:

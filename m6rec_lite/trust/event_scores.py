@@ -7,6 +7,7 @@ items, so that an event that raises all scores alike gets no credit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -90,8 +91,7 @@ def deletion(
         model: fitted.
         histories: ``n`` histories of at least two events.
         items: ``(n,)`` indices of the items whose score is explained.
-        log_softmax: compare log probabilities, for models whose scores are logits; otherwise
-            compare the scores themselves.
+        log_softmax: compare log probabilities, for scores that are logits; else the scores.
 
     Returns:
         ``(total,)`` float64: the score with all events minus the score without this one.
@@ -115,33 +115,22 @@ def without_events(histories: Histories, attribution: np.ndarray) -> Histories:
 def first_items(model: Recommender, histories: Histories, seen: Histories) -> np.ndarray:
     """Return the index of the item that the model ranks first for each history.
 
-    Args:
-        model: fitted.
-        histories: ``n`` histories, the input.
-        seen: ``n`` histories whose items may not be recommended.
+    The items of ``seen``, one history for each of ``histories``, may not be recommended.
     """
     first = np.empty(len(histories), dtype=np.int64)
-    for start in range(0, len(histories), BATCH):
-        rows = slice(start, start + BATCH)
-        scores, known = model.score(histories[rows]), seen[rows]
-        scores[known.rows, known.items] = -np.inf
+    for rows, scores in _in_batches(model, histories):
+        scores[seen[rows].rows, seen[rows].items] = -np.inf
         first[rows] = scores.argmax(axis=1)
     return first
 
 
 def _check(histories: Histories, items: np.ndarray, least: int) -> np.ndarray:
     """Return the items as an array; raise ``ValueError`` if the input is wrong."""
-    items = np.asarray(items, dtype=np.int64)
-    if items.shape != (len(histories),) or not ((items >= 0) & (items < histories.n_items)).all():
-        raise ValueError(
-            f"items are {len(histories)} indices, one for each history, from 0 to "
-            f"{histories.n_items - 1}; got {items}"
-        )
-    if len(histories) and (shortest := histories.lengths.min()) < least:
-        raise ValueError(
-            f"a history has {shortest} events and {least} are needed; leave it out: "
-            f"histories[histories.lengths >= {least}]"
-        )
+    items, n = np.asarray(items, dtype=np.int64), histories.n_items
+    if items.shape != (len(histories),) or not ((items >= 0) & (items < n)).all():
+        raise ValueError(f"items are indices below {n}, one for each history; got {items}")
+    if histories.lengths.min(initial=least) < least:
+        raise ValueError(f"use histories[histories.lengths >= {least}]; one is shorter")
     return items
 
 
@@ -172,15 +161,20 @@ def _item_score(model: SequenceRecommender, history: Histories, item: int) -> tu
     return score, embedding.weight[events].detach()
 
 
+def _in_batches(model: Recommender, histories: Histories) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield some of the rows, and their scores."""
+    for start in range(0, len(histories), BATCH):
+        rows = slice(start, start + BATCH)
+        yield rows, model.score(histories[rows])
+
+
 def _scores_of(
     model: Recommender, histories: Histories, items: np.ndarray, logarithm: bool
 ) -> np.ndarray:
     """Return the score of one item for each history: ``(n,)``."""
     result = np.empty(len(histories))
-    for start in range(0, len(histories), BATCH):
-        rows = slice(start, start + BATCH)
-        scores = model.score(histories[rows]).astype(np.float64)
-        scores = log_softmax(scores, axis=1) if logarithm else scores
+    for rows, scores in _in_batches(model, histories):
+        scores = log_softmax(scores.astype(np.float64), axis=1) if logarithm else scores
         result[rows] = np.take_along_axis(scores, items[rows, None], axis=1)[:, 0]
     return result
 

@@ -47,8 +47,8 @@ class FairSASRec(SASRec):
         if items is None or self.group not in items:
             raise DataError(f"FairSASRec needs fit(items=…) with a column {self.group!r}")
         labels = items.set_index("item_id")[self.group].reindex(train.item_ids)
-        if (missing := labels.isna().sum()) > 0:
-            raise DataError(f"{missing} items have no value of {self.group!r}")
+        if labels.isna().any():
+            raise DataError(f"some items have no value of {self.group!r}; give each a group")
         codes = torch.from_numpy(pd.factorize(labels)[0].copy())
         self._members = torch.nn.functional.one_hot(codes).float()  # (n_items, n_groups)
         super()._fit(train, items=items, **extras)

@@ -13,9 +13,8 @@ def group_gaps(
 ) -> pd.DataFrame:
     """Return the mean of a metric in each group of users, with its difference from the others.
 
-    A gap has two causes that the mean alone does not separate: a group whose next item is hard to
-    predict for everybody, and a model that serves the group worse than it could. The ratio to a
-    ceiling, such as the oracle's metric for the same users, is about the second.
+    A gap alone does not say whether the model serves a group badly or the group is hard to predict.
+    The share of a ceiling, such as the oracle's metric for the same users, does.
 
     Args:
         values: ``(n,)`` metric of each user, such as ``report.per_user["ndcg@10"]``.
@@ -25,11 +24,7 @@ def group_gaps(
 
     Returns:
         One row a group: ``users``, ``mean``, ``gap`` (its mean less the mean of the other users),
-        the ends of its 95 % bootstrap interval ``low`` and ``high``, and, with a ceiling,
-        ``share`` of it.
-
-    Raises:
-        ValueError: if the lengths differ, or there are fewer than two groups.
+        its 95 % bootstrap interval ``low`` and ``high``, and, with a ceiling, ``share`` of it.
     """
     values, groups = np.asarray(values, dtype=np.float64), np.asarray(groups)
     if values.shape != groups.shape or values.ndim != 1:

@@ -34,7 +34,7 @@ def mmr(
         candidates: number of best items of a row to choose from.
 
     Raises:
-        ValueError: if ``trade_off`` is outside [0, 1], or a row has fewer than ``k`` candidates.
+        ValueError: if ``trade_off`` is out of range, or a row has fewer than ``k`` candidates.
     """
 
     def likeness(pool: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -61,7 +61,7 @@ def calibrated_lists(
 
     Args:
         categories: ``(n_items, n_categories)``, rows sum to 1.
-        wanted: ``(n, n_categories)``, rows sum to 1, such as ``history_shares``.
+        wanted: ``(n, n_categories)``, rows sum to 1, such as those of each history.
 
     The other arguments, and the errors, are those of ``mmr``.
     """
@@ -73,23 +73,10 @@ def calibrated_lists(
     return _greedy(scores, k, trade_off, candidates, distance)
 
 
-def history_shares(histories: Histories, categories: np.ndarray) -> np.ndarray:
-    """Return the shares of categories in each history: ``(n, n_categories)``, rows sum to 1.
-
-    An empty history gets the mean shares of the catalogue.
-    """
-    total = np.asarray(histories.matrix() @ categories)
-    total[histories.lengths == 0] = categories.mean(axis=0)
-    return total / total.sum(axis=1, keepdims=True)
-
-
 def fixed_lists(lists: np.ndarray, histories: Histories, name: str = "lists") -> FixedScores:
     """Return a model that recommends given lists, for ``evaluate``.
 
-    Args:
-        lists: ``(n, k)`` item indices, best first.
-        histories: the ``n`` histories for which the lists were made, one for each user.
-        name: name in the report.
+    The ``n`` histories are those for which the lists ``(n, k)`` were made, one for each user.
     """
     scores = np.full((len(lists), histories.n_items), -np.inf)
     np.put_along_axis(scores, lists, -np.arange(lists.shape[1], dtype=np.float64), axis=1)

@@ -1,11 +1,10 @@
 """The causal effect of showing an item: on the log, on randomised slates, and in truth.
 
-A *cell* is a pair of a slate and an item: the item was shown, or it was not. The effect of showing
-is the mean outcome if every item were shown on every slate, less the mean outcome if none were. The
-difference of the two observed means is not that effect where the page shows items that their
-shoppers want anyway. Weights ``1 / P(what happened)`` correct this where the page is random and its
-probabilities are known (inverse propensity weighting: Horvitz and Thompson, 1952; the weights are
-normalised as by Hajek, 1971).
+A *cell* is a pair of a slate and an item: shown, or not. The effect of showing is the mean outcome
+if every item were shown on every slate, less the mean if none were. The difference of the observed
+means is another number where a page shows items that its shoppers want anyway. If the page is
+random with known probabilities, weights ``1 / P(what happened)`` correct this (Horvitz and
+Thompson, 1952; normalised as by Hajek, 1971).
 """
 
 from __future__ import annotations
@@ -29,14 +28,12 @@ class Exposures:
         user_ids: ``(n,)``.
         at: ``(n,)`` unix seconds.
         shown: ``(n, m)`` bool.
-        weights: ``(n, m)`` inverse probability weights: ``1 / SLATE_SIZE`` over the probability of
-            the item at its position if it was shown, so that all positions count alike, and 1 over
-            the probability of its absence otherwise; 0 for items that could not be shown.
+        weights: ``(n, m)`` 1 over the probability of what happened: of being shown if the item was
+            shown, else of not being shown; 0 for items that could not be shown.
         clicked: ``(n, m)`` bool: clicked on the page. Never without being shown.
-        taken: ``(n, m)`` bool: the shopper's next event off the page, which follows within a
-            minute, is with this item.
-        effect: ``(n, m)`` true effect of showing at a random position on the click. On ``taken`` it
-            is 0: in this world slates do not change what a shopper does next.
+        taken: ``(n, m)`` bool: the shopper's next event, off the page, is with this item.
+        effect: ``(n, m)`` true effect of showing on the click, at the positions where this page
+            shows the item. That on ``taken`` is 0: slates do not change what shoppers do next.
     """
 
     user_ids: np.ndarray
@@ -59,8 +56,7 @@ class Effect(NamedTuple):
 def logged_slates(dataset: Dataset, n: int, *, seed: int = 0) -> Exposures:
     """Return ``n`` slates of the log, drawn at random.
 
-    Raises:
-        DataError: if the data set has no oracle or no impressions.
+    A ``DataError`` says if the data set has no oracle or no impressions.
     """
     oracle = _oracle(dataset)
     if dataset.impressions is None:
@@ -107,8 +103,7 @@ def average_effect(
         seed: of the bootstrap.
 
     Raises:
-        ValueError: if nothing was shown, or everything; if a weight is negative, NaN or infinite,
-            as of a propensity of 0.
+        ValueError: if nothing was shown, or everything; if a weight is negative or not finite.
     """
     outcome, shown = np.asarray(outcome, dtype=np.float64), np.asarray(shown, dtype=bool)
     weights = np.ones(shown.shape) if weights is None else np.asarray(weights)
@@ -155,15 +150,16 @@ def _exposures(
     np.put_along_axis(shown, index, True, axis=1)
     np.put_along_axis(clicked, index, clicks, axis=1)
     present = page.choices(users, at)
-    possible = (present > 0) & (present < 1)
-    weights = np.where(possible, 1 / np.where(possible, 1 - present, 1.0), 0.0)
-    at_position = 1 / SLATE_SIZE / page.propensities(users, at, slates)
-    np.put_along_axis(weights, index, at_position, axis=1)
-    weights[~possible] = 0.0
-    trail = oracle.trail
-    key = trail.shopper.astype(np.int64) * (1 << 40) + trail.at
-    following = trail.item[np.searchsorted(key, (users - 1) * (1 << 40) + at)]
+    happened = np.where(shown, present, 1 - present)
+    weights = np.where((present > 0) & (present < 1), 1 / np.where(happened > 0, happened, 1), 0.0)
+    trail, step = oracle.trail, 1 << 40  # unix seconds fit in 40 bits
+    key = trail.shopper.astype(np.int64) * step + trail.at
+    following = trail.item[np.searchsorted(key, (users - 1) * step + at)]
     taken = np.arange(every.shape[1]) == following[:, None]
-    seen = oracle.examination(np.arange(SLATE_SIZE)).mean()
-    effect = oracle.click_probability(users, every, at) * seen
+    last, places = oracle.last_item(users, at), np.arange(SLATE_SIZE)
+    domain = np.where(last >= 0, oracle.world.items.domain[last], 0)  # its shelves come first
+    settled = (page.shelf - 2 * domain[:, None]) % SLATE_SIZE
+    rotations = page.rotation_probs[(places[:, None] - places) % SLATE_SIZE]  # (settled, position)
+    examined = rotations @ oracle.examination(places)
+    effect = oracle.click_probability(users, every, at) * examined[settled]
     return Exposures(users, at, shown, weights, clicked, taken, effect)

@@ -36,4 +36,7 @@ def _permuted_groups(
 
 CORRECT = (_answer, _by_pandas, _permuted_groups)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "means = [x[groups == group].mean() for group in groups]": "a repeated mean changes no gap",
+    "means = [x[groups == group].mean() for group in np.asarray(groups)]": "likewise",
+}

@@ -25,4 +25,7 @@ def _by_the_package(outcome: np.ndarray, shown: np.ndarray, propensity: np.ndarr
 
 CORRECT = (_effect, _by_loops, _by_the_package)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "w0 = (shown - 1) / (1 - propensity)": "a common sign cancels in a weighted mean",
+    "w0 = (1 - shown) / (propensity - 1)": "a common sign cancels in a weighted mean",
+}

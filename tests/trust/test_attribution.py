@@ -171,11 +171,11 @@ def test_the_event_with_the_highest_value_is_deleted() -> None:
 
 def test_bad_input_of_histories() -> None:
     histories, items = questions()
-    with pytest.raises(ValueError, match="indices, one for each history"):
+    with pytest.raises(ValueError, match="one for each history"):
         trust.deletion(sasrec(), histories, histories.item_ids[items])
-    with pytest.raises(ValueError, match="indices, one for each history"):
+    with pytest.raises(ValueError, match="one for each history"):
         trust.attribute(sasrec(), histories, items[:2])
-    with pytest.raises(ValueError, match="leave it out"):
+    with pytest.raises(ValueError, match="one is shorter"):
         trust.deletion(sasrec(), histories.last(1), items)
     with pytest.raises(ValueError, match="got 'saliency'"):
         trust.attribute(sasrec(), histories, items, "saliency")

@@ -100,15 +100,6 @@ def test_bad_input_of_lists() -> None:
         trust.mmr(scores, np.eye(3), 3, 0.5)
 
 
-def test_shares_of_histories() -> None:
-    histories = small_split().test.histories[:4]
-    categories = np.eye(2)[np.arange(histories.n_items) % 2]
-    shares = trust.history_shares(histories, categories)
-    expected = np.mean(histories[1].items % 2 == 0)
-    assert shares[1, 0] == pytest.approx(expected)
-    np.testing.assert_allclose(trust.history_shares(histories.last(0), categories).sum(axis=1), 1)
-
-
 @cache
 def fitted(penalty: float | None) -> SASRec:
     recipe = {"epochs": 2, "patience": None, "hidden_size": 16, "lr": 0.01}
