@@ -198,7 +198,8 @@ def raise_share(
     group = np.asarray(member, dtype=np.int64)
     finite = scores[np.isfinite(scores)]
     low, high = -float(np.ptp(finite)) - 1.0, float(np.ptp(finite)) + 1.0
-    if not 0 < share < 1 or trust.exposure(top_k(scores + high * group, k), group)[1] < share:
+    most = top_k(scores + high * group, k)
+    if not group.any() or not 0 < share < 1 or trust.exposure(most, group)[1] < share:
         raise ValueError(f"no bonus gives the group a share of {share} of lists of {k} items")
     for _ in range(30):
         bonus = (low + high) / 2

@@ -20,8 +20,8 @@ from m6rec_lite.data.interactions import Histories
 from m6rec_lite.data.ragged import offsets_of, ranges
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders.base import Recommender
-from m6rec_lite.recommenders.sequential.next_item_network import NextItemNetwork
-from m6rec_lite.recommenders.sequential.sasrec import SASRec
+from m6rec_lite.recommenders.sequential.gru4rec import GRU4RecNetwork
+from m6rec_lite.recommenders.sequential.sasrec import SASRec, SASRecNetwork
 from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceRecommender
 from m6rec_lite.trust.attribution import (
     Score,
@@ -137,15 +137,13 @@ def _check(histories: Histories, items: np.ndarray, least: int) -> np.ndarray:
 def _item_score(model: SequenceRecommender, history: Histories, item: int) -> tuple[Score, Tensor]:
     """Return the log probability of an item as a function of the events' embeddings, and those."""
     network, t = model._network, len(history.items)
-    if not isinstance(network, NextItemNetwork):
-        raise TypeError(f"attribute() does not know the network of {model.name}; use deletion()")
+    if not isinstance(network, SASRecNetwork | GRU4RecNetwork):
+        raise TypeError(f"{model.name} reads other vectors than one for each event: use deletion()")
     events = torch.from_numpy(history.items.astype(np.int64))
     embedding, bias = network.items, network.output_bias
 
     def score(x: Tensor) -> Tensor:
         def replaced(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-            if output.shape != (len(x) * t, x.shape[2]):
-                raise TypeError(f"{model.name} reads other vectors than those of the events")
             return x.reshape(output.shape)
 
         hook = embedding.register_forward_hook(replaced)

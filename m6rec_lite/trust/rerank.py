@@ -100,6 +100,7 @@ def _greedy(
     open_ = np.isfinite(value)
     lowest = np.where(open_, value, np.inf).min(axis=1, keepdims=True)
     value = (value - lowest) / np.maximum(value.max(axis=1, keepdims=True) - lowest, 1e-12)
+    value[~open_] = 0.0
     rows, chosen = np.arange(len(pool)), np.zeros((len(pool), 0), dtype=np.int64)
     for _ in range(k):
         gain = (1 - trade_off) * value - trade_off * cost(pool, chosen)

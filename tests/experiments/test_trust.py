@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -19,6 +19,7 @@ def lists(*lengths: int) -> Histories:
     return Histories.from_lists([ids[:n].tolist() for n in lengths], ids)
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(2, 8), st.integers(0, 99))
 def test_agreement_is_spearmans(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 from torch import Tensor
@@ -37,6 +37,7 @@ def curved(x: Tensor) -> Tensor:
     return torch.tanh(x.sum(dim=2)).prod(dim=1) + (x**2).sum(dim=(1, 2))
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(1, 6), st.integers(0, 99))
 def test_a_linear_score_is_attributed_exactly(t: int, seed: int) -> None:
     torch.manual_seed(seed)

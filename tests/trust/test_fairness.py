@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -61,6 +61,7 @@ def test_miscalibration_by_hand() -> None:
     )
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 50))
 def test_without_a_trade_off_the_order_of_the_scores_stays(seed: int) -> None:
     rng = np.random.default_rng(seed)
