@@ -4,10 +4,9 @@ from .event_scores import attribute, deletion, first_items, without_events
 from .fair_training import FairSASRec
 from .fairness import exposure, group_gaps, miscalibration
 from .rerank import calibrated_lists, fixed_lists, mmr
-from .uplift import Effect, Exposures, average_effect, logged_slates, random_slates
+from .uplift import Exposures, average_effect, logged_slates, random_slates
 
 __all__ = [
-    "Effect",
     "Exposures",
     "FairSASRec",
     "attention_rollout",

@@ -20,8 +20,7 @@ Score = Callable[[Tensor], Tensor]
 def gradient_times_input(score: Score, x: Tensor) -> Tensor:
     """Return the gradient of the score times the input, summed over each vector.
 
-    It is the change of the score if a vector is set to zero, to first order. It is exact if the
-    score is linear.
+    It is the change of the score if a vector is set to zero, to first order.
 
     Args:
         score: maps ``(n, t, d)`` to ``(n,)``.

@@ -1,9 +1,8 @@
 """The true causes of an item in a simulated world, and the agreement of attributions with them.
 
-The oracle of a bazaar knows the hidden state of a shopper after each event. If a past item had not
-been met, the state would be another one, and so would the probability of the next item. This
-difference is a fact about the world. An attribution explains a *model*: it can be faithful to a
-model that is wrong about the world, or agree with the world and not be what the model does.
+The oracle of a bazaar knows the hidden state of a shopper. If a past item had not been met, the
+state would be another one, and so would the probability of the next item: a fact about the world.
+An attribution explains a *model*, and can be faithful to a model that is wrong about the world.
 """
 
 from __future__ import annotations

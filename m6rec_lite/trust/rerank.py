@@ -1,7 +1,7 @@
 """Re-ranking: lists that trade some of a model's score for diversity, calibration or exposure.
 
-Each function takes scores ``(n, n_items)``, with -inf for items that may not be shown, and returns
-lists ``(n, k)``. ``fixed_lists`` makes them a model for ``evaluate``, which states the price.
+Scores ``(n, n_items)``, with -inf for items that may not be shown, become lists ``(n, k)``.
+``fixed_lists`` makes a model of them for ``evaluate``, which states the price.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ Thompson, 1952; normalised as by Hajek, 1971).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -43,14 +42,6 @@ class Exposures:
     clicked: np.ndarray
     taken: np.ndarray
     effect: np.ndarray
-
-
-class Effect(NamedTuple):
-    """An estimate of a mean effect, with a 95 % bootstrap interval over users."""
-
-    value: float
-    low: float
-    high: float
 
 
 def logged_slates(dataset: Dataset, n: int, *, seed: int = 0) -> Exposures:
@@ -92,7 +83,7 @@ def average_effect(
     weights: np.ndarray | None = None,
     *,
     seed: int = 0,
-) -> Effect:
+) -> tuple[float, float, float]:
     """Return the mean outcome of shown cells less that of cells that were not shown.
 
     Args:
@@ -101,6 +92,9 @@ def average_effect(
         user_ids: ``(n,)`` user of each row; rows of one user are drawn together by the bootstrap.
         weights: ``(n, m)`` weights of cells, such as ``Exposures.weights``; None weighs all alike.
         seed: of the bootstrap.
+
+    Returns:
+        The effect, and the ends of its 95 % bootstrap interval over users.
 
     Raises:
         ValueError: if nothing was shown, or everything; if a weight is negative or not finite.
@@ -111,8 +105,8 @@ def average_effect(
         raise ValueError(f"shapes differ: {outcome.shape}, {shown.shape}, {weights.shape}")
     if not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError(
-            "a weight is negative, NaN or infinite. A propensity of 0 or 1 means that the page "
-            "never, or always, shows the item: such a cell has no counterpart; give it weight 0"
+            "a weight is negative, NaN or infinite. With a propensity of 0 or 1 a cell has no "
+            "counterpart: give it weight 0"
         )
     sides = [weights * shown, weights * ~shown]
     if any(side.sum() == 0 for side in sides):
@@ -124,7 +118,7 @@ def average_effect(
     with np.errstate(invalid="ignore", divide="ignore"):  # a draw may lack one of the sides
         values = draws[:, 0] / draws[:, 1] - draws[:, 2] / draws[:, 3]
     low, high = np.nanquantile(values[1:], [0.025, 0.975])
-    return Effect(float(values[0]), float(low), float(high))
+    return float(values[0]), float(low), float(high)
 
 
 def _oracle(dataset: Dataset) -> Oracle:

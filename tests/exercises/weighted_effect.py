@@ -20,7 +20,7 @@ def _by_loops(outcome: np.ndarray, shown: np.ndarray, propensity: np.ndarray) ->
 def _by_the_package(outcome: np.ndarray, shown: np.ndarray, propensity: np.ndarray) -> float:
     weights = 1 / np.where(shown == 1, propensity, 1 - propensity)
     users = np.arange(len(outcome))
-    return average_effect(outcome[:, None], shown[:, None], users, weights[:, None]).value
+    return average_effect(outcome[:, None], shown[:, None], users, weights[:, None])[0]
 
 
 CORRECT = (_effect, _by_loops, _by_the_package)
