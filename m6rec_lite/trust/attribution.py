@@ -1,7 +1,6 @@
 """Attribution by gradients and by attention: how much each input vector adds to a score.
 
-All functions take one input of ``t`` vectors and return ``(t,)`` numbers. ``event_scores`` applies
-them to a recommender, where the vectors are the embeddings of a history's events.
+All functions return one number for each of ``t`` input vectors, such as embeddings of events.
 """
 
 from __future__ import annotations
@@ -22,9 +21,7 @@ def gradient_times_input(score: Score, x: Tensor) -> Tensor:
 
     It is the change of the score if a vector is set to zero, to first order.
 
-    Args:
-        score: maps ``(n, t, d)`` to ``(n,)``.
-        x: ``(t, d)``, the input to explain.
+    The score maps ``(n, t, d)`` to ``(n,)``, and ``x`` is ``(t, d)``.
     """
     point = x.detach().clone()[None].requires_grad_(True)
     gradient = torch.autograd.grad(score(point).sum(), point)[0]
@@ -36,9 +33,9 @@ def integrated_gradients(
 ) -> Tensor:
     """Return integrated gradients: gradients averaged on the way from a baseline to the input.
 
-    The attribution of a vector is ``(x - baseline) * mean gradient``, summed over the vector, where
-    the mean is over ``steps`` midpoints of a straight line. The attributions sum to
-    ``score(x) - score(baseline)``, except for the error of the midpoints (completeness).
+    The attribution of a vector is ``(x - baseline) * mean gradient``, summed over the vector; the
+    mean is over ``steps`` midpoints of a line. With many steps the attributions sum to
+    ``score(x) - score(baseline)`` (completeness).
 
     Source: Sundararajan, Taly and Yan, *Axiomatic attribution for deep networks*, 2017.
 
@@ -68,16 +65,12 @@ def attention_rollout(maps: np.ndarray) -> np.ndarray:
     """Return how much the last state attends to each input, through all layers.
 
     Each layer is the mean over its heads, averaged with the identity, which stands for the residual
-    connection; the layers are multiplied. No part of the computation reads the item whose score is
-    to be explained, so the result is the same for every item.
+    connection; the layers are multiplied. The result is the same for every item that is explained.
 
     Source: Abnar and Zuidema, *Quantifying attention flow in transformers*, 2020.
 
     Args:
-        maps: ``(n_layers, n_heads, t, t)`` attention weights, rows sum to 1.
-
-    Returns:
-        ``(t,)``; sums to 1.
+        maps: ``(n_layers, n_heads, t, t)`` attention weights; rows sum to 1, as does the result.
     """
     maps = np.asarray(maps, dtype=np.float64)
     if maps.ndim != 4 or maps.shape[2] != maps.shape[3]:

@@ -25,8 +25,8 @@ def world_deletion(oracle: Oracle, histories: Histories, items: np.ndarray) -> n
     that each served, stay. The question is asked at ``histories.at``.
 
     Args:
-        oracle: oracle of the world that the ``n`` histories come from.
-        histories: of its shoppers.
+        oracle: oracle of the world.
+        histories: ``n`` histories of its shoppers.
         items: ``(n,)`` indices into ``histories.item_ids``.
 
     Returns:
@@ -85,7 +85,7 @@ def event_ranks(histories: Histories, attribution: np.ndarray, causes: np.ndarra
     Args:
         histories: ``n`` histories.
         attribution: ``(total,)``, finite.
-        causes: ``(n,)`` from ``main_cause``; histories with -1 have no target.
+        causes: ``(n,)`` from ``main_cause``; -1 for no target.
     """
     if not np.isfinite(attribution).all():
         raise ValueError("an attribution is NaN or infinite; give an unread event 0")

@@ -1,8 +1,7 @@
 """Attributions of the events of histories to the score of an item, for recommenders.
 
-An attribution of ``n`` histories is an array ``(total,)`` with one number for each event, in the
-order of ``histories.items``. The score is the log of the softmax probability of the item among all
-items, so that an event that raises all scores alike gets no credit.
+An attribution of ``n`` histories is ``(total,)``, one number for each entry of ``histories.items``.
+The score is the log probability of the item among all items (softmax).
 """
 
 from __future__ import annotations
@@ -55,9 +54,6 @@ def attribute(
 
     Returns:
         ``(total,)`` float64; 0 for events that the model does not read.
-
-    Raises:
-        TypeError: if the network has no such input, or no attention.
     """
     items, result = _check(histories, items, least=1), np.zeros(len(histories.items))
     for row, item in enumerate(items):
@@ -85,7 +81,7 @@ def deletion(
 ) -> np.ndarray:
     """Return how much the score of an item falls if an event is deleted from the history.
 
-    It is a counterfactual of the *model*: what it would have said. Any recommender can be asked.
+    It is a counterfactual of the *model*. Any recommender can be asked.
 
     Args:
         model: fitted.

@@ -56,9 +56,6 @@ def exposure(lists: np.ndarray, groups: np.ndarray) -> np.ndarray:
     Args:
         lists: ``(n, k)`` item indices, best first.
         groups: ``(n_items,)`` code of each item's group, from 0, such as its creator.
-
-    Returns:
-        ``(n_groups,)``; sums to 1.
     """
     lists, groups = np.asarray(lists), np.asarray(groups)
     if lists.ndim != 2 or not lists.size:

@@ -31,8 +31,8 @@ class Exposures:
             shown, else of not being shown; 0 for items that could not be shown.
         clicked: ``(n, m)`` bool: clicked on the page. Never without being shown.
         taken: ``(n, m)`` bool: the shopper's next event, off the page, is with this item.
-        effect: ``(n, m)`` true effect of showing on the click, at the positions where this page
-            shows the item. That on ``taken`` is 0: slates do not change what shoppers do next.
+        effect: ``(n, m)`` true effect on the click, at this page's positions; that on ``taken`` is
+            0, since slates do not change what shoppers do next.
     """
 
     user_ids: np.ndarray
@@ -47,7 +47,7 @@ class Exposures:
 def logged_slates(dataset: Dataset, n: int, *, seed: int = 0) -> Exposures:
     """Return ``n`` slates of the log, drawn at random.
 
-    A ``DataError`` says if the data set has no oracle or no impressions.
+    The data set needs an oracle and impressions.
     """
     oracle = _oracle(dataset)
     if dataset.impressions is None:
@@ -64,8 +64,7 @@ def logged_slates(dataset: Dataset, n: int, *, seed: int = 0) -> Exposures:
 def random_slates(dataset: Dataset, n: int, *, seed: int = 0) -> Exposures:
     """Show ``n`` randomised slates, and draw the clicks: an experiment.
 
-    Each page shows one item of each shelf (half of a domain), all with equal probability, in an
-    order that is rotated at random. What a shopper wants has no influence on it.
+    Each page shows one item of each shelf, all with equal probability, rotated at random.
     """
     oracle, rng = _oracle(dataset), np.random.default_rng(seed)
     page = FrontPage(oracle, settled=1 / SLATE_SIZE, tilt=0.0, near=1.0)
