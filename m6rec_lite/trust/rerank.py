@@ -27,8 +27,7 @@ def mmr(
     Source: Carbonell and Goldstein, *The use of MMR*, 1998.
 
     Args:
-        scores: ``(n, n_items)``.
-        similarity: ``(n_items, n_items)``, in [0, 1].
+        scores, similarity: ``(n, n_items)``, and ``(n_items, n_items)`` in [0, 1].
         k: length of the lists.
         trade_off: t in [0, 1]; 0 keeps the order of the scores.
         candidates: number of best items of a row to choose from.

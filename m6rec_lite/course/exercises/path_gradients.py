@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -44,13 +45,13 @@ def of_cube(x: np.ndarray) -> np.ndarray:
 def _cases() -> tuple[Case, ...]:
     two = np.array([[0.8], [0.6]])
     wide = np.array([[1.0, -2.0, 0.5], [0.5, 1.0, 2.0]])
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (of_capped_sum, two, np.zeros((2, 1)), 7, "the lesson's: min(1, a + b)"),
         (of_squares, wide, np.zeros((2, 3)), 1, "one step: the middle of the line"),
         (of_cube, wide, np.ones((2, 3)), 4, "a baseline that is not zero"),
         (of_squares, wide.T, np.full((3, 2), 0.5), 3, "three events of two numbers"),
     )
-    return tuple(Case((*args,), _parts(*args), note=note) for *args, note in rows)
+    return tuple(Case(row[:4], _parts(*row[:4]), note=row[4]) for row in rows)
 
 
 EXERCISE = Exercise(
@@ -64,12 +65,12 @@ EXERCISE = Exercise(
             "saturated it is 0.",
         ),
         KnownWrong(
-            lambda *args: _parts(*args, 0.0),
+            lambda gradient, x, baseline, steps: _parts(gradient, x, baseline, steps, 0.0),
             "The points are the left ends of the steps. Wanted are the middles: "
             "(step + 0.5) / steps.",
         ),
         KnownWrong(
-            lambda *args: _parts(*args, 1.0),
+            lambda gradient, x, baseline, steps: _parts(gradient, x, baseline, steps, 1.0),
             "The points are the right ends of the steps. Wanted are the middles: "
             "(step + 0.5) / steps.",
         ),
