@@ -13,15 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
-from functools import partial
 
-import numpy as np
-
-
-def answer_row(answer: Callable, rows: list, i: int) -> float:
-    """Answer request ``i``."""
-    return answer(*rows[i])
+from click_requests import alternate, bazaar_rows
 
 
 def main() -> None:
@@ -36,57 +29,32 @@ def main() -> None:
 
     import torch
 
-    from m6rec_lite.data import load_dataset
-    from m6rec_lite.language import BehaviourText, Tokenizer
-    from m6rec_lite.language.models.hub import find_model
     from m6rec_lite.m6rec import (
         LateInteractionScoring,
         M6RecConfig,
         M6RecModel,
         MultiTaskModel,
-        PromptBuilder,
         Scoring,
         SegmentCache,
         answers_with,
-        measure_latency,
     )
 
     torch.manual_seed(0)
-    dataset = load_dataset("bazaar")
-    tokenizer = Tokenizer.load(find_model("bazaar-m6rec"))
-    prompts = PromptBuilder(BehaviourText(dataset), tokenizer, 256)
-    assert dataset.impressions is not None
-    drawn = np.random.default_rng(0).permutation(len(dataset.impressions))[: options.requests]
-    shown = dataset.impressions.iloc[drawn]
-
-    def rows_of(task: Scoring) -> list[tuple[np.ndarray, np.ndarray]]:
-        examples = task.encode(shown, dataset, prompts, fit=True)
-        return list(zip(examples.known, examples.written, strict=True))
-
+    tokenizer, rows_of = bazaar_rows(options.requests)
     model = M6RecModel(M6RecConfig.of_size(options.size, tokenizer)).eval()
     width = model.config.hidden_size
     late = LateInteractionScoring(width, events=options.events, joint_layers=options.joint)
     dense = Scoring(width, events=options.events)
     both, rows = MultiTaskModel(model, {"scoring": late}), rows_of(late)
     peer, whole = MultiTaskModel(model, {"scoring": dense}), rows_of(dense)
-    sides: dict[str, tuple[Callable, list]] = {
+    sides = {
         "warm": (answers_with(both, SegmentCache()), rows),
         "cold": (answers_with(both, SegmentCache(1)), rows),
         "all layers": (answers_with(peer), whole),
     }
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    tails: dict[str, list[float]] = {name: [] for name in sides}
     for known, written in rows:
         sides["warm"][0](known, written)  # fills the cache
-    for turn in range(options.rounds):
-        for name, (answer, requests) in sides.items():
-            latency = measure_latency(partial(answer_row, answer, requests), len(requests))
-            times[name].append(latency.p50)
-            tails[name].append(latency.p95)
-        shown_times = ", ".join(f"{name} {times[name][-1]:.2f}" for name in sides)
-        print(f"round {turn + 1}, median milliseconds: {shown_times}", flush=True)
-    p50 = {name: float(np.median(values)) for name, values in times.items()}
-    p95 = {name: float(np.median(values)) for name, values in tails.items()}
+    p50, p95 = alternate(sides, options.rounds)
     print(
         json.dumps(
             {

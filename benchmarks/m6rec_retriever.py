@@ -19,46 +19,16 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
+from training_steps import Steps
+
 if TYPE_CHECKING:
     import torch
-
-    from m6rec_lite.data import Dataset, Interactions
-    from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceRecommender
 
 MAX_LENGTH, DROPOUT = 50, 0.1
 
 
-class Steps:
-    """Training steps of one model on its batches of the first epoch.
-
-    Args:
-        model: unfitted.
-        train: training rows.
-        dataset: that they come from.
-    """
-
-    def __init__(self, model: SequenceRecommender, train: Interactions, dataset: Dataset) -> None:
-        import torch
-
-        from m6rec_lite.training import Callback, Run
-
-        class Stop(Callback):
-            def step(self, run: Run) -> None:
-                run.stopping = "the first step builds the network"
-
-        model.fit(train, items=dataset.items, callbacks=[Stop()], progress=False)
-        self.model, self.network = model, model._network.train()
-        self.plan = model._batches(train.histories()).epoch(0, 0)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=model.lr, fused=True)
-
-    def seconds(self, i: int) -> float:
-        """Return the CPU seconds of a step on batch ``i``."""
-        batch = self.plan[i % len(self.plan)]
-        clock = time.process_time()
-        self.model._loss(self.network, batch).backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return time.process_time() - clock
+class SoftmaxSteps(Steps):
+    """Training steps whose softmax can be timed alone."""
 
     def softmax_seconds(self, i: int) -> float:
         """Return the CPU seconds of the retriever's softmax alone on batch ``i``."""
@@ -113,7 +83,8 @@ def main() -> None:
         epochs=1,
         device="cpu",
     )
-    steps = {"ours": Steps(retriever, train, dataset), "peer": Steps(sasrec, train, dataset)}
+    ours = SoftmaxSteps(retriever, train, dataset)
+    steps: dict[str, Steps] = {"ours": ours, "peer": Steps(sasrec, train, dataset)}
     seconds: dict[str, list[float]] = {"ours": [], "peer": [], "softmax": []}
     for step in steps.values():
         step.seconds(0)  # a warm-up
@@ -121,11 +92,11 @@ def main() -> None:
         for i in range(1 + turn * options.steps, 1 + (turn + 1) * options.steps):
             for name, step in steps.items():
                 seconds[name].append(step.seconds(i))
-            seconds["softmax"].append(steps["ours"].softmax_seconds(i))
+            seconds["softmax"].append(ours.softmax_seconds(i))
         medians = {name: statistics.median(values) for name, values in seconds.items()}
         shown = ", ".join(f"{name} {value:.4f}" for name, value in medians.items())
         print(f"round {turn + 1}, median seconds of a step so far: {shown}", flush=True)
-    n_batches = len(steps["ours"].plan)
+    n_batches = len(ours.plan)
     pairs = zip(seconds["ours"], seconds["peer"], strict=True)
     shares = zip(seconds["softmax"], seconds["ours"], strict=True)
     print(

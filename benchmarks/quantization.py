@@ -13,16 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-
-def answer_row(answer: Callable, rows: list, i: int) -> float:
-    """Answer request ``i``."""
-    return answer(*rows[i])
+from click_requests import alternate, bazaar_rows
 
 
 def main() -> None:
@@ -35,35 +28,25 @@ def main() -> None:
 
     import torch
 
-    from m6rec_lite.data import load_dataset
-    from m6rec_lite.language import BehaviourText, Tokenizer
-    from m6rec_lite.language.models.hub import find_model
     from m6rec_lite.m6rec import (
         M6RecConfig,
         M6RecModel,
         MultiTaskModel,
-        PromptBuilder,
         Scoring,
         answers_with,
-        measure_latency,
         quantize_dynamic,
         quantize_weights,
         save_compressed,
     )
 
-    dataset = load_dataset("bazaar")
-    tokenizer = Tokenizer.load(find_model("bazaar-m6rec"))
-    prompts = PromptBuilder(BehaviourText(dataset), tokenizer, 256)
-    assert dataset.impressions is not None
-    drawn = np.random.default_rng(0).permutation(len(dataset.impressions))[: options.requests]
-    shown = dataset.impressions.iloc[drawn]
+    tokenizer, rows_of = bazaar_rows(options.requests)
     config = M6RecConfig.of_size(options.size, tokenizer)
     sides, size, library = {}, {}, ""
     for name in ("32 bits", "dynamic 8 bits", "8 bits", "4 bits"):
         torch.manual_seed(0)
         task = Scoring(config.hidden_size)
         both = MultiTaskModel(M6RecModel(config), {"scoring": task}).eval()
-        examples = task.encode(shown, dataset, prompts, fit=True)
+        rows = rows_of(task)  # also fits the levels of the task
         if name == "dynamic 8 bits":
             library = quantize_dynamic(both.model)
         elif name != "32 bits":
@@ -71,16 +54,8 @@ def main() -> None:
         if name != "dynamic 8 bits":
             with tempfile.TemporaryDirectory() as folder:
                 size[name] = save_compressed(both, tokenizer, Path(folder) / "model")
-        sides[name] = answers_with(both)
-    rows = list(zip(examples.known, examples.written, strict=True))
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(options.rounds):
-        for name, answer in sides.items():
-            latency = measure_latency(partial(answer_row, answer, rows), len(rows))
-            times[name].append(latency.p50)
-        shown_times = ", ".join(f"{name} {times[name][-1]:.2f}" for name in sides)
-        print(f"round {turn + 1}, median milliseconds: {shown_times}", flush=True)
-    p50 = {name: float(np.median(values)) for name, values in times.items()}
+        sides[name] = answers_with(both), rows
+    p50, _ = alternate(sides, options.rounds)
     full = "32 bits"
     slower = {f"ratio, {n} read back": round(p50[n] / p50[full], 4) for n in size if n != full}
     print(

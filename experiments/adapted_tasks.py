@@ -1,4 +1,4 @@
-"""The three tasks of ``adapting``: clicks, conversions, and the next item, as rows of tokens.
+"""The tasks of ``adapting``: clicks, conversions, the next item, and likes of films.
 
 Test and validation rows are the same for every method, number of rows and seed, and are encoded
 once a process. The seed draws the training rows.
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from m6rec_lite.ctr import MeanRateCTR
 from m6rec_lite.ctr.base import labelled
 from m6rec_lite.ctr.impressions import known_at, split_by_time
 from m6rec_lite.data import Dataset
@@ -26,8 +27,9 @@ from m6rec_lite.m6rec.tasks import Retrieval, Scoring, TaskData
 from m6rec_lite.m6rec.tasks.full_ranking import ranking_report
 from m6rec_lite.m6rec.tasks.task import Examples
 
-#: Phrases about an item in the short form; no events: rows of clicks then have few tokens.
-FEATURES, EVENTS = ("brief",), 0
+#: Ratings of ``likes``, the latest of the data set; the least rating of a film that is liked; and
+#: validation rows at most, since each of them chooses a learning rate and a round.
+LATEST, LIKED, VALIDATION = 10_000, 4, 200
 #: Rows by which the levels of numeric features are fitted, without labels.
 ROWS_OF_LEVELS = 8192
 
@@ -65,6 +67,9 @@ class ScoringQuestion:
     """
 
     metric: ClassVar[str] = "auc"
+    #: Phrases about an item in the short form; no events: rows of clicks then have few tokens.
+    features: ClassVar[tuple[str, ...]] = ("brief",)
+    events: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -86,9 +91,10 @@ class ScoringQuestion:
     @cached_property
     def _levels(self) -> Scoring:
         """A task whose levels of numeric features are fitted."""
-        task = Scoring(1, feature_groups=FEATURES, events=EVENTS)
-        rows = _draw(self._train, ROWS_OF_LEVELS)
-        task.verbalizer.fit(known_at(rows, self.dataset, groups=task.verbalizer.reads))
+        task = Scoring(1, feature_groups=self.features, events=self.events)
+        if task.verbalizer.groups:
+            rows = _draw(self._train, ROWS_OF_LEVELS)
+            task.verbalizer.fit(known_at(rows, self.dataset, groups=task.verbalizer.reads))
         return task
 
     @cached_property
@@ -100,7 +106,7 @@ class ScoringQuestion:
 
     def task(self, model: M6RecModel) -> Scoring:
         """Return a new task for a model."""
-        task = Scoring(model.config.hidden_size, feature_groups=FEATURES, events=EVENTS)
+        task = Scoring(model.config.hidden_size, feature_groups=self.features, events=self.events)
         task.verbalizer = self._levels.verbalizer
         return task
 
@@ -136,6 +142,40 @@ class ScoringQuestion:
         users = examples.about["user_id"].to_numpy()
         test = compare_auc(examples.target, first, second, users)
         return {"mean": test.mean_difference, "low": test.low, "high": test.high}
+
+
+class LikeQuestion(ScoringQuestion):
+    """Whether a user likes a film, from the text of the film and of the user's earlier ratings.
+
+    The latest ``LATEST`` ratings, 80 % of which train in the order of time, and a film is liked
+    from ``LIKED`` stars on: the form of Bao et al., *TALLRec*, 2023, except that the rows of a user
+    hold as many of the ten latest ratings as fit.
+
+    Args:
+        dataset: of ratings with times, such as MovieLens.
+        tokenizer: of the model.
+        sizes: as of ``ScoringQuestion``.
+    """
+
+    features = ()
+    events = 10
+
+    def __init__(self, dataset: Dataset, tokenizer: Tokenizer, **sizes: int) -> None:
+        rows = dataset.interactions.sort_values("timestamp", kind="stable").tail(LATEST)
+        rows = rows.assign(liked=rows["value"] >= LIKED)
+        shown = rows[["user_id", "item_id", "timestamp", "liked"]].reset_index(drop=True)
+        sizes["n_validation"] = min(VALIDATION, sizes["n_validation"])
+        super().__init__(replace(dataset, impressions=shown), tokenizer, "liked", **sizes)
+
+    def test(self, adapted: Adapted) -> Result:
+        """Evaluate a model on the test rows, beside the film's share of likes until then.
+
+        That control reads every earlier label, and not a few of them.
+        """
+        result, rows = super().test(adapted), self._parts["test"]
+        control = MeanRateCTR(label=self.label).fit(self._train, self.dataset, progress=False)
+        figure = auc(rows[self.label].to_numpy(), control.predict(rows, self.dataset))
+        return replace(result, metrics=result.metrics | {"auc of earlier likes": figure})
 
 
 class NextItemQuestion:
@@ -201,12 +241,16 @@ class NextItemQuestion:
 Question = ScoringQuestion | NextItemQuestion
 
 #: Labels of the tasks with classes; ``next`` has none.
-LABELS = {"ctr": "clicked", "cvr": "purchased"}
-TASKS = (*LABELS, "next")
+LABELS = {"ctr": "clicked", "cvr": "purchased", "likes": "liked"}
+#: The data set of each task.
+DATASETS = {"ctr": "bazaar", "cvr": "bazaar", "next": "bazaar", "likes": "ml-100k"}
+TASKS = tuple(DATASETS)
 
 
 def make_question(name: str, dataset: Dataset, tokenizer: Tokenizer, **sizes: Any) -> Question:
     """Return a task by its name, of ``TASKS``."""
+    if name == "likes":
+        return LikeQuestion(dataset, tokenizer, **sizes)
     if name in LABELS:
         return ScoringQuestion(dataset, tokenizer, LABELS[name], **sizes)
     return NextItemQuestion(dataset, tokenizer, **sizes)

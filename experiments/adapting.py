@@ -15,6 +15,8 @@ the best validation figure. ``--rows all`` takes at most ``MOST_ROWS`` of a task
     python -m experiments adapting --method full head lora options_and_adapters --seed 1 2
     python -m experiments adapting --method full head lora options_and_adapters \\
         --rows 16 64 256 1024 --seed 0 1 2
+    python -m experiments adapting --method full head lora options_and_adapters --task likes \\
+        --rows 16 64 256 --seed 0 1 2 --page
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import numpy as np
 import torch
 
 from experiments.adapted_tasks import (
+    DATASETS,
     LABELS,
     TASKS,
     Question,
@@ -91,7 +94,7 @@ HEAD_LR = 3e-3
 EPOCHS, LEAST_STEPS, ROUNDS = 2, 60, 3
 TOKENS = 2048  # of a batch
 #: Training rows of ``--rows all``, so that a cell takes about a minute of one core.
-MOST_ROWS = {"ctr": 3072, "cvr": 3072, "next": 1536}
+MOST_ROWS = {"ctr": 3072, "cvr": 3072, "next": 1536, "likes": 3072}
 #: Tokens of a row, at most; positions are rotary, so rows may be longer than in pretraining.
 MOST_TOKENS = 192
 
@@ -119,7 +122,7 @@ class Cell:
         """The key of the record."""
         rows = "all" if self.rows is None else self.rows
         variant = f"{self.task} rows={rows} {self.extra}".strip()
-        return RunKey("adapting", "bazaar", self.method, variant, self.seed)
+        return RunKey("adapting", DATASETS[self.task], self.method, variant, self.seed)
 
 
 def train(
@@ -295,7 +298,7 @@ def run(options: argparse.Namespace) -> None:
             sizes = {"max_tokens": MOST_TOKENS, "n_test": n_test}
             sizes["n_validation"] = max(50, n_test // 6)
             tokenizer = Tokenizer.load(folder)
-            questions[task] = make_question(task, load_dataset("bazaar"), tokenizer, **sizes)
+            questions[task] = make_question(task, load_dataset(DATASETS[task]), tokenizer, **sizes)
         about, result = run_cell(
             cell,
             questions[task],

@@ -13,26 +13,35 @@ have paired intervals over users. Late interaction is timed with an empty cache 
 same requests (warm). Energy is a formula (``energy_joules``). Peak memory is that of a process that
 serves the file within 512 MiB.
 
-Rows go to ``results/compressing/<dataset>.csv``, files and probabilities to ``runs/compressing/``.
-A row that is recorded is skipped.
+Each variant is a record, and so is each threshold of an early exit; the page
+``results/compressing.md`` is written from them (``--page``). Files and probabilities go to
+``runs/compressing/``. A variant that is recorded is skipped, so the command can be killed and
+repeated. The whole table, in this order:
+
+    python -m experiments compressing --seed 0
+    python -m experiments compressing --seed 1 2 --variant dense-10m dense-2m dense-600k \\
+        pruned-2m late-1
+    python -m experiments compressing --dataset bazaar-wide --seed 0 1 2
+    python -m experiments compressing --page --variant
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from experiments.compressed_variants import REGISTERED, VARIANTS, Variant
+from experiments.pages.compressing import write_page
+from experiments.records import Records, RunKey
+from experiments.request_costs import request_costs
 from m6rec_lite.ctr.impressions import split_by_time
 from m6rec_lite.data import Dataset, load_dataset
-from m6rec_lite.data.result_files import has_row, upsert_rows
 from m6rec_lite.evaluation.ctr import auc
 from m6rec_lite.evaluation.ctr_compare import compare_auc
 from m6rec_lite.language.text.behaviour import BehaviourText
@@ -41,95 +50,44 @@ from m6rec_lite.m6rec import (
     EarlyExitScoring,
     Examples,
     GradualPruning,
-    LateInteractionScoring,
     M6RecConfig,
     M6RecModel,
     MultiTaskModel,
     PromptBuilder,
     RelationDistillation,
     Scoring,
-    SegmentCache,
     StatisticsVerbalizer,
     TaskBatches,
     Weights,
-    answers_with,
-    count_multiply_adds,
     count_nonzero,
-    energy_joules,
-    factorize_embedding,
     load_compressed,
-    measure_latency,
     quantize_dynamic,
     quantize_weights,
     save_compressed,
     serve_limited,
-    share_layers,
     train_jointly,
 )
-from m6rec_lite.m6rec.compress.late_interaction import cut_segments
 from m6rec_lite.m6rec.optimizer import make_adamw
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import fit
 
 #: The short phrases about a shown item, of ``tasks/scoring.json``.
 FEATURES = ("brief",)
-KEY = ["dataset", "variant", "seed"]
-#: Sizes as layers x width; with 2,048 tokens they have 10.5, 2.2 and 0.64 million parameters.
-TEN, TWO, SMALL = "8x320", "6x160", "4x96"
+#: Variants with which the others are compared.
 REFERENCES = ("dense-10m", "dense-2m")
 THRESHOLDS = (0.8, 0.9, 0.95, 0.98)
-#: Timed requests, those answered by the limited process, and its limit.
-REQUESTS, SERVED, MEMORY_MIB = 200, 20, 512
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A method and its settings.
-
-    Attributes:
-        size: of a new network; or ``source``, the variant whose file is quantized.
-        task: class of the task, with its ``settings``.
-        change: applied to the new network.
-        prune: share of the weights to prune.
-        teacher: variant whose relations are learned first, for as many passes again.
-        bits: of ``quantize_weights``; 0 for ``quantize_dynamic``; None leaves 32.
-    """
-
-    size: str = ""
-    source: str = ""
-    task: type[Scoring] = Scoring
-    settings: dict[str, Any] = field(default_factory=dict)
-    change: Callable[[M6RecModel], Any] | None = None
-    prune: float = 0.0
-    teacher: str = ""
-    bits: int | None = None
-
-
-def share_and_factorize(model: M6RecModel) -> None:
-    """Use one layer for all, and an embedding of rank 128."""
-    factorize_embedding(share_layers(model), 128)
-
-
-_PRINTED = {"exits": (1, 2, 3, 4, 5), "weighting": "printed"}
-_NORMALIZED = _PRINTED | {"weighting": "normalized"}
-VARIANTS: dict[str, Variant] = {
-    "dense-10m": Variant(TEN),
-    "dense-2m": Variant(TWO),
-    "dense-600k": Variant(SMALL),
-    "pruned-2m": Variant(TEN, prune=0.8),
-    "late-1": Variant(TWO, task=LateInteractionScoring, settings={"joint_layers": 1}),
-    "late-3": Variant(TWO, task=LateInteractionScoring, settings={"joint_layers": 3}),
-    "exit-printed": Variant(TWO, task=EarlyExitScoring, settings=_PRINTED),
-    "exit-normalized": Variant(TWO, task=EarlyExitScoring, settings=_NORMALIZED),
-    "shared-factorized": Variant(TEN, change=share_and_factorize),
-    "distilled-2m": Variant(TWO, teacher="dense-10m"),
-    "10m-8bit": Variant(source="dense-10m", bits=8),
-    "10m-dynamic-8bit": Variant(source="dense-10m", bits=0),
-    "10m-4bit": Variant(source="dense-10m", bits=4),
-    "2m-4bit": Variant(source="dense-2m", bits=4),
+#: Options that make another measurement: default and meaning.
+SETTINGS: dict[str, tuple[Any, str]] = {
+    "clicks": (700, "clicked rows of an epoch"),
+    "negatives": (4.0, "other rows for each"),
+    "epochs": (1, "passes over the rows"),
+    "events": (1, "of a history that are read"),
+    "max_tokens": (256, "of a row"),
+    "tokens": (2048, "of a batch"),
+    "lr": (2e-3, "at a width of 160"),
 }
-#: The registered comparison, for data sets on which the others are not needed.
-REGISTERED = ("dense-10m", "dense-2m", "dense-600k", "pruned-2m")
+#: Requests answered by the limited process, and its limit.
+SERVED, MEMORY_MIB = 20, 512
 
 
 class Compressing:
@@ -138,12 +96,18 @@ class Compressing:
     Args:
         dataset: with impressions.
         options: of the command line.
+        seed: of the draw of rows, of new weights and of the order of batches.
     """
 
-    def __init__(self, dataset: Dataset, options: argparse.Namespace) -> None:
-        self.dataset, self.options, self.seed = dataset, options, options.seed
-        self.table = options.root / "results" / "compressing" / f"{dataset.name}.csv"
-        self.folder = options.root / "runs" / "compressing" / dataset.name / f"seed{self.seed}"
+    def __init__(self, dataset: Dataset, options: argparse.Namespace, seed: int) -> None:
+        self.dataset, self.options, self.seed = dataset, options, seed
+        self.records = Records(options.root / "results")
+        values = {name: getattr(options, name) for name in SETTINGS}
+        self.extra = " ".join(
+            f"{name}={v:g}" for name, v in values.items() if v != SETTINGS[name][0]
+        )
+        folder = "-".join([f"seed{seed}", *self.extra.split()])
+        self.folder = options.root / "runs" / "compressing" / dataset.name / folder
         self.text = BehaviourText(dataset, "compact")
         self.tokenizer = make_tokenizer(dataset, self.text)
         assert dataset.impressions is not None
@@ -153,40 +117,60 @@ class Compressing:
         self.test = test.iloc[draw].reset_index(drop=True)
         self.truth = self.test["clicked"].to_numpy(np.int64)
 
-    def key(self, variant: str) -> dict[str, Any]:
-        """Return the key of a row."""
-        return {"dataset": self.dataset.name, "variant": variant, "seed": self.seed}
+    def key(self, name: str, threshold: float | None = None) -> RunKey:
+        """Return the key of a variant's record."""
+        exit_at = "" if threshold is None else f"threshold={threshold:g}"
+        variant = f"{exit_at} {self.extra}".strip()
+        return RunKey("compressing", self.dataset.name, name, variant, self.seed)
 
     def run(self, name: str) -> None:
-        """Train or quantize a variant, measure it, and write its rows."""
+        """Train or quantize a variant, measure it, and write its records."""
         variant, clock = VARIANTS[name], time.process_time()
         both = self.load(variant.source) if variant.source else self.fit(variant)
-        row: dict[str, Any] = {
-            "fit_seconds": np.nan if variant.source else time.process_time() - clock,
+        costs: dict[str, float] = {
+            "fit_cpu_seconds": np.nan if variant.source else time.process_time() - clock,
             "parameters": sum(weight.numel() for weight in both.model.parameters()),
             "nonzero": count_nonzero(both.model),
-            "library": "",
         }
+        about: dict[str, Any] = {}
         if variant.bits == 0:  # such a network cannot be stored
-            row |= {"library": quantize_dynamic(both.model), "bytes": np.nan, "peak_mib": np.nan}
+            about["library"] = quantize_dynamic(both.model)
         else:
             if variant.bits is not None:
                 quantize_weights(both.model, variant.bits)
             self.folder.mkdir(parents=True, exist_ok=True)
-            row["bytes"] = save_compressed(both, self.tokenizer, self.file(name))
+            costs["bytes"] = save_compressed(both, self.tokenizer, self.file(name))
         task, examples = both.task("scoring"), self.examples(both)
         if variant.bits != 0:
             served = zip(examples.known[:SERVED], examples.written[:SERVED], strict=True)
-            row["peak_mib"] = serve_limited(self.file(name), served, MEMORY_MIB)[1]
-        thresholds = (None, *THRESHOLDS) if isinstance(task, EarlyExitScoring) else (None,)
-        for threshold in thresholds:
+            costs["peak_mib"] = serve_limited(self.file(name), served, MEMORY_MIB)[1]
+        # the record of the variant itself is the last: with it, the variant is finished
+        for threshold in (*(THRESHOLDS if isinstance(task, EarlyExitScoring) else ()), None):
             if isinstance(task, EarlyExitScoring):
                 task.threshold = threshold
-            label = name if threshold is None else f"{name} {threshold:g}"
-            measured = self.quality(label, both, examples) | self.requests(both, examples)
-            command = {"command": self.options.command}
-            upsert_rows(self.table, [self.key(label) | row | measured | command], KEY)
-            print(label, f"AUC {measured['auc']:.4f}, {measured['p50_ms']:.2f} ms", flush=True)
+            key = self.key(name, threshold)
+            report = about | self.quality(key, both, examples)
+            report["costs"] |= costs | request_costs(both, examples)
+            self.record(key, report)
+
+    def record(self, key: RunKey, report: dict[str, Any]) -> None:
+        """Write a record and print its line."""
+        auc, costs = report["metrics"]["auc"], report["costs"]
+        report["headline"] = {"auc": auc, "ms": costs["p50_ms"]}
+        command = f"python -m experiments compressing --dataset {key.dataset} --variant {key.model}"
+        command += f" --seed {key.seed}"
+        for setting in self.extra.split():
+            command += f" --{setting.replace('_', '-').replace('=', ' ')}"
+        settings = {name: getattr(self.options, name) for name in SETTINGS}
+        settings |= VARIANTS[key.model].describe()
+        self.records.start(key, command=command, settings=settings)
+        self.records.finish(key, report)
+        low, high = report["intervals"]["auc"]
+        print(
+            f"{key.model} {key.variant}, seed {key.seed}: AUC {auc:.4f} [{low:.4f}, {high:.4f}], "
+            f"{costs['p50_ms']:.2f} ms, {costs.get('bytes', np.nan) / 1024:,.0f} KiB",
+            flush=True,
+        )
 
     def fit(self, variant: Variant) -> MultiTaskModel:
         """Train a new network."""
@@ -208,6 +192,7 @@ class Compressing:
         examples = task.encode(self.train.iloc[drawn], self.dataset, prompts, fit=True)
         batches = TaskBatches(examples, options.tokens)
         steps = options.epochs * len(batches.epoch(self.seed, 0))
+        print(f"  {len(examples):,} rows, {steps:,} steps", flush=True)
         both = MultiTaskModel(model, {"scoring": task})
         if variant.teacher:
             self.distill(model, self.load(variant.teacher).model, batches, steps)
@@ -246,7 +231,7 @@ class Compressing:
         """Return the network of an earlier variant."""
         file = self.file(name)
         if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing: run --variant {name} first")
+            raise FileNotFoundError(f"{file} is missing: run --variant {name} --again first")
         return load_compressed(file)[0]
 
     def examples(self, both: MultiTaskModel) -> Examples:
@@ -256,61 +241,44 @@ class Compressing:
         prompts = PromptBuilder(self.text, self.tokenizer, self.options.max_tokens)
         return task.encode(self.test, self.dataset, prompts)
 
-    def quality(self, label: str, both: MultiTaskModel, examples: Examples) -> dict[str, Any]:
+    def quality(self, key: RunKey, both: MultiTaskModel, examples: Examples) -> dict[str, Any]:
         """Return the AUC, its differences from ``REFERENCES``, and the mean number of layers."""
         task = both.task("scoring")
         layers = float(len(both.model.blocks))
         if isinstance(task, EarlyExitScoring):
             probability, each = task.predict_early(both.model, examples, task.threshold)
-            layers = each.mean()
+            layers = float(each.mean())
         else:
             probability = task.predict(both.model, examples)
-        np.save(self.folder / f"{label}.npy", probability)
-        row = {"auc": auc(self.truth, probability), "layers": float(layers)}
-        for reference in REFERENCES:
-            path = self.folder / f"{reference}.npy"
-            if label != reference and path.is_file():
-                users = self.test["user_id"].to_numpy()
-                test = compare_auc(self.truth, probability, np.load(path), users)
-                ends = (test.mean_difference, test.low, test.high)
-                names = (f"auc - {reference}{end}" for end in ("", ", low", ", high"))
-                row |= dict(zip(names, ends, strict=True))
-        return row
+        self.folder.mkdir(parents=True, exist_ok=True)
+        np.save(self.answers(key), probability)
+        # the AUC of a constant is one half in every draw of users
+        apart = self.difference(probability, np.zeros_like(probability))
+        report: dict[str, Any] = {
+            "on": "test",
+            "metrics": {"auc": auc(self.truth, probability)},
+            "intervals": {"auc": [0.5 + apart["low"], 0.5 + apart["high"]]},
+            "costs": {"layers": layers},
+            "minus": {},
+        }
+        for name in REFERENCES:
+            path = self.answers(self.key(name))
+            if key != self.key(name) and path.is_file():
+                report["minus"][name] = self.difference(probability, np.load(path))
+        return report
 
-    def requests(self, both: MultiTaskModel, examples: Examples) -> dict[str, float]:
-        """Return milliseconds and energy of single requests, drawn from the test rows."""
-        n = min(REQUESTS, len(examples))
-        drawn = np.random.default_rng(0).permutation(len(examples))[:n]
-        rows = [(examples.known[i], examples.written[i]) for i in drawn]
-        cache = SegmentCache(100_000)
-        cold, warm = answers_with(both, SegmentCache(1)), answers_with(both, cache)
-        row: dict[str, float] = {"found": np.nan}
-        if isinstance(both.task("scoring"), LateInteractionScoring):
-            latency = measure_latency(lambda i: cold(*rows[i]), n)
-            row |= {"cold_p50_ms": latency.p50, "cold_p95_ms": latency.p95}
-            row["found"] = share_found(examples)
-            measure_latency(lambda i: warm(*rows[i]), n)  # fills the cache
-        latency = measure_latency(lambda i: warm(*rows[i]), n)
-        counts = [count_multiply_adds(partial(warm, *row)) for row in rows[:20]]
-        parts = {id(part): part.nbytes for part in both.model.state_dict().values()}
-        row |= {"p50_ms": latency.p50, "p95_ms": latency.p95}
-        row["multiply_adds"] = float(np.mean(counts))
-        row["energy_mj"] = 1000 * energy_joules(row["multiply_adds"], sum(parts.values()))
-        return row
+    def difference(self, first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+        """Return the difference in AUC of two models' answers, with its interval over users."""
+        test = compare_auc(self.truth, first, second, self.test["user_id"].to_numpy())
+        return {"mean": test.mean_difference, "low": test.low, "high": test.high}
 
     def file(self, name: str) -> Path:
         """Return the file of a variant."""
         return self.folder / f"{name}.safetensors"
 
-
-def share_found(examples: Examples, capacity: int = 10_000) -> float:
-    """Return the share of segments that a cache holds while the rows arrive in their order."""
-    cache = SegmentCache(capacity)
-    for known, written in zip(examples.known, examples.written, strict=True):
-        for region, causal in ((known, False), (written, True)):
-            for tokens in cut_segments(region):
-                cache.states(("", causal, tokens.tobytes()), lambda: torch.zeros(0))
-    return cache.hits / (cache.hits + cache.misses)
+    def answers(self, key: RunKey) -> Path:
+        """Return the file of the probabilities of the test rows."""
+        return self.folder / f"{key.id}.npy"
 
 
 def make_tokenizer(dataset: Dataset, text: BehaviourText, vocab_size: int = 2048) -> Tokenizer:
@@ -326,25 +294,30 @@ def make_tokenizer(dataset: Dataset, text: BehaviourText, vocab_size: int = 2048
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
     parser.add_argument("--dataset", default="bazaar")
-    parser.add_argument("--variant", nargs="+", choices=list(VARIANTS), metavar="NAME",
+    parser.add_argument("--variant", nargs="*", choices=list(VARIANTS), metavar="NAME",
                         help="default: all on bazaar, else the registered ones")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--clicks", type=int, default=700, help="clicked rows of an epoch")
-    parser.add_argument("--negatives", type=float, default=4.0, help="other rows for each")
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--events", type=int, default=1, help="of a history that are read")
-    parser.add_argument("--max-tokens", type=int, default=256, help="of a row")
-    parser.add_argument("--tokens", type=int, default=2048, help="of a batch")
-    parser.add_argument("--lr", type=float, default=2e-3, help="at a width of 160")
+    parser.add_argument("--seed", nargs="+", type=int, default=[0])
+    for name, (value, text) in SETTINGS.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=type(value), default=value, help=text)
+    parser.add_argument("--page", action="store_true", help="write results/compressing.md")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run each variant without a row."""
+    """Run each variant without a record, and write the page if asked to."""
     torch.set_num_threads(1)
-    names = options.variant or (VARIANTS if options.dataset == "bazaar" else REGISTERED)
-    comparison = Compressing(load_dataset(options.dataset), options)
-    for name in names:
-        if has_row(comparison.table, comparison.key(name), KEY) and not options.again:
-            print(f"{name}, seed {options.seed}: recorded before (--again repeats it)")
+    default = list(VARIANTS) if options.dataset == "bazaar" else list(REGISTERED)
+    names = default if options.variant is None else options.variant
+    comparisons: dict[int, Compressing] = {}
+    for number, (seed, name) in enumerate(itertools.product(options.seed, names), 1):
+        if seed not in comparisons:
+            comparisons[seed] = Compressing(load_dataset(options.dataset), options, seed)
+        of_seed = comparisons[seed]
+        label = f"{name}, seed {seed} ({number} of {len(options.seed) * len(names)})"
+        if of_seed.records.is_recorded(of_seed.key(name)) and not options.again:
+            print(f"{label}: recorded before (--again repeats it)", flush=True)
             continue
-        comparison.run(name)
+        print(f"{label}: training and measuring ...", flush=True)
+        of_seed.run(name)
+    if options.page:
+        write_page(options.root / "results")

@@ -4,16 +4,19 @@
     python -m experiments gpu_run --size small --minutes 10
 
 ``--prepare`` generates ``bazaar-large`` and writes the tokens of the texts, with the library, into
-``runs/gpu_run``; it needs no GPU. The run measures a step, pretrains for as many steps as fit into
-half of the minutes, trains the model jointly on the seven tasks for a quarter of them, and answers
-the test examples of ``bazaar`` with that one checkpoint. An interrupted run continues when started
-again. ``--device cpu`` runs the same on a CPU, for a test with ``--size nano``.
+``runs/gpu_run``; it needs no GPU. The run measures a step, plainly and with each engineering change
+(``throughput.json``), pretrains for as many steps as fit into half of the minutes, trains the model
+jointly on the seven tasks for a quarter of them, and answers the test examples of ``bazaar`` with
+that one checkpoint. An interrupted run continues when started again. ``--device cpu`` runs the same
+on a CPU, for a test with ``--size nano``. ``docs/gpu-run.md`` has the details.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import statistics
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -28,6 +31,7 @@ from m6rec_lite.data import load_dataset
 from m6rec_lite.data.files import write_text
 from m6rec_lite.data.result_files import read_json
 from m6rec_lite.m6rec import Plan, Pretraining, measure, pretrain, tokens
+from m6rec_lite.m6rec.cost.measured_step import prepared_step
 from m6rec_lite.m6rec.pretraining import plan_of
 from m6rec_lite.m6rec.run_folder import next_event_tokens, read_report
 from m6rec_lite.training.devices import make_accelerator
@@ -43,6 +47,8 @@ TUNING_SETTINGS: dict[str, dict[str, float]] = {
 }
 #: A joint step has a batch of each task, and of retrieval four times the tokens.
 BATCHES_A_STEP = 10
+#: Measured steps of each way, after as many that warm up or compile.
+MEASURED = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +114,59 @@ def _steps(plan: Plan, seconds: float, device: str) -> int:
     return steps_within(seconds, measure(plan, device, steps=3).seconds)
 
 
+def ways(plan: Plan, device: str) -> dict[str, tuple[Plan, bool]]:
+    """Return what is measured: by name the plan, and whether its blocks are compiled."""
+    half = replace(plan, precision="bf16")
+    rows = {"fp32": (replace(plan, precision="fp32"), False), "bf16": (half, False)}
+    if device.startswith("cuda"):  # on a CPU compiling takes longer than the test
+        rows["bf16, compiled"] = (half, True)
+    rows["bf16, recomputed"] = (replace(half, recompute=True), False)
+    parts = replace(half, lines=max(1, plan.lines // 2), accumulate=2)
+    rows["bf16, two parts a step"] = (parts, False)
+    return rows
+
+
+def throughput(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Measure a step in each of ``ways``, once; kept in ``throughput.json``.
+
+    MFU is the speed of the model over that of a product of large matrices in the same precision.
+    """
+    path = folder / "throughput.json"
+    if path.is_file():
+        return read_json(path)
+    rows = []
+    plan = plan_of(settings_of(options), make_accelerator(options.device))
+    for name, (each, compiled) in ways(plan, options.device).items():
+        measured = measure(each, options.device, steps=MEASURED)
+        seconds = _compiled_step(each, options.device) if compiled else measured.seconds
+        speed = measured.seconds / seconds
+        rows.append(
+            {
+                "way": name,
+                "seconds": seconds,
+                "tokens/s": measured.tokens_a_second * speed,
+                "mfu": measured.utilisation * speed,
+                "peak gb": None if math.isnan(measured.peak_bytes) else measured.peak_bytes / 1e9,
+            }
+        )
+    write_text(path, json.dumps(rows, indent=1) + "\n")
+    return rows
+
+
+def _compiled_step(plan: Plan, device: str) -> float:
+    """Return the median seconds of a step whose blocks are compiled."""
+    model, _, step = prepared_step(plan, torch.device(device))
+    for block in model.blocks:
+        block.compile()
+    seconds = []
+    for _ in range(2 * MEASURED):
+        clock = time.perf_counter()
+        step()
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - clock)
+    return statistics.median(seconds[MEASURED:])
+
+
 def prepare(options: argparse.Namespace, folder: Path) -> None:
     """Write the tokenizer and the tokens, unless they are there."""
     settings, progress = settings_of(options), not options.quiet
@@ -134,7 +193,7 @@ def run(options: argparse.Namespace) -> None:
             "script with --device cpu --size nano --minutes 0.1; --prepare needs no GPU"
         )
     clock = time.perf_counter()
-    steps = planned_steps(options, folder)
+    steps, measured = planned_steps(options, folder), throughput(options, folder)
     pretraining = settings_of(options, steps["pretraining"])
     if not (folder / "report.json").is_file():
         pretrain(
@@ -152,10 +211,13 @@ def run(options: argparse.Namespace) -> None:
         for name, value in read_report(folder).items()
         if name in ("parameters", "seconds", "tokens read", "device", "held out", "next events")
     }
+    report["throughput"] = measured
     report["minutes"] = round((time.perf_counter() - clock) / 60, 2)
     records = Records(options.root / "results")
     records.start(key, command=options.command, settings=asdict(pretraining))
     records.finish(key, report)
+    for row in measured:
+        print(f"{row['way']:<24} {row['tokens/s']:>12,.0f} tokens/s, MFU {row['mfu']:.1%}")
     for name, value in report["headline"].items():
         print(f"{name:<14} {FIGURES[name]:<12} {value:.4f}")
 

@@ -44,7 +44,7 @@ def predict(name: str, value: Value | EllipsisType | None = None) -> Value | Non
             stores nothing and says what to do, so that a notebook without answers runs.
 
     Returns:
-        The stored prediction, None if there is none.
+        When reading, the stored prediction, None if there is none. When storing, None.
 
     Raises:
         ValueError: if the name has other characters than letters, digits, ``. _ -``, the value is
@@ -55,18 +55,18 @@ def predict(name: str, value: Value | EllipsisType | None = None) -> Value | Non
         return entry.get("value")
     if value is ...:
         print(f"Prediction {name}: to do. Write your prediction in place of `...`, then run again.")
-        return entry.get("value")
+        return None
     value = _plain(name, value)
     if "measured" in entry and value != entry["value"]:
         print(
             f"Prediction {name} stays {_show(entry['value'])}: the measurement is known. To begin "
             f"again, delete {FOLDER}/{name}.json in the folder of the run."
         )
-        return entry["value"]
+        return None
     changed = f" (before: {_show(entry['value'])})" if entry.get("value", value) != value else ""
     _write(name, entry | {"value": value})
     print(f"Prediction {name}: {_show(value)}{changed}")
-    return value
+    return None
 
 
 def compare_prediction(name: str, measured: Value) -> None:
@@ -99,6 +99,8 @@ def _judgement(value: Value, measured: Value) -> str:
     if not measured:
         return f"off by {_show(abs(value))}"
     apart = (value - measured) / abs(measured)
+    if measured > 0 and apart > 1:
+        return f"too high, {value / measured:.3g} times the measurement"
     how = "close" if abs(apart) <= CLOSE else "too high" if apart > 0 else "too low"
     return f"{how}, by {abs(apart):.0%} of the measurement"
 

@@ -1,13 +1,11 @@
 from .adapt.adalora import AdaLoRA, RankAllocator
 from .adapt.adapted import Adapted, TaskSwitch
-from .adapt.adapters import Adapters
-from .adapt.combined import Combined
+from .adapt.adapters import Adapters, OptionAdapter
 from .adapt.freezing import FineTuning, parameter_groups
 from .adapt.lora import LoRA
-from .adapt.option_adapter import OptionAdapter
-from .adapt.options import OptionTuning
+from .adapt.method import Combined
 from .adapt.prefix import PrefixTuning
-from .adapt.prompt import PromptTuning
+from .adapt.prompt import OptionTuning, PromptTuning
 from .batches import PretrainingBatches, packed_prefix_mask
 from .click_model import M6RecCTR
 from .compress.distillation import RelationDistillation
@@ -68,6 +66,7 @@ from .tasks.generation import Generation
 from .tasks.generators import CausalGenerator, PrefixGenerator
 from .tasks.joint import Weights, train_jointly
 from .tasks.losses import MultiTaskHead, adaptation_loss, multi_task_loss, regression_loss
+from .tasks.multi_label import MultiLabelScoring
 from .tasks.multitask import MultiTaskModel
 from .tasks.query import Query
 from .tasks.ranking import Ranking
@@ -79,6 +78,7 @@ from .tasks.truth import Truth
 from .tasks.vector_index import VectorIndex
 from .tasks.verbalizer import StatisticsVerbalizer
 from .token_file import TokenFile
+from .token_nats import token_nats
 
 __all__ = [
     "MIXES",
@@ -114,6 +114,7 @@ __all__ = [
     "M6RecRetriever",
     "Mix",
     "MixedBatches",
+    "MultiLabelScoring",
     "MultiTaskHead",
     "MultiTaskModel",
     "NewDomain",
@@ -192,6 +193,7 @@ __all__ = [
     "serve_limited",
     "share_layers",
     "to_rows",
+    "token_nats",
     "tokens",
     "train_jointly",
     "ways_to_fit",

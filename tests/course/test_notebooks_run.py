@@ -70,18 +70,3 @@ def test_a_notebook_that_is_wrong_does_not_pass(source, stored, passes, tmp_path
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
     done = nbval(path, tmp_path)
     assert (done.returncode == 0) is passes, done.stdout
-
-
-@pytest.mark.notebook
-@pytest.mark.parametrize("left_out", ["infilling", "sentence"])
-def test_chapter_16_runs_without_one_of_its_objectives(left_out, tmp_path):
-    """Its exercises ask the learner to give the sentences a weight of 0."""
-    [source] = (ROOT / "notebooks").glob("16_*.ipynb")
-    notebook = nbformat.read(source, as_version=4)
-    [cell] = [cell for cell in notebook.cells if cell.get("id") == "pretrain-code"]
-    assert cell.source.count(f'"{left_out}": 1.0') == 1
-    cell.source = cell.source.replace(f'"{left_out}": 1.0', f'"{left_out}": 0.0')
-    path = tmp_path / source.name
-    nbformat.write(notebook, path)
-    done = nbval(path, tmp_path)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -24,6 +24,9 @@ EQUIVALENT = {
     "same = (document[:, None] == document[None, :]) & (document > 0)": (
         "a vector broadcasts as a row"
     ),
+    "same = (document[:, None] == document[None, :]) & (document > 0)[:, None]": (
+        "rows of the same document are both padding or both not"
+    ),
     "return same & (known | np.tri(len(document), dtype=bool))": "a vector broadcasts as a row",
     "return same & (known[None, :] | np.tri(len(known), dtype=bool))": (
         "both have one entry a token"

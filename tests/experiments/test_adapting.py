@@ -5,15 +5,21 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from experiments.__main__ import main
+from experiments.adapted_tasks import make_question
 from experiments.adapting import METHODS, Cell, rates_of
-from experiments.pages.adapting import PAGE, write_page
+from experiments.pages.adapting import PAGE, TABLE, write_page
 from experiments.records import Records
+from m6rec_lite.data import Dataset, load_dataset
+from m6rec_lite.language import Tokenizer
 from m6rec_lite.m6rec import Adapted, M6RecModel, Scoring
 
 ROOT = Path(__file__).resolve().parents[2]
+TOKENIZER = Tokenizer.load(ROOT / "checkpoints" / "bazaar-m6rec")
 ABOUT_ONE_PERCENT = ("adapters", "lora", "prefix", "option_adapter")
 
 
@@ -31,6 +37,18 @@ def write(records: Records, cell: Cell, figure: float, lr: float) -> None:
             "minus_full": {"mean": -0.002, "low": -0.01, "high": 0.006},
         },
     )
+
+
+def ml_like(n: int) -> Dataset:
+    """Ratings of films with titles, one a second."""
+    draw = np.random.default_rng(0)
+    pairs = np.stack(np.meshgrid(np.arange(20), np.arange(10)), axis=-1).reshape(-1, 2)
+    users, films = draw.permutation(pairs)[:n].T
+    stars = draw.integers(1, 6, n).astype(float)
+    rows = {"user_id": users, "item_id": films, "timestamp": 10**9 + np.arange(n)}
+    ratings = pd.DataFrame(rows | {"event": "rate", "value": stars})
+    titles = pd.DataFrame({"item_id": range(10), "title": [f"Film {i}" for i in range(10)]})
+    return load_dataset(ratings, items=titles)
 
 
 def test_the_rate_is_the_one_chosen_on_a_thousand_rows(tmp_path: Path) -> None:
@@ -62,6 +80,38 @@ def test_the_page_has_a_table_of_methods_and_one_of_few_rows(tmp_path: Path) -> 
     assert "## Few rows" in page
     assert "0.630" in page
     assert "0.1 " not in page
+    table = pd.read_csv(tmp_path / TABLE)
+    assert table["rows"].tolist().count("all") == 3
+    assert set(table["task"]) == {"ctr", "next"}
+    assert (table["minus full, high"] == 0.006).all()
+
+
+def test_the_page_shows_likes_of_films_beside_published_figures(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    for rows, figure in ((16, 0.51), (256, 0.53)):
+        write(records, Cell("head", "likes", rows, 0), figure, 1e-3)
+    write_page(tmp_path)
+    page = (tmp_path / PAGE).read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|")]
+    table = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+    assert table["head"] == ["0.510", "", "0.530"]
+    assert table["TALLRec (published)"] == ["0.672", "0.675", "0.720"]
+    assert table["SASRec (published there)"] == ["", "", "0.523"]
+
+
+def test_likes_are_rows_of_films_with_the_ratings_before() -> None:
+    films = ml_like(120)
+    sizes = {"max_tokens": 192, "n_test": 50, "n_validation": 50}
+    question = make_question("likes", films, TOKENIZER, **sizes)
+    train = question.train(16, 0)
+    assert len(train) == 16
+    assert "Film" in TOKENIZER.decode([*train.written[-1]])
+    assert "gave a rating of" in TOKENIZER.decode([*train.known[-1]])
+    stars = films.interactions.set_index(["user_id", "item_id"])["value"]
+    for (_, row), target in zip(train.about.iterrows(), train.target, strict=True):
+        assert (stars[row["user_id"], row["item_id"]] >= 4) == target
+    other = question.train(16, 1)
+    assert other.about["timestamp"].tolist() != train.about["timestamp"].tolist()
 
 
 def test_methods_with_small_weights_train_about_one_percent() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,15 @@ from experiments.zero_shot import (
 from m6rec_lite.data import bazaar, leave_one_out
 from m6rec_lite.data.result_files import read_json
 from m6rec_lite.language import BehaviourText, Tokenizer
-from m6rec_lite.m6rec import TASKS, Examples, M6RecConfig, M6RecModel, MultiTaskModel, TaskData
+from m6rec_lite.m6rec import (
+    TASKS,
+    Examples,
+    M6RecConfig,
+    M6RecModel,
+    MultiTaskModel,
+    Plan,
+    TaskData,
+)
 from m6rec_lite.recommenders import Popularity
 
 DATASET = bazaar.generate(users=120, items=60, seed=6, progress=False)
@@ -245,6 +255,9 @@ def test_a_gpu_that_is_not_there_is_refused(
 
 def test_the_gpu_run_works_on_a_cpu(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_run, "_steps", lambda plan, seconds, device: 2)
+    monkeypatch.setattr(gpu_run, "MEASURED", 1)
+    small = {"fp32": (Plan.of_size("nano", lines=2), False)}
+    monkeypatch.setattr(gpu_run, "ways", lambda plan, device: small)
     words = ["gpu_run", "--size", "nano", "--device", "cpu", "--minutes", "0.01"]
     words += ["--lines", "8", "--context", "512", "--test", "2"]
     assert command(project, *words, "--prepare") == 0
@@ -252,11 +265,30 @@ def test_the_gpu_run_works_on_a_cpu(project: Path, monkeypatch: pytest.MonkeyPat
     (report,) = reports(project, "gpu_run").values()
     assert set(report["headline"]) == set(FIGURES)
     assert report["pretraining"]["next events"]["mean events read"] > 0
+    (row,) = report["throughput"]
+    assert row["way"] == "fp32"
+    assert min(row["tokens/s"], row["mfu"]) > 0
     key = RunKey(
         "gpu_run", "bazaar", "M6-Rec nano",
         "pretrained on bazaar-large, library stated, 0.01 minutes",
     )  # fmt: skip
     assert Records(project / "results").is_recorded(key)
+
+
+def test_a_gpu_also_measures_compiled_blocks() -> None:
+    plan = Plan.of_size("nano")
+    ways, on_cpu = gpu_run.ways(plan, "cuda"), gpu_run.ways(plan, "cpu")
+    assert set(ways) - set(on_cpu) == {"bf16, compiled"}
+    assert [name for name, (_, compiled) in ways.items() if compiled] == ["bf16, compiled"]
+    whole, parts = (ways[name][0] for name in ("bf16", "bf16, two parts a step"))
+    assert parts.lines * parts.accumulate == whole.lines
+    assert parts.tokens_a_step == pytest.approx(whole.tokens_a_step)
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
+    rows = [{"way": "fp32", "seconds": 1.0, "tokens/s": 2.0, "mfu": 0.5, "peak gb": None}]
+    (tmp_path / "throughput.json").write_text(json.dumps(rows))
+    assert gpu_run.throughput(argparse.Namespace(), tmp_path) == rows
 
 
 def test_steps_fit_into_the_minutes() -> None:

@@ -30,6 +30,12 @@ def test_requests_are_counted_once_after_the_warm_up():
         measure_latency(asked.append, 0)
 
 
+def test_another_clock_may_count_the_seconds():
+    ticks = iter(range(100))
+    latency = measure_latency(lambda i: None, 3, clock=lambda: 0.001 * next(ticks))
+    assert latency.p50 == pytest.approx(1.0)
+
+
 def test_threads_are_restored_after_an_error():
     before = torch.get_num_threads()
 

@@ -41,8 +41,6 @@ NOT_FINAL = frozenset(
         "10_attention_and_the_transformer",
         "12_gpt",
         "14_bert",
-        "16_m6_rec_behaviour_as_text",
-        "22_m6_rec_at_full_size",
     }
 )
 

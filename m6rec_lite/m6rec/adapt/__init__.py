@@ -5,19 +5,14 @@ trains, counts, saves and loads these weights alone.
 """
 
 from m6rec_lite.m6rec.adapt.adalora import AdaLoRA
-from m6rec_lite.m6rec.adapt.adapters import Adapters
-from m6rec_lite.m6rec.adapt.combined import Combined
+from m6rec_lite.m6rec.adapt.adapters import Adapters, OptionAdapter
 from m6rec_lite.m6rec.adapt.freezing import FineTuning
 from m6rec_lite.m6rec.adapt.lora import LoRA
-from m6rec_lite.m6rec.adapt.method import Method
-from m6rec_lite.m6rec.adapt.option_adapter import OptionAdapter
-from m6rec_lite.m6rec.adapt.options import OptionTuning
+from m6rec_lite.m6rec.adapt.method import Combined, Method
 from m6rec_lite.m6rec.adapt.prefix import PrefixTuning
-from m6rec_lite.m6rec.adapt.prompt import PromptTuning
+from m6rec_lite.m6rec.adapt.prompt import OptionTuning, PromptTuning
 
+_KINDS: tuple[type[Method], ...] = (FineTuning, Adapters, LoRA, AdaLoRA, PrefixTuning)
+_KINDS += (PromptTuning, OptionTuning, OptionAdapter, Combined)
 #: Every method by its name.
-METHODS: dict[str, type[Method]] = {
-    kind.name: kind
-    for kind in (FineTuning, Adapters, LoRA, AdaLoRA, PrefixTuning, PromptTuning, OptionTuning,
-                 OptionAdapter, Combined)
-}  # fmt: skip
+METHODS = {kind.name: kind for kind in _KINDS}

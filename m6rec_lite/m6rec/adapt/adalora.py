@@ -26,10 +26,9 @@ from m6rec_lite.m6rec.adapt.method import (
     TARGETS,
     Change,
     Method,
-    check_rank,
+    check_size,
     check_targets,
-    like,
-    linear_maps,
+    replace_linear,
 )
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
@@ -38,11 +37,6 @@ from m6rec_lite.m6rec.tasks.task import Task
 class SVDLinear(LowRank):
     """``W x + b + (alpha / rank) P diag(e) Q x``.
 
-    Args:
-        base: the frozen linear map.
-        rank: initial number of terms, r.
-        alpha: numerator of the scale.
-
     Attributes:
         q: ``(rank, in)``.
         e: ``(rank,)``, which starts at 0.
@@ -50,19 +44,15 @@ class SVDLinear(LowRank):
     """
 
     def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
-        super().__init__(base)
-        check_rank(rank, base.in_features, base.out_features)
-        self.scale = alpha / rank
+        super().__init__(base, rank, alpha)
         self.q = nn.Parameter(torch.randn(rank, base.in_features) * 0.02)
         self.e = nn.Parameter(torch.zeros(rank))
         self.p = nn.Parameter(torch.randn(base.out_features, rank) * 0.02)
-        like(self, base.weight)
+        self.to(base.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(…, in)`` to ``(…, out)``."""
-        if self.merged:
-            return self.base(x)
-        return self.base(x) + self.scale * F.linear(F.linear(x, self.q) * self.e, self.p)
+    def product(self, x: Tensor) -> Tensor:
+        """Return ``P diag(e) Q x``."""
+        return F.linear(F.linear(x, self.q) * self.e, self.p)
 
     def delta(self) -> Tensor:
         """Return ``(alpha / rank) P diag(e) Q``."""
@@ -84,13 +74,13 @@ class AdaLoRA(Method):
 
     Args:
         rank: initial number of terms of each matrix.
-        target_rank: mean number of terms of a matrix at the end.
+        target_rank: mean number of terms of a matrix at the end, at most ``rank``.
         alpha: numerator of the scale; by default twice the rank.
         targets: see ``LoRA``.
         penalty_weight: of ``orthogonality`` in the loss.
 
     Raises:
-        ValueError: if a rank is below 1, the target above the initial rank, or a target unknown.
+        ValueError: if a number is out of range, or a target unknown.
     """
 
     name: ClassVar[str] = "adalora"
@@ -101,17 +91,14 @@ class AdaLoRA(Method):
     penalty_weight: float = 0.5
 
     def __post_init__(self) -> None:
-        check_rank(self.rank)
-        check_rank(self.target_rank, self.rank, what="target_rank")
+        check_size("rank", self.rank)
+        check_size("target_rank", self.target_rank, self.rank, ", the initial rank")
         object.__setattr__(self, "targets", check_targets(self.targets))
 
     def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
         """Replace each target by one with low-rank weights beside it."""
         alpha = 2.0 * self.rank if self.alpha is None else self.alpha
-        return [
-            Change(owner, name, SVDLinear(linear, self.rank, alpha))
-            for owner, name, linear in linear_maps(model, self.targets)
-        ]
+        return replace_linear(model, self.targets, lambda base: SVDLinear(base, self.rank, alpha))
 
     def penalty(self, model: M6RecModel) -> Tensor:
         """Return the weighted penalty of the model's matrices."""
@@ -159,8 +146,8 @@ class RankAllocator:
         self.first, self.last = warm_up, steps - settle
         self.n_terms = sum(len(m.e) for m in self.maps)
         self.n_target = target_rank * len(self.maps)
-        zeros = [[torch.zeros_like(w) for w in (m.q, m.e, m.p)] for m in self.maps]
-        self.sensitivity, self.uncertainty = zeros, [[w.clone() for w in ws] for ws in zeros]
+        self.sensitivity = [[torch.zeros_like(w) for w in (m.q, m.e, m.p)] for m in self.maps]
+        self.uncertainty = [[w.clone() for w in weights] for weights in self.sensitivity]
         self.kept = [torch.ones_like(m.e, dtype=torch.bool) for m in self.maps]
         self.step_number = 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,23 +15,21 @@ from torch import Tensor, nn
 from m6rec_lite.data.files import new_file, seal, write_text
 from m6rec_lite.language.models.model_folder import ModelError, check_sums, read_json
 from m6rec_lite.m6rec.adapt import METHODS
-from m6rec_lite.m6rec.adapt.combined import Combined
 from m6rec_lite.m6rec.adapt.lora import LowRank
-from m6rec_lite.m6rec.adapt.method import Change, Method
+from m6rec_lite.m6rec.adapt.method import Change, Combined, Method
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks import TASKS
+from m6rec_lite.m6rec.tasks.multi_label import MultiLabelScoring
 from m6rec_lite.m6rec.tasks.task import Task, TaskBatch
+from m6rec_lite.training.batches import fingerprint as hash_of
 
+_TASKS: dict[str, type[Task]] = {**TASKS, MultiLabelScoring.name: MultiLabelScoring}
 _WEIGHTS, _ABOUT = "adapter.safetensors", "adapter.json"
 
 
 def fingerprint(model: M6RecModel) -> str:
-    """Return twelve hex digits of a hash of a model's weights and their names."""
-    digest = hashlib.sha256()
-    for name, weight in model.named_parameters():
-        digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
-        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:12]
+    """Return twelve hex digits of a hash of a model's weights."""
+    return hash_of([*model.parameters()])
 
 
 class Adapted(nn.Module):
@@ -105,13 +102,7 @@ class Adapted(nn.Module):
 
     def trained(self) -> dict[str, nn.Parameter]:
         """Return the trained parameters of the model and the task, by name."""
-        modules = {"model": self.model} | ({} if self.task is None else {"task": self.task})
-        return {
-            f"{part}.{name}": weight
-            for part, module in modules.items()
-            for name, weight in module.named_parameters()
-            if weight.requires_grad
-        }
+        return {name: w for name, w in self.named_parameters() if w.requires_grad}
 
     def summary(self) -> dict[str, float]:
         """Return what the method costs.
@@ -120,11 +111,12 @@ class Adapted(nn.Module):
             ``trained``, the number of parameters in the model that are trained; ``share`` of the
             pretrained model's; ``head``, the number of the task's own; ``bytes`` of both.
         """
-        sizes = {name: weight.numel() for name, weight in self.trained().items()}
-        inside = sum(size for name, size in sizes.items() if name.startswith("model."))
-        n_bytes = sum(w.numel() * w.element_size() for w in self.trained().values())
-        head = sum(sizes.values()) - inside
-        return {"trained": inside, "share": inside / self.n_base, "head": head, "bytes": n_bytes}
+        sizes, n_bytes = {"model": 0, "task": 0}, 0
+        for name, weight in self.trained().items():
+            sizes[name.partition(".")[0]] += weight.numel()
+            n_bytes += weight.nbytes
+        share = sizes["model"] / self.n_base
+        return {"trained": sizes["model"], "share": share, "head": sizes["task"], "bytes": n_bytes}
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Return the loss of the task, plus the method's penalty."""
@@ -135,17 +127,18 @@ class Adapted(nn.Module):
 
     def merge(self) -> Self:
         """Add low-rank weights to those they stand beside; other methods are left as they are."""
-        for module in self.model.modules():
-            if isinstance(module, LowRank):
-                module.merge()
+        for module in self._low_rank():
+            module.merge()
         return self
 
     def unmerge(self) -> Self:
         """Undo ``merge``, bit for bit."""
-        for module in self.model.modules():
-            if isinstance(module, LowRank):
-                module.unmerge()
+        for module in self._low_rank():
+            module.unmerge()
         return self
+
+    def _low_rank(self) -> list[LowRank]:
+        return [change.new for change in self.changes if isinstance(change.new, LowRank)]
 
     def merged_model(self) -> M6RecModel:
         """Return a copy as a plain ``M6RecModel``, which needs no code of this package to run.
@@ -153,7 +146,7 @@ class Adapted(nn.Module):
         Raises:
             ValueError: if the method adds more than low-rank weights: that cannot be merged.
         """
-        if not all(isinstance(change.new, LowRank) for change in self.changes):
+        if len(self._low_rank()) < len(self.changes):
             raise ValueError(
                 f"{self.method.name!r} changes what the model computes, and not only the values of "
                 "its weights, so it cannot be merged into them: save and load the adapted model"
@@ -210,7 +203,7 @@ class Adapted(nn.Module):
             )
         if task is None and about["task"] is not None:
             kind, settings = about["task"]
-            task = TASKS[kind](**settings).to(model.embedding.weight.device)
+            task = _TASKS[kind](**settings).to(model.embedding.weight.device)
             for parameter in task.parameters():  # not its buffers, which keep their precision
                 parameter.data = parameter.data.to(model.embedding.weight.dtype)
         adapted = cls(model, _method(*about["method"]), task)
@@ -237,13 +230,7 @@ class Adapted(nn.Module):
 
 
 class TaskSwitch:
-    """Several adaptations of one model, of which one is attached at a time.
-
-    The model is in memory once; each task adds its own small weights.
-
-    Args:
-        model: pretrained.
-    """
+    """Several adaptations of one model, which is in memory once; one is attached at a time."""
 
     def __init__(self, model: M6RecModel) -> None:
         self.model = model

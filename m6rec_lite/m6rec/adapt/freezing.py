@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from torch import nn
 
-from m6rec_lite.m6rec.adapt.method import Change, Method
+from m6rec_lite.m6rec.adapt.method import Method
 from m6rec_lite.m6rec.model import M6RecModel
-from m6rec_lite.m6rec.tasks.task import Task
 
 Trained = Literal["all", "top", "head", "biases"]
 
@@ -43,24 +42,16 @@ class FineTuning(Method):
         if self.layers < 1:
             raise ValueError(f"layers must be at least 1, got {self.layers!r}: use train='head'")
 
-    def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
-        """Return no change: no module is added.
-
-        Raises:
-            ValueError: if the model has fewer layers than are to be trained.
-        """
-        if self.train == "top" and self.layers > len(model.blocks):
-            raise ValueError(
-                f"the model has {len(model.blocks)} layers, and the top {self.layers} were to be "
-                "trained: use fewer, or train='all'"
-            )
-        return []
-
     def trained_names(self, model: M6RecModel) -> set[str]:
-        """Return the names of the trained parameters of the model."""
+        """Return the names of the trained parameters; raises if there are fewer layers."""
         names = [name for name, _ in model.named_parameters()]
         if self.train == "top":
             first = len(model.blocks) - self.layers
+            if first < 0:
+                raise ValueError(
+                    f"the model has {len(model.blocks)} layers, and the top {self.layers} were to "
+                    "be trained: use fewer, or train='all'"
+                )
             top = tuple(f"blocks.{i}." for i in range(first, len(model.blocks)))
             return {name for name in names if name.startswith((*top, "norm."))}
         if self.train == "biases":

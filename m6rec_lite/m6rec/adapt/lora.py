@@ -22,10 +22,9 @@ from m6rec_lite.m6rec.adapt.method import (
     TARGETS,
     Change,
     Method,
-    check_rank,
+    check_size,
     check_targets,
-    like,
-    linear_maps,
+    replace_linear,
 )
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
@@ -37,17 +36,30 @@ class LowRank(nn.Module):
 
     Args:
         base: the frozen linear map.
+        rank: r, at least 1 and at most the smaller side of the matrix.
+        alpha: the product is multiplied by ``alpha / rank``, so that the rank can be changed with
+            about the same learning rate.
     """
 
-    def __init__(self, base: nn.Linear) -> None:
+    def __init__(self, base: nn.Linear, rank: int, alpha: float) -> None:
         super().__init__()
-        self.base = base
+        smaller = min(base.in_features, base.out_features)
+        check_size("rank", rank, smaller, ", the smaller side of the matrix")
+        self.base, self.scale = base, alpha / rank
         self._before_merge: Tensor | None = None
 
     @property
     def merged(self) -> bool:
         """Whether the low-rank matrix is part of the base's weight at present."""
         return self._before_merge is not None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(…, in)`` to ``(…, out)``."""
+        return self.base(x) if self.merged else self.base(x) + self.scale * self.product(x)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return the low-rank product of ``(…, in)``, without the scale."""
+        raise NotImplementedError
 
     def delta(self) -> Tensor:
         """Return the matrix that is added to the base's weight, ``(out, in)``."""
@@ -69,39 +81,24 @@ class LowRank(nn.Module):
 
 
 class LoRALinear(LowRank):
-    """``W x + b + (alpha / rank) B A x``.
-
-    Args:
-        base: the frozen linear map.
-        rank: r.
-        alpha: the product is multiplied by ``alpha / rank``, so that the rank can be changed with
-            about the same learning rate.
-        dropout: of the input of A, in training.
+    """``W x + b + (alpha / rank) B A x``, with dropout before A in training.
 
     Attributes:
         a: ``(rank, in)``.
         b: ``(out, rank)``.
-
-    Raises:
-        ValueError: if the rank is below 1 or above the width of the matrix.
     """
 
     def __init__(self, base: nn.Linear, rank: int, alpha: float, dropout: float = 0.0) -> None:
-        super().__init__(base)
-        check_rank(rank, base.in_features, base.out_features)
-        self.scale = alpha / rank
+        super().__init__(base, rank, alpha)
         self.a = nn.Parameter(torch.empty(rank, base.in_features))
         self.b = nn.Parameter(torch.zeros(base.out_features, rank))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))  # as nn.Linear draws its weights
         self.dropout = Dropout(dropout)
-        like(self, base.weight)
+        self.to(base.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(…, in)`` to ``(…, out)``."""
-        if self.merged:
-            return self.base(x)
-        small = F.linear(self.dropout(x), self.a)  # (…, rank)
-        return self.base(x) + self.scale * F.linear(small, self.b)
+    def product(self, x: Tensor) -> Tensor:
+        """Return ``B A x``."""
+        return F.linear(F.linear(self.dropout(x), self.a), self.b)
 
     def delta(self) -> Tensor:
         """Return ``(alpha / rank) B A``."""
@@ -130,13 +127,12 @@ class LoRA(Method):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_rank(self.rank)
+        check_size("rank", self.rank)
         object.__setattr__(self, "targets", check_targets(self.targets))
 
     def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
         """Replace each target by one with low-rank weights beside it."""
         alpha = 2.0 * self.rank if self.alpha is None else self.alpha
-        return [
-            Change(owner, name, LoRALinear(linear, self.rank, alpha, self.dropout))
-            for owner, name, linear in linear_maps(model, self.targets)
-        ]
+        return replace_linear(
+            model, self.targets, lambda base: LoRALinear(base, self.rank, alpha, self.dropout)
+        )

@@ -7,8 +7,7 @@ methods. Every change can be undone, so that one model serves many tasks in turn
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, cast
 
@@ -54,7 +53,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Method(ABC):
+class Method:
     """A method of adapting: its settings, and how it changes a model.
 
     Attributes:
@@ -63,9 +62,8 @@ class Method(ABC):
 
     name: ClassVar[str]
 
-    @abstractmethod
     def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
-        """Return the changes to a model, whose weights are frozen, with new weights in them.
+        """Return the changes to a model, whose weights are frozen; none by default.
 
         Args:
             model: to be adapted; not changed by this call.
@@ -74,6 +72,7 @@ class Method(ABC):
         Raises:
             ValueError: if a setting does not fit the model or the task.
         """
+        return []
 
     def trained_names(self, model: M6RecModel) -> set[str]:
         """Return the names of the model's own parameters that are trained; none by default."""
@@ -88,52 +87,84 @@ class Method(ABC):
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Combined(Method):
+    """Several methods at once, such as option tuning with option-adapters.
+
+    Args:
+        methods: two or more, which change different parts of a model.
+
+    Raises:
+        ValueError: if there are fewer than two; by ``changes``, if two change the same attribute.
+    """
+
+    name: ClassVar[str] = "combined"
+    methods: Sequence[Method] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "methods", tuple(self.methods))
+        if len(self.methods) < 2:
+            raise ValueError(f"combine two methods or more, got {len(self.methods)}")
+
+    def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
+        """Return the changes of all methods."""
+        changes = [change for method in self.methods for change in method.changes(model, task)]
+        if len({(id(change.owner), change.name) for change in changes}) < len(changes):
+            names = ", ".join(method.name for method in self.methods)
+            raise ValueError(f"the methods {names} change the same part of the model: use one")
+        return changes
+
+    def trained_names(self, model: M6RecModel) -> set[str]:
+        """Return what any of the methods trains."""
+        return set().union(*(method.trained_names(model) for method in self.methods))
+
+    def penalty(self, model: M6RecModel) -> Tensor | None:
+        """Return the sum of the methods' penalties."""
+        terms = [method.penalty(model) for method in self.methods]
+        present = [term for term in terms if term is not None]
+        return sum(present[1:], start=present[0]) if present else None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the name and the settings of each method."""
+        return {"methods": [[method.name, method.settings()] for method in self.methods]}
+
+
 def blocks_of(model: M6RecModel) -> list[Block]:
-    """Return the Transformer blocks, also those that a method has wrapped."""
-    return [cast(Block, getattr(block, "block", block)) for block in model.blocks]
+    """Return the Transformer blocks of a model."""
+    return [cast(Block, block) for block in model.blocks]
 
 
-def linear_maps(
-    model: M6RecModel, targets: Collection[str]
-) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
-    """Yield the module, the attribute and the linear map of each target, block by block."""
+def replace_linear(
+    model: M6RecModel, targets: Sequence[str], build: Callable[[nn.Linear], nn.Module]
+) -> list[Change]:
+    """Return changes that replace linear maps, block by block.
+
+    Args:
+        model: whose blocks have the maps.
+        targets: names in ``TARGETS``.
+        build: returns the new module of a map.
+    """
+    changes = []
     for block in blocks_of(model):
-        for name in TARGETS:
-            if name in targets:
-                owner = block.attention if name in ("qkv", "out") else block
-                yield owner, name, getattr(owner, name)
+        for name in (target for target in TARGETS if target in targets):
+            owner = block.attention if name in ("qkv", "out") else block
+            changes.append(Change(owner, name, build(getattr(owner, name))))
+    return changes
 
 
 def check_targets(targets: Sequence[str]) -> tuple[str, ...]:
-    """Return the targets as a tuple.
-
-    Raises:
-        ValueError: if there is none, or one is not in ``TARGETS``.
-    """
+    """Return the targets as a tuple; refuse none, and unknown ones."""
     if not targets or set(targets) - set(TARGETS):
         raise ValueError(f"targets must be some of {', '.join(TARGETS)}; got {list(targets)}")
     return tuple(targets)
 
 
-def check_rank(rank: int, *sizes: int, what: str = "rank") -> None:
-    """Check the rank of a product of two matrices.
-
-    Args:
-        rank: of the product.
-        sizes: of the full matrix; none checks only that the rank is at least 1.
-        what: name of the setting in the message.
+def check_size(what: str, size: int, limit: int | None = None, of: str = "") -> None:
+    """Check a rank, a width, or a number of soft tokens.
 
     Raises:
-        ValueError: if the rank is below 1 or above the smallest size.
+        ValueError: if it is below 1 or above the limit; ``of`` says what the limit is.
     """
-    if rank < 1 or (sizes and rank > min(sizes)):
-        limit = f" and at most {min(sizes)}, the smaller side of the matrix" if sizes else ""
-        raise ValueError(
-            f"{what} must be at least 1{limit}, got {rank!r}: a product of two matrices adds "
-            "nothing at rank 0, and cannot have a rank above its width"
-        )
-
-
-def like(module: nn.Module, weight: Tensor) -> None:
-    """Move a new module to the device and the dtype of a weight of the model."""
-    module.to(device=weight.device, dtype=weight.dtype)
+    if size < 1 or (limit is not None and size > limit):
+        most = "" if limit is None else f" and at most {limit}{of}"
+        raise ValueError(f"{what} must be at least 1{most}, got {size!r}")

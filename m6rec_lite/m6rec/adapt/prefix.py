@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
-from m6rec_lite.m6rec.adapt.method import Change, Method, like
-from m6rec_lite.m6rec.adapt.soft import arguments, check_length, is_start, shift
+from m6rec_lite.m6rec.adapt.method import Change, Method, check_size
+from m6rec_lite.m6rec.adapt.soft import arguments, check_fits, is_start, shift
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import Task
 from m6rec_lite.nn.cache import Cache
@@ -27,26 +27,17 @@ from m6rec_lite.nn.cache import Cache
 class SoftPrefix(nn.Module):
     """The trained keys and values of every layer.
 
-    Args:
-        model: whose layers they are for.
-        length: number of keys of each layer.
-
     Attributes:
         weight: ``(layers, 2, heads, length, head_dim)``: keys, then values.
     """
 
     def __init__(self, model: M6RecModel, length: int) -> None:
         super().__init__()
-        check_length(length, model)
+        check_fits(length, model)
         shape = model.config.blocks()
         sizes = (shape.n_layers, 2, shape.n_heads, length, shape.head_dim)
         self.weight = nn.Parameter(torch.randn(sizes) * model.config.initializer_range)
-        like(self, model.embedding.weight)
-
-    @property
-    def length(self) -> int:
-        """Number of keys of each layer."""
-        return self.weight.shape[3]
+        self.to(model.embedding.weight)
 
     def fill(self, cache: Cache, batch: int) -> None:
         """Put the keys and values into an empty cache, the same for every row of the batch."""
@@ -69,7 +60,7 @@ def states_with_prefix(self: M6RecModel, *args: Any, **kwargs: Any) -> Tensor:
             "model.gradient_checkpointing_disable()"
         )
     prefix, row = cast(SoftPrefix, self.soft_prefix), arguments(self, *args, **kwargs)
-    call = shift(self, prefix.length, row, queries=False)
+    call = shift(self, prefix.weight.shape[3], row, queries=False)
     if row["past_key_values"] is None:
         call["past_key_values"] = DynamicCache()
     if is_start(row["past_key_values"]):
@@ -93,7 +84,7 @@ class PrefixTuning(Method):
     length: int = 16
 
     def __post_init__(self) -> None:
-        check_length(self.length)
+        check_size("length", self.length)
 
     def changes(self, model: M6RecModel, task: Task | None) -> list[Change]:
         """Add keys and values to every layer."""

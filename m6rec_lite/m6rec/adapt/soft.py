@@ -14,23 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from m6rec_lite.m6rec.adapt.method import check_size
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.nn.cache import Cache
 
 
-def check_length(length: int, model: M6RecModel | None = None) -> None:
-    """Check a number of soft tokens.
-
-    Raises:
-        ValueError: if it is below 1, or leaves no room in the model's context for any row.
-    """
-    longest = None if model is None else model.config.max_position_embeddings
-    if length < 1 or (longest is not None and length >= longest):
-        limit = "" if longest is None else f" and below the model's context of {longest} tokens"
-        raise ValueError(
-            f"length must be at least 1{limit}, got {length!r}: soft tokens take the positions of "
-            "ordinary ones; use fewer"
-        )
+def check_fits(length: int, model: M6RecModel) -> None:
+    """Refuse soft tokens that leave no room in the model's context for any row."""
+    context = model.config.max_position_embeddings
+    check_size("length", length, context - 1, f", below the model's context of {context} tokens")
 
 
 def arguments(model: M6RecModel, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -68,44 +60,39 @@ def shift(model: M6RecModel, length: int, row: dict[str, Any], *, queries: bool)
     Raises:
         ValueError: if the prefix length cannot be determined, or learned positions do not suffice.
     """
-    mask, positions = row["attention_mask"], row["position_ids"]
+    mask, positions, prefix = (
+        row[name] for name in ("attention_mask", "position_ids", "prefix_length")
+    )
     x = row["input_ids"] if row["inputs_embeds"] is None else row["inputs_embeds"]
     if model.context is not None and length + x.shape[1] > model.context:
         raise ValueError(
             f"{length} soft tokens and a row of {x.shape[1]} do not fit the model's "
             f"{model.context} positions: use fewer soft tokens, or shorter rows (max_tokens=)"
         )
-    if mask is not None and mask.ndim == 4:
-        seen = mask.new_ones((*mask.shape[:3], length))
-        mask = torch.cat([seen, mask], dim=-1)
-        if queries:
-            own = mask.new_zeros((*mask.shape[:2], length, mask.shape[-1]))
-            own[..., :length] = True
-            mask = torch.cat([own, mask], dim=-2)
-    elif mask is not None:
-        mask = torch.cat([mask.new_ones((len(mask), length)), mask], dim=1)
+    is_full = mask is not None and mask.ndim == 4
+    if prefix is None and not is_full:
+        prefix = _user_region(model, row["input_ids"], mask)
+    if mask is not None:
+        mask = torch.cat([mask.new_ones((*mask.shape[:-1], length)), mask], dim=-1)
+    if is_full and queries:
+        own = mask.new_zeros((*mask.shape[:2], length, mask.shape[-1]))
+        own[..., :length] = True
+        mask = torch.cat([own, mask], dim=-2)
     if positions is not None:
         positions = positions + length
         if queries:
             first = torch.arange(length, device=positions.device).expand(len(positions), -1)
             positions = torch.cat([first, positions], dim=1)
-    prefix = row["prefix_length"]
-    if prefix is None and (mask is None or mask.ndim != 4):
-        prefix = _user_region(model, row["input_ids"], row["attention_mask"])
     prefix = None if prefix is None else prefix + length
     return row | {"attention_mask": mask, "prefix_length": prefix, "position_ids": positions}
 
 
-def _user_region(
-    model: M6RecModel, input_ids: Tensor | None, attention_mask: Tensor | None
-) -> Tensor:
+def _user_region(model: M6RecModel, ids: Tensor | None, real: Tensor | None) -> Tensor:
     """Return the number of real tokens up to the last ``[EOS']`` of each row, ``(batch,)``."""
-    if input_ids is None or model.config.user_end_token_id is None:
+    if ids is None or model.config.user_end_token_id is None:
         raise ValueError(
             "prefix_length is not given, and without input_ids it cannot be determined: pass the "
             "number of real tokens of each row's user region"
         )
-    known = (input_ids == model.config.user_end_token_id).flip(1).cumsum(1).flip(1) > 0
-    if attention_mask is not None:
-        known = known & (attention_mask[:, -input_ids.shape[1] :] != 0)
-    return known.sum(1)
+    known = (ids == model.config.user_end_token_id).flip(1).cumsum(1).flip(1) > 0
+    return (known if real is None else known & (real[:, -ids.shape[1] :] != 0)).sum(1)

@@ -1,4 +1,4 @@
-"""Run the blocks of a model one by one, for methods that stop or split between two blocks."""
+"""What late interaction and early exit share: the blocks of a model, run one by one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from m6rec_lite.m6rec.click_model import M6RecCTR
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.task import TaskBatch
 from m6rec_lite.nn.attention import AttentionContext, fused_attention
@@ -37,6 +38,12 @@ def run_blocks(
     for block in blocks:
         x = block(x, context)
     return x
+
+
+def task_arguments(ctr: M6RecCTR, model: M6RecModel) -> dict[str, Any]:
+    """Return the arguments that every task of scoring takes from a click model."""
+    names = ("feature_groups", "events", "negatives")
+    return {"hidden_size": model.config.hidden_size} | {name: getattr(ctr, name) for name in names}
 
 
 def last_state(block: Any, x: Tensor, rotary: Tensor | None) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from m6rec_lite.m6rec.click_model import M6RecCTR
-from m6rec_lite.m6rec.compress.blocks import embed, row_mask, run_blocks
+from m6rec_lite.m6rec.compress.blocks import embed, row_mask, run_blocks, task_arguments
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.tasks.scoring import FEATURE_GROUPS, Scoring, correct_for_sampling
 from m6rec_lite.m6rec.tasks.task import Examples, TaskBatch, TaskBatches
@@ -202,9 +202,11 @@ class EarlyExitCTR(M6RecCTR):
         self.exits = tuple(self.exits)
 
     def _scoring(self, model: M6RecModel) -> EarlyExitScoring:
-        size, groups, exits = model.config.hidden_size, self.feature_groups, self.exits
         scoring = EarlyExitScoring(
-            size, 2, groups, self.events, self.negatives, 1.0, exits, self.weighting, self.threshold
+            **task_arguments(self, model),
+            exits=self.exits,
+            weighting=self.weighting,
+            threshold=self.threshold,
         )
         scoring._last(model)  # refuses a model with too few layers
         return scoring

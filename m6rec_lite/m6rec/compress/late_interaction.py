@@ -6,13 +6,13 @@
 A row is cut into segments: an attribute, an event, the candidate. Each begins at position 0 (the
 paper counts from 1) and runs through the first L' of L layers without the others. Its states then
 depend on its own tokens alone, and a cache keeps them: an item's text is computed once, for all
-requests that contain it. Afterwards the states are concatenated, a learned embedding of the
-segment's place in the row is added, and the last L - L' layers, at most 3, run on the whole row.
+requests that contain it. Afterwards the states are concatenated, a learned segment embedding is
+added, and the last L - L' layers, at most 3, run on the whole row.
 Source: M6-Rec (Cui et al., 2022, section 4).
 
 Ours: the time of an event is a segment of its own, so that the same event at another time, or of
-another user, is found in the cache. Places are counted from the end of the user region, so that the
-latest event always has the same one.
+another user, is found in the cache. Segment embeddings are counted from the end of the user region,
+so that the latest event always has the same one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from m6rec_lite.data import Histories
 from m6rec_lite.language.text.document import Document, Piece
 from m6rec_lite.language.text.tokenizer import SPECIALS
 from m6rec_lite.m6rec.click_model import M6RecCTR
-from m6rec_lite.m6rec.compress.blocks import embed, last_state, row_mask, run_blocks
+from m6rec_lite.m6rec.compress.blocks import embed, last_state, row_mask, run_blocks, task_arguments
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.prompts import PromptBuilder
 from m6rec_lite.m6rec.tasks.scoring import FEATURE_GROUPS, Scoring, correct_for_sampling
@@ -42,8 +42,8 @@ from m6rec_lite.m6rec.tasks.task import Examples, TaskBatch, collate
 from m6rec_lite.nn.decoding import inference_mode
 from m6rec_lite.nn.masks import causal_mask
 
-#: Largest number of joint layers, and number of places; earlier segments share the last.
-MOST_JOINT, PLACES = 3, 64
+#: Largest number of joint layers, and number of embeddings; earlier segments share the last.
+MOST_JOINT, SEGMENT_EMBEDDINGS = 3, 64
 #: Ids of the special tokens that open a segment.
 OPENING = tuple(map(SPECIALS.index, ("[BOS']", "[USER]", "[EVENT]", "[SEP]", "[EOS']", "[BOS]")))
 #: A segment: fingerprint of the weights, whether it is of the written region, its tokens.
@@ -142,8 +142,8 @@ class LateInteractionScoring(Scoring):
                 "layers before them"
             )
         self.joint_layers = joint_layers
-        self.places = nn.Embedding(PLACES, hidden_size)
-        nn.init.normal_(self.places.weight, std=0.02)
+        self.segment_embedding = nn.Embedding(SEGMENT_EMBEDDINGS, hidden_size)
+        nn.init.normal_(self.segment_embedding.weight, std=0.02)
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -155,11 +155,11 @@ class LateInteractionScoring(Scoring):
         A mask keeps the segments apart in the first layers; this is how the model is trained.
         """
         alone, joint = self.split_layers(model)
-        number, position, place = segment_layout(batch.ids, batch.prefix)
+        number, position, index = segment_layout(batch.ids, batch.prefix)
         mask = row_mask(batch)  # (batch, 1, time, time)
         same = (number[:, :, None] == number[:, None, :])[:, None]
         x, rotary = embed(model, batch.ids, position)
-        x = run_blocks(alone, x, mask & same, rotary) + self.places(place)
+        x = run_blocks(alone, x, mask & same, rotary) + self.segment_embedding(index)
         return model.norm(run_blocks(joint, x, mask, rotary))
 
     @torch.no_grad()
@@ -179,16 +179,15 @@ class LateInteractionScoring(Scoring):
         alone, joint = self.split_layers(model)
         cache = SegmentCache() if cache is None else cache
         batch = collate(Examples([known], [written], np.zeros(1)), np.zeros(1, dtype=np.int64))
-        _, position, place = segment_layout(batch.ids, batch.prefix)
+        _, position, index = segment_layout(batch.ids, batch.prefix)
         with inference_mode(model):
             weights, parts = cache.fingerprint(model), []
             for region, causal in ((known, False), (written, True)):
                 for tokens in cut_segments(region.astype(np.int64)):
                     run = partial(self._alone, model, alone, tokens, causal=causal)
                     parts.append(cache.states((weights, causal, tokens.tobytes()), run))
-            x = torch.cat(parts, dim=1) + self.places(place)
-            rotary = embed(model, batch.ids, position)[1]
-            x = run_blocks(joint[:-1], x, row_mask(batch), rotary)
+            x, rotary = torch.cat(parts, dim=1), embed(model, batch.ids, position)[1]
+            x = run_blocks(joint[:-1], x + self.segment_embedding(index), row_mask(batch), rotary)
             state = model.norm(last_state(joint[-1], x, rotary))
             probability = self.head(state).double().softmax(dim=1)[:, 1].numpy()
         return float(correct_for_sampling(probability, self.negative_share)[0])
@@ -222,20 +221,19 @@ class LateInteractionScoring(Scoring):
 
 
 def segment_layout(ids: Tensor, prefix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each token's segment, its position there, and the segment's place in the row.
+    """Return each token's segment, its position there, and the index of its segment embedding.
 
     All have the shape of ``ids``, ``(batch, time)``; ``prefix`` has the lengths of the known
-    regions. The places of the written region are 0 and 1, those of the known one 2, 3, … from its
-    end.
+    regions. The written region has the indices 0 and 1, the known one 2, 3, … from its end.
     """
     opens = torch.isin(ids, torch.tensor(OPENING, device=ids.device))
     number = opens.cumsum(1) - 1
-    index = torch.arange(ids.shape[1], device=ids.device)
-    position = index - torch.where(opens, index, 0).cummax(1).values
-    is_known = index < prefix[:, None]
+    time = torch.arange(ids.shape[1], device=ids.device)
+    position = time - torch.where(opens, time, 0).cummax(1).values
+    is_known = time < prefix[:, None]
     n_known = (opens & is_known).sum(1, keepdim=True)
-    place = torch.where(is_known, 1 + n_known - number, (number - n_known).clamp_max(1))
-    return number, position, place.clamp_max(PLACES - 1)
+    index = torch.where(is_known, 1 + n_known - number, (number - n_known).clamp_max(1))
+    return number, position, index.clamp_max(SEGMENT_EMBEDDINGS - 1)
 
 
 def cut_segments(region: np.ndarray) -> list[np.ndarray]:
@@ -250,9 +248,6 @@ class LateInteractionCTR(M6RecCTR):
     joint_layers: int = 1
 
     def _scoring(self, model: M6RecModel) -> LateInteractionScoring:
-        size, groups = model.config.hidden_size, self.feature_groups
-        scoring = LateInteractionScoring(
-            size, 2, groups, self.events, self.negatives, joint_layers=self.joint_layers
-        )
-        scoring.split_layers(model)  # refuses a model with too few layers
-        return scoring
+        task = LateInteractionScoring(**task_arguments(self, model), joint_layers=self.joint_layers)
+        task.split_layers(model)  # refuses a model with too few layers
+        return task

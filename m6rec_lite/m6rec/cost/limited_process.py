@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from m6rec_lite.m6rec.compress.late_interaction import SegmentCache
     from m6rec_lite.m6rec.tasks.multitask import MultiTaskModel
 
-#: ``answer(known, written)``: a probability, from the token ids of both regions of a row.
-Answer = Callable[[Sequence[int], Sequence[int]], float]
+#: ``answer(known, written)``: a probability, from the token ids (lists or arrays) of both regions.
+Answer = Callable[..., float]
 
 
 def limit_process(memory_mib: int, *, addresses: bool = False) -> None:

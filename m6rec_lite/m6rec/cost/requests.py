@@ -31,7 +31,12 @@ class Latency:
 
 
 def measure_latency(
-    request: Callable[[int], Any], n: int, *, warm_up: int = 5, threads: int = 1
+    request: Callable[[int], Any],
+    n: int,
+    *,
+    warm_up: int = 5,
+    threads: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Latency:
     """Time ``request(0)`` … ``request(n - 1)`` after some that are not counted.
 
@@ -40,6 +45,8 @@ def measure_latency(
         n: number of requests, at least 1.
         warm_up: requests before, of the first indices.
         threads: of torch while it runs.
+        clock: returns seconds. ``time.process_time`` counts the time on the processor: on an idle
+            machine it is the same for one thread, and other programs do not change it.
 
     Raises:
         ValueError: if ``n`` is below 1.
@@ -52,9 +59,9 @@ def measure_latency(
         for i in range(min(warm_up, n)):
             request(i)
         for i in range(n):
-            clock = time.perf_counter()
+            start = clock()
             request(i)
-            milliseconds[i] = 1000 * (time.perf_counter() - clock)
+            milliseconds[i] = 1000 * (clock() - start)
     finally:
         torch.set_num_threads(before)
     return Latency(*np.quantile(milliseconds, [0.5, 0.95]).tolist())

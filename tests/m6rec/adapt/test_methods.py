@@ -217,16 +217,16 @@ def test_an_adapter_adds_weights_and_operations() -> None:
 @torch.no_grad()
 def test_an_option_adapter_is_further_hidden_units_of_the_feed_forward_network() -> None:
     adapted = Adapted(make(), OptionAdapter(4, sigma="gelu", scale=0.5))
-    wrapped = adapted.model.blocks[0]
-    for weight in (wrapped.up.weight, wrapped.up.bias, wrapped.down.bias):
+    block, z = adapted.model.blocks[0], torch.randn(3, 16, dtype=torch.float64)
+    branch = block.branch
+    for weight in (branch.up.weight, branch.up.bias, branch.down.bias):
         torch.nn.init.normal_(weight)
-    block, z = wrapped.block, torch.randn(3, 16, dtype=torch.float64)
-    up = torch.cat([block.up_proj.weight, wrapped.down.weight])
-    up_bias = torch.cat([block.up_proj.bias, wrapped.down.bias])
-    down = torch.cat([block.down_proj.weight, 0.5 * wrapped.up.weight], dim=1)
+    up = torch.cat([block.up_proj.weight, branch.down.weight])
+    up_bias = torch.cat([block.up_proj.bias, branch.down.bias])
+    down = torch.cat([block.down_proj.weight, 0.5 * branch.up.weight], dim=1)
     hidden = torch.nn.functional.gelu(z @ up.T + up_bias)
-    wider = hidden @ down.T + block.down_proj.bias + 0.5 * wrapped.up.bias
-    torch.testing.assert_close(block.ffn(z) + wrapped.branch(z), wider)
+    wider = hidden @ down.T + block.down_proj.bias + 0.5 * branch.up.bias
+    torch.testing.assert_close(block.ffn(z), wider)
 
 
 def test_gradient_checkpointing_gives_the_same_gradients() -> None:

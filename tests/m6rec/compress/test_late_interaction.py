@@ -28,12 +28,12 @@ def a_task(joint_layers: int = 1) -> LateInteractionScoring:
     return LateInteractionScoring(32, joint_layers=joint_layers)
 
 
-def test_segments_start_at_position_0_and_places_count_from_the_end():
+def test_segments_start_at_position_0_and_embeddings_count_from_the_end():
     ids = torch.tensor([[1, 8, 50, 51, 9, 60, 2, 3, 10, 70, 7, 80, 4]])
-    number, position, place = segment_layout(ids, torch.tensor([7]))
+    number, position, index = segment_layout(ids, torch.tensor([7]))
     assert number.tolist() == [[0, 1, 1, 1, 2, 2, 3, 4, 4, 4, 5, 5, 5]]
     assert position.tolist() == [[0, 0, 1, 2, 0, 1, 0, 0, 1, 2, 0, 1, 2]]
-    assert place.tolist() == [[5, 4, 4, 4, 3, 3, 2, 0, 0, 0, 1, 1, 1]]
+    assert index.tolist() == [[5, 4, 4, 4, 3, 3, 2, 0, 0, 0, 1, 1, 1]]
     parts = cut_segments(ids[0].numpy())
     assert [part.tolist() for part in parts][:3] == [[1], [8, 50, 51], [9, 60]]
 
@@ -104,7 +104,7 @@ def test_the_order_of_events_matters():
     assert task.answer(model, one, written) != task.answer(model, other, written)
 
 
-def test_training_reaches_every_layer_and_the_places():
+def test_training_reaches_every_layer_and_the_segment_embedding():
     both, examples = scorer(a_model(3), a_task()), rows(24)
     before = {name: weight.detach().clone() for name, weight in both.named_parameters()}
     train_jointly(
