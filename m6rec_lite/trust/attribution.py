@@ -31,7 +31,7 @@ def gradient_times_input(score: Score, x: Tensor) -> Tensor:
 def integrated_gradients(
     score: Score, x: Tensor, baseline: Tensor | None = None, *, steps: int = 32
 ) -> Tensor:
-    """Return integrated gradients: gradients averaged on the way from a baseline to the input.
+    """Return integrated gradients: gradients averaged on the line from a baseline to the input.
 
     The attribution of a vector is ``(x - baseline) * mean gradient``, summed over the vector; the
     mean is over ``steps`` midpoints of a line. With many steps the attributions sum to

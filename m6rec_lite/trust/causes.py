@@ -1,7 +1,7 @@
 """The true causes of an item in a simulated world, and the agreement of attributions with them.
 
-The oracle of a bazaar knows the hidden state of a shopper. If a past item had not been met, the
-state would be another one, and so would the probability of the next item: a fact about the world.
+The oracle of a bazaar knows the hidden state of a shopper. Without a past event the state
+would be another one, and so would the probability of the next item: a fact about the world.
 An attribution explains a *model*, and can be faithful to a model that is wrong about the world.
 """
 
@@ -19,10 +19,10 @@ from m6rec_lite.evaluation.ranking import TargetRanks
 
 
 def world_deletion(oracle: Oracle, histories: Histories, items: np.ndarray) -> np.ndarray:
-    """Return how much the true log probability of an item falls if a past item was never met.
+    """Return how much the true log probability of an item falls without a past item.
 
     All events of the shopper with that item are deleted; the other events, with the hidden state
-    that each served, stay. The question is asked at ``histories.at``.
+    that each served, stay. Both probabilities are those at the time ``histories.at``.
 
     Args:
         oracle: oracle of the world.
@@ -35,7 +35,7 @@ def world_deletion(oracle: Oracle, histories: Histories, items: np.ndarray) -> n
     rows = np.concatenate([np.arange(len(histories)), histories.rows])  # the whole ones first
     never = np.full(len(histories), -1)  # no item is deleted from the whole histories
     deleted = np.concatenate([never, histories.item_ids[histories.items] - FIRST_ITEM])
-    asked = np.asarray(histories.item_ids)[np.asarray(items)[rows]]
+    target = np.asarray(histories.item_ids)[np.asarray(items)[rows]]
     shopper = np.asarray(histories.user_ids)[rows] - 1
     at, trail = histories.at[rows], oracle.trail
     logs = np.empty(len(rows))
@@ -51,7 +51,7 @@ def world_deletion(oracle: Oracle, histories: Histories, items: np.ndarray) -> n
         counts = np.bincount(copy, minlength=len(first))
         copies = Oracle(world, Trail(offsets_of(counts), *columns))
         probability = copies.scores(np.arange(len(first)) + 1, oracle.item_ids, at[part])
-        chosen = np.take_along_axis(probability, asked[part, None] - FIRST_ITEM, axis=1)[:, 0]
+        chosen = np.take_along_axis(probability, target[part, None] - FIRST_ITEM, axis=1)[:, 0]
         logs[part] = np.log(np.maximum(chosen, 1e-12))
     whole, without = logs[: len(histories)], logs[len(histories) :]
     return whole[histories.rows] - without

@@ -44,7 +44,7 @@ def attribute(
 
     Args:
         model: a fitted network whose input is one embedding for each event, on the CPU: ``SASRec``,
-            or ``GRU4Rec`` for gradients. Others can be asked by ``deletion``.
+            or ``GRU4Rec`` for gradients. ``deletion`` reads any recommender.
         histories: ``n`` histories with the catalogue of the model, each with at least one event.
         items: ``(n,)`` indices of the items whose score is explained; attention does not read them.
         method: ``gradient`` (gradient times input), ``integrated`` (integrated gradients from
@@ -81,7 +81,7 @@ def deletion(
 ) -> np.ndarray:
     """Return how much the score of an item falls if an event is deleted from the history.
 
-    It is a counterfactual of the *model*. Any recommender can be asked.
+    It is a counterfactual of the *model*, and reads its scores alone.
 
     Args:
         model: fitted.

@@ -61,18 +61,23 @@ def logged_slates(dataset: Dataset, n: int, *, seed: int = 0) -> Exposures:
     return _exposures(oracle, FrontPage(oracle), users[:, 0], at[:, 0], items, clicks)
 
 
-def random_slates(dataset: Dataset, n: int, *, seed: int = 0) -> Exposures:
-    """Show ``n`` randomised slates, and draw the clicks: an experiment.
+def random_slates(dataset: Dataset, n: int, *, uniform: bool = True, seed: int = 0) -> Exposures:
+    """Show ``n`` new slates to shoppers of the world, and draw their clicks.
 
-    Each page shows one item of each shelf, all with equal probability, rotated at random.
+    Args:
+        dataset: with an oracle.
+        n: number of slates.
+        uniform: show one item of each shelf, all with equal probability, rotated at random: an
+            experiment. Otherwise draw as the front page of the log does: a further log.
+        seed: of the slates and of the clicks.
     """
     oracle, rng = _oracle(dataset), np.random.default_rng(seed)
-    page = FrontPage(oracle, settled=1 / SLATE_SIZE, tilt=0.0, near=1.0)
+    dials = {"settled": 1 / SLATE_SIZE, "tilt": 0.0, "near": 1.0} if uniform else {}
+    page = FrontPage(oracle, **dials)
     users, at = moments(oracle.trail, n, rng)
     slates = page.show(users, at, rng)
-    return _exposures(
-        oracle, page, users, at, slates, oracle.respond(users, slates, at, rng).clicked
-    )
+    clicked = oracle.respond(users, slates, at, rng).clicked
+    return _exposures(oracle, page, users, at, slates, clicked)
 
 
 def average_effect(
@@ -135,10 +140,8 @@ def _exposures(
     clicks: np.ndarray,
 ) -> Exposures:
     """Return the cells of slates ``(n, SLATE_SIZE)`` that a page of known propensities showed."""
-    index, every = (
-        slates - FIRST_ITEM,
-        np.broadcast_to(oracle.item_ids, (len(at), len(oracle.item_ids))),
-    )
+    index = slates - FIRST_ITEM
+    every = np.broadcast_to(oracle.item_ids, (len(at), len(oracle.item_ids)))
     shown, clicked = (np.zeros(every.shape, dtype=bool) for _ in range(2))
     np.put_along_axis(shown, index, True, axis=1)
     np.put_along_axis(clicked, index, clicks, axis=1)
@@ -149,10 +152,10 @@ def _exposures(
     key = trail.shopper.astype(np.int64) * step + trail.at
     following = trail.item[np.searchsorted(key, (users - 1) * step + at)]
     taken = np.arange(every.shape[1]) == following[:, None]
-    last, places = oracle.last_item(users, at), np.arange(SLATE_SIZE)
+    last, positions = oracle.last_item(users, at), np.arange(SLATE_SIZE)
     domain = np.where(last >= 0, oracle.world.items.domain[last], 0)  # its shelves come first
     settled = (page.shelf - 2 * domain[:, None]) % SLATE_SIZE
-    rotations = page.rotation_probs[(places[:, None] - places) % SLATE_SIZE]  # (settled, position)
-    examined = rotations @ oracle.examination(places)
+    turns = (positions[:, None] - positions) % SLATE_SIZE  # (settled, position)
+    examined = page.rotation_probs[turns] @ oracle.examination(positions)
     effect = oracle.click_probability(users, every, at) * examined[settled]
     return Exposures(users, at, shown, weights, clicked, taken, effect)

@@ -29,7 +29,7 @@ def _permuted_groups(
     observed, count = gap(codes), 0
     for order in orders:
         mixed = np.empty_like(codes)
-        mixed[order] = codes  # the user order[i] gets the group of place i
+        mixed[order] = codes  # the user order[i] gets the group of index i
         count += gap(mixed) >= observed - 1e-12
     return observed, (1 + count) / (1 + len(orders))
 

@@ -18,15 +18,15 @@ def _by_loops(before: np.ndarray, after: np.ndarray, target: np.ndarray) -> floa
     return total / len(target)
 
 
-def _by_places(before: np.ndarray, after: np.ndarray, target: np.ndarray) -> float:
+def _by_ranks(before: np.ndarray, after: np.ndarray, target: np.ndarray) -> float:
     def ndcg(lists: np.ndarray) -> float:
-        row, place = np.nonzero(lists == target[:, None])
-        return float(np.bincount(row, 1 / np.log2(place + 2), minlength=len(lists)).mean())
+        row, index = np.nonzero(lists == target[:, None])
+        return float(np.bincount(row, 1 / np.log2(index + 2), minlength=len(lists)).mean())
 
     return ndcg(before) - ndcg(after)
 
 
-CORRECT = (_price, _by_loops, _by_places)
+CORRECT = (_price, _by_loops, _by_ranks)
 
 EQUIVALENT = {
     "discount = 1 / np.log2(np.arange(2, after.shape[1] + 2))": "both lists have one length",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -54,9 +55,12 @@ def test_rows_of_one_user_are_drawn_together() -> None:
     assert together[2] - together[1] > 2 * (apart[2] - apart[1])
 
 
-@pytest.mark.parametrize("make", [trust.logged_slates, trust.random_slates])
-def test_slates_of_the_world(make: object) -> None:
-    assert callable(make)
+@pytest.mark.parametrize(
+    "make",
+    [trust.logged_slates, trust.random_slates, partial(trust.random_slates, uniform=False)],
+    ids=["logged", "random", "as the log"],
+)
+def test_slates_of_the_world(make: Callable[..., trust.Exposures]) -> None:
     cells = make(world(), 400, seed=1)
     n = len(cells.at)
     assert cells.shown.shape == (n, 80)
@@ -69,6 +73,19 @@ def test_slates_of_the_world(make: object) -> None:
     for side in (cells.shown, ~cells.shown):
         total = (cells.weights * side).sum() / (cells.weights > 0).sum()
         assert total == pytest.approx(1, abs=0.15), possible.mean()
+
+
+def test_further_logs_have_no_effect_on_the_next_event() -> None:
+    """Of many logs the weighted mean is the truth, 0; without weights it is not."""
+    naive, weighted = [], []
+    for seed in range(12):
+        cells = trust.random_slates(world(), 1000, uniform=False, seed=seed)
+        inputs = cells.taken, cells.shown, cells.user_ids
+        naive.append(trust.average_effect(*inputs)[0])
+        weighted.append(trust.average_effect(*inputs, cells.weights)[0])
+    error = np.std(weighted) / np.sqrt(len(weighted))
+    assert abs(np.mean(weighted)) < 3 * error
+    assert np.mean(naive) > 3 * error
 
 
 def test_the_click_rate_of_random_slates_is_the_true_effect() -> None:

@@ -13,7 +13,7 @@ Price = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
 
 def _gain(lists: np.ndarray, target: np.ndarray, discount: np.ndarray) -> np.ndarray:
-    """Discount of the target's place in each list, 0 where it is not in it."""
+    """Discount of the target's rank in each list, 0 where it is not in it."""
     return ((lists == target[:, None]) * discount).sum(axis=1)
 
 
@@ -70,7 +70,7 @@ def _cases() -> tuple[Case, ...]:
     wide = np.arange(10)[None], np.roll(np.arange(10), 1)[None], np.array([8])
     rows = (
         (before, after, target, "four lists of three"),
-        (*wide, "the last but one falls to the last place"),
+        (*wide, "the last but one falls to the last rank"),
         (before, before, target, "nothing changes"),
     )
     return tuple(Case((*args,), _price(*args), note=note) for *args, note in rows)
@@ -86,24 +86,24 @@ EXERCISE = OpenExercise(
     known_wrong=(
         KnownWrong(
             lambda before, after, target: -_price(before, after, target),
-            "The sign is turned. A price is what is lost: before less after.",
+            "The sign is reversed. A price is what is lost: before less after.",
         ),
         KnownWrong(
             _by(np.ones),
-            "That is the price in hit rate: places within the list do not count. NDCG divides by "
-            "log2(place + 1).",
+            "That is the price in hit rate: ranks within the list do not count. NDCG divides by "
+            "log2(rank + 1).",
         ),
         KnownWrong(
             _by(lambda k: 1 / np.arange(1, k + 1)),
-            "That is the price in reciprocal rank. NDCG divides by log2(place + 1).",
+            "That is the price in reciprocal rank. NDCG divides by log2(rank + 1).",
         ),
         KnownWrong(
             _by(lambda k: 1 / np.log(np.arange(2, k + 2))),
-            "The natural logarithm is used: then the first place is worth 1.44. NDCG has log2.",
+            "The natural logarithm is used: then the first rank is worth 1.44. NDCG has log2.",
         ),
         KnownWrong(
             _by(lambda k: _discount(k, 3)),
-            "Places count from 1, and the first is worth 1 / log2(2) = 1. Yours is worth less.",
+            "Ranks count from 1, and the first is worth 1 / log2(2) = 1. Yours is worth less.",
         ),
         KnownWrong(
             _relative,
@@ -120,8 +120,8 @@ EXERCISE = OpenExercise(
         ),
     ),
     hints=(
-        "One target a user: NDCG is 1 / log2(place + 1), and 0 if it is not in the list.",
-        "(before == target[:, None]) is True at the target's place.",
+        "One target a user: NDCG is 1 / log2(rank + 1), and 0 if it is not in the list.",
+        "(before == target[:, None]) is True at the target's rank.",
         "discount = 1 / np.log2(np.arange(2, k + 2)); the mean of gain before less gain after.",
     ),
     notice="Try other trade-offs with shelves(t). The first steps towards variety cost least: they "
