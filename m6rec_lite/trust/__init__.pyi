@@ -1,0 +1,53 @@
+from .accounting import epsilon_spent, noise_for_epsilon
+from .adversarial import contrastive_loss, worst_perturbation
+from .anonymity import anonymity_sets, hash_id, reverse_hashes
+from .bag_recommender import BagRecommender
+from .dp_sgd import clipped_sum, private_gradient
+from .federated import (
+    federated_average,
+    federated_round,
+    mask_updates,
+    sum_of_masked,
+    train_locally,
+)
+from .homomorphic import PaillierKey, decrypt, encrypt, encrypted_dot
+from .mechanisms import (
+    bounded_counts,
+    epsilon_lower_bound,
+    gaussian_delta,
+    gaussian_mechanism,
+    gaussian_sigma,
+    laplace_mechanism,
+)
+from .membership import MembershipAttack, advantage_bound, membership_attack
+
+__all__ = [
+    "BagRecommender",
+    "MembershipAttack",
+    "PaillierKey",
+    "advantage_bound",
+    "anonymity_sets",
+    "bounded_counts",
+    "clipped_sum",
+    "contrastive_loss",
+    "decrypt",
+    "encrypt",
+    "encrypted_dot",
+    "epsilon_lower_bound",
+    "epsilon_spent",
+    "federated_average",
+    "federated_round",
+    "gaussian_delta",
+    "gaussian_mechanism",
+    "gaussian_sigma",
+    "hash_id",
+    "laplace_mechanism",
+    "mask_updates",
+    "membership_attack",
+    "noise_for_epsilon",
+    "private_gradient",
+    "reverse_hashes",
+    "sum_of_masked",
+    "train_locally",
+    "worst_perturbation",
+]
