@@ -8,6 +8,8 @@ A lesson needs only the line ``from m6rec_lite import course`` and these names:
   ``course.plot_roadmap(here)``;
 - ``course.Leaderboard()`` with ``add``, ``show``, ``latest``;
 - ``course.record("EASE ndcg@10", value, at_least=0.05)``;
+- ``course.predict("17.clicked", 0.05)`` before a measurement, and
+  ``course.compare_prediction("17.clicked", measured)`` after it;
 - ``course.exercise("hit_rate")`` with ``check``, ``hint``, ``solution``.
 
 Commands: ``python -m m6rec_lite.course --help``.

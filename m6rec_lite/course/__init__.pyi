@@ -12,6 +12,7 @@ from .leaderboard import Leaderboard
 from .lesson_data import dense_sample, load
 from .paths import project_root
 from .people_curves import people_curves
+from .predictions import compare_prediction, predict
 from .scale import default_scale, sizes
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "TEXT_RETRIEVER",
     "Leaderboard",
     "as_markdown",
+    "compare_prediction",
     "compare_with_published",
     "default_scale",
     "dense_sample",
@@ -29,6 +31,7 @@ __all__ = [
     "people_curves",
     "plot_leaderboard",
     "plot_roadmap",
+    "predict",
     "project_root",
     "record",
     "show",

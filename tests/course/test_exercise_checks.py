@@ -16,7 +16,7 @@ from m6rec_lite.course.exercises.find_bottleneck import PROFILES, Row
 from m6rec_lite.course.exercises.question import exercise_names, load_exercise
 from m6rec_lite.course.paths import chapters
 from m6rec_lite.language.text.byte_pairs import apply_merges, learn_merges
-from tests.solutions import ANSWERS, ROOT, SOLUTIONS, solution
+from tests.solutions import ANSWERS, ROOT, SOLUTIONS, solution, store_predictions
 
 #: Those of one notebook stay in one process, which runs the notebook once.
 DECLARED = [
@@ -32,6 +32,7 @@ def smoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("M6REC_SCALE", "smoke")
     monkeypatch.setenv("M6REC_RUN", str(tmp_path))
     monkeypatch.setenv("TQDM_DISABLE", "1")
+    store_predictions()
 
 
 @pytest.mark.parametrize("declared", DECLARED)

@@ -13,7 +13,7 @@ from m6rec_lite.course.build.mutants import EndlessLoop, compile_mutant, mutants
 from m6rec_lite.course.build.mutation import grade_mutants
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 from m6rec_lite.course.exercises.question import load_exercise
-from tests.solutions import ROOT, SOLUTIONS
+from tests.solutions import ROOT, SOLUTIONS, store_predictions
 
 #: Of the mutants of these exercises every n-th is graded, because one takes more than a second.
 EVERY = {"train_in_bf16": 3}
@@ -29,6 +29,7 @@ def smoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("M6REC_SCALE", "smoke")
     monkeypatch.setenv("M6REC_RUN", str(tmp_path))
     monkeypatch.setenv("TQDM_DISABLE", "1")
+    store_predictions()
 
 
 @pytest.mark.slow
