@@ -53,9 +53,9 @@ class BagRecommender(Recommender):
         delta: in (0, 1).
         max_norm: limit of the norm of a person's gradient.
         sample_rate: probability with which a person takes part in a step.
-        steps: number of steps of Adam; 0 leaves the start, which has seen no person.
+        steps: number of steps of SGD; 0 leaves the start, which has seen no person.
         positions: number of events of a person that are predicted in a step.
-        lr: learning rate of Adam.
+        lr: learning rate of SGD.
         radius: above 0 adds the loss under the worst change of V within this radius.
         contrast: weight of the contrastive loss of two random halves of each history.
         accountant: how epsilon is counted, see ``epsilon_spent``.
@@ -72,11 +72,11 @@ class BagRecommender(Recommender):
     decay: float = 0.8
     epsilon: float | None = None
     delta: float = 1e-5
-    max_norm: float = 1.0
+    max_norm: float = 0.2
     sample_rate: float = 0.1
     steps: int = 50
     positions: int = 4
-    lr: float = 0.1
+    lr: float = 100.0
     radius: float = 0.0
     contrast: float = 0.0
     accountant: Accountant = "rdp"

@@ -1,7 +1,7 @@
 """Paillier's cryptosystem in thirty lines: a dot product on numbers that stay encrypted.
 
-**Not for use.** The primes pass a weak test, the random numbers are predictable, keys are short, and
-nothing resists an attacker who measures time. For real data use a reviewed library.
+**Not for use.** The primes pass a weak test, the random numbers are predictable, the keys are
+short, and an attacker may measure times. For real data use a reviewed library.
 
 Ciphertexts are whole numbers modulo n squared. The product of two decrypts to the sum of the two
 messages, a power to a multiple of the message; two messages cannot be multiplied. Source: Paillier,
@@ -61,7 +61,9 @@ def encrypt(n: int, value: float, rng: random.Random) -> int:
         ValueError: if the value is not finite, or too large for the key.
     """
     if not math.isfinite(value) or abs(value) * SCALE**2 >= n // 2:
-        raise ValueError(f"{value!r} is not finite, or too large for a key of {n.bit_length()} bits")
+        raise ValueError(
+            f"{value!r} is not finite, or too large for a key of {n.bit_length()} bits"
+        )
     message = round(value * SCALE)
     return (1 + message * n) * pow(rng.randrange(2, n), n, n * n) % (n * n)
 

@@ -79,7 +79,7 @@ def gaussian_mechanism(
 def gaussian_delta(sigma: float, epsilon: float, sensitivity: float = 1.0) -> float:
     """Return the smallest delta at which Gaussian noise gives (epsilon, delta)-privacy.
 
-    With s = sensitivity / sigma it is ``Phi(s/2 - epsilon/s) - exp(epsilon) Phi(-s/2 - epsilon/s)``.
+    With s = sensitivity / sigma and e = epsilon it is ``Phi(s/2 - e/s) - exp(e) Phi(-s/2 - e/s)``.
     Source: Balle and Wang, *Improving the Gaussian mechanism for differential privacy*, 2018,
     theorem 8.
 

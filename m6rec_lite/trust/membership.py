@@ -12,8 +12,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
-from m6rec_lite.evaluation import auc
+from m6rec_lite.data.interactions import Histories
+from m6rec_lite.evaluation import Ranker, auc
+from m6rec_lite.recommenders.params import check_whole
 from m6rec_lite.trust.mechanisms import check_privacy
 
 
@@ -32,6 +35,38 @@ class MembershipAttack:
     auc: float
     advantage: float
     recall_at_1_percent: float
+
+
+def next_item_losses(model: Ranker, histories: Histories, *, last: int = 8) -> np.ndarray:
+    """Return the mean loss of the latest events of each history, in nats.
+
+    The loss of an event is ``-ln`` of its probability after the events before it: a softmax of the
+    scores of all items that the history did not have yet.
+
+    Args:
+        model: fitted, with scores that are logits.
+        histories: ``n`` rows.
+        last: number of events of each row that are predicted; the first event never is.
+
+    Returns:
+        ``(n,)``; NaN for rows with fewer than two events.
+    """
+    last = check_whole("last", last)
+    back = histories.steps_back
+    chosen = np.flatnonzero((back < last) & (back + 1 < histories.lengths[histories.rows]))
+    rows = histories.rows[chosen]
+    lengths = histories.lengths[rows] - 1 - back[chosen]  # of what came before each event
+    total = np.zeros(len(histories))
+    for part in np.array_split(np.arange(len(rows)), len(rows) // 2048 + 1):
+        owners, targets = rows[part], histories.items[chosen[part]]
+        before = histories.first_events(owners, lengths[part], histories.at[owners])
+        scores = model.score(before)
+        wanted = scores[np.arange(len(part)), targets]
+        scores[before.rows, before.items] = -np.inf
+        scores[np.arange(len(part)), targets] = wanted
+        np.add.at(total, owners, special.logsumexp(scores, axis=1) - wanted)
+    counts = np.bincount(rows, minlength=len(histories))
+    return np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
 
 
 def membership_attack(members: np.ndarray, others: np.ndarray) -> MembershipAttack:

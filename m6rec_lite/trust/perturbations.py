@@ -16,6 +16,7 @@ import pandas as pd
 from m6rec_lite.data import EVENTS
 from m6rec_lite.data.ids import Id, index_of_ids
 from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.data.ragged import positions_in_rows
 from m6rec_lite.evaluation import Ranker
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 
@@ -70,11 +71,8 @@ def shuffle_events(histories: Histories, window: float, *, seed: int = 0) -> His
     """
     check_in_range("window", window, 1)
     noise = np.random.default_rng(seed).random(len(histories.items))
-    back = histories.steps_back
-    keys = noise if np.isinf(window) else window * noise - back
-    order = np.lexsort((back, keys, histories.rows)) if window == 1 else np.lexsort(
-        (keys, histories.rows)
-    )
+    keys = noise if np.isinf(window) else window * noise - histories.steps_back
+    order = np.lexsort((keys, histories.rows))
     return replace(histories, items=histories.items[order], events=histories.events[order])
 
 
@@ -136,33 +134,35 @@ def inject_profiles(
         DataError: if the item is not in the catalogue.
         ValueError: if a number is below 1 or the kind is unknown.
     """
-    check_whole("n_profiles", n_profiles), check_whole("fillers", fillers)
-    aim, rng = int(index_of_ids([target], train.item_ids, "item_id")[0]), np.random.default_rng(seed)
-    counts = np.bincount(train.items, minlength=train.n_items)
-    pools = {"random": train.n_items, "popular": max(fillers, train.n_items // 10)}
+    for name, number in (("n_profiles", n_profiles), ("fillers", fillers)):
+        check_whole(name, number)
+    if kind not in ("random", "popular", "copied"):
+        raise ValueError(f"kind must be 'random', 'popular' or 'copied', got {kind!r}")
+    aim, rng = (
+        int(index_of_ids([target], train.item_ids, "item_id")[0]),
+        np.random.default_rng(seed),
+    )
+    by_count = np.argsort(-np.bincount(train.items, minlength=train.n_items), kind="stable")
+    pool = by_count[: max(fillers, train.n_items // 10)] if kind == "popular" else by_count
     profiles = []
     for _ in range(n_profiles):
         if kind == "copied":
-            row = int(rng.choice(np.flatnonzero(np.bincount(train.users) > 0)))
-            chosen = train.items[train.users == row][-fillers:]
-        elif kind in pools:
-            pool = np.argsort(-counts, kind="stable")[: pools[kind]]
-            chosen = rng.choice(pool, min(fillers, len(pool)), replace=False)
+            chosen = train.items[train.users == rng.choice(train.users)][-fillers:]
         else:
-            raise ValueError(f"kind must be 'random', 'popular' or 'copied', got {kind!r}")
+            chosen = rng.choice(pool, min(fillers, len(pool)), replace=False)
         profiles.append(np.append(chosen[chosen != aim], aim))
-    lengths = [len(profile) for profile in profiles]
-    start = int(train.timestamps.max(initial=0)) - max(lengths)
-    is_text = train.user_ids.dtype.kind == "U"
-    last = 0 if is_text else int(train.user_ids.max(initial=0))
-    new = [f"invented {i}" if is_text else last + 1 + i for i in range(n_profiles)]
-    items = np.concatenate([train.items, *profiles])
+    lengths = np.array([len(profile) for profile in profiles])
+    if train.user_ids.dtype.kind == "U":
+        new = np.array([f"invented {i}" for i in range(n_profiles)])
+    else:
+        new = train.user_ids.max() + 1 + np.arange(n_profiles)
+    items, start = np.concatenate([train.items, *profiles]), train.timestamps.max() - lengths.max()
     frame = pd.DataFrame(
         {
             "user_id": np.append(train.user_ids[train.users], np.repeat(new, lengths)),
             "item_id": train.item_ids[items],
-            "timestamp": np.concatenate([train.timestamps, *(start + np.arange(n) for n in lengths)]),
-            "event": np.array(EVENTS)[np.append(train.events, np.zeros(sum(lengths), np.int8))],
+            "timestamp": np.append(train.timestamps, start + positions_in_rows(lengths)),
+            "event": np.array(EVENTS)[np.append(train.events, np.zeros(lengths.sum(), np.int8))],
         }
     )
     ids = np.append(train.user_ids, new)

@@ -71,7 +71,9 @@ def test_without_opacus_the_tighter_accountant_says_what_to_install(
 
 
 @pytest.mark.extra
-@pytest.mark.parametrize(("noise", "rate", "steps"), [(1.0, 0.1, 50), (4.0, 0.3, 20), (0.7, 0.02, 500)])
+@pytest.mark.parametrize(
+    ("noise", "rate", "steps"), [(1.0, 0.1, 50), (4.0, 0.3, 20), (0.7, 0.02, 500)]
+)
 def test_opacus_counts_the_same(noise: float, rate: float, steps: int) -> None:
     accountants = pytest.importorskip("opacus.accountants")
     peer = accountants.RDPAccountant()
