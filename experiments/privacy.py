@@ -7,7 +7,8 @@ clipped gradients, and with DP-SGD at epsilon 10, 3 and 1, on the rows of 80 % o
 NDCG@10 is that of the test questions of all people; the membership attack compares the losses of
 900 members with those of the other people. ``robust``: plain, adversarial and contrastive training,
 each judged on clean questions, with item vectors moved in the worst direction, and with half of the
-events replaced by random ones. What is recorded is skipped.
+events replaced by random ones. What is recorded is skipped. ``results/privacy/DATASET.csv`` has
+the means of the recorded seeds with 95 % t intervals.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
-from experiments.records import Records, RunKey, summary
+from experiments.records import REPORT, Records, RunKey, summary
 from m6rec_lite.data import Dataset, Split, leave_one_out, load_dataset
+from m6rec_lite.data.files import write_text
+from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation import evaluate, fit_and_evaluate
 from m6rec_lite.trust import (
     BagRecommender,
@@ -50,6 +56,10 @@ ROBUST: dict[str, dict[str, Any]] = {
     "contrastive": {"contrast": 0.1},
 }
 PARTS = ("text", "robust", "ids")
+LEVELS = ("not trained", "no privacy", "clipped", "epsilon 10", "epsilon 3", "epsilon 1")
+PRIVATE_NAMES = [f"{part}, {level}" for part in INPUTS for level in LEVELS]
+ROBUST_NAMES = [f"text, {change}" for change in ROBUST]
+METRICS = ["ndcg@10", "membership_auc", "ndcg@10_attacked", "ndcg@10_replaced"]
 MEMBER_SHARE = 0.8
 RADIUS, REPLACED = 0.3, 0.5  #: of the changes under which ``robust`` is judged
 
@@ -73,6 +83,34 @@ def run(options: argparse.Namespace) -> None:
                 else:
                     settings = INPUTS[part] | more
                     private_run(f"{part}, {change}", settings, seed, dataset, split, options)
+    write_table(options.root / "results", split.dataset)
+
+
+def write_table(results: Path, dataset: str) -> pd.DataFrame:
+    """Write the means over seeds of all recorded runs of a data set, as text with intervals."""
+    records = Records(results)
+    frame = records.frame().query("experiment == 'privacy' and dataset == @dataset")
+    reports = [read_json(records.runs / run / REPORT)["metrics"] for run in frame["id"]]
+    metrics = pd.DataFrame(reports, index=frame["variant"]).reindex(columns=METRICS)
+    rows = {}
+    for variant, values in metrics.groupby(level=0, sort=False):
+        part = variant.partition(", ")[0] if variant in PRIVATE_NAMES else "robust"
+        rows[variant] = {"part": part, "seeds": len(values)}
+        rows[variant] |= {name: _interval(values[name].dropna()) for name in METRICS}
+    order = [variant for variant in (*PRIVATE_NAMES, *ROBUST_NAMES) if variant in rows]
+    table = pd.DataFrame(rows).T.reindex(order)
+    path = results / "privacy" / f"{dataset}.csv"
+    write_text(path, table.to_csv(index_label="variant"))
+    return table
+
+
+def _interval(values: pd.Series) -> str:
+    """Return a mean with the 95 % t interval over seeds, as text; empty without values."""
+    if len(values) < 2:
+        return "".join(f"{value:.4f}" for value in values)
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / math.sqrt(len(values))
+    mean = values.mean()
+    return f"{mean:.4f} [{mean - half:.4f}, {mean + half:.4f}]"
 
 
 def private_run(

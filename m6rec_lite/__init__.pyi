@@ -1,4 +1,4 @@
-from . import course, ctr, data, evaluation, language, m6rec, nn, recommenders, training
+from . import course, ctr, data, evaluation, language, m6rec, nn, recommenders, training, trust
 from .ctr import DIN, LogisticCTR
 from .data import Dataset, Histories, Interactions, leave_one_out, load_dataset
 from .evaluation import compare, evaluate
@@ -73,4 +73,5 @@ __all__ = [
     "nn",
     "recommenders",
     "training",
+    "trust",
 ]

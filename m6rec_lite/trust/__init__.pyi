@@ -3,16 +3,9 @@ from .adversarial import contrastive_loss, worst_perturbation
 from .anonymity import anonymity_sets, hash_id, reverse_hashes
 from .bag_recommender import BagRecommender
 from .dp_sgd import clipped_sum, private_gradient
-from .federated import (
-    federated_average,
-    federated_round,
-    mask_updates,
-    sum_of_masked,
-    train_locally,
-)
+from .federated import federated_round, mask_updates, sum_of_masked
 from .homomorphic import PaillierKey, decrypt, encrypt, encrypted_dot
 from .mechanisms import (
-    bounded_counts,
     epsilon_lower_bound,
     gaussian_delta,
     gaussian_mechanism,
@@ -45,7 +38,6 @@ __all__ = [
     "add_typos",
     "advantage_bound",
     "anonymity_sets",
-    "bounded_counts",
     "change_texts",
     "clipped_sum",
     "closest_overlap",
@@ -55,7 +47,6 @@ __all__ = [
     "encrypted_dot",
     "epsilon_lower_bound",
     "epsilon_spent",
-    "federated_average",
     "federated_round",
     "gaussian_delta",
     "gaussian_mechanism",
@@ -74,6 +65,5 @@ __all__ = [
     "reverse_hashes",
     "shuffle_events",
     "sum_of_masked",
-    "train_locally",
     "worst_perturbation",
 ]

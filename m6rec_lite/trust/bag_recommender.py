@@ -40,9 +40,9 @@ class BagRecommender(Recommender):
     """Softmax over the catalogue from a decayed bag of the history.
 
     With ``epsilon``, training is DP-SGD with a person as the unit: adding or removing all rows of
-    a person changes the distribution of V and W by at most (epsilon, delta). Item texts count as
-    public. The noise is drawn from ``seed`` so that a run can be repeated; for real data the seed
-    must be secret.
+    a person changes the distribution of V and W by at most (epsilon, delta). The item texts and the
+    number of people count as public. The noise is drawn from ``seed`` so that a run can be
+    repeated; for real data the seed must be secret.
 
     Args:
         item_input: ``"text"``: V is computed from the item texts and fixed, only W is trained.

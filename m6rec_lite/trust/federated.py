@@ -16,67 +16,12 @@ from torch import Tensor
 
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 
-#: A model: its arrays by name.
-Parameters = Mapping[str, Tensor]
-
 MODULUS = 2**32  #: of the numbers that clients send in secure aggregation
 
 
-def federated_average(states: Sequence[Parameters], weights: Sequence[float]) -> dict[str, Tensor]:
-    """Return the weighted mean of the clients' parameters.
-
-    Args:
-        states: parameters of each client, with the same names and shapes.
-        weights: one for each client, such as its number of training rows; not all 0.
-
-    Raises:
-        ValueError: if there is no client, a weight is negative or missing, or all are 0.
-    """
-    if not states or len(states) != len(weights):
-        raise ValueError(f"{len(states)} clients and {len(weights)} weights; give one for each")
-    if min(weights) < 0 or sum(weights) <= 0:
-        raise ValueError(f"weights must be >= 0 with a sum above 0, got {list(weights)}")
-    shares = [weight / sum(weights) for weight in weights]
-    return {
-        name: sum(
-            (share * state[name] for share, state in zip(shares, states, strict=True)),
-            start=torch.zeros_like(states[0][name]),
-        )
-        for name in states[0]
-    }
-
-
-def train_locally(
-    parameters: Parameters,
-    loss: Callable[[Parameters, Any], Tensor],
-    data: Any,
-    *,
-    lr: float,
-    steps: int = 1,
-) -> dict[str, Tensor]:
-    """Return a client's parameters after some gradient steps on all of its data.
-
-    Args:
-        parameters: of the server; not changed.
-        loss: function of parameters and data that returns the mean loss.
-        data: what the client holds; handed on to ``loss``.
-        lr: learning rate.
-        steps: number of steps.
-
-    Raises:
-        ValueError: if ``lr`` is not above 0, or ``steps`` below 1.
-    """
-    check_in_range("lr", lr, 0, open_low=True)
-    state = {name: value.detach().clone() for name, value in parameters.items()}
-    for _ in range(check_whole("steps", steps)):
-        gradients = torch.func.grad(loss)(state, data)
-        state = {name: value - lr * gradients[name] for name, value in state.items()}
-    return state
-
-
 def federated_round(
-    parameters: Parameters,
-    loss: Callable[[Parameters, Any], Tensor],
+    parameters: Mapping[str, Tensor],
+    loss: Callable[[Mapping[str, Tensor], Any], Tensor],
     clients: Sequence[Any],
     sizes: Sequence[float],
     *,
@@ -88,10 +33,33 @@ def federated_round(
     With one step, this is one gradient step on the rows of all clients together. With more, the
     clients move apart, the more so the more their data differ.
 
-    Args: as of ``train_locally``; ``clients`` and ``sizes`` are their data and numbers of rows.
+    Args:
+        parameters: of the server, by name; not changed.
+        loss: function of parameters and a client's data that returns the mean loss.
+        clients: what each client holds; handed on to ``loss``.
+        sizes: number of rows of each client, its weight in the average.
+        lr: learning rate of gradient descent on all data of a client.
+        steps: number of its steps.
+
+    Raises:
+        ValueError: if ``lr`` is not above 0, ``steps`` below 1, a size is negative or missing, or
+            all are 0.
     """
-    states = [train_locally(parameters, loss, data, lr=lr, steps=steps) for data in clients]
-    return federated_average(states, sizes)
+    check_in_range("lr", lr, 0, open_low=True)
+    if len(clients) != len(sizes) or min(sizes, default=-1) < 0 or sum(sizes) <= 0:
+        raise ValueError(
+            f"sizes must be >= 0, one for each of {len(clients)} clients, with a sum above 0; got "
+            f"{list(sizes)}"
+        )
+    mean = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    for data, size in zip(clients, sizes, strict=True):
+        state = dict(parameters)
+        for _ in range(check_whole("steps", steps)):
+            gradients = torch.func.grad(loss)(state, data)
+            state = {name: value - lr * gradients[name] for name, value in state.items()}
+        for name, value in state.items():
+            mean[name] = mean[name] + size / sum(sizes) * value.detach()
+    return mean
 
 
 def mask_updates(updates: np.ndarray, *, seed: int = 0, scale: float = 2.0**16) -> np.ndarray:

@@ -15,8 +15,7 @@ import math
 import numpy as np
 from scipy import optimize, stats
 
-from m6rec_lite.data.interactions import Interactions
-from m6rec_lite.recommenders.params import check_in_range, check_whole
+from m6rec_lite.recommenders.params import check_in_range
 
 
 def check_privacy(epsilon: float, delta: float | None = None, sensitivity: float = 1.0) -> None:
@@ -109,33 +108,6 @@ def gaussian_sigma(epsilon: float, delta: float, sensitivity: float = 1.0) -> fl
         return gaussian_delta(math.exp(log_sigma), epsilon) - delta
 
     return sensitivity * math.exp(optimize.brentq(excess, math.log(1e-4), math.log(1e6)))
-
-
-def bounded_counts(train: Interactions, most: int, *, seed: int = 0) -> np.ndarray:
-    """Count the users of each item, where every user counts at most ``most`` random items.
-
-    Without a bound, one person changes as many counts as they have items. With it, the L1
-    sensitivity of all counts together is ``most``.
-
-    Args:
-        train: the log.
-        most: number of different items of a user that are counted, at least 1.
-        seed: seed of the choice.
-
-    Returns:
-        ``(n_items,)`` float64.
-
-    Raises:
-        ValueError: if ``most`` is below 1.
-    """
-    most = check_whole("most", most)
-    pairs = train.matrix().tocoo()  # one entry for each user and different item
-    users, items = pairs.coords
-    order = np.lexsort((np.random.default_rng(seed).random(len(users)), users))
-    starts = np.searchsorted(users[order], np.arange(train.n_users))
-    rank = np.arange(len(users)) - starts[users[order]]  # random rank among the user's items
-    counted = items[order][rank < most]
-    return np.bincount(counted, minlength=train.n_items).astype(np.float64)
 
 
 def epsilon_lower_bound(

@@ -28,13 +28,10 @@ class MembershipAttack:
         auc: probability that a member's loss is below that of another person; 0.5 is chance.
         advantage: largest difference of true and false positive rate over all thresholds. It is
             chosen on the people that it is measured on, so it is above 0 by chance too.
-        recall_at_1_percent: share of the members that are found at the threshold with which at
-            most 1 % of the others are called members.
     """
 
     auc: float
     advantage: float
-    recall_at_1_percent: float
 
 
 def next_item_losses(model: Ranker, histories: Histories, *, last: int = 8) -> np.ndarray:
@@ -91,7 +88,6 @@ def membership_attack(members: np.ndarray, others: np.ndarray) -> MembershipAtta
     return MembershipAttack(
         auc=float(auc(is_member, -losses)),
         advantage=float((found - false).max(initial=0.0)),
-        recall_at_1_percent=float(found[false <= 0.01].max(initial=0.0)),
     )
 
 

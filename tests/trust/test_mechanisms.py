@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from m6rec_lite.data import Interactions
 from m6rec_lite.trust import (
-    bounded_counts,
     epsilon_lower_bound,
     gaussian_delta,
     gaussian_mechanism,
@@ -72,18 +69,6 @@ def test_the_audit_finds_too_little_noise_and_accepts_enough() -> None:
     assert 0.8 < honest <= 1.0
     assert epsilon_lower_bound(outputs(1, 0.4, 0), outputs(0, 0.4, 1)) > 1.5
     assert epsilon_lower_bound(outputs(1, 1.0, 0), outputs(1, 1.0, 1)) < 0.1
-
-
-def test_one_person_changes_bounded_counts_by_at_most_the_bound() -> None:
-    rng = np.random.default_rng(0)
-    rows = [(u, int(i)) for u in range(30) for i in rng.integers(20, size=12)]
-    frame = pd.DataFrame(rows, columns=["user_id", "item_id"]).assign(timestamp=range(len(rows)))
-    train = Interactions.from_frame(frame)
-    counts = bounded_counts(train, 3)
-    without = bounded_counts(train.select(train.users != 29), 3)
-    assert counts.sum() == 90
-    assert np.abs(counts - without).sum() == 3
-    assert bounded_counts(train, 99).tolist() == train.matrix().sum(axis=0).tolist()
 
 
 @pytest.mark.parametrize("epsilon", [0.0, -1.0, math.nan])
