@@ -39,7 +39,7 @@ from m6rec_lite.trust import (
 #: Settings of the two inputs, chosen on the validation questions of ``bazaar`` without privacy.
 INPUTS: dict[str, dict[str, Any]] = {
     "text": {"item_input": "text"},
-    "ids": {"item_input": "ids", "factors": 32, "lr": 10.0},
+    "ids": {"item_input": "ids", "factors": 32},
 }
 #: What is changed, by the name of the change.
 PRIVATE: dict[str, dict[str, Any]] = {

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from m6rec_lite.m6rec import in_batch_softmax
 from m6rec_lite.recommenders.params import check_in_range
 
 
@@ -38,11 +37,13 @@ def worst_perturbation(loss: Callable[[Tensor], Tensor], vectors: Tensor, radius
 def contrastive_loss(first: Tensor, second: Tensor, *, tau: float = 0.2) -> Tensor:
     """Return the cross-entropy of finding each user's second view among those of all users.
 
+    It equals ``m6rec.in_batch_softmax`` of the views, and can be differentiated by ``torch.func``.
+
     Args:
         first: ``(n, d)`` vectors of the users.
         second: ``(n, d)`` vectors of the same users, from other parts of their histories.
         tau: temperature above 0, by which cosines are divided.
     """
     check_in_range("tau", tau, 0, open_low=True)
-    views = F.normalize(first, dim=-1), F.normalize(second, dim=-1)
-    return in_batch_softmax(*views, torch.arange(len(first)), tau=tau)
+    cosines = F.normalize(first, dim=-1) @ F.normalize(second, dim=-1).T
+    return F.cross_entropy(cosines / tau, torch.arange(len(first)))

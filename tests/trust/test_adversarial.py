@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from m6rec_lite.m6rec import in_batch_softmax
 from m6rec_lite.trust import contrastive_loss, worst_perturbation
 
 VECTORS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
@@ -44,7 +45,10 @@ def test_the_contrastive_loss_is_cross_entropy_over_the_other_views() -> None:
     first, second = VECTORS, WEIGHTS
     cosines = torch.nn.functional.cosine_similarity(first[:, None], second[None], dim=-1)
     expected = torch.nn.functional.cross_entropy(cosines / 0.3, torch.arange(5))
-    torch.testing.assert_close(contrastive_loss(first, second, tau=0.3), expected)
+    loss = contrastive_loss(first, second, tau=0.3)
+    torch.testing.assert_close(loss, expected)
+    unit = [torch.nn.functional.normalize(each, dim=1) for each in (first, second)]
+    torch.testing.assert_close(loss, in_batch_softmax(*unit, torch.arange(5), tau=0.3))
     same = torch.ones(4, 2)
     assert float(contrastive_loss(same, same)) == pytest.approx(math.log(4), rel=1e-5)
     with pytest.raises(ValueError, match="tau must be > 0"):
