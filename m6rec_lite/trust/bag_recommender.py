@@ -128,7 +128,8 @@ class BagRecommender(Recommender):
         def loss(values: Values, example: tuple[Tensor, Tensor]) -> Tensor:
             return self._loss(values["map"], values.get("vectors", vectors), *example)
 
-        optimizer = torch.optim.SGD(list(parameters.values()), lr=float(self.lr or 0.0))
+        assert self.lr is not None  # set by __post_init__
+        optimizer = torch.optim.SGD(list(parameters.values()), lr=self.lr)
         for _ in trange(self.steps, desc=self.name, delay=2, disable=not progress, leave=False):
             drawn = people[rng.random(len(people)) < self.sample_rate]
             batch = self._examples(histories, drawn, rng)
