@@ -39,7 +39,9 @@ def clipped_sum(
     if len(batch[0]) == 0:
         return {name: torch.zeros_like(value) for name, value in parameters.items()}, torch.zeros(0)
     gradients = torch.func.vmap(torch.func.grad(loss), (None, 0))(dict(parameters), batch)
-    norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients.values()]).norm(dim=0)  # (B,)
+    norms = torch.stack([g.reshape(len(g), -1).norm(dim=1) for g in gradients.values()]).norm(
+        dim=0
+    )  # (B,)
     factors = (max_norm / norms.clamp_min(1e-12)).clamp(max=1.0)
     sums = {name: torch.einsum("b,b...->...", factors, g) for name, g in gradients.items()}
     return sums, norms

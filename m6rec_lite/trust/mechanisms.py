@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from m6rec_lite.recommenders.params import check_in_range
 
@@ -88,8 +88,8 @@ def gaussian_delta(sigma: float, epsilon: float, sensitivity: float = 1.0) -> fl
     check_privacy(epsilon, sensitivity=sensitivity)
     check_in_range("sigma", sigma, 0, open_low=True)
     s = sensitivity / sigma
-    inside = stats.norm.cdf(s / 2 - epsilon / s)
-    outside = math.exp(epsilon + stats.norm.logcdf(-s / 2 - epsilon / s))
+    inside = special.ndtr(s / 2 - epsilon / s)
+    outside = math.exp(epsilon + special.log_ndtr(-s / 2 - epsilon / s))
     return float(max(0.0, inside - outside))
 
 

@@ -66,6 +66,7 @@ def test_bad_settings_are_refused() -> None:
         federated_round(one, loss, [rows(2, 0)], [2], lr=0.1, steps=0)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 6), st.integers(1, 5), st.integers(0, 9))
 def test_masks_cancel_in_the_sum(n: int, d: int, seed: int) -> None:
     updates = np.random.default_rng(seed).normal(size=(n, d))

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.trust import PaillierKey, decrypt, encrypt, encrypted_dot
@@ -15,6 +15,7 @@ KEY = PaillierKey.generate(bits=160)
 NUMBERS = st.floats(-100, 100)
 
 
+@settings(deadline=None)
 @given(NUMBERS, NUMBERS)
 def test_the_product_of_ciphertexts_is_the_sum_of_messages(a: float, b: float) -> None:
     rng = random.Random(0)
@@ -22,6 +23,7 @@ def test_the_product_of_ciphertexts_is_the_sum_of_messages(a: float, b: float) -
     assert decrypt(KEY, both) == pytest.approx(a + b, abs=1e-5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=5))
 def test_the_dot_product_is_that_of_the_plain_numbers(pairs: list[tuple[float, float]]) -> None:
     rng = random.Random(0)

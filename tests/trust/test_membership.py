@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.data import Histories
@@ -16,6 +16,7 @@ from m6rec_lite.trust import advantage_bound, membership_attack, next_item_losse
 LOSSES = st.lists(st.integers(0, 5).map(float), min_size=1, max_size=12)
 
 
+@settings(deadline=None)
 @given(LOSSES, LOSSES)
 def test_it_equals_a_search_over_all_thresholds(members: list[float], others: list[float]) -> None:
     attack = membership_attack(np.array(members), np.array(others))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.data import DataError, Histories, Interactions
@@ -29,6 +29,7 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.floats(0, 1))
 def test_typos_keep_the_letters(text: str, rate: float) -> None:
     changed = add_typos(text, rate, rng())
