@@ -135,7 +135,7 @@ def test_incoherence_and_overlap_by_hand() -> None:
 
 def test_bad_input_is_refused() -> None:
     train = small_split().train
-    with pytest.raises(DataError, match="item_id"):
+    with pytest.raises(DataError, match="unknown item"):
         inject_profiles(train, -1, 3)
     with pytest.raises(ValueError, match="n_profiles"):
         inject_profiles(train, train.item_ids[0], 0)
