@@ -1,4 +1,4 @@
-"""Trust: why an item is shown, what showing it causes, and who is served how well."""
+"""Trust: why an item is shown, what showing causes, who is served how well, and what data leak."""
 
 import lazy_loader
 
