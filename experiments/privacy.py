@@ -28,12 +28,15 @@ from m6rec_lite.data import Dataset, Split, leave_one_out, load_dataset
 from m6rec_lite.data.files import write_text
 from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation import evaluate, fit_and_evaluate
+from m6rec_lite.recommenders import BagRecommender
 from m6rec_lite.trust import (
-    BagRecommender,
     Perturbed,
+    PrivateBagRecommender,
+    RobustBagRecommender,
     membership_attack,
     next_item_losses,
     replace_events,
+    under_attack,
 )
 
 #: Settings of the two inputs, chosen on the validation questions of ``bazaar`` without privacy.
@@ -60,6 +63,7 @@ LEVELS = ("not trained", "no privacy", "clipped", "epsilon 10", "epsilon 3", "ep
 PRIVATE_NAMES = [f"{part}, {level}" for part in INPUTS for level in LEVELS]
 ROBUST_NAMES = [f"text, {change}" for change in ROBUST]
 METRICS = ["ndcg@10", "membership_auc", "ndcg@10_attacked", "ndcg@10_replaced"]
+MODEL = "BagRecommender"  #: of all records; the variant says how it was trained
 MEMBER_SHARE = 0.8
 RADIUS, REPLACED = 0.3, 0.5  #: of the changes under which ``robust`` is judged
 
@@ -127,8 +131,9 @@ def private_run(
     members, others = np.split(order, [int(MEMBER_SHARE * train.n_users)])
     rows = np.isin(train.users, members)
     part = replace(split, train=train.select(rows))
-    model = BagRecommender(**settings, seed=seed)
-    key = RunKey("privacy", split.dataset, model.name, variant, seed)
+    kind = PrivateBagRecommender if "epsilon" in settings else BagRecommender
+    model = kind(**settings, seed=seed)
+    key = RunKey("privacy", split.dataset, MODEL, variant, seed)
     if _skips(key, options):
         return
     report = fit_and_evaluate(model, part, items=dataset.items, bootstrap=0, progress=False)
@@ -138,7 +143,7 @@ def private_run(
     measured = {
         "membership_auc": attack.auc,
         "membership_advantage": attack.advantage,
-        "noise_multiplier": model.noise_multiplier_,
+        "noise_multiplier": getattr(model, "noise_multiplier_", 0.0),
     }
     _finish(key, model, summary(report), measured, split, options)
 
@@ -152,13 +157,13 @@ def robust_run(
     options: argparse.Namespace,
 ) -> None:
     """Train on all people, and evaluate on clean and changed inputs, unless it is recorded."""
-    model = BagRecommender(**settings, seed=seed)
-    key = RunKey("privacy", split.dataset, model.name, variant, seed)
+    model = RobustBagRecommender(**settings, seed=seed)
+    key = RunKey("privacy", split.dataset, MODEL, variant, seed)
     if _skips(key, options):
         return
     report = fit_and_evaluate(model, split, items=dataset.items, bootstrap=0, progress=False)
     changed = {
-        "ndcg@10_attacked": model.under_attack(split.train, RADIUS),
+        "ndcg@10_attacked": under_attack(model, split.train, RADIUS),
         "ndcg@10_replaced": Perturbed(model, lambda h: replace_events(h, REPLACED, seed=seed)),
     }
     measured = {

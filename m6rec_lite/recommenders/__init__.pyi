@@ -1,3 +1,4 @@
+from .bag import BagRecommender
 from .base import NotFittedError, Recommender
 from .bpr import BPR, WARP, LogisticMF
 from .content import ContentBased, item_texts, tf_idf, words_and_bigrams
@@ -26,6 +27,7 @@ __all__ = [
     "WARP",
     "WEIGHTS",
     "BERT4Rec",
+    "BagRecommender",
     "Bigram",
     "ContentBased",
     "ExplicitMF",

@@ -2,7 +2,7 @@ from .accounting import epsilon_spent, noise_for_epsilon
 from .adversarial import contrastive_loss, worst_perturbation
 from .anonymity import anonymity_sets, hash_id, reverse_hashes
 from .attribution import attention_rollout, gradient_times_input, integrated_gradients
-from .bag_recommender import BagRecommender
+from .bag_training import PrivateBagRecommender, RobustBagRecommender, under_attack
 from .causes import event_ranks, main_cause, world_deletion
 from .dp_sgd import clipped_sum, private_gradient
 from .event_scores import attribute, deletion, first_items, without_events
@@ -38,12 +38,13 @@ from .rerank import calibrated_lists, fixed_lists, mmr
 from .uplift import Exposures, average_effect, logged_slates, random_slates
 
 __all__ = [
-    "BagRecommender",
     "Exposures",
     "FairSASRec",
     "MembershipAttack",
     "PaillierKey",
     "Perturbed",
+    "PrivateBagRecommender",
+    "RobustBagRecommender",
     "add_typos",
     "advantage_bound",
     "anonymity_sets",
@@ -91,6 +92,7 @@ __all__ = [
     "reverse_hashes",
     "shuffle_events",
     "sum_of_masked",
+    "under_attack",
     "without_events",
     "world_deletion",
     "worst_perturbation",

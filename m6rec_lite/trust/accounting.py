@@ -9,16 +9,12 @@ the sampled Gaussian mechanism*, 2019, section 3.3.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 from scipy import optimize, special
 
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.trust.mechanisms import check_privacy
-
-#: How the steps are added up: by Rényi divergences, or by opacus from the distribution itself.
-Accountant = Literal["rdp", "prv"]
 
 #: Orders of the Rényi divergence among which the best one is chosen.
 ORDERS = np.concatenate([np.arange(2, 64), 2 ** np.arange(6, 11)])
@@ -48,8 +44,6 @@ def epsilon_spent(
     sample_rate: float,
     steps: int,
     delta: float,
-    *,
-    accountant: Accountant = "rdp",
 ) -> float:
     """Return the epsilon of a run of DP-SGD at a delta.
 
@@ -58,20 +52,14 @@ def epsilon_spent(
         sample_rate: probability q in (0, 1] that a person takes part in a step.
         steps: number of steps.
         delta: in (0, 1).
-        accountant: ``"rdp"``, or ``"prv"`` of the package opacus, whose bound is tighter.
 
     Raises:
         ValueError: if an argument is out of range.
-        ImportError: if ``accountant="prv"`` and opacus is not installed.
     """
     check_privacy(1.0, delta)
     check_in_range("noise_multiplier", noise_multiplier, 0, open_low=True)
     check_in_range("sample_rate", sample_rate, 0, 1, open_low=True)
     steps = check_whole("steps", steps)
-    if accountant == "prv":
-        return _prv_epsilon(noise_multiplier, sample_rate, steps, delta)
-    if accountant != "rdp":
-        raise ValueError(f"accountant must be 'rdp' or 'prv', got {accountant!r}")
     spent = steps * renyi_divergences(noise_multiplier, sample_rate)
     # From Rényi to (epsilon, delta): Balle et al., Hypothesis testing interpretations, 2020.
     conversion = np.log1p(-1 / ORDERS) - (math.log(delta) + np.log(ORDERS)) / (ORDERS - 1)
@@ -83,8 +71,6 @@ def noise_for_epsilon(
     sample_rate: float,
     steps: int,
     delta: float,
-    *,
-    accountant: Accountant = "rdp",
 ) -> float:
     """Return the smallest noise multiplier with which a run spends at most ``epsilon``.
 
@@ -92,13 +78,11 @@ def noise_for_epsilon(
 
     Raises:
         ValueError: if an argument is out of range, or no noise is large enough.
-        ImportError: if ``accountant="prv"`` and opacus is not installed.
     """
     check_privacy(epsilon, delta)
 
     def excess(log_noise: float) -> float:
-        noise = math.exp(log_noise)
-        return epsilon_spent(noise, sample_rate, steps, delta, accountant=accountant) - epsilon
+        return epsilon_spent(math.exp(log_noise), sample_rate, steps, delta) - epsilon
 
     low, high = _LOG_NOISE
     if excess(high) > 0:
@@ -110,15 +94,3 @@ def noise_for_epsilon(
         return math.exp(low)
     noise = math.exp(optimize.brentq(excess, low, high, xtol=1e-5))
     return noise * (1 + 2e-5)  # on the safe side of the root
-
-
-def _prv_epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: float) -> float:
-    try:
-        from opacus.accountants import PRVAccountant
-    except ImportError as error:
-        raise ImportError(
-            "accountant='prv' needs opacus: pip install 'm6rec-lite[privacy]', or use 'rdp'"
-        ) from error
-    account = PRVAccountant()
-    account.history = [(noise_multiplier, sample_rate, steps)]
-    return float(account.get_epsilon(delta))

@@ -19,6 +19,7 @@ from m6rec_lite.recommenders import (
     EASE,
     IALS,
     WARP,
+    BagRecommender,
     BERT4Rec,
     Bigram,
     ContentBased,
@@ -76,6 +77,8 @@ CASES: dict[str, Callable[[], Recommender]] = {
     "GRU4Rec parallel": lambda: GRU4Rec(**SMALL, steps=6),
     "ItemVectors": ItemVectors,
     "ItemVectors decay": lambda: ItemVectors(center=False, decay=0.8),
+    "Bag text": lambda: BagRecommender(factors=16, sample_rate=0.5),
+    "Bag ids": lambda: BagRecommender("ids", factors=32, sample_rate=0.5, lr=0.1),
     "TextVectors words": lambda: TextVectors(bag_of_words),
 }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +44,6 @@ def test_the_noise_that_is_found_keeps_the_budget(epsilon: float) -> None:
         ({"sample_rate": 0}, "sample_rate must be > 0"),
         ({"sample_rate": 1.2}, "sample_rate must be > 0 and <= 1"),
         ({"steps": 0}, "steps must be at least 1"),
-        ({"accountant": "moments"}, "accountant must be"),
     ],
 )
 def test_bad_input_is_refused(change: dict, match: str) -> None:
@@ -60,16 +57,6 @@ def test_an_epsilon_out_of_reach_says_what_to_change() -> None:
         noise_for_epsilon(1e-6, 1.0, 10_000, 1e-12)
 
 
-def test_without_opacus_the_tighter_accountant_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "opacus.accountants", None)
-    with pytest.raises(ImportError, match="pip install"):
-        epsilon_spent(1.0, 0.1, 10, 1e-5, accountant="prv")
-
-
 @pytest.mark.extra
 @pytest.mark.parametrize(
     ("noise", "rate", "steps"), [(1.0, 0.1, 50), (4.0, 0.3, 20), (0.7, 0.02, 500)]
@@ -80,6 +67,6 @@ def test_opacus_counts_the_same(noise: float, rate: float, steps: int) -> None:
     peer.history = [(noise, rate, steps)]
     ours = epsilon_spent(noise, rate, steps, 1e-5)
     assert ours == pytest.approx(peer.get_epsilon(1e-5), rel=0.02)
-    tighter = epsilon_spent(noise, rate, steps, 1e-5, accountant="prv")
-    assert 0.6 * ours < tighter <= ours
-    assert math.isfinite(tighter)
+    tighter = accountants.PRVAccountant()  # adds up the distributions, not their divergences
+    tighter.history = peer.history
+    assert 0.6 * ours < tighter.get_epsilon(1e-5) <= ours
