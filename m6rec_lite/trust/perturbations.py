@@ -6,6 +6,7 @@ systems*, 2007; Mehta and Nejdl, *Unsupervised strategies for shilling detection
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -36,14 +37,17 @@ def add_typos(text: str, rate: float, rng: np.random.Generator) -> str:
 def replace_words(
     text: str, synonyms: Mapping[str, str], rate: float, rng: np.random.Generator
 ) -> str:
-    """Replace, with probability ``rate``, each word that has an entry in ``synonyms``."""
+    """Replace, with probability ``rate``, each word or phrase that has an entry in ``synonyms``.
+
+    The keys are in lower case; the text may not be. Of several keys the longest is taken.
+    """
     check_in_range("rate", rate, 0, 1)
-    parts = text.split(" ")
-    chosen = rng.random(len(parts)) < rate
-    return " ".join(
-        synonyms.get(part.casefold(), part) if swap else part
-        for part, swap in zip(parts, chosen, strict=True)
-    )
+    keys = "|".join(re.escape(key) for key in sorted(synonyms, key=len, reverse=True))
+
+    def replaced(match: re.Match[str]) -> str:
+        return synonyms[match[0].lower()] if rng.random() < rate else match[0]
+
+    return re.sub(rf"\b(?:{keys})\b", replaced, text, flags=re.IGNORECASE) if keys else text
 
 
 def change_texts(items: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
@@ -59,11 +63,11 @@ def change_texts(items: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFr
 
 
 def shuffle_events(histories: Histories, window: float, *, seed: int = 0) -> Histories:
-    """Return histories in which events have changed places with others nearby.
+    """Return histories in which events have changed their order with others nearby.
 
     Args:
         histories: ragged rows.
-        window: each event moves by fewer places than this; ``inf`` gives a random order.
+        window: each event moves by fewer positions than this; ``inf`` gives a random order.
         seed: seed of the order.
 
     Raises:
@@ -138,10 +142,8 @@ def inject_profiles(
         check_whole(name, number)
     if kind not in ("random", "popular", "copied"):
         raise ValueError(f"kind must be 'random', 'popular' or 'copied', got {kind!r}")
-    aim, rng = (
-        int(index_of_ids([target], train.item_ids, "item_id")[0]),
-        np.random.default_rng(seed),
-    )
+    aim = int(index_of_ids([target], train.item_ids, "item_id")[0])
+    rng = np.random.default_rng(seed)
     by_count = np.argsort(-np.bincount(train.items, minlength=train.n_items), kind="stable")
     pool = by_count[: max(fillers, train.n_items // 10)] if kind == "popular" else by_count
     profiles = []

@@ -46,9 +46,15 @@ def test_typos_come_at_their_rate() -> None:
 def test_words_are_replaced_as_a_whole() -> None:
     table = {"trail": "path", "tent": "shelter"}
     assert replace_words("Trail near a tent, trailing", table, 1.0, rng()) == (
-        "path near a tent, trailing"
+        "path near a shelter, trailing"
     )
     assert replace_words("trail", table, 0.0, rng()) == "trail"
+    assert replace_words("trail", {}, 1.0, rng()) == "trail"
+
+
+def test_a_phrase_goes_before_its_words() -> None:
+    table = {"trail mix": "nuts", "trail": "path"}
+    assert replace_words("a Trail mix on the trail", table, 1.0, rng()) == "a nuts on the path"
 
 
 def test_every_text_of_a_table_is_changed_and_the_table_kept() -> None:

@@ -50,6 +50,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "23": ("title", "labels"),
     "24": ("title", "labels"),
     "28": ("title",),
+    "29": ("title",),
 }
 
 

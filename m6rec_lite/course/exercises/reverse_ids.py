@@ -29,7 +29,9 @@ def _with(hash_of: Callable[[int, str], str]) -> Callable[..., list[int | None]]
     return answer
 
 
-def _found_alone(digests: Sequence[str], candidates: Sequence[int], salt: str) -> list[int | None]:
+def _without_the_missing(
+    digests: Sequence[str], candidates: Sequence[int], salt: str
+) -> list[int | None]:
     return [each for each in _reverse(digests, candidates, salt) if each is not None]
 
 
@@ -39,7 +41,7 @@ def _in_order_of_candidates(
     return [c for c in candidates if digest(f"{salt}{c}") in digests]
 
 
-def _places(digests: Sequence[str], candidates: Sequence[int], salt: str) -> list[int | None]:
+def _indices(digests: Sequence[str], candidates: Sequence[int], salt: str) -> list[int | None]:
     table = {digest(f"{salt}{candidate}"): i for i, candidate in enumerate(candidates)}
     return [table.get(each) for each in digests]
 
@@ -52,14 +54,17 @@ def _log(ids: Sequence[int], salt: str) -> list[str]:
     return [digest(f"{salt}{each}") for each in ids]
 
 
+#: Digests of 13 and 14 by the two usual mistakes: the salt behind the id, and no salt.
+OTHERS = digest("13shop-"), digest("14")
+
 EXERCISE = Exercise(
     id="reverse_ids",
     title="Hashed ids that were called anonymous",
     cases=(
         Case(
-            (_log([45, 12, 99], "shop-"), list(range(10, 60)), "shop-"),
-            [45, 12, None],
-            note="99 is not among the candidates",
+            ([*_log([45, 12, 99], "shop-"), *OTHERS], list(range(10, 60)), "shop-"),
+            [45, 12, None, None, None],
+            note="99 is not among the candidates; the last two rows are of other shops",
         ),
         Case((_log([3, 3, 0], ""), [0, 1, 2, 3], ""), [3, 3, 0], note="no salt; one id twice"),
         Case((_log([7], "other"), [7, 8], "shop-"), [None], note="the log has another salt"),
@@ -79,7 +84,7 @@ EXERCISE = Exercise(
             "That is MD5. The log was written with SHA-256; the two never agree.",
         ),
         KnownWrong(
-            _found_alone,
+            _without_the_missing,
             "Hashes that are not found are left out, so the answer no longer lines up with the "
             "log. Return None for them.",
         ),
@@ -89,7 +94,7 @@ EXERCISE = Exercise(
             "the order of the log.",
         ),
         KnownWrong(
-            _places,
+            _indices,
             "That is the index of the candidate in the list. Return the candidate itself.",
         ),
         KnownWrong(
