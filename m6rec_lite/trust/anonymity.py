@@ -37,7 +37,7 @@ def reverse_hashes(
             leaks; a salt of each row prevents the joining of rows.
 
     Returns:
-        The id of each hash that was found.
+        The id of each hash that is in the table.
     """
     wanted = set(digests)
     table = ((hash_id(candidate, salt), candidate) for candidate in candidates)

@@ -82,12 +82,12 @@ def membership_attack(members: np.ndarray, others: np.ndarray) -> MembershipAtta
     losses = np.concatenate(groups)
     is_member = np.repeat([1, 0], [len(group) for group in groups])
     thresholds = np.unique(losses)
-    found, false = (
+    right, wrong = (
         np.searchsorted(np.sort(group), thresholds, side="right") / len(group) for group in groups
     )
     return MembershipAttack(
         auc=float(auc(is_member, -losses)),
-        advantage=float((found - false).max(initial=0.0)),
+        advantage=float((right - wrong).max(initial=0.0)),
     )
 
 

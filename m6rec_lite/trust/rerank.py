@@ -73,7 +73,7 @@ def calibrated_lists(
 
 
 def fixed_lists(lists: np.ndarray, histories: Histories, name: str = "lists") -> FixedScores:
-    """Return a model that recommends given lists, for ``evaluate``.
+    """Return a model that recommends these lists, for ``evaluate``.
 
     The ``n`` histories are those for which the lists ``(n, k)`` were made, one for each user.
     """

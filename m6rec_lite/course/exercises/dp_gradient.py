@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -70,13 +71,13 @@ def _noise_after(
 def _cases() -> tuple[Case, ...]:
     gradients = np.array([[3.0, 4.0], [0.3, 0.0], [0.0, -2.0]])
     noise = np.array([0.5, -1.0])
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (gradients, 1.0, 0.0, 3.0, noise, "no noise: two gradients are longer than 1"),
         (gradients, 1.0, 2.0, 3.0, noise, "with noise"),
         (gradients, 0.5, 1.5, 4.0, noise, "three were drawn, four were expected"),
         (gradients, 10.0, 0.5, 3.0, noise, "no gradient is too long"),
         (np.zeros((2, 2)), 1.0, 1.0, 2.0, noise, "gradients of 0"),
-        (gradients[:0], 2.0, 1.0, 3.0, noise, "nobody was drawn"),
+        (gradients[:0], 2.0, 1.0, 3.0, noise, "no person was drawn"),
     )
     return tuple(Case((*args,), _gradient(*args), note=note) for *args, note in rows)
 

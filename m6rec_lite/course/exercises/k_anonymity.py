@@ -106,8 +106,8 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _all_subsets,
-            "Sets of items that nobody has are tried, too, and give 0. The known items are those "
-            "of a real user.",
+            "Sets of items that no person has are tried, too, and give 0. The known items are "
+            "those of a real user.",
         ),
         KnownWrong(
             _of_users_with_n,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -45,12 +46,12 @@ def _where_counted(
 def _cases() -> tuple[Case, ...]:
     noise = np.array([0.5, -1.0, 2.0, 0.1, -0.3])
     lists = [[0, 1, 1, 2], [1, 0], [3, 3, 3], [], [2, 1, 0, 3]]
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (lists, 5, 2, 1.0, noise, "two items of each person"),
         (lists, 5, 1, 0.5, noise, "one item of each person"),
         (lists, 5, 3, 4.0, noise, "a larger epsilon"),
         ([[4, 4, 0]], 5, 2, 2.0, noise[::-1], "a repeat before the second item"),
-        ([], 3, 2, 1.0, noise[:3], "nobody: noise alone"),
+        ([], 3, 2, 1.0, noise[:3], "no person: noise alone"),
     )
     return tuple(Case((*args,), _private(*args), note=note) for *args, note in rows)
 
@@ -96,8 +97,8 @@ EXERCISE = Exercise(
         ),
         KnownWrong(
             _where_counted,
-            "Items that nobody has get no noise. An exact 0 tells that nobody has the item: with "
-            "one person more it would not be 0.",
+            "Items that no person has get no noise. An exact 0 says that no person has the item: "
+            "with one person more it would not be 0.",
         ),
         KnownWrong(
             lambda lists, n_items, most, epsilon, noise: np.maximum(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def _with(
 
 
 def _cases() -> tuple[Case, ...]:
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (COUNTS, 2, 0.5, 3, 40, "three best sellers, epsilon 0.5"),
         (COUNTS, 2, 0.1, 3, 40, "epsilon 0.1"),
         (COUNTS, 1, 0.1, 5, 25, "five best sellers, one item of each person"),
@@ -80,7 +81,7 @@ EXERCISE = OpenExercise(
         ),
         KnownWrong(
             _with(share=lambda a, b: float(np.mean(a == b))),
-            "Items are compared place by place. An item that stays in the list at another rank is "
+            "Items are compared rank by rank. An item that stays in the list at another rank is "
             "kept, too: compare the lists as sets.",
         ),
         KnownWrong(
