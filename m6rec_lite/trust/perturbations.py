@@ -39,13 +39,14 @@ def replace_words(
 ) -> str:
     """Replace, with probability ``rate``, each word or phrase that has an entry in ``synonyms``.
 
-    The keys are in lower case; the text may not be. Of several keys the longest is taken.
+    Case is ignored. Of several keys that fit, the longest is taken.
     """
     check_in_range("rate", rate, 0, 1)
-    keys = "|".join(re.escape(key) for key in sorted(synonyms, key=len, reverse=True))
+    table = {key.lower(): value for key, value in synonyms.items()}
+    keys = "|".join(re.escape(key) for key in sorted(table, key=len, reverse=True))
 
     def replaced(match: re.Match[str]) -> str:
-        return synonyms[match[0].lower()] if rng.random() < rate else match[0]
+        return table[match[0].lower()] if rng.random() < rate else match[0]
 
     return re.sub(rf"\b(?:{keys})\b", replaced, text, flags=re.IGNORECASE) if keys else text
 

@@ -53,7 +53,7 @@ def test_words_are_replaced_as_a_whole() -> None:
 
 
 def test_a_phrase_goes_before_its_words() -> None:
-    table = {"trail mix": "nuts", "trail": "path"}
+    table = {"Trail mix": "nuts", "trail": "path"}
     assert replace_words("a Trail mix on the trail", table, 1.0, rng()) == "a nuts on the path"
 
 
