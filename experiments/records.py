@@ -14,7 +14,7 @@ import json
 import math
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -127,11 +127,23 @@ class Records:
         _write_json(folder / REPORT, report)
         self.write_index()
 
+    def finished(
+        self, experiment: str | None = None
+    ) -> Iterator[tuple[Path, dict[str, Any], dict[str, Any]]]:
+        """Yield the folder, ``config.json`` and ``report.json`` of each finished run.
+
+        Args:
+            experiment: only runs of this experiment; None for all.
+        """
+        for path in sorted(self.runs.glob(f"*/{REPORT}")):
+            config = read_json(path.with_name(CONFIG))
+            if experiment is None or config["experiment"] == experiment:
+                yield path.parent, config, read_json(path)
+
     def frame(self) -> pd.DataFrame:
         """Return one row for each finished run, from the folders."""
         rows = []
-        for path in sorted(self.runs.glob(f"*/{REPORT}")):
-            config, report = read_json(path.with_name(CONFIG)), read_json(path)
+        for folder, config, report in self.finished():
             metrics = report.get("metrics", {})
             key = RunKey(**{field.name: config[field.name] for field in fields(RunKey)})
             headline = (
@@ -139,11 +151,11 @@ class Records:
                 for name, value in report.get("headline", {}).items()
             )
             rows.append(
-                {"id": path.parent.name}
+                {"id": folder.name}
                 | asdict(key)
                 | {name: metrics.get(name, math.nan) for name in RANKING_FIGURES}
                 | {"headline": "; ".join(headline)}
-                | {"ranks": "kept" if path.with_name(RANKS).is_file() else "not kept"}
+                | {"ranks": "kept" if (folder / RANKS).is_file() else "not kept"}
                 | {"date": config.get("date", ""), "command": config["command"]}
             )
         frame = pd.DataFrame(rows)

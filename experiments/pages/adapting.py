@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.records import CONFIG, REPORT
+from experiments.records import Records
 from m6rec_lite.data.files import write_text
-from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation.report import markdown_table
 
 PAGE, TABLE = "adapting.md", "adapting.csv"
@@ -40,12 +39,10 @@ and seed. Learning rate and number of steps were chosen on validation.
 def cells(results: Path) -> pd.DataFrame:
     """Return one row for each recorded cell with default sizes."""
     rows: list[dict[str, Any]] = []
-    for path in sorted((results / "runs").glob(f"*/{REPORT}")):
-        config = read_json(path.with_name(CONFIG))
+    for _, config, report in Records(results).finished("adapting"):
         match = _VARIANT.fullmatch(config["variant"])
-        if config["experiment"] != "adapting" or match is None:
+        if match is None:
             continue
-        report = read_json(path)
         metric = "ndcg@10" if match["task"] == "next" else "auc"
         low, high = report["intervals"][metric]
         rows.append(

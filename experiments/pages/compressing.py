@@ -10,10 +10,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.records import CONFIG, REPORT
+from experiments.records import Records
 from m6rec_lite.course.figures import style
 from m6rec_lite.data.files import png_bytes, write_text
-from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation.report import markdown_table
 from m6rec_lite.m6rec.cost.requests import pareto
 
@@ -43,12 +42,10 @@ the resident memory of a process that serves the file with one thread and a limi
 def cells(results: Path) -> pd.DataFrame:
     """Return one row for each recorded variant with default settings."""
     rows: list[dict[str, Any]] = []
-    for path in sorted((results / "runs").glob(f"*/{REPORT}")):
-        config = read_json(path.with_name(CONFIG))
+    for _, config, report in Records(results).finished("compressing"):
         match = _VARIANT.fullmatch(config["variant"])
-        if config["experiment"] != "compressing" or match is None:
+        if match is None:
             continue
-        report = read_json(path)
         minus = report["minus"].get(REFERENCE, {})
         rows.append(
             {"dataset": config["dataset"], "seed": config["seed"]}

@@ -8,9 +8,8 @@ from typing import Any
 import pandas as pd
 
 from experiments.compare import user_metric
-from experiments.records import CONFIG, RANKS, REPORT, Records, RunKey
+from experiments.records import RANKS, Records, RunKey
 from m6rec_lite.course.leaderboard import ORACLE
-from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation import paired_test
 from m6rec_lite.evaluation.report import markdown_table
 
@@ -33,11 +32,10 @@ def filter_runs(results: Path, dataset: str) -> pd.DataFrame:
         ``high``, ``folder`` and ``command``.
     """
     rows: list[dict[str, Any]] = []
-    for path in sorted((results / "runs").glob(f"*/{REPORT}")):
-        config = read_json(path.with_name(CONFIG))
-        if (config["experiment"], config["dataset"]) != (EXPERIMENT, dataset):
+    for folder, config, report in Records(results).finished(EXPERIMENT):
+        if config["dataset"] != dataset:
             continue
-        report, settings = read_json(path), config["settings"]
+        settings = config["settings"]
         low, high = report["intervals"]["ndcg@10"]
         rows.append(
             {
@@ -49,7 +47,7 @@ def filter_runs(results: Path, dataset: str) -> pd.DataFrame:
                 "ndcg@10": report["metrics"]["ndcg@10"],
                 "low": low,
                 "high": high,
-                "folder": path.parent,
+                "folder": folder,
                 "command": config["command"],
             }
         )
