@@ -28,15 +28,13 @@ DAY = 86_400
 class ContextTable:
     """What is needed to look up the context of an event.
 
-    Code 0 of each part stands for an unknown value, such as that of a new city.
+    Code 0 of each part stands for an unknown value, such as that of a new city; the code of
+    ``cities[i]`` and of ``conditions[i]`` is ``i + 1``.
 
     Attributes:
         parts: names, of ``CONTEXT_PARTS``.
-        cities: the code of ``cities[i]`` is ``i + 1``; empty without place and weather.
-        conditions: likewise, of the weather.
         first_day: number of the first day of ``weather``, counted from 1970.
-        user_ids: ``(n_users,)`` ids, ascending.
-        city: ``(n_users,)`` int64 code of each user's city.
+        user_ids: ``(n_users,)`` ids, ascending; ``city`` are the codes of their cities.
         weather: ``(1 + n_cities, n_days)`` int64 code of the weather; row 0 is that of no city.
     """
 
@@ -55,11 +53,7 @@ class ContextTable:
         users: pd.DataFrame | None = None,
         weather: pd.DataFrame | None = None,
     ) -> Self:
-        """Read the tables that the parts need: users with ``city``, weather by city and date.
-
-        Raises:
-            DataError: if a table or a column is missing.
-        """
+        """Read users with ``city`` and the weather by city and date; ``DataError`` if missing."""
         cities: tuple[str, ...] = ()
         user_ids = city = np.zeros(0, dtype=np.int64)
         if {"place", "weather"} & {*parts}:
@@ -95,7 +89,7 @@ class ContextTable:
 
         Args:
             user_ids: ``(n,)`` ids; a user outside the table has an unknown city.
-            at: ``(n,)`` int64 unix seconds of the event whose context is wanted.
+            at: ``(n,)`` int64 unix seconds.
             last: ``(n,)`` int64 unix seconds of the event before; negative for none.
 
         Returns:

@@ -17,13 +17,7 @@ from m6rec_lite.nn.dropout import Dropout
 
 
 class ModalityFusion(nn.Module, ABC):
-    """Base of the fusions.
-
-    Args:
-        modalities: names of the modalities.
-        hidden_size: length of all vectors.
-        n_heads: number of attention heads, where there is attention.
-        dropout: dropout rate.
+    """Base of the fusions of the named modalities, whose vectors have length ``hidden_size``.
 
     Raises:
         ValueError: if there is no modality, or a name appears twice.
@@ -78,7 +72,6 @@ class CrossAttentionFusion(ModalityFusion):
 
     ``h = x + CrossAttention(norm(x), tokens)``, and the result is ``h + FFN(norm(h))``. A learned
     vector of each modality is added to its tokens. Missing tokens are left out of the softmax.
-    The arguments are those of ``ModalityFusion``.
     """
 
     def __init__(
@@ -100,8 +93,7 @@ class CrossAttentionFusion(ModalityFusion):
 class MLPFusion(ModalityFusion):
     """An MLP of ``x`` and the mean vector of each modality, concatenated.
 
-    A learned vector replaces the mean of a missing modality. The arguments are those of
-    ``ModalityFusion``.
+    A learned vector replaces the mean of a missing modality.
     """
 
     def __init__(

@@ -41,7 +41,8 @@ class ItemInputs:
 class ItemEncoder(nn.Module):
     """One vector for each item: a learned query attends to the tokens of its modalities.
 
-    The id is one token, the text one for each of its tokens, the picture one for each region.
+    The id is one token, the text one for each of its tokens, the picture one for each region. The
+    mean vector of the catalogue is subtracted: what all items share ranks none of them.
 
     Args:
         inputs: of the catalogue.
@@ -81,12 +82,16 @@ class ItemEncoder(nn.Module):
             self.picture = nn.Sequential(nn.LayerNorm(n_features), nn.Linear(n_features, d))
         elif "picture" in modalities:
             self.picture = PICTURE_ENCODERS[picture_encoder](d, inputs.pictures.shape[1])
+        for table in self.children():
+            if isinstance(table, nn.Embedding):  # small: what training adds soon outweighs it
+                nn.init.normal_(table.weight, std=0.1)
         self.fusion = FUSIONS[fusion](self.modalities, d, config.n_heads, config.dropout)
         self.norm = nn.LayerNorm(d)
 
     def forward(self, hide: Collection[str] = ()) -> Tensor:
         """Return ``(n, hidden_size)`` vectors, with the modalities ``hide`` missing for all."""
-        return self.norm(self.fusion(self.query.expand(len(self.trained), -1), *self.read(hide)))
+        vectors = self.fusion(self.query.expand(len(self.trained), -1), *self.read(hide))
+        return self.norm(vectors - vectors.mean(dim=0))
 
     def read(self, hide: Collection[str] = ()) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the tokens ``(n, k, hidden_size)`` and masks of each modality, for a fusion."""

@@ -31,15 +31,8 @@ LOWEST = -1e9
 class MultimodalNetwork(ScoringNetwork):
     """Score items by the cosine of the user's vector and each item's vector, divided by ``tau``.
 
-    Causal Transformer blocks run over the vectors of the history's items. The context of the next
-    event is fused with their last state, as the modalities of an item are fused.
-
-    Args:
-        items: encoder of the catalogue.
-        config: configuration of the Transformer.
-        max_length: number of positions.
-        context: tables of the context; None for a model without context.
-        fusion: of the context, a name of ``FUSIONS``.
+    Causal Transformer blocks run over the vectors of the history's items, ``max_length`` of them.
+    The context of the next event, if there is any, is fused with their last state.
     """
 
     hide: Sequence[str] = ()  #: modalities to treat as missing in ``score``

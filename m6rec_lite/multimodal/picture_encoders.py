@@ -22,15 +22,10 @@ from m6rec_lite.nn.transformer import Transformer, TransformerConfig
 
 
 class PictureEncoder(nn.Module, ABC):
-    """Base of the picture encoders.
-
-    Args:
-        hidden_size: length of the vectors.
-        side: height and width of the pictures in pixels.
-        unit: pixels by which an encoder divides the side.
+    """Base of the encoders of pictures with ``side`` pixels as vectors of ``hidden_size``.
 
     Raises:
-        ValueError: if ``side`` is no multiple of ``unit``.
+        ValueError: if ``side`` is no multiple of ``unit``, by which the encoder divides it.
     """
 
     def __init__(self, hidden_size: int, side: int, unit: int) -> None:
@@ -42,6 +37,7 @@ class PictureEncoder(nn.Module, ABC):
             )
         self.hidden_size, self.side = hidden_size, side
         self.positions = LearnedPositions((side // unit) ** 2, hidden_size)
+        nn.init.normal_(self.positions.weight, std=0.5)  # about as large as what is added to them
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Encode ``(n, side, side, 3)`` uint8 pictures as ``(n, regions, hidden_size)``.

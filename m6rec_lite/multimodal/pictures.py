@@ -73,8 +73,7 @@ def to_patches(pictures: Tensor, size: int) -> Tensor:
     """Cut ``(n, side, side, 3)`` pictures into square patches, row by row.
 
     Returns:
-        ``(n, (side / size) ** 2, size * size * 3)``: the pixels of a patch row by row, the three
-        colours of a pixel together.
+        ``(n, (side / size) ** 2, size * size * 3)``, the three colours of a pixel together.
 
     Raises:
         ValueError: if ``size`` does not divide the side.

@@ -31,6 +31,9 @@ from m6rec_lite.recommenders.sequential.sequence_recommender import SequenceReco
 from m6rec_lite.recommenders.sequential.sequences import Batch, NextItemBatches
 from m6rec_lite.training import Callback
 
+#: Size of the tokenizer, which is trained on the texts; maximum number of tokens of a text.
+VOCAB_SIZE, TEXT_LENGTH = 2048, 32
+
 
 @dataclass(eq=False, repr=False)
 class MultimodalShape:
@@ -45,8 +48,6 @@ class MultimodalShape:
             time-aware: compare it with other time-aware models.
         modality_dropout: rate of ``drop_modalities`` in training.
         columns: text columns of the table of items.
-        vocab_size: of the tokenizer, which is trained on the texts.
-        text_length: maximum number of tokens of a text.
         hidden_size: length of all vectors.
         n_layers: number of blocks over the events.
         n_heads: number of attention heads; must divide ``hidden_size``.
@@ -59,8 +60,6 @@ class MultimodalShape:
     context: Sequence[str] = ()
     modality_dropout: float = 0.0
     columns: Sequence[str] = ("title", "tags")
-    vocab_size: int = 2048
-    text_length: int = 32
     hidden_size: int = 64
     n_layers: int = 2
     n_heads: int = 4
@@ -71,8 +70,8 @@ class MultimodalShape:
 class MultimodalRecommender(SequenceRecommender, MultimodalShape):
     """Predict the next item from the vectors of the history's items, encoded from their content.
 
-    The items are encoded anew in each training step, so that the picture encoder learns from the
-    recommendations. Items without training rows are no negatives.
+    The items are encoded anew in each training step, so that the picture encoder is trained too.
+    Items without training rows are no negatives.
 
     Args: as of ``MultimodalShape``, then of ``SequenceRecommender``.
 
@@ -98,11 +97,12 @@ class MultimodalRecommender(SequenceRecommender, MultimodalShape):
                 raise ValueError(f"{name} takes {', '.join(known)}, not {unknown[0]!r}")
             if name not in ("fusion", "picture_encoder"):
                 setattr(self, name, given)
+        self.columns = (self.columns,) if isinstance(self.columns, str) else tuple(self.columns)
         if not self.modalities:
             raise ValueError(f"modalities needs at least one of {', '.join(MODALITIES)}")
         check_in_range("tau", self.tau, 0, open_low=True)
         check_in_range("modality_dropout", self.modality_dropout, 0, 1)
-        for name in ("vocab_size", "text_length", "hidden_size", "n_layers", "n_heads"):
+        for name in ("hidden_size", "n_layers", "n_heads"):
             setattr(self, name, check_whole(name, getattr(self, name)))
         self._config()  # checks that the heads divide the size
         self._context: ContextTable | None = None
@@ -147,7 +147,6 @@ class MultimodalRecommender(SequenceRecommender, MultimodalShape):
         """Return a copy of the fitted model that scores with some modalities of all items missing.
 
         Raises:
-            NotFittedError: before ``fit``.
             ValueError: if a modality is not one of the model's, or none is left.
         """
         self._require_fitted()
@@ -169,9 +168,9 @@ class MultimodalRecommender(SequenceRecommender, MultimodalShape):
                     f"no item has a text in the columns {list(self.columns)}: leave 'text' out "
                     "of the modalities"
                 )
-            tokenizer = Tokenizer.train(dict.fromkeys(texts), self.vocab_size)
+            tokenizer = Tokenizer.train(dict.fromkeys(texts), VOCAB_SIZE)
             rows = [torch.tensor(ids, dtype=torch.int64) for ids in tokenizer.encode_batch(texts)]
-            tokens = pad_sequence(rows, batch_first=True, padding_value=-1)[:, : self.text_length]
+            tokens = pad_sequence(rows, batch_first=True, padding_value=-1)[:, :TEXT_LENGTH]
             vocab_size = tokenizer.vocab_size
         if "picture" in self.modalities:
             pictures, pictured = picture_column(catalogue_table(items, train, self.name))

@@ -17,7 +17,7 @@ from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.positions import LearnedPositions
 from m6rec_lite.nn.transformer import Block, Transformer, TransformerConfig
 
-PAD = -1
+PAD = -1  #: after the end of a text
 
 
 class DecoderBlock(nn.Module):
@@ -45,8 +45,7 @@ class EncoderDecoder(nn.Module):
         vocab_size: size of the tokenizer.
         picture: encoder of the pictures; its ``hidden_size`` is that of the model.
         max_length: largest number of tokens of a text that is read or written.
-        start: id of the token that starts a written text.
-        end: id of the token that ends it.
+        start, end: ids of the tokens that start and end a written text.
         n_layers: number of blocks of the encoder, and of the decoder.
     """
 
@@ -54,7 +53,6 @@ class EncoderDecoder(nn.Module):
         self,
         vocab_size: int,
         picture: PictureEncoder,
-        *,
         max_length: int,
         start: int,
         end: int,
@@ -72,12 +70,9 @@ class EncoderDecoder(nn.Module):
         self.norm = nn.LayerNorm(d)
 
     def encode(self, read: Tensor, pictures: Tensor, pictured: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode what is read.
+        """Encode ``(n, time)`` token ids, padded with -1, and ``(n, side, side, 3)`` pictures.
 
-        Args:
-            read: ``(n, time)`` int64 token ids, padded at the end with -1.
-            pictures: ``(n, side, side, 3)`` uint8.
-            pictured: ``(n,)`` bool, False for rows whose picture is missing.
+        ``pictured`` is ``(n,)`` bool, False for rows whose picture is missing.
 
         Returns:
             The memory ``(n, keys, d)``, and which keys are present, ``(n, keys)`` bool.
@@ -118,5 +113,4 @@ class EncoderDecoder(nn.Module):
 
     def _embed(self, tokens: Tensor) -> Tensor:
         """Return ``(n, time, d)``: the vectors of tokens and positions."""
-        time = torch.arange(tokens.shape[1], device=tokens.device)
-        return self.words(tokens.clamp(min=0)) + self.positions(time)
+        return self.words(tokens.clamp(min=0)) + self.positions(torch.arange(tokens.shape[1]))

@@ -45,7 +45,7 @@ def orders(seed: int = 0) -> pd.DataFrame:
     ("columns", "options", "left_out"),
     [
         (["title", "category", "tags", "stars"], TOML + 'value = "stars"\n', set()),
-        ([], TOML, {"00", "01", "06", "10", "12", "14", "16", "17", "18", "19", "22"}),
+        ([], TOML, {"00", "01", "06", "10", "12", "14", "16", "17", "18", "19", "22", "27"}),
     ],
     ids=["everything", "nothing but rows"],
 )

@@ -28,10 +28,10 @@ def copied(layer: nn.MultiheadAttention) -> CrossAttention:
 @pytest.mark.parametrize("masked", [False, True])
 def test_it_equals_torch_with_its_gradients(heads, masked):
     torch.manual_seed(0)
-    theirs = nn.MultiheadAttention(16, heads, batch_first=True).double()
+    theirs = nn.MultiheadAttention(16, heads, batch_first=True)
     nn.init.normal_(theirs.in_proj_bias)
     nn.init.normal_(theirs.out_proj.bias)
-    ours = copied(theirs).double()
+    ours, theirs = copied(theirs).double(), theirs.double()
     x, memory = torch.randn(3, 5, 16).double(), torch.randn(3, 7, 16).double()
     present = torch.rand(3, 7) < 0.6 if masked else None
     if present is not None:

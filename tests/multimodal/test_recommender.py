@@ -17,7 +17,7 @@ N, KINDS = 24, 4
 ITEM_IDS = np.arange(100, 100 + N)
 SMALL = {
     "hidden_size": 16, "n_layers": 1, "n_heads": 2, "max_length": 8, "batch_size": 32, "lr": 0.01,
-    "epochs": 12, "dropout": 0.0, "device": "cpu",
+    "epochs": 16, "dropout": 0.0, "device": "cpu",
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def world() -> tuple[Interactions, pd.DataFrame]:
             rows.append((user, item, 1_700_000_000 + 90_000 * user + 3600 * n))
     frame = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
     train = Interactions.from_frame(frame, item_ids=ITEM_IDS)
-    titles = [f"kind{'abcd'[k]}" if i // KINDS % 2 else "thing" for i, k in enumerate(kind)]
+    titles = [f"kind{'abcd'[k]}" if i // KINDS % 2 == 0 else "thing" for i, k in enumerate(kind)]
     items = pd.DataFrame({"item_id": ITEM_IDS, "title": titles, "tags": [[]] * N})
     items["picture"] = [picture_of(k, i) for i, k in enumerate(kind)]
     return train, items
@@ -67,9 +67,9 @@ def fitted(**settings) -> MultimodalRecommender:
 
 
 def asked(kinds: list[int] | None = None) -> Histories:
-    """Histories of two items of a kind, the second and the fourth."""
+    """Histories of two items of a kind, the first and the third."""
     kinds = list(range(KINDS)) if kinds is None else kinds
-    lists = [[100 + KINDS + k, 100 + 3 * KINDS + k] for k in kinds]
+    lists = [[100 + k, 100 + 2 * KINDS + k] for k in kinds]
     return Histories.from_lists(lists, ITEM_IDS, user_ids=kinds, at=1_700_000_000)
 
 

@@ -24,7 +24,9 @@ def block_like(layer: nn.TransformerDecoderLayer, d: int, heads: int) -> Decoder
     cross, theirs = ours.cross, layer.multihead_attn
     with torch.no_grad():
         cross.query.weight.copy_(theirs.in_proj_weight[:d])
+        cross.query.bias.copy_(theirs.in_proj_bias[:d])
         cross.key_value.weight.copy_(theirs.in_proj_weight[d:])
+        cross.key_value.bias.copy_(theirs.in_proj_bias[d:])
     cross.out.load_state_dict(theirs.out_proj.state_dict())
     ours.norm.load_state_dict(layer.norm2.state_dict())
     return ours
@@ -74,7 +76,7 @@ def test_padding_and_missing_pictures_have_no_effect():
     none = torch.zeros_like(pictured)
     blind = net.loss(written, read, pictures, none)
     torch.testing.assert_close(net.loss(written, read, 255 - pictures, none), blind)
-    assert abs(float(blind - loss)) > 1e-5
+    assert abs(blind.item() - loss.item()) > 1e-5
 
 
 def test_a_token_does_not_depend_on_later_ones():

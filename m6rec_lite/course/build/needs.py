@@ -37,6 +37,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "18": ("title", "category"),
     "19": ("title",),
     "22": ("title",),
+    "27": ("title",),
 }
 
 
