@@ -46,7 +46,7 @@ from m6rec_lite.multimodal import MultimodalRecommender
 
 EXPERIMENT = "multimodal"
 #: Settings of all fits. One fit takes at most three minutes of one core.
-RECIPE: dict[str, Any] = {"epochs": 6, "patience": None}
+RECIPE: dict[str, Any] = {"epochs": 10, "patience": None}
 #: Rate of modality dropout, where there is any.
 DROPOUT = 0.3
 #: Dials of the context, and the world without their effects.

@@ -26,6 +26,8 @@ class CrossAttention(nn.Module):
         self.query = nn.Linear(hidden_size, hidden_size)
         self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
         self.out = nn.Linear(hidden_size, hidden_size)
+        for layer in (self.query, self.key_value, self.out):
+            nn.init.zeros_(layer.bias)  # as torch does
 
     def forward(self, x: Tensor, memory: Tensor, present: Tensor | None = None) -> Tensor:
         """Compute the attention output of each query.

@@ -84,8 +84,9 @@ class ItemEncoder(nn.Module):
             self.picture = PICTURE_ENCODERS[picture_encoder](d, inputs.pictures.shape[1])
         for table in self.children():
             if isinstance(table, nn.Embedding):  # small: what training adds soon outweighs it
-                nn.init.normal_(table.weight, std=0.1)
-        self.fusion = FUSIONS[fusion](self.modalities, d, config.n_heads, config.dropout)
+                nn.init.normal_(table.weight, std=0.5)
+        # No dropout here: its noise in what items share would outweigh what tells them apart.
+        self.fusion = FUSIONS[fusion](self.modalities, d, config.n_heads)
         self.norm = nn.LayerNorm(d)
 
     def forward(self, hide: Collection[str] = ()) -> Tensor:

@@ -60,7 +60,7 @@ class MultimodalShape:
     context: Sequence[str] = ()
     modality_dropout: float = 0.0
     columns: Sequence[str] = ("title", "tags")
-    hidden_size: int = 64
+    hidden_size: int = 32
     n_layers: int = 2
     n_heads: int = 4
     tau: float = 0.07
@@ -80,8 +80,8 @@ class MultimodalRecommender(SequenceRecommender, MultimodalShape):
     """
 
     max_length: int = 40
-    epochs: int = 8
-    lr: float = 3e-3
+    epochs: int = 10
+    lr: float = 6e-3
     lr_floor: float = 0.05
 
     def __post_init__(self) -> None:
