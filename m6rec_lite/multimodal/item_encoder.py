@@ -23,11 +23,9 @@ class ItemInputs:
 
     Attributes:
         trained: ``(n,)`` bool: items with training rows, whose ids have an embedding.
-        tokens: ``(n, length)`` int64 token ids of the texts, -1 after the end; length 0 without
-            text.
+        tokens: ``(n, length)`` int64 token ids of the texts, -1 after the end.
         vocab_size: size of the tokenizer.
-        pictures: ``(n, side, side, 3)`` uint8, or ``(n, regions, features)`` float32 of a
-            pretrained encoder; length 0 of the second axis without pictures.
+        pictures: ``(n, side, side, 3)`` uint8, or ``(n, regions, features)`` float32.
         pictured: ``(n,)`` bool: items that have a picture.
     """
 

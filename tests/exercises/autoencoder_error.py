@@ -27,4 +27,7 @@ def _by_loops(weights: Weights, train: np.ndarray, test: np.ndarray) -> float:
 
 CORRECT = (_error, _by_torch, _by_loops)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "x = test.reshape(len(test), -2) / 16": "numpy works out any negative size",
+    "return ((x - out) ** 2).mean()": "a square has no sign",
+}

@@ -28,4 +28,8 @@ def _by_loops(q: np.ndarray, k: np.ndarray, v: np.ndarray, present: np.ndarray) 
 
 CORRECT = (_attend, _by_torch, _by_loops)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "scores = q @ k.transpose(0, 2, 1) / np.sqrt(k.shape[2])": "queries and keys have one length",
+    "return weights @ v / np.where(total > 0, total, 1.5)": "zeros are divided",
+    "return weights @ v / np.where(total > 0, total, -1.0)": "zeros are divided",
+}

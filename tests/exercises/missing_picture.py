@@ -16,4 +16,9 @@ def _best_of_many(measure: Measure, prediction: float) -> dict[str, float]:
 
 CORRECT = (_right, _half, _best_of_many)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "rate = 0.45": "the rate is the learner's choice",
+    "return {'rate': rate, 'gain': gain, 'price': price, 'missed': abs(prediction - gain)}": (
+        "an absolute difference has no direction"
+    ),
+}

@@ -21,4 +21,11 @@ def _by_package(pictures: np.ndarray, size: int) -> torch.Tensor:
 
 CORRECT = (_cut, _by_slices, _by_package)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "cut = pictures.reshape(rows, n, size, rows, size, 3)": (
+        "the first two axes stay where they are, and the last line counts them anew"
+    ),
+    "cut = pictures.reshape(n, rows, size, rows, 3, size)": (
+        "the last two axes stay where they are, and the last line joins them"
+    ),
+}

@@ -58,10 +58,12 @@ def _cases() -> tuple[Case, ...]:
     both = numbers(2, 3, 4), numbers(2, 5, 4), numbers(2, 5, 4), np.ones((2, 5), dtype=bool)
     both[3][0, :2] = False
     none = numbers(2, 1, 4), numbers(2, 2, 4), numbers(2, 2, 3), np.array([[True] * 2, [False] * 2])
+    low = np.array([[[-4.0]]]), np.array([[[1.0], [2.0]]]), np.array([[[5.0], [7.0]]])
     rows = (
         (small, "one query, the third region is missing"),
         (both, "two rows, three queries each"),
         (none, "the second row has no picture at all"),
+        ((*low, np.array([[True, True]])), "scores far below 0"),
     )
     return tuple(Case(args, _attend(*args), note=note) for args, note in rows)
 

@@ -44,7 +44,7 @@ def _cases() -> tuple[Case, ...]:
         [[0.9, 0.2, 0.4], [0.1, 0.25, 0.2], [0.1, 0.2, 0.25], [0.8, 0.1, 0.9], [0.1, 0.9, 0.5]]
     )
     turned = here[:, ::-1].copy(), 0.5, draws[:, ::-1].copy()
-    edge = np.ones((2, 2), dtype=bool), 0.5, np.array([[0.5, 0.1], [0.0, 0.2]])
+    edge = np.ones((2, 2), dtype=bool), 0.5, np.array([[0.5, 0.9], [0.0, 0.2]])
     rows = (
         (here, 0.3, draws, "three modalities; the last item has none of them"),
         (*turned, "a higher rate, the columns turned round"),
@@ -96,7 +96,7 @@ EXERCISE = Exercise(
     hints=(
         "kept = present & (draws >= rate)",
         "Which rows had something and have nothing now? present.any(axis=1) & ~kept.any(axis=1)",
-        "np.where(present, draws, -1).argmax(axis=1) has the largest draw among the present."
+        "np.where(present, draws, -1).argmax(axis=1) has the largest draw among the present.",
     ),
     notice="At test time nothing is dropped: only what is missing in fact is missing. Unlike "
     "dropout of single numbers, no scale is needed, because the fusion knows what is missing.",
