@@ -52,19 +52,20 @@ class MultimodalNetwork(ScoringNetwork):
         self.positions = LearnedPositions(max_length, d)
         self.dropout = Dropout(config.dropout)
         self.transformer = Transformer(config)
+        for module in self.transformer.modules():
+            if isinstance(module, nn.Linear):  # small: a state starts near its last item's vector
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
         if context is not None:
             sizes = context.sizes
             self.values = nn.ModuleDict({part: nn.Embedding(n, d) for part, n in sizes.items()})
             self.fusion = FUSIONS[fusion](context.parts, d, config.n_heads, config.dropout)
-        self.user = nn.Linear(d, d)
 
     def users(self, vectors: Tensor, batch: Batch) -> Tensor:
         """Return the ``(tokens, hidden_size)`` user vectors after each event, of length 1.
 
-        Args:
-            vectors: ``(n_items, hidden_size)`` from the item encoder.
-            batch: ``items`` and ``lengths``; with context also ``context``, ``(tokens, parts)``
-                codes of the event after each.
+        ``vectors`` are those of all items. A model with context reads ``context`` of the batch,
+        ``(tokens, parts)`` codes of the event after each.
         """
         packing = Packing(batch["lengths"])
         x = self.dropout(vectors[batch["items"]] + self.positions(packing.steps_back))
@@ -75,7 +76,7 @@ class MultimodalNetwork(ScoringNetwork):
             tokens = {part: self.values[part](codes[part])[:, None] for part in parts}
             known = {part: codes[part][:, None] > 0 for part in parts}
             states = self.fusion(states, tokens, known)
-        return F.normalize(self.user(states), dim=1)
+        return F.normalize(states, dim=1)
 
     def loss(self, batch: Batch, *, mask_history: bool) -> Tensor:
         """Return the mean cross-entropy over the items that have training rows."""
@@ -99,10 +100,9 @@ class MultimodalNetwork(ScoringNetwork):
         scores = np.zeros((len(histories), histories.n_items), dtype=np.float32)
         codes = None if self.context is None else self.context.of_queries(histories)
         for rows, batch in questions(histories, max_length):
-            lengths = batch["lengths"]
             if codes is not None:  # only the last token of each row is used
                 context = torch.from_numpy(codes[rows])
-                batch["context"] = context.repeat_interleave(lengths, dim=0)
+                batch["context"] = context.repeat_interleave(batch["lengths"], dim=0)
             batch = {key: value.to(vectors.device) for key, value in batch.items()}
             users = self.users(vectors, batch)[Packing(batch["lengths"]).ends]
             scores[rows] = (users @ ends.t()).float().cpu().numpy()

@@ -81,7 +81,7 @@ class MultimodalRecommender(SequenceRecommender, MultimodalShape):
 
     max_length: int = 40
     epochs: int = 10
-    lr: float = 6e-3
+    lr: float = 3e-3
     lr_floor: float = 0.05
 
     def __post_init__(self) -> None:
