@@ -86,7 +86,8 @@ def test_pictures_rank_items_that_were_never_seen(encoder, fusion):
 
 
 def test_text_alone_cannot_tell_things_apart_and_the_picture_can():
-    text, both = fitted(modalities=("text",)), fitted(modalities=("text", "picture"))
+    text = fitted(modalities=("text",), epochs=2)
+    both = fitted(modalities=("text", "picture"), epochs=40)
     words = world()[1]["title"].to_numpy()[-KINDS:]
     same = text.score(asked())[:, -KINDS:][:, words == "thing"]
     assert np.ptp(same, axis=1).max() < 1e-4
