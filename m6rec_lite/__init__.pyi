@@ -1,4 +1,15 @@
-from . import course, ctr, data, evaluation, language, m6rec, nn, recommenders, training
+from . import (
+    course,
+    ctr,
+    data,
+    evaluation,
+    language,
+    m6rec,
+    multimodal,
+    nn,
+    recommenders,
+    training,
+)
 from .ctr import DIN, LogisticCTR
 from .data import Dataset, Histories, Interactions, leave_one_out, load_dataset
 from .evaluation import compare, evaluate
@@ -70,6 +81,7 @@ __all__ = [
     "leave_one_out",
     "load_dataset",
     "m6rec",
+    "multimodal",
     "nn",
     "recommenders",
     "training",

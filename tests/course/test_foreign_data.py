@@ -45,7 +45,7 @@ def orders(seed: int = 0) -> pd.DataFrame:
     ("columns", "options", "left_out"),
     [
         (["title", "category", "tags", "stars"], TOML + 'value = "stars"\n', {"20"}),
-        ([], TOML, {"00", "01", "06", "10", "12", "14", *map(str, range(16, 25))}),
+        ([], TOML, {"00", "01", "06", "10", "12", "14", *map(str, range(16, 25)), "27"}),
     ],
     ids=["everything", "nothing but rows"],
 )

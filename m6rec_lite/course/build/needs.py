@@ -49,6 +49,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "22": ("title",),
     "23": ("title", "labels"),
     "24": ("title", "labels"),
+    "27": ("title",),
 }
 
 
