@@ -28,6 +28,9 @@ class CrossAttention(nn.Module):
         self.out = nn.Linear(hidden_size, hidden_size)
         for layer in (self.query, self.key_value, self.out):
             nn.init.zeros_(layer.bias)  # as torch does
+        # Orthogonal: values and output keep the lengths and the angles of what they map.
+        nn.init.orthogonal_(self.key_value.weight[hidden_size:])
+        nn.init.orthogonal_(self.out.weight)
 
     def forward(self, x: Tensor, memory: Tensor, present: Tensor | None = None) -> Tensor:
         """Compute the attention output of each query.

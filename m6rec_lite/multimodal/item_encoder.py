@@ -15,6 +15,8 @@ from m6rec_lite.nn.transformer import TransformerConfig
 
 #: What an item can be read from. An item without training rows has no id.
 MODALITIES: tuple[str, ...] = ("id", "text", "picture")
+#: Initial size of the vectors of ids, words, regions of pictures, and values of the context.
+SPREAD = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +82,11 @@ class ItemEncoder(nn.Module):
             self.picture = nn.Sequential(nn.LayerNorm(n_features), nn.Linear(n_features, d))
         elif "picture" in modalities:
             self.picture = PICTURE_ENCODERS[picture_encoder](d, inputs.pictures.shape[1])
+        if "picture" in modalities:
+            self.scale = nn.Parameter(torch.tensor(SPREAD))  # of the vectors of regions
         for table in self.children():
-            if isinstance(table, nn.Embedding):  # small: what training adds soon outweighs it
-                nn.init.normal_(table.weight, std=0.5)
+            if isinstance(table, nn.Embedding):  # words that training never meets add little noise
+                nn.init.normal_(table.weight, std=SPREAD)
         # No dropout here: its noise in what items share would outweigh what tells them apart.
         self.fusion = FUSIONS[fusion](self.modalities, d, config.n_heads)
         self.norm = nn.LayerNorm(d)
@@ -106,7 +110,7 @@ class ItemEncoder(nn.Module):
         if "text" in self.modalities:
             tokens["text"] = self.words(self.tokens.clamp(min=0))
         if "picture" in self.modalities:
-            tokens["picture"] = self.picture(self.pictures)
+            tokens["picture"] = self.scale * self.picture(self.pictures)
         masks = {
             name: masks[name] & present[:, i, None] & (name not in hide)
             for i, name in enumerate(self.modalities)

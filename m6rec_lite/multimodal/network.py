@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.multimodal.context import ContextTable
 from m6rec_lite.multimodal.fusion import FUSIONS
-from m6rec_lite.multimodal.item_encoder import ItemEncoder
+from m6rec_lite.multimodal.item_encoder import SPREAD, ItemEncoder
 from m6rec_lite.nn.dropout import Dropout
 from m6rec_lite.nn.excluded import Excluded
 from m6rec_lite.nn.losses import linear_cross_entropy
@@ -52,13 +52,11 @@ class MultimodalNetwork(ScoringNetwork):
         self.positions = LearnedPositions(max_length, d)
         self.dropout = Dropout(config.dropout)
         self.transformer = Transformer(config)
-        for module in self.transformer.modules():
-            if isinstance(module, nn.Linear):  # small: a state starts near its last item's vector
-                nn.init.normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
         if context is not None:
             sizes = context.sizes
             self.values = nn.ModuleDict({part: nn.Embedding(n, d) for part, n in sizes.items()})
+            for weight in self.values.parameters():
+                nn.init.normal_(weight, std=SPREAD)
             self.fusion = FUSIONS[fusion](context.parts, d, config.n_heads, config.dropout)
 
     def users(self, vectors: Tensor, batch: Batch) -> Tensor:

@@ -63,7 +63,7 @@ class MultimodalShape:
     hidden_size: int = 32
     n_layers: int = 2
     n_heads: int = 4
-    tau: float = 0.07
+    tau: float = 0.2
 
 
 @dataclass(eq=False, repr=False)
@@ -80,8 +80,9 @@ class MultimodalRecommender(SequenceRecommender, MultimodalShape):
     """
 
     max_length: int = 40
-    epochs: int = 10
-    lr: float = 3e-3
+    dropout: float = 0.0
+    epochs: int = 6
+    lr: float = 5e-3
     lr_floor: float = 0.05
 
     def __post_init__(self) -> None:

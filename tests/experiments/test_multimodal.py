@@ -59,8 +59,9 @@ def options_of(words: list[str], root: Path) -> argparse.Namespace:
 
 @pytest.mark.slow
 def test_a_tiny_run_records_every_cell_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(multimodal, "load_dataset", lambda name: worlds.small())
-    monkeypatch.setattr(multimodal.bazaar, "generate", lambda **given: worlds.small())
+    world = worlds.small()  # before ``generate`` is replaced
+    monkeypatch.setattr(multimodal, "load_dataset", lambda name: world)
+    monkeypatch.setattr(multimodal.bazaar, "generate", lambda **given: world)
     small = ["--set", "epochs=1", "hidden_size=16", "n_layers=1"]
     words = ["--seeds", "0", *small]
     multimodal.run(options_of([*words, "--only", "unseen", "context", "control"], tmp_path))
