@@ -5,9 +5,9 @@
 fits ``MultimodalRecommender`` once for each cell and seed, and records its test ranks; what is
 recorded is skipped. The parts (``--only``):
 
-- ``unseen``, ``known``: terse texts, terse texts with pictures, full texts; fusion by
-  cross-attention and by an MLP; a modality that is missing at test, with and without modality
-  dropout. Unseen items are those of ``cold_item``: no event of theirs is in training.
+- ``unseen``, ``known``: terse texts, terse texts with pictures, full texts; a modality that is
+  missing at test, with and without modality dropout. Unseen items are those of ``cold_item``: no
+  event of theirs is in training. For them also fusion by an MLP, and a CNN.
 - ``ids``: the three inputs of known items again, with an embedding of each item's id.
 - ``context``: season, weekday and weather of the query, one at a time and together.
 - ``control``: all three in a world whose dials ``season``, ``weekday`` and ``weather`` are off.
@@ -84,10 +84,12 @@ def _inputs(*ids: str) -> list[Cell]:
 
 
 _BOTH: dict[str, Any] = {"modalities": ("text", "picture")}
-_ITEMS = [
-    *_inputs(),
+_CHANGED = [
     Cell("terse, picture, mlp", "terse", _BOTH | {"fusion": "mlp"}, "terse, picture"),
     Cell("terse, picture, cnn", "terse", _BOTH | {"picture_encoder": "cnn"}, "terse, picture"),
+]
+_ITEMS = [
+    *_inputs(),
     Cell(
         "terse, picture, dropout",
         "terse",
@@ -105,7 +107,7 @@ def _context(*parts: str) -> Cell:
 
 #: The cells of each part.
 PARTS: dict[str, list[Cell]] = {
-    "unseen": _ITEMS,
+    "unseen": _ITEMS + _CHANGED,
     "known": _ITEMS,
     "ids": _inputs("id"),
     "context": [_context(), *map(_context, CONTEXT), _context(*CONTEXT)],
