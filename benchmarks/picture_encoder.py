@@ -57,10 +57,11 @@ def main() -> None:
     with torch.no_grad():
         kernel = ours.embed.weight.reshape(d, 8, 8, 3).permute(0, 3, 1, 2)
         peer.embed.weight.copy_(kernel)
+        assert peer.embed.bias is not None
         peer.embed.bias.copy_(ours.embed.bias)
         peer.positions.copy_(ours.positions.weight)
         for block, layer in zip(ours.transformer.blocks, peer.blocks.layers, strict=True):
-            block.load_torch(layer)
+            block.load_torch(layer)  # type: ignore[operator]
     pictures = torch.randint(0, 256, (options.batch, 32, 32, 3), dtype=torch.uint8)
     sides: dict[str, nn.Module] = {"ours": ours, "peer": peer}
     if options.cnn:

@@ -158,8 +158,8 @@ class Bench:
         """The bazaar, or the same world without season, weekday and weather."""
         if self.part != "control":
             return load_dataset("bazaar")
-        more = {} if self.users is None else {"users": self.users}
-        return bazaar.generate(slates=0, progress=False, **OFF, **more)
+        dials: dict[str, Any] = dict(OFF) if self.users is None else OFF | {"users": self.users}
+        return bazaar.generate(slates=0, progress=False, **dials)
 
     @cached_property
     def split(self) -> Split:

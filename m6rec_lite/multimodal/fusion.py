@@ -82,8 +82,8 @@ class CrossAttentionFusion(ModalityFusion):
         self.kind = nn.Parameter(0.02 * torch.randn(len(modalities), hidden_size))
         self.norm_ffn = nn.LayerNorm(hidden_size)
         self.ffn = _mlp(hidden_size, 2 * hidden_size, hidden_size)
-        nn.init.zeros_(self.ffn[2].weight)  # starts as attention alone
-        nn.init.zeros_(self.ffn[2].bias)
+        for weight in self.ffn[2].parameters():
+            nn.init.zeros_(weight)  # training starts with attention alone
 
     def _fuse(self, x: Tensor, tokens: list[Tensor], present: list[Tensor]) -> Tensor:
         memory = torch.cat([part + kind for part, kind in zip(tokens, self.kind, strict=True)], 1)

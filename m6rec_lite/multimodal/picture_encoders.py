@@ -8,6 +8,7 @@ Le, *EfficientNet: rethinking model scaling for convolutional neural networks*, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -105,7 +106,7 @@ class CNN(PictureEncoder):
 
 
 #: Encoders that are trained with the recommender, by name.
-PICTURE_ENCODERS: dict[str, type[PictureEncoder]] = {"vit": ViT, "cnn": CNN}
+PICTURE_ENCODERS: dict[str, Callable[[int, int], PictureEncoder]] = {"vit": ViT, "cnn": CNN}
 
 SIDE = 96  #: height and width in pixels to which pictures are enlarged, a multiple of 32
 MEAN, DIVISOR = 127.0, 128.0  #: the scaling of brightness that the weights were trained with
