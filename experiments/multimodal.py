@@ -238,6 +238,13 @@ def differences(records: Records) -> pd.DataFrame:
     if not len(frame):
         return frame
     frame = frame[frame["experiment"] == EXPERIMENT].set_index(["variant", "seed"])
+    variants = [
+        key.variant
+        for part, cells in PARTS.items()
+        for cell in cells
+        for key in keys_of(part, cell, 0).values()
+    ]
+    frame = frame.loc[sorted(frame.index, key=lambda pair: (variants.index(pair[0]), pair[1]))]
     rivals = {
         keys_of(part, cell, 0)[missing].variant: rival for part, cell, missing, rival in pairs()
     }
