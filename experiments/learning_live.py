@@ -1,0 +1,179 @@
+"""Judge estimates from logs by live truth, and ways to learn from a stream, on several worlds.
+
+    python -m experiments learning_live --seeds 0 1 2 3 4
+    python -m experiments learning_live --part streams --seeds 0 1 2
+
+``off-policy``: the bazaar of each seed is generated. Two recommenders are fitted on its first half,
+and the slates of the second half estimate what they would earn, and what a page without the
+shopper's interest would. The error is the distance to the oracle's expectation, in clicks a slate,
+as a mean over the three policies. ``streams``: a small model goes through the second half of a log,
+and through one in which a domain opens and nothing else is seen. Each estimator, and each way to
+learn, is a record for each seed; ``results/learning_live/bazaar.csv`` has a row for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from experiments.records import Records, RunKey
+from m6rec_lite.ctr import histories_before
+from m6rec_lite.data import Dataset, FrontPage, Histories, Interactions
+from m6rec_lite.data.bazaar import generate
+from m6rec_lite.feedback import (
+    STRATEGIES,
+    Estimate,
+    SlateLog,
+    doubly_robust,
+    ips,
+    list_probabilities,
+    run_stream,
+    self_normalised,
+    stream_ndcg,
+)
+from m6rec_lite.recommenders import (
+    EASE,
+    Bigram,
+    Markov,
+    OnlineNextItem,
+    Recommender,
+    next_events,
+    top_k,
+)
+
+SLATE = 10
+MODELS: dict[str, Callable[[], Recommender]] = {
+    "Markov": Markov,
+    "EASE": lambda: EASE(decay=0.8),
+}
+#: People of the streams, number of periods, and penalty of ``ewc``.
+PEOPLE, PERIODS, PENALTY = 600, 6, 30.0
+NEW_DOMAIN = "courses"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this experiment."""
+    parser.add_argument("--part", choices=("off-policy", "streams"), default="off-policy")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure and record the seeds that are not recorded."""
+    records = Records(options.root / "results")
+    measure, names = {
+        "off-policy": (off_policy, [f"{way}, {kind}" for way in WAYS for kind in KINDS]),
+        "streams": (streams, [*STRATEGIES, "bigram, retrained"]),
+    }[options.part]
+    for seed in options.seeds:
+        keys = {n: RunKey("learning_live", "bazaar", n, options.part, seed) for n in names}
+        if all(map(records.is_recorded, keys.values())) and not options.again:
+            print(f"{options.part}, seed {seed}: recorded")
+            continue
+        world = generate(seed=seed, text=False, progress=not options.quiet)
+        for name, metrics in measure(world, seed):
+            records.start(keys[name], command=options.command)
+            metrics = {n: round(float(value), 5) for n, value in metrics.items()}
+            records.finish(keys[name], {"metrics": metrics})
+            print(f"seed {seed}, {name}: {metrics}")
+    records.write_metrics("learning_live", "bazaar")
+
+
+WAYS: dict[str, Callable[[SlateLog, np.ndarray, np.ndarray, np.ndarray], Estimate]] = {
+    "IPS": lambda log, q, m, expected: ips(log, q),
+    "clipped at 50": lambda log, q, m, expected: ips(log, q, most=50.0),
+    "self-normalised": lambda log, q, m, expected: self_normalised(log, q),
+    "direct": lambda log, q, m, expected: doubly_robust(log, 0 * q, m, expected),
+    "doubly robust": doubly_robust,
+    "doubly robust, clipped at 50": (
+        lambda log, q, m, expected: doubly_robust(log, q, m, expected, most=50.0)
+    ),
+}
+KINDS = ("logged", "uniform")
+
+
+def off_policy(world: Dataset, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield each estimator with its errors on one world."""
+    assert world.impressions is not None
+    oracle, item_ids = world.oracle, np.sort(world.items["item_id"].to_numpy())
+    rows = Interactions.from_frame(world.interactions, item_ids=item_ids)
+    middle = int(world.impressions["timestamp"].median())
+    past = world.impressions["timestamp"] < middle
+    log, early = (SlateLog.from_impressions(world.impressions[part]) for part in (~past, past))
+    train = rows.select(rows.timestamps < middle)
+    models = {name: make().fit(train, progress=False) for name, make in MODELS.items()}
+    histories, _ = histories_before(rows, log.user_ids, log.at)
+    before, _ = histories_before(rows, early.user_ids, early.at)
+
+    def features(slates: np.ndarray, some: Histories) -> np.ndarray:
+        scores = models["Markov"].score(some)
+        scores = np.take_along_axis(scores, np.searchsorted(item_ids, slates), axis=1)
+        position = np.broadcast_to(np.log1p(np.arange(SLATE)), slates.shape)
+        return np.column_stack([scores.ravel(), position.ravel()])
+
+    clicks = LogisticRegression(C=1e3).fit(features(early.items, before), early.rewards.ravel())
+
+    def chance(slates: np.ndarray) -> np.ndarray:
+        return clicks.predict_proba(features(slates, histories))[:, 1].reshape(slates.shape)
+
+    page = FrontPage(oracle, near=1.0)
+    shows = {"page": page.show(log.user_ids, log.at, np.random.default_rng(seed))}
+    target = {"page": page.propensities(log.user_ids, log.at, log.items)}
+    known = np.isin(item_ids, item_ids[train.items]) & np.isin(item_ids, log.items)
+    released = world.items.set_index("item_id")["released"].loc[item_ids].to_numpy()
+    for name, model in models.items():
+        scores = model.score(histories)
+        scores[histories.rows, histories.items] = -np.inf
+        scores[~known | (released > log.at[:, None])] = -np.inf
+        shows[name] = item_ids[top_k(scores, SLATE)]
+        target[name] = list_probabilities(log, shows[name])
+    true = oracle.click_probability(log.user_ids, np.hstack([*shows.values()]), log.at)
+    true = true.reshape(len(log), -1, SLATE) * oracle.examination(np.arange(SLATE))
+    truth = dict(zip(shows, true.sum(axis=2).mean(axis=0), strict=True))
+    m, expected = chance(log.items), {name: chance(some) for name, some in shows.items()}
+    uniform = replace(log, propensities=np.full(log.items.shape, 1 / len(item_ids)))
+    for kind, some_log in zip(KINDS, (log, uniform), strict=True):
+        for way, estimate in WAYS.items():
+            found = {n: estimate(some_log, target[n], m, expected[n]) for n in shows}
+            errors = {f"error {n}": abs(e.value - truth[n]) for n, e in found.items()}
+            weights = {f"mean weight {n}": e.mean_weight for n, e in found.items()}
+            better = found["EASE"].value > found["Markov"].value
+            right = {"right order": float(better == (truth["EASE"] > truth["Markov"]))}
+            mean = {"error": float(np.mean([*errors.values()]))}
+            yield f"{way}, {kind}", mean | errors | weights | right | {"truth": truth["EASE"]}
+
+
+def streams(world: Dataset, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield each way to learn with its NDCG in a stream, and after a domain has opened."""
+    items = world.items.set_index("item_id").sort_index()
+    is_new = (items["domain"] == NEW_DOMAIN).to_numpy()
+    table = world.interactions.drop_duplicates(["user_id", "item_id"])
+    rows = Interactions.from_frame(
+        table[table["user_id"] <= PEOPLE], item_ids=items.index.to_numpy()
+    )
+    cuts = np.quantile(rows.timestamps, np.linspace(0.5, 1, PERIODS + 1)).astype(int)
+    early = rows.timestamps < cuts[0]
+    opening = rows.select(np.where(is_new[rows.items], ~early, early))
+    until = cuts[: PERIODS // 2 + 1]
+    later = next_events(rows, int(until[-1]))
+    questions = {
+        name: later[np.flatnonzero(some[later.targets])[:500]]
+        for name, some in (("old domains", ~is_new), ("new domain", is_new))
+    }
+    for way in (*STRATEGIES, "bigram, retrained"):
+        strategy = "retrained" if way == "bigram, retrained" else way
+        model = Bigram() if way == "bigram, retrained" else OnlineNextItem(seed=seed)
+        model.fit(rows.select(early), progress=False)
+        curve = run_stream(model, rows, cuts, strategy, penalty=PENALTY, seed=seed)["ndcg@10"]
+        if isinstance(model, OnlineNextItem):
+            model.set_params(memory=0.0)  # long steps, or nothing of the new domain is learned
+        model.fit(opening.select(opening.timestamps < cuts[0]), progress=False)
+        run_stream(model, opening, until, strategy, penalty=PENALTY, most=20, seed=seed)
+        after = {name: stream_ndcg(model, rows, each) for name, each in questions.items()}
+        own = {
+            "old domains, own items": stream_ndcg(model, rows, questions["old domains"], ~is_new)
+        }
+        yield way, {"stream": float(curve.mean()), "last period": curve.iloc[-1]} | after | own
