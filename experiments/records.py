@@ -169,6 +169,19 @@ class Records:
             write_text(self.index, frame.to_csv(index=False, float_format="%.6g"))
         return frame
 
+    def write_metrics(self, experiment: str, dataset: str) -> None:
+        """Write ``<experiment>/<dataset>.csv``: a row for each finished run, with its metrics."""
+        rows = [
+            {"id": folder.name}
+            | {name: config[name] for name in ("model", "variant", "seed")}
+            | report["metrics"]
+            for folder, config, report in self.finished(experiment)
+            if config["dataset"] == dataset
+        ]
+        table = pd.DataFrame(rows).sort_values(["model", "variant", "seed"])
+        path = self.index.parent / experiment / f"{dataset}.csv"
+        write_text(path, table.to_csv(index=False))
+
     def rekey(self) -> dict[str, str]:
         """Rename folders whose id differs from that of their config, and write the index.
 

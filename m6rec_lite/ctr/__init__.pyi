@@ -1,5 +1,6 @@
 from .base import ClickModel, MeanRateCTR
 from .din import DIN
+from .event_log import histories_before
 from .impressions import split_by_time
 from .likes import LikeExamples, few_shot_curve, labelled_rows, like_examples
 from .linear import FactorizationMachineCTR, LogisticCTR
@@ -12,6 +13,7 @@ __all__ = [
     "LogisticCTR",
     "MeanRateCTR",
     "few_shot_curve",
+    "histories_before",
     "labelled_rows",
     "like_examples",
     "split_by_time",

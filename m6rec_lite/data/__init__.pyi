@@ -1,5 +1,6 @@
 from .bazaar.bayes_filter import BayesFilter
 from .bazaar.drawing import pictures
+from .bazaar.exposure import FrontPage
 from .bazaar.friends import friendships
 from .bazaar.oracle import Oracle
 from .bazaar.statements import LibraryText, library, library_rules
@@ -23,6 +24,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Dropped",
+    "FrontPage",
     "Histories",
     "Holdout",
     "Interactions",

@@ -1,3 +1,4 @@
+from .bag import BagRecommender
 from .base import NotFittedError, Recommender
 from .bpr import BPR, WARP, LogisticMF
 from .content import ContentBased, item_texts, tf_idf, words_and_bigrams
@@ -6,11 +7,14 @@ from .factorization import ExplicitMF
 from .factorization_machine import FactorizationMachine, OneHot
 from .hybrid import Hybrid
 from .ials import IALS, ials_objective
+from .item2vec import Item2Vec, skip_gram_gradients
 from .markov import Bigram, Markov
 from .neighbours import ItemKNN, UserKNN
+from .online import OnlineNextItem, WeightAnchor, next_events
 from .popularity import Popularity
 from .ranking import top_k
 from .rating_loss import rating_objective
+from .river import RiverNextItem
 from .sequential.bert4rec import BERT4Rec
 from .sequential.gru4rec import GRU4Rec, GRU4RecNetwork
 from .sequential.sasrec import SASRec, SASRecNetwork
@@ -26,6 +30,7 @@ __all__ = [
     "WARP",
     "WEIGHTS",
     "BERT4Rec",
+    "BagRecommender",
     "Bigram",
     "ContentBased",
     "ExplicitMF",
@@ -33,6 +38,7 @@ __all__ = [
     "GRU4Rec",
     "GRU4RecNetwork",
     "Hybrid",
+    "Item2Vec",
     "ItemKNN",
     "ItemVectors",
     "LogisticMF",
@@ -41,17 +47,22 @@ __all__ = [
     "NextItemBatches",
     "NotFittedError",
     "OneHot",
+    "OnlineNextItem",
     "ParallelBatches",
     "Popularity",
     "Recommender",
+    "RiverNextItem",
     "SASRec",
     "SASRecNetwork",
     "TextVectors",
     "TitleLikelihood",
     "UserKNN",
+    "WeightAnchor",
     "ials_objective",
     "item_texts",
+    "next_events",
     "rating_objective",
+    "skip_gram_gradients",
     "tf_idf",
     "top_k",
     "words_and_bigrams",
