@@ -1,4 +1,17 @@
-from . import course, ctr, data, evaluation, feedback, language, m6rec, nn, recommenders, training
+from . import (
+    course,
+    ctr,
+    data,
+    evaluation,
+    feedback,
+    language,
+    m6rec,
+    multimodal,
+    nn,
+    recommenders,
+    training,
+    trust,
+)
 from .ctr import DIN, LogisticCTR
 from .data import Dataset, Histories, Interactions, leave_one_out, load_dataset
 from .evaluation import compare, evaluate
@@ -71,7 +84,9 @@ __all__ = [
     "leave_one_out",
     "load_dataset",
     "m6rec",
+    "multimodal",
     "nn",
     "recommenders",
     "training",
+    "trust",
 ]

@@ -1,3 +1,4 @@
+from .bag import BagRecommender
 from .base import NotFittedError, Recommender
 from .bpr import BPR, WARP, LogisticMF
 from .content import ContentBased, item_texts, tf_idf, words_and_bigrams
@@ -6,6 +7,7 @@ from .factorization import ExplicitMF
 from .factorization_machine import FactorizationMachine, OneHot
 from .hybrid import Hybrid
 from .ials import IALS, ials_objective
+from .item2vec import Item2Vec, skip_gram_gradients
 from .markov import Bigram, Markov
 from .neighbours import ItemKNN, UserKNN
 from .online import OnlineNextItem, WeightAnchor, next_events
@@ -28,6 +30,7 @@ __all__ = [
     "WARP",
     "WEIGHTS",
     "BERT4Rec",
+    "BagRecommender",
     "Bigram",
     "ContentBased",
     "ExplicitMF",
@@ -35,6 +38,7 @@ __all__ = [
     "GRU4Rec",
     "GRU4RecNetwork",
     "Hybrid",
+    "Item2Vec",
     "ItemKNN",
     "ItemVectors",
     "LogisticMF",
@@ -58,6 +62,7 @@ __all__ = [
     "item_texts",
     "next_events",
     "rating_objective",
+    "skip_gram_gradients",
     "tf_idf",
     "top_k",
     "words_and_bigrams",

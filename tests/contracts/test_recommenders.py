@@ -19,18 +19,22 @@ from m6rec_lite.recommenders import (
     EASE,
     IALS,
     WARP,
+    BagRecommender,
     BERT4Rec,
     Bigram,
     ContentBased,
     GRU4Rec,
     Hybrid,
+    Item2Vec,
     ItemKNN,
     ItemVectors,
     LogisticMF,
     Markov,
     NotFittedError,
+    OnlineNextItem,
     Popularity,
     Recommender,
+    RiverNextItem,
     SASRec,
     TextVectors,
     TitleLikelihood,
@@ -74,8 +78,12 @@ CASES: dict[str, Callable[[], Recommender]] = {
     "BERT4Rec small": lambda: BERT4Rec(**SMALL, n_layers=1, last_share=0.5),
     "GRU4Rec small": lambda: GRU4Rec(**SMALL),
     "GRU4Rec parallel": lambda: GRU4Rec(**SMALL, steps=6),
+    "Item2Vec": Item2Vec,
+    "Item2Vec symmetric decay": lambda: Item2Vec(factors=8, symmetric=True, decay=0.9),
     "ItemVectors": ItemVectors,
     "ItemVectors decay": lambda: ItemVectors(center=False, decay=0.8),
+    "Bag text": lambda: BagRecommender(factors=16, sample_rate=0.5),
+    "Bag ids": lambda: BagRecommender("ids", factors=32, sample_rate=0.5, lr=0.1),
     "TextVectors words": lambda: TextVectors(bag_of_words),
 }
 
@@ -149,6 +157,10 @@ def test_every_exported_recommender_keeps_the_contract() -> None:
     exported = [getattr(package, name) for name in package.__all__]
     kinds = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, Recommender)}
     elsewhere = {TitleLikelihood}  # it needs a trained GPT: see test_title_likelihood.py
+    elsewhere |= {
+        OnlineNextItem,
+        RiverNextItem,
+    }  # their own tests: tests/recommenders
     assert kinds - {Recommender} - elsewhere == {type(make()) for make in CASES.values()}
 
 

@@ -10,15 +10,13 @@ import pytest
 
 from m6rec_lite.course.build.lesson_form import (
     MAX_CELLS,
-    NOT_FINAL,
     claims_have_rows,
     quick_questions,
     read_claim_rows,
     within_budget,
 )
 from m6rec_lite.course.build.notebook_page import Page
-from m6rec_lite.course.build.notebooks import read_notebook
-from m6rec_lite.course.paths import chapters, project_root
+from m6rec_lite.course.paths import project_root
 
 ROOT = project_root()
 
@@ -96,21 +94,6 @@ def test_a_lesson_that_is_too_long_is_reported() -> None:
     assert [*within_budget(page(["x"] * MAX_CELLS))] == []
     assert "61 cells" in only(within_budget(page(["x"] * (MAX_CELLS + 1))))
     assert "24,001 characters" in only(within_budget(page(["x" * 24_001])))
-
-
-def test_a_lesson_that_is_not_final_is_free() -> None:
-    long = page(["x"] * 200, name=min(NOT_FINAL))
-    assert [*within_budget(long), *quick_questions(long)] == []
-
-
-def test_the_list_of_lessons_that_are_not_final_only_shrinks() -> None:
-    assert len(NOT_FINAL) <= 9, "a new lesson is written in the final form; lower this number"
-    lessons = {path.stem: path for path in chapters(ROOT / "notebooks")}
-    assert set(lessons) >= NOT_FINAL, "remove lessons that are gone"
-    for name in NOT_FINAL:
-        final = page([], name="final")
-        final = Page(final.path, ROOT, read_notebook(lessons[name]))
-        assert [*within_budget(final), *quick_questions(final)], f"{name} is final: remove it"
 
 
 # -------------------------------------------------------------------------------------- claims

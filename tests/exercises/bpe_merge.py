@@ -7,7 +7,10 @@ from m6rec_lite.course.exercises.bpe_merge import Words, _best, _counts, _merge_
 
 def _by_marks(words: Words) -> Words:
     """The same with a mark around each symbol, so that text can be replaced."""
-    a, b = _best(_counts(words))
+    counts = _counts(words)
+    if not counts:
+        return words
+    a, b = _best(counts)
     merged = {}
     for symbols, n in words.items():
         line = "".join(f"<{symbol}>" for symbol in symbols).replace(f"<{a}><{b}>", f"<{a + b}>")

@@ -31,19 +31,6 @@ import pandas as pd
 from m6rec_lite.course.build.notebook_page import Page
 from m6rec_lite.course.build.notebooks import tags
 
-#: Lessons that are not in the final form yet. A lesson leaves the list; none enters it.
-NOT_FINAL = frozenset(
-    {
-        "01_recommenders_and_how_to_judge_them",
-        "04_n_grams",
-        "06_matrix_factorization_and_optimizers",
-        "08_recurrent_networks",
-        "10_attention_and_the_transformer",
-        "12_gpt",
-        "14_bert",
-    }
-)
-
 MAX_CELLS, MAX_CHARACTERS = 60, 24_000
 
 LEAST_QUESTIONS, MOST_QUESTIONS = 4, 6
@@ -61,14 +48,9 @@ CLAIM_ROWS = Path("docs") / "claims.csv"
 CLAIM_COLUMNS = ["id", "lesson", "sentence", "command", "records"]
 
 
-def is_final(page: Page) -> bool:
-    """Return whether a notebook is a lesson in the final form."""
-    return page.is_chapter and page.path.stem not in NOT_FINAL
-
-
 def within_budget(page: Page) -> Iterator[str]:
     """Require at most ``MAX_CELLS`` cells and ``MAX_CHARACTERS`` of source."""
-    if not is_final(page):
+    if not page.is_chapter:
         return
     cells = page.notebook.cells
     characters = sum(len(cell.source) for cell in cells)
@@ -80,7 +62,7 @@ def within_budget(page: Page) -> Iterator[str]:
 
 def quick_questions(page: Page) -> Iterator[str]:
     """Require four to six quick questions whose answers explain every choice."""
-    if not is_final(page):
+    if not page.is_chapter:
         return
     count = 0
     for number, text in page.prose():

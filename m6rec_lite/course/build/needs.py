@@ -35,11 +35,17 @@ FEATURES: dict[str, tuple[str, Callable[[Dataset], bool]]] = {
 #: Features that each lesson needs, by its number.
 NEEDS: dict[str, tuple[str, ...]] = {
     "00": ("time", "tags"),
-    "01": ("time", "title"),
+    "01": ("title",),
+    "02": ("time", "title"),
+    "03": ("time", "title", "tags"),
     "06": ("ratings",),
+    "07": ("ratings",),
     "10": ("title",),
+    "11": ("title",),
     "12": ("title",),
+    "13": ("title", "category"),
     "14": ("title",),
+    "15": ("title",),
     "16": ("title",),
     "17": ("title",),
     "18": ("title", "category"),
@@ -49,6 +55,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "22": ("title",),
     "23": ("title", "labels"),
     "24": ("title", "labels"),
+    "27": ("title",),
+    "28": ("title",),
+    "29": ("title",),
 }
 
 

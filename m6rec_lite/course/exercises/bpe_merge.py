@@ -42,7 +42,18 @@ def _with(words: Words, pair: Pair, join: Callable[..., tuple[str, ...]] = _join
 
 
 def _merge_once(words: Words) -> Words:
-    return _with(words, _best(_counts(words)))
+    counts = _counts(words)
+    return _with(words, _best(counts)) if counts else dict(words)
+
+
+def _ties_by_text(words: Words) -> Words:
+    """Breaks ties by the joined text of a pair."""
+    counts = _counts(words)
+    return _with(words, min(counts, key=lambda pair: (-counts[pair], "".join(pair))))
+
+
+def _no_pair_is_none(words: Words) -> Words | None:
+    return _merge_once(words) if _counts(words) else None
 
 
 def _once_a_word(words: Words) -> Words:
@@ -91,6 +102,11 @@ _WORDS: tuple[tuple[Words, str], ...] = (
     ({("b", "c"): 2, ("c", "a"): 2, ("a", "b"): 2}, "three pairs tie"),
     (_LONG, "b c stands 7 times; in the first word c follows ab, which is another symbol"),
     ({("a", "a", "a", "b"): 3}, "a pair that overlaps itself: from the left"),
+    (
+        {("a", "bc"): 2, ("ab", "a"): 2},
+        "a tie: a comes before ab, though the text aba comes before abc",
+    ),
+    ({("a",): 3, ("bc",): 1}, "no pair is left"),
     ({("n", "a", "n", "a"): 2, ("x", "y"): 3}, "a pair twice in one word"),
 )
 
@@ -103,6 +119,15 @@ EXERCISE = Exercise(
             lambda words: _with(words, _best(_counts(dict.fromkeys(words, 1)))),
             "Every word counts once, however often it occurs. A pair in a word that occurs 10 "
             "times has been met 10 times.",
+        ),
+        KnownWrong(
+            _ties_by_text,
+            "Ties are broken by the joined text. Compare the symbols: ('a', 'bc') comes before "
+            "('ab', 'a').",
+        ),
+        KnownWrong(
+            _no_pair_is_none,
+            "Where no pair is left, nothing is joined: return the words as they are.",
         ),
         KnownWrong(
             _once_a_word,

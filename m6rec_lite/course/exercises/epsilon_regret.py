@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def _cases() -> tuple[Case, ...]:
     quarters = np.array([0.25, 0.5, 0.75])
     coins = np.array([0.1, 0.5, 0.2, 0.2, 0.2, 0.2, 0.9])
     arms, chances = np.array([1, 2, 1, 1, 1, 2, 0]), np.array([0.5, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1])
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (three, 1.0, *_draws(3, 6, 0), "six rounds, all of them explore"),
         (three, 0.0, *_draws(3, 40, 1), "epsilon = 0: the first item for ever"),
         (three, 0.3, *_draws(3, 60, 2), "sixty rounds"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
@@ -83,7 +85,7 @@ def _cases() -> tuple[Case, ...]:
     one = np.array([[1.0, 0.0]]), np.array([1.0]), np.array([[1.0, 0.0], [0.0, 1.0]])
     few = np.array([[1.0, 2.0], [1.0, -1.0], [1.0, 0.5]]), np.array([1.0, 0.0, 1.0])
     many = rng.normal(size=(20, 3)).round(2), rng.integers(0, 2, 20).astype(float)
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (*one, 1.0, 1.0, "one answer: the other direction is unknown"),
         (*few, np.array([[1.0, 1.0], [1.0, -2.0]]), 0.5, 2.0, "three answers"),
         (*few, np.array([[1.0, 1.0], [1.0, -2.0]]), 0.0, 0.1, "alpha = 0"),

@@ -36,7 +36,7 @@ EXERCISE = Exercise(
         )
         for n, weights, note in (
             (2, [1.0, 1.0], "the lesson's experts"),
-            (2, [1.0, 0.5], "the second speaks more softly"),
+            (2, [1.0, 0.5], "the second has half the weight"),
             (1, [1.0], "one expert alone is right"),
             (2, [0.0, 0.0], "all weights are 0"),
         )
@@ -46,8 +46,8 @@ EXERCISE = Exercise(
             lambda base, experts, weights: (
                 np.asarray(weights) @ experts / sum(weights) if sum(weights) else np.array(base)
             ),
-            "That is the weighted mean of the experts. It is content if one of them is sure; "
-            "multiply the lifts instead.",
+            "That is the weighted mean of the experts. In it an item popular with all wins, "
+            "although no expert finds it more probable than usual; multiply the lifts instead.",
         ),
         KnownWrong(
             lambda base, experts, weights: _normal(_powers(experts, weights)),

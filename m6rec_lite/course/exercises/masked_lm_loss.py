@@ -17,6 +17,11 @@ def _each(log_p: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return log_p[np.arange(len(ids)), ids]
 
 
+def _masked_by_numbers(log_p: np.ndarray, ids: np.ndarray, chosen: np.ndarray) -> float:
+    rows = np.asarray(chosen).astype(int)
+    return float(-log_p[rows, np.asarray(ids)[rows]].mean())
+
+
 _P = np.array(
     [
         [0.97, 0.01, 0.01, 0.01],
@@ -77,6 +82,11 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda log_p, ids, chosen: float(-log_p[chosen].max(axis=1).mean()),
             "That is how sure the model is of its own favourite, right or wrong.",
+        ),
+        KnownWrong(
+            _masked_by_numbers,
+            "A bool array was turned into 0 and 1, and used as indices: only positions 0 and 1 are "
+            "looked up. Index with the bool array itself, or with np.flatnonzero of it.",
         ),
         KnownWrong(
             lambda log_p, ids, chosen: float(-np.log(np.exp(_each(log_p, ids)[chosen]).mean())),

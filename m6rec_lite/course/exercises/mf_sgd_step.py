@@ -91,6 +91,15 @@ EXERCISE = Exercise(
             "The step is twice too long: of half the squared error the gradient is -E V, without "
             "a 2.",
         ),
+        KnownWrong(
+            lambda ratings, u, v, eta: _mf_step()(ratings, u, v, 1.0),
+            "eta is not used: without a learning rate the step overshoots and the loss overflows, "
+            "even with the right sign.",
+        ),
+        KnownWrong(
+            lambda ratings, u, v, eta: _mf_step(sign=-1.0)(ratings, u, v, 1.0),
+            "The printed step: it climbs, and eta is not used.",
+        ),
         KnownWrong(_only_u, "V has not moved: return both, each moved once."),
     ),
     hints=(

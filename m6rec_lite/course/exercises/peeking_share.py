@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def _draws(experiments: int, users: int, seed: int) -> tuple[np.ndarray, np.ndar
 def _cases() -> tuple[Case, ...]:
     first, second = _draws(40, 30, 0)
     first[0], second[0] = 1.0, 1.0  # an experiment whose users are all alike
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (first, second, [30], "one look"),
         (first, second, [4, 8, 16, 30], "four looks"),
         (*_draws(60, 12, 1), [3, 6, 9, 12], "few users"),

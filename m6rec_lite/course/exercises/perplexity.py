@@ -1,4 +1,4 @@
-"""Exercise ``perplexity``: perplexity by hand."""
+"""Exercise ``perplexity``: a chain rule with "/Z"."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _quiet(function: Callable[[np.ndarray], float]) -> Callable[[list[float]], f
 
 EXERCISE = Exercise(
     id="perplexity",
-    title="Perplexity by hand",
+    title='A chain rule with "/Z"',
     cases=(
         Case(args=([0.5, 0.25, 0.125],), expected=4.0),
         Case(args=([1 / 6] * 5,), expected=6.0, note="a fair die"),
@@ -31,6 +31,16 @@ EXERCISE = Exercise(
         Case(args=([1e-5] * 400,), expected=1e5, note="400 rare tokens"),
     ),
     known_wrong=(
+        KnownWrong(
+            _quiet(lambda p: np.exp(-(np.log(p) - np.log(p.sum())).mean())),
+            "Each probability is divided by Z, their sum. They are not shares of one another: each "
+            "comes from a distribution that sums to one already, so there is no Z.",
+        ),
+        KnownWrong(
+            _quiet(lambda p: np.exp(-(np.log(p).sum() - np.log(p.sum())) / len(p))),
+            "The product of the chain rule is divided by Z, the sum of its factors. Each factor "
+            "comes from a distribution that sums to one already, so there is no Z.",
+        ),
         KnownWrong(
             _quiet(lambda p: np.exp(-np.log(p).sum())),
             "That is the inverse probability of the whole text: the mean over tokens, 1/N, is "

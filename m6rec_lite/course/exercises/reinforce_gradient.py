@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
@@ -22,7 +24,7 @@ def _gradient(logits: np.ndarray, action: int, reward: float, baseline: float) -
 
 
 def _cases() -> tuple[Case, ...]:
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         ([0.0, 0.0], 0, 1.0, 0.0, "two equal items, the first accepted"),
         ([0.0, 0.0], 0, 0.0, 0.25, "refused: below the baseline"),
         ([2.0, 1.0, 0.0], 2, 1.0, 0.4, "an unlikely item accepted"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import stats
 
@@ -24,7 +26,7 @@ def _sequential_p(differences: np.ndarray, variances: np.ndarray, scale: float) 
 
 
 def _cases() -> tuple[Case, ...]:
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (np.array([0.0, 0.5, 0.3]), np.array([0.04, 0.02, 0.01]), 0.2, "it rises, then falls"),
         (np.array([-0.3, -0.1]), np.array([0.01, 0.005]), 0.5, "the treated arm is worse"),
         (np.array([0.1, 0.1, 0.1]), np.array([1.0, 0.01, 0.001]), 2.0, "a wide prior"),
