@@ -101,10 +101,12 @@ class Tab:
 def project(tmp_path):
     """A copy of what a reader opens, so that the chapters here stay as they are."""
     root = tmp_path / "course"
-    for folder in ("notebooks", "exercises", "solutions"):
-        shutil.copytree(ROOT / folder, root / folder)
-    for folder in ("m6rec_lite", "datasets", "results"):
-        (root / folder).symlink_to(ROOT / folder)
+    written = {"notebooks", "exercises", "solutions"}
+    for name in written:
+        shutil.copytree(ROOT / name, root / name)
+    for folder in ROOT.iterdir():
+        if folder.is_dir() and folder.name not in {*written, "runs"}:
+            (root / folder.name).symlink_to(folder)
     return root
 
 
