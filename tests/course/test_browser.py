@@ -40,6 +40,7 @@ RUN_ALL = """
   while (!panel.sessionContext.session?.kernel) await pause(100);
   await app.commands.execute('notebook:run-all-cells');
   const cells = panel.content.model.sharedModel.toJSON().cells;
+  await panel.sessionContext.shutdown();
   return JSON.stringify(cells.filter(cell => cell.cell_type === 'code'));
 })()
 """
@@ -97,10 +98,10 @@ class Tab:
         return result["result"].get("value")
 
 
-@pytest.fixture
-def project(tmp_path):
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
     """A copy of what a reader opens, so that the chapters here stay as they are."""
-    root = tmp_path / "course"
+    root = tmp_path_factory.mktemp("project") / "course"
     written = {"notebooks", "exercises", "solutions"}
     for name in written:
         shutil.copytree(ROOT / name, root / name)
@@ -110,10 +111,10 @@ def project(tmp_path):
     return root
 
 
-@pytest.fixture
-def lab(project, tmp_path):
+@pytest.fixture(scope="module")
+def lab(project):
     """The address of a JupyterLab server in that copy."""
-    state = tmp_path / "jupyter"
+    state = project.parent / "jupyter"
     environment = os.environ | {
         "M6REC_SCALE": "smoke",
         "M6REC_STRICT": "1",
@@ -137,10 +138,10 @@ def lab(project, tmp_path):
         yield wait_for(address)
 
 
-@pytest.fixture
-def tab(tmp_path):
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory):
     """A page of a headless browser with a profile of its own."""
-    profile = tmp_path / "profile"
+    profile = tmp_path_factory.mktemp("profile")
     command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
     command += ["--disable-dev-shm-usage", "--remote-debugging-port=0", "--remote-allow-origins=*"]
     command += [f"--user-data-dir={profile}", "about:blank"]
