@@ -9,7 +9,7 @@ A claim is a file ``claims/NAME.toml``::
     note = ""                   # what a reader of the verdict must know
 
     [[conditions]]              # the claim holds if every condition holds
-    comparison = "paired_ndcg"  # or "difference", "ratio"
+    comparison = "paired_ndcg"  # or "mean_ndcg" (without a rival), "difference", "ratio"
     metric = "ndcg@10"          # a metric or cost of report.json
     threshold = 0.0
     side = "above"              # the side of the threshold on which the interval must lie
@@ -32,14 +32,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.compare import paired_values
+from experiments.compare import paired_values, user_metric
 from experiments.records import REPORT, Records
 from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation.significance import paired_test
 
 HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "fails", "undecided", "not run"
 
-COMPARISONS = ("paired_ndcg", "difference", "ratio")
+COMPARISONS = ("paired_ndcg", "mean_ndcg", "difference", "ratio")
+#: Comparisons over users, each seed by itself; the others are over seeds.
+OVER_USERS = ("paired_ndcg", "mean_ndcg")
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,16 @@ class RunPattern:
 
 @dataclass(frozen=True)
 class Condition:
-    """A comparison of two models, and where its interval must lie.
+    """A comparison of two models, or of a model and a published value; where its interval must lie.
 
     Attributes:
         ours: runs of the model that the claim is about.
-        rival: runs of the model that it is compared with.
         comparison: ``paired_ndcg``: the mean difference over users, each seed by itself, from the
-            recorded ranks. ``difference``: ours minus rival. ``ratio``: ours divided by rival.
-            The last two are means over seeds.
+            recorded ranks. ``mean_ndcg``: our mean over users, each seed by itself.
+            ``difference``: ours minus rival. ``ratio``: ours divided by rival. The last two are
+            means over seeds.
         threshold: value that the interval must not contain.
+        rival: runs of the model that it is compared with; None for ``mean_ndcg``.
         metric: a name in ``metrics`` or ``costs`` of ``report.json``.
         side: ``above`` or ``below``.
         chance: value of a random model, subtracted from both sides of a ratio.
@@ -107,9 +110,9 @@ class Condition:
     """
 
     ours: RunPattern
-    rival: RunPattern
     comparison: str
     threshold: float
+    rival: RunPattern | None = None
     metric: str = "ndcg@10"
     side: str = "above"
     chance: float = 0.0
@@ -119,8 +122,10 @@ class Condition:
             raise ValueError(f"comparison must be one of {COMPARISONS}; got {self.comparison!r}")
         if self.side not in ("above", "below"):
             raise ValueError(f"side must be 'above' or 'below'; got {self.side!r}")
-        if self.comparison == "paired_ndcg" and not self.metric.startswith("ndcg@"):
-            raise ValueError(f"paired_ndcg compares ndcg@k; got the metric {self.metric!r}")
+        if self.comparison in OVER_USERS and not self.metric.startswith("ndcg@"):
+            raise ValueError(f"{self.comparison} reads ndcg@k; got the metric {self.metric!r}")
+        if (self.rival is None) != (self.comparison == "mean_ndcg"):
+            raise ValueError("mean_ndcg has no rival, and every other comparison needs one")
         if self.chance and self.comparison != "ratio":
             raise ValueError(f"chance is subtracted in a ratio only, not in {self.comparison!r}")
 
@@ -129,7 +134,9 @@ class Condition:
             variant = "" if run.variant in ("", "*") else f" ({run.variant})"
             return f"`{run.model}{variant}`"
 
-        sign = {"paired_ndcg": "-", "difference": "-", "ratio": "/"}[self.comparison]
+        if self.rival is None:
+            return f"{self.metric}: {name(self.ours)}"
+        sign = "/" if self.comparison == "ratio" else "-"
         less = f", each less {self.chance:g}" if self.chance else ""
         return f"{self.metric}: {name(self.ours)} {sign} {name(self.rival)}{less}"
 
@@ -165,7 +172,7 @@ class Claim:
             raise ValueError(f"recorded_before has {sorted(late)}, which are not among the seeds")
         if not set(self.seeds) - set(self.recorded_before):
             raise ValueError("every seed was recorded before; add a seed that has no record yet")
-        over_seeds = any(c.comparison != "paired_ndcg" for c in self.conditions)
+        over_seeds = any(c.comparison not in OVER_USERS for c in self.conditions)
         if over_seeds and len(self.seeds) < 2:
             raise ValueError("an interval over seeds needs at least two seeds, such as [0, 1, 2]")
 
@@ -256,21 +263,24 @@ def verdict(results: list[Result]) -> str:
 def _results(
     condition: Condition, dataset: str, seeds: list[int], records: Records, frame: pd.DataFrame
 ) -> Iterator[Result]:
-    """Yield one result for each seed of a paired test over users, else one for all seeds."""
-    by_seed = condition.comparison == "paired_ndcg"
+    """Yield one result for each seed of a test over users, else one for all seeds."""
+    by_seed = condition.comparison in OVER_USERS
     for group in [[seed] for seed in seeds] if by_seed else [seeds]:
         names = ", ".join(map(str, group))
         try:
-            rival = [condition.rival.find(frame, dataset, seed) for seed in group]
+            rival = [r.find(frame, dataset, s) for r in (condition.rival,) if r for s in group]
             ours = {seed: condition.ours.find(frame, dataset, seed) for seed in group}
         except LookupError as error:
             yield Result(condition, dataset, names, NOT_RUN, str(error.args[0]), {}, ())
             continue
-        pairs = list(zip(ours.values(), rival, strict=True))
-        if by_seed:
+        pairs = list(zip(ours.values(), rival or ours.values(), strict=True))
+        if not by_seed:
+            first, second = _over_seeds(condition, pairs, records)
+        elif rival:
             _, first, second = paired_values(records, *pairs[0], condition.metric)
         else:
-            first, second = _over_seeds(condition, pairs, records)
+            first = user_metric(records.runs / pairs[0][0], condition.metric).to_numpy()
+            second = np.zeros_like(first)
         test = paired_test(first, second)
         text = f"{test.mean_difference:.4f} [{test.low:.4f}, {test.high:.4f}]"
         outcome = condition.outcome(test.low, test.high)

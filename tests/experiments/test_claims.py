@@ -137,12 +137,29 @@ def test_ranks_are_compared_over_users_for_each_seed(tmp_path: Path) -> None:
     assert len({r.rival for r in results}) == 1
 
 
+def test_a_mean_is_compared_with_a_published_value(tmp_path: Path) -> None:
+    ranks = np.random.default_rng(0).integers(0, 12, 400)
+    values = np.where(ranks < 10, 1 / np.log2(ranks + 2), 0)
+    half = 1.9659 * values.std(ddof=1) / 20  # t of 399 degrees of freedom
+    published = {"-0.01": f"{values.mean() - 0.9 * half:.5f}", "[0, 1, 2]": "[0]"}
+    path = write_claim(tmp_path, **published, difference="mean_ndcg", auc="ndcg@10")
+    path.write_text(path.read_text().replace("rival =", "# rival ="))
+    assert judge(read_claim(path), Records(tmp_path / "results"))[0].outcome == NOT_RUN
+    add_ranks(tmp_path, add_run(tmp_path, "ours", 0, 0.5, "epochs=5 lr=0.1"), ranks)
+    (result,) = judge(read_claim(path), Records(tmp_path / "results"))
+    low, high = values.mean() - half, values.mean() + half
+    assert (result.outcome, result.rival) == (UNDECIDED, ())
+    assert result.estimate == f"{values.mean():.4f} [{low:.4f}, {high:.4f}]"
+    path.write_text(path.read_text().replace(published["-0.01"], f"{values.mean() - 1.1 * half}"))
+    assert judge(read_claim(path), Records(tmp_path / "results"))[0].outcome == HOLDS
+
+
 @settings(deadline=None)
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(-1, 1))
 def test_the_two_sides_never_hold_together(low: float, width: float, threshold: float) -> None:
     run = RunPattern("trial", "a")
     above, below = (
-        Condition(run, run, "difference", threshold, "auc", side).outcome(low, low + width)
+        Condition(run, "difference", threshold, run, "auc", side).outcome(low, low + width)
         for side in ("above", "below")
     )
     assert {above, below} in ({HOLDS, FAILS}, {UNDECIDED})
@@ -183,11 +200,13 @@ def test_a_pattern_that_matches_two_runs_is_refused(tmp_path: Path) -> None:
     [
         ("seeds =", "sedes =", "the claim has no field sedes; there are name, claim, datasets"),
         ('metric = "auc"', 'metrics = "auc"', "condition 1 has no field metrics"),
-        ("rival =", "# rival =", "condition 1 lacks rival"),
+        ("rival =", "# rival =", "mean_ndcg has no rival, and every other comparison needs one"),
         ("model = \"theirs\" }", "modle = \"theirs\" }", "condition 1, rival has no field modle"),
         ("threshold = -0.01\n", "", "condition 1 lacks threshold"),
         ("difference", "better", "comparison must be one of"),
-        ("difference", "paired_ndcg", "compares ndcg@k; got the metric 'auc'"),
+        ("difference", "paired_ndcg", "reads ndcg@k; got the metric 'auc'"),
+        ("difference", "mean_ndcg", "mean_ndcg reads ndcg@k"),
+        ('difference"\nmetric = "auc"', 'mean_ndcg"', "mean_ndcg has no rival"),
         ("[0, 1, 2]", "[0]", "at least two seeds"),
         ("[0, 1, 2]", "[]", "seeds must not be empty"),
         ("[0, 1, 2]", "[0, 1]\nrecorded_before = [2]", r"recorded_before has \[2\]"),
