@@ -95,7 +95,7 @@ def execute(
     bar = {"desc": path.stem, "position": line, "leave": False} if progress else False
     notebook, errors = None, []
     kernel_environment = environment(KERNEL_ENVIRONMENT | dict(variables or {}))
-    with kernel_environment, Meter(children=True, interval=0.05) as meter:
+    with kernel_environment, Meter(children=True, interval=0.2) as meter:
         try:
             read_notebook(path)
             with tempfile.TemporaryDirectory() as folder:  # target is replaced when complete
