@@ -39,6 +39,17 @@ def _by_slope(model: Model) -> bool:
     return False
 
 
+def _next_input_only(model: Model) -> bool:
+    """Moves one input at a time, and watches the output right before it."""
+    x = np.random.default_rng(0).normal(size=(6, 4))
+    for t in range(1, 6):
+        moved = x.copy()
+        moved[t] += 1.0
+        if not np.allclose(model(moved)[t - 1], model(x)[t - 1], atol=1e-9):
+            return True
+    return False
+
+
 CORRECT = (
     _finds,
     _by_slope,
@@ -84,6 +95,7 @@ WRONG = (
         lambda model: _finds(model, positions=range(1, 2)) or _finds(model, positions=range(5, 6)),
         "from position 3 to position 1",
     ),
+    (_next_input_only, "not only the one right before it"),
 )
 
 EQUIVALENT = {

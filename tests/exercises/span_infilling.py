@@ -17,7 +17,19 @@ def _by_places(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
     return ["[BOS']", *reads, "[EOS']"], ["[BOS]", *writes, "[EOS]"]
 
 
+def _by_words(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
+    """Looks for the words of a span in what is left, which finds an earlier copy first."""
+    reads = list(tokens)
+    for start, stop in spans:
+        words = tokens[start:stop]
+        at = next(i for i in range(len(reads)) if reads[i : i + len(words)] == words)
+        reads[at : at + len(words)] = ["[MASK]"]
+    return ["[BOS']", *reads, "[EOS']"], _taken_out(tokens, spans)[1]
+
+
 CORRECT = (_taken_out, _by_places)
+
+WRONG = ((_by_words, "found where that word stands first"),)
 
 EQUIVALENT = {
     "writes += ['[MASK]'] if at else []": "the two conditions agree, as no span is empty",

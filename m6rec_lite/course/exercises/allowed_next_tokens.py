@@ -131,6 +131,10 @@ EXERCISE = Exercise(
             "Only the last token is compared, as a bigram would. Compare everything that is "
             "written, from the first token on.",
         ),
+        KnownWrong(
+            lambda titles, begun, end: set(_follow(titles, begun, end)),
+            "That is a set, which has no order. Return a list: sorted(…).",
+        ),
     ),
     hints=(
         "Put `end` behind every title first; then one rule is enough.",

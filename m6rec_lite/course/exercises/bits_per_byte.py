@@ -17,6 +17,11 @@ def _by_product(logprobs: Logs, text: str) -> tuple[float, float]:
         return float(np.power(p, -1 / len(logprobs))), -np.log2(p) / len(text.encode())
 
 
+def _by_python_product(logprobs: Logs, text: str) -> tuple[float, float]:
+    p = math.prod(math.exp(log) for log in logprobs)
+    return p ** (-1 / len(logprobs)), -math.log2(p) / len(text.encode())
+
+
 def _judge(logprobs: Logs, text: str) -> tuple[float, float]:
     nats = -sum(logprobs)
     return math.exp(nats / len(logprobs)), nats / math.log(2) / len(text.encode())
@@ -96,6 +101,11 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda logprobs, text: _judge(logprobs, text)[::-1],
             "The two numbers are exchanged: the perplexity first, then the bits a byte.",
+        ),
+        KnownWrong(
+            _by_python_product,
+            "0 has no negative power in Python, and the product of many probabilities is 0 in "
+            "floating point. Add up the logarithms.",
         ),
     ),
     hints=(

@@ -158,6 +158,10 @@ EXERCISE = Exercise(
             lambda words: _with(words, _best(_counts(words)), _first_only),
             "Only the first occurrence in each word is merged. Merge all of them, from the left.",
         ),
+        KnownWrong(
+            lambda words: _with(words, _best(_counts(words))),
+            "Where no pair is left, there is no smallest of nothing: return the words as they are.",
+        ),
     ),
     hints=(
         "Two steps: count all pairs of neighbours, each as often as its word occurs; then join.",

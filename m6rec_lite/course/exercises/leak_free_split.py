@@ -43,6 +43,12 @@ def _cut_without_repeats(rows: pd.DataFrame) -> dict:
     return fair | {"history": history, "popularity": names.value_counts().to_dict()}
 
 
+def _cut_counting_once(rows: pd.DataFrame) -> dict:
+    fair = _cut(rows)
+    names = pd.Series([i for h in fair["history"].values() for i in set(h)], dtype="int64")
+    return fair | {"popularity": names.value_counts().to_dict()}
+
+
 def _cut_keeping_target(rows: pd.DataFrame) -> dict:
     fair = _cut(rows)
     return fair | {"history": {u: [*h, fair["target"][u]] for u, h in fair["history"].items()}}
@@ -122,6 +128,10 @@ EXERCISE = Exercise(
             _cut_without_the_short,
             "A user with a single event is missing from the histories: an empty list belongs "
             "there.",
+        ),
+        KnownWrong(
+            _cut_counting_once,
+            "popularity counts an item once for each user. Count every event of the histories.",
         ),
     ),
     hints=(

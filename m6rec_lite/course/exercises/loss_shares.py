@@ -39,6 +39,13 @@ def _alpha_on_both(
     return shares
 
 
+def _finetune_not_divided(
+    alpha: float, beta: float, tasks: Weights, finetune: Weights
+) -> dict[str, float]:
+    shares = _shares(alpha, beta, tasks, {})
+    return shares | {name: shares.get(name, 0.0) + w for name, w in finetune.items()}
+
+
 def _one_mean(alpha: float, beta: float, tasks: Weights, finetune: Weights) -> dict[str, float]:
     total = sum(tasks.values()) + sum(finetune.values())
     shares = _unnormalised(alpha, beta, tasks, finetune)
@@ -98,6 +105,11 @@ EXERCISE = Exercise(
             _one_mean,
             "One weighted mean over all tasks. Each part is a mean of its own: alpha would else "
             "mean something else in each run.",
+        ),
+        KnownWrong(
+            _finetune_not_divided,
+            "The weights of the tasks that are wanted most are not divided by their sum: that part "
+            "is a weighted mean, too.",
         ),
     ),
     hints=(

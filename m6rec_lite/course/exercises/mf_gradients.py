@@ -111,6 +111,10 @@ EXERCISE = Exercise(
             "NaN spreads from the empty cells: multiplying by `known` does not help, for 0 times "
             "NaN is NaN. Choose with np.where.",
         ),
+        KnownWrong(
+            lambda *a: (_gradient()(*a)[0], _gradient()(*a)[1].T),
+            "dV is transposed: it has the shape of V, (items, f), a row for each item.",
+        ),
     ),
     hints=(
         "Make E first: np.where(known, R - (mu + U @ V.T), 0.0).",

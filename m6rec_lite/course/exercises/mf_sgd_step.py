@@ -101,6 +101,13 @@ EXERCISE = Exercise(
             "The printed step: it climbs, and eta is not used.",
         ),
         KnownWrong(_only_u, "V has not moved: return both, each moved once."),
+        KnownWrong(
+            lambda ratings, u, v, eta: (
+                u + eta * (ratings - u @ v.T) @ v,
+                v + eta * (ratings - u @ v.T).T @ u,
+            ),
+            "NaN spreads from the gaps of R to rows of U and V. The error is 0 there: np.where.",
+        ),
     ),
     hints=(
         "Put one rating through by hand: R = 2, U = V = 1. Should U grow or shrink?",

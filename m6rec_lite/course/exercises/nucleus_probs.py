@@ -34,6 +34,17 @@ def _nucleus(probs: np.ndarray, p: float) -> np.ndarray:
     return _normal(_keep(probs, _size(probs, p)))
 
 
+def _at_most(probs: np.ndarray, p: float) -> np.ndarray:
+    """Keeps tokens while the sum with them is at most p."""
+    return _normal(_keep(probs, int((np.cumsum(np.sort(probs)[::-1]) <= p).sum())))
+
+
+def _with_all_ties(probs: np.ndarray, p: float) -> np.ndarray:
+    """Keeps every token that is as probable as the last one."""
+    least = np.sort(probs)[::-1][_size(probs, p) - 1]
+    return _normal(np.where(np.asarray(probs) >= least, probs, 0))
+
+
 _FALLING = np.array([0.5, 0.25, 0.125, 0.125])
 _RISING = np.array([0.125, 0.125, 0.25, 0.5])
 _MIXED = np.array([0.125, 0.5, 0.0625, 0.25, 0.0625])
@@ -99,6 +110,16 @@ EXERCISE = Exercise(
             ),
             "The sum runs in the order of the vocabulary. Sort by probability first, likeliest in "
             "front.",
+        ),
+        KnownWrong(
+            _at_most,
+            "A token is kept only if the sum *with* it is at most p. The one that crosses p is "
+            "part of the nucleus; where the first alone exceeds p, nothing is left.",
+        ),
+        KnownWrong(
+            _with_all_ties,
+            "Every token that is as probable as the last one is kept, too. The smallest set is "
+            "wanted: of equal ones the earlier are enough.",
         ),
     ),
     hints=(

@@ -85,6 +85,28 @@ EXERCISE = Exercise(
             "`&` binds more tightly than `|`: put what is joined by `|` in brackets, then `&` it "
             "with the same document.",
         ),
+        KnownWrong(
+            lambda document, known: _within(
+                document, (np.arange(len(known)) < known.sum())[None] | _before(document)
+            ),
+            "known.sum() counts the known tokens of all documents of the line. Each document has a "
+            "user region of its own: use known[j].",
+        ),
+        KnownWrong(
+            lambda document, known: _within(
+                document, (known[:, None] & known) | (_before(document) & ~known)
+            ),
+            "The candidate region does not see the user region. What is written sees all that is "
+            "known: known[j], whoever looks.",
+        ),
+        KnownWrong(
+            lambda document, known: (
+                (document[:, None] == document)
+                & ((document > 0)[None] | np.eye(len(document), dtype=bool))
+                & (known[None] | _before(document))
+            ),
+            "A pad sees itself. Padding is no document: its rows and columns are all False.",
+        ),
     ),
     hints=(
         "Three conditions: the same document, no padding, and: known or not behind.",

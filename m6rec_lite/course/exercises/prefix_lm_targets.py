@@ -17,6 +17,11 @@ def _real(ids: np.ndarray, first: int, pad: int) -> np.ndarray:
     return np.flatnonzero((np.arange(len(ids)) >= first) & (ids != pad))
 
 
+def _filtered_by_state(ids: np.ndarray, n: int, pad: int) -> tuple[np.ndarray, np.ndarray]:
+    states = _real(ids[:-1], n, pad)
+    return states, ids[states + 1]
+
+
 _ROW = np.array([1, 21, 22, 5, 23, 2, 3, 31, 32, 33, 4, 0, 0])  # 6 known, then [BOS] … [EOS]
 
 EXERCISE = Exercise(
@@ -84,6 +89,19 @@ EXERCISE = Exercise(
         KnownWrong(
             lambda ids, n, pad: _targets(ids, n, pad)[::-1],
             "The two are exchanged: the positions first, then the tokens.",
+        ),
+        KnownWrong(
+            _filtered_by_state,
+            "Padding is left out by the token of the state, not by the token that it predicts: the "
+            "state of [EOS] then predicts padding.",
+        ),
+        KnownWrong(
+            lambda ids, n, pad: (
+                np.arange(len(ids)),
+                np.where((np.arange(len(ids)) > n) & (ids != pad), ids, -100),
+            ),
+            "That is a label for every position, -100 where there is none. Return the positions "
+            "that predict something, and the tokens that they predict.",
         ),
     ),
     hints=(

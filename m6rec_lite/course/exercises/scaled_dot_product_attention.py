@@ -21,6 +21,11 @@ def _attend(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
     return _softmax(_scores(q, k)) @ v
 
 
+def _grown(q: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Exponentials of the scores, before they are divided by their sums."""
+    return np.exp(_scores(q, k))
+
+
 _SQUARES = tuple(_DRAWS.normal(size=(3, 3)).round(1) for _ in range(3))
 _LONG = (
     _DRAWS.normal(size=(2, 4)).round(1),
@@ -80,6 +85,21 @@ EXERCISE = Exercise(
             lambda q, k, v: _softmax(q @ k.T / k.shape[1], axis=0) @ v,
             "The product with the values is right now. Two mistakes are left: look at what the "
             "scores are divided by, and at the axis of the softmax.",
+        ),
+        KnownWrong(
+            lambda q, k, v: _grown(q, k) / _grown(q, k).sum(axis=1) @ v,
+            "sum(axis=1) without keepdims=True has the shape (queries,) and divides columns. Each "
+            "row of the weights is divided by its own sum.",
+        ),
+        KnownWrong(
+            lambda q, k, v: _grown(q, k) @ v,
+            "The exponentials are not divided by their sum, so that the weights of a query do not "
+            "add up to 1.",
+        ),
+        KnownWrong(
+            lambda q, k, v: _softmax(q @ k.T, axis=0) @ v,
+            "Two mistakes are left: the scores are not divided by the root of d, and the softmax "
+            "runs over the queries.",
         ),
     ),
     hints=(

@@ -18,6 +18,12 @@ def _sum_over_places(output: Output, mask: np.ndarray) -> np.ndarray:
     return (output[0] * np.asarray(mask)[:, :, None]).mean(axis=1)
 
 
+def _not_guarded(output: Output, mask: np.ndarray) -> np.ndarray:
+    real = np.asarray(mask)[:, :, None]
+    with np.errstate(invalid="ignore"):
+        return (output[0] * real).sum(axis=1) / real.sum(axis=1)
+
+
 _STATES = np.array(
     [
         [[1.0, 0.0], [3.0, 2.0], [5.0, 4.0], [3.0, 6.0]],
@@ -90,6 +96,10 @@ EXERCISE = Exercise(
             _mask_as_length,
             "The mask is taken for a length, as if padding always stood behind. Some tokenizers "
             "pad in front: multiply by the mask, position by position.",
+        ),
+        KnownWrong(
+            _not_guarded,
+            "A text without tokens gives 0/0, which is NaN: divide by at least 1.",
         ),
     ),
     hints=(

@@ -60,6 +60,18 @@ def _without_tail(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]
     return _taken_out(tokens[:end], spans)
 
 
+def _mask_behind_each(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
+    reads, writes = _taken_out(tokens, spans)
+    return reads, [*writes[:-1], *(["[MASK]"] if spans else []), writes[-1]]
+
+
+def _while_it_moves(tokens: list[str], spans: Spans) -> tuple[list[str], list[str]]:
+    reads = list(tokens)
+    for start, stop in spans:
+        reads[start:stop] = ["[MASK]"]
+    return ["[BOS']", *reads, "[EOS']"], _taken_out(tokens, spans)[1]
+
+
 _AGAIN = ["good", "boots", ",", "very", "good", "boots"]
 _WORDS = ["A", "woman", ",", "Oslo", ".", "clicked", "Alpine", "Trek", "Boots"]
 
@@ -74,6 +86,7 @@ EXERCISE = Exercise(
             (_WORDS, [(5, 6)], "one token"),
             (_WORDS, [(0, 9)], "all of it: nothing is left"),
             (_AGAIN, [(1, 2), (4, 6)], "words that come twice"),
+            (_AGAIN, [(5, 6)], "the second of two equal words"),
             (_WORDS, [], "no span"),
         )
     ),
@@ -121,6 +134,16 @@ EXERCISE = Exercise(
         KnownWrong(
             _without_tail,
             "What stands behind the last span is lost: tokens[at:] is read, too.",
+        ),
+        KnownWrong(
+            _mask_behind_each,
+            "A [MASK] stands behind the last written span. It stands *between* two; [EOS] ends the "
+            "last.",
+        ),
+        KnownWrong(
+            _while_it_moves,
+            "The list was shortened while its numbers were in use: behind the first span all later "
+            "positions have moved. Read from the tokens as they were.",
         ),
     ),
     hints=(

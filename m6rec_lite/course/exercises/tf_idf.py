@@ -109,6 +109,13 @@ EXERCISE = Exercise(
             "The counts are dampened by a logarithm (sublinear tf). Here the term frequency is the "
             "count itself.",
         ),
+        KnownWrong(
+            lambda documents: _unit(
+                np.where(_counts(documents) > 0, 1 + np.log(np.maximum(_counts(documents), 1)), 0.0)
+                * _idf((_counts(documents) > 0).sum(axis=0), len(documents))
+            ),
+            "The term frequency is 1 + the logarithm of the count. Here it is the count itself.",
+        ),
     ),
     hints=(
         "Make the table of counts first: documents by sorted words.",

@@ -29,6 +29,7 @@ def _train(
     summed: bool = False,
     cut_h: bool = True,
     cut_w: bool = True,
+    axis: int = 1,
 ) -> np.ndarray:
     """The right answer; what is behind the star makes the known mistakes."""
     w, x = np.asarray(w, dtype=np.float32), np.asarray(x, dtype=np.float32)
@@ -38,12 +39,12 @@ def _train(
         w = bf16(w)
     with np.errstate(all="ignore"):
         for _ in range(steps):
-            mean = x.mean(axis=1, keepdims=True)
+            mean = x.mean(axis=axis, keepdims=True)
             if one_pass:
                 mean = bf16(mean)
                 spread = bf16(bf16((x * x).mean(axis=1, keepdims=True)) - bf16(mean**2))
             else:
-                spread = x.var(axis=1, keepdims=True, ddof=ddof)
+                spread = x.var(axis=axis, keepdims=True, ddof=ddof)
             h = (x - mean) / np.sqrt(spread + eps)
             h = bf16(h) if cut_h else h
             error = h @ (bf16(w) if cut_w else w) - y
@@ -123,6 +124,18 @@ EXERCISE = Exercise(
             lambda *a: _train(*a, eps=0.0),
             "The 1e-5 under the root is lost: a norm adds it to the variance, so that a row of "
             "equal numbers is not divided by 0.",
+        ),
+        KnownWrong(
+            lambda w, x, y, lr, steps: _train(w, x, y, lr, steps - 1),
+            "One step is missing: range(steps) takes them all.",
+        ),
+        KnownWrong(
+            lambda w, x, y, lr, steps: _train(w, x, y, 2 * lr, steps),
+            "The slope is twice too large: it is h' error / n, without a 2.",
+        ),
+        KnownWrong(
+            lambda *a: _train(*a, axis=0),
+            "The norm runs over the columns. Each *row* gets mean 0 and variance 1: axis=1.",
         ),
     ),
     hints=(

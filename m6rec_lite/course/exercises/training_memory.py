@@ -83,6 +83,16 @@ EXERCISE = Exercise(
             "The residual stream is kept twice in each block, before and after attention: 2 d "
             "numbers.",
         ),
+        KnownWrong(
+            lambda *a: (
+                _step_bytes(*a, mask=0)
+                | {
+                    "activations": _step_bytes(*a, mask=0)["activations"]
+                    + a[3] * a[4] * a[4] * a[5]
+                }
+            ),
+            "The mask is counted once for the network. Each of the L blocks keeps one.",
+        ),
     ),
     hints=(
         "N = V d + L (12 d^2 + 13 d) + 2 d; the weights take 4 N bytes, the moments 8 N.",
