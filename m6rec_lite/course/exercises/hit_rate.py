@@ -90,5 +90,5 @@ EXERCISE = Exercise(
     ),
     notice="The random model falls to k divided by the number of unseen items, as it must. The "
     "shortcut overstated it by a factor of about (unseen items) / 101, and a good model by less: "
-    "that is how orders turn.",
+    "one way for orders to turn.",
 )
