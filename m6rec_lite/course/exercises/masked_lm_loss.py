@@ -98,6 +98,6 @@ EXERCISE = Exercise(
         "log_p[np.arange(len(ids)), ids] is what each position gives to its own token.",
         "Take the chosen positions, take the mean, turn the sign.",
     ),
-    notice="The mistake has no other symptom than a loss near 0 within minutes, and vectors that "
-    "are good for nothing. Compare with what knows nothing: ln(vocabulary), or the word counts.",
+    notice="The mistake has no other symptom than a loss near 0 within minutes. Compare with what "
+    "knows nothing: ln(vocabulary), or the word counts.",
 )
