@@ -99,6 +99,11 @@ class ServedModel:
         else:
             self.rank = IndexedRanker(self.model, search).rank
 
+    def check(self, items: Iterable[Id]) -> None:
+        """Raise a ``DataError`` that names the items which are not in the catalogue."""
+        if unknown := [item for item in items if item not in self.index]:
+            index_of_ids(unknown, self.item_ids, "item_id")
+
 
 class CanaryRelease:
     """A new model that answers for a share of the users, and what these do with its lists.
@@ -191,7 +196,7 @@ class RecommendationService:
             DataError: if the item is not in the catalogue, or the model does not compare items.
         """
         served = self.current
-        index_of_ids([item_id], served.item_ids, "item_id")
+        served.check([item_id])
         try:
             table = served.model.similar_items(item_id, k)
         except TypeError as error:
@@ -209,8 +214,7 @@ class RecommendationService:
 
         served = self.current
         wanted = index_of_ids(list(item_ids), served.item_ids, "item_id")
-        if fault := _fault(served, query):
-            raise fault
+        served.check(query.items)
         history = self._histories(served, [query]).last(MOST_EXPLAINED)
         events = served.item_ids[history.items]
         if len(events) < 2:  # nothing to compare with: a single event is the reason
@@ -232,7 +236,7 @@ class RecommendationService:
         Raises:
             DataError: if the item is not in the catalogue, or the store refuses the event.
         """
-        index_of_ids([item], self.current.item_ids, "item_id")
+        self.current.check([item])
         is_new = self.events.add(user, item, time, event)
         release = self.release
         if is_new and release is not None:
@@ -345,7 +349,7 @@ def _signals(
 def _fault(served: ServedModel, query: Query) -> DataError | None:
     """Return the error of a query whose items the model does not know."""
     try:
-        index_of_ids(list(query.items), served.item_ids, "item_id")
+        served.check(query.items)
     except DataError as error:
         return error
     return None
