@@ -6,7 +6,8 @@ from .guard import Limits, Redaction, TokenBucket, has_key
 from .monitoring import Canary, DriftMonitor, ks_drift, psi, psi_threshold
 from .partitions import partition_log, score_partition, score_partitions
 from .search import GraphIndex, build_index, to_unit_items
-from .service import Answer, Query, Reason, RecommendationService, ServedModel
+from .served_model import Answer, Query, Reason, ServedModel
+from .service import RecommendationService
 
 __all__ = [
     "Answer",

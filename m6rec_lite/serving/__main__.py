@@ -73,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         host=options.host,
         port=options.port,
         access_log=False,  # it would hold addresses; the guard logs without them
+        log_config=None,  # all records pass the redaction above
         server_header=False,
         timeout_graceful_shutdown=30,
         limit_concurrency=2000,

@@ -19,7 +19,8 @@ from m6rec_lite.data.tables import DataError
 from m6rec_lite.serving import schemas
 from m6rec_lite.serving.batching import Batcher, Overloaded
 from m6rec_lite.serving.guard import Guard, Limits
-from m6rec_lite.serving.service import Answer, Query, RecommendationService
+from m6rec_lite.serving.served_model import Answer, Query
+from m6rec_lite.serving.service import RecommendationService
 
 T = TypeVar("T")
 PAGE = Path(__file__).with_name("page.html")

@@ -59,10 +59,10 @@ def scattered(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _cases() -> tuple[Case, ...]:
     rank = np.array([[0, 1, 2, 3], [3, 0, 2, 1], [1, 2, 0, 3]])
-    cells = np.array([[0, 0, 1, 2], [1, 3, 3, 0], [2, 2, 2, 2]])
+    cells = np.array([[0, 0, 1, 2], [1, 3, 3, 0], [2, 2, 2, 0]])
     rows = (
-        (rank, cells, 0.5, "half of the neighbours"),
-        (rank, cells, 0.75, "exactly three of four"),
+        (rank, cells, 0.5, "exactly half of the neighbours"),
+        (rank, cells, 0.75, "three of four"),
         (rank, cells, 0.8, "four of five"),
         (rank, cells, 1.0, "all of them"),
         (rank[:, [1, 3, 0, 2]], cells, 0.5, "other ranks"),
