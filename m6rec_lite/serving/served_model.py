@@ -15,7 +15,7 @@ from m6rec_lite.data.interactions import Histories
 from m6rec_lite.data.tables import DataError
 from m6rec_lite.recommenders.base import Recommender
 from m6rec_lite.serving.monitoring import Canary
-from m6rec_lite.serving.search import IndexedRanker, SearchMethod, rank_all
+from m6rec_lite.serving.search import SearchMethod, rank_all
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class ServedModel:
         if search == "exact":
             self.rank = lambda histories, k: rank_all(self.model, histories, k)
         else:
+            from m6rec_lite.serving.indexed_ranker import IndexedRanker  # needs torch
+
             self.rank = IndexedRanker(self.model, search).rank
 
     def check(self, items: Iterable[Id]) -> None:

@@ -8,7 +8,8 @@ import pytest
 from m6rec_lite.data import Histories, Interactions
 from m6rec_lite.recommenders import GRU4Rec, SASRec
 from m6rec_lite.serving import build_index, to_unit_items
-from m6rec_lite.serving.search import IndexedRanker, rank_all
+from m6rec_lite.serving.indexed_ranker import IndexedRanker
+from m6rec_lite.serving.search import rank_all
 from tests.serving.models import LOG
 
 
