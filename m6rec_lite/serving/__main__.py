@@ -78,7 +78,6 @@ def main(arguments: list[str] | None = None) -> int:
         timeout_graceful_shutdown=30,
         limit_concurrency=2000,
     )
-    events.close()
     return 0
 
 

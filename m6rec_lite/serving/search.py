@@ -1,8 +1,8 @@
 """Vector search: the items whose vectors have the largest product with that of a history.
 
-Three indexes have one method, ``search(people, k)``: ``m6rec.VectorIndex``, which is exact or an inverted
-file of faiss, and ``GraphIndex``, a graph of usearch (HNSW; Malkov and Yashunin, 2016). Indexes
-compare directions. ``to_unit_items`` turns the largest product into the largest cosine
+Three indexes have one method, ``search(people, k)``: ``m6rec.VectorIndex``, which is exact or an
+inverted file of faiss, and ``GraphIndex``, a graph of usearch (HNSW; Malkov and Yashunin, 2016).
+Indexes compare directions. ``to_unit_items`` turns the largest product into the largest cosine
 (Bachrach et al., *Speeding up the Xbox recommender system*, 2014).
 """
 
