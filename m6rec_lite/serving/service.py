@@ -20,6 +20,7 @@ from m6rec_lite.serving.search import SearchMethod
 from m6rec_lite.serving.served_model import Answer, CanaryRelease, Query, Reason, ServedModel
 
 log = logging.getLogger("m6rec_lite.serving")
+log.addHandler(logging.NullHandler())  # silent, unless the program that serves sets up logging
 
 #: Number of users whose lists are the reference of the drift monitor.
 REFERENCE_USERS = 500
