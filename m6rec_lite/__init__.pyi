@@ -9,6 +9,7 @@ from . import (
     multimodal,
     nn,
     recommenders,
+    serving,
     training,
     trust,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "multimodal",
     "nn",
     "recommenders",
+    "serving",
     "training",
     "trust",
 ]

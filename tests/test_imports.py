@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "m6rec_lite"
 #: From the lowest layer to the highest.
 LAYERS = (
     "data", "nn", "evaluation", "training", "language", "recommenders", "ctr", "m6rec",
-    "feedback", "multimodal", "trust", "course",
+    "feedback", "multimodal", "trust", "serving", "course",
 )  # fmt: skip
 FILES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path

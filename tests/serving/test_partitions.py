@@ -1,0 +1,89 @@
+"""Scores of partitions equal those of the whole log, in one process, resumed, and on Ray."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from m6rec_lite.data import DataError, Interactions, RunConfigError
+from m6rec_lite.recommenders import Recommender
+from m6rec_lite.serving import partition_log, score_partitions
+from m6rec_lite.serving import partitions as module
+from tests.serving.models import LOG, saved
+
+
+def of(folder) -> pd.DataFrame:
+    parts = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
+    return pd.concat(parts).sort_values(["user_id", "rank"], ignore_index=True)
+
+
+@pytest.fixture
+def job(tmp_path):
+    """The model's folder, and the files of a log."""
+    return saved(tmp_path), partition_log(LOG, tmp_path / "log", 3)
+
+
+def whole(model_path) -> pd.DataFrame:
+    model = Recommender.load(model_path)
+    return model.recommend(Interactions.from_frame(LOG).histories(), 4)
+
+
+def test_partitions_hold_whole_users_and_every_row(job) -> None:
+    parts = [pd.read_parquet(path) for path in job[1]]
+    assert pd.concat(parts).sort_values("timestamp")["item_id"].tolist() == LOG["item_id"].tolist()
+    users = [user for part in parts for user in part["user_id"].unique()]
+    assert sorted(users) == [1, 2, 3, 4]
+
+
+def test_the_scores_of_all_partitions_are_those_of_the_log(job, tmp_path) -> None:
+    model_path, files = job
+    assert score_partitions(model_path, files, tmp_path / "scores", 4) == 4
+    pd.testing.assert_frame_equal(of(tmp_path / "scores"), whole(model_path))
+
+
+def test_a_stopped_job_goes_on_where_it_stopped(job, tmp_path, monkeypatch) -> None:
+    model_path, files = job
+    score, done = module.score_partition, []
+
+    def stopping(model, source, *arguments):
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(source)
+        return score(model, source, *arguments)
+
+    monkeypatch.setattr(module, "score_partition", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        score_partitions(model_path, files, tmp_path / "scores", 4)
+    monkeypatch.setattr(module, "score_partition", score)
+    left = score_partitions(model_path, files, tmp_path / "scores", 4)
+    assert left == 4 - pd.read_parquet(done[0])["user_id"].nunique()
+    assert score_partitions(model_path, files, tmp_path / "scores", 4) == 0
+    pd.testing.assert_frame_equal(of(tmp_path / "scores"), whole(model_path))
+
+
+def test_results_of_another_model_are_not_mixed(job, tmp_path) -> None:
+    model_path, files = job
+    score_partitions(model_path, files, tmp_path / "scores", 4)
+    saved(tmp_path, decay=0.5)
+    with pytest.raises(RunConfigError):
+        score_partitions(model_path, files, tmp_path / "scores", 4)
+
+
+def test_a_faulty_file_is_named(job, tmp_path) -> None:
+    model_path, files = job
+    files[1].write_bytes(b"no parquet")
+    with pytest.raises(DataError, match=r"part-00001\.parquet"):
+        score_partitions(model_path, files, tmp_path / "scores")
+
+
+@pytest.mark.extra
+def test_ray_gives_the_same_scores(job, tmp_path) -> None:
+    ray = pytest.importorskip("ray")
+    model_path, files = job
+    try:
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        assert score_partitions(model_path, files, tmp_path / "scores", 4, workers=1) == 4
+        assert score_partitions(model_path, files, tmp_path / "scores", 4, workers=1) == 0
+    finally:
+        ray.shutdown()
+    pd.testing.assert_frame_equal(of(tmp_path / "scores"), whole(model_path))
