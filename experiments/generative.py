@@ -3,7 +3,7 @@
     python -m experiments generative --people 1000 --seeds 0 1 2
     python -m experiments generative --part time --dataset ml-100k --seeds 0 1 2
     python -m experiments generative --dataset bazaar-wide --set epochs=20
-    python -m experiments generative --part known time --dataset ml-1m --set epochs=30 max_length=200
+    python -m experiments generative --part known time --dataset ml-1m --set epochs=30
 
 fits each cell of the parts once for each seed and records its test ranks; what is recorded is
 skipped. The parts:
