@@ -1,6 +1,6 @@
 """Generative retrieval with semantic ids, and HSTU with and without the query time.
 
-    python -m experiments generative --people 1000 --seeds 0 1 2
+    python -m experiments generative --people 500 --seeds 0 1 2
     python -m experiments generative --part time --dataset ml-100k --seeds 0 1 2
     python -m experiments generative --dataset bazaar-wide --set epochs=20
     python -m experiments generative --part known time --dataset ml-1m --set epochs=30
@@ -39,7 +39,7 @@ EXPERIMENT = "generative"
 RECIPE: dict[str, Any] = {"max_length": 50, "epochs": 8, "batch_size": 32, "lr": 3e-3}
 RECIPE |= {"lr_floor": 0.05, "patience": None}
 #: Widths of the beam searches.
-BEAMS = (10, 20, 50)
+BEAMS = (10, 20)
 
 
 @dataclass(frozen=True)

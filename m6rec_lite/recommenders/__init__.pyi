@@ -1,4 +1,4 @@
-from .bag import BagRecommender
+from .bag import BagRecommender, text_factors
 from .base import NotFittedError, Recommender
 from .bpr import BPR, WARP, LogisticMF
 from .content import ContentBased, item_texts, tf_idf, words_and_bigrams
@@ -74,6 +74,7 @@ __all__ = [
     "rating_objective",
     "resolve_collisions",
     "skip_gram_gradients",
+    "text_factors",
     "tf_idf",
     "top_k",
     "words_and_bigrams",
