@@ -60,7 +60,7 @@ class GenerativeNetwork(ScoringNetwork):
     paths: Tensor
     followers: Tensor
     nodes: Tensor
-    trained: Tensor
+    candidates: Tensor
 
     def __init__(self, codes: np.ndarray, max_length: int, config: TransformerConfig) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class GenerativeNetwork(ScoringNetwork):
         for name in ("paths", "followers", "nodes"):
             self.register_buffer(name, torch.from_numpy(getattr(tree, name)), persistent=False)
         # Followers that take part in the training softmax; see ``leave_out``.
-        self.register_buffer("trained", self.followers >= 0, persistent=False)
+        self.register_buffer("candidates", self.followers >= 0, persistent=False)
         self.embedding = nn.Embedding(self.n_codes * self.k, config.hidden_size)
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.positions = LearnedPositions(max_length, config.hidden_size)
@@ -89,7 +89,7 @@ class GenerativeNetwork(ScoringNetwork):
         nodes = self.nodes[torch.from_numpy(~items)]
         used = self.nodes.new_zeros(self.first[-1] + 1, dtype=torch.bool)  # the last is node -1
         used[nodes] = True
-        self.trained = used[self.followers]
+        self.candidates = used[self.followers]
 
     def embed(self, codes: Tensor) -> Tensor:
         """Return the embeddings of the first ``m`` codes of items.
@@ -129,7 +129,7 @@ class GenerativeNetwork(ScoringNetwork):
         """Return the mean negative log-probability of the targets."""
         codes = self.codes[targets]  # (tokens, n_codes)
         logits = self.logits(self(items, packing), codes[:, :-1])  # (tokens, n_codes, k)
-        allowed = self.trained[self.nodes[targets, :-1]]
+        allowed = self.candidates[self.nodes[targets, :-1]]
         logits = logits.masked_fill(~allowed, -torch.inf)
         loss = F.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="sum")
         return loss / len(targets)
