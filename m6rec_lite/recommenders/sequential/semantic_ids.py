@@ -5,8 +5,8 @@ centroid leaves of each vector, the residual, is clustered again, for the second
 Items with the same codes get a further code that counts them.
 
 Source: Rajput et al., *Recommender systems with generative retrieval* (TIGER), 2023, who learn the
-codebooks by an autoencoder (RQ-VAE). Residual k-means, with balanced clusters, in its place: Deng et
-al., *OneRec*, 2025.
+codebooks by an autoencoder (RQ-VAE). Residual k-means, with balanced clusters, in its place: Deng
+et al., *OneRec*, 2025.
 """
 
 from __future__ import annotations
