@@ -28,7 +28,7 @@ from typing import Any
 
 from experiments.arguments import add_settings_argument, read_settings
 from experiments.records import Records, RunKey, summary
-from m6rec_lite.course.lesson_data import dense_sample
+from m6rec_lite.course import dense_sample
 from m6rec_lite.data import Dataset, Split, cold_item, global_time, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Cost, evaluate
 from m6rec_lite.m6rec import M6RecRetriever

@@ -36,3 +36,7 @@ def _by_heaps(first: np.ndarray, second: np.ndarray, third: np.ndarray, beams: i
 
 
 CORRECT = (_answer, _by_masks, _by_heaps)
+
+EQUIVALENT = {
+    "return missed / len(second)": "the tables have one row for each user",
+}

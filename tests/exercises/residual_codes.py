@@ -29,3 +29,10 @@ def _expanded(vectors: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
 
 
 CORRECT = (_answer, _by_loops, _expanded)
+
+EQUIVALENT = {
+    "distances = ((centroids - residuals[:, None]) ** 2).sum(axis=2)": "the sign is squared away",
+    "distances = ((residuals[:, None] - centroids) ** 2).mean(axis=2)": (
+        "the mean is the sum divided by d, so the nearest stays the nearest"
+    ),
+}
