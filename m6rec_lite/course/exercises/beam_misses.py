@@ -87,7 +87,7 @@ def tables(users: int = 300, k: int = 6, seed: int = 0) -> tuple[np.ndarray, ...
 def _cases() -> tuple[Case, ...]:
     rows = (
         (*tables(20, 3, 1), 2, "20 users, codes of three values, two beams"),
-        (*tables(20, 4, 2), 1, "one beam"),
+        (*tables(60, 3, 0), 1, "one beam"),
         (*tables(10, 3, 3), 9, "as many beams as there are pairs of codes"),
         (*tables(60, 6, 1), 2, "60 users, codes of six values, two beams"),
     )
