@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def tables(users: int = 300, k: int = 6, seed: int = 0) -> tuple[np.ndarray, ...
 
 
 def _cases() -> tuple[Case, ...]:
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (*tables(20, 3, 1), 2, "20 users, codes of three values, two beams"),
         (*tables(60, 3, 0), 1, "one beam"),
         (*tables(10, 3, 3), 9, "as many beams as there are pairs of codes"),

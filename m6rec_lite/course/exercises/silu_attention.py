@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def _cases() -> tuple[Case, ...]:
     def rows(t: int, d: int) -> list[np.ndarray]:
         return [draw.normal(size=(t, d)) for _ in range(3)]
 
-    parts = (
+    parts: tuple[tuple[Any, ...], ...] = (
         (*rows(4, 3), draw.normal(size=(4, 4)), 10, "four events, a bias"),
         (*rows(5, 2), np.zeros((5, 5)), 5, "five events, no bias"),
         (*rows(1, 2), np.ones((1, 1)), 4, "one event"),
