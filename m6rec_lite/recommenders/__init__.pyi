@@ -1,4 +1,4 @@
-from .bag import BagRecommender
+from .bag import BagRecommender, text_factors
 from .base import NotFittedError, Recommender
 from .bpr import BPR, WARP, LogisticMF
 from .content import ContentBased, item_texts, tf_idf, words_and_bigrams
@@ -16,8 +16,11 @@ from .ranking import top_k
 from .rating_loss import rating_objective
 from .river import RiverNextItem
 from .sequential.bert4rec import BERT4Rec
+from .sequential.generative import GenerativeNetwork, GenerativeRetriever
 from .sequential.gru4rec import GRU4Rec, GRU4RecNetwork
+from .sequential.hstu import HSTU, HSTUBlock, HSTUNetwork
 from .sequential.sasrec import SASRec, SASRecNetwork
+from .sequential.semantic_ids import CodeTree, SemanticIds, resolve_collisions
 from .sequential.sequences import MaskedBatches, NextItemBatches
 from .sequential.session_parallel import ParallelBatches
 from .text_vectors import ItemVectors, TextVectors
@@ -26,17 +29,23 @@ from .title_likelihood import WEIGHTS, TitleLikelihood
 __all__ = [
     "BPR",
     "EASE",
+    "HSTU",
     "IALS",
     "WARP",
     "WEIGHTS",
     "BERT4Rec",
     "BagRecommender",
     "Bigram",
+    "CodeTree",
     "ContentBased",
     "ExplicitMF",
     "FactorizationMachine",
     "GRU4Rec",
     "GRU4RecNetwork",
+    "GenerativeNetwork",
+    "GenerativeRetriever",
+    "HSTUBlock",
+    "HSTUNetwork",
     "Hybrid",
     "Item2Vec",
     "ItemKNN",
@@ -54,6 +63,7 @@ __all__ = [
     "RiverNextItem",
     "SASRec",
     "SASRecNetwork",
+    "SemanticIds",
     "TextVectors",
     "TitleLikelihood",
     "UserKNN",
@@ -62,7 +72,9 @@ __all__ = [
     "item_texts",
     "next_events",
     "rating_objective",
+    "resolve_collisions",
     "skip_gram_gradients",
+    "text_factors",
     "tf_idf",
     "top_k",
     "words_and_bigrams",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from m6rec_lite.recommenders import BERT4Rec, GRU4Rec, SASRec
+from m6rec_lite.recommenders import HSTU, BERT4Rec, GRU4Rec, SASRec
 
 N_ITEMS = 30
 SMALL = {"hidden_size": 16, "max_length": 12, "epochs": 4, "batch_size": 16, "lr": 5e-3}
@@ -67,6 +67,13 @@ CASES = {
             {"loss": "sampled", "negatives": 12, "shared_negatives": False},
             {"loss": "gbce", "negatives": 12, "shared_negatives": False},
         ),
+    ),
+    "HSTU": Case(
+        HSTU,
+        reads=12,
+        causal=True,
+        learns={"epochs": 25, "lr": 0.01, "dropout": 0.1, "batch_size": 64},
+        losses=({"loss": "ce"},),
     ),
     "GRU4Rec": Case(
         GRU4Rec,

@@ -58,6 +58,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "27": ("title",),
     "28": ("title",),
     "29": ("title",),
+    "33": ("title",),
 }
 
 
