@@ -2,6 +2,7 @@ from .bazaar.bayes_filter import BayesFilter
 from .bazaar.drawing import pictures
 from .bazaar.exposure import FrontPage
 from .bazaar.friends import friendships
+from .bazaar.news import MOODS, news
 from .bazaar.oracle import Oracle
 from .bazaar.statements import LibraryText, library, library_rules
 from .bazaar.terse import terse_items
@@ -12,12 +13,14 @@ from .holdout import Holdout, Split
 from .interactions import Histories, Interactions
 from .load import load_dataset
 from .run_config import RunConfigError
+from .scenes import scenes
 from .splits import TiedOrderWarning, global_time, leave_one_out, random_split
 from .tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped, NotFittedError
 
 __all__ = [
     "EVENTS",
     "INTERESTS",
+    "MOODS",
     "TABLES",
     "BayesFilter",
     "Card",
@@ -42,8 +45,10 @@ __all__ = [
     "library",
     "library_rules",
     "load_dataset",
+    "news",
     "pictures",
     "random_split",
+    "scenes",
     "terse_items",
     "validate",
 ]

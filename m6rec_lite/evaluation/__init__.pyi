@@ -1,3 +1,4 @@
+from .alarms import alarm_threshold, cusum, first_alarm
 from .beyond_accuracy import (
     coverage,
     diversity,
@@ -45,6 +46,7 @@ __all__ = [
     "TargetRanks",
     "TopKLists",
     "accuracy",
+    "alarm_threshold",
     "auc",
     "auc_by_group",
     "best_published",
@@ -55,11 +57,13 @@ __all__ = [
     "compare_auc",
     "coverage",
     "ctr_metrics",
+    "cusum",
     "distinct",
     "diversity",
     "evaluate",
     "expected_satisfaction",
     "f1",
+    "first_alarm",
     "fit_and_evaluate",
     "gauc",
     "hr",
