@@ -22,10 +22,12 @@ from m6rec_lite.data.ids import Id, as_ids
 from m6rec_lite.data.tables import DataError, NotFittedError
 from m6rec_lite.evaluation.text import tokens
 from m6rec_lite.m6rec.tasks.lookups import NaiveBayes, word_scores
-from m6rec_lite.recommenders.content import words_and_bigrams
+from m6rec_lite.recommenders.content import item_texts, words_and_bigrams
 
 #: Columns of an item's text, in which the words of a question are looked up.
 COLUMNS = ("title", "category", "description", "tags", "creator")
+#: Slots of a template; no text contains them.
+TITLE, CREATOR = "\0title", "\0creator"
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,23 @@ class ServiceDesk:
             )
         if missing := {"item_id", "title", "domain"} - set(items):
             raise DataError(f"the catalogue lacks {sorted(missing)}; got {list(items.columns)}")
-        table = items.assign(item_id=as_ids(items["item_id"], "item_id").astype(object))
-        self._items = table.set_index("item_id")
-        if unknown := [item for item in item_ids if item not in self._items.index]:
+        self._ids = as_ids(items["item_id"], "item_id").tolist()
+        index = {item: row for row, item in enumerate(self._ids)}
+        if unknown := [item for item in item_ids if item not in index]:
             raise DataError(f"the catalogue lacks {unknown[:5]}, which past answers name")
+        self._titles = items["title"].fillna("").tolist()
+        self._creators = [""] * len(items)
+        if "creator" in items:
+            self._creators = items["creator"].astype(object).fillna("").tolist()
+        rows = [index[item] for item in item_ids]
         self._templates = [
-            self._fill(answer, item, "\0title", "\0creator")
-            for answer, item in zip(answers, item_ids, strict=True)
+            _slots(answer, self._titles[row], self._creators[row])
+            for answer, row in zip(answers, rows, strict=True)
         ]
-        domains = self._items["domain"].astype(object)
-        self._bayes = NaiveBayes(asked, [domains[item] for item in item_ids])
-        self._domains = domains.to_numpy()
-        self._bags = [set(tokens(text)) for text in self._texts()]
+        self._domains = items["domain"].astype(object).to_numpy()
+        self._bayes = NaiveBayes(asked, [self._domains[row] for row in rows])
+        texts = item_texts(items, [name for name in COLUMNS if name in items])
+        self._bags = [set(tokens(text)) for text in texts]
         self._n_with = Counter(word for bag in self._bags for word in bag)
         self._vectorizer = TfidfVectorizer(analyzer=words_and_bigrams, norm=None)
         self._past = normalize(self._vectorizer.fit_transform(asked))
@@ -146,28 +153,13 @@ class ServiceDesk:
             return Reply("", None, similarity)
         inside = self._domains == self._bayes.predict(question)
         scores = np.where(inside, word_scores(question, self._bags, self._n_with), -np.inf)
-        item = self._items.index[int(scores.argmax())]
-        text = self._templates[nearest].replace("\0title", str(self._items.loc[item, "title"]))
-        return Reply(text.replace("\0creator", self._creator(item)), item, similarity)
+        row = int(scores.argmax())
+        text = self._templates[nearest].replace(TITLE, self._titles[row])
+        return Reply(text.replace(CREATOR, self._creators[row]), self._ids[row], similarity)
 
-    def _fill(self, answer: str, item: Id, title: str, creator: str) -> str:
-        """Replace the title and the creator of an item in an answer."""
-        text = answer.replace(str(self._items.loc[item, "title"]), title)
-        name = self._creator(item)
-        return text.replace(name, creator) if name else text
 
-    def _creator(self, item: Id) -> str:
-        known = "creator" in self._items and pd.notna(self._items.loc[item, "creator"])
-        return str(self._items.loc[item, "creator"]) if known else ""
-
-    def _texts(self) -> list[str]:
-        """Return all text of each item."""
-        columns = [self._items[name] for name in COLUMNS if name in self._items]
-        return [
-            " ".join(
-                " ".join(map(str, value)) if isinstance(value, list | np.ndarray) else str(value)
-                for value in row
-                if value is not None
-            )
-            for row in zip(*columns, strict=True)
-        ]
+def _slots(answer: str, title: str, creator: str) -> str:
+    """Replace the title and the creator of an item in an answer by slots."""
+    for name, slot in ((title, TITLE), (creator, CREATOR)):
+        answer = answer.replace(name, slot) if name else answer
+    return answer
