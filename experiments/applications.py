@@ -27,11 +27,9 @@ from m6rec_lite.data.bazaar import generate
 from m6rec_lite.evaluation import (
     FixedScores,
     Report,
-    alarm_threshold,
     auc,
-    cusum,
     evaluate,
-    first_alarm,
+    judge_alarm,
 )
 from m6rec_lite.evaluation.text import tokens
 from m6rec_lite.language import NGramClassifier
@@ -147,15 +145,9 @@ def moods(seed: int) -> Iterator[Found]:
             pd.Series(label(stream) == "negative").groupby(stream["day"]).mean().to_numpy()
             for stream in (*streams[1:], struck)
         )
-        rng = np.random.default_rng(seed)
-        sums = [
-            cusum(rng.choice(days, (SERIES, DAYS)), mean=learned.mean(), deviation=learned.std())
-            for days in (learned, other, after)
-        ]
-        threshold = alarm_threshold(sums[0], 0.05)
-        false, true = (first_alarm(part, threshold) for part in sums[1:])
-        metrics = {"delay": (true[true >= 0] + 1).mean(), "false alarms": (false >= 0).mean()}
-        yield name, metrics | {"missed": (true < 0).mean()}, None
+        found = judge_alarm(learned, other, after, n_series=SERIES, n_days=DAYS, seed=seed)
+        metrics = {"delay": found.delay, "false alarms": found.false_alarms}
+        yield name, metrics | {"missed": found.missed}, None
 
 
 def _sentences(stream: pd.DataFrame) -> list[list[str]]:

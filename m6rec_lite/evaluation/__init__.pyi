@@ -1,4 +1,4 @@
-from .alarms import alarm_threshold, cusum, first_alarm
+from .alarms import AlarmRates, alarm_threshold, cusum, first_alarm, judge_alarm
 from .beyond_accuracy import (
     coverage,
     diversity,
@@ -36,6 +36,7 @@ __all__ = [
     "ACCURACY",
     "TIME_AWARE",
     "TIME_BLIND",
+    "AlarmRates",
     "Cost",
     "FixedScores",
     "Meter",
@@ -68,6 +69,7 @@ __all__ = [
     "gauc",
     "hr",
     "item_features",
+    "judge_alarm",
     "log_loss",
     "measure_fit",
     "mrr",

@@ -6,6 +6,8 @@ schemes*, 1954.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 
@@ -79,3 +81,57 @@ def alarm_threshold(quiet: np.ndarray, share: float) -> float:
             f"{int(np.ceil(1 / share))}"
         )
     return float(highest[-allowed - 1])
+
+
+@dataclass(frozen=True)
+class AlarmRates:
+    """What an alarm does in series of days; see ``judge_alarm``.
+
+    Attributes:
+        threshold: the sum above which it rings.
+        false_alarms: share of quiet series in which it rings.
+        missed: share of series after a shock in which it does not ring.
+        delay: mean number of days until it rings after a shock, 1 for the first day; NaN if never.
+    """
+
+    threshold: float
+    false_alarms: float
+    missed: float
+    delay: float
+
+
+def judge_alarm(
+    quiet: np.ndarray,
+    other: np.ndarray,
+    struck: np.ndarray,
+    *,
+    share: float = 0.05,
+    n_series: int = 4000,
+    n_days: int = 60,
+    seed: int = 0,
+) -> AlarmRates:
+    """Set a threshold on quiet days, and judge it on other quiet days and on days after a shock.
+
+    Mean, deviation and threshold come from ``quiet`` alone. Each series is drawn from the days of a
+    stream with replacement, so the days must be independent of each other.
+
+    Args:
+        quiet: ``(n,)`` values of usual days, to learn from.
+        other: ``(m,)`` values of other usual days.
+        struck: ``(l,)`` values of days after a shock.
+        share: of quiet series with a false alarm, for which the threshold is set.
+        n_series: number of series of each kind.
+        n_days: their length.
+        seed: seed of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    mean, deviation = float(np.mean(quiet)), float(np.std(quiet))
+    sums = [
+        cusum(rng.choice(days, (n_series, n_days)), mean=mean, deviation=deviation)
+        for days in (quiet, other, struck)
+    ]
+    threshold = alarm_threshold(sums[0], share)
+    false, true = (first_alarm(part, threshold) for part in sums[1:])
+    rang = true[true >= 0] + 1
+    delay = float(rang.mean()) if len(rang) else float("nan")
+    return AlarmRates(threshold, float((false >= 0).mean()), float((true < 0).mean()), delay)

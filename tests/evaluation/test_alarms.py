@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from m6rec_lite.evaluation import alarm_threshold, cusum, first_alarm
+from m6rec_lite.evaluation import alarm_threshold, cusum, first_alarm, judge_alarm
 
 values = st.floats(-10, 10)
 
@@ -39,6 +39,22 @@ def test_a_threshold_keeps_its_share_and_is_the_lowest(n, seed, share):
     threshold = alarm_threshold(quiet, share)
     assert (first_alarm(quiet, threshold) >= 0).mean() <= share
     assert (first_alarm(quiet, np.nextafter(threshold, -1)) >= 0).mean() > share - 1 / n
+
+
+def test_an_alarm_is_judged_on_days_that_set_nothing():
+    rng = np.random.default_rng(0)
+    quiet, other = rng.normal(0.3, 0.08, (2, 4000))
+    found = judge_alarm(quiet, other, other + 0.3, n_series=1000)
+    assert 0.02 < found.false_alarms < 0.1
+    assert (found.missed, found.delay < 3) == (0.0, True)
+    never = judge_alarm(quiet, other, other - 0.3, n_series=200)
+    assert never.missed == 1.0
+    assert np.isnan(never.delay)
+
+
+def test_a_wrong_mean_of_the_quiet_days_rings_false_alarms():
+    days = np.random.default_rng(0).normal(0.3, 0.08, 4000)
+    assert judge_alarm(days, days + 0.04, days, n_series=500).false_alarms > 0.3
 
 
 def test_bad_input_is_refused():

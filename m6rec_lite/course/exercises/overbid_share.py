@@ -115,6 +115,6 @@ EXERCISE = OpenExercise(
         "The bids are factor * rates; the worth is rates, whatever was bid.",
         "Divide by the profit at factor 1.",
     ),
-    notice="With other bids that are uniform, p·b − b²/2 is 0 at b = 2p: what is won below the true "
-    "rate is lost above it. A factor of ½ costs a quarter only.",
+    notice="By hand, with uniform other bids, nothing was left; here much is. What counts is how many "
+    "other bids lie between the true rate and the bid: the shape of the market decides.",
 )

@@ -151,7 +151,8 @@ class ServiceDesk:
     def _reply(self, question: str, nearest: int, similarity: float) -> Reply:
         if similarity < self.threshold_ or similarity <= 0:
             return Reply("", None, similarity)
-        inside = self._domains == self._bayes.predict(question)
+        named = np.array([bool(title) for title in self._titles])
+        inside = named & (self._domains == self._bayes.predict(question))
         scores = np.where(inside, word_scores(question, self._bags, self._n_with), -np.inf)
         row = int(scores.argmax())
         text = self._templates[nearest].replace(TITLE, self._titles[row])
