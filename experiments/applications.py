@@ -60,8 +60,9 @@ def run(options: argparse.Namespace) -> None:
             continue
         for name, metrics, report in measure(seed):
             metrics = {n: round(float(value), 5) for n, value in metrics.items()}
-            records.start(keys[name], command=options.command)
             found: dict[str, Any] = {} if report is None else summary(report)
+            split = {} if report is None else {"split_hash": report.split_hash}
+            records.start(keys[name], command=options.command, **split)
             records.finish(keys[name], found | {"metrics": metrics}, ranks=report)
             print(f"seed {seed}, {name}: {metrics}")
     records.write_metrics("applications", "bazaar")
