@@ -28,4 +28,8 @@ def _by_scipy(taken: np.ndarray, pairs: np.ndarray) -> float:
 
 CORRECT = (_homophily, _by_sets, _by_scipy)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "alike = common / (common - (sizes[:, None] + sizes))": "both means change their sign",
+    "return alike[pairs[:, 1], pairs[:, 0]].mean() / alike[one, other].mean()": "symmetric",
+    "return alike[pairs[:, 0], pairs[:, 1]].mean() / alike[other, one].mean()": "symmetric",
+}

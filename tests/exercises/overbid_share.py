@@ -23,4 +23,7 @@ def _by_loop(rates: np.ndarray, others: np.ndarray, factor: float) -> float:
 
 CORRECT = (_share, _by_package, _by_loop)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "gain = others - rates": "both profits change their sign",
+    "best = gain[rates >= others].sum()": "where both are equal the gain is 0",
+}

@@ -55,6 +55,7 @@ def _cases() -> tuple[Case, ...]:
     rows: tuple[tuple[Any, ...], ...] = (
         (days, 2.0, 1.0, 0.5, 0.75, "it rings, starts again, and rings"),
         (days, 2.0, 1.0, 0.5, 0.5, "a sum that is equal to the threshold"),
+        (np.array([4.0, 2.0, 4.0]), 2.0, 1.0, 0.5, 0.75, "an alarm on the first day"),
         (dip, 1.0, 2.0, 0.5, 1.75, "a very good day before the bad ones"),
         (np.array([0.0, 0.0, 9.0, 0.0]), 5.0, 2.0, 0.0, 1.0, "low days are no alarm"),
         (np.full(5, 2.0), 2.0, 0.5, 0.25, 1.0, "nothing happens"),
@@ -105,6 +106,6 @@ EXERCISE = Exercise(
         "total = max(0, total + (value - mean) / deviation - allowance).",
         "If total > threshold: append the day and set total to 0.",
     ),
-    notice="In the third case one very good day does not delay the alarm, since the sum is cut at "
+    notice="In the fourth case one very good day does not delay the alarm, since the sum is cut at "
     "0.",
 )

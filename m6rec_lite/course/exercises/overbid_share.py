@@ -115,6 +115,6 @@ EXERCISE = OpenExercise(
         "The bids are factor * rates; the worth is rates, whatever was bid.",
         "Divide by the profit at factor 1.",
     ),
-    notice="By hand, with uniform other bids, nothing was left; here much is. What counts is how many "
-    "other bids lie between the true rate and the bid: the shape of the market decides.",
+    notice="By hand, with uniform other bids, nothing was left; here much is. What counts is how "
+    "many other bids lie between the true rate and the bid: the shape of the market decides.",
 )
