@@ -44,7 +44,8 @@ def _everywhere(rates: np.ndarray, others: np.ndarray, factor: float) -> float:
 
 def _of_the_won(rates: np.ndarray, others: np.ndarray, factor: float) -> float:
     first, second = (bids > others for bids in (rates, factor * rates))
-    return float((rates - others)[second].mean() / (rates - others)[first].mean())
+    means = [(rates - others)[won].sum() / max(won.sum(), 1) for won in (first, second)]
+    return float(means[1] / means[0])
 
 
 def _lost(rates: np.ndarray, others: np.ndarray, factor: float) -> float:

@@ -31,9 +31,11 @@ def _equal_wins(rates: np.ndarray, true_rates: np.ndarray, others: np.ndarray) -
 
 
 def _of_the_won(rates: np.ndarray, true_rates: np.ndarray, others: np.ndarray) -> float:
-    best = _profits(true_rates, true_rates, others)[true_rates > others].mean()
-    won = _profits(rates, true_rates, others)[rates > others]
-    return float(best - won.mean())
+    means = [
+        _profits(bids, true_rates, others).sum() / max((bids > others).sum(), 1)
+        for bids in (true_rates, rates)
+    ]
+    return float(means[0] - means[1])
 
 
 def _cases() -> tuple[Case, ...]:
