@@ -9,11 +9,11 @@ from .bazaar.terse import terse_items
 from .bazaar.words import INTERESTS
 from .cold_splits import cold_item, hidden_domain
 from .contracts import validate
+from .domain_scenes import scenes
 from .holdout import Holdout, Split
 from .interactions import Histories, Interactions
 from .load import load_dataset
 from .run_config import RunConfigError
-from .scenes import scenes
 from .splits import TiedOrderWarning, global_time, leave_one_out, random_split
 from .tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped, NotFittedError
 
