@@ -2,12 +2,14 @@ from .bazaar.bayes_filter import BayesFilter
 from .bazaar.drawing import pictures
 from .bazaar.exposure import FrontPage
 from .bazaar.friends import friendships
+from .bazaar.news import MOODS, news
 from .bazaar.oracle import Oracle
 from .bazaar.statements import LibraryText, library, library_rules
 from .bazaar.terse import terse_items
 from .bazaar.words import INTERESTS
 from .cold_splits import cold_item, hidden_domain
 from .contracts import validate
+from .domain_scenes import scenes
 from .holdout import Holdout, Split
 from .interactions import Histories, Interactions
 from .load import load_dataset
@@ -18,6 +20,7 @@ from .tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped, NotFitted
 __all__ = [
     "EVENTS",
     "INTERESTS",
+    "MOODS",
     "TABLES",
     "BayesFilter",
     "Card",
@@ -42,8 +45,10 @@ __all__ = [
     "library",
     "library_rules",
     "load_dataset",
+    "news",
     "pictures",
     "random_split",
+    "scenes",
     "terse_items",
     "validate",
 ]

@@ -18,6 +18,7 @@ from .models.pooling import AttentionPooling, last_pooling, mean_pooling
 from .models.pretraining import Pretrained, evaluate_lm, pretrain
 from .models.probing import attention_probe, linear_probe, token_states, typical_words
 from .models.recipes import Recipe, batches_of, build, documents, masked
+from .ngrams.classifier import NGramClassifier
 from .ngrams.counts import Counts, TokenSequence, count_ngrams
 from .ngrams.discounting import SMOOTHINGS, AbsoluteDiscounting, KneserNey, ModifiedKneserNey
 from .ngrams.ngram import NGram
@@ -65,6 +66,7 @@ __all__ = [
     "ModelError",
     "ModifiedKneserNey",
     "NGram",
+    "NGramClassifier",
     "NextEvent",
     "Pretrained",
     "Recipe",

@@ -72,6 +72,7 @@ from .tasks.query import Query
 from .tasks.ranking import Ranking
 from .tasks.retrieval import Retrieval, in_batch_softmax
 from .tasks.scoring import Scoring, correct_for_sampling
+from .tasks.service import Reply, ServiceDesk
 from .tasks.task import Examples, Task, TaskBatches
 from .tasks.trie import TitleTrie
 from .tasks.truth import Truth
@@ -133,11 +134,13 @@ __all__ = [
     "RankAllocator",
     "Ranking",
     "RelationDistillation",
+    "Reply",
     "Retrieval",
     "ScalingLaw",
     "Scoring",
     "SegmentCache",
     "SentenceGeneration",
+    "ServiceDesk",
     "StatisticsVerbalizer",
     "Task",
     "TaskBatches",

@@ -5,6 +5,7 @@ from .content import ContentBased, item_texts, tf_idf, words_and_bigrams
 from .ease import EASE
 from .factorization import ExplicitMF
 from .factorization_machine import FactorizationMachine, OneHot
+from .graph import follow_scores, friend_scores
 from .hybrid import Hybrid
 from .ials import IALS, ials_objective
 from .item2vec import Item2Vec, skip_gram_gradients
@@ -68,6 +69,8 @@ __all__ = [
     "TitleLikelihood",
     "UserKNN",
     "WeightAnchor",
+    "follow_scores",
+    "friend_scores",
     "ials_objective",
     "item_texts",
     "next_events",
