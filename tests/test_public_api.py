@@ -19,7 +19,7 @@ import m6rec_lite
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    "course", "ctr", "data", "evaluation", "feedback", "language", "m6rec", "multimodal", "nn",
+    "audit", "course", "ctr", "data", "evaluation", "feedback", "language", "m6rec", "multimodal", "nn",
     "recommenders", "training", "trust",
 )  # fmt: skip
 NOTEBOOKS = sorted([*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("solutions/*.ipynb")])
