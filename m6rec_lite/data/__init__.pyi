@@ -11,6 +11,7 @@ from .contracts import validate
 from .holdout import Holdout, Split
 from .interactions import Histories, Interactions
 from .load import load_dataset
+from .messy import MESSY_DATES, MESSY_ENCODING, write_messy_csv
 from .run_config import RunConfigError
 from .splits import TiedOrderWarning, global_time, leave_one_out, random_split
 from .tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped, NotFittedError
@@ -18,6 +19,8 @@ from .tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped, NotFitted
 __all__ = [
     "EVENTS",
     "INTERESTS",
+    "MESSY_DATES",
+    "MESSY_ENCODING",
     "TABLES",
     "BayesFilter",
     "Card",
@@ -46,4 +49,5 @@ __all__ = [
     "random_split",
     "terse_items",
     "validate",
+    "write_messy_csv",
 ]
