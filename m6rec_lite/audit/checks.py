@@ -60,13 +60,13 @@ def candidates(e: Experiment) -> Outcome:
     Warns if a fifth of it was not ranked, fails for a half. Lists that always contain the target
     were chosen with the answer at hand.
     """
-    if e.form == "targets":
+    if "candidates" in e.rows:
         n = float(e.rows["candidates"].median())
     else:
         sizes = e.rows.groupby(["run", "question"]).size()
         n, always = float(sizes.median()), len(e.target_rows) == len(sizes) >= FEW
         if not always and n < 0.8 * e.n_items:
-            return UNKNOWN, "Lists do not say among how many items they chose; give all scores."
+            return UNKNOWN, "Lists do not say what they chose from; give scores, or candidates."
     seen = len(e.past) / max(e.log.n_users, 1)
     missing = max(0.0, 1 - n / max(e.n_items - seen, 1))
     sentence = f"{missing:.0%} of the items were not ranked ({n:,.0f} were)"

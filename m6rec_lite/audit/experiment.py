@@ -25,8 +25,8 @@ class Experiment:
     Attributes:
         rows: ``run`` (index), ``question`` (index), ``item`` (index into the log's items, -1 if the
             log lacks it), ``above`` (items of the list ranked strictly above), ``tied`` (items of
-            the same rank or score, itself included), and ``candidates`` in the form ``targets``.
-        form: ``lists``, ``scores`` or ``targets``.
+            the same rank or score, itself included), and ``candidates`` if the file has them.
+        form: ``scores``, ``lists`` or ``targets``.
         runs: model and seed (None if unknown) of each run.
         log: all rows, with repeated pairs of user and item merged onto the first.
         users: ``(n,)`` index of the user of each question.
@@ -57,7 +57,12 @@ class Experiment:
 
     @classmethod
     def join(
-        cls, lists: pd.DataFrame, log: Dataset, *, train: Dataset | None = None, k: int = 10
+        cls,
+        lists: pd.DataFrame,
+        log: Dataset,
+        *,
+        train: Dataset | Interactions | None = None,
+        k: int = 10,
     ) -> Experiment:
         """Join lists with a log.
 
@@ -77,9 +82,8 @@ class Experiment:
         name = lists.attrs["name"]
         users = _index(lists["user"], merged.user_ids, f"{name}, column user", "user")
         frame = pd.DataFrame({"user": users})
-        own = "target" if "target" in lists else "item" if form == "targets" else ""
-        if own in lists:
-            targets = _index(lists[own], merged.item_ids, f"{name}, column {own}", "target")
+        if "target" in lists:
+            targets = _index(lists["target"], merged.item_ids, f"{name}, column target", "target")
             questions = pd.DataFrame({"user": users, "target": targets}).drop_duplicates()
             if (twice := questions["user"].duplicated()).any():
                 user = merged.user_ids[questions["user"][twice].iloc[0]]
@@ -123,6 +127,7 @@ class Experiment:
         frame["tied"] = above.groupby([*keys, above]).transform("size")
         if form == "targets":
             frame["tied"] = lists.get("tied", 1)
+        if "candidates" in lists:
             frame["candidates"] = lists["candidates"]
         frame = frame[frame["question"].notna()].astype({"question": int, "item": int})
         counts, times = _occurrences(raw, merged, questions, last=n_askable is None)
@@ -142,7 +147,7 @@ class Experiment:
             repeated=counts > 1,
             n_items=n_items,
             n_askable=n_askable,
-            train=None if train is None else rows_of(train),
+            train=rows_of(train) if isinstance(train, Dataset) else train,
             k=min(k, longest),
         )
 

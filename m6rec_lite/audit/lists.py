@@ -12,13 +12,13 @@ from m6rec_lite.data.tables import DataError
 
 #: Columns of the three forms; the first whose columns are all there is the form of a file.
 FORMS: dict[str, tuple[str, ...]] = {
-    "targets": ("user", "rank", "candidates"),
     "scores": ("user", "item", "score"),
     "lists": ("user", "item", "rank"),
+    "targets": ("user", "rank", "candidates"),
 }
 _IDS = ("user", "item", "target", "model")
 _NUMBERS = ("rank", "candidates", "tied", "score", "seed")
-_OPTIONAL = ("target", "query_time", "tied", "model", "seed")
+_OPTIONAL = ("target", "candidates", "query_time", "tied", "model", "seed")
 
 
 def read_lists(source: str | Path | pd.DataFrame) -> pd.DataFrame:
@@ -27,14 +27,14 @@ def read_lists(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     A row has one of three forms, known by its columns (``user_id`` and ``item_id`` are accepted
     for ``user`` and ``item``):
 
-    - ``user item rank``: a recommended item, ranks from 1;
     - ``user item score``: an item that was ranked, and its score; higher is better;
-    - ``user rank candidates``: the rank of the user's held-out target among so many candidates,
-      optionally with ``item`` (the target) and ``tied`` (items of the target's score, itself
-      included; ``rank`` is then the best of their ranks).
+    - ``user item rank``: a recommended item, ranks from 1;
+    - ``user rank candidates``: the rank of the user's held-out target, optionally with ``tied``
+      (items of the target's score, itself included; ``rank`` is then the best of their ranks).
 
-    Optional columns of every form: ``model``, ``seed``, ``target`` (the user's held-out item) and
-    ``query_time`` (unix seconds or a date: the moment for which the model was asked).
+    Optional columns of every form: ``model``, ``seed``, ``target`` (the user's held-out item),
+    ``candidates`` (among how many items it was ranked) and ``query_time`` (unix seconds or a date:
+    the moment for which the model was asked).
 
     Args:
         source: a file ``.csv``, ``.csv.gz`` or ``.parquet``, a file ``ranks.npz`` of this project,
@@ -57,7 +57,7 @@ def read_lists(source: str | Path | pd.DataFrame) -> pd.DataFrame:
     form = _form(frame, name)
     if not len(frame):
         raise DataError(f"{name} has columns but no rows")
-    kept = [c for c in dict.fromkeys((*FORMS[form], "item", *_OPTIONAL)) if c in frame]
+    kept = [c for c in dict.fromkeys((*FORMS[form], *_OPTIONAL)) if c in frame]
     frame = frame[kept].copy()
     for column in set(_NUMBERS) & set(frame):
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype(float)

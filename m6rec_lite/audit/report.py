@@ -15,6 +15,7 @@ from m6rec_lite.audit.checks import CHECKS, CRITERIA, FAIL, PASS, UNKNOWN, WARNI
 from m6rec_lite.audit.experiment import Experiment
 from m6rec_lite.audit.lists import read_lists
 from m6rec_lite.data.files import write_text
+from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.tables import Dataset
 from m6rec_lite.evaluation.ranking import check_k
 
@@ -119,7 +120,7 @@ def audit(
     lists: str | Path | pd.DataFrame,
     log: Dataset,
     *,
-    train: Dataset | None = None,
+    train: Dataset | Interactions | None = None,
     k: int = 10,
 ) -> Audit:
     """Audit an offline experiment from its lists, scores or target ranks.
