@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from m6rec_lite.audit.experiment import Experiment
 from m6rec_lite.evaluation.significance import bootstrap_interval, bootstrap_means, paired_test
@@ -115,8 +116,9 @@ def future(e: Experiment) -> Outcome:
     at = np.full(e.log.n_users, np.nan)
     at[e.users] = e.target_times
     rows = e.log if e.train is None else e.train
-    who = np.searchsorted(e.log.user_ids, rows.user_ids).clip(max=e.log.n_users - 1)[rows.users]
-    share = len(np.unique(who[rows.timestamps > at[who]])) / len(e)
+    who = pd.Index(e.log.user_ids).get_indexer(rows.user_ids)[rows.users]
+    later = (who >= 0) & (rows.timestamps > at[who])
+    share = len(np.unique(who[later])) / len(e)
     where = "the log" if e.train is None else "the training rows"
     sentence = f"{share:.1%} of the users have later events than their target in {where}"
     advice = "a random split? The training rows would tell" if e.train is None else "split by time"

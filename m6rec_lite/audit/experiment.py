@@ -79,76 +79,35 @@ class Experiment:
         """
         form, raw = lists.attrs["form"], rows_of(log)
         merged = collapse(raw)
-        name = lists.attrs["name"]
-        users = _index(lists["user"], merged.user_ids, f"{name}, column user", "user")
-        frame = pd.DataFrame({"user": users})
-        if "target" in lists:
-            targets = _index(lists["target"], merged.item_ids, f"{name}, column target", "target")
-            questions = pd.DataFrame({"user": users, "target": targets}).drop_duplicates()
-            if (twice := questions["user"].duplicated()).any():
-                user = merged.user_ids[questions["user"][twice].iloc[0]]
-                raise DataError(f"{name}: user {user} has two targets; audit one question a user")
-            n_items, n_askable = merged.n_items, None
-        else:
-            split = leave_one_out(log, ties="file")
-            asked = split.test.histories.user_ids
-            targets = np.searchsorted(merged.item_ids, split.item_ids[split.test.targets])
-            questions = pd.DataFrame(
-                {"user": np.searchsorted(merged.user_ids, asked), "target": targets}
-            )
-            n_items, n_askable = len(split.item_ids), len(questions)
-            questions = questions[questions["user"].isin(users)]
-            if questions.empty:
-                raise DataError(
-                    f"{name}: none of its users has a target under leave_one_out; name the "
-                    "held-out items in a column target"
-                )
-        questions = questions.sort_values("user", ignore_index=True)
-        row_of = pd.Series(questions.index, questions["user"])
-        frame["question"] = row_of.reindex(users).to_numpy()
-        if form == "targets":
-            frame["item"] = questions["target"].reindex(frame["question"]).to_numpy()
-        else:
-            items = merged.item_ids
-            frame["item"] = _index(lists["item"], items, f"{name}, column item", "item", most=0.5)
-        seeds = lists["seed"] if "seed" in lists else pd.Series(np.nan, lists.index)
-        groups = pd.DataFrame({"model": lists["model"], "seed": seeds})
-        frame["run"] = groups.groupby(["model", "seed"], dropna=False, sort=True).ngroup()
-        first = groups.assign(run=frame["run"]).drop_duplicates("run").sort_values("run")
-        runs = [
-            (m, None if np.isnan(s) else s) for m, s in zip(first.model, first.seed, strict=True)
-        ]
-        keys = [frame["run"], frame["user"]]
-        if form == "scores":
-            above = lists["score"].groupby(keys).rank(method="min", ascending=False) - 1
-        else:
-            above = lists["rank"] - 1
-        frame["above"] = above
-        frame["tied"] = above.groupby([*keys, above]).transform("size")
-        if form == "targets":
-            frame["tied"] = lists.get("tied", 1)
-        if "candidates" in lists:
-            frame["candidates"] = lists["candidates"]
-        frame = frame[frame["question"].notna()].astype({"question": int, "item": int})
-        counts, times = _occurrences(raw, merged, questions, last=n_askable is None)
-        asked_at = None
+        users = _index(lists, "user", merged.user_ids)
+        questions, n_items, n_askable = _questions(lists, log, merged, users)
+        rows, runs = _rows(lists, users, questions, merged)
+        counts, times = _occurrences(raw, questions, last=n_askable is None)
+        query_times = None
         if "query_time" in lists:
-            asked_at = lists["query_time"].groupby(users).first().reindex(questions["user"])
-        longest = n_items if form == "targets" else int(frame.groupby(["run", "user"]).size().max())
+            each = lists["query_time"].groupby(users).first()
+            query_times = each.reindex(questions["user"]).to_numpy()
+        train_rows = rows_of(train) if isinstance(train, Dataset) else train
+        if train_rows is not None and not pd.Index(train_rows.user_ids).isin(merged.user_ids).any():
+            raise DataError(
+                f"the training rows share no user with the log: {train_rows.user_ids[:3].tolist()} "
+                f"and {merged.user_ids[:3].tolist()}; both need the same ids"
+            )
+        lengths = rows.groupby(["run", "question"]).size()
         return cls(
-            rows=frame.drop(columns="user").reset_index(drop=True),
+            rows=rows,
             form=form,
-            runs=tuple(runs),
+            runs=runs,
             log=merged,
             users=questions["user"].to_numpy(),
             targets=questions["target"].to_numpy(),
             target_times=times,
-            query_times=None if asked_at is None else asked_at.to_numpy(),
+            query_times=query_times,
             repeated=counts > 1,
             n_items=n_items,
             n_askable=n_askable,
-            train=rows_of(train) if isinstance(train, Dataset) else train,
-            k=min(k, longest),
+            train=train_rows,
+            k=k if form == "targets" else min(k, int(lengths.max())),
         )
 
     def __len__(self) -> int:
@@ -235,19 +194,71 @@ class Experiment:
         return np.stack([values[names == model].mean(axis=0) for model in self.models])
 
 
-def _index(
-    values: pd.Series, known: np.ndarray, source: str, kind: str, most: float = 0.0
-) -> np.ndarray:
+def _questions(
+    lists: pd.DataFrame, log: Dataset, merged: Interactions, users: np.ndarray
+) -> tuple[pd.DataFrame, int, int | None]:
+    """Return ``user target`` (indices), the number of items, and that of users with a target."""
+    name = lists.attrs["name"]
+    if "target" in lists:
+        targets = _index(lists, "target", merged.item_ids)
+        questions = pd.DataFrame({"user": users, "target": targets}).drop_duplicates()
+        if (twice := questions["user"].duplicated()).any():
+            user = merged.user_ids[questions["user"][twice].iloc[0]]
+            raise DataError(f"{name}: user {user} has two targets; audit one question a user")
+        return questions.sort_values("user", ignore_index=True), merged.n_items, None
+    split = leave_one_out(log, ties="file")
+    asked = np.searchsorted(merged.user_ids, split.test.histories.user_ids)
+    targets = np.searchsorted(merged.item_ids, split.item_ids[split.test.targets])
+    questions = pd.DataFrame({"user": asked, "target": targets})
+    questions = questions[questions["user"].isin(users)]
+    if questions.empty:
+        raise DataError(
+            f"{name}: none of its users has a target under leave_one_out; name the held-out items "
+            "in a column target"
+        )
+    return questions.sort_values("user", ignore_index=True), len(split.item_ids), len(asked)
+
+
+def _rows(
+    lists: pd.DataFrame, users: np.ndarray, questions: pd.DataFrame, merged: Interactions
+) -> tuple[pd.DataFrame, tuple[tuple[str, float | None], ...]]:
+    """Return the rows of ``Experiment``, without those of users without a target, and the runs."""
+    form = lists.attrs["form"]
+    seeds = lists.get("seed", pd.Series(np.nan, lists.index))
+    runs = pd.DataFrame({"model": lists["model"], "seed": seeds})
+    run = runs.groupby(["model", "seed"], dropna=False).ngroup()
+    runs = runs.assign(run=run).drop_duplicates("run").sort_values("run")
+    names = zip(runs["model"], runs["seed"].tolist(), strict=True)
+    keys = [run, pd.Series(users)]
+    if form == "scores":
+        above = lists["score"].groupby(keys).rank(method="min", ascending=False) - 1
+    else:
+        above = lists["rank"] - 1
+    question = pd.Series(questions.index, questions["user"]).reindex(users).to_numpy()
+    frame = pd.DataFrame({"run": run, "question": question, "above": above})
+    if form == "targets":
+        frame["item"] = questions["target"].reindex(question).to_numpy()
+        frame["tied"] = lists.get("tied", 1)
+    else:
+        frame["item"] = _index(lists, "item", merged.item_ids, most=0.5)
+        frame["tied"] = above.groupby([*keys, above]).transform("size")
+    if "candidates" in lists:
+        frame["candidates"] = lists["candidates"]
+    frame = frame[frame["question"].notna()].astype({"question": int, "item": int})
+    return frame.reset_index(drop=True), tuple((m, None if s != s else s) for m, s in names)
+
+
+def _index(lists: pd.DataFrame, column: str, known: np.ndarray, most: float = 0.0) -> np.ndarray:
     """Return the index of each id among the log's ids; -1 for at most a share of unknown ones."""
+    values, source = lists[column], f"{lists.attrs['name']}, column {column}"
     ids = values
     if known.dtype.kind in "iu":
-        numbers = pd.to_numeric(values, errors="coerce")
-        if numbers.isna().any():
+        ids = pd.to_numeric(values, errors="coerce")
+        if ids.isna().any():
             raise DataError(
-                f"{source}: {values[numbers.isna()].iloc[0]!r} is no whole number, but the ids of "
-                f"the log are, such as {known[0]}; the two files must use the same ids"
+                f"{source}: {values[ids.isna()].iloc[0]!r} is no whole number, but the ids of the "
+                f"log are, such as {known[0]}; the two files must use the same ids"
             )
-        ids = numbers
     elif pd.api.types.is_numeric_dtype(values.dtype):
         ids = values.astype(str)
     index = pd.Index(known).get_indexer(ids)
@@ -255,14 +266,14 @@ def _index(
     if missing.mean() > most:
         first = values[missing].drop_duplicates().head(3).tolist()
         raise DataError(
-            f"{source}: the log lacks {values[missing].nunique()} {kind}s, such as {first}; its "
-            f"ids look like {known[0]!r}. Give the log that the lists were made from"
+            f"{source}: the log lacks {values[missing].nunique()} of its ids, such as {first}; "
+            f"those of the log look like {known[0]!r}. Give the log that the lists were made from"
         )
     return index
 
 
 def _occurrences(
-    raw: Interactions, merged: Interactions, questions: pd.DataFrame, *, last: bool
+    raw: Interactions, questions: pd.DataFrame, *, last: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how often each target is in the log, and the time of its last (or first) row."""
     rows = pd.DataFrame({"user": raw.users, "target": raw.items, "time": raw.timestamps})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -17,7 +18,8 @@ FORMS: dict[str, tuple[str, ...]] = {
     "targets": ("user", "rank", "candidates"),
 }
 _IDS = ("user", "item", "target", "model")
-_NUMBERS = ("rank", "candidates", "tied", "score", "seed")
+_COUNTS = ("rank", "candidates", "tied")
+_NUMBERS = (*_COUNTS, "score", "seed")
 _OPTIONAL = ("target", "candidates", "query_time", "tied", "model", "seed")
 
 
@@ -63,17 +65,13 @@ def read_lists(source: str | Path | pd.DataFrame) -> pd.DataFrame:
         frame[column] = pd.to_numeric(frame[column], errors="coerce").astype(float)
     if "query_time" in frame:
         frame["query_time"] = _seconds(frame["query_time"])
-    lowest = {"rank": 1, "candidates": 1, "tied": 1}
-    for column in frame:
-        values = frame[column]
-        _reject(name, frame, column, values.isna(), "are missing or cannot be read")
+    for column, values in frame.items():
+        _reject(name, column, values.isna(), "are missing or cannot be read")
         if column in _NUMBERS:
-            _reject(name, frame, column, np.isinf(values) & (column != "score"), "are infinite")
-            low = lowest.get(column)
-            if low is not None:
-                _reject(name, frame, column, values < low, f"are below {low}")
-    if "score" in frame:
-        _reject(name, frame, "score", frame["score"] == np.inf, "are infinite")
+            _reject(name, column, values == np.inf, "are infinite")
+        if column in _COUNTS:
+            _reject(name, column, values < 1, "are below 1")
+    if "score" in frame:  # -inf: never recommended
         frame = frame[frame["score"] > -np.inf].reset_index(drop=True)
         if not len(frame):
             raise DataError(f"{name}: every score is -inf, so nothing was recommended")
@@ -94,14 +92,14 @@ def _read_file(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         if endings.endswith(".npz"):
             with np.load(path) as file:
-                columns = {"user": file["user_ids"], "rank": file["above"] + 1}
-                columns |= {"tied": file["tied"]}
-                return pd.DataFrame(columns).assign(candidates=int(file["n_items"]))
+                ranks = {"user": file["user_ids"], "rank": file["above"] + 1, "tied": file["tied"]}
+                return pd.DataFrame(ranks).assign(candidates=int(file["n_items"]))
         if endings.endswith((".csv", ".csv.gz")):
             text = dict.fromkeys((*_IDS, "user_id", "item_id"), "str")
             return pd.read_csv(path, dtype=text, skipinitialspace=True)
-    except (ValueError, OSError, KeyError, EOFError, zlib.error) as error:
-        raise DataError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
+    except (ValueError, OSError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        reason = str(error).partition("\n")[0] or "it ends too early"
+        raise DataError(f"{path.name} cannot be read: {reason}") from error
     raise DataError(f"{path.name} is no .csv, .csv.gz, .parquet or .npz; convert it to one of them")
 
 
@@ -127,11 +125,11 @@ def _seconds(values: pd.Series) -> pd.Series:
     return (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
 
 
-def _reject(name: str, frame: pd.DataFrame, column: str, wrong: pd.Series, problem: str) -> None:
+def _reject(name: str, column: object, wrong: pd.Series, problem: str) -> None:
     """Raise ``DataError`` if any row is wrong."""
     if wrong.any():
         rows = np.flatnonzero(wrong)[:5].tolist()
         raise DataError(
-            f"{name}, column {column}: {int(wrong.sum())} of {len(frame)} rows {problem}; the "
+            f"{name}, column {column}: {int(wrong.sum())} of {len(wrong)} rows {problem}; the "
             f"first are rows {rows} (row 0 follows the header). Correct or remove them"
         )

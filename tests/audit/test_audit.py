@@ -298,8 +298,8 @@ BAD = (
     ("user,item,score\n1,100,inf\n", "are infinite"),
     ("user,item,rank\n1,,1\n", "column item"),
     ("user,item,rank\nada,100,1\n", "no whole number"),
-    ("user,item,rank\n77777,100,1\n", "the log lacks 1 user"),
-    ("user,item,rank\n1,5,1\n1,6,2\n1,100,3\n", "the log lacks 2 items"),
+    ("user,item,rank\n77777,100,1\n", "the log lacks 1 of its ids"),
+    ("user,item,rank\n1,5,1\n1,6,2\n1,100,3\n", "the log lacks 2 of its ids"),
     ("user,item,rank,target\n1,100,1,101\n1,102,2,103\n", "two targets"),
     ("user,rank,candidates\n1,3,oops\n", "column candidates"),
     ("user,item,rank,query_time\n1,100,1,never\n", "column query_time"),
@@ -339,6 +339,9 @@ def test_other_wrong_arguments(
     for arguments in ([lists, "nothing"], [lists, log, "--k", "0"], [lists, log, "--column", "x"]):
         assert main(arguments) == 2
         assert capsys.readouterr().err.startswith("error: ")
+    other = load_dataset(pd.DataFrame({"user_id": ["a"], "item_id": ["b"], "timestamp": [1]}))
+    with pytest.raises(DataError, match="share no user"):
+        audit(lists, load_dataset(log), train=other)
     with pytest.raises(KeyError, match="no check"):
         audit(lists, load_dataset(log))["nothing"]
     with pytest.raises(DataError, match="repeats the column"):

@@ -19,4 +19,4 @@ def _by_pandas(texts: Sequence[str]) -> Seconds:
 
 CORRECT = (_read, _by_pandas)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {"with: break": "at most one of the formats fits a text"}

@@ -21,4 +21,4 @@ def _by_divergences(launch: np.ndarray, now: np.ndarray, bins: int) -> float:
 
 CORRECT = (_index, _by_divergences)
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {"for values in (now, launch):": "the index is the same in both directions"}

@@ -39,6 +39,7 @@ def _cases() -> tuple[Case, ...]:
         (rng.normal(size=50).round(3), 4, "the same model, other users"),
         (rng.normal(1.5, 1, size=30).round(3), 4, "higher scores"),
         (rng.exponential(size=60).round(3), 5, "another shape"),
+        (launch.min() + rng.random(20).round(3) / 9, 4, "low scores: the upper bins are empty"),
         (launch, 3, "nothing has changed"),
     )
     return tuple(Case((launch, now, b), _index(launch, now, b), note=n) for now, b, n in others)
