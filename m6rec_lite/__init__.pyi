@@ -1,4 +1,5 @@
 from . import (
+    audit,
     course,
     ctr,
     data,
@@ -74,6 +75,7 @@ __all__ = [
     "SASRec",
     "Tokenizer",
     "UserKNN",
+    "audit",
     "compare",
     "course",
     "ctr",

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "m6rec_lite"
 #: From the lowest layer to the highest.
 LAYERS = (
-    "data", "nn", "evaluation", "training", "language", "recommenders", "ctr", "m6rec",
+    "data", "nn", "evaluation", "audit", "training", "language", "recommenders", "ctr", "m6rec",
     "feedback", "multimodal", "trust", "serving", "course",
 )  # fmt: skip
 FILES = {

@@ -13,6 +13,7 @@ from .domain_scenes import scenes
 from .holdout import Holdout, Split
 from .interactions import Histories, Interactions
 from .load import load_dataset
+from .messy import MESSY_DATES, MESSY_ENCODING, write_messy_csv
 from .run_config import RunConfigError
 from .splits import TiedOrderWarning, global_time, leave_one_out, random_split
 from .tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped, NotFittedError
@@ -21,6 +22,8 @@ __all__ = [
     "EVENTS",
     "INTERESTS",
     "MOODS",
+    "MESSY_DATES",
+    "MESSY_ENCODING",
     "TABLES",
     "BayesFilter",
     "Card",
@@ -51,4 +54,5 @@ __all__ = [
     "scenes",
     "terse_items",
     "validate",
+    "write_messy_csv",
 ]
