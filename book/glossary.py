@@ -86,7 +86,7 @@ class LinkTerms(SphinxTransform):
 
     def apply(self, **_: Any) -> None:
         """Replace the terms in running text."""
-        if not self.env.docname.startswith("notebooks/"):
+        if self.app.builder.name == "gettext" or not self.env.docname.startswith("notebooks/"):
             return
         terms = read_terms(Path(self.env.srcdir) / f"{PAGE}.md")
         language = self.config.language

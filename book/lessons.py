@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import takewhile
 from typing import Any
 
 from docutils import nodes
@@ -11,8 +12,9 @@ from sphinx.util.typing import ExtensionMetadata
 
 LANGUAGES = {"en": "English", "zh_CN": "中文"}
 
-#: The Chinese of a lesson's line of facts, whose numbers change with each stored run.
-FACTS = {
+#: Chinese of what no catalogue holds: HTML, and facts whose numbers change with each stored run.
+PHRASES = {
+    r"<summary>Answer</summary>": "<summary>答案</summary>",
     r"([\d.]+) min to read": r"阅读约 \1 分钟",
     r"runs in ([\d.]+ \w+) at smoke scale": r"smoke 规模运行 \1",
     r"([\d.]+ \w+) at laptop scale": r"laptop 规模运行 \1",
@@ -40,8 +42,10 @@ def prepare(notebook: dict[str, Any], language: str) -> dict[str, Any]:
         The same notebook.
     """
     for cell in notebook["cells"]:
-        if language != "en" and "facts" in cell["metadata"].get("tags", []):
-            cell["source"] = chinese_facts("".join(cell["source"]))
+        if "facts" in cell["metadata"].get("tags", []):
+            cell["source"] = f"```{{container}} facts\n{''.join(cell['source'])}\n```"
+        if language != "en" and cell["cell_type"] == "markdown":
+            cell["source"] = in_chinese("".join(cell["source"]))
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             data.pop(RECORD, None)
@@ -54,9 +58,9 @@ def prepare(notebook: dict[str, Any], language: str) -> dict[str, Any]:
     return notebook
 
 
-def chinese_facts(text: str) -> str:
-    """Return a lesson's line of facts in Chinese."""
-    for english, chinese in FACTS.items():
+def in_chinese(text: str) -> str:
+    """Return text with the phrases that no catalogue holds in Chinese."""
+    for english, chinese in PHRASES.items():
         text = re.sub(english, chinese, text)
     return text
 
@@ -86,17 +90,54 @@ class SortableTables(SphinxTransform):
                 table["classes"].append("sortable")
 
 
-class UntranslatedOutputs(SphinxTransform):
-    """Keep what code has computed out of the catalogues: it changes with each stored run."""
+class Untranslated(SphinxTransform):
+    """Keep what code writes out of the catalogues: it changes with each stored run.
+
+    These are the outputs and the facts of lessons, tables between ``<!-- name: begin -->`` and
+    ``<!-- name: end -->``, text without letters, and the glossary's terms.
+    """
 
     default_priority = 5
 
     def apply(self, **_: Any) -> None:
-        """Mark the text of outputs, facts and alternative texts as not translatable."""
+        """Mark such elements as not translatable."""
         for container in self.document.findall(nodes.container):
-            if {"cell_output", "tag_facts"} & set(container["classes"]):
-                for node in container.findall(nodes.Element):
-                    node["translatable"] = False
+            if {"cell_output", "facts"} & set(container["classes"]):
+                self.keep(container)
+        for comment in self.document.findall(nodes.comment):
+            if comment.astext().strip().endswith(": begin"):
+                siblings = comment.parent.children[comment.parent.index(comment) :]
+                for node in takewhile(lambda node: not is_end(node), siblings):
+                    self.keep(node)
+        for text in self.document.findall(nodes.TextElement):
+            parts = text.findall(nodes.Text)
+            prose = (
+                part for part in parts if not isinstance(part.parent, nodes.literal | nodes.math)
+            )
+            if isinstance(text, nodes.math_block) or not any(map(has_letter, prose)):
+                text["translatable"] = False
+        for item in self.document.findall(nodes.definition_list_item):
+            if self.env.docname == "docs/glossary":
+                paragraphs = list(item.findall(nodes.paragraph))
+                for node in (*item.findall(nodes.term), *paragraphs[1:]):
+                    self.keep(node)
+
+    def keep(self, part: nodes.Node) -> None:
+        """Mark an element and all inside it."""
+        for node in part.findall(nodes.Element):
+            node["translatable"] = False
+            if self.app.builder.name == "gettext" and isinstance(node, nodes.image):
+                node["alt"] = ""
+
+
+def has_letter(text: str) -> bool:
+    """Return whether there is anything to translate in a text."""
+    return any(map(str.isalpha, text))
+
+
+def is_end(node: nodes.Node) -> bool:
+    """Return whether a node is a comment that ends a part written by code."""
+    return isinstance(node, nodes.comment) and node.astext().strip().endswith(": end")
 
 
 def page_context(
@@ -122,5 +163,5 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.connect("source-read", read)
     app.connect("html-page-context", page_context)
     app.add_transform(SortableTables)
-    app.add_transform(UntranslatedOutputs)
+    app.add_transform(Untranslated)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -114,7 +114,7 @@ def smoothing(dataset: Dataset) -> dict[str, Any]:
 def attention(dataset: Dataset, split: Split) -> dict[str, Any]:
     """Return attention weights of a SASRec with two blocks of two heads on one history."""
     names = titles(dataset, split)
-    model = SASRec(n_heads=2, max_length=50, epochs=8, lr=0.003, patience=None, seed=0)
+    model = SASRec(n_heads=2, max_length=50, epochs=4, lr=0.003, patience=None, seed=0)
     model.fit(split.train, progress=False)
     history = split.test.histories[[a_person(split, names, length=12)]]
     maps = model.attention_maps(history)[0]
