@@ -68,6 +68,9 @@ html_show_sphinx = False
 # The search reads pages by scripts alone; summaries would be fetched, which files cannot be.
 html_show_search_summary = False
 html_last_updated_fmt = None
+html_sidebars = {
+    "**": ["navbar-logo.html", "language.html", "search-button-field.html", "sbt-sidebar-nav.html"]
+}
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "repository_url": PROJECT["urls"]["Repository"],
@@ -82,6 +85,5 @@ html_theme_options = {
     "use_fullscreen_button": False,
     "use_repository_button": True,
     "show_toc_level": 2,
-    "home_page_in_toc": True,
-    "article_header_end": ["language.html", "article-header-buttons.html"],
+    "navbar_persistent": [],
 }

@@ -20,6 +20,9 @@ from sphinx.util.typing import ExtensionMetadata
 
 PAGE = "docs/glossary"
 
+#: Terms that are everyday words too: they are linked where they are printed bold.
+EVERYDAY = {"action", "head", "key", "policy", "query", "reward", "state", "value"}
+
 #: Elements whose text is never linked.
 CLOSED = (nodes.reference, nodes.literal, nodes.math, nodes.title, nodes.raw, addnodes.pending_xref)
 
@@ -88,7 +91,9 @@ class LinkTerms(SphinxTransform):
         """Replace the terms in running text."""
         if self.app.builder.name == "gettext" or not self.env.docname.startswith("notebooks/"):
             return
+        number = self.env.docname.removeprefix("notebooks/")[:2]
         terms = read_terms(Path(self.env.srcdir) / f"{PAGE}.md")
+        terms = tuple(term for term in terms if term.lesson <= number)
         language = self.config.language
         names = {form.casefold(): term for term in terms for form in term.forms(language)}
         pattern = re.compile(
@@ -106,6 +111,8 @@ class LinkTerms(SphinxTransform):
                 found = match[0].casefold()
                 term = names.get(found) or names.get(found.removesuffix("s"))
                 if term is None or term in linked:
+                    continue
+                if term.name in EVERYDAY and not isinstance(text.parent, nodes.strong):
                     continue
                 linked.add(term)
                 pieces += [nodes.Text(text.astext()[end : match.start()])]
