@@ -44,7 +44,7 @@ def table(heading: list[str], rows: list[list[str]], title: str) -> nodes.table:
     group = nodes.tgroup(cols=len(heading))
     group += [nodes.colspec(colwidth=1) for _ in heading]
     group += [nodes.thead("", row_of(heading)), body]
-    return nodes.table("", nodes.title(text=title), group, classes=["sortable"])
+    return nodes.table("", nodes.title(text=title, translatable=False), group, classes=["sortable"])
 
 
 def row_of(texts: list[str]) -> nodes.row:

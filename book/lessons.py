@@ -104,11 +104,10 @@ class Untranslated(SphinxTransform):
         for container in self.document.findall(nodes.container):
             if {"cell_output", "facts"} & set(container["classes"]):
                 self.keep(container)
-        for comment in self.document.findall(nodes.comment):
-            if comment.astext().strip().endswith(": begin"):
-                siblings = comment.parent.children[comment.parent.index(comment) :]
-                for node in takewhile(lambda node: not is_end(node), siblings):
-                    self.keep(node)
+        for begin in self.document.findall(lambda node: is_mark(node, "begin")):
+            siblings = begin.parent.children[begin.parent.index(begin) :]
+            for node in takewhile(lambda node: not is_mark(node, "end"), siblings):
+                self.keep(node)
         for text in self.document.findall(nodes.TextElement):
             parts = text.findall(nodes.Text)
             prose = (
@@ -135,9 +134,10 @@ def has_letter(text: str) -> bool:
     return any(map(str.isalpha, text))
 
 
-def is_end(node: nodes.Node) -> bool:
-    """Return whether a node is a comment that ends a part written by code."""
-    return isinstance(node, nodes.comment) and node.astext().strip().endswith(": end")
+def is_mark(node: nodes.Node, which: str) -> bool:
+    """Return whether a node is the comment ``<!-- name: which -->``."""
+    is_comment = isinstance(node, nodes.comment | nodes.raw)
+    return is_comment and node.astext().strip(" <>!-\n").endswith(f": {which}")
 
 
 def page_context(
