@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from book.translations import COMPLETE
 from m6rec_lite.language import AddK, JelinekMercer, NGram
 from m6rec_lite.nn import temperature, top_p
 from m6rec_lite.trust import laplace_mechanism
@@ -71,7 +72,7 @@ class Links(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def site():
     """The site, built anew where something changed; a warning is an error."""
-    command = [sys.executable, "-m", "book.build"]
+    command = [sys.executable, "-m", "book.build", "--languages", "en", "zh_CN"]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
     return SITE
@@ -88,6 +89,12 @@ def tab(site, tmp_path_factory):
 def pages(site):
     found = sorted(site.rglob("*.html"))
     return [path for path in found if not {"_static", "_downloads"} & set(path.parts)]
+
+
+def audited(site):
+    """All English pages, and those whose Chinese is complete."""
+    chinese = [site / "zh-CN" / f"{page}.html" for page in COMPLETE]
+    return [*(path for path in pages(site) if "zh-CN" not in path.parts), *chinese]
 
 
 def opened(tab, path, *, theme="light", query=""):
@@ -124,7 +131,7 @@ def violations(tab, *, excluded):
 
 def test_every_page_is_quiet_offline_and_accessible(site, tab):
     faults = {}
-    for path in pages(site):
+    for path in audited(site):
         found = opened(tab, path)
         if path.name != "index.html":
             found += violations(tab, excluded=[*ALIKE, *NAVIGATION])
@@ -172,6 +179,15 @@ def test_every_picture_has_its_alternative_text(site):
     for path in pages(site):
         for source, text in Links(path).pictures:
             assert len(text or "") >= 15, (path.name, source, text)
+
+
+def test_the_language_changes_on_the_same_page(site, tab):
+    opened(tab, site / "notebooks" / "00_welcome.html")
+    for language in ("zh-CN", "en"):
+        link = f"document.querySelector('.languages a[lang={language}]').href"
+        tab.open(tab.evaluate(link))
+        assert tab.evaluate("document.documentElement.lang") == language
+        assert tab.evaluate("document.querySelector('h1').textContent.startsWith('00 · ')")
 
 
 def test_the_search_finds_a_lesson_from_the_file_system(site, tab):
