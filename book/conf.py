@@ -37,6 +37,7 @@ extensions = [
     "book.leaderboards",
     "book.lessons",
     "book.mathml",
+    "book.search",
     "book.try_it",
 ]
 myst_enable_extensions = ["amsmath", "dollarmath"]
@@ -48,7 +49,7 @@ copybutton_selector = "div.cell_input pre, div.highlight pre"
 highlight_language = "text"
 
 # Chinese strings: `make translations` writes the catalogues from the lessons.
-locale_dirs = ["locale"]
+locale_dirs = [str(ROOT / "book" / "locale")]
 gettext_compact = False
 gettext_uuid = False
 gettext_location = False

@@ -40,7 +40,8 @@ class Term:
     def forms(self, language: str) -> tuple[str, ...]:
         """Return how the term is written in a language's text."""
         english = (self.name, *self.other_names)
-        return english if language == "en" else (self.chinese, *english)
+        chinese = self.chinese.partition("（")[0]
+        return english if language == "en" else (chinese, *english)
 
 
 @cache
