@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from book.lessons import folder
+
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "book"
 
@@ -25,7 +27,7 @@ def check_spelling() -> int:
 
 def build(language: str) -> int:
     """Build the site in one language; a warning, such as a broken link, is an error."""
-    out = OUT if language == "en" else OUT / language.replace("_", "-")
+    out = OUT / folder(language)
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-c", "book", "--quiet", "-W"]
     command += ["--keep-going", "-d", f"build/doctrees/{language}", ".", str(out)]
     return subprocess.run(

@@ -9,11 +9,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-project = "Recommenders as language models"
+language = os.environ.get("BOOK_LANGUAGE", "en")
+NAMES = {"en": "Recommenders as language models", "zh_CN": "推荐系统即语言模型"}
+project = NAMES[language]
 author = "the authors of m6rec-lite"
 project_copyright = "the authors of m6rec-lite, Apache-2.0"
 version = release = PROJECT["version"]
-language = os.environ.get("BOOK_LANGUAGE", "en")
 
 # Documents keep their places in the project, so that links between them need no translation.
 root_doc = "book/index"

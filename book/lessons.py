@@ -152,10 +152,15 @@ def page_context(
             "code": code.replace("_", "-"),
             "name": name,
             "here": code == here,
-            "address": f"{top}{'' if code == 'en' else f'{code}/'}{pagename}.html",
+            "address": f"{top}{folder(code)}{pagename}.html",
         }
         for code, name in LANGUAGES.items()
     ]
+
+
+def folder(language: str) -> str:
+    """Return the folder of a language below that of the site."""
+    return "" if language == "en" else f"{language.replace('_', '-')}/"
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:

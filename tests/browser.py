@@ -77,11 +77,12 @@ class Tab:
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(json.loads(self.socket.recv()))
 
-    def press(self, key, code=0):
+    def press(self, key, code):
+        values = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        if key == "Enter":
+            values["text"] = "\r"
         for kind in ("keyDown", "keyUp"):
-            self.call(
-                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code
-            )
+            self.call("Input.dispatchKeyEvent", type=kind, **values)
 
 
 @contextlib.contextmanager
