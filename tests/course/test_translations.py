@@ -12,6 +12,7 @@ for package in ("myst_nb", "sphinx_book_theme"):
 
 pytestmark = [pytest.mark.extra, pytest.mark.xdist_group("book")]
 
+ROLE = re.compile(r"\{\w+\}`[^`]*`")
 CODE = re.compile(r"`[^`]*`|\$[^$]*\$|\]\([^)]*\)")
 
 
@@ -37,8 +38,9 @@ def test_no_string_is_missing_or_stale(templates, page):
 @pytest.mark.parametrize("page", COMPLETE)
 def test_a_translation_keeps_code_formulas_and_links(page):
     for message in read_catalogue(translations.CATALOGUES / f"{page}.po"):
+        english, chinese = (ROLE.sub("", text) for text in (message.id, message.string))
         if message.id:
-            assert sorted(CODE.findall(message.string)) == sorted(CODE.findall(message.id))
+            assert sorted(CODE.findall(chinese)) == sorted(CODE.findall(english))
 
 
 @pytest.mark.parametrize("page", COMPLETE)
