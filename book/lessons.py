@@ -69,7 +69,7 @@ def read(app: Sphinx, docname: str, source: list[str]) -> None:
     """Prepare a lesson when Sphinx reads it; folders are shown by the repository's host."""
     repository = app.config.html_theme_options["repository_url"]
     source[0] = source[0].replace("](../claims)", f"]({repository}/tree/main/claims)")
-    if docname.startswith("notebooks/"):
+    if docname.startswith(("notebooks/", "exercises/")):
         notebook = prepare(json.loads(source[0]), app.config.language)
         source[0] = json.dumps(notebook)
 
@@ -124,8 +124,9 @@ class Untranslated(SphinxTransform):
     def keep(self, part: nodes.Node) -> None:
         """Mark an element and all inside it."""
         for node in part.findall(nodes.Element):
-            node["translatable"] = False
-            if self.app.builder.name == "gettext" and isinstance(node, nodes.image):
+            if not isinstance(node, nodes.Inline):
+                node["translatable"] = False
+            elif isinstance(node, nodes.image) and self.app.builder.name == "gettext":
                 node["alt"] = ""
 
 
