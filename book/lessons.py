@@ -78,16 +78,21 @@ def read(app: Sphinx, docname: str, source: list[str]) -> None:
 SORTABLE = ("results/", "docs/results", "docs/claims")
 
 
-class SortableTables(SphinxTransform):
-    """Mark the tables of result pages."""
+class Tables(SphinxTransform):
+    """Mark the tables of result pages, and fill empty headings."""
 
     default_priority = 700
 
     def apply(self, **_: Any) -> None:
-        """Add the class that ``book.js`` looks for."""
-        if self.env.docname.startswith(SORTABLE):
-            for table in self.document.findall(nodes.table):
+        """Add the class that ``book.js`` looks for, and a dash, which a screen reader reads."""
+        for table in self.document.findall(nodes.table):
+            if self.env.docname.startswith(SORTABLE):
                 table["classes"].append("sortable")
+            for head in table.findall(nodes.thead):
+                for entry in head.findall(nodes.entry):
+                    if not entry.astext().strip():
+                        entry.children = []
+                        entry += nodes.paragraph(text="–")
 
 
 class Untranslated(SphinxTransform):
@@ -109,6 +114,8 @@ class Untranslated(SphinxTransform):
             for node in takewhile(lambda node: not is_mark(node, "end"), siblings):
                 self.keep(node)
         for text in self.document.findall(nodes.TextElement):
+            if isinstance(text, nodes.Inline):
+                continue
             parts = text.findall(nodes.Text)
             prose = (
                 part for part in parts if not isinstance(part.parent, nodes.literal | nodes.math)
@@ -168,6 +175,6 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the hooks."""
     app.connect("source-read", read)
     app.connect("html-page-context", page_context)
-    app.add_transform(SortableTables)
+    app.add_transform(Tables)
     app.add_transform(Untranslated)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
