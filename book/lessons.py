@@ -66,9 +66,10 @@ def in_chinese(text: str) -> str:
 
 
 def read(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Prepare a lesson when Sphinx reads it; folders are shown by the repository's host."""
+    """Prepare a page when Sphinx reads it; its repository's host shows folders."""
     repository = app.config.html_theme_options["repository_url"]
     source[0] = source[0].replace("](../claims)", f"]({repository}/tree/main/claims)")
+    source[0] = source[0].replace("git clone --depth 1 REPOSITORY", f"git clone {repository}")
     if docname.startswith(("notebooks/", "exercises/")):
         notebook = prepare(json.loads(source[0]), app.config.language)
         source[0] = json.dumps(notebook)
