@@ -5,7 +5,8 @@
 #   make course CHAPTERS=00,01                     some of them
 #   make course DATASET=orders.csv COLUMNS="user_id=customer item_id=sku timestamp=day"
 #   make train-m6rec SIZE=nano DATA=bazaar+ml-100k M6-Rec from data to a judged model, see OPTIONS
-#   make test | test-slow | lab | exercises | data | results | clean
+#   make book                                      a site of the stored lessons, in build/book
+#   make test | test-slow | lab | exercises | data | results | translations | clean
 
 SCALE    ?= $(or $(M6REC_SCALE),smoke)
 DATASET  ?= bazaar
@@ -19,8 +20,9 @@ PYTHON3 ?= python3
 VENV    ?= .venv
 PYTHON  := $(VENV)/bin/python
 READY   := $(VENV)/.installed
+BOOK    := $(VENV)/.book
 
-.PHONY: help course test test-slow lab exercises data results train-m6rec clean
+.PHONY: help course test test-slow lab exercises data results train-m6rec book translations clean
 .DELETE_ON_ERROR:
 
 help:
@@ -82,6 +84,20 @@ results: $(READY)
 train-m6rec: $(READY)
 	@echo "Training M6-Rec, size $(SIZE), on $(DATA) ..."
 	@$(PYTHON) -m m6rec_lite.m6rec.train --size $(SIZE) --data $(DATA) $(OPTIONS)
+
+# English, and Chinese beside it. The network is used to install the extra, once.
+$(BOOK): $(READY)
+	@echo "Installing the extra book ..."
+	@$(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".[book]"
+	@touch $(BOOK)
+
+book: $(BOOK)
+	@echo "Building the site from the stored lessons ..."
+	@$(PYTHON) -m book.build --languages en zh_CN
+
+translations: $(BOOK)
+	@echo "Updating book/locale from the stored lessons ..."
+	@$(PYTHON) -m book.translations
 
 clean:
 	@echo "Removing runs/ and caches; $(VENV) and datasets/ stay ..."

@@ -13,6 +13,7 @@ from .lesson_data import dense_sample, load
 from .paths import project_root
 from .people_curves import people_curves
 from .predictions import compare_prediction, predict
+from .progress import certificate, progress
 from .scale import default_scale, sizes
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "TEXT_RETRIEVER",
     "Leaderboard",
     "as_markdown",
+    "certificate",
     "compare_prediction",
     "compare_with_published",
     "default_scale",
@@ -32,6 +34,7 @@ __all__ = [
     "plot_leaderboard",
     "plot_roadmap",
     "predict",
+    "progress",
     "project_root",
     "record",
     "show",

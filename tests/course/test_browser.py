@@ -4,31 +4,26 @@ Optional: it skips without Chromium (Debian: ``apt-get install chromium``). The 
 through the DevTools protocol, the notebook through JupyterLab's own command "run all cells".
 """
 
-import contextlib
-import itertools
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from m6rec_lite.course.build.notebooks import stored_notebooks
+from tests.browser import BROWSER, opened_tab, started, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = [path for path in stored_notebooks(ROOT) if path.parent.name == "notebooks"]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine"),
 ]
-websocket = pytest.importorskip("websocket", reason="needs websocket-client")
+pytest.importorskip("websocket", reason="needs websocket-client")
 
 RUN_ALL = """
 (async () => {
@@ -44,58 +39,6 @@ RUN_ALL = """
   return JSON.stringify(cells.filter(cell => cell.cell_type === 'code'));
 })()
 """
-
-
-def wait_for(what, seconds=60.0):
-    """The first true answer of a question that is asked again and again."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError, ValueError, StopIteration):
-            answer = what()
-            if answer:
-                return answer
-        time.sleep(0.1)
-    pytest.fail(f"nothing came within {seconds:.0f} s")
-
-
-@contextlib.contextmanager
-def started(command, **options):
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-class Tab:
-    """One page of the browser."""
-
-    def __init__(self, address):
-        self.socket = websocket.create_connection(address, timeout=600)
-        self.numbers = itertools.count(1)
-
-    def call(self, method, **parameters):
-        number = next(self.numbers)
-        self.socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(self.socket.recv())
-            if message.get("id") == number:
-                assert "error" not in message, message
-                return message["result"]
-
-    def evaluate(self, script):
-        result = self.call(
-            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
-        )
-        assert "exceptionDetails" not in result, result["exceptionDetails"]
-        return result["result"].get("value")
 
 
 @pytest.fixture(scope="module")
@@ -141,19 +84,8 @@ def lab(project):
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory):
     """A page of a headless browser with a profile of its own."""
-    profile = tmp_path_factory.mktemp("profile")
-    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    command += ["--disable-dev-shm-usage", "--remote-debugging-port=0", "--remote-allow-origins=*"]
-    command += [f"--user-data-dir={profile}", "about:blank"]
-
-    def page():
-        port = (profile / "DevToolsActivePort").read_text().split()[0]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
-            pages = json.loads(answer.read())
-        return next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page")
-
-    with started(command):
-        yield Tab(wait_for(page))
+    with opened_tab(tmp_path_factory.mktemp("profile")) as tab:
+        yield tab
 
 
 def run_all(tab, lab, path):

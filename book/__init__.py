@@ -1,0 +1,1 @@
+"""Sources of the static site: ``make book`` writes it to ``build/book``."""

@@ -1,0 +1,292 @@
+"""The site in a real browser, from the file system: complete, offline, accessible.
+
+Needs Chromium and the extra ``book``; skips without them.
+"""
+
+import html.parser
+import importlib.util
+import json
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from book.translations import COMPLETE
+from m6rec_lite.language import AddK, JelinekMercer, NGram
+from m6rec_lite.nn import temperature, top_p
+from m6rec_lite.trust import laplace_mechanism
+from tests.browser import BROWSER, opened_tab, wait_for
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("book"),
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine"),
+]
+for package in ("websocket", "myst_nb", "sphinx_book_theme", "axe_playwright_python"):
+    pytest.importorskip(package, reason="needs the extra book")
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = ROOT / "build" / "book"
+#: Scripts and data of the packages; axe is not part of the site.
+AXE = Path(importlib.util.find_spec("axe_playwright_python").origin).parent / "axe.min.js"
+
+#: Rows like those above them, which would take minutes; and the navigation, which is audited once.
+ALIKE = ["table.sortable tbody tr:nth-child(n+4)", "dl.glossary > *:nth-child(n+40)"]
+ALIKE += ["table.indextable li:nth-child(n+4)"]
+NAVIGATION = [".bd-sidebar-primary"]
+
+SCHEME = {"name": "prefers-color-scheme"}
+
+AUDIT = """
+(async () => {
+  const options = {preload: false, resultTypes: ['violations']};
+  const all = await axe.run({include: document, exclude: EXCLUDED}, options);
+  return JSON.stringify(all.violations.map(found => [
+    found.id, found.nodes.slice(0, 3).map(node => node.html.slice(0, 200))]));
+})()
+"""
+
+
+class Links(html.parser.HTMLParser):
+    """Ids and addresses of a page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.addresses, self.pictures = set(), set(), []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.ids.add(values.get("id"))
+        if tag == "img":
+            self.pictures.append((values.get("src"), values.get("alt")))
+        for name in ("href", "src"):
+            if values.get(name):
+                self.addresses.add(values[name])
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The site, built anew where something changed; a warning is an error."""
+    command = [sys.executable, "-m", "book.build", "--languages", "en", "zh_CN"]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    return SITE
+
+
+@pytest.fixture(scope="module")
+def tab(site, tmp_path_factory):
+    with opened_tab(tmp_path_factory.mktemp("browser") / "profile") as tab:
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            tab.call(f"{domain}.enable")
+        tab.call("Emulation.setFocusEmulationEnabled", enabled=True)
+        yield tab
+
+
+def pages(site):
+    found = sorted(site.rglob("*.html"))
+    return [path for path in found if not {"_static", "_downloads"} & set(path.parts)]
+
+
+def audited(site):
+    """All English pages, and those whose Chinese is complete."""
+    chinese = [site / "zh-CN" / f"{page}.html" for page in COMPLETE]
+    return [*(path for path in pages(site) if "zh-CN" not in path.parts), *chinese]
+
+
+def opened(tab, path, *, theme="light", query=""):
+    """Open a page, and return what went wrong while it was loaded."""
+    tab.call(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}]
+    )
+    tab.open(path.as_uri() + query)
+    return list(filter(None, map(fault, tab.events)))
+
+
+def fault(event):
+    """An error on the console, or a request to somewhere else."""
+    method, values = event.get("method"), event.get("params", {})
+    if method == "Network.requestWillBeSent":
+        url = values["request"]["url"]
+        return None if url.startswith(("file:", "data:", "blob:")) else f"request of {url}"
+    if method == "Runtime.exceptionThrown":
+        return str(values["exceptionDetails"])
+    if method == "Runtime.consoleAPICalled" and values["type"] in ("error", "warning"):
+        return str(values["args"])
+    if method == "Log.entryAdded" and values["entry"]["level"] == "error":
+        return values["entry"]["text"] + values["entry"].get("url", "")
+    return None
+
+
+def violations(tab, *, excluded):
+    """What axe finds on the page that is open: rules, each with some elements."""
+    present = [one for one in excluded if tab.evaluate(f"!!document.querySelector('{one}')")]
+    tab.evaluate(AXE.read_text(encoding="utf-8") + ";0")
+    found = json.loads(tab.evaluate(AUDIT.replace("EXCLUDED", json.dumps([[e] for e in present]))))
+    return [f"axe: {rule} {elements}" for rule, elements in found]
+
+
+def test_every_page_is_quiet_offline_and_accessible(site, tab):
+    faults = {}
+    for path in audited(site):
+        found = opened(tab, path)
+        if path.name != "index.html":
+            found += violations(tab, excluded=[*ALIKE, *NAVIGATION])
+        if found:
+            faults[str(path.relative_to(site))] = found
+    assert faults == {}
+
+
+def test_a_fault_would_be_seen(site, tab):
+    opened(tab, site / "book" / "index.html")
+    script = """
+        const picture = document.createElement('img');
+        picture.src = 'http://127.0.0.1:9/picture.png';
+        document.querySelector('article').append(picture);
+        console.error('wrong');
+        new Promise(done => picture.onerror = done).then(() => true)
+    """
+    assert tab.evaluate(script)
+    assert len(list(filter(None, map(fault, tab.events)))) >= 2
+    assert any("image-alt" in found for found in violations(tab, excluded=NAVIGATION))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "book/index",
+        "book/leaderboards",
+        "book/try_it",
+        "notebooks/00_welcome",
+        "search",
+        "genindex",
+    ],
+)
+def test_a_page_of_each_kind_is_accessible_in_both_themes(site, tab, page, theme):
+    assert opened(tab, site / f"{page}.html", theme=theme) == []
+    assert tab.evaluate("document.documentElement.dataset.theme") == theme
+    navigation = [] if page == "book/index" else NAVIGATION
+    assert violations(tab, excluded=[*ALIKE, *navigation]) == []
+
+
+def test_every_link_inside_the_site_leads_somewhere(site):
+    links = {path: Links(path) for path in pages(site)}
+    missing = []
+    for path, page in links.items():
+        for address in page.addresses:
+            parts = urllib.parse.urlsplit(address)
+            if parts.scheme or parts.netloc:
+                continue
+            where = (path.parent / urllib.parse.unquote(parts.path)) if parts.path else path
+            where = where.resolve()
+            known = links[where].ids if where in links else {parts.fragment}
+            if not where.exists() or (parts.fragment and parts.fragment not in known):
+                missing.append((str(path.relative_to(site)), address))
+    assert missing == []
+
+
+def test_every_picture_has_its_alternative_text(site):
+    for path in pages(site):
+        for source, text in Links(path).pictures:
+            assert len(text or "") >= 5, (path.name, source, text)
+
+
+def test_the_language_changes_on_the_same_page(site, tab):
+    opened(tab, site / "notebooks" / "00_welcome.html")
+    for language in ("zh-CN", "en"):
+        link = f"document.querySelector('.languages a[lang={language}]').href"
+        tab.open(tab.evaluate(link))
+        assert tab.evaluate("document.documentElement.lang") == language
+        assert tab.evaluate("document.querySelector('h1').textContent.startsWith('00 · ')")
+
+
+def test_the_search_finds_a_lesson_from_the_file_system(site, tab):
+    opened(tab, site / "search.html", query="?q=shrinkage")
+    wait_for(lambda: tab.evaluate("document.querySelectorAll('#search-results li').length > 0"))
+    found = tab.evaluate("document.querySelector('#search-results').textContent")
+    assert "First recommenders" in found
+
+
+def test_a_leaderboard_sorts_by_keyboard(site, tab):
+    opened(tab, site / "book" / "leaderboards.html")
+    tab.evaluate("document.querySelectorAll('table.sortable thead button')[3].focus()")
+    rows = "[...document.querySelector('table.sortable').tBodies[0].rows]"
+    column = f"{rows}.map(row => row.cells[3].textContent)"
+    for order in ("ascending", "descending"):
+        tab.press("Enter", 13)
+        values = [float(text) for text in tab.evaluate(column)]
+        assert values == sorted(values, reverse=order == "descending")
+        heading = "document.activeElement.closest('th').getAttribute('aria-sort')"
+        assert tab.evaluate(heading) == order
+
+
+def test_the_meaning_of_a_term_shows_on_focus_and_hides_on_escape(site, tab):
+    opened(tab, site / "notebooks" / "00_welcome.html")
+    tab.evaluate("document.querySelector('a.term').focus()")
+    box = "document.querySelector('a.term').nextSibling"
+    assert tab.evaluate(f"!{box}.hidden && {box}.textContent.length > 4")
+    tab.press("Escape", 27)
+    assert tab.evaluate(f"{box}.hidden")
+
+
+def test_tab_reaches_the_search_and_the_content_of_a_lesson(site, tab):
+    opened(tab, site / "notebooks" / "00_welcome.html")
+    reached = set()
+    for _ in range(120):
+        tab.press("Tab", 9)
+        reached.add(
+            tab.evaluate(
+                "document.activeElement.closest('article') ? 'article' : "
+                "document.activeElement.className"
+            )
+        )
+    assert "article" in reached
+    assert any("search" in name for name in reached)
+
+
+EXPERIMENTS = ["decay", "sampling", "smoothing", "attention", "privacy"]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_answers_the_keyboard(site, tab, name):
+    opened(tab, site / "book" / "try_it.html")
+    root = f"document.querySelector('.experiment[data-name={name}]')"
+    before = tab.evaluate(f"{root}.querySelector('ol.bars').textContent")
+    assert before
+    tab.evaluate(f"{root}.querySelector('input[type=range]').focus()")
+    for _ in range(3):
+        tab.press("ArrowLeft", 37)
+    assert tab.evaluate(f"{root}.querySelector('ol.bars').textContent") != before
+    assert tab.evaluate(f"{root}.querySelector('[role=status]').textContent.length > 20")
+
+
+def test_the_formulas_of_the_page_are_those_of_the_package(site, tab):
+    opened(tab, site / "book" / "try_it.html")
+    logits = torch.tensor([[2.0, 1.0, 0.5, -1.0, -3.0]])
+    warm = softmax_of(temperature(logits, 0.7))
+    kept = softmax_of(top_p(temperature(logits, 0.7), 0.8))
+    ours = tab.evaluate(f"FORMULAS.softmax({logits[0].tolist()}, 0.7)")
+    assert ours == pytest.approx(warm, abs=1e-6)
+    assert tab.evaluate(f"FORMULAS.nucleus({ours}, 0.8)") == pytest.approx(kept, abs=1e-6)
+
+    text = [["a", "b", "a", "c"], ["a", "b"]]
+    for smoothing, formula in (
+        (AddK(0.3), "FORMULAS.addK(2, 3, 0.3, SIZE)"),
+        (JelinekMercer((1.0, 0.6)), "FORMULAS.interpolated(2, 3, UNIGRAM, 0.6)"),
+    ):
+        model = NGram(2, smoothing, unknown=None).fit(text, progress=False)
+        formula = formula.replace("SIZE", str(len(model.vocabulary)))
+        formula = formula.replace("UNIGRAM", str(model.prob("b")))
+        assert tab.evaluate(formula) == pytest.approx(model.prob("b", ["a"]))
+    u = np.random.default_rng(0).random()
+    noise = laplace_mechanism(0, sensitivity=1, epsilon=0.5, rng=np.random.default_rng(0))
+    assert tab.evaluate(f"FORMULAS.laplace(2, {u})") == pytest.approx(float(noise))
+
+
+def softmax_of(logits):
+    return torch.softmax(logits, dim=1)[0].tolist()
