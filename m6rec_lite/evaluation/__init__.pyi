@@ -28,6 +28,7 @@ from .questions import Questions
 from .rank_files import read_ranks
 from .ranking import ACCURACY, TargetRanks, accuracy, f1, hr, mrr, ndcg, precision, recall
 from .report import Report, compare, report_table
+from .selection import BestOfN, best_of_n
 from .significance import PairedTest, bootstrap_interval, paired_test
 from .text import bleu, distinct, perplexity, rouge
 
@@ -35,6 +36,7 @@ __all__ = [
     "ACCURACY",
     "TIME_AWARE",
     "TIME_BLIND",
+    "BestOfN",
     "Cost",
     "FixedScores",
     "Meter",
@@ -47,6 +49,7 @@ __all__ = [
     "accuracy",
     "auc",
     "auc_by_group",
+    "best_of_n",
     "best_published",
     "bleu",
     "bootstrap_interval",

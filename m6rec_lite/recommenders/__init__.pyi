@@ -1,10 +1,14 @@
+from .active import choose_users
+from .augmentation import add_histories, augment, sample_histories, take_users
 from .bag import BagRecommender
 from .base import NotFittedError, Recommender
 from .bpr import BPR, WARP, LogisticMF
 from .content import ContentBased, item_texts, tf_idf, words_and_bigrams
 from .ease import EASE
+from .ensembles import average_weights, bagging
 from .factorization import ExplicitMF
 from .factorization_machine import FactorizationMachine, OneHot
+from .history_gan import HistoryGAN
 from .hybrid import Hybrid
 from .ials import IALS, ials_objective
 from .item2vec import Item2Vec, skip_gram_gradients
@@ -20,6 +24,7 @@ from .sequential.gru4rec import GRU4Rec, GRU4RecNetwork
 from .sequential.sasrec import SASRec, SASRecNetwork
 from .sequential.sequences import MaskedBatches, NextItemBatches
 from .sequential.session_parallel import ParallelBatches
+from .stacking import Stacked
 from .text_vectors import ItemVectors, TextVectors
 from .title_likelihood import WEIGHTS, TitleLikelihood
 
@@ -37,6 +42,7 @@ __all__ = [
     "FactorizationMachine",
     "GRU4Rec",
     "GRU4RecNetwork",
+    "HistoryGAN",
     "Hybrid",
     "Item2Vec",
     "ItemKNN",
@@ -54,15 +60,23 @@ __all__ = [
     "RiverNextItem",
     "SASRec",
     "SASRecNetwork",
+    "Stacked",
     "TextVectors",
     "TitleLikelihood",
     "UserKNN",
     "WeightAnchor",
+    "add_histories",
+    "augment",
+    "average_weights",
+    "bagging",
+    "choose_users",
     "ials_objective",
     "item_texts",
     "next_events",
     "rating_objective",
+    "sample_histories",
     "skip_gram_gradients",
+    "take_users",
     "tf_idf",
     "top_k",
     "words_and_bigrams",
