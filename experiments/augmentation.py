@@ -36,7 +36,7 @@ from m6rec_lite.recommenders import (
     take_users,
 )
 
-PEOPLE = 600
+PEOPLE = 400
 SHARES = (0.1, 0.3, 1.0)
 EDITS = ("copy", "crop", "mask", "reorder")
 KINDS = ("none", *EDITS, "language model", "GAN")

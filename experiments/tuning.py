@@ -1,6 +1,6 @@
 """Compare search strategies at equal budget, the best of n with fresh questions, and stacking.
 
-    python -m experiments tuning --part search --seeds 0 1 2 3 4
+    python -m experiments tuning --part search --seeds 0 1 2
     python -m experiments tuning --part best-of-n --seeds 0 1 2 3 4
     python -m experiments tuning --part stacking --seeds 0 1 2
 
@@ -37,7 +37,7 @@ from m6rec_lite.recommenders import (
 )
 from m6rec_lite.training import STRATEGIES, Choice, Uniform, search
 
-PEOPLE = {"search": 600, "best-of-n": 1000, "stacking": 2000}
+PEOPLE = {"search": 600, "best-of-n": 1000, "stacking": 1000}
 SPACE = {
     "regularization": Uniform(0.1, 1000.0, log=True),
     "alpha": Uniform(0.1, 100.0, log=True),
@@ -128,7 +128,7 @@ def stacking(split: Split, seed: int) -> Iterator[Result]:
         Markov(),
         ItemKNN(k=50, decay=0.7),
         EASE(l2=100.0, decay=0.8),
-        SASRec(n_layers=1, max_length=50, epochs=12, lr=3e-3, patience=None, seed=seed),
+        SASRec(n_layers=1, max_length=50, epochs=8, lr=3e-3, patience=None, seed=seed),
     ]
     on_validation, reports = [], []
     for part in parts:
