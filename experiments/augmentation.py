@@ -84,7 +84,7 @@ def histories(split: Split, seed: int) -> Iterator[Result]:
     for share in SHARES:
         train = take_users(split.train, np.sort(order[: round(share * len(order))]))
         for kind in KINDS:
-            model = SASRec(hidden_size=32, n_layers=1, max_length=50, epochs=8, batch_size=32,
+            model = SASRec(hidden_size=16, n_layers=1, max_length=30, epochs=8, batch_size=32,
                            lr=3e-3, patience=None, seed=seed)  # fmt: skip
             report = judged(model, with_more(train, kind, seed), split)
             yield kind, f"{share:.0%}".replace("%", " %"), report
@@ -98,7 +98,7 @@ def with_more(train: Interactions, kind: str, seed: int) -> Interactions:
         share = {"copy": 0.0, "crop": 0.6, "mask": 0.3, "reorder": 0.3}[kind]
         return augment(train, kind, share, seed=seed)
     if kind == "GAN":
-        gan = HistoryGAN(steps=100, batch_size=32, seed=seed).fit(train)
+        gan = HistoryGAN(steps=40, batch_size=16, seed=seed).fit(train)
         return add_histories(train, gan.sample(train.n_users, seed=seed))
     starts = train.histories()
     starts = starts.first_events(np.arange(len(starts)), np.minimum(starts.lengths, 1), starts.at)
