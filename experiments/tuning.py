@@ -37,7 +37,7 @@ from m6rec_lite.recommenders import (
 )
 from m6rec_lite.training import STRATEGIES, Choice, Uniform, search
 
-PEOPLE = {"search": 600, "best-of-n": 1000, "stacking": 1000}
+PEOPLE = {"search": 300, "best-of-n": 1000, "stacking": 1000}
 SPACE = {
     "regularization": Uniform(0.1, 1000.0, log=True),
     "alpha": Uniform(0.1, 100.0, log=True),

@@ -202,13 +202,21 @@ def _values(space: Space, point: np.ndarray) -> dict[str, Any]:
 
 
 def _grid(space: Space, epochs: int, trials: int, seed: int) -> Proposals:
-    """Visit a grid of at most ``trials`` points, in random order."""
-    levels = max(1, math.floor(trials ** (1 / len(space)) + 1e-9))
-    axes = []
-    for part in space.values():
-        n = min(levels, len(part.values)) if isinstance(part, Choice) else levels
-        axes.append((np.arange(n) + 0.5) / n)
-    points = np.array(list(itertools.product(*axes)))
+    """Visit a grid of at most ``trials`` points, in random order.
+
+    One parameter after the other gets one more level, as long as the grid is not too large.
+    """
+    most = [len(p.values) if isinstance(p, Choice) else trials for p in space.values()]
+    levels = [1] * len(most)
+    grown = True
+    while grown:
+        grown = False
+        for axis, limit in enumerate(most):
+            size = math.prod(levels) // levels[axis] * (levels[axis] + 1)
+            if levels[axis] < limit and size <= trials:
+                levels[axis] += 1
+                grown = True
+    points = np.array(list(itertools.product(*((np.arange(n) + 0.5) / n for n in levels))))
     for point in np.random.default_rng(seed).permutation(points):
         yield _values(space, point), epochs
 
