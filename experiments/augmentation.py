@@ -64,9 +64,10 @@ def run(options: argparse.Namespace) -> None:
             print(f"{options.part}, seed {seed}: recorded")
             continue
         world = generate(seed=seed, users=PEOPLE, slates=0, text=False, progress=False)
-        for name, variant, report in measure(leave_one_out(world), seed):
+        split = leave_one_out(world)
+        for name, variant, report in measure(split, seed):
             key = RunKey("augmentation", "bazaar", name, variant, seed)
-            records.start(key, command=options.command)
+            records.start(key, command=options.command, split_hash=split.hash)
             metrics = {"ndcg@10": round(report["ndcg@10"], 5)}
             records.finish(key, {"metrics": metrics}, ranks=report)
             print(f"seed {seed}, {name}, {variant}: {metrics}", flush=True)

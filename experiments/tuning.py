@@ -67,12 +67,12 @@ def run(options: argparse.Namespace) -> None:
         if records.is_recorded(key) and not options.again:
             print(f"{options.part}, seed {seed}: recorded")
             continue
-        world = generate(
-            seed=seed, users=PEOPLE[options.part], slates=0, text=False, progress=False
-        )
-        for name, metrics, report in measure(leave_one_out(world), seed):
+        people = PEOPLE[options.part]
+        world = generate(seed=seed, users=people, slates=0, text=False, progress=False)
+        split = leave_one_out(world)
+        for name, metrics, report in measure(split, seed):
             key = RunKey("tuning", "bazaar", name, options.part, seed)
-            records.start(key, command=options.command)
+            records.start(key, command=options.command, split_hash=split.hash)
             metrics = {n: round(float(value), 5) for n, value in metrics.items()}
             records.finish(key, {"metrics": metrics}, ranks=report)
             print(f"seed {seed}, {name}: {metrics}", flush=True)
