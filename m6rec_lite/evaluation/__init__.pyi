@@ -29,6 +29,7 @@ from .questions import Questions
 from .rank_files import read_ranks
 from .ranking import ACCURACY, TargetRanks, accuracy, f1, hr, mrr, ndcg, precision, recall
 from .report import Report, compare, report_table
+from .selection import BestOfN, best_of_n
 from .significance import PairedTest, bootstrap_interval, paired_test
 from .text import bleu, distinct, perplexity, rouge
 
@@ -37,6 +38,7 @@ __all__ = [
     "TIME_AWARE",
     "TIME_BLIND",
     "AlarmRates",
+    "BestOfN",
     "Cost",
     "FixedScores",
     "Meter",
@@ -50,6 +52,7 @@ __all__ = [
     "alarm_threshold",
     "auc",
     "auc_by_group",
+    "best_of_n",
     "best_published",
     "bleu",
     "bootstrap_interval",

@@ -1,11 +1,16 @@
 from .bag import BagRecommender, text_factors
+from .active import choose_users
+from .augmentation import add_histories, augment, sample_histories, take_users
+from .bag import BagRecommender
 from .base import NotFittedError, Recommender
 from .bpr import BPR, WARP, LogisticMF
 from .content import ContentBased, item_texts, tf_idf, words_and_bigrams
 from .ease import EASE
+from .ensembles import average_weights, bagging
 from .factorization import ExplicitMF
 from .factorization_machine import FactorizationMachine, OneHot
 from .graph import follow_scores, friend_scores
+from .history_gan import HistoryGAN
 from .hybrid import Hybrid
 from .ials import IALS, ials_objective
 from .item2vec import Item2Vec, skip_gram_gradients
@@ -24,6 +29,7 @@ from .sequential.sasrec import SASRec, SASRecNetwork
 from .sequential.semantic_ids import CodeTree, SemanticIds, resolve_collisions
 from .sequential.sequences import MaskedBatches, NextItemBatches
 from .sequential.session_parallel import ParallelBatches
+from .stacking import Stacked
 from .text_vectors import ItemVectors, TextVectors
 from .title_likelihood import WEIGHTS, TitleLikelihood
 
@@ -47,6 +53,7 @@ __all__ = [
     "GenerativeRetriever",
     "HSTUBlock",
     "HSTUNetwork",
+    "HistoryGAN",
     "Hybrid",
     "Item2Vec",
     "ItemKNN",
@@ -65,12 +72,18 @@ __all__ = [
     "SASRec",
     "SASRecNetwork",
     "SemanticIds",
+    "Stacked",
     "TextVectors",
     "TitleLikelihood",
     "UserKNN",
     "WeightAnchor",
     "follow_scores",
     "friend_scores",
+    "add_histories",
+    "augment",
+    "average_weights",
+    "bagging",
+    "choose_users",
     "ials_objective",
     "item_texts",
     "next_events",
@@ -78,6 +91,9 @@ __all__ = [
     "resolve_collisions",
     "skip_gram_gradients",
     "text_factors",
+    "sample_histories",
+    "skip_gram_gradients",
+    "take_users",
     "tf_idf",
     "top_k",
     "words_and_bigrams",

@@ -38,6 +38,7 @@ from m6rec_lite.recommenders import (
     Recommender,
     RiverNextItem,
     SASRec,
+    Stacked,
     TextVectors,
     TitleLikelihood,
     UserKNN,
@@ -75,6 +76,8 @@ CASES: dict[str, Callable[[], Recommender]] = {
     "Hybrid": lambda: Hybrid([ItemKNN(shrink=1), ContentBased()]),
     "Hybrid rank": lambda: Hybrid([EASE(l2=5), Bigram()], weights=[1, 2], fusion="rank"),
     "Hybrid product": lambda: Hybrid([ContentBased(), Popularity()], fusion="product"),
+    "Stacked": lambda: Stacked([EASE(l2=5), Bigram()], epochs=5),
+    "Stacked cnn": lambda: Stacked([EASE(l2=5), Bigram()], "cnn", candidates=8, epochs=5),
     "SASRec small": lambda: SASRec(**SMALL),
     "SASRec sampled": lambda: SASRec(**SMALL, loss="sampled", negatives=16, n_heads=2),
     "BERT4Rec small": lambda: BERT4Rec(**SMALL, n_layers=1, last_share=0.5),
@@ -90,6 +93,9 @@ CASES: dict[str, Callable[[], Recommender]] = {
     "Bag ids": lambda: BagRecommender("ids", factors=32, sample_rate=0.5, lr=0.1),
     "TextVectors words": lambda: TextVectors(bag_of_words),
 }
+
+#: Models whose variant names their parts.
+ENSEMBLES = ("Hybrid", "Stacked")
 
 #: Networks that learn the walks within a second.
 SMALL = {"hidden_size": 32, "max_length": 8, "lr": 0.01, "batch_size": 32, "epochs": 30}
@@ -373,7 +379,7 @@ def test_fitting_leaves_the_data_alone(case: str) -> None:
 
 def test_variant_says_what_differs(case: str, model: Recommender) -> None:
     assert json.dumps(model.variant)  # plain text
-    if case == model.name and model.name not in ("Hybrid", "UserKNN", "EASE", "ItemKNN"):
+    if case == model.name and model.name not in (*ENSEMBLES, "UserKNN", "EASE", "ItemKNN"):
         assert model.variant == ""
     if case.endswith(" decay"):
         assert f"decay={model.decay}" in model.variant
