@@ -19,8 +19,8 @@ import m6rec_lite
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
-    "audit", "course", "ctr", "data", "evaluation", "feedback", "language", "m6rec", "multimodal", "nn",
-    "recommenders", "training", "trust",
+    "audit", "course", "ctr", "data", "evaluation", "feedback", "language", "m6rec", "multimodal",
+    "nn", "recommenders", "training", "trust",
 )  # fmt: skip
 NOTEBOOKS = sorted([*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("solutions/*.ipynb")])
 PAGES = sorted([ROOT / "README.md", ROOT / "datasets" / "README.md", *ROOT.glob("docs/*.md")])
