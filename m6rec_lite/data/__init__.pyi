@@ -21,9 +21,9 @@ from .tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped, NotFitted
 __all__ = [
     "EVENTS",
     "INTERESTS",
-    "MOODS",
     "MESSY_DATES",
     "MESSY_ENCODING",
+    "MOODS",
     "TABLES",
     "BayesFilter",
     "Card",

@@ -1,7 +1,6 @@
-from .bag import BagRecommender, text_factors
 from .active import choose_users
 from .augmentation import add_histories, augment, sample_histories, take_users
-from .bag import BagRecommender
+from .bag import BagRecommender, text_factors
 from .base import NotFittedError, Recommender
 from .bpr import BPR, WARP, LogisticMF
 from .content import ContentBased, item_texts, tf_idf, words_and_bigrams
@@ -77,23 +76,22 @@ __all__ = [
     "TitleLikelihood",
     "UserKNN",
     "WeightAnchor",
-    "follow_scores",
-    "friend_scores",
     "add_histories",
     "augment",
     "average_weights",
     "bagging",
     "choose_users",
+    "follow_scores",
+    "friend_scores",
     "ials_objective",
     "item_texts",
     "next_events",
     "rating_objective",
     "resolve_collisions",
-    "skip_gram_gradients",
-    "text_factors",
     "sample_histories",
     "skip_gram_gradients",
     "take_users",
+    "text_factors",
     "tf_idf",
     "top_k",
     "words_and_bigrams",
