@@ -32,7 +32,8 @@ class _Scores(nn.Module):
         network, t = self.network, items.shape[1]
         positions = network.positions.weight[:t].flip(0)  # 0 is the latest item
         x = network.items(items) * math.sqrt(network.items.embedding_dim) + positions
-        return network.transformer(x, causal=True)[:, -1] @ network.items.weight.t()
+        mask = torch.ones(t, t, dtype=torch.bool).tril()  # causal, for any length
+        return network.transformer(x, mask)[:, -1] @ network.items.weight.t()
 
 
 def export_model(model: Recommender, path: str | Path) -> Path:
