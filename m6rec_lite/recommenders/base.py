@@ -330,6 +330,7 @@ _BOOKKEEPING = {"item_ids", "popularity_"}
 _OTHER_MODULES = {
     "FullTextRetriever": "m6rec_lite.m6rec.full_text_retriever",
     "M6RecRetriever": "m6rec_lite.m6rec.retriever",
+    "MultimodalRecommender": "m6rec_lite.multimodal.recommender",
 }
 
 

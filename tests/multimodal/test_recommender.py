@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from m6rec_lite.data import DataError, Histories, Interactions, NotFittedError
 from m6rec_lite.multimodal import MultimodalRecommender
+from m6rec_lite.recommenders import Recommender
 
 N, KINDS = 24, 4
 ITEM_IDS = np.arange(100, 100 + N)
@@ -139,10 +140,11 @@ def test_the_context_is_that_of_the_query():
 )
 def test_a_saved_model_scores_the_same(settings, tmp_path):
     model = fitted(**settings, epochs=1)
-    again = MultimodalRecommender.load(model.save(tmp_path / "model"))
-    np.testing.assert_allclose(again.score(asked()), model.score(asked()), atol=1e-6)
-    assert again.get_params() == model.get_params()
-    assert clone(again).get_params() == model.get_params()
+    path = model.save(tmp_path / "model")
+    for again in (MultimodalRecommender.load(path), Recommender.load(path)):
+        np.testing.assert_allclose(again.score(asked()), model.score(asked()), atol=1e-6)
+        assert again.get_params() == model.get_params()
+        assert clone(again).get_params() == model.get_params()
 
 
 def test_a_seed_gives_one_model():
