@@ -47,7 +47,7 @@ MODULES: dict[tuple[int, int], str] = {
     (8, 11): "Sequences: recurrent networks, attention",
     (12, 15): "Language models: GPT, BERT, items as text",
     (16, 24): "M6-Rec: scoring, retrieval, writing, adapting, size",
-    (25, 34): "In the world (in preparation)",
+    (25, 34): "In the world: feedback, pictures, trust, serving",
 }
 
 

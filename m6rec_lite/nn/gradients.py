@@ -119,11 +119,13 @@ def _summarize(
 
 
 def _likely_mistake(analytic: np.ndarray, numeric: np.ndarray) -> str:
-    """Name the mistake if all entries are wrong by the same factor."""
+    """Name the mistake if all entries are wrong by the same factor, or say that none is shown."""
     power = float(numeric @ numeric)
     factor = float(analytic @ numeric) / power if power > 0 else 0.0
     if factor == 0 or np.abs(analytic - factor * numeric).max() > 1e-4 * np.abs(analytic).max():
         return "wrong: no single factor explains it, so look at the entry named by where"
+    if abs(factor - 1) < 1e-3:
+        return "undecided: the difference is so small that rounding can cause it; try a larger step"
     if abs(factor + 1) < 1e-3:
         return "wrong: the gradient has the opposite sign everywhere (a step would climb the loss)"
     return f"wrong: the gradient is {factor:.4g} times what it should be, everywhere"

@@ -310,10 +310,11 @@ def test_a_right_gradient_passes_and_parameters_stay() -> None:
     [
         (lambda g: [-each for each in g], "opposite sign everywhere"),
         (lambda g: [2 * each for each in g], "2 times what it should be"),
+        (lambda g: [1.0002 * each for each in g], "undecided"),
         (lambda g: [g[0] + [[0], [0], [1], [0]], g[1]], "no single factor"),
         (lambda g: [g[0], np.array(np.nan)], "not finite"),
     ],
-    ids=["sign slip", "factor", "one entry", "nan"],
+    ids=["sign slip", "factor", "as small as rounding", "one entry", "nan"],
 )
 def test_wrong_gradients_are_named(spoil: Callable, message: str) -> None:
     parameters, objective = logistic(1)
