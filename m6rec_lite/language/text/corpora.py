@@ -9,6 +9,8 @@ Users are divided by a hash of their id: a held-out user is held out in every co
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +43,12 @@ class Corpus:
 
     def __add__(self, other: Corpus) -> Corpus:
         return Corpus(self.train + other.train, self.held_out + other.held_out)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all documents and of their division: 16 hexadecimal digits."""
+        marked = ([document.marked for document in part] for part in (self.train, self.held_out))
+        return hashlib.sha256(json.dumps(list(marked)).encode()).hexdigest()[:16]
 
     def __repr__(self) -> str:
         sizes = (f"{len(part):,}" for part in (self.train, self.held_out))

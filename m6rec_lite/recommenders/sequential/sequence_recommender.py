@@ -232,7 +232,7 @@ class SequenceRecommender(Recommender):
         callbacks += self._extras.get("callbacks", ())
         validate = None
         if validation is not None:
-            validate = validator(train, validation, self._read_length)
+            validate = validator(train, validation, self._read_length, progress)
             if self.patience is not None:
                 callbacks.append(EarlyStopping("ndcg@10", mode="max", patience=self.patience))
         optimizer = torch.optim.AdamW(

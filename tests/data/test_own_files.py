@@ -1,7 +1,11 @@
 """A user's own files: forms of text, columns by other names, ids as text, and blocks."""
 
+import ast
+import bz2
 import gzip
+import json
 import logging
+import re
 import subprocess
 import sys
 
@@ -11,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.data import DataError, leave_one_out, load_dataset
-from m6rec_lite.data.csv import read_csv
+from m6rec_lite.data.own_files import read_files
 
 HEAD = "user_id,item_id,timestamp\n"
 ROWS = "1,20,100\n1,10,200\n2,20,300\n"
@@ -24,7 +28,7 @@ def write(folder, text, name="mine.csv"):
 
 
 def read(folder, text, **options):
-    return read_csv(write(folder, text), progress=False, **options)
+    return read_files(write(folder, text), progress=False, **options)
 
 
 def test_plain_file(tmp_path):
@@ -84,7 +88,7 @@ def test_other_encodings(tmp_path):
 def test_gzip(tmp_path):
     path = tmp_path / "mine.csv.gz"
     path.write_bytes(gzip.compress((HEAD + ROWS).encode()))
-    data = read_csv(path, progress=False)
+    data = read_files(path, progress=False)
     assert data.name == "mine"
     assert len(data.interactions) == 3
 
@@ -132,7 +136,7 @@ def test_quoted_newlines_and_separators_stay_inside_a_value(tmp_path):
         'item_id,title,tags,price\n10,"Boots,\nwaterproof","a|b",9.5\n20,"say ""hi""",,NA\n',
         "items.csv",
     )
-    items = read_csv(tmp_path, progress=False).items
+    items = read_files(tmp_path, progress=False).items
     assert items["title"].tolist() == ["Boots,\nwaterproof", 'say "hi"']
     assert items["tags"].tolist() == [["a", "b"], []]
     assert items["price"].isna().tolist() == [False, True]
@@ -141,7 +145,7 @@ def test_quoted_newlines_and_separators_stay_inside_a_value(tmp_path):
 def test_a_title_may_be_the_word_none(tmp_path):
     write(tmp_path, HEAD + ROWS, "interactions.csv")
     write(tmp_path, "item_id,title\n10,None\n20,NA\n", "items.csv")
-    assert read_csv(tmp_path, progress=False).items["title"].tolist() == ["None", "NA"]
+    assert read_files(tmp_path, progress=False).items["title"].tolist() == ["None", "NA"]
 
 
 def test_columns_by_other_names(tmp_path):
@@ -201,7 +205,7 @@ def test_text_ids_join_tables_whatever_the_block(tmp_path):
     write(tmp_path, HEAD + lines + "u1,last,999\n", "interactions.csv")
     write(tmp_path, "item_id,title\n" + "".join(f"{n},t{n}\n" for n in range(6)) + "last,z\n",
           "items.csv")  # fmt: skip
-    data = read_csv(tmp_path, progress=False, block_bytes=100)
+    data = read_files(tmp_path, progress=False, block_bytes=100)
     joined = data.interactions.merge(data.items, on="item_id")
     assert joined["item_id"].tolist() == [str(n % 5) for n in range(200)] + ["last"]
     assert joined["title"].tolist() == [f"t{n % 5}" for n in range(200)] + ["z"]
@@ -212,8 +216,8 @@ def test_unknown_item_is_named_as_it_was_written(tmp_path):
     write(tmp_path, HEAD + "ann,x,1\nann,y,2\n", "interactions.csv")
     write(tmp_path, "item_id,title\nx,one\n", "items.csv")
     with pytest.raises(DataError, match=r"(?s)interactions.csv, column item_id.*row 1:.*item_id=y"):
-        read_csv(tmp_path, progress=False)
-    data = read_csv(tmp_path, progress=False, on_bad_rows="drop")
+        read_files(tmp_path, progress=False)
+    data = read_files(tmp_path, progress=False, on_bad_rows="drop")
     assert len(data.interactions) == 1
     assert data.dropped[0].column == "item_id"
 
@@ -258,7 +262,7 @@ def test_what_pandas_writes_is_read_back(tmp_path_factory, rows, block):
         return
     path = tmp_path_factory.mktemp("csv") / "mine.csv"
     frame.to_csv(path, index=False)
-    data = read_csv(path, progress=False, block_bytes=block)
+    data = read_files(path, progress=False, block_bytes=block)
     assert data.interactions["user_id"].tolist() == frame["user_id"].tolist()
     assert data.interactions["timestamp"].tolist() == frame["timestamp"].tolist()
     written = frame["item_id"].str.strip().tolist()
@@ -275,10 +279,10 @@ def test_memory_follows_the_rows_not_the_text(tmp_path):
         file.writelines(f"{n % 99},{n % 1000},{n},{junk}\n" for n in range(100_000))
     script = (
         "import resource, sys\n"
-        "from m6rec_lite.data.csv import read_csv\n"
+        "from m6rec_lite.data.own_files import read_files\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
-        f"data = read_csv({str(path)!r}, progress=False)\n"
+        f"data = read_files({str(path)!r}, progress=False)\n"
         "assert len(data.interactions) == 100_000\n"
         "print(peak() - before)\n"
     )
@@ -290,6 +294,242 @@ def test_memory_follows_the_rows_not_the_text(tmp_path):
 def test_folder_without_interactions_and_path_that_is_not(tmp_path):
     write(tmp_path, HEAD, "events.csv")
     with pytest.raises(DataError, match=r"holds no interactions.csv \(it holds \['events.csv'\]\)"):
-        read_csv(tmp_path)
+        read_files(tmp_path)
     with pytest.raises(DataError, match="no data set and no file is called"):
         load_dataset(str(tmp_path / "nowhere"))
+
+
+# Other forms of files
+
+
+def rows_of(data):
+    return data.interactions[["user_id", "item_id", "timestamp"]]
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return pd.DataFrame(
+        {
+            "user_id": ["ann", "ann", "bob"],
+            "item_id": [20, 10, 20],
+            "timestamp": [100, 200, 300],
+            "title": ["Boots", None, "Boots"],
+            "tags": [["a", "b"], [], ["a", "b"]],
+        }
+    )
+
+
+def jsonl(frame):
+    return "".join(
+        json.dumps({k: v for k, v in row.items() if v is not None}) + "\n"
+        for row in frame.astype(object).where(frame.notna(), None).to_dict("records")
+    ).encode()
+
+
+def test_every_form_and_ending_gives_the_same_rows(tmp_path, frame):
+    plain = HEAD.encode() + b"ann,20,100\nann,10,200\nbob,20,300\n"
+    contents = {
+        "mine.CSV.GZ": gzip.compress(plain), "mine.csv.bz2": bz2.compress(plain),
+        "mine.TXT": plain, "mine.jsonl": jsonl(frame), "mine.JSONL.gz": gzip.compress(jsonl(frame)),
+    }  # fmt: skip
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    frame.to_parquet(tmp_path / "mine.Parquet")
+    parts = tmp_path / "mine"
+    parts.mkdir()
+    (parts / "_SUCCESS").touch()
+    frame[:1].to_parquet(parts / "part-0.parquet")
+    frame[1:].to_parquet(parts / "part-1.parquet")
+    wanted = rows_of(load_dataset(frame))
+    for name in (*contents, "mine.Parquet", "mine"):
+        data = load_dataset(tmp_path / name, progress=False)
+        pd.testing.assert_frame_equal(rows_of(data), wanted, obj=name)
+        assert data.name == "mine"
+        if "json" in name.lower() or "arquet" in name:
+            assert data.items.set_index("item_id")["tags"][20] == ["a", "b"]
+
+
+def test_a_folder_of_tables_may_mix_forms(tmp_path, frame):
+    (tmp_path / "interactions.jsonl").write_bytes(jsonl(frame[["user_id", "item_id", "timestamp"]]))
+    write(tmp_path, "item_id,title\n10,one\n20,two\n", "ITEMS.CSV")
+    pd.DataFrame({"user_id": ["ann", "bob"], "city": ["Bern", "Rom"]}).to_parquet(
+        tmp_path / "users.parquet"
+    )
+    data = load_dataset(tmp_path, progress=False)
+    assert data.items["title"].tolist() == ["one", "two"]
+    assert data.users["city"].tolist() == ["Bern", "Rom"]
+
+
+def test_typed_files_keep_whole_numbers_beside_missing_values(tmp_path):
+    large = 2**60 + 1
+    frame = pd.DataFrame({"user_id": [1, 2, 3], "item_id": pd.array([large, None, 5], "Int64"),
+                          "timestamp": [1, 2, 3]})  # fmt: skip
+    frame.to_parquet(tmp_path / "mine.parquet")
+    (tmp_path / "mine.jsonl").write_bytes(jsonl(frame))
+    for name in ("mine.parquet", "mine.jsonl"):
+        with pytest.raises(DataError, match="column item_id: 1 of 3 rows are missing"):
+            load_dataset(tmp_path / name, progress=False)
+        data = load_dataset(tmp_path / name, progress=False, on_bad_rows="drop")
+        assert data.interactions["item_id"].tolist() == [large, 5]
+        text = load_dataset(tmp_path / name, progress=False, on_bad_rows="drop", text_ids=True)
+        assert text.interactions["item_id"].tolist() == [str(large), "5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("mine.parquet", b"user_id,item_id\n", "cannot be read as Parquet"),
+        ("mine.csv", b"PAR1....", "is a Parquet file; rename"),
+        ("mine.jsonl", b"user_id,item_id\n1,2\n", "no line is a JSON object"),
+        ("mine.jsonl", b'{"user_id": 1, "item_id": 2, "timestamp": 3}\n[1]\n',
+         "line 2 is not a JSON object"),
+        ("mine.jsonl", b'{"user_id": 1, "item_id": 2}\n', "column timestamp is missing"),
+        ("mine.jsonl", b"\n", "is empty"),
+    ],
+)  # fmt: skip
+def test_other_forms_are_refused_clearly(tmp_path, name, content, message):
+    with pytest.raises(DataError, match=f"(?s)mine.*{message}"):
+        load_dataset(write(tmp_path, content, name), progress=False)
+
+
+def test_faulty_lines_of_jsonl_are_dropped_and_counted(tmp_path):
+    row = b'{"user_id": 1, "item_id": 2, "timestamp": 3}\n'
+    path = write(tmp_path, row + b"{broken\n", "mine.jsonl")
+    data = load_dataset(path, progress=False, on_bad_rows="drop")
+    assert [(e.problem, e.rows, e.first) for e in data.dropped] == [
+        ("lines are not JSON objects", 1, (2,))
+    ]
+    with pytest.raises(ValueError, match=r"is for delimited text, and mine\.jsonl is jsonl"):
+        load_dataset(path, sep=";", progress=False)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.text("ab,:\"'é字 0", min_size=1).filter(str.strip),
+            st.integers(-(2**60), 2**60),
+            st.integers(0, 99),
+        ),
+        min_size=1, max_size=20, unique=True,
+    ),
+    form=st.sampled_from(["mine.parquet", "mine.jsonl"]),
+)  # fmt: skip
+def test_typed_files_read_as_the_frame_does(tmp_path_factory, rows, form):
+    frame = pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+    path = tmp_path_factory.mktemp("typed") / form
+    if form == "mine.parquet":
+        frame.to_parquet(path)
+    else:
+        path.write_bytes(jsonl(frame))
+    pd.testing.assert_frame_equal(
+        load_dataset(path, progress=False).interactions, load_dataset(frame).interactions
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.text("ab,;é字", min_size=1), st.integers(-5, 5), st.integers(0, 99)),
+        min_size=1, max_size=20, unique=True,
+    ),
+    sep=st.sampled_from([("::", "::"), (r"\s*\|\|\s*", " || "), (r" +", "   ")]),
+)  # fmt: skip
+def test_separators_of_several_characters(tmp_path_factory, rows, sep):
+    pattern, text = sep
+    lines = [("user_id", "item_id", "timestamp"), *rows]
+    path = tmp_path_factory.mktemp("split") / "mine.dat"
+    path.write_text("".join(text.join(map(str, line)) + "\n" for line in lines), "utf-8")
+    data = load_dataset(path, sep=pattern, progress=False)
+    assert list(rows_of(data).itertuples(index=False, name=None)) == rows
+
+
+def test_bad_separators_and_lines_of_split_files(tmp_path):
+    path = write(tmp_path, (HEAD + ROWS).replace(",", "::") + "1::2\n", "mine.dat")
+    with pytest.raises(DataError, match=r"mine\.dat, line 5: 2 fields where the header has 3"):
+        load_dataset(path, sep="::", progress=False)
+    data = load_dataset(path, sep="::", progress=False, on_bad_rows="drop")
+    assert len(data.interactions) == 3
+    assert data.dropped[0].rows == 1
+    with pytest.raises(DataError, match="the header is one column"):
+        load_dataset(path, sep=";;", progress=False)
+    with pytest.raises(ValueError, match=r"matches the empty text.*sep='\\\\|\\\\|'"):
+        load_dataset(path, sep="||", progress=False)
+    with pytest.raises(ValueError, match="is no regular expression"):
+        load_dataset(path, sep="(,", progress=False)
+
+
+# Messages
+
+
+def test_faults_are_counted_in_the_whole_file(tmp_path):
+    lines = [f"{n},{'' if n in (5, 150, 299) else n % 9},{n}\n" for n in range(300)]
+    with pytest.raises(DataError, match=r"(?s)item_id: 3 of 300 rows are missing.*row 5: user_id"):
+        read(tmp_path, HEAD + "".join(lines), block_bytes=256)
+
+
+def test_a_block_of_faulty_rows_alone_is_dropped(tmp_path):
+    good, bad = "".join(f"{n},1,{n}\n" for n in range(60)), "".join(f"{n},,5\n" for n in range(99))
+    data = read(tmp_path, HEAD + good + bad, block_bytes=200, on_bad_rows="drop")
+    assert len(data.interactions) == 60
+    assert data.dropped[0].rows == 99
+    with pytest.raises(DataError, match="every row was faulty"):
+        read(tmp_path, HEAD + bad, on_bad_rows="drop")
+
+
+DATES = {
+    "12/1/2010 8:26": ("%m/%d/%Y %H:%M", "both fit"),
+    "12/31/2010 8:26": ("%m/%d/%Y %H:%M", "timestamp_unit"),
+    "31.12.2010": ("%d.%m.%Y", "timestamp_unit"),
+    "2010-12-31T08:26:00Z": ("iso", "timestamp_unit"),
+    "Dec 31, 2010": ("%b %d, %Y", "timestamp_unit"),
+    "12/31/2010 8:26 PM": ("%m/%d/%Y %I:%M %p", "timestamp_unit"),
+}
+
+
+@pytest.mark.parametrize("written", DATES)
+def test_the_format_of_dates_is_advised_and_read(tmp_path, written):
+    form, also = DATES[written]
+    text = f"user_id;item_id;timestamp\n1;2;{written}\n"
+    with pytest.raises(DataError, match=f'(?s)timestamp_unit="{re.escape(form)}"') as error:
+        read(tmp_path, text)
+    assert also in str(error.value)
+    seconds = read(tmp_path, text, timestamp_unit=form).interactions["timestamp"][0]
+    assert pd.Timestamp(seconds, unit="s").year == 2010
+
+
+def test_fractions_of_unix_seconds_are_truncated_on_request(tmp_path):
+    text = HEAD + "1,2,1262304000.75\n1,3,1262304001\n"
+    with pytest.raises(DataError, match=r'(?s)1 of 2 rows are not whole.*timestamp_unit="s"'):
+        read(tmp_path, text)
+    rows = read(tmp_path, text, timestamp_unit="s").interactions
+    assert rows["timestamp"].tolist() == [1262304000, 1262304001]
+
+
+def test_the_advised_encoding_reads_the_file(tmp_path):
+    for encoding, name in (("gb18030", "用户一"), ("gbk", "张伟"), ("cp1252", "Müller")):
+        content = (HEAD + f"{name},1,100\n").encode(encoding)
+        with pytest.raises(DataError, match="is not utf-8") as error:
+            read(tmp_path, content)
+        advised = re.search('encoding="(.*?)"', str(error.value))[1]
+        assert read(tmp_path, content, encoding=advised).users["user_id"].tolist() == [name]
+
+
+def test_advised_columns_are_in_the_form_that_works(tmp_path):
+    write(tmp_path, "customer,sku,time\n1,2,3\n", "interactions.csv")
+    write(tmp_path, "sku,title\n2,two\n", "items.csv")
+    columns = None
+    for _ in range(2):
+        with pytest.raises(DataError, match="columns=") as error:
+            load_dataset(tmp_path, columns=columns, progress=False)
+        columns = ast.literal_eval(re.search(r"columns=(\{.*\})", str(error.value))[1])
+    data = load_dataset(tmp_path, columns=columns, progress=False)
+    assert data.items["title"].tolist() == ["two"]
+
+
+def test_reviews_need_no_aspect_or_sentiment(tmp_path):
+    write(tmp_path, HEAD + ROWS, "interactions.csv")
+    write(tmp_path, "user_id,item_id,rating,text\n1,20,5,fine\n", "reviews.csv")
+    reviews = load_dataset(tmp_path, progress=False).reviews
+    assert reviews[["aspect", "sentiment"]].isna().all(axis=None)
+    assert reviews["text"].tolist() == ["fine"]
