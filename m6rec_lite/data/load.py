@@ -78,7 +78,8 @@ def load_dataset(
         progress: whether to show a progress bar for long reads.
 
     Returns:
-        The data set, with all rows of the files; thresholds are applied by splits.
+        The data set, with all rows of the files; thresholds are applied by splits, and by
+        ``positives``.
 
     Raises:
         DataError: if the name is unknown, or the data break their contract.

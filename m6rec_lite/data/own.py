@@ -6,6 +6,7 @@ the tables of items and users, with one value for each item or user.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from m6rec_lite.data.contracts import check_columns, report, validate, validate_
 from m6rec_lite.data.ids import unique_ids
 from m6rec_lite.data.tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped
 
+log = logging.getLogger(__name__)
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 #: The table that each kind of id is listed in.
 HOMES = {"user_id": "users", "item_id": "items"}
@@ -194,6 +196,13 @@ def complete(
             )
         quirks.append("Timestamps are row numbers: they give the order, not the time.")
     rows = frames["interactions"]
+    if negative := int((rows["value"] < 0).sum()):
+        quirk = (
+            f"{negative} of {len(rows)} values are negative, and all rows count as positive; if "
+            "these are returns, leave them out with positives(dataset, at_least=0)."
+        )
+        quirks.append(quirk)
+        log.warning("%s: %s", sources["interactions"], quirk)
     used: list[str] = []
     for key, home in HOMES.items():
         if home in frames:

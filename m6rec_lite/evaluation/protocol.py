@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from m6rec_lite.data.holdout import Split
 from m6rec_lite.data.interactions import Histories
+from m6rec_lite.data.seeds import check_seed
 from m6rec_lite.data.tables import NotFittedError
 from m6rec_lite.evaluation.beyond_accuracy import BeyondAccuracy
 from m6rec_lite.evaluation.costs import Cost, Meter, measure_fit
@@ -121,7 +122,7 @@ def evaluate(
             f"evaluate(model, split) wants a Split, got {type(split).__name__}; make one with "
             "leave_one_out(dataset)"
         )
-    ks = check_k(k)
+    ks, seed = check_k(k), check_seed(seed)
     if batch_size < 1 or bootstrap < 0 or (sampled_negatives is not None and sampled_negatives < 1):
         raise ValueError(
             f"batch_size and sampled_negatives must be at least 1 and bootstrap at least 0; got "

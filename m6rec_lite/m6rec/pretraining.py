@@ -31,7 +31,7 @@ import torch
 from accelerate import Accelerator, PartialState
 
 from m6rec_lite.data import Dataset, load_dataset
-from m6rec_lite.data.run_config import add_config_options, check_run_config
+from m6rec_lite.data.run_config import USER_ERRORS, add_config_options, check_run_config
 from m6rec_lite.language.text.corpora import Corpus
 from m6rec_lite.language.text.plain_texts import load_corpus
 from m6rec_lite.language.text.tokenizer import Tokenizer
@@ -43,14 +43,10 @@ from m6rec_lite.m6rec.objective import PretrainingLoss, judge, ngram_nats
 from m6rec_lite.m6rec.optimizer import make_adamw
 from m6rec_lite.m6rec.run_folder import next_event_tokens, read_report, tokens, write
 from m6rec_lite.m6rec.settings import Pretraining
-from m6rec_lite.m6rec.token_file import TokenFileError
 from m6rec_lite.nn.losses import CHUNK
-from m6rec_lite.nn.optim import DivergenceError
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import (
-    CheckpointError,
     Checkpoints,
-    DiskFullError,
     History,
     OutOfMemoryError,
     fit,
@@ -283,14 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             progress=not options["quiet"],
         )
         report = read_report(Path(options["out"]))
-    except (
-        CheckpointError,
-        DiskFullError,
-        DivergenceError,
-        OutOfMemoryError,
-        TokenFileError,
-        ValueError,
-    ) as error:
+    except USER_ERRORS as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     is_main = PartialState().is_main_process  # one of several processes prints
     figures = dict(report["held out"])

@@ -89,9 +89,9 @@ class EASE(Recommender):
         needed = width * m**2 + (width + 8) * pairs  # the matrix, and X'X as a sparse one
         per_pair = needed / m**2
         largest = int((free_memory() / per_pair) ** 0.5) // 100 * 100
-        advice = f"EASE(top_items={largest}) fits the {largest:,} items with the most users"
-        if self.dtype == "float64":
-            advice += ', and dtype="float32" halves the memory'
+        advice = 'dtype="float32" halves the memory. ' if self.dtype == "float64" else ""
+        if largest:
+            advice += f"EASE(top_items={largest}) fits the {largest:,} items with the most users"
         require_memory(needed, f"EASE of {m:,} items", advice)
 
     def _score(self, histories: Histories) -> np.ndarray:

@@ -98,7 +98,7 @@ def test_a_catalogue_that_does_not_fit_is_refused_before_the_work(
 ) -> None:
     free = SimpleNamespace(available=float(8 * 15**2 - 1))
     monkeypatch.setattr("m6rec_lite.evaluation.memory.psutil.virtual_memory", lambda: free)
-    with pytest.raises(OutOfMemoryError, match=r'EASE of 15 items needs.*top_items=.*"float32"'):
+    with pytest.raises(OutOfMemoryError, match=r'EASE of 14 items needs.*"float32" halves'):
         EASE().fit(train)
     free.available = 1e9
     EASE().fit(train)

@@ -25,7 +25,7 @@ import torch
 from m6rec_lite.data import Dataset, Split, bazaar, leave_one_out, load_dataset
 from m6rec_lite.data.files import seal, write_text
 from m6rec_lite.data.folders import checkout_folder
-from m6rec_lite.data.run_config import add_config_options
+from m6rec_lite.data.run_config import USER_ERRORS, add_config_options
 from m6rec_lite.language.models.bert import BERT
 from m6rec_lite.language.models.gpt import GPT
 from m6rec_lite.language.models.hub import ModelError, find_model
@@ -37,11 +37,8 @@ from m6rec_lite.language.text.document import distinct_texts
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import (
-    CheckpointError,
     Checkpoints,
-    DiskFullError,
     History,
-    OutOfMemoryError,
     fit,
 )
 
@@ -274,7 +271,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     settings = vars(parser.parse_args(arguments))
     name, world, out = settings.pop("dataset"), settings.pop("world"), settings.pop("out")
-    dataset = load_dataset(name) if world is None else _generate_bazaar(world)
     checkpoint = settings.pop("checkpoint")
     if checkpoint is None:
         datasets = checkout_folder()
@@ -282,10 +278,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         checkpoint = parent / "pretraining" / out.name
     command = shlex.join([*parser.prog.split(), *arguments])
     try:
+        dataset = load_dataset(name) if world is None else _generate_bazaar(world)
         pretrained = pretrain(
             Recipe(**settings), dataset, out=out, checkpoint=checkpoint, command=command
         )
-    except (CheckpointError, DiskFullError, OutOfMemoryError, ValueError) as error:
+    except USER_ERRORS as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     print(json.dumps({"folder": str(out), **pretrained.metrics}, indent=2))
 

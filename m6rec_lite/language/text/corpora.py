@@ -23,6 +23,7 @@ from torch import Tensor
 from m6rec_lite.data import DataError, Dataset, Interactions, Oracle, Split, library
 from m6rec_lite.data.ids import Id, as_ids
 from m6rec_lite.data.ragged import positions_in_rows
+from m6rec_lite.data.seeds import check_seed
 from m6rec_lite.language.text.behaviour import ALL_PARTS, BehaviourText
 from m6rec_lite.language.text.document import Document, clean
 from m6rec_lite.nn.packing import Packing
@@ -68,6 +69,7 @@ def held_out(ids: Iterable[Id], share: float = 0.1, seed: int = 0) -> np.ndarray
     """
     if not 0 <= share < 1:
         raise ValueError(f"held_out must be a share from 0 up to below 1, got {share!r}")
+    seed = check_seed(seed)
     x = as_ids(ids, "ids")
     x = x.astype(np.uint64) if x.dtype.kind == "i" else pd.util.hash_array(x.astype(object))
     x = x + np.uint64((0x9E3779B97F4A7C15 * (2 * seed + 1)) % 2**64)
