@@ -11,7 +11,7 @@ from .contracts import validate
 from .holdout import Holdout, Split
 from .interactions import Histories, Interactions
 from .load import load_dataset
-from .positives import positives
+from .positive_rows import positives
 from .run_config import RunConfigError
 from .splits import TiedOrderWarning, global_time, leave_one_out, random_split
 from .tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped, NotFittedError

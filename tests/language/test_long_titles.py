@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.data import leave_one_out, load_dataset
-from m6rec_lite.language import BehaviourText, Tokenizer, load_tokenizer
+from m6rec_lite.language import BehaviourText, Tokenizer, find_model
 from m6rec_lite.language.text.document import shorten
 from m6rec_lite.m6rec import PromptBuilder
 from m6rec_lite.m6rec.tasks import Ranking
@@ -31,7 +31,7 @@ def split_and_data():
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return load_tokenizer("bazaar-gpt")
+    return Tokenizer.load(find_model("bazaar-gpt"))
 
 
 @settings(max_examples=50, deadline=None)
