@@ -34,13 +34,11 @@ _ENDINGS = tuple(
 
 
 class TableFile(Protocol):
-    """A file of rows.
+    """A file of rows."""
 
-    Attributes:
-        is_text: whether all values are text as in the file, so that ids have yet to be parsed.
-    """
-
-    is_text: bool
+    @property
+    def is_text(self) -> bool:
+        """Whether all values are text as in the file, so that ids have yet to be parsed."""
 
     @property
     def path(self) -> Path:
