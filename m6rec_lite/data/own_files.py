@@ -290,10 +290,8 @@ def _files(path: Path) -> dict[str, Path]:
     }
     if "interactions" in files:
         return files
-    visible = [name for name in by_name if not name.startswith(("_", "."))]
-    if any(path.rglob("*.parquet")) and not any(
-        by_name[name].is_file() and file_form(by_name[name]) != "parquet" for name in visible
-    ):
+    text = {".csv", ".jsonl"}  # a file course.toml may lie beside the parts
+    if any(path.rglob("*.parquet")) and not any(text & {*Path(n).suffixes} for n in by_name):
         return {"interactions": path}
     others = sorted(file.name for file in path.iterdir())[:10]
     raise DataError(

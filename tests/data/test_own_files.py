@@ -338,6 +338,7 @@ def test_every_form_and_ending_gives_the_same_rows(tmp_path, frame):
     parts = tmp_path / "mine"
     parts.mkdir()
     (parts / "_SUCCESS").touch()
+    (parts / "course.toml").touch()
     frame[:1].to_parquet(parts / "part-0.parquet")
     frame[1:].to_parquet(parts / "part-1.parquet")
     wanted = rows_of(load_dataset(frame))
