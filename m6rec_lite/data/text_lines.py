@@ -19,8 +19,6 @@ COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2"}
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open}
 #: Forms of files by ending; any other ending is taken for delimited text.
 _FORMS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-#: Encodings with two bytes a character, and the writing for which each is advised.
-_TWO_BYTES = ("gb18030", "a text in Chinese")
 
 
 def compression(path: Path) -> str | None:
@@ -29,7 +27,7 @@ def compression(path: Path) -> str | None:
 
 
 def file_form(path: Path) -> str:
-    """Return ``parquet``, ``jsonl`` or ``csv``, by the ending; a case of letters does not count."""
+    """Return ``parquet``, ``jsonl`` or ``csv``, by the ending, in small letters or capitals."""
     plain = Path(path.stem) if compression(path) else path
     return _FORMS.get(plain.suffix.lower(), "csv")
 
@@ -136,12 +134,11 @@ def _encoding_advice(data: bytes) -> str:
             high += 1
             alone += not before and after <= 127
         before = this > 127
-    encoding, writing = _TWO_BYTES
     if alone < 0.25 * high:
         try:
-            codecs.getincrementaldecoder(encoding)().decode(data)
+            codecs.getincrementaldecoder("gb18030")().decode(data)
         except UnicodeDecodeError:
             pass
         else:
-            return f'It looks like {writing}: give encoding="{encoding}"'
+            return 'It looks like Chinese text: give encoding="gb18030"'
     return 'If the file comes from an older program, give encoding="cp1252" (or "latin-1")'
