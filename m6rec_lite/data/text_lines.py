@@ -6,9 +6,9 @@ import bz2
 import codecs
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NoReturn, cast
+from typing import Any, BinaryIO, NoReturn, cast
 
 from tqdm.auto import tqdm
 
@@ -16,7 +16,7 @@ from m6rec_lite.data.tables import DataError
 
 #: PyArrow's name of the compression of each ending.
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2"}
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open}
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 #: Forms of files by ending; any other ending is taken for delimited text.
 _FORMS = {".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
@@ -41,7 +41,8 @@ def base_name(path: Path) -> str:
 
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file for reading; a compressed one is decompressed."""
-    return cast(BinaryIO, _OPENERS.get(path.suffix.lower(), open)(path, "rb"))
+    opener: Callable[..., Any] = _OPENERS.get(path.suffix.lower(), open)
+    return cast(BinaryIO, opener(path, "rb"))
 
 
 def plain_encoding(path: Path, encoding: str) -> str:
