@@ -43,8 +43,9 @@ class ParquetFile:
 
     @staticmethod
     def _dataset(path: Path) -> pa_dataset.Dataset:
+        parts: Any = sorted(map(str, path.rglob("*.parquet"))) if path.is_dir() else path
         try:
-            return pa_dataset.dataset(path, format="parquet", partitioning="hive")
+            return pa_dataset.dataset(parts, format="parquet", partitioning="hive")
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise DataError(
                 f"{path.name} cannot be read as Parquet ({error}); write it again, or give the "
