@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.arguments import add_common_arguments
+from m6rec_lite.data.run_config import USER_ERRORS
 
 #: What a module must define to be an experiment.
 INTERFACE = {"add_arguments", "run"}
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.command = f"{parser.prog} {shlex.join(own_words)}".strip()
     try:
         return module.run(options) or 0
-    except (ValueError, TypeError, KeyError, OSError, RuntimeError, MemoryError) as error:
+    except (*USER_ERRORS, TypeError, KeyError) as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return 2
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from m6rec_lite.course.paths import project_root
 from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES, check_scale, default_scale
+from m6rec_lite.data.run_config import USER_ERRORS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return COMMANDS[options.command](options)
-    except (ValueError, OSError, RuntimeError) as error:
+    except USER_ERRORS as error:
         sys.stderr.write(f"{parser.prog} {options.command}: {error}\n")
         return 2
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from m6rec_lite.ctr.event_log import EventLog
 from m6rec_lite.ctr.matches import TRUST
+from m6rec_lite.data.seeds import check_seed
 from m6rec_lite.data.tables import DataError, Dataset
 from m6rec_lite.recommenders.params import check_in_range
 from m6rec_lite.recommenders.predictors import Predictor
@@ -59,6 +60,7 @@ class ClickModel(Predictor):
                 the same label.
         """
         _check_tables(impressions, dataset, "fit")
+        check_seed(getattr(self, "seed", 0))
         rows, labels = labelled(impressions, self.label)
         if labels.min() == labels.max():
             raise DataError(

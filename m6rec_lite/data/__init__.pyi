@@ -14,6 +14,7 @@ from .holdout import Holdout, Split
 from .interactions import Histories, Interactions
 from .load import load_dataset
 from .messy import MESSY_DATES, MESSY_ENCODING, write_messy_csv
+from .positive_rows import positives
 from .run_config import RunConfigError
 from .splits import TiedOrderWarning, global_time, leave_one_out, random_split
 from .tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped, NotFittedError
@@ -50,6 +51,7 @@ __all__ = [
     "load_dataset",
     "news",
     "pictures",
+    "positives",
     "random_split",
     "scenes",
     "terse_items",

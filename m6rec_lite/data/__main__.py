@@ -9,6 +9,7 @@ import textwrap
 
 from m6rec_lite.data.folders import data_folder
 from m6rec_lite.data.load import NAMES, load_dataset
+from m6rec_lite.data.run_config import USER_ERRORS
 from m6rec_lite.data.splits import leave_one_out
 from m6rec_lite.data.tables import DataError, Dataset
 
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
             print()
         try:
             dataset = load_dataset(name, on_bad_rows=options.on_bad_rows)
-        except DataError as error:
+        except USER_ERRORS as error:
             print(f"[FAIL] {name}: {error}", file=sys.stderr)
             failed.append(name)
             continue

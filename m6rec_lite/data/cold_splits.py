@@ -13,6 +13,7 @@ import numpy as np
 from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.prepare import HINT, prepare, rows_of
+from m6rec_lite.data.seeds import check_seed
 from m6rec_lite.data.tables import DataError, Dataset
 
 
@@ -49,7 +50,8 @@ def cold_item(
     if not 0 < share < 1:
         raise ValueError(f"share must lie between 0 and 1, not {share}")
     rows = prepare(dataset, min_item_users=min_item_users, min_user_items=min_user_items)
-    drawn = np.random.default_rng(seed).permutation(rows.n_items)[: round(share * rows.n_items)]
+    rng = np.random.default_rng(check_seed(seed))
+    drawn = rng.permutation(rows.n_items)[: round(share * rows.n_items)]
     cold = np.zeros(rows.n_items, dtype=np.int8)  # 0 warm, 1 validation, 2 test
     cold[drawn[: len(drawn) // 2]], cold[drawn[len(drawn) // 2 :]] = 1, 2
     kind = cold[rows.items]
@@ -116,7 +118,7 @@ def hidden_domain(
         )
     rows = prepare(dataset, min_item_users=min_item_users, min_user_items=min_user_items)
     candidates = (domains.reindex(rows.item_ids) == domain).to_numpy(dtype=bool)
-    draw = np.random.default_rng(seed).random(rows.n_users)
+    draw = np.random.default_rng(check_seed(seed)).random(rows.n_users)
     group = np.where(draw < test, 2, np.where(draw < test + validation, 1, 0)).astype(np.int8)
     inside = candidates[rows.items]
     kind = np.where(inside, group[rows.users], 0)

@@ -70,12 +70,16 @@ def _read_numbers(
     faults: list[Fault] = []
     if array.dtype.kind == "f":
         unread = np.isnan(array) & ~missing
-        faults.append(("are not numbers", unread, _NUMBER_FIXES.get(column.kind, "use numbers")))
+        fix = _time_fix(values[unread]) if column.kind == "time" and unread.any() else "use numbers"
+        faults.append(("are not numbers", unread, fix))
         faults.append(("are infinite", np.isinf(array), "replace them by finite numbers"))
         if column.kind in _WHOLE:
             finite = np.isfinite(array)
             fractional = finite & (array != np.floor(array))
-            faults.append(("are not whole numbers", fractional, "round them"))
+            fix = "round them"
+            if column.kind == "time":
+                fix += ', or read with timestamp_unit="s", which truncates them'
+            faults.append(("are not whole numbers", fractional, fix))
             faults.append(("are beyond 64 bits", finite & (np.abs(array) >= 2.0**63), "shorten"))
     with np.errstate(invalid="ignore"):
         dates = _date_format(array[~missing]) if column.kind == "time" else None
@@ -105,9 +109,32 @@ _UNITS = (
     ("microseconds", "us", 1e14, 10**6),
     ("milliseconds", "ms", 1e11, 10**3),
 )
-_NUMBER_FIXES = {
-    "time": 'give unix seconds or datetime64, or read dates as text with timestamp_unit="iso"',
-}
+#: Formats of dates and of times of day that are recognised in messages.
+_DAYS = (
+    "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d",
+    "%Y.%m.%d", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y",
+)  # fmt: skip
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+
+
+def _time_fix(values: pd.Series) -> str:
+    """Return how to read times that are not numbers: the formats that fit all of them."""
+    texts = pd.Series(values.astype("str").str.strip().unique()[:1000])
+
+    def fits(form: str) -> bool:
+        return not pd.to_datetime(texts, format=form, utc=True, errors="coerce").isna().any()
+
+    if fits("ISO8601"):
+        return 'give unix seconds or datetime64, or read with timestamp_unit="iso"'
+    forms = [form for day in _DAYS for clock in _CLOCKS if fits(form := day + clock)]
+    if forms:
+        options = " or ".join(f'timestamp_unit="{form}"' for form in forms)
+        ambiguous = " (both fit these rows: which comes first, the month?)"
+        return f"read with {options}{ambiguous if len(forms) > 1 else ''}"
+    return (
+        'give unix seconds or datetime64, or read dates as text with timestamp_unit="iso" or a '
+        'format such as "%m/%d/%Y %H:%M"'
+    )
 
 
 def read_times(values: pd.Series, name: str) -> np.ndarray:

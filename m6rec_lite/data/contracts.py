@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,7 @@ def validate(
     source: str = "",
     on_bad_rows: str = "raise",
     dropped: list[Dropped] | None = None,
-    unique: bool = True,
+    whole: bool = True,
     shown: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Check a table against its contract and convert it to the contract's types.
@@ -42,7 +42,8 @@ def validate(
         on_bad_rows: ``raise``, or ``drop`` to drop faulty rows.
         dropped: a list that receives a ``Dropped`` for each kind of fault, for ``report`` to log;
             without it they are logged here.
-        unique: whether to check for repeated keys (a reader in blocks checks once, at the end).
+        whole: whether these are all rows of the table, so that no key may be repeated and a row
+            must be left; a reader in blocks checks this at the end, with ``check_whole_table``.
         shown: the rows as the user wrote them, for messages; by default ``frame``.
 
     Returns:
@@ -79,17 +80,19 @@ def validate(
     result = pd.DataFrame(columns | {name: frame[name] for name in extra}, index=frame.index)
     if bad.any():
         result = result[~bad].copy()
+        if len(result) == 0 and not whole:
+            return result
         _check_not_empty(result, source)
     for name in columns:
         result[name] = cast(result[name], table.columns[name])
-    if unique:
-        result = drop_repeats(
+    if whole:
+        result = check_whole_table(
             table_name, result, source=source, on_bad_rows=on_bad_rows, dropped=dropped
         )
     return result
 
 
-def drop_repeats(
+def check_whole_table(
     table_name: str,
     frame: pd.DataFrame,
     *,
@@ -102,8 +105,9 @@ def drop_repeats(
     The arguments are those of ``validate``.
 
     Raises:
-        DataError: if a key is repeated and ``on_bad_rows`` is ``raise``.
+        DataError: if no row is left, or a key is repeated and ``on_bad_rows`` is ``raise``.
     """
+    _check_not_empty(frame, source)
     key = list(TABLES[table_name].key)
     if not key or len(frame) < 2:
         return frame
@@ -167,11 +171,20 @@ def validate_dataset(
 
 
 def check_columns(
-    table_name: str, frame: pd.DataFrame, source: str, required: Sequence[str] | None = None
+    table_name: str,
+    frame: pd.DataFrame,
+    source: str,
+    required: Sequence[str] | None = None,
+    advise: Callable[[dict[str, str]], Mapping[str, Any]] = dict,
 ) -> None:
     """Raise ``DataError`` if a required column is missing or a column is repeated.
 
-    ``required`` defaults to the columns that the contract requires.
+    Args:
+        table_name: a key of ``TABLES``.
+        frame: the table; only its columns are read.
+        source: name of the file, for the message.
+        required: names that must be there; by default those that the contract requires.
+        advise: returns the argument ``columns=`` to advise, from a mapping of the missing names.
     """
     repeated = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
     if repeated:
@@ -185,7 +198,7 @@ def check_columns(
         raise DataError(
             f"{source}: column {', '.join(missing)} is missing. The table {table_name} needs "
             f"{required}; found {names}. Rename the columns, or say which is which with columns="
-            f"{guess or {missing[0]: '<its name in your file>'}}"
+            f"{advise({name: guess.get(name, '<its name in your file>') for name in missing})}"
         )
 
 
@@ -251,11 +264,42 @@ def _handle_fault(
         f"  row {label}: " + ", ".join(f"{k}={v}"[:80] for k, v in row.items())
         for label, (_, row) in zip(labels, first.astype(object).iterrows(), strict=True)
     )
-    raise DataError(
-        f"{source}, column {column}: {len(indices)} of {len(faulty)} rows {problem}. First of them "
-        f'(row 0 follows the header):\n{rows}\nFix: {fix}; or pass on_bad_rows="drop" to leave '
-        "these rows out."
-    )
+    end = f'(row 0 follows the header):\n{rows}\nFix: {fix}; or pass on_bad_rows="drop" to leave '
+    raise FaultyRows(source, column, problem, len(indices), len(faulty), f"{end}these rows out.")
+
+
+class FaultyRows(DataError):
+    """Some rows of a table break its contract.
+
+    Args:
+        source: name of the file.
+        column: name of the column.
+        problem: what is wrong.
+        n_faulty: number of rows of which this is true.
+        n_rows: number of rows that were read.
+        end: the end of the message: the first faulty rows, and the fix.
+    """
+
+    def __init__(
+        self, source: str, column: str, problem: str, n_faulty: int, n_rows: int, end: str
+    ) -> None:
+        super().__init__(
+            f"{source}, column {column}: {n_faulty} of {n_rows} rows {problem}. First of them {end}"
+        )
+        self.source, self.column, self.problem, self.end = source, column, problem, end
+        self.n_faulty, self.n_rows = n_faulty, n_rows
+
+    def with_further(self, blocks: Sequence[Dropped], n_rows: int) -> FaultyRows:
+        """Return the same fault, counted in further rows too.
+
+        Args:
+            blocks: faults of the further rows, of any kind.
+            n_rows: number of the further rows.
+        """
+        same = [e for e in blocks if (e.column, e.problem) == (self.column, self.problem)]
+        n_faulty = self.n_faulty + sum(entry.rows for entry in same)
+        total = self.n_rows + n_rows
+        return FaultyRows(self.source, self.column, self.problem, n_faulty, total, self.end)
 
 
 def report(entries: list[Dropped]) -> tuple[Dropped, ...]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from m6rec_lite.data.csv import read_csv
 from m6rec_lite.data.movielens import load_movielens
 from m6rec_lite.data.movielens_archives import ARCHIVES
 from m6rec_lite.data.own import read_frame
+from m6rec_lite.data.own_files import read_files
 from m6rec_lite.data.tables import DataError, Dataset
 
 #: Names of the data sets that ``load_dataset`` knows.
@@ -41,14 +41,16 @@ def load_dataset(
     user_tags: bool | None = None,
     progress: bool = True,
 ) -> Dataset:
-    """Load a data set by name, or your own from a DataFrame, a CSV file or a folder of them.
+    """Load a data set by name, or your own from a DataFrame, a file or a folder of files.
 
     Args:
         source: ``bazaar`` (embedded), ``bazaar-large``, ``bazaar-wide`` (generated on first use;
             the first has ten times the people, the second 6,000 items), ``ml-100k``, ``ml-1m``,
             ``ml-latest-small`` (downloaded on first use); a DataFrame of interactions; or a path:
-            of a CSV file, of a folder of them, or of a bazaar that ``python -m
-            m6rec_lite.data.bazaar --out`` wrote, which is named after its folder.
+            of a file (delimited text, ``.jsonl``, ``.parquet``; text may end in ``.gz`` or
+            ``.bz2``), of a folder of Parquet files, of a folder with a file for each table, or of
+            a bazaar that ``python -m m6rec_lite.data.bazaar --out`` wrote, which is named after
+            its folder.
         columns: contract's column name → yours, such as ``{"user_id": "customer"}``; for several
             tables ``{"interactions": {…}, "items": {…}}``.
         items: for a DataFrame: a table of items with ``item_id``, and optionally texts.
@@ -58,23 +60,26 @@ def load_dataset(
             ``value``, else ``click``.
         timestamp: ``"column"`` (default); ``"row"`` if there are no times and rows are in
             chronological order.
-        timestamp_unit: ``s`` (default), ``ms``, ``us``, ``ns`` since 1970, ``iso`` for dates as
-            text, or a format such as ``%Y%m%d``.
+        timestamp_unit: ``s``, ``ms``, ``us``, ``ns`` since 1970, of which fractions of a second
+            are truncated; ``iso`` for dates as text, or a format such as ``%m/%d/%Y %H:%M``. By
+            default whole seconds; fractions are an error.
         text_ids: read ids as text even if all are whole numbers, to match another file with ids
             of text.
         on_bad_rows: ``raise`` a ``DataError`` on the first fault, or ``drop`` faulty rows, log
             them, and list them in ``Dataset.dropped``.
         name: name of the data set; by default that of the file.
         domain: domain of all items, if no table has domains.
-        sep: separator of a CSV file; by default the one of ``,;|`` and tab that fits the header.
-        encoding: encoding of a CSV file; UTF-8 by default.
+        sep: separator of a text file; by default the one of ``,;|`` and tab that fits the header.
+            Several characters, such as ``::``, are a regular expression.
+        encoding: encoding of a text file; UTF-8 by default.
         folder: for a data set loaded by name: the folder of its files.
         download: for MovieLens: whether to download missing files (default), or to raise.
         user_tags: for ``ml-latest-small``: add the words that users attached to ``tags``.
         progress: whether to show a progress bar for long reads.
 
     Returns:
-        The data set, with all rows of the files; thresholds are applied by splits.
+        The data set, with all rows of the files; thresholds are applied by splits, and by
+        ``positives``.
 
     Raises:
         DataError: if the name is unknown, or the data break their contract.
@@ -121,10 +126,10 @@ def load_dataset(
     if not path.exists():
         raise DataError(
             f"no data set and no file is called {str(source)!r}; give one of {list(NAMES)}, or the "
-            f"path of a CSV file or of a folder of them ({path.absolute()} does not exist)"
+            f"path of a file or of a folder of them ({path.absolute()} does not exist)"
         )
     if (path / "world.json").is_file():
         check_options("a bazaar's folder")
         return replace(bazaar.load(path), name=path.resolve().name)
-    options = check_options("a CSV file", reading, text)
-    return read_csv(path, on_bad_rows=on_bad_rows, progress=progress, **options)
+    options = check_options("a file", reading, text)
+    return read_files(path, on_bad_rows=on_bad_rows, progress=progress, **options)

@@ -1,4 +1,4 @@
-"""Data sets from a user's own tables, DataFrames or files (``csv``).
+"""Data sets from a user's own tables, DataFrames or files (``own_files``).
 
 A table of interactions is enough: its columns of items or users (a title, a price, a city) become
 the tables of items and users, with one value for each item or user.
@@ -6,6 +6,7 @@ the tables of items and users, with one value for each item or user.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from m6rec_lite.data.contracts import check_columns, report, validate, validate_
 from m6rec_lite.data.ids import unique_ids
 from m6rec_lite.data.tables import EVENTS, TABLES, Card, DataError, Dataset, Dropped
 
+log = logging.getLogger(__name__)
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 #: The table that each kind of id is listed in.
 HOMES = {"user_id": "users", "item_id": "items"}
@@ -30,7 +32,7 @@ def known_columns(table: str) -> set[str]:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Options for reading a user's tables; those not listed here are described in ``csv.read_csv``.
+    """Options for reading a user's tables; for those not listed here see ``own_files.read_files``.
 
     Attributes:
         columns: table → contract's name of a column → the user's name.
@@ -41,7 +43,7 @@ class ReadOptions:
     events: Mapping[str, str] = field(default_factory=dict)
     event: str | None = None
     timestamp: str = "column"
-    timestamp_unit: str = "s"
+    timestamp_unit: str | None = None
     text_ids: bool = False
     on_bad_rows: str = "raise"
     dropped: list[Dropped] = field(default_factory=list)
@@ -51,7 +53,8 @@ class ReadOptions:
             raise ValueError(f"event must be one of {EVENTS}, not {self.event!r}")
         if self.timestamp not in ("column", "row"):
             raise ValueError(f"timestamp must be 'column' or 'row', not {self.timestamp!r}")
-        if self.timestamp_unit not in (*_UNITS, "iso") and "%" not in self.timestamp_unit:
+        unit = self.timestamp_unit
+        if unit is not None and unit not in (*_UNITS, "iso") and "%" not in unit:
             raise ValueError(
                 f"timestamp_unit must be s, ms, us, ns, iso, or a format such as '%Y%m%d', not "
                 f"{self.timestamp_unit!r}"
@@ -107,15 +110,22 @@ class ReadOptions:
                 f"{source}: columns= names {missing}, which it lacks; its columns are {list(names)}"
             )
         header = self.renamed(table, pd.DataFrame(columns=list(dict.fromkeys(names))))
+
+        def advise(guess: dict[str, str]) -> Mapping[str, Any]:
+            """Return ``columns=`` with the names that were given and those that are missing."""
+            every = dict(self.columns) | {table: {**self.columns.get(table, {}), **guess}}
+            every = {name: mapping for name, mapping in every.items() if mapping}
+            return every["interactions"] if list(every) == ["interactions"] else every
+
         try:
-            check_columns(table, header, source, self.required(table))
+            check_columns(table, header, source, self.required(table), advise)
         except DataError as error:
             hint = ". Without times, and with rows in the order in which they happened: timestamp="
             lacks_time = table == "interactions" and "timestamp" not in header
             raise DataError(f'{error}{hint}"row"' if lacks_time else str(error)) from None
 
     def read(
-        self, table: str, shown: pd.DataFrame, source: str, *, unique: bool = True
+        self, table: str, shown: pd.DataFrame, source: str, *, whole: bool = True
     ) -> pd.DataFrame:
         """Return rows of a table in the contract's types.
 
@@ -123,7 +133,7 @@ class ReadOptions:
             table: a key of ``TABLES``.
             shown: the user's rows, with the contract's names; messages use their labels.
             source: name of the file, for messages.
-            unique: whether to check for repeated keys.
+            whole: whether these are all rows of the table; see ``contracts.validate``.
 
         Raises:
             DataError: if the rows break the contract.
@@ -132,7 +142,7 @@ class ReadOptions:
         rules = TABLES[table].columns
         for column in [c for c in frame if c in rules and rules[c].kind == "time"]:
             is_datetime = pd.api.types.is_datetime64_any_dtype(frame[column].dtype)
-            if self.timestamp_unit != "s" and not is_datetime:
+            if self.timestamp_unit is not None and not is_datetime:
                 frame[column] = _seconds(frame[column], self.timestamp_unit)
         if self.text_ids:
             for column in [c for c in frame if c in HOMES]:
@@ -149,7 +159,7 @@ class ReadOptions:
             if "value" not in frame:
                 frame["value"] = np.float32(1)
         return validate(
-            table, frame, source=source, shown=shown, unique=unique,
+            table, frame, source=source, shown=shown, whole=whole,
             on_bad_rows=self.on_bad_rows, dropped=self.dropped,
         )  # fmt: skip
 
@@ -186,6 +196,13 @@ def complete(
             )
         quirks.append("Timestamps are row numbers: they give the order, not the time.")
     rows = frames["interactions"]
+    if negative := int((rows["value"] < 0).sum()):
+        quirk = (
+            f"{negative} of {len(rows)} values are negative, and all rows count as positive; if "
+            "these are returns, leave them out with positives(dataset, at_least=0)."
+        )
+        quirks.append(quirk)
+        log.warning("%s: %s", sources["interactions"], quirk)
     used: list[str] = []
     for key, home in HOMES.items():
         if home in frames:
@@ -228,13 +245,13 @@ def read_frame(
     Args:
         frame: one row per interaction: a user, an item, a time (unix seconds or ``datetime64``),
             and optionally an event and a value; columns of items (``title`` …) become items.
-        columns: contract's name → name in the frame, as for ``csv.read_csv``.
+        columns: contract's name → name in the frame, as for ``own_files.read_files``.
         items: a table of items with ``item_id``, and optionally texts.
         users: a table of users with ``user_id``.
         name: name of the data set.
         domain: domain of all items, if no table has domains.
         settings: ``events``, ``event``, ``timestamp``, ``timestamp_unit``, ``text_ids`` and
-            ``on_bad_rows``, as for ``csv.read_csv``.
+            ``on_bad_rows``, as for ``own_files.read_files``.
 
     Raises:
         DataError: if a table breaks its contract; the message names the table, the column, the
@@ -298,7 +315,8 @@ def _seconds(values: pd.Series, unit: str) -> pd.Series:
     """Return times in seconds; values that cannot be parsed are unchanged."""
     if unit in _UNITS:
         numbers = pd.to_numeric(values, errors="coerce")
-        seconds, unread = numbers // _UNITS[unit], numbers.isna()
+        unread = numbers.isna() | np.isinf(numbers.astype("float64"))
+        seconds = numbers.mask(unread, 0) // _UNITS[unit]
     else:
         form = "ISO8601" if unit == "iso" else unit
         dates = pd.to_datetime(

@@ -14,6 +14,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from m6rec_lite.data.files import write_text
 
+#: Errors that a user of a command can correct: it prints their message instead of a traceback.
+USER_ERRORS = (ValueError, ArithmeticError, OSError, RuntimeError, MemoryError, ImportError)
+
 
 def add_config_options(
     parser: argparse.ArgumentParser, config: type, *, skip: Collection[str] = ()

@@ -22,6 +22,7 @@ from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.prepare import HINT, collapse, prepare, reindex, rows_of
 from m6rec_lite.data.ragged import offsets_of, ranges
+from m6rec_lite.data.seeds import check_seed
 from m6rec_lite.data.tables import DataError, Dataset
 
 #: ``leave_one_out`` warns if the share of users with a tied last row is above this.
@@ -106,7 +107,7 @@ def random_split(
     if min_user_items < 3:
         raise ValueError(f"min_user_items must be at least 3, not {min_user_items}")
     rows = prepare(dataset, min_item_users=min_item_users, min_user_items=min_user_items)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(check_seed(seed))
     shuffled = np.lexsort((rng.random(len(rows)), rows.users))  # shuffled within each user
     last = np.cumsum(np.bincount(rows.users, minlength=rows.n_users)) - 1
     return _one_target_each(

@@ -130,8 +130,8 @@ TABLES: dict[str, Table] = {
             "user_id": _ID,
             "item_id": _ID,
             "rating": Column("number"),
-            "aspect": Column("category", values="optional"),
-            "sentiment": Column("category", values="optional"),
+            "aspect": _ABSENT_LABEL,
+            "sentiment": _ABSENT_LABEL,
             "text": _TEXT,
         }
     ),

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from m6rec_lite.data.holdout import Split
 from m6rec_lite.data.interactions import Histories
+from m6rec_lite.data.seeds import check_seed
 from m6rec_lite.data.tables import NotFittedError
 from m6rec_lite.evaluation.beyond_accuracy import BeyondAccuracy
 from m6rec_lite.evaluation.costs import Cost, Meter, measure_fit
@@ -25,8 +26,6 @@ from m6rec_lite.evaluation.questions import Questions, all_but_sample
 from m6rec_lite.evaluation.ranking import TargetRanks, accuracy, check_k, check_scores, hr, ndcg
 from m6rec_lite.evaluation.report import LABELS, Report
 from m6rec_lite.evaluation.significance import bootstrap_interval
-
-_MAX_CELLS = 2**23  # largest score matrix of a batch: 64 MB in float64
 
 
 @runtime_checkable
@@ -123,7 +122,7 @@ def evaluate(
             f"evaluate(model, split) wants a Split, got {type(split).__name__}; make one with "
             "leave_one_out(dataset)"
         )
-    ks = check_k(k)
+    ks, seed = check_k(k), check_seed(seed)
     if batch_size < 1 or bootstrap < 0 or (sampled_negatives is not None and sampled_negatives < 1):
         raise ValueError(
             f"batch_size and sampled_negatives must be at least 1 and bootstrap at least 0; got "
@@ -141,14 +140,11 @@ def evaluate(
     values_by_metric: dict[str, list[np.ndarray]] = defaultdict(list)
     oracle_values: dict[str, list[np.ndarray]] = defaultdict(list)
     all_ranks: list[TargetRanks] = []
-    predict_seconds, n_items = 0.0, len(split.item_ids)
-    step = max(1, min(batch_size, _MAX_CELLS // max(n_items, 1)))
-    n = len(questions)
+    predict_seconds, start, n = 0.0, 0, len(questions)
     with Meter() as meter, tqdm(
         total=n, desc=f"evaluate {name}", unit="user", delay=2, disable=not progress, leave=False
     ) as bar:  # fmt: skip
-        for start in range(0, n, step):
-            batch = questions.batch(start, min(start + step, n))
+        for batch in questions.batches(batch_size):
             out = batch.out
             clock = time.perf_counter()
             scores = model.score(batch.histories)
@@ -172,6 +168,7 @@ def evaluate(
                 measured |= beyond.measure(scores, batch, start, probabilities)
             for metric, values in measured.items():
                 values_by_metric[metric].append(values)
+            start += len(batch.histories)
             bar.update(len(batch.histories))
     per_user = {metric: np.concatenate(parts) for metric, parts in values_by_metric.items()}
     satisfied = [name for name in per_user if name.startswith("satisfaction@")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.data.ragged import offsets_of
+
+#: Largest score matrix of a batch: 64 MB in float64.
+MAX_CELLS = 2**23
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +94,22 @@ class Questions:
 
     def __len__(self) -> int:
         return len(self.holdout)
+
+    def draw(self, n: int, seed: int = 0) -> None:
+        """Keep at most ``n`` questions, drawn at random without replacement, in their order."""
+        if len(self) > n:
+            rows = np.random.default_rng(seed).choice(len(self), n, replace=False)
+            self.holdout = self.holdout[np.sort(rows)]
+
+    def batches(self, largest: int = 1024) -> Iterator[Batch]:
+        """Yield all questions in batches whose scores have at most ``MAX_CELLS`` numbers.
+
+        Args:
+            largest: maximum number of questions of a batch.
+        """
+        step = max(1, min(largest, MAX_CELLS // max(self.holdout.histories.n_items, 1)))
+        for start in range(0, len(self), step):
+            yield self.batch(start, min(start + step, len(self)))
 
     def batch(self, start: int, stop: int) -> Batch:
         """Return the questions from ``start`` to ``stop``."""

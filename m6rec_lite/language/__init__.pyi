@@ -35,6 +35,7 @@ from .text.behaviour import BehaviourText
 from .text.byte_pairs import apply_merges, learn_merges
 from .text.corpora import Corpus, TokenBatches, library_corpus
 from .text.document import Document, distinct_texts, encode_document, encode_documents
+from .text.plain_texts import load_corpus
 from .text.reviews import ReviewSource
 from .text.templates import Templates
 from .text.tokenizer import SPECIALS, Tokenizer
@@ -97,6 +98,7 @@ __all__ = [
     "library_corpus",
     "linear_probe",
     "load_config",
+    "load_corpus",
     "load_model",
     "load_tokenizer",
     "mask_tokens",

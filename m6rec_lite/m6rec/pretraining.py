@@ -31,7 +31,9 @@ import torch
 from accelerate import Accelerator, PartialState
 
 from m6rec_lite.data import Dataset, load_dataset
-from m6rec_lite.data.run_config import add_config_options, check_run_config
+from m6rec_lite.data.run_config import USER_ERRORS, add_config_options, check_run_config
+from m6rec_lite.language.text.corpora import Corpus
+from m6rec_lite.language.text.plain_texts import load_corpus
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.config import M6RecConfig, shape_of
 from m6rec_lite.m6rec.cost.memory import free_bytes, largest_size_that_fits, needs, ways_to_fit
@@ -41,14 +43,10 @@ from m6rec_lite.m6rec.objective import PretrainingLoss, judge, ngram_nats
 from m6rec_lite.m6rec.optimizer import make_adamw
 from m6rec_lite.m6rec.run_folder import next_event_tokens, read_report, tokens, write
 from m6rec_lite.m6rec.settings import Pretraining
-from m6rec_lite.m6rec.token_file import TokenFileError
 from m6rec_lite.nn.losses import CHUNK
-from m6rec_lite.nn.optim import DivergenceError
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import (
-    CheckpointError,
     Checkpoints,
-    DiskFullError,
     History,
     OutOfMemoryError,
     fit,
@@ -64,6 +62,7 @@ def pretrain(
     out: str | Path,
     *,
     dataset: Dataset | None = None,
+    texts: Corpus | None = None,
     device: str | None = None,
     precision: str = "auto",
     compiled: bool = False,
@@ -79,6 +78,7 @@ def pretrain(
         settings: of the run.
         out: folder of the run, see the module.
         dataset: instead of loading ``settings.data``.
+        texts: further documents, such as those of ``language.load_corpus``.
         device: see ``training.devices``.
         precision: see ``training.devices``; or ``"native"``, see ``native_precision``.
         compiled: compile the blocks (``torch.compile``), for runs of more than some minutes.
@@ -113,15 +113,18 @@ def pretrain(
         _check_memory(plan_of(settings, accelerator, recompute), accelerator, settings.size)
     with run_lock_of_all(out, accelerator.is_main_process):
         with accelerator.main_process_first():  # the others read what it has written
-            check_run_config(out / "run.json", asdict(settings), write=accelerator.is_main_process)
-            tokenizer, train, held_out = tokens(settings, out, datasets, progress)
+            config = asdict(settings)
+            if texts is not None:
+                config["texts"] = texts.fingerprint
+            check_run_config(out / "run.json", config, write=accelerator.is_main_process)
+            tokenizer, train, held_out = tokens(settings, out, datasets, progress, texts)
             asked = next_event_tokens(settings, out, datasets, tokenizer, progress)
         batches = settings.batches(train, tokenizer, asked[0])
         validation = settings.batches(held_out, tokenizer, asked[1])
         per_step = settings.accumulate * accelerator.num_processes
         passes = settings.steps * per_step / len(batches.epoch(settings.seed, 0))
         batches.rounds = max(1, round(settings.validations / passes))
-        config = M6RecConfig.of_size(
+        shape = M6RecConfig.of_size(
             settings.size,
             tokenizer,
             positions=settings.positions,
@@ -130,7 +133,7 @@ def pretrain(
         )
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            model = M6RecModel(config)
+            model = M6RecModel(shape)
         if recompute:
             getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)()
         if compiled:
@@ -246,6 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", required=True, help="folder of the run")
     add_config_options(parser, Pretraining)
+    parser.add_argument("--texts", help="file of further texts, one a line")
     parser.add_argument("--device", help="cpu, cuda, …; by default the best there is")
     parser.add_argument(
         "--precision",
@@ -264,6 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pretrain(
             Pretraining(**settings),
             options["out"],
+            texts=None if options["texts"] is None else load_corpus(options["texts"], share=0.05),
             device=options["device"],
             precision=options["precision"],
             compiled=options["compile"],
@@ -274,14 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             progress=not options["quiet"],
         )
         report = read_report(Path(options["out"]))
-    except (
-        CheckpointError,
-        DiskFullError,
-        DivergenceError,
-        OutOfMemoryError,
-        TokenFileError,
-        ValueError,
-    ) as error:
+    except USER_ERRORS as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     is_main = PartialState().is_main_process  # one of several processes prints
     figures = dict(report["held out"])

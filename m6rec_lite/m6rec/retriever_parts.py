@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from m6rec_lite.data.interactions import Interactions
+from m6rec_lite.evaluation.memory import require_memory
 from m6rec_lite.nn.bags import DecayedBags, decayed_bags
 from m6rec_lite.nn.losses import CHUNK, AddedScores
 from m6rec_lite.recommenders.base import recency_weights
@@ -147,6 +148,11 @@ def linear_weights(train: Interactions) -> np.ndarray:
     Returns:
         ``(n_items, n_items)`` float32.
     """
+    require_memory(
+        20.0 * train.n_items**2,
+        f"the linear path of a retriever of {train.n_items:,} items",
+        "linear=False leaves it out",
+    )
     ease = EASE(decay=LINEAR_DECAY).fit(train, progress=False)
     histories = train.histories()
     rows = np.unique(np.linspace(0, len(histories) - 1, SCALE_SAMPLE).astype(np.int64))

@@ -35,6 +35,7 @@ def tokens(
     out: Path,
     datasets: Callable[[], Sequence[Dataset]],
     progress: bool,
+    texts: Corpus | None = None,
 ) -> tuple[Tokenizer, TokenFile, TokenFile]:
     """Return the tokenizer, the training and the held-out tokens; create them if necessary.
 
@@ -46,6 +47,7 @@ def tokens(
         datasets: returns the data sets; called only if there are no tokens yet. The documents of
             several data sets become one corpus, with one tokenizer.
         progress: show a progress bar.
+        texts: further documents, such as those of ``load_corpus``.
 
     Raises:
         DataError: if a library is wanted and a data set is not simulated.
@@ -71,6 +73,8 @@ def tokens(
             corpus += _library(dataset, settings)
         names.append(dataset.name)
         hashes.append(split.hash)
+    if texts is not None:
+        corpus += texts
     if tokenizer is None:
         tokenizer = Tokenizer.train(distinct_texts(corpus.train), settings.vocab_size)
         with new_folder(out / "tokenizer") as fresh:

@@ -31,8 +31,7 @@ import torch
 
 from m6rec_lite.data import Dataset, load_dataset
 from m6rec_lite.data.files import new_file
-from m6rec_lite.data.run_config import add_config_options, check_run_config
-from m6rec_lite.language.models.model_folder import ModelError
+from m6rec_lite.data.run_config import USER_ERRORS, add_config_options, check_run_config
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.pretraining import pretrain
@@ -42,9 +41,7 @@ from m6rec_lite.m6rec.settings import Pretraining
 from m6rec_lite.m6rec.stages import Stages
 from m6rec_lite.m6rec.task_results import evaluate_retriever, evaluate_task
 from m6rec_lite.m6rec.tasks import MultiTaskModel, Ranking
-from m6rec_lite.m6rec.token_file import TokenFileError
 from m6rec_lite.m6rec.tuning import RunConfig, TuningData, kinds_of, tune
-from m6rec_lite.training import CheckpointError, DiskFullError, OutOfMemoryError
 from m6rec_lite.training.locks import run_lock
 from m6rec_lite.training.plots import png
 
@@ -261,9 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 progress=not options["quiet"],
             )
             run.train()
-    except (
-        CheckpointError, DiskFullError, ModelError, OutOfMemoryError, TokenFileError, ValueError,
-    ) as error:  # fmt: skip
+    except USER_ERRORS as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     print(f"written to {out}")
     return 0

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from tqdm.auto import trange
 
 from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.evaluation.memory import require_memory
 from m6rec_lite.recommenders.base import Recommender, recency_weights
 from m6rec_lite.recommenders.content import catalogue_table, item_texts, tf_idf, words_and_bigrams
 from m6rec_lite.recommenders.params import check_in_range, check_whole
@@ -27,6 +28,8 @@ from m6rec_lite.recommenders.ranking import cosine_to
 
 TEXT_COLUMNS = ("domain", "category", "title", "tags", "description", "creator")
 ITERATIONS, OVERSAMPLING = 30, 8  #: of the SVD of the texts
+#: Memory of a step for each bag and item: the bag, its copy, and the scores with their gradients.
+BYTES_PER_SCORE = 32
 #: Learning rate by ``item_input``.
 LEARNING_RATES = {"text": 100.0, "ids": 10.0}
 #: Parameters or gradients by name.
@@ -96,6 +99,12 @@ class BagRecommender(Recommender):
             shape = train.n_items, self.factors
             vectors = torch.randn(shape, generator=self._generator) / self.factors**0.5
             parameters["vectors"] = vectors
+        drawn_rows = self.sample_rate * train.n_users * self.positions
+        require_memory(
+            BYTES_PER_SCORE * drawn_rows * train.n_items,
+            f"{self.name}: a step with {drawn_rows:,.0f} bags of {train.n_items:,} items",
+            "Take a smaller sample_rate, or fewer positions",
+        )
         histories = train.histories()
         people = np.flatnonzero(histories.lengths > 1)
 

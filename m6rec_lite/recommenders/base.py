@@ -1,7 +1,7 @@
 """The one interface of every recommender: fit, score, recommend, save, load.
 
-A model is fitted on ``Interactions`` and scores ``Histories``. A history holds everything that a
-model uses about a user, so a new user, or a user with a longer history, needs no refit.
+A model is fitted on ``Interactions`` and scores ``Histories``. A history has all that a model uses
+about a user, so a new user, or a user with a longer history, needs no refit.
 
 To write a recommender, set the constructor's arguments as attributes of the same names, set the
 fitted attributes in ``_fit`` (their names end in an underscore, as in scikit-learn), and compute
@@ -22,6 +22,7 @@ import pandas as pd
 from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.ids import Id, Unknown, index_of_ids
 from m6rec_lite.data.interactions import Histories, Interactions
+from m6rec_lite.data.seeds import check_seed
 from m6rec_lite.data.tables import DataError, Dataset, NotFittedError
 from m6rec_lite.recommenders.params import Params, check_whole
 from m6rec_lite.recommenders.ranking import top_k
@@ -101,10 +102,12 @@ class Recommender(Params, ABC):
         Raises:
             DataError: if ``train`` has no rows or is not ``Interactions``, or if a table lacks
                 what the model needs.
+            ValueError: if the model's seed is not a whole number of at least 0.
         """
         check_interactions(train, "fit(train)")
         if len(train) == 0:
             raise DataError("train has no rows: there is nothing to learn from")
+        check_seed(getattr(self, "seed", 0))
         self.item_ids = None  # a fit that fails leaves an unfitted model
         matrix = train.matrix()  # (n_users, n_items), 1 where a user has an interaction
         self.popularity_ = np.bincount(matrix.indices, minlength=train.n_items).astype(float)
@@ -325,7 +328,6 @@ class Recommender(Params, ABC):
 
 
 _BOOKKEEPING = {"item_ids", "popularity_"}
-
 #: Modules of recommenders outside this package, for ``Recommender.load``.
 _OTHER_MODULES = {
     "FullTextRetriever": "m6rec_lite.m6rec.full_text_retriever",

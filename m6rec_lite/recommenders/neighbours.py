@@ -13,6 +13,8 @@ neighbours are used. Sources: Sarwar et al., *Item-based collaborative filtering
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,11 @@ from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.recommenders.base import SCORES_IN_MEMORY, Recommender, recency_weights
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 from m6rec_lite.recommenders.ranking import top_k
+
+log = logging.getLogger(__name__)
+
+#: Histories whose scores are timed by ``UserKNN.fit``.
+PROBES = 4
 
 
 class ItemKNN(Recommender):
@@ -75,7 +82,8 @@ class UserKNN(Recommender):
 
     ``score(u, j) = sum over the k nearest training users v of similarity(u, v) * R[v, j]``, where u
     is a history and may belong to a new user. (The neighbours of a training user include the user
-    itself, whose row only contains items of the history.)
+    itself, whose row only contains items of the history.) Time grows with the number of training
+    users; ``fit`` logs how long a thousand histories take, if that is more than a minute.
 
     Args:
         k: number of neighbours of each history.
@@ -84,6 +92,9 @@ class UserKNN(Recommender):
             and in the rows of the training users; 1 ignores the order.
     """
 
+    #: The users' vectors by item, and their norms: made by the first call of ``score``.
+    _prepared: tuple[sparse.csr_array, np.ndarray] | None = None
+
     def __init__(self, k: int = 100, shrink: float = 10.0, decay: float = 1.0) -> None:
         self.k = check_whole("k", k)
         check_in_range("shrink", shrink, 0)
@@ -91,23 +102,44 @@ class UserKNN(Recommender):
         self.shrink = shrink
         self.decay = decay
 
-    def _fit(self, train: Interactions, **extras: Any) -> None:
-        self.users_ = self._vectors(train.histories())  # (n_users, n_items)
+    def _fit(self, train: Interactions, *, progress: bool = True, **extras: Any) -> None:
+        histories = train.histories()
+        self.users_ = self._vectors(histories)  # (n_users, n_items)
+        self._prepared = None
+        if progress:
+            self._announce(histories[:PROBES])
+
+    def _announce(self, probes: Histories) -> None:
+        """Log how long a thousand histories take, if that is more than a minute."""
+        self._score(probes[:1])  # the first call transposes the matrix of the users
+        start = time.perf_counter()
+        self._score(probes)
+        minutes = 1000 * (time.perf_counter() - start) / len(probes) / 60
+        if minutes > 1:
+            log.warning(
+                "UserKNN compares each history with %s users: 1,000 histories take about %.0f "
+                "minutes on this machine. ItemKNN compares items once, in fit",
+                f"{self.users_.shape[0]:,}", minutes,
+            )  # fmt: skip
 
     def _vectors(self, histories: Histories) -> sparse.csr_array:
         return histories.matrix(recency_weights(histories, self.decay))
 
     def _score(self, histories: Histories) -> np.ndarray:
+        if self._prepared is None:
+            self._prepared = self.users_.T.tocsr(), _norms(self.users_)
+        by_item, users_norm = self._prepared
         queries = self._vectors(histories)  # (n, n_items)
-        users_norm, queries_norm = _norms(self.users_), _norms(queries)
+        queries_norm = _norms(queries)
         scores = np.empty(queries.shape)
         size = max(1, SCORES_IN_MEMORY // self.users_.shape[0])
-        by_item = self.users_.T.tocsr()
         for start in range(0, len(histories), size):
             rows = slice(start, start + size)
-            similarity = (queries[rows] @ by_item).toarray()  # (block, n_users)
-            similarity /= np.outer(queries_norm[rows], users_norm) + self.shrink + 1e-9
-            scores[rows] = (keep_top(similarity, self.k) @ self.users_).toarray()
+            similarity = (queries[rows] @ by_item).tocsr()  # (block, n_users), 0 is not stored
+            row = np.repeat(np.arange(similarity.shape[0]), np.diff(similarity.indptr))
+            product = queries_norm[rows][row] * users_norm[similarity.indices]
+            similarity.data = similarity.data / (product + self.shrink + 1e-9)
+            scores[rows] = (keep_top_of_sparse(similarity, self.k) @ self.users_).toarray()
         return scores
 
 
@@ -118,6 +150,26 @@ def keep_top(similarity: np.ndarray, k: int) -> sparse.csr_array:
     rows, columns = np.nonzero(values > 0)
     entries = (values[rows, columns], (rows, indices[rows, columns]))
     return sparse.coo_array(entries, shape=similarity.shape).tocsr()
+
+
+def keep_top_of_sparse(similarity: sparse.csr_array, k: int) -> sparse.csr_array:
+    """Return the ``k`` highest entries of each row of a sparse matrix of positive values.
+
+    The result equals that of ``keep_top`` on the dense matrix: of tied entries those with the
+    lowest index are kept.
+    """
+    similarity.sort_indices()
+    kept = np.ones(similarity.nnz, dtype=bool)
+    bounds = zip(similarity.indptr[:-1], similarity.indptr[1:], strict=True)
+    for start, stop in bounds:
+        if stop - start > k:
+            values = similarity.data[start:stop]
+            threshold = np.partition(values, len(values) - k)[len(values) - k]
+            above, tied = values > threshold, values == threshold
+            kept[start:stop] = above | (tied & (np.cumsum(tied) <= k - above.sum()))
+    offsets = np.append(0, np.cumsum(kept))[similarity.indptr]
+    entries = (similarity.data[kept], similarity.indices[kept], offsets)
+    return sparse.csr_array(entries, shape=similarity.shape)
 
 
 def _norms(matrix: sparse.csr_array) -> np.ndarray:

@@ -180,14 +180,17 @@ class TitleLikelihood(Recommender):
         queries = Questions(Split("validation", "", train, validation, validation), "validation")
         rows = np.linspace(0, len(queries) - 1, min(len(queries), self.tuning_questions))
         queries.holdout = queries.holdout[np.unique(rows.astype(np.int64))]
-        batch = queries.batch(0, len(queries))
-        parts = self._parts(batch.histories, progress=progress)
-        values = []
-        for weight in WEIGHTS:
-            scores = self._mixed(*parts, weight)
-            scores[batch.out] = -np.inf
-            values.append(ndcg(TargetRanks.from_scores(scores, batch.rows, batch.targets), 10))
-        ndcgs = np.stack(values)  # (weights, queries)
+        values: list[np.ndarray] = []
+        for batch in queries.batches():
+            parts = self._parts(batch.histories, progress=progress)
+            of_batch = []
+            for weight in WEIGHTS:
+                scores = self._mixed(*parts, weight)
+                scores[batch.out] = -np.inf
+                ranks = TargetRanks.from_scores(scores, batch.rows, batch.targets)
+                of_batch.append(ndcg(ranks, 10))
+            values.append(np.stack(of_batch))
+        ndcgs = np.concatenate(values, axis=1)  # (weights, queries)
         self.tuning_ = ndcgs.mean(axis=1)
         loss = ndcgs[self.tuning_.argmax()] - ndcgs
         n = len(queries)

@@ -14,16 +14,13 @@ from torch.nn.utils import get_total_norm
 
 from m6rec_lite.data.files import DiskFullError as DiskFullError
 from m6rec_lite.data.files import disk_advice as plain_disk_advice
+from m6rec_lite.evaluation.memory import OutOfMemoryError as OutOfMemoryError
 from m6rec_lite.nn.optim import DivergenceError
 from m6rec_lite.training.batches import arrays
 from m6rec_lite.training.run import Run
 
 #: Matches torch's out-of-memory messages on a CPU, where it raises a plain RuntimeError.
 NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
-
-
-class OutOfMemoryError(MemoryError):
-    """A step needs more memory than the device has."""
 
 
 class CheckpointError(RuntimeError):

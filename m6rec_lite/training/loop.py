@@ -30,6 +30,7 @@ import torch
 from accelerate.utils import broadcast_object_list, send_to_device
 from torch import nn
 
+from m6rec_lite.data.seeds import check_seed
 from m6rec_lite.nn.schedules import Schedule
 from m6rec_lite.training.batches import Batches
 from m6rec_lite.training.callbacks import Callback
@@ -118,6 +119,7 @@ def fit(
         OutOfMemoryError: if a step does not fit in memory.
     """
     _check(epochs, steps, accumulate, clip_norm)
+    seed = check_seed(seed)
     accelerator = make_accelerator(device, precision)
     base_rates = [float(group["lr"]) for group in optimizer.param_groups]
     module = accelerator.prepare_model(_ModelAndLoss(model, loss))

@@ -19,6 +19,7 @@ from m6rec_lite.data.ids import Id, index_of_ids
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.ragged import positions_in_rows
 from m6rec_lite.evaluation import Ranker
+from m6rec_lite.evaluation.memory import require_memory
 from m6rec_lite.recommenders.params import check_in_range, check_whole
 
 TEXT_COLUMNS = ("title", "description", "tags")
@@ -180,6 +181,11 @@ def incoherence(train: Interactions) -> np.ndarray:
     its users; 0 for users with one item. Invented profiles of random items have high values.
     """
     has = train.matrix()  # (users, items)
+    require_memory(
+        24.0 * train.n_items**2,
+        f"the incoherence of profiles of {train.n_items:,} items",
+        "Pass the training rows of fewer items, such as the most popular ones",
+    )
     lengths = np.sqrt(has.sum(axis=0)).clip(min=1.0)
     cosines = (has.T @ has).toarray() / np.outer(lengths, lengths)
     np.fill_diagonal(cosines, 0.0)

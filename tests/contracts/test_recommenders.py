@@ -62,6 +62,7 @@ CASES: dict[str, Callable[[], Recommender]] = {
     "ItemKNN decay": lambda: ItemKNN(k=20, shrink=1, decay=0.7),
     "EASE": lambda: EASE(l2=5),
     "EASE decay": lambda: EASE(l2=5, decay=0.7),
+    "EASE top": lambda: EASE(l2=5, top_items=30),
     "EASE float32": lambda: EASE(l2=5, dtype="float32"),
     "Bigram": Bigram,
     "Markov": Markov,

@@ -107,7 +107,7 @@ def test_a_large_catalogue_is_scored_in_small_batches(split, scores, monkeypatch
             sizes.append(len(histories))
             return super().score(histories)
 
-    monkeypatch.setattr("m6rec_lite.evaluation.protocol._MAX_CELLS", 10 * N_ITEMS)
+    monkeypatch.setattr("m6rec_lite.evaluation.questions.MAX_CELLS", 10 * N_ITEMS)
     evaluate(Noting(split.item_ids, split.test.histories.user_ids, scores), split)
     assert sizes == [10] * 9
 

@@ -19,7 +19,6 @@ from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import SIZES, M6RecConfig, M6RecModel, objective
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.cost import measured_step
-from m6rec_lite.m6rec.cost import memory as memory_module
 from m6rec_lite.m6rec.cost.budget import estimate_cost, main, table
 from m6rec_lite.m6rec.cost.measured_step import (
     LiveTensors,
@@ -276,7 +275,7 @@ def test_what_is_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert free_bytes(torch.device("meta")) is None
     group = tmp_path / "cgroup"
     group.mkdir()
-    monkeypatch.setattr(memory_module, "CONTAINER", group)
+    monkeypatch.setattr("m6rec_lite.evaluation.memory.CONTAINER", group)
     (group / "memory.max").write_text("1000000\n")
     (group / "memory.current").write_text("400000\n")
     assert free_bytes(cpu) == 600_000

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from m6rec_lite.data import Histories, Interactions
-from m6rec_lite.recommenders import EASE
+from m6rec_lite.evaluation.memory import OutOfMemoryError
+from m6rec_lite.m6rec.retriever_parts import linear_weights
+from m6rec_lite.recommenders import EASE, BagRecommender
+from m6rec_lite.trust.perturbations import incoherence
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +70,65 @@ def test_repeats_count_once_without_decay(train: Interactions) -> None:
 def test_bad_settings(options: dict) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
         EASE(**options)
+
+
+def test_top_items_are_fitted_alone_and_the_others_follow_by_popularity(
+    train: Interactions,
+) -> None:
+    model = EASE(l2=2.0, top_items=6).fit(train)
+    kept = np.sort(np.argsort(-model.popularity_, kind="stable")[:6])
+    np.testing.assert_array_equal(model.kept_, kept)
+    x = train.matrix().toarray()[:, kept]
+    np.testing.assert_allclose(model.weights_, textbook(x, 2.0), atol=1e-12)
+    rest = np.setdiff1d(np.arange(train.n_items), kept)
+    scores = model.score(train.histories())
+    assert (scores[:, rest].max(axis=1) < scores[:, kept].min(axis=1)).all()
+    by_popularity = rest[np.argsort(-model.popularity_[rest], kind="stable")]
+    assert (np.diff(scores[:, by_popularity], axis=1) <= 0).all()
+    only_rest = Histories.from_lists([train.item_ids[rest].tolist()], train.item_ids)
+    np.testing.assert_array_equal(model.score(only_rest)[0], model.popularity_)
+    assert (model.similar_items(train.item_ids[rest[0]])).empty
+    every = EASE(l2=2.0, top_items=99).fit(train)
+    np.testing.assert_array_equal(every.weights_, EASE(l2=2.0).fit(train).weights_)
+    assert not hasattr(every.set_params(top_items=None).fit(train), "kept_")
+
+
+def test_a_catalogue_that_does_not_fit_is_refused_before_the_work(
+    train: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(available=float(8 * 15**2 - 1))
+    monkeypatch.setattr("m6rec_lite.evaluation.memory.psutil.virtual_memory", lambda: free)
+    with pytest.raises(OutOfMemoryError, match=r'EASE of 14 items needs.*"float32" halves'):
+        EASE().fit(train)
+    free.available = 1e9
+    EASE().fit(train)
+
+
+def test_the_advised_number_of_items_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"user_id": rng.integers(0, 40, 4000), "item_id": rng.integers(0, 700, 4000)}
+    )
+    rows = Interactions.from_frame(frame.assign(timestamp=0))
+    free = SimpleNamespace(available=3e6)
+    monkeypatch.setattr("m6rec_lite.evaluation.memory.psutil.virtual_memory", lambda: free)
+    with pytest.raises(OutOfMemoryError) as error:
+        EASE().fit(rows)
+    advised = int(re.search(r"top_items=(\d+)", str(error.value))[1])
+    assert 0 < advised < 700
+    assert len(EASE(top_items=advised).fit(rows).kept_) == advised
+
+
+def test_every_model_whose_memory_grows_so_is_refused(
+    train: Interactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = SimpleNamespace(available=100.0)
+    monkeypatch.setattr("m6rec_lite.evaluation.memory.psutil.virtual_memory", lambda: free)
+    works = {
+        "smaller sample_rate": lambda: BagRecommender(item_input="ids").fit(train),
+        "fewer items": lambda: incoherence(train),
+        "linear=False": lambda: linear_weights(train),
+    }
+    for advice, work in works.items():
+        with pytest.raises(OutOfMemoryError, match=advice):
+            work()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
 
 from m6rec_lite.data import Histories, Interactions
 from m6rec_lite.recommenders import ItemKNN, UserKNN
+from m6rec_lite.recommenders.neighbours import keep_top, keep_top_of_sparse
 
 N_USERS, N_ITEMS = 25, 12
 
@@ -128,3 +135,28 @@ def test_similar_items_are_an_items_own_neighbours(train: Interactions) -> None:
     for item in train.item_ids.tolist():
         expected = every.similar_items(item, k=3)
         pd.testing.assert_frame_equal(three.similar_items(item, k=100), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from([0.0, 0.0, 0.25, 0.5, 1.0]), min_size=6, max_size=6),
+             min_size=1, max_size=5),
+    st.integers(1, 8),
+)  # fmt: skip
+def test_the_neighbours_of_a_sparse_matrix_are_those_of_the_dense_one(rows, k) -> None:
+    dense = np.array(rows)
+    kept = keep_top_of_sparse(sparse.csr_array(dense), k)
+    np.testing.assert_array_equal(kept.toarray(), keep_top(dense, k).toarray())
+
+
+def test_user_knn_says_beforehand_how_long_it_takes(
+    train: Interactions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = itertools.count(0.0, 2.4)  # 2.4 s for four histories
+    monkeypatch.setattr(
+        "m6rec_lite.recommenders.neighbours.time", SimpleNamespace(perf_counter=clock.__next__)
+    )
+    UserKNN().fit(train, progress=False)
+    assert not caplog.text
+    UserKNN().fit(train)
+    assert f"with {N_USERS} users: 1,000 histories take about 10 minutes" in caplog.text

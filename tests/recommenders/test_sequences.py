@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from m6rec_lite.data import Histories
+from m6rec_lite.data import Histories, leave_one_out, load_dataset
 from m6rec_lite.recommenders.sequential.negatives import Negatives
+from m6rec_lite.recommenders.sequential.next_item_network import ScoringNetwork, validator
 from m6rec_lite.recommenders.sequential.sequences import (
     Batch,
     MaskedBatches,
@@ -203,3 +205,37 @@ def test_bad_settings_are_refused() -> None:
         Negatives(np.ones(3), 0, 0.5)
     with pytest.raises(ValueError, match="power must be >= 0"):
         Negatives(np.ones(3), 1, -1.0)
+
+
+class _Popular(ScoringNetwork):
+    """Scores the items by their index, and records the shapes of the scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, int]] = []
+
+    def score(self, histories: Histories, max_length: int) -> np.ndarray:
+        shape = len(histories), histories.n_items
+        self.shapes.append(shape)
+        return np.tile(np.arange(histories.n_items, dtype=np.float32), (shape[0], 1))
+
+
+def test_validation_takes_the_steps_of_evaluate_and_draws_its_questions_once(monkeypatch) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"user_id": np.repeat(np.arange(50), 6),
+                          "item_id": np.concatenate([rng.permutation(20)[:6] for _ in range(50)]),
+                          "timestamp": np.arange(300)})  # fmt: skip
+    split = leave_one_out(load_dataset(frame))
+    network = _Popular()
+    whole = validator(split.train, split.validation, 5, progress=False)(network)
+    assert network.shapes == [(50, 20)]
+    monkeypatch.setattr("m6rec_lite.evaluation.questions.MAX_CELLS", 7 * 20)
+    assert validator(split.train, split.validation, 5, progress=False)(network) == whole
+    assert max(rows for rows, _ in network.shapes[1:]) == 7
+    monkeypatch.setattr(
+        "m6rec_lite.recommenders.sequential.next_item_network.VALIDATION_QUESTIONS", 10
+    )
+    network.shapes.clear()
+    validate = validator(split.train, split.validation, 5, progress=False)
+    assert validate(network) == validate(network)
+    assert sum(rows for rows, _ in network.shapes) == 20

@@ -9,14 +9,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
+from m6rec_lite.data import Histories, Interactions
 from m6rec_lite.nn import Plateau
 from m6rec_lite.nn.optim import SGD
-from m6rec_lite.training import CheckpointError, ReduceOnPlateau, RowBatches, fit
+from m6rec_lite.recommenders import SASRec
+from m6rec_lite.training import Callback, CheckpointError, ReduceOnPlateau, RowBatches, fit
 from m6rec_lite.training.locks import run_lock
+from m6rec_lite.training.run import Run
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
@@ -142,3 +146,27 @@ def test_a_plateau_never_raises_a_rate_that_was_lowered_below_its_floor() -> Non
     plateau.update(1.0)
     optimizer.lr = 0.01
     assert plateau.update(1.0) == 0.01
+
+
+def test_the_stop_button_of_a_notebook_leaves_a_checkpoint(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("m6rec_lite.training.signals.in_notebook", lambda: True)
+
+    class Stop(Callback):
+        def step(self, run: Run) -> None:
+            if run.step == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def train(folder: Path, epochs: int, callbacks: tuple[Callback, ...] = ()) -> SASRec:
+        model = SASRec(hidden_size=8, epochs=epochs, batch_size=4, device="cpu")
+        rows = pd.DataFrame({"user_id": np.arange(60) // 5, "item_id": np.arange(60) % 7})
+        train = Interactions.from_frame(rows.assign(timestamp=np.arange(60)))
+        return model.fit(train, checkpoint=folder, callbacks=callbacks, progress=False)
+
+    with pytest.raises(KeyboardInterrupt, match=r"interrupted by SIGINT.*start it again"):
+        train(tmp_path / "cut", 2, (Stop(),))
+    assert [path.name for path in (tmp_path / "cut").glob("step-*")] == ["step-00000003"]
+    train(tmp_path / "cut", 2)
+    longer = train(tmp_path / "cut", 4)  # more epochs than the checkpoint's go on
+    whole = train(tmp_path / "whole", 4)
+    histories = Histories.from_lists([[1, 2]], whole.item_ids)
+    np.testing.assert_array_equal(longer.score(histories), whole.score(histories))

@@ -56,7 +56,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "23": ("title", "labels"),
     "24": ("title", "labels"),
     "27": ("title",),
-    "28": ("title",),
+    "28": ("title", "category"),
     "29": ("title",),
     "33": ("title",),
 }

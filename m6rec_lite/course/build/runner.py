@@ -37,6 +37,7 @@ from m6rec_lite.course.scale import SCALE_VARIABLE
 from m6rec_lite.data import DataError
 from m6rec_lite.data.files import write_text
 from m6rec_lite.data.result_files import locked, read_rows
+from m6rec_lite.data.text_lines import base_name
 
 #: Columns of ``chapters.csv``. ``code`` is the hash of the lesson's code and data.
 COLUMNS: tuple[str, ...] = (
@@ -93,7 +94,7 @@ def run(
         raise ValueError(
             f"no chapters in {root.name}/notebooks/; run this in the folder of the course"
         )
-    name = Path(dataset).name.removesuffix(".gz").removesuffix(".csv") or dataset
+    name = base_name(Path(dataset)) or dataset
     out = (out or root / "runs" / f"{name}-{scale}").resolve()
     # a relative path is relative to the current folder, not to that of the lessons
     dataset = str(Path(dataset).resolve()) if Path(dataset).exists() else dataset

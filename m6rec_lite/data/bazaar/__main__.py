@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from m6rec_lite.data.bazaar import Dials, generate, save
-from m6rec_lite.data.run_config import add_config_options
+from m6rec_lite.data.run_config import USER_ERRORS, add_config_options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         dataset = generate(**options)
         about = save(dataset, out)
-    except (ValueError, OSError) as error:
+    except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     size = sum(path.stat().st_size for path in out.glob("*.parquet")) / 2**20

@@ -8,6 +8,7 @@ et al., 2022, section 3).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from m6rec_lite.data.tables import Card, Dataset
 from m6rec_lite.language.models.gpt import GPT
 from m6rec_lite.language.models.hub import ModelError
 from m6rec_lite.language.models.pretraining import Pretrained
-from m6rec_lite.language.text.document import Document, encode_documents
+from m6rec_lite.language.text.document import Document, encode_documents, shorten
 from m6rec_lite.nn.likelihood import log_likelihood
 from m6rec_lite.training.devices import make_accelerator
+
+log = logging.getLogger(__name__)
 
 #: Columns of items and users that enter the text.
 ITEM_COLUMNS = ("domain", "category", "title", "description", "creator")
@@ -65,6 +68,7 @@ class NextEvent:
 
     Attributes:
         n_tokens: ``(n_items,)`` int64, length of each item's sentence.
+        n_truncated: number of items whose sentence was shortened to half of the model's context.
         room: maximum length of a history's text in tokens.
 
     Raises:
@@ -94,7 +98,15 @@ class NextEvent:
         self.text = pretrained.recipe.text(_as_dataset(items, users))
         template = self.text.templates.events[event]
         sentences = [template.format(item=self.text.item(item)) for item in item_ids]
-        self._sentences = self.tokenizer.encode_batch(sentences)
+        limit = self.gpt.context // 2  # the other half is for the history
+        short = [shorten(sentence, self.tokenizer, limit) for sentence in sentences]
+        self.n_truncated = sum(a != b for a, b in zip(short, sentences, strict=True))
+        if self.n_truncated:
+            log.warning(
+                "%d of %d items have a text of more than %d tokens, which was shortened",
+                self.n_truncated, len(sentences), limit,
+            )  # fmt: skip
+        self._sentences = self.tokenizer.encode_batch(short)
         self.n_tokens = np.array([len(ids) for ids in self._sentences])
         # [BOS] and [EVENT] are added to the text; the last token of a sentence is not an input.
         self.room = self.gpt.context - int(self.n_tokens.max()) - 1

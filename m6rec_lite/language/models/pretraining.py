@@ -25,23 +25,20 @@ import torch
 from m6rec_lite.data import Dataset, Split, bazaar, leave_one_out, load_dataset
 from m6rec_lite.data.files import seal, write_text
 from m6rec_lite.data.folders import checkout_folder
-from m6rec_lite.data.run_config import add_config_options
+from m6rec_lite.data.run_config import USER_ERRORS, add_config_options
 from m6rec_lite.language.models.bert import BERT
 from m6rec_lite.language.models.gpt import GPT
 from m6rec_lite.language.models.hub import ModelError, find_model
 from m6rec_lite.language.models.model_card import model_card
 from m6rec_lite.language.models.model_folder import check_sums, read_json
-from m6rec_lite.language.models.recipes import KINDS, Recipe, batches_of, build, documents
-from m6rec_lite.language.text.corpora import TokenBatches
+from m6rec_lite.language.models.recipes import KINDS, Recipe, batches_of, build, documents, wrapped
+from m6rec_lite.language.text.corpora import Corpus, TokenBatches
 from m6rec_lite.language.text.document import distinct_texts
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.nn.schedules import cosine, warm_up
 from m6rec_lite.training import (
-    CheckpointError,
     Checkpoints,
-    DiskFullError,
     History,
-    OutOfMemoryError,
     fit,
 )
 
@@ -128,9 +125,10 @@ class Pretrained:
 
 def pretrain(
     recipe: Recipe,
-    dataset: Dataset,
+    dataset: Dataset | None,
     split: Split | None = None,
     *,
+    texts: Corpus | None = None,
     out: str | Path | None = None,
     checkpoint: str | Path | Checkpoints | None = None,
     command: str = "",
@@ -140,8 +138,9 @@ def pretrain(
 
     Args:
         recipe: settings of the run.
-        dataset: provides items, and users if it has them.
+        dataset: provides items, and users if it has them; None to train on ``texts`` alone.
         split: only its training rows are used; leave-one-out by default.
+        texts: further documents, such as those of ``load_corpus``.
         out: folder to write; None writes nothing.
         checkpoint: folder of checkpoints, from which an interrupted run resumes, or
             ``Checkpoints``.
@@ -155,9 +154,16 @@ def pretrain(
         CheckpointError: if the checkpoint belongs to another recipe or other data, or another run
             is using its folder.
         Interrupted: after a signal, once the checkpoint is written.
+        ValueError: if there is neither a data set nor a corpus.
     """
-    split = leave_one_out(dataset) if split is None else split
-    corpora = documents(recipe, dataset, split)
+    corpora: dict[str, Corpus] = {}
+    if dataset is not None:
+        split = leave_one_out(dataset) if split is None else split
+        corpora = documents(recipe, dataset, split)
+    if texts is not None:
+        corpora["texts"] = wrapped(recipe, texts)
+    if not corpora:
+        raise ValueError("pretrain needs a dataset, texts=, or both: there is nothing to train on")
     training = [document for corpus in corpora.values() for document in corpus.train]
     tokenizer = Tokenizer.train(distinct_texts(training), recipe.vocab_size)
     batches = batches_of(recipe, tokenizer, training)
@@ -200,8 +206,8 @@ def pretrain(
     pretrained = Pretrained(model, tokenizer, recipe, metrics, history)
     if out is not None:
         about = {
-            "dataset": dataset.name,
-            "split": f"{split.name}, hash {split.hash}",
+            "dataset": "texts" if dataset is None else dataset.name,
+            "split": "none" if split is None else f"{split.name}, hash {split.hash}",
             "command": command,
             "documents": {
                 name: {"learnt from": len(corpus.train), "kept back": len(corpus.held_out)}
@@ -265,7 +271,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     settings = vars(parser.parse_args(arguments))
     name, world, out = settings.pop("dataset"), settings.pop("world"), settings.pop("out")
-    dataset = load_dataset(name) if world is None else _generate_bazaar(world)
     checkpoint = settings.pop("checkpoint")
     if checkpoint is None:
         datasets = checkout_folder()
@@ -273,10 +278,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         checkpoint = parent / "pretraining" / out.name
     command = shlex.join([*parser.prog.split(), *arguments])
     try:
+        dataset = load_dataset(name) if world is None else _generate_bazaar(world)
         pretrained = pretrain(
             Recipe(**settings), dataset, out=out, checkpoint=checkpoint, command=command
         )
-    except (CheckpointError, DiskFullError, OutOfMemoryError, ValueError) as error:
+    except USER_ERRORS as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     print(json.dumps({"folder": str(out), **pretrained.metrics}, indent=2))
 

@@ -100,14 +100,16 @@ def documents(recipe: Recipe, dataset: Dataset, split: Split) -> dict[str, Corpu
     corpora = {"behaviour": behaviour_documents(rows, text, share=share, seed=seed)}
     if recipe.items:
         corpora["items"] = item_documents(text, share=share, seed=seed)
+    return {name: wrapped(recipe, corpus) for name, corpus in corpora.items()}
+
+
+def wrapped(recipe: Recipe, corpus: Corpus) -> Corpus:
+    """Return the documents between the special tokens that the kind of model reads."""
     specials = ("[CLS]", "[SEP]") if recipe.kind == "bert" else ("[BOS]", "[EOS]")
-    return {
-        name: Corpus(
-            [document.wrapped(*specials) for document in corpus.train],
-            [document.wrapped(*specials) for document in corpus.held_out],
-        )
-        for name, corpus in corpora.items()
-    }
+    return Corpus(
+        [document.wrapped(*specials) for document in corpus.train],
+        [document.wrapped(*specials) for document in corpus.held_out],
+    )
 
 
 def batches_of(

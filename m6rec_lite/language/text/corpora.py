@@ -9,6 +9,8 @@ Users are divided by a hash of their id: a held-out user is held out in every co
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,7 @@ from torch import Tensor
 from m6rec_lite.data import DataError, Dataset, Interactions, Oracle, Split, library
 from m6rec_lite.data.ids import Id, as_ids
 from m6rec_lite.data.ragged import positions_in_rows
+from m6rec_lite.data.seeds import check_seed
 from m6rec_lite.language.text.behaviour import ALL_PARTS, BehaviourText
 from m6rec_lite.language.text.document import Document, clean
 from m6rec_lite.nn.packing import Packing
@@ -42,6 +45,12 @@ class Corpus:
     def __add__(self, other: Corpus) -> Corpus:
         return Corpus(self.train + other.train, self.held_out + other.held_out)
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all documents and of their division: 16 hexadecimal digits."""
+        marked = ([document.marked for document in part] for part in (self.train, self.held_out))
+        return hashlib.sha256(json.dumps(list(marked)).encode()).hexdigest()[:16]
+
     def __repr__(self) -> str:
         sizes = (f"{len(part):,}" for part in (self.train, self.held_out))
         return "Corpus({} documents, {} held out)".format(*sizes)
@@ -60,6 +69,7 @@ def held_out(ids: Iterable[Id], share: float = 0.1, seed: int = 0) -> np.ndarray
     """
     if not 0 <= share < 1:
         raise ValueError(f"held_out must be a share from 0 up to below 1, got {share!r}")
+    seed = check_seed(seed)
     x = as_ids(ids, "ids")
     x = x.astype(np.uint64) if x.dtype.kind == "i" else pd.util.hash_array(x.astype(object))
     x = x + np.uint64((0x9E3779B97F4A7C15 * (2 * seed + 1)) % 2**64)

@@ -23,6 +23,8 @@ Piece = tuple[str | None, str]
 #: Control characters, line separators and marks of text direction; replaced by spaces.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+#: Fewest tokens that are left of the latest event's text.
+SHORTEST = 8
 #: Quotation marks that templates put around texts; inside them they become single ones.
 _QUOTES = str.maketrans("“”", "‘’")
 
@@ -33,7 +35,8 @@ class Document:
 
     Attributes:
         pieces: pairs of a special token (or None) and a text.
-        truncated: number of oldest events that were dropped to fit a length limit.
+        truncated: number of oldest events that were dropped, and of texts that were shortened, to
+            fit a length limit.
     """
 
     pieces: tuple[Piece, ...]
@@ -129,7 +132,8 @@ def keep_latest(
     """Drop the oldest events of each document until it fits a length limit.
 
     An event is a piece with the special token ``event`` and the pieces that continue it. Events are
-    dropped as a whole; all other pieces are kept.
+    dropped as a whole; all other pieces are kept. If the latest event alone is too long, its text
+    is shortened, unless fewer than ``SHORTEST`` tokens of it would be left.
 
     Args:
         documents: documents with events from the oldest to the latest.
@@ -155,10 +159,17 @@ def keep_latest(
                 events.append([i, i + 1, n_tokens])
             elif in_event:
                 events[-1] = [events[-1][0], i + 1, events[-1][2] + n_tokens]
-        n_dropped = 0
+        n_dropped, n_shortened, pieces = 0, 0, list(document.pieces)
         while total > max_tokens and n_dropped < len(events) - 1:  # the latest event is kept
             total -= events[n_dropped][2]
             n_dropped += 1
+        if total > max_tokens and events:
+            first = events[-1][0]
+            name, text = pieces[first]
+            room = lengths[text] - (total - max_tokens)
+            if room >= SHORTEST:
+                pieces[first] = (name, shorten(text, tokenizer, room))
+                total, n_shortened = max_tokens, 1
         if total > max_tokens:
             latest = f", {events[-1][2]} of them the latest event's" if events else ""
             raise ValueError(
@@ -167,10 +178,31 @@ def keep_latest(
                 "smaller max_chars=)"
             )
         dropped = {i for first, stop, _ in events[:n_dropped] for i in range(first, stop)}
-        pieces = tuple(piece for i, piece in enumerate(document.pieces) if i not in dropped)
-        truncated = document.truncated + n_dropped
-        shortened.append(Document(pieces, truncated) if n_dropped else document)
+        kept = tuple(piece for i, piece in enumerate(pieces) if i not in dropped)
+        n_truncated = n_dropped + n_shortened
+        fits = Document(kept, document.truncated + n_truncated) if n_truncated else document
+        shortened.append(fits)
     return shortened
+
+
+def shorten(text: str, tokenizer: Tokenizer, max_tokens: int) -> str:
+    """Return a text, or if it has too many tokens its beginning and "…".
+
+    Args:
+        text: the text.
+        tokenizer: counts the tokens.
+        max_tokens: maximum number of tokens of the result; "…" is returned if nothing else fits.
+    """
+    if len(tokenizer.encode(text)) <= max_tokens:
+        return text
+    low, high = 0, len(text) - 1  # characters that fit, and that may fit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(tokenizer.encode(text[:middle].rstrip() + "…")) <= max_tokens:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low].rstrip() + "…"
 
 
 def clean(text: str, where: str, *, quoted: bool = False, max_chars: int | None = None) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from m6rec_lite.data.run_config import USER_ERRORS
 from m6rec_lite.m6rec.config import SIZE_HELP
 from m6rec_lite.m6rec.cost.measured_step import Measured, measure, mix_of_example
 from m6rec_lite.m6rec.cost.memory import (
@@ -234,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if speed:
             price = {"watts": options.watts, "price_an_hour": options.price_an_hour}
             rows += _of_cost(estimate_cost(plan, **speed, **price), how)
-    except ValueError as error:
+    except USER_ERRORS as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     for name, value in rows:
         print(f"{name:<40} {value}")

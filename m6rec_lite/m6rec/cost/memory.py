@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
+from m6rec_lite.evaluation.memory import free_memory
 from m6rec_lite.m6rec.config import SIZES
 from m6rec_lite.m6rec.cost.plan import WIDTHS, Plan, count_parameters
 
@@ -128,10 +127,6 @@ def ways_to_fit(plan: Plan, n_bytes: float) -> Iterator[str]:
                 return
 
 
-#: Where Linux reports the memory limit and usage of a container.
-CONTAINER = Path("/sys/fs/cgroup")
-
-
 def free_bytes(device: torch.device) -> float | None:
     """Return the free memory of a device in bytes; None where it is unknown.
 
@@ -141,10 +136,4 @@ def free_bytes(device: torch.device) -> float | None:
         return float(torch.cuda.mem_get_info(device)[0])
     if device.type != "cpu":
         return None
-    free = float(psutil.virtual_memory().available)
-    limit, used = (CONTAINER / f"memory.{name}" for name in ("max", "current"))
-    try:
-        left = int(limit.read_text()) - int(used.read_text())
-    except (OSError, ValueError):  # no container, or one without a limit ("max")
-        return free
-    return min(free, float(max(0, left)))
+    return free_memory()

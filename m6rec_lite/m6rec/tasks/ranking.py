@@ -13,6 +13,7 @@ in ``ranking.json``.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from m6rec_lite.data import EVENTS, DataError, Histories
 from m6rec_lite.data.ids import Id, as_ids
-from m6rec_lite.language.text.document import Document
+from m6rec_lite.language.text.document import Document, shorten
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
 from m6rec_lite.m6rec.objective import token_loss
@@ -36,6 +37,8 @@ from m6rec_lite.m6rec.tasks.full_ranking import popularity, ranking_figures, ran
 from m6rec_lite.m6rec.tasks.generators import TextGenerator, as_generator
 from m6rec_lite.m6rec.tasks.task import Examples, Task, TaskBatch
 from m6rec_lite.nn.likelihood import log_likelihood
+
+log = logging.getLogger(__name__)
 
 #: Pieces after the events: the next event, masked.
 _BLANK = (("[EVENT]", ""), ("[MASK]", ""))
@@ -68,6 +71,9 @@ class Ranking(Task):
         popularity_weight: w, at least 0: ``predict`` adds ``w ln(1 + n)`` to the score of an item
             that ``n`` users have in training; also chosen by ``choose``.
 
+    Attributes:
+        n_truncated: number of candidates whose sentence was shortened by the last ``encode``.
+
     Raises:
         ValueError: if there is no such template, event or scoring, or the weight is negative.
     """
@@ -91,6 +97,7 @@ class Ranking(Task):
             raise ValueError(f"popularity_weight must be at least 0, got {popularity_weight!r}")
         self.template, self.event, self.scoring = template, event, scoring
         self.popularity_weight = popularity_weight
+        self.n_truncated = 0
 
     def settings(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -153,7 +160,16 @@ class Ranking(Task):
                 )
         ids = as_ids([item for row in candidates for item in row], "item_id").tolist()
         index = {item: i for i, item in enumerate(dict.fromkeys(ids))}
-        sentences = prompts.written(Document(((None, self.sentence(i, prompts)),)) for i in index)
+        whole = [self.sentence(i, prompts) for i in index]
+        half = prompts.max_tokens // 2  # the other half is for the user
+        short = [shorten(sentence, prompts.tokenizer, half) for sentence in whole]
+        self.n_truncated = sum(a != b for a, b in zip(short, whole, strict=True))
+        if self.n_truncated:
+            log.warning(
+                "%d of %d candidates have a text of more than %d tokens, which was shortened",
+                self.n_truncated, len(whole), half,
+            )  # fmt: skip
+        sentences = prompts.written(Document(((None, sentence),)) for sentence in short)
         longest = max(map(len, sentences), default=0)
         blank = _BLANK if templates()[self.template]["asks"] else ()
         limit = prompts.max_tokens - longest - 2 - len(blank)

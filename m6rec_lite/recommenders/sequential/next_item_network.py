@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from m6rec_lite.data.holdout import Holdout, Split
 from m6rec_lite.data.interactions import Histories, Interactions
@@ -18,6 +19,9 @@ from m6rec_lite.evaluation.questions import Questions
 from m6rec_lite.evaluation.ranking import TargetRanks, hr, ndcg
 from m6rec_lite.nn.packing import Packing
 from m6rec_lite.recommenders.sequential.sequences import questions
+
+#: Maximum number of questions of a validation during training.
+VALIDATION_QUESTIONS = 5000
 
 
 class ScoringNetwork(nn.Module):
@@ -76,28 +80,37 @@ class NextItemNetwork(ScoringNetwork):
 
 
 def validator(
-    train: Interactions, validation: Holdout, max_length: int
+    train: Interactions, validation: Holdout, max_length: int, progress: bool = True
 ) -> Callable[[ScoringNetwork], dict[str, float]]:
     """Return a function that computes the validation metrics of a network, as ``evaluate`` does.
+
+    Of more than ``VALIDATION_QUESTIONS`` questions, that many are drawn once, so that every epoch
+    is judged by the same ones.
 
     Args:
         train: training rows, whose catalogue is ranked.
         validation: validation set.
         max_length: maximum number of latest items of a history to read.
+        progress: show a progress bar after two seconds.
 
     Returns:
         ``validate(network)`` for ``training.fit``, which gives HR@10 and NDCG@10.
     """
     queries = Questions(Split("validation", "", train, validation, validation), "validation")
+    queries.draw(VALIDATION_QUESTIONS)
 
     def validate(network: ScoringNetwork) -> dict[str, float]:
         metrics: list[tuple[np.ndarray, np.ndarray]] = []
-        for start in range(0, len(queries), 2048):
-            batch = queries.batch(start, min(start + 2048, len(queries)))
-            scores = network.score(batch.histories, max_length)
-            scores[batch.out] = -np.inf
-            ranks = TargetRanks.from_scores(scores, batch.rows, batch.targets)
-            metrics.append((hr(ranks, 10), ndcg(ranks, 10)))
+        with tqdm(
+            total=len(queries), desc="validate", unit="user", delay=2, leave=False,
+            disable=not progress,
+        ) as bar:  # fmt: skip
+            for batch in queries.batches():
+                scores = network.score(batch.histories, max_length)
+                scores[batch.out] = -np.inf
+                ranks = TargetRanks.from_scores(scores, batch.rows, batch.targets)
+                metrics.append((hr(ranks, 10), ndcg(ranks, 10)))
+                bar.update(len(batch.histories))
         hrs, ndcgs = (np.concatenate(parts) for parts in zip(*metrics, strict=True))
         return {"hr@10": float(hrs.mean()), "ndcg@10": float(ndcgs.mean())}
 

@@ -122,7 +122,8 @@ class SequenceRecommender(Recommender):
             validation: validation set for early stopping by NDCG@10.
             items: table of items with ``item_id`` and texts, used by some models.
             users: table of users with ``user_id``, used by some models.
-            checkpoint: folder of checkpoints; an interrupted fit resumes from the last checkpoint.
+            checkpoint: folder of checkpoints; an interrupted fit, or one of fewer epochs, goes on
+                from the last checkpoint.
             callbacks: additional callbacks of ``training.fit``, such as a live plot.
             progress: show a progress bar.
 
@@ -232,9 +233,11 @@ class SequenceRecommender(Recommender):
         callbacks += self._extras.get("callbacks", ())
         validate = None
         if validation is not None:
-            validate = validator(train, validation, self._read_length)
+            validate = validator(train, validation, self._read_length, progress)
             if self.patience is not None:
                 callbacks.append(EarlyStopping("ndcg@10", mode="max", patience=self.patience))
+        settings = self.get_params(deep=False)
+        del settings["epochs"]  # a checkpoint of fewer epochs goes on
         optimizer = torch.optim.AdamW(
             self._network.parameters(),
             lr=self.lr,
@@ -256,7 +259,7 @@ class SequenceRecommender(Recommender):
             precision=self.precision,
             device=self.device,
             seed=self.seed,
-            config={"class": self.name, **self.get_params(deep=False)},
+            config={"class": self.name, **settings},
             progress=progress,
         )
 

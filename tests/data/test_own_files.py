@@ -1,7 +1,9 @@
 """A user's own files: forms of text, columns by other names, ids as text, and blocks."""
 
+import ast
 import gzip
 import logging
+import re
 import subprocess
 import sys
 
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m6rec_lite.data import DataError, leave_one_out, load_dataset
-from m6rec_lite.data.csv import read_csv
+from m6rec_lite.data.own_files import read_files
 
 HEAD = "user_id,item_id,timestamp\n"
 ROWS = "1,20,100\n1,10,200\n2,20,300\n"
@@ -24,7 +26,7 @@ def write(folder, text, name="mine.csv"):
 
 
 def read(folder, text, **options):
-    return read_csv(write(folder, text), progress=False, **options)
+    return read_files(write(folder, text), progress=False, **options)
 
 
 def test_plain_file(tmp_path):
@@ -84,7 +86,7 @@ def test_other_encodings(tmp_path):
 def test_gzip(tmp_path):
     path = tmp_path / "mine.csv.gz"
     path.write_bytes(gzip.compress((HEAD + ROWS).encode()))
-    data = read_csv(path, progress=False)
+    data = read_files(path, progress=False)
     assert data.name == "mine"
     assert len(data.interactions) == 3
 
@@ -132,7 +134,7 @@ def test_quoted_newlines_and_separators_stay_inside_a_value(tmp_path):
         'item_id,title,tags,price\n10,"Boots,\nwaterproof","a|b",9.5\n20,"say ""hi""",,NA\n',
         "items.csv",
     )
-    items = read_csv(tmp_path, progress=False).items
+    items = read_files(tmp_path, progress=False).items
     assert items["title"].tolist() == ["Boots,\nwaterproof", 'say "hi"']
     assert items["tags"].tolist() == [["a", "b"], []]
     assert items["price"].isna().tolist() == [False, True]
@@ -141,7 +143,7 @@ def test_quoted_newlines_and_separators_stay_inside_a_value(tmp_path):
 def test_a_title_may_be_the_word_none(tmp_path):
     write(tmp_path, HEAD + ROWS, "interactions.csv")
     write(tmp_path, "item_id,title\n10,None\n20,NA\n", "items.csv")
-    assert read_csv(tmp_path, progress=False).items["title"].tolist() == ["None", "NA"]
+    assert read_files(tmp_path, progress=False).items["title"].tolist() == ["None", "NA"]
 
 
 def test_columns_by_other_names(tmp_path):
@@ -201,7 +203,7 @@ def test_text_ids_join_tables_whatever_the_block(tmp_path):
     write(tmp_path, HEAD + lines + "u1,last,999\n", "interactions.csv")
     write(tmp_path, "item_id,title\n" + "".join(f"{n},t{n}\n" for n in range(6)) + "last,z\n",
           "items.csv")  # fmt: skip
-    data = read_csv(tmp_path, progress=False, block_bytes=100)
+    data = read_files(tmp_path, progress=False, block_bytes=100)
     joined = data.interactions.merge(data.items, on="item_id")
     assert joined["item_id"].tolist() == [str(n % 5) for n in range(200)] + ["last"]
     assert joined["title"].tolist() == [f"t{n % 5}" for n in range(200)] + ["z"]
@@ -212,8 +214,8 @@ def test_unknown_item_is_named_as_it_was_written(tmp_path):
     write(tmp_path, HEAD + "ann,x,1\nann,y,2\n", "interactions.csv")
     write(tmp_path, "item_id,title\nx,one\n", "items.csv")
     with pytest.raises(DataError, match=r"(?s)interactions.csv, column item_id.*row 1:.*item_id=y"):
-        read_csv(tmp_path, progress=False)
-    data = read_csv(tmp_path, progress=False, on_bad_rows="drop")
+        read_files(tmp_path, progress=False)
+    data = read_files(tmp_path, progress=False, on_bad_rows="drop")
     assert len(data.interactions) == 1
     assert data.dropped[0].column == "item_id"
 
@@ -258,7 +260,7 @@ def test_what_pandas_writes_is_read_back(tmp_path_factory, rows, block):
         return
     path = tmp_path_factory.mktemp("csv") / "mine.csv"
     frame.to_csv(path, index=False)
-    data = read_csv(path, progress=False, block_bytes=block)
+    data = read_files(path, progress=False, block_bytes=block)
     assert data.interactions["user_id"].tolist() == frame["user_id"].tolist()
     assert data.interactions["timestamp"].tolist() == frame["timestamp"].tolist()
     written = frame["item_id"].str.strip().tolist()
@@ -275,10 +277,10 @@ def test_memory_follows_the_rows_not_the_text(tmp_path):
         file.writelines(f"{n % 99},{n % 1000},{n},{junk}\n" for n in range(100_000))
     script = (
         "import resource, sys\n"
-        "from m6rec_lite.data.csv import read_csv\n"
+        "from m6rec_lite.data.own_files import read_files\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
-        f"data = read_csv({str(path)!r}, progress=False)\n"
+        f"data = read_files({str(path)!r}, progress=False)\n"
         "assert len(data.interactions) == 100_000\n"
         "print(peak() - before)\n"
     )
@@ -290,6 +292,82 @@ def test_memory_follows_the_rows_not_the_text(tmp_path):
 def test_folder_without_interactions_and_path_that_is_not(tmp_path):
     write(tmp_path, HEAD, "events.csv")
     with pytest.raises(DataError, match=r"holds no interactions.csv \(it holds \['events.csv'\]\)"):
-        read_csv(tmp_path)
+        read_files(tmp_path)
     with pytest.raises(DataError, match="no data set and no file is called"):
         load_dataset(str(tmp_path / "nowhere"))
+
+
+# Messages
+
+
+def test_faults_are_counted_in_the_whole_file(tmp_path):
+    lines = [f"{n},{'' if n in (5, 150, 299) else n % 9},{n}\n" for n in range(300)]
+    with pytest.raises(DataError, match=r"(?s)item_id: 3 of 300 rows are missing.*row 5: user_id"):
+        read(tmp_path, HEAD + "".join(lines), block_bytes=256)
+
+
+def test_a_block_of_faulty_rows_alone_is_dropped(tmp_path):
+    good, bad = "".join(f"{n},1,{n}\n" for n in range(60)), "".join(f"{n},,5\n" for n in range(99))
+    data = read(tmp_path, HEAD + good + bad, block_bytes=200, on_bad_rows="drop")
+    assert len(data.interactions) == 60
+    assert data.dropped[0].rows == 99
+    with pytest.raises(DataError, match="every row was faulty"):
+        read(tmp_path, HEAD + bad, on_bad_rows="drop")
+
+
+DATES = {
+    "12/1/2010 8:26": ("%m/%d/%Y %H:%M", "both fit"),
+    "12/31/2010 8:26": ("%m/%d/%Y %H:%M", "timestamp_unit"),
+    "31.12.2010": ("%d.%m.%Y", "timestamp_unit"),
+    "2010-12-31T08:26:00Z": ("iso", "timestamp_unit"),
+    "Dec 31, 2010": ("%b %d, %Y", "timestamp_unit"),
+    "12/31/2010 8:26 PM": ("%m/%d/%Y %I:%M %p", "timestamp_unit"),
+}
+
+
+@pytest.mark.parametrize("written", DATES)
+def test_the_format_of_dates_is_advised_and_read(tmp_path, written):
+    form, also = DATES[written]
+    text = f"user_id;item_id;timestamp\n1;2;{written}\n"
+    with pytest.raises(DataError, match=f'(?s)timestamp_unit="{re.escape(form)}"') as error:
+        read(tmp_path, text)
+    assert also in str(error.value)
+    seconds = read(tmp_path, text, timestamp_unit=form).interactions["timestamp"][0]
+    assert pd.Timestamp(seconds, unit="s").year == 2010
+
+
+def test_fractions_of_unix_seconds_are_truncated_on_request(tmp_path):
+    text = HEAD + "1,2,1262304000.75\n1,3,1262304001\n"
+    with pytest.raises(DataError, match=r'(?s)1 of 2 rows are not whole.*timestamp_unit="s"'):
+        read(tmp_path, text)
+    rows = read(tmp_path, text, timestamp_unit="s").interactions
+    assert rows["timestamp"].tolist() == [1262304000, 1262304001]
+
+
+def test_the_advised_encoding_reads_the_file(tmp_path):
+    for encoding, name in (("gb18030", "用户一"), ("gbk", "张伟"), ("cp1252", "Müller")):
+        content = (HEAD + f"{name},1,100\n").encode(encoding)
+        with pytest.raises(DataError, match="is not utf-8") as error:
+            read(tmp_path, content)
+        advised = re.search('encoding="(.*?)"', str(error.value))[1]
+        assert read(tmp_path, content, encoding=advised).users["user_id"].tolist() == [name]
+
+
+def test_advised_columns_are_in_the_form_that_works(tmp_path):
+    write(tmp_path, "customer,sku,time\n1,2,3\n", "interactions.csv")
+    write(tmp_path, "sku,title\n2,two\n", "items.csv")
+    columns = None
+    for _ in range(2):
+        with pytest.raises(DataError, match="columns=") as error:
+            load_dataset(tmp_path, columns=columns, progress=False)
+        columns = ast.literal_eval(re.search(r"columns=(\{.*\})", str(error.value))[1])
+    data = load_dataset(tmp_path, columns=columns, progress=False)
+    assert data.items["title"].tolist() == ["two"]
+
+
+def test_reviews_need_no_aspect_or_sentiment(tmp_path):
+    write(tmp_path, HEAD + ROWS, "interactions.csv")
+    write(tmp_path, "user_id,item_id,rating,text\n1,20,5,fine\n", "reviews.csv")
+    reviews = load_dataset(tmp_path, progress=False).reviews
+    assert reviews[["aspect", "sentiment"]].isna().all(axis=None)
+    assert reviews["text"].tolist() == ["fine"]

@@ -1,0 +1,64 @@
+"""Saving on a full disk: the message says where and what to do, and the old model stays."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from m6rec_lite.data import Interactions
+from m6rec_lite.data.files import DiskFullError
+from m6rec_lite.language import GPT, GPTConfig, NGram, Tokenizer
+from m6rec_lite.m6rec import M6RecConfig, M6RecModel
+from m6rec_lite.recommenders import ItemKNN
+
+TEXTS = [f"we sell {n} boots" for n in range(40)]
+ROWS = pd.DataFrame(
+    {"user_id": np.arange(40) // 4, "item_id": np.arange(40) % 7, "timestamp": np.arange(40)}
+)
+TOKENIZER = Tokenizer.train(TEXTS, 300)
+
+
+def m6rec() -> M6RecModel:
+    return M6RecModel(M6RecConfig.of_size("nano", TOKENIZER))
+
+
+def gpt() -> GPT:
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    return GPT(GPTConfig(vocab_size=TOKENIZER.vocab_size, max_position_embeddings=8, **shape))
+
+
+SAVES: dict[str, Callable[[Path], object]] = {
+    "recommender": lambda path: ItemKNN().fit(Interactions.from_frame(ROWS)).save(path),
+    "n-grams": lambda path: NGram(2).fit([text.split() for text in TEXTS]).save(path),
+    "tokenizer": TOKENIZER.save,
+    "GPT": lambda path: gpt().save_pretrained(path, TOKENIZER),
+    "M6-Rec": lambda path: m6rec().save_pretrained(path),
+}
+#: Replaced as a whole; of the others the weights are replaced before their checksums are written.
+WHOLE = ("recommender", "n-grams")
+
+
+@pytest.mark.parametrize("kind", SAVES)
+def test_a_full_disk_is_named_with_what_to_do(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "saved.npz" if kind == "n-grams" else tmp_path / "saved"
+    SAVES[kind](path)
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    before = {file.name: file.read_bytes() for file in files}
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFullError, match=r"saved.*could not be written.*free some room there"):
+        SAVES[kind](path)
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    assert [file.name for file in files] == list(before)
+    if kind in WHOLE:
+        assert {file.name: file.read_bytes() for file in files} == before
