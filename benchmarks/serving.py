@@ -29,6 +29,7 @@ import psutil
 
 from m6rec_lite import recommenders
 from m6rec_lite.data import Interactions
+from m6rec_lite.evaluation.costs import resident_mib
 from m6rec_lite.serving import EventStore, Query, RecommendationService
 
 CLIENTS = (1, 8, 32)
@@ -119,10 +120,10 @@ async def load(address: str, pid: int, options: argparse.Namespace) -> dict[str,
         print(f"{clients} clients: p50 {p50} ms, p95 {p95} ms, p99 {p99} ms, {rate} requests/s")
         result |= {f"p50/p95/p99 ms, {clients} clients": [p50, p95, p99]}
         result |= {f"requests/s, {clients} clients": rate}
-    memory = [psutil.Process(pid).memory_info().rss / 2**20]
+    memory = [resident_mib(psutil.Process(pid))]
     for _ in range(5):
         await ask(address, CLIENTS[-1], options.long // 5)
-        memory.append(psutil.Process(pid).memory_info().rss / 2**20)
+        memory.append(resident_mib(psutil.Process(pid)))
     print(f"MiB over {options.long:,} requests: {[round(value) for value in memory]}")
     return result | {"MiB": [round(value, 1) for value in memory], "unit": "requests/s"}
 

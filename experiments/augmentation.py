@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ PEOPLE = 400
 SHARES = (0.1, 0.3, 1.0)
 EDITS = ("copy", "crop", "mask", "reorder")
 KINDS = ("none", *EDITS, "language model", "GAN")
-RULES = ("random", "entropy", "disagreement", "diversity")
+RULES: tuple[Any, ...] = ("random", "entropy", "disagreement", "diversity")
 
 Result = tuple[str, str, Report]
 
@@ -91,7 +92,7 @@ def histories(split: Split, seed: int) -> Iterator[Result]:
             yield kind, f"{share:.0%}".replace("%", " %"), report
 
 
-def with_more(train: Interactions, kind: str, seed: int) -> Interactions:
+def with_more(train: Interactions, kind: Any, seed: int) -> Interactions:
     """Return the rows with as many additional histories as there are people."""
     if kind == "none":
         return train

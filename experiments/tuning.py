@@ -38,7 +38,7 @@ from m6rec_lite.recommenders import (
 from m6rec_lite.training import STRATEGIES, Choice, Uniform, search
 
 PEOPLE = {"search": 300, "best-of-n": 1000, "stacking": 1000}
-SPACE = {
+SPACE: dict[str, Uniform | Choice] = {
     "regularization": Uniform(0.1, 1000.0, log=True),
     "alpha": Uniform(0.1, 100.0, log=True),
     "decay": Uniform(0.5, 1.0),
@@ -110,7 +110,7 @@ def optimism(split: Split, seed: int) -> Iterator[Result]:
     rng = np.random.default_rng(seed)
     values = []
     for _ in range(COUNTS[-1]):
-        params = {name: part.at(rng.random()) for name, part in SPACE.items()}
+        params: dict[str, Any] = {name: part.at(rng.random()) for name, part in SPACE.items()}
         model = IALS(**params, iterations=EPOCHS).fit(split.train, progress=False)
         values.append(judged(model, split, "validation").per_user["ndcg@10"])
     for n in COUNTS:

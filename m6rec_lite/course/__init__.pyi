@@ -9,11 +9,11 @@ from .comparison import (
 from .exercises.question import exercise
 from .figures import PALETTE, leaderboard_alt_text, plot_leaderboard, plot_roadmap, show, style
 from .leaderboard import Leaderboard
+from .learner_progress import certificate, progress
 from .lesson_data import dense_sample, load
 from .paths import project_root
 from .people_curves import people_curves
 from .predictions import compare_prediction, predict
-from .progress import certificate, progress
 from .scale import default_scale, sizes
 
 __all__ = [

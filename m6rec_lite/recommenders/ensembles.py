@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import pandas as pd
 
 from m6rec_lite.data.interactions import Interactions
 from m6rec_lite.data.tables import DataError
@@ -29,8 +30,10 @@ def bagging(
     train: Interactions,
     n: int = 10,
     *,
+    items: pd.DataFrame | None = None,
+    users: pd.DataFrame | None = None,
     seed: int = 0,
-    **extras: Any,
+    progress: bool = True,
 ) -> Hybrid:
     """Fit ``n`` models on users drawn with replacement, and add their standardised scores.
 
@@ -39,8 +42,10 @@ def bagging(
             ``lambda seed: SASRec(seed=seed)``.
         train: training rows.
         n: number of models.
+        items: table of items, for models that read it.
+        users: table of users, likewise.
         seed: seed of the draws.
-        extras: further arguments of ``fit``.
+        progress: show the progress bars of the models.
 
     Returns:
         A fitted ``Hybrid``.
@@ -49,8 +54,8 @@ def bagging(
     parts = []
     for part in range(check_whole("n", n)):
         drawn = take_users(train, rng.integers(train.n_users, size=train.n_users))
-        parts.append(make(part).fit(drawn, **extras))
-    return Hybrid(parts).fit(train, **extras)
+        parts.append(make(part).fit(drawn, items=items, users=users, progress=progress))
+    return Hybrid(parts).fit(train, items=items, users=users, progress=progress)
 
 
 def average_weights(models: Sequence[Model]) -> Model:

@@ -43,8 +43,17 @@ DOMAINS = {
 }
 #: Hashes of the splits of ``experiments.multimodal``: unseen items, and a world without seasons.
 MULTIMODAL = {"9b638118f9ad", "e0203fdf2c96"}
+#: Hashes of the splits of experiments that draw worlds, or people, of their own for each seed.
+DRAWN = {
+    "applications": {"0c85b833fd6d", "9a3f52e622e9", "f7561efcadc6"},
+    "augmentation": {"4928acc34439", "5fe27b9bf236", "684cf4c20a39"},
+    "tuning": {
+        "4289de4722b4", "4c43eea99ae9", "52b42eb724ab", "54f4264cc555", "5daf829d2be0",
+        "704c37ca801a", "a1602811fa01", "fa91872f9dee",
+    },
+}  # fmt: skip
 #: Hashes of splits that have no former one; the first two are bazaar-large and bazaar-wide.
-NEW = {"295d6ce7081a", "696d18b07fae", *DOMAINS.values(), *MULTIMODAL}
+NEW = {"295d6ce7081a", "696d18b07fae", *DOMAINS.values(), *MULTIMODAL}.union(*DRAWN.values())
 
 
 def former_hash(split: Split) -> str:

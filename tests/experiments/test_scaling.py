@@ -69,6 +69,7 @@ def table(root: Path, patched: pytest.MonkeyPatch) -> pd.DataFrame:
     return pd.read_csv(root / "results" / "scaling" / "bazaar.csv")
 
 
+@pytest.mark.slow
 def test_every_size_is_run_to_the_end_of_every_length(table: pd.DataFrame) -> None:
     assert list(zip(table["size"], table["tokens"], strict=True)) == [
         (size, tokens) for tokens in (4e3, 8e3, 16e3) for size in ("1x32", "1x64", "1x96")
@@ -83,6 +84,7 @@ def test_every_size_is_run_to_the_end_of_every_length(table: pd.DataFrame) -> No
     assert table["command"].str.contains("--sizes 1x32 1x64 1x96").all()
 
 
+@pytest.mark.slow
 def test_the_tokens_are_made_once(table: pd.DataFrame, root: Path) -> None:
     runs = root / "runs" / "scaling" / "bazaar" / "seed0"
     files = sorted(runs.glob("1x*/tokens/*/*.bin"))

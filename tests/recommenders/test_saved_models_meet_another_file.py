@@ -30,7 +30,7 @@ RETRIEVER = {"epochs": 12, "max_length": 8, "vocab_size": 300, "batch_size": 16,
 def _recommenders() -> dict[str, Recommender]:
     made = {name: make() for name, make in CASES.items()}
     for name, model in made.items():
-        if "hidden_size" in model.get_params():
+        if {"hidden_size", "max_length"} <= model.get_params().keys():
             made[name] = type(model)(**(model.get_params() | NETWORK))
     made["M6RecRetriever both"] = M6RecRetriever(**RETRIEVER)
     made["M6RecRetriever text"] = M6RecRetriever(**RETRIEVER, item_input="text")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from m6rec_lite.course.exercises.engine import Case, Exercise, KnownWrong
 
@@ -41,7 +42,8 @@ def _waits(
 
 def _windows(times: list[float], rate: float, burst: float) -> list[float]:
     """Counts in fixed windows of ``burst / rate`` seconds."""
-    window, counts, result = burst / rate, {}, []
+    window, result = burst / rate, []
+    counts: dict[int, int] = {}
     for now in times:
         number = int((now - times[0]) // window)
         counts[number] = counts.get(number, 0) + 1
@@ -54,7 +56,7 @@ _answer = _waits()
 
 
 def _cases() -> tuple[Case, ...]:
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         ([0.0, 0.0, 0.0, 0.0], 2.0, 2.0, "four at once, a bucket of two"),
         ([0.0, 0.25, 0.5, 0.75, 1.0], 1.0, 2.0, "refused requests take no token"),
         ([0.0, 0.0, 60.0, 60.0, 60.0, 60.0], 1.0, 2.0, "a minute of quiet fills no more than two"),

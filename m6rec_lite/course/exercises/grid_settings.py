@@ -64,7 +64,7 @@ def _defaults_win(defaults: Settings, grid: Grid) -> list[Settings]:
 
 def _cases() -> tuple[Case, ...]:
     knn = {"k": 100, "shrink": 0.0, "decay": 1.0}
-    rows: tuple[tuple[Settings, Grid, str], ...] = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (knn, {"k": [20, 50], "decay": [0.5, 0.7, 0.9]}, "two settings"),
         (knn, {"k": [20, 50], "neighbors": [5, 10, 20]}, "a name of another library"),
         (knn, {"decay": [0.7]}, "one value"),

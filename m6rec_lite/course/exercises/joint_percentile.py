@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def _at(index: Callable[[int, float], int]) -> Percentile:
 
 def _cases() -> tuple[Case, ...]:
     quick, slow = np.arange(1.0, 20.0), np.array([40.0, 500.0])
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         ([quick, slow], 90.0, "a quick server with 19 requests, a slow one with two"),
         ([quick, slow], 50.0, "their median"),
         ([np.array([7.0, 3.0, 5.0, 1.0])], 75.0, "one server, unsorted, exactly three of four"),

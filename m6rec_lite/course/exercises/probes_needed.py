@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def scattered(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
 def _cases() -> tuple[Case, ...]:
     rank = np.array([[0, 1, 2, 3], [3, 0, 2, 1], [1, 2, 0, 3]])
     cells = np.array([[0, 0, 1, 2], [1, 3, 3, 0], [2, 2, 2, 0]])
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (rank, cells, 0.5, "exactly half of the neighbours"),
         (rank, cells, 0.75, "three of four"),
         (rank, cells, 0.8, "four of five"),

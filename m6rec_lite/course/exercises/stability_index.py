@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def _equal_widths(reference: np.ndarray, now: np.ndarray, bins: int) -> np.ndarr
 def _cases() -> tuple[Case, ...]:
     draws = np.random.default_rng(0)
     scores = draws.gamma(2.0, size=60)
-    rows = (
+    rows: tuple[tuple[Any, ...], ...] = (
         (np.array([1.0, 2, 3, 4]), np.array([3.0, 4, 5, 6, 7, 8]), 2, "two bins, one nearly empty"),
         (scores, draws.gamma(3.0, size=35), 4, "higher scores"),
         (scores, scores, 5, "nothing changed"),
