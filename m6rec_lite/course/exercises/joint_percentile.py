@@ -45,7 +45,7 @@ def _cases() -> tuple[Case, ...]:
         ([quick, slow], 50.0, "their median"),
         ([np.array([7.0, 3.0, 5.0, 1.0])], 75.0, "one server, unsorted, exactly three of four"),
         ([np.array([4.0]), np.array([9.0, 2.0, 6.0])], 30.0, "four requests"),
-        ([slow, quick, 3 * slow], 100.0, "the slowest of all"),
+        ([slow, np.arange(1.0, 121.0)], 100.0, "the slowest of 122"),
     )
     return tuple(Case((*args,), _answer(*args), note=note) for *args, note in rows)
 
