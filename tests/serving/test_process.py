@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
-import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,18 +12,17 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import httpx
 import pytest
 
 from m6rec_lite.recommenders import Recommender
 from m6rec_lite.serving import Limits, create_app
+from tests.browser import BROWSER, opened_tab, wait_for
 from tests.serving.models import ITEMS, LOG, saved, service
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
 @contextmanager
@@ -137,102 +133,55 @@ def test_the_command_explains_what_is_wrong(tmp_path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@contextmanager
-def browser_tab(profile: Path):
-    """A function that evaluates JavaScript in a page of a headless browser."""
-    websocket = pytest.importorskip("websocket")
-    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    command += ["--disable-dev-shm-usage", "--remote-debugging-port=0", "--remote-allow-origins=*"]
-    command += [f"--user-data-dir={profile}", "about:blank"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            time.sleep(0.1)
-            if (profile / "DevToolsActivePort").is_file():
-                break
-        port = (profile / "DevToolsActivePort").read_text().split()[0]
-        with urlopen(f"http://127.0.0.1:{port}/json") as answer:
-            pages = json.loads(answer.read())
-        address = next(p["webSocketDebuggerUrl"] for p in pages if p["type"] == "page")
-        connection, numbers = websocket.create_connection(address, timeout=120), itertools.count(1)
-
-        def call(method: str, **parameters):
-            number = next(numbers)
-            message = {"id": number, "method": method, "params": parameters}
-            connection.send(json.dumps(message))
-            while (received := json.loads(connection.recv())).get("id") != number:
-                pass
-            assert "error" not in received, received
-            return received["result"]
-
-        yield call
-    finally:
-        process.terminate()
-        process.wait()
-
-
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
 def test_the_page_works_by_keyboard_and_shows_titles_as_text(tmp_path) -> None:
     saved(tmp_path)
-    with running(tmp_path) as (_, address), browser_tab(tmp_path / "profile") as call:
-
-        def evaluate(script: str):
-            options = {"awaitPromise": True, "returnByValue": True}
-            result = call("Runtime.evaluate", expression=script, **options)
-            assert "exceptionDetails" not in result, result
-            return result["result"].get("value")
+    pytest.importorskip("websocket")
+    with running(tmp_path) as (_, address), opened_tab(tmp_path / "profile") as tab:
+        codes = {"Tab": 9, "Enter": 13}
 
         def until(script: str) -> None:
-            for _ in range(600):
-                if evaluate(script):
-                    return
-                time.sleep(0.1)
-            status = evaluate("by('status').textContent")
-            pytest.fail(f"never true: {script}; status: {status}")
-
-        def press(key: str, text: str = "") -> None:
-            code = {"Tab": 9, "Enter": 13}[key]
-            event = {"key": key, "code": key, "windowsVirtualKeyCode": code, "text": text}
-            call("Input.dispatchKeyEvent", type="keyDown", **event)
-            call("Input.dispatchKeyEvent", type="keyUp", **event)
+            wait_for(lambda: tab.evaluate(script))
 
         def focused() -> str:
-            return evaluate(
+            return tab.evaluate(
                 "document.activeElement.getAttribute('aria-label') || "
                 "document.activeElement.textContent || document.activeElement.id"
             )
 
-        call("Page.navigate", url=address)
+        tab.call("Page.navigate", url=address)
         until("document.readyState === 'complete' && Boolean(document.getElementById('text'))")
-        press("Tab")
+        tab.press("Tab", codes["Tab"])
         assert focused() == "text"
-        call("Input.insertText", text="title")
-        press("Enter", "\r")
+        tab.call("Input.insertText", text="title")
+        tab.press("Enter", codes["Enter"])
         until("document.querySelectorAll('#found li').length === 6")
         for _ in range(10):
-            press("Tab")
+            tab.press("Tab", codes["Tab"])
             if focused().startswith("Add"):
                 break
         assert focused() == "Add <b>Title</b> 10 & Söhne"  # what a screen reader says
-        press("Enter", "\r")
+        tab.press("Enter", codes["Enter"])
         until("document.querySelectorAll('#picked li').length === 1")
         for _ in range(10):
-            press("Tab")
+            tab.press("Tab", codes["Tab"])
             if focused() == "Recommend":
                 break
-        press("Enter", "\r")
+        tab.press("Enter", codes["Enter"])
         until("document.querySelectorAll('#list li').length > 1")
         assert focused() == "Recommended for you"
-        assert evaluate("document.querySelector('#list li').textContent").startswith("<b>Title</b>")
-        assert evaluate("document.querySelectorAll('main b').length") == 0
-        reason = evaluate("document.querySelector('#list .reason').textContent")
+        assert tab.evaluate("document.querySelector('#list li').textContent").startswith(
+            "<b>Title</b>"
+        )
+        assert tab.evaluate("document.querySelectorAll('main b').length") == 0
+        reason = tab.evaluate("document.querySelector('#list .reason').textContent")
         assert reason == "because of <b>Title</b> 10 & Söhne"
         names = "[...document.querySelectorAll('input')].every(i => i.labels.length === 1)"
-        assert evaluate(names)
-        assert evaluate("performance.getEntriesByType('resource')"
+        assert tab.evaluate(names)
+        assert tab.evaluate("performance.getEntriesByType('resource')"
                         ".every(r => r.name.startsWith(location.origin))")  # fmt: skip
-        tree = call("Accessibility.getFullAXTree")["nodes"]
+        tree = tab.call("Accessibility.getFullAXTree")["nodes"]
         roles = {node["role"]["value"] for node in tree if not node["ignored"]}
         assert {"main", "search", "status", "heading", "list", "textbox"} <= roles
 
