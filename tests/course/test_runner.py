@@ -251,10 +251,11 @@ def test_a_damaged_table_of_chapters_is_set_aside_and_the_run_goes_on(root, dama
 
 
 def test_memory_is_that_of_the_kernel_and_its_children(root):
-    fill = "import numpy as np\nx = np.ones(25_000_000)"  # 200 MB
+    # 200 MB, kept for several samples of memory
+    fill = "import numpy as np, time\nx = np.ones(25_000_000)\ntime.sleep(1)"
     write(root / "notebooks" / "00_small.ipynb", "1")
     write(root / "notebooks" / "01_large.ipynb", fill + "\ndel x")
-    child = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', '''{fill}\nimport time\ntime.sleep(0.5)'''])"  # noqa: E501
+    child = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', '''{fill}'''])"
     write(root / "notebooks" / "02_child.ipynb", child)
     assert run(scale="smoke", root=root, progress=False) == 0
     peak = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv")["peak_mib"]

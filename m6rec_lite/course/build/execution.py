@@ -45,7 +45,8 @@ class Execution:
     Attributes:
         notebook: the executed notebook, scrubbed; None if it could not be read.
         seconds: wall-clock time, including the kernel's start.
-        peak_mib: peak resident memory of the kernel and its children, in MiB.
+        peak_mib: peak resident memory of the kernel and its children, in MiB, of samples taken
+            five times a second.
         error: type and message of the error in one line; "" if there was none.
     """
 
