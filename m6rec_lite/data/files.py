@@ -19,7 +19,7 @@ import secrets
 import shutil
 import time
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -244,11 +244,30 @@ def seal(folder: Path, names: Iterable[str]) -> None:
         folder: the folder.
         names: names of files in it.
     """
-    sums = _read_sums(folder) or {}
-    sums = {name: digest for name, digest in sums.items() if (folder / name).is_file()}
-    sums |= {name: file_hash(folder / name) for name in names}
-    head = f"# {len(sums)} files\n"  # reveals a truncated file; sha256sum skips it
-    write_text(folder / SUMS, head + "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+    write_text(folder / SUMS, _sums(folder, {name: folder / name for name in names}))
+
+
+@contextmanager
+def sealed_files(folder: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder for files that replace those of ``folder`` if no error occurs.
+
+    ``SHA256SUMS`` gets their checksums. Other files of ``folder`` are kept.
+
+    Args:
+        folder: created if it does not exist.
+
+    Raises:
+        DiskFullError: if the disk is full; existing files are unchanged.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with disk_advice(folder), scratch_folder(folder / "files") as fresh:
+        yield fresh
+        names = sorted(path.name for path in fresh.iterdir() if path.name != SUMS)
+        names.sort(key="config.json".__eq__)  # last: it marks a complete model
+        write_text(fresh / SUMS, _sums(folder, {name: fresh / name for name in names}))
+        for name in [*names, SUMS] if names else []:
+            os.replace(fresh / name, folder / name)
 
 
 def damage(folder: Path, names: Collection[str] | None = None) -> str | None:
@@ -273,6 +292,15 @@ def damage(folder: Path, names: Collection[str] | None = None) -> str | None:
         if file_hash(folder / name) != digest:
             return f"{folder / name} is damaged or was changed: its SHA-256 is not that in {SUMS}"
     return None
+
+
+def _sums(folder: Path, files: Mapping[str, Path]) -> str:
+    """Return the text of ``SHA256SUMS`` of a folder after some files were written, by name."""
+    sums = _read_sums(folder) or {}
+    sums = {name: digest for name, digest in sums.items() if (folder / name).is_file()}
+    sums |= {name: file_hash(path) for name, path in files.items()}
+    head = f"# {len(sums)} files\n"  # reveals a truncated file; sha256sum skips it
+    return head + "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
 
 
 def _read_sums(folder: Path) -> dict[str, str] | None:

@@ -23,7 +23,7 @@ from transformers import initialization as init
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from m6rec_lite.data.files import seal
+from m6rec_lite.data.files import sealed_files
 from m6rec_lite.language.models.model_folder import ModelError, check_folder, check_sums
 from m6rec_lite.m6rec.config import M6RecConfig
 from m6rec_lite.nn.attention import AttentionContext
@@ -102,16 +102,19 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
     ) -> None:
         """Save a model as ``transformers`` does, with checksums of its files.
 
+        The files replace older ones once all are written.
+
         Args:
             save_directory: created if it does not exist.
             options: see ``transformers``.
         """
-        super().save_pretrained(save_directory, **options)
         folder = Path(save_directory)
-        if options.get("is_main_process", True):
-            weights = sorted(path.name for path in folder.glob("model*.safetensors*"))
-            settings = ("config.json", "generation_config.json")
-            seal(folder, [*weights, *(name for name in settings if (folder / name).is_file())])
+        with sealed_files(folder) as fresh:
+            super().save_pretrained(fresh, **options)
+            names = {path.name for path in fresh.iterdir()}
+            for old in folder.glob("model*.safetensors*") if names else ():
+                if old.name not in names:  # of a model that was divided otherwise
+                    old.unlink()
 
     def _init_weights(self, module: nn.Module) -> None:
         """Draw normal weights, scaled down by depth in residual projections (GPT-2, 2.3)."""

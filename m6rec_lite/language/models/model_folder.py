@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m6rec_lite.data.files import SUMS, damage, disk_advice, scratch_folder, seal
+from m6rec_lite.data.files import SUMS, damage, sealed_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -113,7 +112,7 @@ def save_model_files(
 ) -> Path:
     """Write ``config.json``, ``model.safetensors`` and, where one is passed, a tokenizer's files.
 
-    Each file replaces an older one as a whole; the sums of ``SHA256SUMS`` come last.
+    Each file replaces an older one as a whole, once all are written; ``SHA256SUMS`` comes last.
 
     Args:
         folder: created if missing; other files in it are kept.
@@ -126,14 +125,9 @@ def save_model_files(
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: name a folder to save the model in")
-    folder.mkdir(parents=True, exist_ok=True)
-    with disk_advice(folder), scratch_folder(folder / "model") as fresh:
+    with sealed_files(folder) as fresh:
         with quiet():
             model.save_pretrained(fresh)
         if tokenizer is not None:
             tokenizer.save(fresh)
-        paths = [path for path in sorted(fresh.iterdir()) if path.name != SUMS]
-        for path in sorted(paths, key=lambda path: path.name == "config.json"):
-            os.replace(path, folder / path.name)  # config.json last: it marks a complete model
-    seal(folder, [path.name for path in paths])
     return folder

@@ -22,7 +22,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from m6rec_lite.data.files import damage, seal, write_text
+from m6rec_lite.data.files import damage, sealed_files, write_text
 from m6rec_lite.language.text.byte_pairs import apply_merges, learn_merges
 
 __all__ = ["SPECIALS", "Tokenizer", "apply_merges", "learn_merges"]
@@ -252,20 +252,17 @@ class Tokenizer:
         ``AutoTokenizer`` encodes ``[EOS]`` in a text as the special token. For untrusted texts pass
         it ``split_special_tokens=True``, or use this class. ``SHA256SUMS`` detects damaged files.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         config = _ROLES | {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "extra_special_tokens": [name for name in SPECIALS if name not in _ROLES.values()],
             "split_special_tokens": False,
             "clean_up_tokenization_spaces": False,
         }
-        for name, text in zip(
-            _FILES, (self.backend.to_str(pretty=True), json.dumps(config, indent=2)), strict=True
-        ):
-            write_text(folder / name, text)
-        seal(folder, _FILES)
-        return folder
+        texts = (self.backend.to_str(pretty=True), json.dumps(config, indent=2))
+        with sealed_files(folder) as fresh:
+            for name, text in zip(_FILES, texts, strict=True):
+                write_text(fresh / name, text)
+        return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from m6rec_lite.data.files import new_file, seal, write_text
+from m6rec_lite.data.files import sealed_files, write_text
 from m6rec_lite.language.models.model_folder import ModelError, check_sums, read_json
 from m6rec_lite.m6rec.adapt import METHODS
 from m6rec_lite.m6rec.adapt.lora import LowRank
@@ -168,15 +168,14 @@ class Adapted(nn.Module):
         weights = {name: weight.detach() for name, weight in self.trained().items()}
         if self.task is not None:
             weights |= {f"task.{key}": value for key, value in self.task.state_dict().items()}
-        folder = Path(folder)
-        with new_file(folder / _WEIGHTS) as file:
-            file.write(save({key: value.contiguous() for key, value in weights.items()}))
+        content = save({key: value.contiguous() for key, value in weights.items()})
         task = None if self.task is None else [self.task.name, self.task.settings()]
         about: dict[str, Any] = {"method": [self.method.name, self.method.settings()], "task": task}
         about |= {"base": self.base, "base_parameters": self.n_base}
-        write_text(folder / _ABOUT, json.dumps(about, indent=1) + "\n")
-        seal(folder, [_WEIGHTS, _ABOUT])
-        return folder
+        with sealed_files(folder) as fresh:
+            (fresh / _WEIGHTS).write_bytes(content)
+            write_text(fresh / _ABOUT, json.dumps(about, indent=1) + "\n")
+        return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path, model: M6RecModel, task: Task | None = None) -> Self:

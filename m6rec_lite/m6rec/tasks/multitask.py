@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from m6rec_lite.data.files import new_file, seal, write_text
+from m6rec_lite.data.files import sealed_files, write_text
 from m6rec_lite.language.models.model_folder import (
     ModelError,
     check_folder,
@@ -62,14 +62,13 @@ class MultiTaskModel(nn.Module):
     def save(self, folder: str | Path, tokenizer: Tokenizer) -> Path:
         """Save model, tokenizer and heads into a folder; ``load`` reads it."""
         self.model.config.check_tokenizer(tokenizer)
-        folder = save_model_files(Path(folder), self.model, tokenizer)
         heads = {key: value.contiguous() for key, value in self.tasks.state_dict().items()}
-        with new_file(folder / _HEADS) as file:
-            file.write(save(heads))
         about = {name: self.task(name).settings() for name in self.tasks}
-        write_text(folder / _TASKS, json.dumps(about, indent=1) + "\n")
-        seal(folder, [_HEADS, _TASKS])
-        return folder
+        with sealed_files(folder) as fresh:
+            save_model_files(fresh, self.model, tokenizer)
+            (fresh / _HEADS).write_bytes(save(heads))
+            write_text(fresh / _TASKS, json.dumps(about, indent=1) + "\n")
+        return Path(folder)
 
     @classmethod
     def load(
