@@ -46,6 +46,19 @@ def test_the_conda_environment_installs_the_pinned_versions_and_the_course():
     assert pip == {"pip": ["--requirement constraints.txt", "--editable ."]}
 
 
+def test_the_pages_name_every_extra_and_only_targets_that_exist():
+    commands = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    table = commands.split("| extra | brings |")[1]
+    firsts = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    assert set(re.findall("[a-z]+", " ".join(firsts))) == set(project()["optional-dependencies"])
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.encode()) < 8_000
+    targets = re.findall("^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    called = re.findall("(?:^|`)make ([a-z0-9-]+)", readme + commands, flags=re.MULTILINE)
+    assert len(called) > 10
+    assert set(called) <= set(targets)
+
+
 def test_every_dependency_is_pinned_within_its_range():
     pinned = {canonicalize_name(name): Version(version) for name, version in pins().items()}
     described = project()

@@ -147,9 +147,9 @@ def lessons_report(seconds: Mapping[str, float | None]) -> dict[str, Any]:
 
 
 def fill_readme(root: Path) -> None:
-    """Fill the regions ``headline`` and ``chapters`` of the README."""
+    """Fill the region ``headline`` of the README, and the table of ``docs/lessons.md``."""
     fill(root / "README.md", "headline", headline(root))
-    fill(root / "README.md", "chapters", markdown_table(chapter_table(root)))
+    fill(root / "docs" / "lessons.md", "chapters", markdown_table(chapter_table(root)))
 
 
 def headline(root: Path) -> str:
@@ -197,7 +197,7 @@ def chapter_table(root: Path) -> pd.DataFrame:
         title = notebook.cells[0].source.splitlines()[0].lstrip("# ")
         rows.append(
             {
-                "lesson": f"[{title}](notebooks/{path.name})",
+                "lesson": f"[{title}](../notebooks/{path.name})",
                 "minutes to read": facts["minutes"],
                 "seconds, smoke": facts["seconds"]["smoke"],
                 "seconds, laptop": facts["seconds"][SCALE],
