@@ -33,10 +33,6 @@ DIFFERENCE_FROM_BIGRAM = "more than the bigram, paired"
 FEW = 100
 
 
-def nothing(results: Path) -> None:
-    """Return None, for a claim that is not tested yet."""
-
-
 def clicks(results: Path) -> Evidence | None:
     """Return the results on scoring, from ``clicks/bazaar.csv`` (``click_models``)."""
     path = results / "clicks" / "bazaar.csv"

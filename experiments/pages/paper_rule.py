@@ -8,7 +8,11 @@ from dataclasses import dataclass
 HOLDS, FAILS, NOT_TRIED = "holds", "does not hold", "not tried yet"
 
 #: Text of the rule on the page.
-RULE = """A claim is tested by the differences between our metric and those of the compared models
+RULE = """Where the column *rule* names a registered claim, that claim decides: its rule was
+committed before its runs, and [docs/claims.md](../docs/claims.md) shows it with its records. The
+other claims were measured before the rules were registered, and follow one rule of this page.
+
+A claim is then tested by the differences between our metric and those of the compared models
 on the same test cases, each with a 95 % interval. It **holds** if every interval is above 0, for
 every seed and every compared model. Otherwise it **does not hold**; the tables below say which
 intervals are *below* 0, and which contain 0, so that the two models are *not distinguishable*. It

@@ -11,7 +11,7 @@ import pandas as pd
 
 from experiments.pages import boards, filter_tables, paper, people, reference_results
 from experiments.pages.paper_readers import NETWORKS
-from experiments.pages.paper_rule import FAILS, HOLDS, NOT_TRIED, verdict
+from experiments.pages.paper_rule import FAILS, HOLDS, NOT_TRIED
 from experiments.pages.regions import fill
 from m6rec_lite.course.build.execute_in_place import FACTS
 from m6rec_lite.course.build.notebooks import read_notebook
@@ -167,9 +167,10 @@ def headline(root: Path) -> str:
     simple = simple.loc[simple["ndcg@10"].idxmax()]
     published = best_published("ml-1m")
     assert published is not None
-    verdicts = Counter(verdict(claim.read(results)) for claim in paper.CLAIMS)
+    verdicts = Counter(claim.verdict(results) for claim in paper.CLAIMS)
     holds = f"{verdicts[HOLDS]} hold{'s' if verdicts[HOLDS] == 1 else ''}"
-    counts = f"{holds}, {verdicts[FAILS]} do not, {verdicts[NOT_TRIED]} not tried"
+    undecided = f"{verdicts[paper.UNDECIDED]} undecided, " * (verdicts[paper.UNDECIDED] > 0)
+    counts = f"{holds}, {verdicts[FAILS]} do not, {undecided}{verdicts[NOT_TRIED]} not tried"
     return "\n".join(
         [
             f"- **Bazaar**, NDCG@10: popularity {plain['ndcg@10']:.3f}, the best model so far "
@@ -181,7 +182,7 @@ def headline(root: Path) -> str:
             f"{ours.loc[TEXT_ID_RETRIEVER, 'NDCG@10']:.4f}; the "
             "best published network that we know of, with another order of tied timestamps, "
             f"{published.ndcg:.4f}.",
-            f"- **The paper's {len(paper.CLAIMS)} claims**, by one rule: {counts} "
+            f"- **The paper's {len(paper.CLAIMS)} claims**, by stated rules: {counts} "
             f"([each with its evidence](results/{paper.PAGE})).",
             f"- All tables, and the command of every row: [{PAGE.as_posix()}]({PAGE.as_posix()}).",
         ]

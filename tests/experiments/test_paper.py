@@ -23,6 +23,7 @@ from experiments.pages.paper_rule import (
 )
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.course.paths import project_root
+from tests.experiments.test_claims import add_runs, write_claim
 
 RESULTS = project_root() / "results"
 
@@ -80,6 +81,33 @@ def test_a_caveat_stands_beside_the_verdict_and_in_the_section(tmp_path):
     assert "lookup by item" in claim.caveat
     assert "random weights" in next(c for c in paper.CLAIMS if "never seen" in c.name).caveat
     assert "**not tested**" in text
+
+
+@pytest.mark.parametrize(
+    ("aucs", "expected"),
+    [
+        ((0.80, 0.81, 0.82), HOLDS),
+        ((0.60, 0.61, 0.62), FAILS),
+        ((0.60, 0.80, 0.90), paper.UNDECIDED),
+        ((), NOT_TRIED),
+    ],
+)
+def test_a_registered_claim_decides_by_its_own_threshold(tmp_path, monkeypatch, aucs, expected):
+    monkeypatch.setattr(paper, "REGISTERED", tmp_path / "claims")
+    write_claim(tmp_path)  # ours less theirs, above -.01
+    if aucs:
+        add_runs(tmp_path, list(aucs), [0.79, 0.80, 0.81])
+    claim = paper.Claim("It is better", "1 %", paper.ONE, "as stated", registered=("better",))
+    text = paper.page(tmp_path / "results", [claim])
+    assert f"| [better](../docs/claims.md) | **{expected}** |" in text
+    assert ("auc: `ours (epochs=5 *)` - `theirs`: " in text) == bool(aucs)
+
+
+def test_every_registered_claim_of_the_page_exists():
+    for claim in paper.CLAIMS:
+        assert bool(claim.registered) != (claim.read is not paper.Claim.read), claim.name
+        for name in claim.registered:
+            assert (paper.REGISTERED / f"{name}.toml").is_file()
 
 
 # The rule
