@@ -199,6 +199,17 @@ class Result:
     ours: Mapping[int, str]
     rival: tuple[str, ...]
 
+    def row(self) -> dict[str, str]:
+        """Return the row of a page's table."""
+        return {
+            "condition": str(self.condition),
+            "data": self.dataset,
+            "seeds": self.seeds,
+            "must be": f"{self.condition.side} {self.condition.threshold:g}",
+            "estimate": self.estimate,
+            "outcome": self.outcome,
+        }
+
 
 def read_claim(path: Path) -> Claim:
     """Read a claim.

@@ -87,18 +87,7 @@ def page(judged: list[tuple[Claim, list[Result]]]) -> str:
             parts.append(f"Recorded before: seed {seeds}.\n")
         if claim.note:
             parts.append(f"{claim.note}\n")
-        rows = [
-            {
-                "condition": str(result.condition),
-                "data": result.dataset,
-                "seeds": result.seeds,
-                "must be": f"{result.condition.side} {result.condition.threshold:g}",
-                "estimate": result.estimate,
-                "outcome": result.outcome,
-                "records": " ".join(_records([result])),
-            }
-            for result in results
-        ]
+        rows = [result.row() | {"records": " ".join(_records([result]))} for result in results]
         parts.append(markdown_table(pd.DataFrame(rows)) + "\n")
     return "\n".join(parts)
 

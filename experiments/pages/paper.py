@@ -288,20 +288,9 @@ def _link(name: str) -> str:
 
 def registered_section(claim: Claim, decided: Sequence[Result]) -> str:
     """Return the section of a claim that registered claims decide: their conditions."""
-    rows = [
-        {
-            "condition": str(result.condition),
-            "data": result.dataset,
-            "seeds": result.seeds,
-            "must be": f"{result.condition.side} {result.condition.threshold:g}",
-            "estimate": result.estimate,
-            "outcome": result.outcome,
-        }
-        for result in decided
-    ]
     names = ", ".join(f"[claims/{name}.toml](../claims/{name}.toml)" for name in claim.registered)
     lines = [f"## {claim.name}\n", f"Criterion: {claim.criterion}; registered in {names}.\n"]
-    lines += [markdown_table(pd.DataFrame(rows)) + "\n"]
+    lines += [markdown_table(pd.DataFrame([result.row() for result in decided])) + "\n"]
     if claim.caveat:
         lines.append(f"Caveat: {claim.caveat}.\n")
     return "\n".join(lines)
