@@ -100,9 +100,7 @@ class M6RecModel(PreTrainedModel, GenerationMixin):
     def save_pretrained(  # type: ignore[override]  # likewise
         self, save_directory: str | Path, **options: Any
     ) -> None:
-        """Save a model as ``transformers`` does, with checksums of its files.
-
-        The files replace older ones once all are written.
+        """Save a model with checksums; the files replace older ones once all are written.
 
         Args:
             save_directory: created if it does not exist.

@@ -1,11 +1,11 @@
-"""The one interface of every recommender: fit, score, recommend, save, load.
+"""The interface of every recommender: fit, score, recommend, save, load.
 
 A model is fitted on ``Interactions`` and scores ``Histories``. A history has all that a model uses
 about a user, so a new user, or a user with a longer history, needs no refit.
 
-To write a recommender, set the constructor's arguments as attributes of the same names, set the
-fitted attributes in ``_fit`` (their names end in an underscore, as in scikit-learn), and compute
-the scores in ``_score``. Checks, ranking, saving and loading are inherited.
+To write a recommender, set the constructor's arguments as attributes of the same names, fit in
+``_fit`` (fitted names end in an underscore, as in scikit-learn), and compute scores in ``_score``.
+Checks, ranking, saving and loading are inherited.
 """
 
 from __future__ import annotations
@@ -100,8 +100,7 @@ class Recommender(Params, ABC):
             The model itself.
 
         Raises:
-            DataError: if ``train`` has no rows or is not ``Interactions``, or if a table lacks
-                what the model needs.
+            DataError: if ``train`` has no rows or is not ``Interactions``, or a table lacks data.
             ValueError: if the model's seed is not a whole number of at least 0.
         """
         check_interactions(train, "fit(train)")
