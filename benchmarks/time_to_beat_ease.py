@@ -174,8 +174,15 @@ def measure(
     ndcg, seconds = _run(build, split, tables)
     line, line_seconds = _run(LINE, split, tables)
     test = paired_test(ndcg, line, method="bootstrap")
-    figures = (seconds, line_seconds, ndcg.mean(), test.mean_difference, test.low, test.high)
-    return Measured(*(round(float(figure), 4) for figure in figures), platform.machine())
+    return Measured(
+        cpu_seconds=round(seconds, 4),
+        ease_cpu_seconds=round(line_seconds, 4),
+        ndcg=round(float(ndcg.mean()), 4),
+        difference=round(test.mean_difference, 4),
+        low=round(test.low, 4),
+        high=round(test.high, 4),
+        processor=platform.machine(),
+    )
 
 
 def faults(row: Row, measured: Measured) -> list[str]:
