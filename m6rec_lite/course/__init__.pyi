@@ -6,6 +6,7 @@ from .comparison import (
     compare_with_published,
     tie_caveat,
 )
+from .concepts import ConceptInventory, concept_inventory
 from .exercises.question import exercise
 from .figures import PALETTE, leaderboard_alt_text, plot_leaderboard, plot_roadmap, show, style
 from .leaderboard import Leaderboard
@@ -20,11 +21,13 @@ __all__ = [
     "PALETTE",
     "TEXT_ID_RETRIEVER",
     "TEXT_RETRIEVER",
+    "ConceptInventory",
     "Leaderboard",
     "as_markdown",
     "certificate",
     "compare_prediction",
     "compare_with_published",
+    "concept_inventory",
     "default_scale",
     "dense_sample",
     "exercise",
