@@ -18,7 +18,7 @@ import pandas as pd
 from experiments.pages.regions import fill
 from m6rec_lite.course.build.execute_in_place import FACTS, reading_minutes
 from m6rec_lite.course.build.exercise_stubs import BEGIN, END, NAMED
-from m6rec_lite.course.build.nbgrader_course import points
+from m6rec_lite.course.build.nbgrader_course import exercise_points
 from m6rec_lite.course.build.staleness import METADATA
 from m6rec_lite.course.paths import chapters
 from m6rec_lite.evaluation.report import markdown_table
@@ -108,7 +108,7 @@ def read_lessons(root: Path) -> dict[str, Lesson]:
             reading=reading_minutes(lesson),
             exercise_reading=reading_minutes(exercises),
             lines=answer_lines(solution),
-            points=sum(points(solution).values()),
+            points=sum(exercise_points(solution).values()),
             peak_mib=max(facts["peak_mib"].values()),
         )
     return lessons

@@ -13,7 +13,7 @@ import pytest
 
 from m6rec_lite.course.__main__ import main
 from m6rec_lite.course.build.exercise_stubs import RegionError
-from m6rec_lite.course.build.nbgrader_course import points, to_assignment, write_course
+from m6rec_lite.course.build.nbgrader_course import exercise_points, to_assignment, write_course
 from m6rec_lite.course.build.notebooks import read_notebook, write_notebook
 from m6rec_lite.course.paths import chapters
 
@@ -58,14 +58,14 @@ def test_every_solution_becomes_a_valid_assignment(course):
             assert mark["grade"] == (".check(" in cell.source), (path.name, cell.id)
             assert "](../notebooks" not in cell.source
         worth = {each["grade_id"]: each["points"] for each in marks(assignment) if each["grade"]}
-        assert worth == points(read_notebook(path))
+        assert worth == exercise_points(read_notebook(path))
         assert all(each["locked"] == each["grade"] for each in marks(assignment))
 
 
 def test_points_count_values_functions_and_predictions():
-    assert points(notebook(VALUE, CHECK)) == {"hit_rate": 1}
-    assert points(notebook(ANSWER, CHECK)) == {"hit_rate": 2}
-    assert points(notebook(PREDICT, ANSWER, CHECK)) == {"hit_rate": 3}
+    assert exercise_points(notebook(VALUE, CHECK)) == {"hit_rate": 1}
+    assert exercise_points(notebook(ANSWER, CHECK)) == {"hit_rate": 2}
+    assert exercise_points(notebook(PREDICT, ANSWER, CHECK)) == {"hit_rate": 3}
 
 
 def test_cells_of_the_solution_alone_are_left_out():
@@ -101,6 +101,7 @@ def test_missing_solutions_and_a_file_in_place_of_the_folder_are_reported(tmp_pa
     assert "no chapter 99" in capsys.readouterr().err
 
 
+NEEDS = "the extra 'class' is not installed"
 LESSON = "26_learning_from_logs_and_live"
 WARNING = "import warnings; warnings.warn('a right answer may warn')\n    "
 
@@ -120,9 +121,16 @@ def submit(course: Path, student: str, answers: dict[str, str], untouched: bool 
 
 
 @pytest.mark.extra
+def test_nbgrader_accepts_every_assignment(course):
+    formats = pytest.importorskip("nbgrader.nbgraderformat", reason=NEEDS)
+    for path in sorted(course.glob("source/*/*.ipynb")):
+        formats.MetadataValidator().validate_nb(read_notebook(path))
+
+
+@pytest.mark.extra
 def test_nbgrader_gives_points_to_right_answers_alone(course):
     """A right, a partly wrong, a dishonest and an untouched submission, graded by nbgrader."""
-    api = pytest.importorskip("nbgrader.api", reason="the extra 'class' is not installed")
+    api = pytest.importorskip("nbgrader.api", reason=NEEDS)
 
     def nbgrader(*words: str) -> None:
         done = subprocess.run(

@@ -79,7 +79,6 @@ def test_misconceptions_name_exercises_of_their_lessons_and_claims_that_exist() 
     assert set(fallen) <= claims
 
 
-@pytest.mark.slow
 def test_the_timetables_fit_and_the_semester_has_every_lesson(lessons: dict[str, Lesson]) -> None:
     for block in (*THREE_HOURS, *TWO_DAYS):
         assert 0 <= timetable(lessons, [block])["minutes"].iloc[-1] <= 30
@@ -91,7 +90,6 @@ def test_the_timetables_fit_and_the_semester_has_every_lesson(lessons: dict[str,
     assert weeks["exercises at home"].sum() > 0
 
 
-@pytest.mark.slow
 def test_the_page_has_every_lesson(lessons: dict[str, Lesson]) -> None:
     shown = region(ROOT / PAGE, "minutes")
     for title in lesson_table(lessons)["lesson"]:

@@ -53,7 +53,7 @@ os.environ["M6REC_RUN"] = "run"
 '''
 
 
-def points(solution: Any) -> dict[str, int]:
+def exercise_points(solution: Any) -> dict[str, int]:
     """Return the points of each exercise of a solution notebook, by name.
 
     A value counts 1, a function or class 2, and a prediction stored before the measurement 1 more.
@@ -85,7 +85,7 @@ def to_assignment(solution: Any, source: str) -> Any:
     """
     notebook = to_exercise(solution, source)
     sources = {cell.id: cell.source for cell in solution.cells}
-    worth = points(solution)
+    worth = exercise_points(solution)
     checks: Counter[str] = Counter()
     for cell in notebook.cells:
         cell.source = sources[cell.id]
@@ -142,7 +142,7 @@ def write_course(folder: Path, root: Path, numbers: str | None = None) -> dict[P
         solution = read_notebook(path)
         assignment = folder / "source" / path.stem / path.name
         write_notebook(to_assignment(solution, path.name), assignment)
-        written[assignment] = sum(points(solution).values())
+        written[assignment] = sum(exercise_points(solution).values())
     config = folder / "nbgrader_config.py"
     if not config.exists():
         write_text(config, CONFIG)
