@@ -32,6 +32,7 @@ from experiments.pages import (
     results_page,
     retriever_card,
     retriever_page,
+    teaching_page,
     worlds_card,
 )
 from experiments.pages import reference_results as reference_page
@@ -152,6 +153,7 @@ def write_pages(options: argparse.Namespace) -> None:
     one_model.write_page(results)
     results_page.write_page(options.root)
     results_page.fill_readme(options.root)
+    teaching_page.fill_teaching(options.root)
     retriever_card.write_card(options.root)
     retriever_page.write_page(results)
     architecture.write_architecture(options.root)

@@ -32,6 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     commands.add_parser("exercises", help="write exercises/ from solutions/")
 
+    nbgrader = commands.add_parser("nbgrader", help="write a course folder of nbgrader")
+    nbgrader.add_argument("folder", type=Path, help="folder to write, made if it is missing")
+    nbgrader.add_argument("--chapters", help="numbers such as 00,02 (default: all)")
+
     store = commands.add_parser("store", help="execute notebooks and store their outputs in place")
     store.add_argument("paths", nargs="*", type=Path, help="(default: those with stale outputs)")
     store.add_argument("--scale", default="laptop", choices=SCALES)
@@ -83,6 +87,17 @@ def _exercises(_: argparse.Namespace) -> int:
         if changed:
             write_text(path, text)
         print(f"{path.relative_to(root)}: {'written' if changed else 'unchanged'}")
+    return 0
+
+
+def _nbgrader(options: argparse.Namespace) -> int:
+    from m6rec_lite.course.build.nbgrader_course import write_course
+
+    written = write_course(options.folder, project_root(), options.chapters)
+    for path, points in written.items():
+        print(f"{path}: {points} points")
+    name = next(iter(written)).stem
+    print(f"Next: cd {options.folder}, then nbgrader generate_assignment {name}")
     return 0
 
 
@@ -138,6 +153,7 @@ def _check_machine(_: argparse.Namespace) -> int:
 COMMANDS = {
     "run": _run,
     "exercises": _exercises,
+    "nbgrader": _nbgrader,
     "store": _store,
     "check": _check,
     "mutate": _mutate,
