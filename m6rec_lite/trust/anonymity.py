@@ -65,7 +65,8 @@ def anonymity_sets(
         with fewer than ``n_known`` different items.
 
     Raises:
-        ValueError: if ``n_known`` is below 1, or ``groups`` has another length than the catalogue.
+        ValueError: if ``n_known`` is below 1, or ``groups`` has another length than the catalogue
+            or a negative number.
     """
     n_known = check_whole("n_known", n_known)
     columns = np.arange(train.n_items) if groups is None else np.asarray(groups)
@@ -73,6 +74,11 @@ def anonymity_sets(
         raise ValueError(
             f"groups must have one entry for each of {train.n_items} items, got the shape "
             f"{columns.shape}"
+        )
+    if columns.min() < 0:
+        raise ValueError(
+            f"groups has {int((columns < 0).sum())} negative numbers, such as pandas gives to "
+            "missing values: give items without a group a group of their own"
         )
     has = np.zeros((int(columns.max()) + 1, train.n_users), dtype=bool)  # (columns, users)
     has[columns[train.items], train.users] = True

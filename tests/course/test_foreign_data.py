@@ -97,7 +97,9 @@ def test_the_sets_lack_what_their_names_say(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.notebook
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.xdist_group(f"orders {name}")) for name in SETS]
+)
 def test_lessons_run_on_orders(name: str, tmp_path: Path) -> None:
     file = written(name, tmp_path)
     code = run(scale="smoke", dataset=str(file), out=tmp_path / "run", progress=False)
