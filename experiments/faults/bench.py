@@ -104,6 +104,7 @@ class Child:
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], log: Path) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
+        self.log = log
         self.receiver, sender = context.Pipe(duplex=False)
         self.process: ForkServerProcess = context.Process(
             target=_report, args=(sender, log, function, arguments)
@@ -121,8 +122,11 @@ class Child:
                 value = f"did not end within {seconds:.0f} s"
                 self.process.kill()
         self.process.join()
+        if kind == "lost":
+            said = self.log.read_text(errors="replace").strip() if self.log.is_file() else ""
+            value = f"{value} with exit code {self.process.exitcode}: {said.rpartition(chr(10))[2]}"
         if kind != "returned":
-            raise ChildError(f"{value} (exit code {self.process.exitcode})")
+            raise ChildError(value)
         return value
 
     def interrupt(self, name: str, after: float) -> bool:

@@ -51,7 +51,7 @@ def pretrain_m6rec(data: Path, folder: Path) -> None:
     from m6rec_lite.m6rec.pretraining import main
 
     words = (
-        f"--size nano --data {data} --out {folder / 'run'} --steps 30 --lines 2 --device cpu "
+        f"--size nano --data {data} --out {folder / 'run'} --steps 30 --lines 4 --device cpu "
         "--vocab-size 600 --validations 2 --no-ngrams"
     )
     main(words.split())
@@ -62,7 +62,7 @@ def train_m6rec(data: Path, folder: Path) -> None:
     from m6rec_lite.m6rec.train import main
 
     words = (
-        f"--size nano --data {data} --out {folder / 'run'} --steps 12 --lines 2 --device cpu "
+        f"--size nano --data {data} --out {folder / 'run'} --steps 12 --lines 4 --device cpu "
         "--vocab-size 600 --validations 1 --rows 30 --tune-steps 6 --tune-tokens 400 "
         "--retrieval-epochs 1 --limit 1"
     )
