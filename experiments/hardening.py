@@ -71,7 +71,8 @@ TRIALS: dict[str, Trial] = {
         files.full_disk, 20,
     ),
     "full_disk_download": Trial(
-        "a download that does not fit; survived: the same, and no file of the final name",
+        "a download that does not fit; survived: the error names the path and what to do, no file "
+        "has the final name, and the next try with room works",
         pairs.full_disk_download, 20,
     ),
     "bits_checked": Trial(
@@ -80,7 +81,8 @@ TRIALS: dict[str, Trial] = {
         partial(files.flipped_bits, True), 20,
     ),
     "bits_unchecked": Trial(
-        "one flipped bit in each file of the other kinds; survived: the same",
+        "one flipped bit in each file of the other kinds; survived: refused by name, or the values "
+        "are the same",
         partial(files.flipped_bits, False), 20,
     ),
     "malformed": Trial(

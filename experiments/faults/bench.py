@@ -54,10 +54,9 @@ class Bench:
         self, folder: Path, tries: int, seed: int = 0, *, progress: bool = False, **options: Any
     ) -> None:
         self.folder, self.tries, self.seed, self.options = folder, tries, seed, options
-        self.random, self.progress, self.figures = random.Random(seed), progress, {}
+        self.random, self.progress = random.Random(seed), progress
+        self.figures: dict[str, dict[str, float]] = {}
         self._folders = 0
-
-    figures: dict[str, dict[str, float]]
 
     def each(self, values: Iterable[Any] | None = None, name: str = "") -> Iterator[Any]:
         """Iterate over the tries, or over values, with a bar."""
