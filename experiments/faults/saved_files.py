@@ -106,9 +106,9 @@ def _write_adapted(folder: Path, seed: int) -> None:
 
 
 def _write_board(folder: Path, seed: int) -> None:
+    """Add one row, so that a failure leaves the rows of before."""
     row = {"dataset": "d", "scale": "smoke", "split_hash": "x", "seed": seed, "ndcg@10": 0.25}
-    for name in ("EASE", "Markov"):
-        Leaderboard(folder).add({**row, "model": name, "variant": "a" * 40})
+    Leaderboard(folder).add(row | {"model": "EASE", "variant": "a" * 40})
 
 
 def _prediction(folder: Path, value: float | None = None) -> Any:
