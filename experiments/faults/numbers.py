@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def write_numbers(path: str) -> None:
         "SASRec": SASRec(epochs=10),
         "GRU4Rec": GRU4Rec(epochs=3),
     }
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, model in models.items():
         model.fit(split.train, progress=False)
         arrays[name] = model.score(split.test.histories)

@@ -86,14 +86,14 @@ def _train(folder: Path, seed: int) -> dict[str, Any]:
 
 
 def _scores(folder: Path) -> np.ndarray:
-    model = Recommender.load(folder / "model")
+    model: Any = Recommender.load(folder / "model")
     return model.score(Histories.from_lists([[item] for item in model.item_ids], model.item_ids))
 
 
 def _language_model(kind: str, seed: int) -> Any:
     torch.manual_seed(seed)
-    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    size = {"vocab_size": tokenizer(0).vocab_size, "max_position_embeddings": 32}
+    shape: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    size: dict[str, Any] = {"vocab_size": tokenizer(0).vocab_size, "max_position_embeddings": 32}
     return GPT(GPTConfig(**size, **shape)) if kind == "gpt" else BERT(BERTConfig(**size, **shape))
 
 
