@@ -1,0 +1,1 @@
+"""Trials of ``experiments.hardening``: functions that yield the outcome of each try."""
