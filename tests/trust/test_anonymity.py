@@ -53,5 +53,5 @@ def test_bad_input_is_refused(n_known: float) -> None:
         anonymity_sets(train, n_known)
     with pytest.raises(ValueError, match="one entry for each of 2 items"):
         anonymity_sets(train, 1, groups=np.zeros(3, int))
-    with pytest.raises(ValueError, match="1 negative numbers.*a group of their own"):
+    with pytest.raises(ValueError, match=r"1 negative numbers.*a group of their own"):
         anonymity_sets(train, 1, groups=np.array([0, -1]))
