@@ -102,10 +102,10 @@ def page(frame: pd.DataFrame) -> str:
                 "exercises": len(some),
                 "mutants": sums["mutants"],
                 "equivalent": sums["equivalent"],
-                "score": f"{(real - sums['survivors']) / real:.0%}" if real else "–",
+                "score": f"{(real - sums['survivors']) / real:.1%}" if real else "–",
                 "mistakes": sums["mistakes"],
                 "rejected": sums["rejected mistakes"],
-                "named": f"{sums['named'] / sums['mistakes']:.0%}" if sums["mistakes"] else "–",
+                "named": f"{sums['named'] / sums['mistakes']:.1%}" if sums["mistakes"] else "–",
             }
         )
     return f"{_INTRODUCTION}\n{markdown_table(pd.DataFrame(rows))}\n"

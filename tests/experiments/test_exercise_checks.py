@@ -32,7 +32,7 @@ def test_the_score_leaves_out_equivalent_mutants() -> None:
     frame = pd.DataFrame(rows, columns=columns).rename(columns={"rejected_": "rejected mistakes"})
     lines = [line.replace(" ", "") for line in page(frame).splitlines() if line.startswith("|")]
     assert lines[2:] == [
-        "|00|2|12|2|90%|5|5|80%|",
+        "|00|2|12|2|90.0%|5|5|80.0%|",
         "|01|1|0|0|–|0|0|–|",
-        "|all|3|12|2|90%|5|5|80%|",
+        "|all|3|12|2|90.0%|5|5|80.0%|",
     ]
