@@ -204,7 +204,6 @@ SAVED = (
         "compressed M6-Rec",
         lambda f, s: save_compressed(multi_task(s), tokenizer(0), f / "small.safetensors"),
         lambda f: _states(load_compressed(f / "small.safetensors")[0]),
-        checked=False,
     ),
     Saved("training checkpoint", _train, lambda f: _train(f, 0)),
     Saved("world", lambda f, s: save(world(s), f / "world"), _tables),
@@ -215,7 +214,6 @@ SAVED = (
             progress=False,
         ),
         _rows,
-        checked=False,
         replaces=False,
     ),
     Saved("leaderboard", _write_board, lambda f: Leaderboard(f).frame("d"), checked=False),
@@ -225,6 +223,5 @@ SAVED = (
         lambda f, s: write_ranks(f / "ranks.npz", _ranks(s)),
         lambda f: [[*vars(part).values()] if hasattr(part, "n_items") else part
                    for part in read_ranks(f / "ranks.npz")],
-        checked=False,
     ),
 )  # fmt: skip

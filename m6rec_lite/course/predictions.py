@@ -159,4 +159,11 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _write(name: str, entry: dict[str, Any]) -> None:
-    write_text(_path(name), json.dumps(entry, indent=1, ensure_ascii=False) + "\n")
+    path = _path(name)
+    try:
+        write_text(path, json.dumps(entry, indent=1, ensure_ascii=False) + "\n")
+    except PermissionError as error:
+        raise PermissionError(
+            f"{path} cannot be written, so the prediction is not stored: set M6REC_RUN to a folder "
+            f"of your own, and run the cell again ({error.strerror})"
+        ) from error

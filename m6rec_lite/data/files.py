@@ -32,6 +32,8 @@ _SUM = re.compile(r"([0-9a-f]{64})  ([^\s/][^/]*)")
 
 #: Errors of a full disk, an exhausted quota, and a file above the size limit.
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: Matches the error number in a message of safetensors, which raises no ``OSError``.
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 #: A temporary file of another machine is removed once it is older than this.
 SECONDS_TO_KEEP = 24 * 3600
@@ -54,19 +56,25 @@ def disk_advice(path: Path, advice: str = "What was there before is unchanged") 
     """
     try:
         yield
-    except (
-        OSError,
-        RuntimeError,
-    ) as error:  # torch raises a RuntimeError with an OSError as its cause
-        cause: BaseException | None = error
-        while cause is not None and getattr(cause, "errno", None) not in NO_ROOM:
-            cause = cause.__cause__ or cause.__context__
-        if not isinstance(cause, OSError) or cause.errno is None:
+    except Exception as error:
+        number = _no_room(error)
+        if number is None:
             raise
-        message = (
-            f"{os.strerror(cause.errno)}: {path} could not be written, and no part of it is left"
-        )
-        raise DiskFullError(cause.errno, f"{message}. {advice}: free some room there") from error
+        message = f"{os.strerror(number)}: {path} could not be written, and no part of it is left"
+        raise DiskFullError(number, f"{message}. {advice}: free some room there") from error
+
+
+def _no_room(error: BaseException) -> int | None:
+    """Return the error number of a full disk that an error or one of its causes has, or None."""
+    cause: BaseException | None = error
+    while cause is not None:  # torch raises a RuntimeError with an OSError as its cause
+        number = getattr(cause, "errno", None)
+        if number is None and (match := _OS_ERROR.search(str(cause))):
+            number = int(match[1])
+        if number in NO_ROOM:
+            return number
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from m6rec_lite.data.files import new_file
+from m6rec_lite.data.tables import DataError
 from m6rec_lite.evaluation.ranking import TargetRanks
 from m6rec_lite.evaluation.report import Report
 
@@ -40,8 +43,21 @@ def write_ranks(path: Path, report: Report) -> None:
 
 
 def read_ranks(path: Path) -> tuple[np.ndarray, TargetRanks]:
-    """Return the users, one per row, and their target ranks, from a file of ``write_ranks``."""
-    with np.load(path) as file:
-        users, rows = np.unique(file["user_ids"], return_inverse=True)
-        above, tied = (file[name].astype(np.int64) for name in ("above", "tied"))
-        return users, TargetRanks(rows, above, tied, len(users), int(file["n_items"]))
+    """Return the users, one per row, and their target ranks, from a file of ``write_ranks``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        DataError: if it is damaged.
+    """
+    try:
+        with np.load(path) as file:
+            users, rows = np.unique(file["user_ids"], return_inverse=True)
+            above, tied = (file[name].astype(np.int64) for name in ("above", "tied"))
+            return users, TargetRanks(rows, above, tied, len(users), int(file["n_items"]))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, LookupError, NotImplementedError, BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"{path} is damaged or holds no ranks ({error}): restore it from a copy, or evaluate "
+            "the model again and write it with write_ranks"
+        ) from error

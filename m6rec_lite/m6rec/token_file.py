@@ -1,8 +1,8 @@
 """Files of tokenized documents, memory-mapped.
 
 A folder holds ``tokens.bin`` (the concatenated documents, two bytes a token if the vocabulary
-permits), ``ends.bin`` (the end of each document) and ``about.json``. The arrays are memory-mapped,
-so that a corpus larger than memory can be read in random order.
+permits), ``ends.bin`` (the end of each document), ``about.json`` and checksums. The arrays are
+memory-mapped, so that a corpus larger than memory can be read in random order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from tqdm.auto import tqdm
 
-from m6rec_lite.data.files import new_folder
+from m6rec_lite.data.files import damage, new_folder, seal
 from m6rec_lite.data.run_config import setting_differences
 from m6rec_lite.language.text.document import Document, encode_documents
 from m6rec_lite.language.text.tokenizer import Tokenizer
@@ -79,6 +79,8 @@ class TokenFile(Sequence[np.ndarray]):
                     f"{folder} and write it again"
                 )
             setattr(self, name, np.memmap(path, dtype=kind, mode="r", shape=(count,)))
+        if fault := damage(self.folder):
+            raise TokenFileError(f"{fault}: delete {folder} and write it again")
 
     tokens: np.ndarray
     ends: np.ndarray
@@ -132,8 +134,8 @@ class TokenFile(Sequence[np.ndarray]):
             with open(fresh / "tokens.bin", "wb") as tokens, open(fresh / "ends.bin", "wb") as ends:
                 for rows in _encoded(documents, tokenizer, progress):
                     sizes = np.array([len(row) for row in rows], dtype=np.int64)
-                    np.concatenate(rows).astype(dtype).tofile(tokens)
-                    (n_tokens + sizes.cumsum()).tofile(ends)
+                    tokens.write(np.concatenate(rows).astype(dtype).tobytes())
+                    ends.write((n_tokens + sizes.cumsum()).tobytes())
                     n_tokens, n_documents = n_tokens + int(sizes.sum()), n_documents + len(rows)
             if not n_documents:
                 raise ValueError("there is no document with a token in it: nothing to write")
@@ -144,6 +146,7 @@ class TokenFile(Sequence[np.ndarray]):
             }
             about |= {"tokens": n_tokens, "documents": n_documents, "of": dict(of or {})}
             (fresh / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            seal(fresh, ["about.json", "ends.bin", "tokens.bin"])
         return cls(folder, tokenizer)
 
     @classmethod

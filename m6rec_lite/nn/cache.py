@@ -30,8 +30,8 @@ class Cache(Protocol):
 class KeyValueCache:
     """Keys and values of all positions read so far, layer by layer.
 
-    Memory is allocated ahead and doubled when it runs out, so that adding a position copies that
-    position and not all earlier ones.
+    Memory is allocated ahead and enlarged by half when it runs out, so that adding a position
+    copies that position and, on average, two earlier ones.
     """
 
     def __init__(self) -> None:
@@ -73,8 +73,9 @@ class KeyValueCache:
             self._buffers[layer_idx], self._lengths[layer_idx] = (keys, values), length
             return keys, values
         if length > keys.shape[2]:
-            keys = _enlarge(keys, key_states, past, 2 * length)
-            values = _enlarge(values, value_states, past, 2 * length)
+            size = length + max(length // 2, 8)
+            keys = _enlarge(keys, key_states, past, size)
+            values = _enlarge(values, value_states, past, size)
             self._buffers[layer_idx] = keys, values
         keys[:, :, past:length] = key_states
         values[:, :, past:length] = value_states
@@ -87,10 +88,8 @@ class KeyValueCache:
 
     def select(self, rows: Tensor) -> None:
         """Keep the rows with these ``(n,)`` indices; an index may occur several times."""
-        self._buffers = [
-            (keys.index_select(0, rows), values.index_select(0, rows))
-            for keys, values in self._buffers
-        ]
+        for i, (keys, values) in enumerate(self._buffers):  # one layer is held twice at a time
+            self._buffers[i] = keys.index_select(0, rows), values.index_select(0, rows)
 
 
 def _enlarge(buffer: Tensor, new: Tensor, past: int, size: int) -> Tensor:

@@ -195,7 +195,8 @@ def write_checkpoint(path: Path, about: Mapping[str, Any], state: Mapping[str, A
         state: values that ``torch.load`` reads with ``weights_only``.
     """
     with new_folder(path) as fresh:
-        torch.save(dict(state), fresh / "state.pt")
+        with open(fresh / "state.pt", "wb") as file:  # an error of this file has a number
+            torch.save(dict(state), file)
         size = (fresh / "state.pt").stat().st_size
         sealed = {"bytes": size, "sha256": file_hash(fresh / "state.pt")}
         text = json.dumps({"format": FORMAT, **about, **sealed}, indent=1) + "\n"

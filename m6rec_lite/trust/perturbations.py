@@ -43,7 +43,8 @@ def replace_words(
     Case is ignored. Of several keys that fit, the longest is taken.
     """
     check_in_range("rate", rate, 0, 1)
-    table = {key.lower(): value for key, value in synonyms.items()}
+    lower = text.lower()
+    table = {key.lower(): value for key, value in synonyms.items() if key.lower() in lower}
     keys = "|".join(re.escape(key) for key in sorted(table, key=len, reverse=True))
 
     def replaced(match: re.Match[str]) -> str:

@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 
 from m6rec_lite.data import DataError, bazaar, leave_one_out, load_dataset
-from m6rec_lite.data.files import SUMS, damage, disk_advice, new_file, new_folder, seal, settle
+from m6rec_lite.data.files import (
+    SUMS,
+    DiskFullError,
+    damage,
+    disk_advice,
+    new_file,
+    new_folder,
+    seal,
+    settle,
+)
 from m6rec_lite.language.models.gpt import GPT
 from m6rec_lite.language.models.hub import load_tokenizer
 from m6rec_lite.language.models.model_folder import ModelError
@@ -195,6 +204,17 @@ def test_a_full_disk_is_named_with_its_path(tmp_path: Path) -> None:
     said = pytest.raises(OSError, match=r"x could not be written.*free some room")
     with said, disk_advice(tmp_path / "x"):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class SafetensorsError(Exception):
+    """Like that of safetensors, which has no number."""
+
+
+def test_a_full_disk_is_named_whatever_the_class_of_the_error(tmp_path: Path) -> None:
+    with pytest.raises(DiskFullError, match="x could not be written"), disk_advice(tmp_path / "x"):
+        raise SafetensorsError("Error while serializing: I/O error: full (os error 28)")
+    with pytest.raises(SafetensorsError), disk_advice(tmp_path / "x"):
+        raise SafetensorsError("Error while serializing: I/O error: refused (os error 13)")
 
 
 def test_sums_of_a_changed_and_a_missing_file(tmp_path: Path) -> None:

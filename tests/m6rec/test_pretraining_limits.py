@@ -56,7 +56,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_what_to_do(
             run(tmp_path / "run", world)
 
     def full(state: Any, file: Any) -> None:
-        Path(file).write_bytes(b"half of it")
+        file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:

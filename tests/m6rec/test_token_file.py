@@ -126,6 +126,9 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     (folder / "tokens.bin").write_bytes(whole[:-1])
     with pytest.raises(TokenFileError, match=f"{len(whole) - 1} bytes where {len(whole)}"):
         TokenFile(folder, TOKENIZER)
+    (folder / "tokens.bin").write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    with pytest.raises(TokenFileError, match=r"tokens\.bin is damaged or was changed.*again"):
+        TokenFile(folder, TOKENIZER)
     (folder / "tokens.bin").write_bytes(whole)
     (folder / "ends.bin").unlink()
     with pytest.raises(TokenFileError, match="0 bytes where"):

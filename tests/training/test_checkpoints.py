@@ -314,7 +314,7 @@ def test_a_folder_that_holds_a_run_is_not_begun_anew(damaged):
 
 def test_a_full_disk_leaves_the_checkpoints_before_it(damaged, monkeypatch):
     def full(state, file):
-        Path(file).write_bytes(b"half of it")
+        file.write(b"half of it")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints.torch, "save", full)

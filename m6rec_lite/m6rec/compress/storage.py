@@ -6,6 +6,7 @@ shared weights once, quantized ones as codes and scales. It is a safetensors fil
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,34 @@ def save_compressed(both: MultiTaskModel, tokenizer: Tokenizer, path: str | Path
     about: dict[str, Any] = {"shapes": shapes, "tokenizer": tokenizer.to_json()}
     about |= {"config": both.model.config.to_dict(), "structure": _structure(both.model)}
     about["tasks"] = {name: [type(task).__name__, task.settings()] for name, task in tasks.items()}
+    about["sha256"] = _digest(tensors, about)
     with new_file(path) as file:
         file.write(save(tensors, {name: json.dumps(value) for name, value in about.items()}))
     return Path(path).stat().st_size
 
 
+def _digest(tensors: dict[str, Tensor], about: dict[str, Any]) -> str:
+    """Return the SHA-256 of the tensors and of their description."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name} {value.dtype} {[*value.shape]}".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def load_compressed(path: str | Path) -> tuple[MultiTaskModel, Tokenizer]:
-    """Read what ``save_compressed`` wrote, in ``eval`` mode; raise ``ModelError`` if it cannot."""
+    """Read what ``save_compressed`` wrote, in ``eval`` mode.
+
+    Raises:
+        ModelError: if it is damaged or of another format.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             about = {name: json.loads(text) for name, text in file.metadata().items()}
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if about.pop("sha256") != _digest(stored, about):
+            raise LookupError("its checksum differs from that of what was written")
         model = _build(M6RecConfig.from_dict(about["config"]), about["structure"])
         tasks = {name: KINDS[kind](**settings) for name, (kind, settings) in about["tasks"].items()}
         weights = {name: value for name, value in stored.items() if "#" not in name}

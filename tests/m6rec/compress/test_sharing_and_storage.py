@@ -114,7 +114,11 @@ def test_damaged_files_are_refused(tmp_path):
     with pytest.raises(ModelError, match="cannot be read"):
         load_compressed(path)
     save_compressed(scorer(a_model(2)), TOKENIZER, path)
-    path.write_bytes(path.read_bytes()[:-100])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    with pytest.raises(ModelError, match="checksum differs"):
+        load_compressed(path)
+    path.write_bytes(whole[:-100])
     with pytest.raises(ModelError, match="write it again with save_compressed"):
         load_compressed(path)
     path.write_bytes(b"")
