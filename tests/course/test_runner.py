@@ -376,14 +376,14 @@ def test_a_stored_leaderboard_has_the_models_of_the_lessons_up_to_it(root):
         return write(root / "notebooks" / f"{number}_{name}.ipynb", row, show)
 
     renumbered = model("00", "Renumbered")
-    paths = [model("02", "Late"), model("01", "Early")]
+    paths = [model("03", "Last"), model("02", "Late"), model("01", "Early")]
     store(renumbered, root, progress=False)
     renumbered.unlink()
-    for path in (paths[0], paths[1], paths[0]):
+    for path in (*paths, paths[0]):  # in any order: 02 was stored before 01
         store(path, root, progress=False)
-    late, early = (nbformat.read(path, as_version=4).cells[-1].outputs[0].text for path in paths)
+    last, _, early = (nbformat.read(path, as_version=4).cells[-1].outputs[0].text for path in paths)
     assert early == "['Early']\n"
-    assert late == "['Early', 'Late']\n"
+    assert last == "['Early', 'Late', 'Last']\n"
 
 
 def test_a_chapter_that_needs_what_the_data_lack_is_left_out(tmp_path):

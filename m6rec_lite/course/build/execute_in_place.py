@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 
 from m6rec_lite.course.asserted_metrics import STRICT_VARIABLE
 from m6rec_lite.course.build.execution import execute
 from m6rec_lite.course.build.notebooks import read_notebook, scrub, tags, write_notebook
 from m6rec_lite.course.build.staleness import METADATA, freshness, stored_freshness, used_modules
-from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, RUN_VARIABLE
+from m6rec_lite.course.leaderboard import COMMAND_VARIABLE, KEY, RUN_VARIABLE, TEXT_COLUMNS
 from m6rec_lite.course.paths import chapters
 from m6rec_lite.course.scale import SCALE_VARIABLE, SCALES
+from m6rec_lite.data.files import write_text
+from m6rec_lite.data.result_files import read_rows
 
 FACTS = "facts"
 
@@ -92,9 +95,10 @@ def store(path: Path, root: Path, *, scale: str = "laptop", progress: bool = Tru
 
 
 def _run_folder(path: Path, root: Path) -> Path:
-    """Return the run folder of a lesson, with a copy of the leaderboard of the lesson before.
+    """Return the run folder of a lesson, with the leaderboard rows of all earlier lessons.
 
-    So the stored leaderboard contains the models of all earlier lessons, and no later ones.
+    So the stored leaderboard contains the models of all earlier lessons, and no later ones, in
+    whatever order lessons are stored; on a new machine, those of lessons that were stored there.
     Folders of lessons that no longer exist, or had another number, are deleted.
     """
     runs, number = root / "runs" / "stored", path.name[:2]
@@ -103,9 +107,17 @@ def _run_folder(path: Path, root: Path) -> Path:
     for folder in runs.glob("[0-9][0-9]"):
         if folder.name not in lessons:
             shutil.rmtree(folder)
-    earlier = sorted(p for p in runs.glob("[0-9][0-9]/leaderboard") if p.parent.name < number)
-    if earlier:
-        shutil.copytree(earlier[-1], runs / number / "leaderboard")
+    boards = sorted(p for p in runs.glob("[0-9][0-9]/leaderboard") if p.parent.name < number)
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for board in reversed(boards):  # files of the lesson that made a row replace later copies
+        shutil.copytree(board, runs / number / "leaderboard", dirs_exist_ok=True)
+        for file in board.glob("*.csv"):
+            rows = read_rows(file, KEY, text_columns=TEXT_COLUMNS)
+            tables.setdefault(file.name, []).insert(0, rows)
+    for name, frames in tables.items():
+        table = pd.concat(frames, ignore_index=True).drop_duplicates([*KEY])
+        text = table.to_csv(index=False, float_format="%.12g")
+        write_text(runs / number / "leaderboard" / name, text)
     return runs / number
 
 
