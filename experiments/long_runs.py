@@ -6,6 +6,9 @@ fits the model with the given settings, stops on validation, compares it on test
 bigram, and records the run (``experiments.records``) and its leaderboard row. Checkpoints are in
 ``runs/long``, which git ignores; the same command continues from the last one. The seconds of the
 history do not include interruptions.
+
+``--dataset`` is also the path of a file; ``--read`` gives arguments of ``load_dataset``, such as
+``--read timestamp=row``. Its runs are recorded under the name of the data set.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from experiments.arguments import add_settings_argument, read_settings
 from experiments.records import METRICS, Records, RunKey, summary, write_history
 from m6rec_lite.course.leaderboard import Leaderboard
 from m6rec_lite.data import Split, leave_one_out, load_dataset
+from m6rec_lite.data.load import NAMES
 from m6rec_lite.evaluation import Cost, Report, compare, evaluate, fit_and_evaluate
 from m6rec_lite.m6rec.full_text_retriever import FullTextRetriever
 from m6rec_lite.m6rec.retriever import M6RecRetriever
@@ -134,7 +138,9 @@ def compare_with_bigram(report: Report, plain: Report, history: pd.DataFrame) ->
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
     parser.add_argument("model", choices=sorted(MODELS))
-    parser.add_argument("--dataset", default="ml-1m")
+    parser.add_argument("--dataset", default="ml-1m", help="a name, or the path of a file")
+    help_of_read = "arguments of load_dataset for a file, such as timestamp=row"
+    parser.add_argument("--read", nargs="*", default=[], metavar="NAME=VALUE", help=help_of_read)
     parser.add_argument("--seed", type=int, default=0)
     add_settings_argument(parser)
 
@@ -142,11 +148,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train and evaluate one model, unless the run is recorded."""
     model = MODELS[options.model](**read_settings(options.set), seed=options.seed)
-    key = key_of(model, options.dataset)
+    reading = read_settings(options.read)
+    dataset = None if options.dataset in NAMES else load_dataset(options.dataset, **reading)
+    key = key_of(model, options.dataset if dataset is None else dataset.name)
     if not options.again and Records(options.root / "results").is_recorded(key):
         print(f"recorded before: results/runs/{key.id} (--again repeats it)")
         return
-    dataset = load_dataset(options.dataset)
+    if dataset is None:
+        dataset = load_dataset(options.dataset, **reading)
     report = long_run(
         model,
         leave_one_out(dataset),

@@ -13,6 +13,13 @@ import pytest
 PAGE = (Path(__file__).parents[1] / "docs" / "own-data.md").read_text(encoding="utf-8")
 
 
+#: Twenty users with four of twelve items each, in an order that is not that of the ids.
+SEQUENCES = "".join(
+    f"{user} {' '.join(str(1 + 5 * (user + 3 * t) % 12) for t in range(4))}\n"
+    for user in range(1, 21)
+)
+
+
 def orders() -> pd.DataFrame:
     """Sixty customers, of whom each half buys from a half of the products."""
     rng = np.random.default_rng(0)
@@ -35,6 +42,7 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     orders().to_csv(folder / "orders.csv", index=False)
     texts = [f"we sell {n} boots" for n in range(60)]
     (folder / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
+    (folder / "Beauty.txt").write_text(SEQUENCES, encoding="utf-8")
     variables: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -65,6 +73,16 @@ def test_customer_c17_and_the_new_one_get_new_items_of_their_half(names: dict[st
 def test_the_explanation_has_a_row_for_each_event(names: dict[str, Any]) -> None:
     assert len(names["reasons"]) == len(names["c17"].items)
     assert names["reasons"]["falls by"].max() > 0
+
+
+def test_one_line_a_user_is_read_in_the_order_of_the_line(names: dict[str, Any]) -> None:
+    rows = names["beauty"].interactions
+    read = rows.sort_values("timestamp").groupby("user_id")["item_id"].agg(list)
+    expected = {
+        int(line.split()[0]): [*map(int, line.split()[1:])] for line in SEQUENCES.splitlines()
+    }
+    assert read.to_dict() == expected
+    assert not names["beauty"].has_time
 
 
 def test_the_table_names_arguments_that_exist(names: dict[str, Any]) -> None:
