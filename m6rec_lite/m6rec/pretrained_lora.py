@@ -128,7 +128,7 @@ class TextRows:
             self.batch_size,
         )
 
-    def to(self, device: torch.device, **_: object) -> Self:
+    def to(self, device: torch.device, non_blocking: bool = False) -> Self:
         """Return itself: the model moves the tokens."""
         return self
 
