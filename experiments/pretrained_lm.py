@@ -6,11 +6,11 @@
 
 Parts (``--only``): *zero_shot*: the lists of twenty of ``experiments.zero_shot``, ranked by the
 likelihood of each item's words after the user's history (``PretrainedM6Rec``), with causal and with
-prefix attention, beside popularity, a bigram and EASE on the same lists, and with the events in a
-random order or of another user. *lora*: the same lists after training low-rank weights on next
-items of the training rows. *likes*: whether a user likes a film, after 0, 16, 64 or 256 examples
-(``experiments.pretrained_likes``). *vectors*: multilingual sentence vectors for items without rows
-and for Chinese items (``experiments.pretrained_vectors``).
+prefix attention, beside popularity, a bigram and EASE on the same lists. *controls*: the same with
+the events in a random order, or of another user. *lora*: the same lists after training low-rank
+weights on next items of the training rows. *likes*: whether a user likes a film, after 0, 16, 64 or
+256 examples (``experiments.pretrained_likes``). *vectors*: multilingual sentence vectors for items
+without rows and for Chinese items (``experiments.pretrained_vectors``).
 
 The text has no times, so that no model knows when the question is asked. What is recorded is
 skipped. The models come with the extra ``pretrained``; ``--page`` writes
@@ -31,7 +31,7 @@ import torch
 
 from experiments import pretrained_likes, pretrained_vectors
 from experiments.pages.pretrained_lm import write_page
-from experiments.records import Records, RunKey, summary
+from experiments.records import REPORT, Records, RunKey, summary
 from experiments.zero_shot import (
     CANDIDATES,
     EXCHANGED,
@@ -45,6 +45,7 @@ from experiments.zero_shot import (
     shuffle_events,
 )
 from m6rec_lite.data import Dataset, Histories, leave_one_out, load_dataset
+from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation import Report
 from m6rec_lite.language import BehaviourText, load_smollm2
 from m6rec_lite.m6rec import PretrainedM6Rec, TaskData, TextRows, add_lora, train_lora
@@ -55,7 +56,7 @@ from m6rec_lite.m6rec.tasks.ranking import POPULARITY_WEIGHTS, SCORINGS
 from m6rec_lite.recommenders import EASE, Bigram, Popularity
 
 EXPERIMENT, MODEL = "pretrained_lm", "SmolLM2-135M"
-PARTS = ("zero_shot", "lora", "likes", "vectors")
+PARTS = ("zero_shot", "controls", "lora", "likes", "vectors")
 #: Verb of the ranking question, by data set.
 VERBS = {"bazaar": "clicks", "ml-100k": "rates"}
 #: Lists that ``zero_shot`` draws; the questions are some of them. A quarter as many validate.
@@ -148,23 +149,20 @@ class Ranked:
         self.records.finish(key, summary(report) | dict(more), ranks=report, history=history)
         print(f"{self.name}, {model}, {key.variant}: NDCG@10 {report['ndcg@10']:.4f}", flush=True)
 
-    def is_done(self, stage: str, attention: str) -> bool:
-        """Return whether the last record of a stage stands."""
-        last = self.key(MODEL, f"{stage}, {attention}, {BEST}")
+    def is_done(self, stage: str, attention: str, control: str = "") -> bool:
+        """Return whether the last record of a stage stands, or that of a control."""
+        last = self.key(MODEL, f"{stage}, {attention}, {BEST}{control}")
         return self.records.is_recorded(last) and not self.options.again
 
     def rank(
         self, model: PretrainedM6Rec, stage: str, history: pd.DataFrame | None = None, **more: Any
     ) -> None:
-        """Score the lists, and record each score, the best on validation, and its mix.
+        """Score the lists, and record each score, the mix with popularity, and the best score.
 
-        The best on validation is recorded last. Controls are scored without adaptation and with
-        causal attention only.
+        Score and weight of popularity are the best on validation.
         """
         clock, name = time.process_time(), f"{stage}, {model.attention}"
-        items = np.unique(np.concatenate([self.validation.item_ids, self.test.item_ids]))
-        blank = model.without_user(items, progress=not self.options.quiet)
-        self._blank = dict(zip(items.tolist(), blank.tolist(), strict=True))
+        self._read_items(model)
         known, scores = self._scores(model, self.validation), self._scores(model, self.test)
         seconds = round(time.process_time() - clock, 1)
         best = max(SCORINGS, key=lambda score: self._ndcg(known[score]))
@@ -179,20 +177,31 @@ class Ranked:
         found = {**reports, f"{BEST}, with popularity": mix, BEST: reports[best]}
         about = {"score": best, "popularity weight": weight, **more}
         costs = {"scoring_cpu_seconds": seconds, **more.get("costs", {})}
-        if stage == ZERO_SHOT and model.attention == "causal" and not self.options.no_controls:
-            changed = {
-                SHUFFLED: shuffle_events(self.test.histories, self.data.seed),
-                EXCHANGED: exchange_events(self.test.histories),
-            }
-            for control, histories in changed.items():
-                values = self._scores(model, Lists(histories, self.test.candidates, "test"))[best]
-                report = list_report(values, self.test, self.data, MODEL)
-                more_about = about | {"minus": differences(report, self.rivals)}
-                self.record(MODEL, f"{name}, {BEST}; {control}", report, more_about)
         for variant, report in found.items():
             minus = differences(report, self.rivals)
             entry = about | {"minus": minus} | {"costs": summary(report)["costs"] | costs}
             self.record(MODEL, f"{name}, {variant}", report, entry, history)
+
+    def rank_controls(self, model: PretrainedM6Rec) -> None:
+        """Rank the lists after changed events, by the score that was chosen without training."""
+        name = f"{ZERO_SHOT}, {model.attention}, {BEST}"
+        best = read_json(self.records.folder(self.key(MODEL, name)) / REPORT)["score"]
+        changed = {
+            SHUFFLED: shuffle_events(self.test.histories, self.data.seed),
+            EXCHANGED: exchange_events(self.test.histories),
+        }
+        self._read_items(model)
+        for control, histories in changed.items():
+            lists = Lists(histories, self.test.candidates, "test")
+            report = list_report(self._scores(model, lists)[best], self.test, self.data, MODEL)
+            minus = {"score": best, "minus": differences(report, self.rivals)}
+            self.record(MODEL, f"{name}; {control}", report, minus)
+
+    def _read_items(self, model: PretrainedM6Rec) -> None:
+        """Score each item of the lists without a user, once."""
+        items = np.unique(np.concatenate([self.validation.item_ids, self.test.item_ids]))
+        blank = model.without_user(items, progress=not self.options.quiet)
+        self._blank = dict(zip(items.tolist(), blank.tolist(), strict=True))
 
     def _scores(self, model: PretrainedM6Rec, lists: Lists) -> dict[str, np.ndarray]:
         blank = np.vectorize(self._blank.__getitem__, otypes=[float])(lists.item_ids)
@@ -219,6 +228,16 @@ def zero_shot(load: Loaded, options: argparse.Namespace) -> None:
         for attention in options.attention:
             if not ranked.is_done(ZERO_SHOT, attention):
                 ranked.rank(make(load, ranked, attention), ZERO_SHOT)
+
+
+def controls(load: Loaded, options: argparse.Namespace) -> None:
+    """Rank the lists without training, after events in a random order and of another user."""
+    for name in options.dataset:
+        ranked = Ranked(name, options)
+        for attention in options.attention:
+            known = ranked.is_done(ZERO_SHOT, attention) or options.again
+            if known and not ranked.is_done(ZERO_SHOT, attention, f"; {EXCHANGED}"):
+                ranked.rank_controls(make(load, ranked, attention))
 
 
 def lora(load: Loaded, options: argparse.Namespace) -> None:
@@ -265,7 +284,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help="of LoRA on next items")
     parser.add_argument("--shots", nargs="+", type=int, default=[0, 256, 64, 16])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--no-controls", action="store_true", help="leave the controls out")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--page", action="store_true", help="write the page only")
 
@@ -277,6 +295,7 @@ def run(options: argparse.Namespace) -> None:
     load = Loaded(getattr(torch, options.dtype))
     parts: dict[str, Callable[[Loaded, argparse.Namespace], None]] = {
         "zero_shot": zero_shot,
+        "controls": controls,
         "lora": lora,
         "likes": pretrained_likes.measure,
         "vectors": lambda _, options: pretrained_vectors.measure(options),

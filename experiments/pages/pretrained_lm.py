@@ -68,6 +68,7 @@ def lists_table(rows: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for row in rows.to_dict("records"):
         report = row["report"]
+        ndcg = [report["metrics"]["ndcg@10"], *report["intervals"]["ndcg@10"]]
         minus = report.get("minus", {}).get("Popularity")
         difference = [minus[name] for name in ("mean", "low", "high")] if minus else []
         score = f" ({report['score']})" if "best" in row["variant"] else ""
@@ -75,9 +76,7 @@ def lists_table(rows: pd.DataFrame) -> pd.DataFrame:
             {
                 "model": row["model"],
                 "variant": row["variant"] + score,
-                "NDCG@10": interval(
-                    [report["metrics"]["ndcg@10"], *report["intervals"]["ndcg@10"]]
-                ),
+                "NDCG@10": interval(ndcg),
                 "minus popularity": interval(difference, "+") if minus else "",
             }
         )
@@ -92,7 +91,8 @@ def paired_lines(records: Records, rows: pd.DataFrame) -> list[str]:
         (f"{s}, prefix, {best}", f"{s}, causal, {best}") for s in ("zero-shot", "LoRA")
     ]
     pairs += [
-        (f"zero-shot, causal, {best}", f"zero-shot, causal, {best}; {control}")
+        (f"zero-shot, {a}, {best}", f"zero-shot, {a}, {best}; {control}")
+        for a in ("causal", "prefix")
         for control in ("events in random order", "events of another user")
     ]
     lines = []

@@ -76,9 +76,9 @@ def test_lists_are_ranked_before_and_after_lora_and_recorded_once(
     run: Callable[..., pd.DataFrame], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--dataset", "bazaar", "--questions", "12", "--steps", "3", "--dtype", "float32"]
-    frame = run("--only", "zero_shot", "lora", *words)
+    frame = run("--only", "zero_shot", "controls", "lora", *words)
     models = frame["model"].value_counts()
-    assert models["SmolLM2-135M"] == 2 * 2 * 6 + 2  # stages, attentions, scores; two controls
+    assert models["SmolLM2-135M"] == 2 * 2 * 6 + 2 * 2  # stages, attentions, scores; controls
     assert set(models.index) == {"SmolLM2-135M", "Popularity", "Bigram", "EASE"}
     assert frame["ndcg@10"].between(0, 1).all()
     variant = "LoRA, prefix, best on validation, 12 questions"
@@ -88,13 +88,13 @@ def test_lists_are_ranked_before_and_after_lora_and_recorded_once(
     for part in ('"fit_cpu_seconds"', '"trained"', '"Popularity"', '"score"'):
         assert part in text
     capsys.readouterr()
-    again = run("--only", "zero_shot", "lora", *words)
+    again = run("--only", "zero_shot", "controls", "lora", *words)
     assert "NDCG" not in capsys.readouterr().out
     pd.testing.assert_frame_equal(again, frame)
 
 
 def test_the_model_is_as_before_after_lora(run: Callable[..., pd.DataFrame]) -> None:
-    words = ["--dataset", "bazaar", "--attention", "causal", "--questions", "8", "--no-controls"]
+    words = ["--dataset", "bazaar", "--attention", "causal", "--questions", "8"]
     words += ["--dtype", "float32", "--steps", "3"]
     first = run("--only", "zero_shot", *words)
     both = run("--only", "lora", "zero_shot", *words, "--again")
