@@ -41,8 +41,8 @@ likes* only the ratings that the prompt holds.
 """
 _COLD = """## Cold items (NDCG@10)
 
-A fifth of the items has no training row; a user's profile is the mean of the vectors of the items
-met before. Means over {seeds} draws of the items, with the least and the greatest.
+A fifth of the items has no training row; a user's profile is the sum of the unit vectors of the
+items met before. Means over {seeds} draws of the items, with the least and the greatest; {counts}.
 """
 
 
@@ -164,7 +164,11 @@ def write_page(results: Path) -> None:
         text += [_LIKES.format(rows=n_rows), markdown_table(likes_table(likes)) + "\n"]
     cold = rows[rows["variant"].str.match(r"cold items")]
     if len(cold):
-        text.append(_COLD.format(seeds=cold["seed"].nunique()))
+        users = cold["report"].map(lambda report: report["n_users"])
+        names = cold["dataset"] + cold["variant"].str.removeprefix("cold items")
+        means = users.groupby(names).mean()
+        counts = ", ".join(f"{n:.0f} questions a draw of {name}" for name, n in means.items())
+        text.append(_COLD.format(seeds=cold["seed"].nunique(), counts=counts))
         text.append(markdown_table(cold_table(cold)) + "\n")
     pairs = rows[rows["variant"] == "English to Chinese words"]
     if len(pairs):
