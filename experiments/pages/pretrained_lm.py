@@ -30,7 +30,7 @@ Some of the lists of `experiments zero_shot` (a target, 19 random unseen items):
 item's words are scored after "A user who does this also clicks" (films: "rates"). *Best on
 validation* is the best of sum, mean, and both less the score without a user (*lift*), chosen on
 other lists. *LoRA*: low-rank weights of rank 8 on the attention, trained on next items of the
-training rows.
+training rows. A random order has an NDCG@10 of .227.
 """
 _LIKES = """## Few-shot likes of films (AUC, ml-100k)
 
