@@ -75,6 +75,7 @@ def report_of(examples: LikeExamples, answers: np.ndarray) -> dict[str, Any]:
     return {
         "on": "test",
         "rows": len(truth),
+        "users": len(np.unique(users)),
         "metrics": {"auc": round(value, 6)},
         "intervals": {"auc": [round(0.5 + apart.low, 6), round(0.5 + apart.high, 6)]},
         "headline": {"auc": value},

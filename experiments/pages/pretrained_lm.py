@@ -34,10 +34,10 @@ training rows. A random order has an NDCG@10 of .227.
 """
 _LIKES = """## Few-shot likes of films (AUC, ml-100k)
 
-Test rows: {rows}, half of them likes; means over the seeds of the examples, with the least and the
-greatest. Published figures (Bao et al., *TALLRec*, 2023) are of LLaMA-7B and of SASRec, on other
-draws and other films' texts. *Film's share of likes* reads every earlier label; *user's share of
-likes* only the ratings that the prompt holds.
+Test rows: {rows}, half of them likes, of {users} users; means over the seeds of the examples, with
+the least and the greatest. Published figures (Bao et al., *TALLRec*, 2023) are of LLaMA-7B and of
+SASRec, on other draws and other films' texts. *Film's share of likes* reads every earlier label;
+*user's share of likes* only the ratings that the prompt holds.
 """
 _COLD = """## Cold items (NDCG@10)
 
@@ -160,15 +160,17 @@ def write_page(results: Path) -> None:
                 text += ["Paired differences in NDCG@10:\n", "\n".join(paired) + "\n"]
     likes = rows[rows["variant"].str.match(r"likes")]
     if len(likes):
+        n_users = likes["report"].map(lambda report: report.get("users", 0)).max()
         n_rows = likes["report"].iloc[0]["rows"]
-        text += [_LIKES.format(rows=n_rows), markdown_table(likes_table(likes)) + "\n"]
+        text.append(_LIKES.format(rows=n_rows, users=n_users))
+        text.append(markdown_table(likes_table(likes)) + "\n")
     cold = rows[rows["variant"].str.match(r"cold items")]
     if len(cold):
         users = cold["report"].map(lambda report: report["n_users"])
         names = cold["dataset"] + cold["variant"].str.removeprefix("cold items")
         means = users.groupby(names).mean()
-        counts = ", ".join(f"{n:.0f} questions a draw of {name}" for name, n in means.items())
-        text.append(_COLD.format(seeds=cold["seed"].nunique(), counts=counts))
+        sizes = ", ".join(f"{n:.0f} questions a draw of {name}" for name, n in means.items())
+        text.append(_COLD.format(seeds=cold["seed"].nunique(), counts=sizes))
         text.append(markdown_table(cold_table(cold)) + "\n")
     pairs = rows[rows["variant"] == "English to Chinese words"]
     if len(pairs):
