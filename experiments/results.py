@@ -29,6 +29,7 @@ from experiments.pages import (
     compressing,
     one_model,
     paper,
+    pretrained_lm,
     results_page,
     retriever_card,
     retriever_page,
@@ -151,6 +152,7 @@ def write_pages(options: argparse.Namespace) -> None:
     adapting.write_page(results)
     compressing.write_page(results)
     one_model.write_page(results)
+    pretrained_lm.write_page(results)
     results_page.write_page(options.root)
     results_page.fill_readme(options.root)
     teaching_page.fill_teaching(options.root)

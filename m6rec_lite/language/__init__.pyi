@@ -14,6 +14,7 @@ from .models.hub import (
 )
 from .models.model_folder import ModelError, quiet
 from .models.next_event import NextEvent, wording
+from .models.packaged import UniversalSentenceEncoder, load_smollm2
 from .models.pooling import AttentionPooling, last_pooling, mean_pooling
 from .models.pretraining import Pretrained, evaluate_lm, pretrain
 from .models.probing import attention_probe, linear_probe, token_states, typical_words
@@ -78,6 +79,7 @@ __all__ = [
     "TokenBatches",
     "TokenSequence",
     "Tokenizer",
+    "UniversalSentenceEncoder",
     "Vocabulary",
     "WittenBell",
     "apply_merges",
@@ -100,6 +102,7 @@ __all__ = [
     "load_config",
     "load_corpus",
     "load_model",
+    "load_smollm2",
     "load_tokenizer",
     "mask_tokens",
     "masked",

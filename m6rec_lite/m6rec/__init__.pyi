@@ -52,6 +52,8 @@ from .model import M6RecModel
 from .new_domain import NewDomain
 from .next_events import mean_events_read, next_event_documents
 from .objective import PretrainingLoss
+from .pretrained import PretrainedM6Rec
+from .pretrained_lora import TextRows, add_lora, train_lora
 from .pretraining import pretrain
 from .prompts import PromptBuilder
 from .retriever import M6RecRetriever
@@ -125,6 +127,7 @@ __all__ = [
     "Plan",
     "PrefixGenerator",
     "PrefixTuning",
+    "PretrainedM6Rec",
     "Pretraining",
     "PretrainingBatches",
     "PretrainingLoss",
@@ -146,12 +149,14 @@ __all__ = [
     "TaskBatches",
     "TaskData",
     "TaskSwitch",
+    "TextRows",
     "TitleTrie",
     "TokenFile",
     "Truth",
     "VectorIndex",
     "Weights",
     "adaptation_loss",
+    "add_lora",
     "answers_of",
     "answers_with",
     "continue_pretraining",
@@ -199,5 +204,6 @@ __all__ = [
     "token_nats",
     "tokens",
     "train_jointly",
+    "train_lora",
     "ways_to_fit",
 ]
