@@ -48,6 +48,10 @@ DRAWN = {
     "applications": {"0c85b833fd6d", "9a3f52e622e9", "f7561efcadc6"},
     "augmentation": {"4928acc34439", "5fe27b9bf236", "684cf4c20a39"},
     "generative": {"1ebf7ed00dc2", "3301ec4e0ae7"},
+    "pretrained_lm": {
+        "30fe4f92ba02", "493213211544", "5df4a28127b6", "7d7b5237953c", "a34299332dad",
+        "adef22d99d19", "cd4ebf1a36b9", "e41b02dfb664",
+    },
     "tuning": {
         "4289de4722b4", "4c43eea99ae9", "52b42eb724ab", "54f4264cc555", "5daf829d2be0",
         "704c37ca801a", "a1602811fa01", "fa91872f9dee",
