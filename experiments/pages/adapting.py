@@ -63,7 +63,8 @@ def table_of(rows: pd.DataFrame) -> pd.DataFrame:
     """Return one row for each method, with means over the seeds."""
     lines = []
     for method, group in rows.groupby("method", sort=False):
-        figure, minus = group["figure"], group["minus full, mean"].mean()
+        figure = group["figure"]
+        minus, low, high = (group[f"minus full, {name}"].mean() for name in ("mean", "low", "high"))
         spread = f" ({figure.min():.3f} to {figure.max():.3f})" if len(group) > 1 else ""
         lines.append(
             {
@@ -75,7 +76,7 @@ def table_of(rows: pd.DataFrame) -> pd.DataFrame:
                 "seeds": str(len(group)),
                 "figure": f"{figure.mean():.3f}{spread} [{group['low'].mean():.3f}, "
                 f"{group['high'].mean():.3f}]",
-                "minus full": "" if pd.isna(minus) else f"{minus:+.3f}",
+                "minus full": "" if pd.isna(minus) else f"{minus:+.3f} [{low:+.3f}, {high:+.3f}]",
             }
         )
     return pd.DataFrame(lines)

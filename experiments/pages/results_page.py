@@ -83,6 +83,8 @@ _FILES = """
   results, with a verdict by one rule.
 - [pretrained_retriever.md](../results/pretrained_retriever.md) shows what the pretrained retriever
   is worth in a shop with few people, and what each option of the retriever changes.
+- [adapting.md](../results/adapting.md) compares the methods that adapt M6-Rec with few weights, and
+  [pretrained_lm.md](../results/pretrained_lm.md) shows M6-Rec on a real pretrained language model.
 - `results/clicks/`, `tasks/`, `new_domain/` and `scaling/` contain tables of M6-Rec's tasks, click
   models and pretraining runs, with their baselines.
 - `python -m experiments --list` lists the experiments. `make results` runs what is missing, skips
