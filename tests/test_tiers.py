@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def tiers() -> dict[str, str]:
     """The marker expression of each target of the Makefile that runs pytest."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    recipes = dict(re.findall(r"^([\w-]+): \$\(READY\)\n((?:\t.*\n)+)", text, re.MULTILINE))
+    recipes = dict(re.findall(r"^([\w-]+): \$\(READY\).*\n((?:\t.*\n)+)", text, re.MULTILINE))
     lines = {name: re.search(r"-m pytest (.*)", recipe) for name, recipe in recipes.items()}
     result = {name: re.search(r'-m ("[^"]*"|\w+)', line[1]) for name, line in lines.items() if line}
     return {name: expression[1].strip('"') for name, expression in result.items()}
