@@ -35,6 +35,7 @@ from experiments.pages import (
     retriever_page,
     teaching_page,
     worlds_card,
+    zero_shot,
 )
 from experiments.pages import reference_results as reference_page
 from experiments.pages.regions import region
@@ -153,6 +154,7 @@ def write_pages(options: argparse.Namespace) -> None:
     compressing.write_page(results)
     one_model.write_page(results)
     pretrained_lm.write_page(results)
+    zero_shot.write_page(results)
     results_page.write_page(options.root)
     results_page.fill_readme(options.root)
     teaching_page.fill_teaching(options.root)

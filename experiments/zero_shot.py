@@ -1,14 +1,16 @@
 """Rank short lists with a pretrained M6-Rec: the scores, simple models, and shuffled events.
 
     python -m experiments zero_shot --model checkpoints/bazaar-m6rec
-    python -m experiments zero_shot --model runs/m6rec/model --templates compact --max-tokens 512
+    python -m experiments zero_shot --model checkpoints/bazaar-large-m6rec --templates compact \\
+        --max-tokens 512 --gpt bazaar-gpt
 
 A list holds a user's target and random unseen items, twenty in all. The model ranks it by the
 likelihood of each item's sentence, without training on the task. Each score of ``Ranking`` is
 recorded (sum, mean, and both as a lift over the sentence without a user), and the mix of a score
-with the items' popularity that is best on validation. Popularity, a bigram and EASE rank the same
-lists. Two controls show what the model reads: the same events in a random order, and the events of
-another user.
+with the items' popularity that is best on validation. Popularity, a bigram, EASE, a rule (items of
+the last event's domain first, then the popular ones) and, with ``--gpt``, a GPT in the form of its
+own pretraining rank the same lists. Two controls show what the model reads: the same events in a
+random order, and the events of another user. ``results --only pages`` writes the table.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from experiments.records import Records, RunKey, summary
 from experiments.tasks import CHECKPOINT
 from m6rec_lite.data import Histories, leave_one_out, load_dataset
 from m6rec_lite.evaluation import Report, compare
-from m6rec_lite.language import BehaviourText, Tokenizer
+from m6rec_lite.language import BehaviourText, NextEvent, Tokenizer, wording
 from m6rec_lite.m6rec import (
     Examples,
     M6RecModel,
@@ -42,6 +44,8 @@ CANDIDATES = 20
 #: Name of the records of the model.
 MODEL = "M6-Rec, zero-shot"
 SHUFFLED, EXCHANGED = "events in random order", "events of another user"
+#: Names of the records of the rule, and of a GPT.
+DOMAIN_FIRST, GPT = "Last domain, then popularity", "GPT, in the form of its pretraining"
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,38 @@ def rank_by(models: Sequence[Recommender], lists: Lists, data: TaskData) -> dict
     return reports
 
 
+def domain_first(lists: Lists, data: TaskData) -> dict[str, Report]:
+    """Return the report of the rule, if the items have domains.
+
+    Items of the domain of the user's last event are first, then the others; by popularity within
+    both. A user without events has no such domain.
+    """
+    items = data.dataset.items
+    if "domain" not in items:
+        return {}
+    domain = items.set_index("item_id")["domain"].loc[data.split.item_ids].to_numpy(dtype=str)
+    histories = lists.histories
+    last = np.full(len(histories), "", dtype=domain.dtype)
+    some = histories.lengths > 0
+    last[some] = domain[histories.items[histories.offsets[1:][some] - 1]]
+    counts = popularity(data)
+    scores = counts[lists.candidates] / (counts.max() + 1)
+    scores = scores + (domain[lists.candidates] == last[:, None])
+    return {DOMAIN_FIRST: list_report(scores, lists, data, DOMAIN_FIRST)}
+
+
+def rank_by_gpt(name: str, lists: Lists, data: TaskData) -> dict[str, Report]:
+    """Return the reports of a pretrained GPT: by the sum, and by the mean of log-probabilities."""
+    tables = wording(data.dataset.items, "item"), wording(data.dataset.users, "user")
+    gpt = NextEvent(name, *tables, data.split.item_ids)
+    total = gpt.log_likelihood(lists.histories, lists.candidates)
+    scores = {"sum": total, "mean": total / gpt.n_tokens[lists.candidates]}
+    return {
+        f"{GPT}, {scoring}": list_report(values, lists, data, GPT)
+        for scoring, values in scores.items()
+    }
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
     parser.add_argument("--dataset", default="bazaar")
@@ -183,6 +219,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=int, default=500, help="test lists; a quarter validates")
     parser.add_argument("--candidates", type=int, default=CANDIDATES, help="items of a list")
     parser.add_argument("--max-tokens", type=int, default=128, help="maximum tokens of a row")
+    parser.add_argument("--gpt", help="name or folder of a GPT that ranks the same lists")
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -205,6 +242,9 @@ def run(options: argparse.Namespace) -> None:
     }
     examples = {name: encode_lists(test, data, prompts, h) for name, h in histories.items()}
     rivals = rank_by([Popularity(), Bigram(), EASE(decay=0.8)], test, data)
+    rivals |= domain_first(test, data)
+    if options.gpt:
+        rivals |= rank_by_gpt(options.gpt, test, data)
     known = encode_lists(validation, data, prompts)
     scored = score_lists(model.eval(), known, examples, (validation, test), data)
     records = Records(options.root / "results")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 from experiments import gpu_run, joint_runs, one_model, zero_shot
 from experiments.__main__ import main
 from experiments.pages import one_model as page
+from experiments.pages import zero_shot as zero_shot_page
 from experiments.records import Records, RunKey
 from experiments.task_sets import FIGURES, _divide
 from experiments.zero_shot import (
@@ -227,18 +230,42 @@ def test_controls_change_what_is_read_and_nothing_else() -> None:
 
 def test_every_score_is_recorded_beside_simple_models(project: Path) -> None:
     words = ["--model", "checkpoint", "--max-tokens", "512", "--users", "8"]
-    assert command(project, "zero_shot", *words) == 0
+    assert command(project, "zero_shot", *words, "--gpt", "bazaar-gpt") == 0
     found = reports(project, "zero_shot")
-    assert {name.partition(" lists")[0] for name in found if "M6-Rec" not in name} == {
-        "Popularity", "Bigram", "EASE"
-    }  # fmt: skip
+    others = {"Popularity", "Bigram", "EASE", zero_shot.DOMAIN_FIRST}
+    gpt = {f"{zero_shot.GPT}, sum", f"{zero_shot.GPT}, mean"}
+    assert {name.partition(" lists")[0] for name in found if "M6-Rec" not in name} == others | gpt
     own = {name: report for name, report in found.items() if "M6-Rec" in name}
     for score in ("sum", "mean", "sum, lift", "mean, lift"):
         assert any(name.endswith(f"tokens, {score}") for name in own)
     assert sum("best on validation" in name for name in own) == 3  # and two controls
     for report in own.values():
         assert report["events read"] > 0
-        assert set(report["minus"]) == {"Popularity", "Bigram", "EASE"}
+        assert set(report["minus"]) == others | gpt
+    text = (zero_shot_page.write_page(project / "results") or Path()).read_text(encoding="utf-8")
+    assert "## bazaar, `checkpoint`, seed 0" in text
+    assert text.count("Best on validation minus the same with") == 2
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    compared = [line for line in lines if re.search(r"[+-]\d\.\d{3} \[[^|]*\] \|$", line)]
+    assert len(compared) == len(others | gpt)  # each other model, with a paired difference
+
+
+def test_the_rule_of_the_last_domain() -> None:
+    lists = draw_lists(DATA, "test", 30)
+    report = zero_shot.domain_first(lists, DATA)[zero_shot.DOMAIN_FIRST]
+    domain = DATASET.items.set_index("item_id")["domain"].loc[SPLIT.item_ids].to_numpy()
+    popular = Popularity().fit(SPLIT.train).popularity_
+    wanted = []
+    for row, candidates in enumerate(lists.candidates):
+        last = lists.histories[[row]].items[-1]
+        keys = [(domain[item] == domain[last], popular[item]) for item in candidates]
+        above = sum(key > keys[0] for key in keys[1:])
+        equal = sum(key == keys[0] for key in keys[1:])
+        places = np.arange(above, above + equal + 1)
+        wanted.append(np.where(places < 10, 1 / np.log2(places + 2), 0.0).mean())
+    assert report["ndcg@10"] == pytest.approx(np.mean(wanted), rel=1e-9)
+    items = DATASET.items.drop(columns="domain")
+    assert not zero_shot.domain_first(lists, TaskData(replace(DATASET, items=items), SPLIT))
 
 
 # The prepared run for a GPU.
