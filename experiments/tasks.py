@@ -1,16 +1,15 @@
-"""Evaluate M6-Rec without fine-tuning: zero-shot ranking, cold items, a new domain.
+"""Evaluate M6-Rec without fine-tuning: zero-shot ranking, a new domain.
 
     python -m experiments tasks zero-shot
-    python -m experiments tasks cold-items
     python -m experiments tasks new-domain
     python -m experiments tasks closed-domain
 
 ``zero-shot`` ranks the whole catalogue by the likelihood of sentences and compares it with
-popularity and a bigram; ``cold-items`` ranks items without training rows; ``new-domain`` measures
-the learning curves of ``m6rec.new_domain`` for each domain; ``closed-domain`` pretrains a model
-without events of a domain and ranks that domain by likelihood; after it, ``new-domain`` includes a
-retriever that starts from that model. Rows go to ``results/tasks/<dataset>.csv`` and
-``results/new_domain/<dataset>.csv``. Generated text is evaluated by ``generation``.
+popularity and a bigram; ``new-domain`` measures the learning curves of ``m6rec.new_domain`` for
+each domain; ``closed-domain`` pretrains a model without events of a domain and ranks that domain by
+likelihood; after it, ``new-domain`` includes a retriever that starts from that model. Rows go to
+``results/tasks/<dataset>.csv`` and ``results/new_domain/<dataset>.csv``. Generated text is
+evaluated by ``generation``, items without training rows by ``cold_items``.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from m6rec_lite.data import Dataset, Split, cold_item, hidden_domain, leave_one_out, load_dataset
+from m6rec_lite.data import Dataset, Split, hidden_domain, leave_one_out, load_dataset
 from m6rec_lite.data.result_files import upsert_rows
 from m6rec_lite.evaluation import Report, compare, evaluate
 from m6rec_lite.language.text.behaviour import BehaviourText
@@ -163,30 +162,6 @@ def zero_shot(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, A
     return rows
 
 
-def cold_items(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Rank items without training rows: by text, by text and ids, by ids, and by popularity."""
-    split = cold_item(dataset, seed=options.seed)
-    models: dict[str, Recommender] = {
-        "Popularity": Popularity(),
-        "ContentBased": ContentBased(),
-        "SASRec": SASRec(max_length=50, epochs=EPOCHS, lr=3e-3, seed=options.seed),
-        "M6RecRetriever, text": M6RecRetriever(item_input="text", epochs=EPOCHS, seed=options.seed),
-        "M6RecRetriever, text and ids": M6RecRetriever(epochs=EPOCHS, seed=options.seed),
-    }
-    rows: list[dict[str, Any]] = []
-    reports: dict[str, Report] = {}
-    for name, model in models.items():
-        clock = time.perf_counter()
-        model.fit(split.train, items=dataset.items)
-        seconds = time.perf_counter() - clock
-        reports[name] = evaluate(model, split, progress=False)
-        metrics = rows_of(reports[name])
-        if name != "Popularity":
-            metrics.append(difference(reports[name], reports["Popularity"], "Popularity"))
-        rows += [{"model": name, "part": "test", "seconds": seconds} | row for row in metrics]
-    return rows
-
-
 def closed_domain(dataset: Dataset, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Rank the items of a domain by likelihood, without events of the domain in pretraining."""
     before = closed(dataset, options.domain)
@@ -260,7 +235,6 @@ def pretrained_folder(options: argparse.Namespace, domain: str) -> Path:
 
 RUNS: dict[str, Callable[[Dataset, argparse.Namespace], list[dict[str, Any]]]] = {
     "zero-shot": zero_shot,
-    "cold-items": cold_items,
     "new-domain": new_domain,
     "closed-domain": closed_domain,
 }

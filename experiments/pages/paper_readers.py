@@ -119,8 +119,6 @@ def task(
     task: str,
     metric: str,
     shown: Sequence[str],
-    ours: str = "M6-Rec",
-    baselines: Sequence[str] | None = None,
 ) -> Evidence | None:
     """Return the results of one task of ``tasks/bazaar.csv``.
 
@@ -129,9 +127,10 @@ def task(
         task: name of the task in the file.
         metric: metric that decides the claim; higher is better.
         shown: metrics to show, if the file has them.
-        ours: name of our model.
-        baselines: models that it must exceed; None for every other model that has the metric.
+
+    Every other model that has the metric is a baseline, which ``M6-Rec`` must exceed.
     """
+    ours = "M6-Rec"
     path = results / "tasks" / "bazaar.csv"
     rows = _rows(path, "dataset task part model metric seed value low high n command")
     rows = rows[(rows["task"] == task) & (rows["part"] != "validation")] if len(rows) else rows
@@ -146,7 +145,7 @@ def task(
     comparisons = []
     for row in own.to_dict("records"):
         label, seed = f"{metric}, {row['part']}" if several_parts else metric, int(row["seed"])
-        for name in (name for name in names if baselines is None or name in baselines):
+        for name in names:
             difference = _matching_row(differences[subtracted == name], row)
             other = _matching_row(decisive[decisive["model"] == name], row)
             if difference is not None:

@@ -80,7 +80,7 @@ def test_a_caveat_stands_beside_the_verdict_and_in_the_section(tmp_path):
     assert f"Caveat: {claim.caveat}." in text
     assert "lookup by item" in claim.caveat
     assert "random weights" in next(c for c in paper.CLAIMS if "never seen" in c.name).caveat
-    assert "**not tested**" in text
+    assert "[one_model.md](one_model.md)" in text
 
 
 @pytest.mark.parametrize(
@@ -278,25 +278,24 @@ def task_row(task: str, model: str, metric: str, value: float, **more: object) -
 
 
 def test_tasks_take_the_paired_difference_and_leave_validation_out(tmp_path):
-    path, task = tmp_path / "tasks" / "bazaar.csv", "zero-shot"
+    path, task = tmp_path / "tasks" / "bazaar.csv", "conversation"
     rows = [
-        task_row(task, "M6-Rec", "ndcg@10", 0.05),
-        task_row(task, "Popularity", "ndcg@10", 0.03),
-        task_row(task, "bazaar-gpt", "ndcg@10", 0.2),  # shown, and no part of the claim
-        task_row(task, "M6-Rec", "ndcg@10", 0.0, part="validation"),
+        task_row(task, "M6-Rec", "item hit", 0.05),
+        task_row(task, "words", "item hit", 0.03),
+        task_row(task, "M6-Rec", "item hit", 0.0, part="validation"),
     ]
     write(path, rows)
-    ours = read(tmp_path, "before any tuning")
-    assert says(ours) == {("Popularity", 0): "not distinguishable"}
-    assert ours.figures == ("ndcg@10 bazaar-gpt 0.2000, M6-Rec 0.0500, Popularity 0.0300",)
+    ours = read(tmp_path, "Conversation")
+    assert says(ours) == {("words", 0): "not distinguishable"}
+    assert ours.figures == ("item hit M6-Rec 0.0500, words 0.0300",)
     assert "400 test cases of test" in ours.protocol
-    pair = task_row(task, "M6-Rec", "ndcg@10 - Popularity", 0.02, low=0.01, high=0.03)
+    pair = task_row(task, "M6-Rec", "item hit - words", 0.02, low=0.01, high=0.03)
     write(path, [*rows, pair])
-    ours = read(tmp_path, "before any tuning")
+    ours = read(tmp_path, "Conversation")
     assert [one.paired for one in ours.comparisons] == [True]
     assert verdict(ours) == HOLDS
-    write(path, [row | {"part": ""} for row in (*rows[:3], pair)])  # no parts
-    ours = read(tmp_path, "before any tuning")
+    write(path, [row | {"part": ""} for row in (*rows[:2], pair)])  # no parts
+    ours = read(tmp_path, "Conversation")
     assert verdict(ours) == HOLDS
     assert "400 test cases, not used" in ours.protocol
 
@@ -316,19 +315,14 @@ def test_every_baseline_of_the_file_is_used_where_the_claim_names_none(tmp_path)
 
 
 def test_ours_in_other_settings_is_no_baseline_and_other_tasks_stay_apart(tmp_path):
-    names = ("M6RecRetriever, text", "M6RecRetriever, text and ids", "SASRec", "Popularity")
-    values = dict(zip(names, (0.2, 0.3, 0.0, 0.05), strict=True))
-    rows = [task_row("cold-items", name, "hr@10", value) for name, value in values.items()]
+    values = {"M6-Rec": 0.2, "M6-Rec, unbound": 0.3, "words": 0.0, "most named": 0.05}
+    rows = [task_row("conversation", name, "item hit", value) for name, value in values.items()]
+    rows += [task_row("explanation", name, "true aspect", 0.9) for name in ("M6-Rec", "counts")]
     write(tmp_path / "tasks" / "bazaar.csv", rows)
-    ours = read(tmp_path, "never seen")
-    assert says(ours) == {("SASRec", 0): "above", ("Popularity", 0): "above"}
-    assert names[1] in ours.figures[0]  # shown beside
-    part = {"part": "test, courses"}
-    shown = {"M6-Rec": 0.1, "Random order": 0.01, "Popularity there": 0.3, "ContentBased": 0.05}
-    rows += [task_row("closed-domain", k, "ndcg@10", v, **part) for k, v in shown.items()]
-    write(tmp_path / "tasks" / "bazaar.csv", rows)
-    assert verdict(read(tmp_path, "without any history")) == HOLDS
-    assert verdict(read(tmp_path, "before any tuning")) == NOT_TRIED
+    ours = read(tmp_path, "Conversation")
+    assert says(ours) == {("words", 0): "above", ("most named", 0): "above"}
+    assert "M6-Rec, unbound" in ours.figures[0]  # shown beside
+    assert says(read(tmp_path, "Explanations")) == {("counts", 0): "not distinguishable"}
 
 
 def test_figures_alone_are_shown_and_decide_nothing(tmp_path):
