@@ -32,6 +32,11 @@ round that are best on validation. Intervals are 95 %, over test users or answer
 *loses* where the interval of the paired difference does not contain 0. With one seed, they do not
 include the variation between trainings.
 
+The two comparisons with a model for the task alone ask different questions. At equal steps it has
+read as many rows of its task as the joint model: the difference is what sharing the weights gives
+or costs. At equal tokens it has read all the text of the joint training as rows of its own task:
+the difference also contains what those further rows are worth.
+
 This page is written by code (`python -m experiments results --only pages`) from the files of
 `runs/`.
 """
