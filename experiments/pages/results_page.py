@@ -85,6 +85,9 @@ _FILES = """
   is worth in a shop with few people, and what each option of the retriever changes.
 - [adapting.md](../results/adapting.md) compares the methods that adapt M6-Rec with few weights, and
   [pretrained_lm.md](../results/pretrained_lm.md) shows M6-Rec on a real pretrained language model.
+- [one_model.md](../results/one_model.md) compares one checkpoint for seven tasks with a model for
+  each task and with new weights; [zero_shot.md](../results/zero_shot.md) ranks lists without any
+  training.
 - `results/clicks/`, `tasks/`, `new_domain/` and `scaling/` contain tables of M6-Rec's tasks, click
   models and pretraining runs, with their baselines.
 - `python -m experiments --list` lists the experiments. `make results` runs what is missing, skips
