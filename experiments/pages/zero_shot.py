@@ -24,7 +24,8 @@ likelihood of each item's sentence; it was pretrained on behaviour and has not b
 the score and the weight of popularity that rank other lists best, whose answers are labels that
 this row used. The text says how long before the question each event was, so M6-Rec knows the time
 of the question; popularity, the bigram, EASE and the rule do not. Brackets hold 95 % intervals over
-users; a difference is paired.
+users; a difference is paired. A checkpoint whose pretraining read the library of a world knows the
+stated rules of that world; the card of the checkpoint says so.
 
 Written by `python -m experiments results --only pages` from `results/runs`.
 """
