@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["bazaar-bert", "bazaar-gpt", "bazaar-m6rec", "bazaar-retriever"])
+NAMES = ("bazaar-bert", "bazaar-gpt", "bazaar-m6rec", "bazaar-large-m6rec", "bazaar-retriever")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_code_of_a_card_prints_what_the_card_says(name: str) -> None:
     card = (ROOT / "checkpoints" / name / "README.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
