@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.compare import paired_values, user_metric
-from experiments.records import REPORT, Records
+from experiments.records import RANKS, REPORT, Records
 from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation.significance import paired_test
 
@@ -283,6 +283,11 @@ def _results(
             ours = {seed: condition.ours.find(frame, dataset, seed) for seed in group}
         except LookupError as error:
             yield Result(condition, dataset, names, NOT_RUN, str(error.args[0]), {}, ())
+            continue
+        without = [i for i in (*ours.values(), *rival) if not (records.runs / i / RANKS).is_file()]
+        if by_seed and without:  # a run older than the file of ranks
+            why = f"run {without[0]} has no ranks; its command with --again keeps them"
+            yield Result(condition, dataset, names, NOT_RUN, why, {}, ())
             continue
         pairs = list(zip(ours.values(), rival or ours.values(), strict=True))
         if not by_seed:
