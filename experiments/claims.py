@@ -102,18 +102,20 @@ def _records(results: list[Result]) -> list[str]:
 def late_claims(root: Path, claim: Claim, results: list[Result]) -> Iterator[str]:
     """Yield a sentence for each of our runs that was committed before its claim.
 
-    A change of the claim's file counts as a new registration. A run that is not committed yet, or
-    a project without git's whole history, yields nothing.
+    A change of the claim's file counts as a new registration. A record that was removed, such as
+    one of other default settings under the same name, and made again counts from the latter. A run
+    that is not committed yet, or a project without git's whole history, yields nothing.
     """
     if _git(root, "rev-parse", "--is-shallow-repository") != ["false"]:
         return
     changed = _git(root, "log", "-1", "--format=%ct", "--", f"{FOLDER}/{claim.name}.toml")
     for seed, run_id in sorted({pair for result in results for pair in result.ours.items()}):
         path = f"results/runs/{run_id}/{REPORT}"
-        recorded = _git(root, "log", "--diff-filter=A", "--format=%ct", "--", path)
-        if seed in claim.recorded_before or not recorded:
+        last = ["log", "-1", "--diff-filter=AD", "--name-status", "--format=%ct"]
+        recorded = _git(root, *last, "--", path)  # the time, an empty line, A or D and the path
+        if seed in claim.recorded_before or not recorded or recorded[-1].startswith("D"):
             continue
-        if not changed or int(changed[0]) >= int(recorded[-1]):
+        if not changed or int(changed[0]) >= int(recorded[0]):
             yield (
                 f"claims/{claim.name}.toml was not committed before run {run_id} (seed {seed}): "
                 "list the seed in recorded_before, and register seeds that have no record yet"

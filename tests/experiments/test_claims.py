@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -262,6 +263,20 @@ def test_a_run_that_is_older_than_its_claim_is_named(
     path.write_text(path.read_text().replace("[0, 1, 2]", "[0, 1, 2]\nrecorded_before = [0, 1]"))
     assert main(["claims", "--root", str(tmp_path)]) == 1
     assert "(seed 2)" in capsys.readouterr().err
+
+
+def test_a_record_that_was_removed_and_made_again_counts_from_the_latter(tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    add_runs(tmp_path, [0.9, 0.9, 0.9], [0.8, 0.8, 0.8])
+    commit(tmp_path, 1)
+    shutil.rmtree(tmp_path / "results")
+    commit(tmp_path, 2)
+    write_claim(tmp_path)
+    commit(tmp_path, 3)
+    add_runs(tmp_path, [0.9, 0.9, 0.9], [0.8, 0.8, 0.8])
+    assert main(["claims", "--root", str(tmp_path)]) == 0  # not committed yet
+    commit(tmp_path, 4)
+    assert main(["claims", "--root", str(tmp_path)]) == 0
 
 
 def test_the_command_writes_the_page_and_the_records_of_a_claim(tmp_path: Path) -> None:
