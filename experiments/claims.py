@@ -11,6 +11,7 @@ every cell of a lesson tagged ``claim:ID``, it fills the records of registered c
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.claim_rules import Claim, Result, judge, read_claim, verdict
-from experiments.records import REPORT, Records
+from experiments.records import CONFIG, REPORT, Records
 from m6rec_lite.course.build.lesson_form import CLAIM_ROWS, read_claim_rows
 from m6rec_lite.data.files import write_text
 from m6rec_lite.evaluation.report import markdown_table
@@ -102,24 +103,40 @@ def _records(results: list[Result]) -> list[str]:
 def late_claims(root: Path, claim: Claim, results: list[Result]) -> Iterator[str]:
     """Yield a sentence for each of our runs that was committed before its claim.
 
-    A change of the claim's file counts as a new registration. A record that was removed, such as
-    one of other default settings under the same name, and made again counts from the latter. A run
-    that is not committed yet, or a project without git's whole history, yields nothing.
+    A change of the claim's file counts as a new registration. A record that was removed and made
+    again counts from the first commit in which it had today's settings. A run that is not
+    committed yet, or a project without git's whole history, yields nothing.
     """
     if _git(root, "rev-parse", "--is-shallow-repository") != ["false"]:
         return
     changed = _git(root, "log", "-1", "--format=%ct", "--", f"{FOLDER}/{claim.name}.toml")
     for seed, run_id in sorted({pair for result in results for pair in result.ours.items()}):
-        path = f"results/runs/{run_id}/{REPORT}"
-        last = ["log", "-1", "--diff-filter=AD", "--name-status", "--format=%ct"]
-        recorded = _git(root, *last, "--", path)  # the time, an empty line, A or D and the path
-        if seed in claim.recorded_before or not recorded or recorded[-1].startswith("D"):
+        recorded = _first_recorded(root, run_id)
+        if seed in claim.recorded_before or recorded is None:
             continue
-        if not changed or int(changed[0]) >= int(recorded[0]):
+        if not changed or int(changed[0]) >= recorded:
             yield (
                 f"claims/{claim.name}.toml was not committed before run {run_id} (seed {seed}): "
                 "list the seed in recorded_before, and register seeds that have no record yet"
             )
+
+
+def _first_recorded(root: Path, run_id: str) -> int | None:
+    """Return the time of the first commit of a run with today's settings, or None without one.
+
+    If the settings were renamed since, it is the last commit that added the run.
+    """
+    folder = f"results/runs/{run_id}"
+    if not _git(root, "ls-tree", "--name-only", "HEAD", f"{folder}/{REPORT}"):
+        return None
+    added = _git(root, "log", "--diff-filter=A", "--format=%ct %H", "--", f"{folder}/{REPORT}")
+    commits = [line.split() for line in reversed(added)]
+    now = json.loads((root / folder / CONFIG).read_text(encoding="utf-8"))
+    for time, commit in commits:
+        then = "\n".join(_git(root, "show", f"{commit}:{folder}/{CONFIG}"))
+        if then and json.loads(then).get("settings") == now.get("settings"):
+            return int(time)
+    return int(commits[-1][0])
 
 
 def _git(root: Path, *arguments: str) -> list[str]:

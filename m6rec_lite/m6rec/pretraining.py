@@ -191,10 +191,13 @@ def pretrain(
 def native_precision(device: str | None = None) -> str:
     """Return ``"bf16"`` for a CPU that multiplies matrices in 16 bits, else ``"auto"``.
 
-    On other CPUs products in bf16 are emulated, and slower than in fp32.
+    These are CPUs with ``amx_bf16`` or ``avx512_bf16``. On others, products in bf16 are emulated,
+    and slower than in fp32.
     """
     on_cpu = device == "cpu" or (device is None and not torch.cuda.is_available())
-    return "bf16" if on_cpu and torch.cpu._is_amx_tile_supported() else "auto"
+    units = torch.cpu.get_capabilities()
+    has_units = any(units.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
+    return "bf16" if on_cpu and has_units else "auto"
 
 
 def plan_of(settings: Pretraining, accelerator: Accelerator, recompute: bool = False) -> Plan:

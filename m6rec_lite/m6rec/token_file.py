@@ -23,6 +23,9 @@ from m6rec_lite.language.text.tokenizer import Tokenizer
 
 FORMAT = "m6rec_lite tokens 1"
 
+#: What ``about.json`` says of a folder.
+FIELDS = ("format", "tokenizer", "dtype", "tokens", "documents", "of")
+
 #: Number of documents that are tokenized, and in memory, at a time while writing.
 CHUNK = 4096
 
@@ -55,30 +58,30 @@ class TokenFile(Sequence[np.ndarray]):
             raise FileNotFoundError(f"no file of tokens at {folder}: TokenFile.write makes one")
         try:
             self.about = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
-            is_known = self.about["format"] == FORMAT
-            shapes = [("tokens", self.about["dtype"]), ("ends", "int64")]
-            counts = [self.about["tokens"], self.about["documents"]]
+            kind, writer, dtype, n_tokens, n_documents, _ = (self.about[name] for name in FIELDS)
+            arrays = [("tokens", np.dtype(dtype), int(n_tokens))]
+            arrays.append(("ends", np.dtype(np.int64), int(n_documents)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TokenFileError(
                 f"{folder} holds no complete file of tokens ({error!r})"
             ) from error
-        if not is_known:
+        if kind != FORMAT:
             raise TokenFileError(f"{folder} is not of the format {FORMAT!r}: write it again")
-        if self.about["tokenizer"] != tokenizer.fingerprint:
+        if writer != tokenizer.fingerprint:
             raise TokenFileError(
-                f"{folder} was written with the tokenizer {self.about['tokenizer']}, and this one "
+                f"{folder} was written with the tokenizer {writer}, and this one "
                 f"is {tokenizer.fingerprint}: its numbers mean other words. Pass the tokenizer "
                 "that wrote it, or delete the folder and write it again"
             )
-        for (name, kind), count in zip(shapes, counts, strict=True):
-            path, size = self.folder / f"{name}.bin", count * np.dtype(kind).itemsize
+        for name, dtype, count in arrays:
+            path, size = self.folder / f"{name}.bin", count * dtype.itemsize
             size_now = path.stat().st_size if path.is_file() else 0
             if size_now != size:
                 raise TokenFileError(
                     f"{path} has {size_now:,} bytes where {size:,} were written (cut off?): delete "
                     f"{folder} and write it again"
                 )
-            setattr(self, name, np.memmap(path, dtype=kind, mode="r", shape=(count,)))
+            setattr(self, name, np.memmap(path, dtype=dtype, mode="r", shape=(count,)))
         if fault := damage(self.folder):
             raise TokenFileError(f"{fault}: delete {folder} and write it again")
 

@@ -56,18 +56,20 @@ def replaced(root: Path, old: str, new: str) -> Path:
     return write_claim(root, **{old: new})
 
 
-def add_run(root: Path, model: str, seed: int, auc: float | None, variant: str = "") -> str:
+def add_run(
+    root: Path, model: str, seed: int, auc: float | None, variant: str = "", *, mask: bool = True
+) -> str:
     records = Records(root / "results")
     key = RunKey("trial", "walks", model, variant, seed)
-    records.start(key, command="make it", split_hash="abc")
+    records.start(key, command="make it", split_hash="abc", settings={"mask": mask})
     records.finish(key, {"metrics": {} if auc is None else {"auc": auc}, "costs": {"ms": 2.0}})
     return key.id
 
 
-def add_runs(root: Path, ours: list[float], theirs: list[float]) -> None:
+def add_runs(root: Path, ours: list[float], theirs: list[float], *, mask: bool = True) -> None:
     for seed, (our, their) in enumerate(zip(ours, theirs, strict=True)):
-        add_run(root, "ours", seed, our, "epochs=5 lr=0.1")
-        add_run(root, "theirs", seed, their)
+        add_run(root, "ours", seed, our, "epochs=5 lr=0.1", mask=mask)
+        add_run(root, "theirs", seed, their, mask=mask)
 
 
 def result_of(root: Path, path: Path) -> tuple[str, str]:
@@ -265,18 +267,22 @@ def test_a_run_that_is_older_than_its_claim_is_named(
     assert "(seed 2)" in capsys.readouterr().err
 
 
-def test_a_record_that_was_removed_and_made_again_counts_from_the_latter(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mask", "late"), [(True, 3), (False, 0)])
+def test_a_record_made_again_counts_from_the_first_with_its_settings(
+    tmp_path: Path, mask: bool, late: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     git(tmp_path, "init")
-    add_runs(tmp_path, [0.9, 0.9, 0.9], [0.8, 0.8, 0.8])
+    add_runs(tmp_path, [0.9, 0.9, 0.9], [0.8, 0.8, 0.8])  # with the mask
     commit(tmp_path, 1)
     shutil.rmtree(tmp_path / "results")
     commit(tmp_path, 2)
     write_claim(tmp_path)
     commit(tmp_path, 3)
-    add_runs(tmp_path, [0.9, 0.9, 0.9], [0.8, 0.8, 0.8])
+    add_runs(tmp_path, [0.9, 0.9, 0.9], [0.8, 0.8, 0.8], mask=mask)
     assert main(["claims", "--root", str(tmp_path)]) == 0  # not committed yet
     commit(tmp_path, 4)
-    assert main(["claims", "--root", str(tmp_path)]) == 0
+    assert main(["claims", "--root", str(tmp_path)]) == bool(late)
+    assert capsys.readouterr().err.count("was not committed before run") == late
 
 
 def test_the_command_writes_the_page_and_the_records_of_a_claim(tmp_path: Path) -> None:

@@ -73,10 +73,18 @@ def test_what_has_no_library_is_refused(world: Dataset, tmp_path: Path) -> None:
         Pretraining(library_copies=0)
 
 
-@pytest.mark.parametrize(("units", "precision"), [(True, "bf16"), (False, "auto")])
+@pytest.mark.parametrize(
+    ("units", "precision"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, "bf16"),
+        ({"amx_bf16": False, "avx512_bf16": True}, "bf16"),
+        ({"amx_bf16": False, "avx512_bf16": False, "avx2": True}, "auto"),
+        ({"architecture": "aarch64"}, "auto"),
+    ],
+)
 def test_the_native_precision_is_that_of_the_processor(
-    monkeypatch: pytest.MonkeyPatch, units: bool, precision: str
+    monkeypatch: pytest.MonkeyPatch, units: dict[str, bool | str], precision: str
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
     assert native_precision("cpu") == precision
     assert native_precision("cuda") == "auto"  # a GPU's own best

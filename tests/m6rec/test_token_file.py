@@ -141,3 +141,13 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         (folder / "about.json").write_text(damaged)
         with pytest.raises(TokenFileError, match="no complete file of tokens"):
             TokenFile(folder, TOKENIZER)
+
+
+@pytest.mark.parametrize("field", ["format", "tokenizer", "dtype", "tokens", "documents", "of"])
+def test_an_about_without_a_field_is_refused(tmp_path: Path, field: str) -> None:
+    folder = write(tmp_path / "tokens").folder
+    about = json.loads((folder / "about.json").read_text())
+    del about[field]
+    (folder / "about.json").write_text(json.dumps(about))
+    with pytest.raises(TokenFileError, match=f"no complete file of tokens .*{field}"):
+        TokenFile(folder, TOKENIZER)
