@@ -384,6 +384,11 @@ def test_a_stored_leaderboard_has_the_models_of_the_lessons_up_to_it(root):
     last, _, early = (nbformat.read(path, as_version=4).cells[-1].outputs[0].text for path in paths)
     assert early == "['Early']\n"
     assert last == "['Early', 'Late', 'Last']\n"
+    paths[2].write_text(paths[2].read_text().replace("Early", "Other"))  # the board of 02 has Early
+    for path in (paths[2], paths[0]):
+        store(path, root, progress=False)
+    last = nbformat.read(paths[0], as_version=4).cells[-1].outputs[0].text
+    assert last == "['Other', 'Late', 'Last']\n"
 
 
 def test_a_chapter_that_needs_what_the_data_lack_is_left_out(tmp_path):

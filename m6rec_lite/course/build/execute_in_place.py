@@ -99,6 +99,7 @@ def _run_folder(path: Path, root: Path) -> Path:
 
     So the stored leaderboard contains the models of all earlier lessons, and no later ones, in
     whatever order lessons are stored; on a new machine, those of lessons that were stored there.
+    Each lesson gives the rows that it made itself, so a model that it no longer has is gone.
     Folders of lessons that no longer exist, or had another number, are deleted.
     """
     runs, number = root / "runs" / "stored", path.name[:2]
@@ -113,6 +114,8 @@ def _run_folder(path: Path, root: Path) -> Path:
         shutil.copytree(board, runs / number / "leaderboard", dirs_exist_ok=True)
         for file in board.glob("*.csv"):
             rows = read_rows(file, KEY, text_columns=TEXT_COLUMNS)
+            own = f"notebooks/{board.parent.name}_"  # in the command that made the row
+            rows = rows[rows["command"].astype(str).str.contains(own, regex=False)]
             tables.setdefault(file.name, []).insert(0, rows)
     for name, frames in tables.items():
         table = pd.concat(frames, ignore_index=True).drop_duplicates([*KEY])
