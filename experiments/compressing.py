@@ -82,7 +82,7 @@ THRESHOLDS = (0.8, 0.9, 0.95, 0.98)
 SETTINGS: dict[str, tuple[Any, str]] = {
     "clicks": (700, "clicked rows of an epoch"),
     "negatives": (4.0, "other rows for each"),
-    "epochs": (1, "passes over the rows"),
+    "epochs": (3, "passes over the rows"),  # after one, some seeds only know the click rate
     "events": (1, "of a history that are read"),
     "max_tokens": (256, "of a row"),
     "tokens": (2048, "of a batch"),
