@@ -1,6 +1,10 @@
 """How the tests are shared between workers, and which tier a test belongs to."""
 
+import random
+
+import numpy as np
 import pytest
+import torch
 
 from m6rec_lite.data import Dataset, Split
 from tests import worlds
@@ -20,6 +24,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(file))
         if any(item.get_closest_marker(name) for name in SLOW_TIER):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin every test, with its fixtures, from the same random numbers, in any order of tests."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 -- the global generator is what a test may use unseeded
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
