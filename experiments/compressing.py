@@ -1,11 +1,14 @@
 """Compress M6-Rec's click model: quality, bytes, milliseconds and energy of each method.
 
+    python -m experiments compressing --rates
     python -m experiments compressing --dataset bazaar --seed 0
     python -m experiments compressing --dataset bazaar-wide --variant dense-10m pruned-2m --seed 0
 
 Every network is trained on the same sampled impressions for the same number of passes, without
 pretraining, in bf16 if the processor has it (the record says so), and judged and timed in fp32.
 ``pruned-2m`` is a dense 10 M network of which 80 % of the weights are pruned during these passes.
+``--rates`` trains the dense network of each size once for each learning rate of ``RATES``; each
+network takes the one with the best AUC on the bazaar's validation rows for its size.
 Variants in few bits quantize an earlier one. Early exit has a row a threshold.
 
 The test rows are all clicked ones of the latest tenth, and ``--negatives`` others for each: the AUC
@@ -19,6 +22,7 @@ Each variant is a record, and so is each threshold of an early exit; the page
 ``runs/compressing/``. A variant that is recorded is skipped, so the command can be killed and
 repeated. The whole table, in this order:
 
+    python -m experiments compressing --rates
     python -m experiments compressing --seed 0
     python -m experiments compressing --seed 1 2 --variant dense-10m dense-2m dense-600k \\
         pruned-2m late-1
@@ -37,63 +41,40 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.compressed_variants import REGISTERED, VARIANTS, Variant
+from experiments.compressed_training import SETTINGS, ClickTraining
+from experiments.compressed_variants import REGISTERED, VARIANTS
 from experiments.pages.compressing import write_page
-from experiments.records import Records, RunKey
+from experiments.records import REPORT, Records, RunKey
 from experiments.request_costs import request_costs
-from m6rec_lite.ctr.impressions import split_by_time
 from m6rec_lite.data import Dataset, load_dataset
+from m6rec_lite.data.result_files import read_json
 from m6rec_lite.evaluation.ctr import auc
 from m6rec_lite.evaluation.ctr_compare import compare_auc
-from m6rec_lite.language.text.behaviour import BehaviourText
-from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec import (
     EarlyExitScoring,
     Examples,
-    GradualPruning,
-    M6RecConfig,
-    M6RecModel,
     MultiTaskModel,
-    PromptBuilder,
-    RelationDistillation,
-    Scoring,
-    StatisticsVerbalizer,
-    TaskBatches,
-    Weights,
     count_nonzero,
     load_compressed,
     quantize_dynamic,
     quantize_weights,
     save_compressed,
     serve_limited,
-    train_jointly,
 )
-from m6rec_lite.m6rec.optimizer import make_adamw
-from m6rec_lite.m6rec.pretraining import native_precision
-from m6rec_lite.nn.schedules import cosine, warm_up
-from m6rec_lite.training import fit
 
-#: The short phrases about a shown item, of ``tasks/scoring.json``.
-FEATURES = ("brief",)
 #: Variants with which the others are compared.
 REFERENCES = ("dense-10m", "dense-2m")
 THRESHOLDS = (0.8, 0.9, 0.95, 0.98)
-#: Options that make another measurement: default and meaning.
-SETTINGS: dict[str, tuple[Any, str]] = {
-    "clicks": (700, "clicked rows of an epoch"),
-    "negatives": (4.0, "other rows for each"),
-    "epochs": (3, "passes over the rows"),  # after one, some seeds only know the click rate
-    "events": (1, "of a history that are read"),
-    "max_tokens": (256, "of a row"),
-    "tokens": (2048, "of a batch"),
-    "lr": (2e-3, "at a width of 160"),
-}
+#: Learning rates at a width of 160 that are compared on validation; others by the inverse width.
+RATES = (5e-4, 1e-3, 2e-3)
+#: Variants of which the learning rates are compared, one for each size.
+DENSE = ("dense-600k", "dense-2m", "dense-10m")
 #: Requests answered by the limited process, and its limit.
 SERVED, MEMORY_MIB = 20, 512
 
 
-class Compressing:
-    """Training and measuring of variants on one data set and seed.
+class Compressing(ClickTraining):
+    """Training, measuring and recording of variants on one data set and seed.
 
     Args:
         dataset: with impressions.
@@ -102,22 +83,14 @@ class Compressing:
     """
 
     def __init__(self, dataset: Dataset, options: argparse.Namespace, seed: int) -> None:
-        self.dataset, self.options, self.seed = dataset, options, seed
+        super().__init__(dataset, options, seed)
         self.records = Records(options.root / "results")
         values = {name: getattr(options, name) for name in SETTINGS}
         self.extra = " ".join(
             f"{name}={v:g}" for name, v in values.items() if v != SETTINGS[name][0]
         )
         folder = "-".join([f"seed{seed}", *self.extra.split()])
-        self.precision = native_precision("cpu")
         self.folder = options.root / "runs" / "compressing" / dataset.name / folder
-        self.text = BehaviourText(dataset, "compact")
-        self.tokenizer = make_tokenizer(dataset, self.text)
-        assert dataset.impressions is not None
-        self.train, _, test = split_by_time(dataset.impressions)
-        labels = test["clicked"].to_numpy(np.float64)
-        draw = Scoring(1, negatives=options.negatives).sample_negatives(labels, seed=0)[0]
-        self.test = test.iloc[draw].reset_index(drop=True)
         self.truth = self.test["clicked"].to_numpy(np.int64)
 
     def key(self, name: str, threshold: float | None = None) -> RunKey:
@@ -128,14 +101,19 @@ class Compressing:
 
     def run(self, name: str) -> None:
         """Train or quantize a variant, measure it, and write its records."""
-        variant, clock = VARIANTS[name], time.process_time()
-        both = self.load(variant.source) if variant.source else self.fit(variant)
+        variant, clock, lr = VARIANTS[name], time.process_time(), 0.0
+        if variant.source:
+            both = self.load(variant.source)
+        else:
+            lr = self.options.lr or best_rate(self.records, variant.size)
+            teacher = self.load(variant.teacher).model if variant.teacher else None
+            both = self.fit(variant, lr, teacher)
         costs: dict[str, float] = {
             "fit_cpu_seconds": np.nan if variant.source else time.process_time() - clock,
             "parameters": sum(weight.numel() for weight in both.model.parameters()),
             "nonzero": count_nonzero(both.model),
         }
-        about: dict[str, Any] = {}
+        about: dict[str, Any] = {"lr": lr}
         if variant.bits == 0:  # such a network cannot be stored
             about["library"] = quantize_dynamic(both.model)
         else:
@@ -143,7 +121,7 @@ class Compressing:
                 quantize_weights(both.model, variant.bits)
             self.folder.mkdir(parents=True, exist_ok=True)
             costs["bytes"] = save_compressed(both, self.tokenizer, self.file(name))
-        task, examples = both.task("scoring"), self.examples(both)
+        task, examples = both.task("scoring"), self.examples(both, self.test)
         if variant.bits != 0:
             served = zip(examples.known[:SERVED], examples.written[:SERVED], strict=True)
             costs["peak_mib"] = serve_limited(self.file(name), served, MEMORY_MIB)[1]
@@ -164,8 +142,7 @@ class Compressing:
         command += f" --seed {key.seed}"
         for setting in self.extra.split():
             command += f" --{setting.replace('_', '-').replace('=', ' ')}"
-        settings = {name: getattr(self.options, name) for name in SETTINGS}
-        settings |= VARIANTS[key.model].describe() | {"precision": self.precision}
+        settings = self.settings() | VARIANTS[key.model].describe()
         self.records.start(key, command=command, settings=settings)
         self.records.finish(key, report)
         low, high = report["intervals"]["auc"]
@@ -175,62 +152,22 @@ class Compressing:
             flush=True,
         )
 
-    def fit(self, variant: Variant) -> MultiTaskModel:
-        """Train a new network."""
-        options = self.options
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            config = M6RecConfig.of_size(variant.size, self.tokenizer, dropout=0.1)
-            model = M6RecModel(config)
-            if variant.change is not None:
-                variant.change(model)
-            task = variant.task(
-                config.hidden_size, 2, FEATURES, options.events, options.negatives,
-                **variant.settings,
-            )  # fmt: skip
-        labels = self.train["clicked"].to_numpy(np.float64)
-        limit = int(options.clicks * (options.negatives + 1))
-        drawn, task.negative_share = task.sample_negatives(labels, limit=limit, seed=self.seed)
-        prompts = PromptBuilder(self.text, self.tokenizer, options.max_tokens)
-        examples = task.encode(self.train.iloc[drawn], self.dataset, prompts, fit=True)
-        batches = TaskBatches(examples, options.tokens)
-        steps = options.epochs * len(batches.epoch(self.seed, 0))
-        print(f"  {len(examples):,} rows, {steps:,} steps", flush=True)
-        both = MultiTaskModel(model, {"scoring": task})
-        if variant.teacher:
-            self.distill(model, self.load(variant.teacher).model, batches, steps)
-        train_jointly(
-            both,
-            {"scoring": batches},
-            Weights(finetune={"scoring": 1.0}),
-            steps=steps,
-            lr=options.lr * (160 / config.hidden_size),  # as in ``scaling``: by the inverse width
-            callbacks=[GradualPruning(variant.prune)] if variant.prune else (),
-            seed=self.seed,
-            device="cpu",
-            precision=self.precision,
-            progress=not options.quiet,
+    def record_rate(self, name: str, lr: float) -> None:
+        """Train a dense variant with a learning rate, and record its AUC on validation."""
+        size = VARIANTS[name].size
+        key = rate_key(size, lr)
+        if self.records.is_recorded(key) and not self.options.again:
+            return
+        both = self.fit(VARIANTS[name], lr)
+        probability = self.scoring(both).predict(both.model, self.examples(both, self.validation))
+        figure = auc(self.validation["clicked"].to_numpy(np.int64), probability)
+        settings = self.settings() | {"size": size, "lr": lr}
+        self.records.start(
+            key, command="python -m experiments compressing --rates", settings=settings
         )
-        return both
-
-    def distill(
-        self, student: M6RecModel, teacher: M6RecModel, batches: TaskBatches, steps: int
-    ) -> None:
-        """Train a student on the relations of a teacher."""
-        warm = max(1, steps // 20)
-        fit(
-            student,
-            batches,
-            RelationDistillation(teacher, relation_heads=5),
-            optimizer=make_adamw(student, lr=self.options.lr, weight_decay=0.01, betas=(0.9, 0.98)),
-            schedule=warm_up(warm, 0.01, then=cosine(max(1, steps - warm), 0.05)),
-            steps=steps,
-            clip_norm=1.0,
-            seed=self.seed,
-            device="cpu",
-            precision=self.precision,
-            progress=not self.options.quiet,
-        )
+        report = {"on": "validation", "metrics": {"auc": figure}, "headline": {"auc": figure}}
+        self.records.finish(key, report)
+        print(f"{size}, learning rate {lr:g}: validation AUC {figure:.4f}", flush=True)
 
     def load(self, name: str) -> MultiTaskModel:
         """Return the network of an earlier variant."""
@@ -238,13 +175,6 @@ class Compressing:
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing: run --variant {name} --again first")
         return load_compressed(file)[0]
-
-    def examples(self, both: MultiTaskModel) -> Examples:
-        """Return the test rows, as this network's task encodes them."""
-        task = both.task("scoring")
-        assert isinstance(task, Scoring)
-        prompts = PromptBuilder(self.text, self.tokenizer, self.options.max_tokens)
-        return task.encode(self.test, self.dataset, prompts)
 
     def quality(self, key: RunKey, both: MultiTaskModel, examples: Examples) -> dict[str, Any]:
         """Return the AUC, its differences from ``REFERENCES``, and the mean number of layers."""
@@ -286,14 +216,24 @@ class Compressing:
         return self.folder / f"{key.id}.npy"
 
 
-def make_tokenizer(dataset: Dataset, text: BehaviourText, vocab_size: int = 2048) -> Tokenizer:
-    """Train a tokenizer on the texts of items, users and statistics."""
-    texts = [text.item(item) for item in dataset.items["item_id"].tolist()]
-    if dataset.users is not None:
-        texts += [text.user(user) for user in dataset.users["user_id"].tolist()]
-    texts += text.templates.events.values()
-    texts += [f", {words}" for words in StatisticsVerbalizer(FEATURES).examples()]
-    return Tokenizer.train(dict.fromkeys(texts), vocab_size)
+def rate_key(size: str, lr: float) -> RunKey:
+    """Return the key of the record of a size's validation AUC with a learning rate."""
+    return RunKey("compressing_rates", "bazaar", size, f"lr={lr:g}")
+
+
+def best_rate(records: Records, size: str) -> float:
+    """Return the learning rate of ``RATES`` with a size's best AUC on validation.
+
+    Raises:
+        FileNotFoundError: if one is not recorded.
+    """
+    keys = [rate_key(size, lr) for lr in RATES]
+    if not all(map(records.is_recorded, keys)):
+        raise FileNotFoundError(
+            f"the learning rates of size {size} are not compared: run --rates first, or pass --lr"
+        )
+    figures = [read_json(records.folder(key) / REPORT)["metrics"]["auc"] for key in keys]
+    return RATES[int(np.argmax(figures))]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -305,12 +245,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (value, text) in SETTINGS.items():
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=type(value), default=value, help=text)
+    parser.add_argument("--rates", action="store_true", help="compare RATES on validation only")
     parser.add_argument("--page", action="store_true", help="write results/compressing.md")
 
 
 def run(options: argparse.Namespace) -> None:
     """Run each variant without a record, and write the page if asked to."""
     torch.set_num_threads(1)
+    if options.rates:
+        comparison = Compressing(load_dataset("bazaar"), options, 0)
+        for name, lr in itertools.product(DENSE, RATES):
+            comparison.record_rate(name, lr)
+        return
     default = list(VARIANTS) if options.dataset == "bazaar" else list(REGISTERED)
     names = default if options.variant is None else options.variant
     comparisons: dict[int, Compressing] = {}

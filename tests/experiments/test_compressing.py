@@ -110,6 +110,40 @@ def test_the_registered_claims_are_judged_from_the_records(tmp_path):
     assert verdicts() == ["holds", "holds"]
 
 
+def test_the_learning_rate_is_the_best_of_validation(tmp_path):
+    records = Records(tmp_path / "results")
+    for lr, figure in zip(compressing.RATES, (0.6, 0.7, 0.65), strict=True):
+        with pytest.raises(FileNotFoundError, match="run --rates first"):
+            compressing.best_rate(records, "8x320")
+        key = compressing.rate_key("8x320", lr)
+        records.start(key, command="test")
+        records.finish(key, {"metrics": {"auc": figure}})
+    assert compressing.best_rate(records, "8x320") == compressing.RATES[1]
+
+
+@pytest.mark.slow
+def test_rates_are_compared_on_validation_rows_and_kept(tmp_path, monkeypatch, capsys):
+    small = {
+        name: compressing.Variant(f"1x{32 + 16 * i}") for i, name in enumerate(compressing.DENSE)
+    }
+    monkeypatch.setattr(compressing, "VARIANTS", small)
+    monkeypatch.setattr(compressing, "load_dataset", lambda name: clicks.world())
+    parser = argparse.ArgumentParser()
+    compressing.add_arguments(parser)
+    words = ["--clicks", "20", "--negatives", "2", "--events", "0", "--rates"]
+    options = parser.parse_args(words)
+    options.root, options.quiet, options.again, options.command = tmp_path, True, False, "test"
+    compressing.run(options)
+    assert capsys.readouterr().out.count("validation AUC") == 9
+    records = Records(tmp_path / "results")
+    found = [report for _, _, report in records.finished("compressing_rates")]
+    assert {report["on"] for report in found} == {"validation"}
+    assert len(found) == 9
+    assert compressing.best_rate(records, "1x32") in compressing.RATES
+    compressing.run(options)
+    assert "validation AUC" not in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_tiny_run_records_every_kind_of_variant_and_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(request_costs, "REQUESTS", 3)
@@ -124,7 +158,7 @@ def test_a_tiny_run_records_every_kind_of_variant_and_goes_on(tmp_path, monkeypa
     parser = argparse.ArgumentParser()
     compressing.add_arguments(parser)
     names = ["dense-10m", "pruned-2m", "late-1", "exit-printed", "shared", "10m-4bit"]
-    words = ["--clicks", "20", "--negatives", "2", "--events", "0", "--seed", "3"]
+    words = ["--clicks", "20", "--negatives", "2", "--events", "0", "--lr", "2e-3", "--seed", "3"]
     options = parser.parse_args([*words, "--variant", *names])
     options.root, options.quiet, options.again, options.command = tmp_path, True, False, "test"
     of_seed = compressing.Compressing(clicks.world(), options, 3)
@@ -145,7 +179,7 @@ def test_a_tiny_run_records_every_kind_of_variant_and_goes_on(tmp_path, monkeypa
     assert costs["10m-4bit"]["bytes"] < costs["dense-10m"]["bytes"]
     assert all(cost["p50_ms"] > 0 for cost in costs.values())
     assert costs["late-1"]["cold_p50_ms"] > 0
-    assert of_seed.key("late-1").variant == "clicks=20 negatives=2 events=0"
+    assert of_seed.key("late-1").variant == "clicks=20 negatives=2 events=0 lr=0.002"
     # what was recorded is skipped, and a variant that was killed between its records is repeated
     (records.folder(of_seed.key("exit-printed")) / REPORT).unlink()
     capsys.readouterr()
