@@ -66,7 +66,7 @@ from m6rec_lite.m6rec import (
 REFERENCES = ("dense-10m", "dense-2m")
 THRESHOLDS = (0.8, 0.9, 0.95, 0.98)
 #: Learning rates at a width of 160 that are compared on validation; others by the inverse width.
-RATES = (5e-4, 1e-3, 2e-3)
+RATES = (2.5e-4, 5e-4, 1e-3)
 #: Variants of which the learning rates are compared, one for each size.
 DENSE = ("dense-600k", "dense-2m", "dense-10m")
 #: Requests answered by the limited process, and its limit.
