@@ -13,7 +13,7 @@ from .leaderboard import Leaderboard
 from .learner_progress import certificate, progress
 from .lesson_data import dense_sample, load
 from .paths import project_root
-from .people_curves import people_curves
+from .people_curves import people_curves, people_differences
 from .predictions import compare_prediction, predict
 from .scale import default_scale, sizes
 
@@ -34,6 +34,7 @@ __all__ = [
     "leaderboard_alt_text",
     "load",
     "people_curves",
+    "people_differences",
     "plot_leaderboard",
     "plot_roadmap",
     "predict",
