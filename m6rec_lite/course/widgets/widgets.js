@@ -96,11 +96,11 @@
   };
 
   const titles = {
-    decay: "近期性:早先的事件该多快淡出?",
-    sampling: "温度与 top-p:下一个词元是什么?",
-    smoothing: "平滑:从未见过的词有多大概率?",
-    attention: "注意力:一个头读取哪个事件?",
-    privacy: "隐私:ε 的代价是什么?",
+    decay: "新近度：旧事件应当多快淡出？",
+    sampling: "温度与 top-p：接下来是哪个词元？",
+    smoothing: "平滑：从未见过的词的概率是多少？",
+    attention: "注意力：一个注意力头读取哪个事件？",
+    privacy: "隐私：ε 的代价是什么？",
   };
 
   const experiments = {
