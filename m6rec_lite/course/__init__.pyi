@@ -16,6 +16,7 @@ from .paths import project_root
 from .people_curves import people_curves, people_differences
 from .predictions import compare_prediction, predict
 from .scale import default_scale, sizes
+from .widgets.output import try_it
 
 __all__ = [
     "PALETTE",
@@ -45,4 +46,5 @@ __all__ = [
     "sizes",
     "style",
     "tie_caveat",
+    "try_it",
 ]

@@ -11,14 +11,10 @@ import sys
 import urllib.parse
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 from book.translations import COMPLETE
-from m6rec_lite.language import AddK, JelinekMercer, NGram
-from m6rec_lite.nn import temperature, top_p
-from m6rec_lite.trust import laplace_mechanism
+from m6rec_lite.course.widgets.experiments import EXPERIMENTS
 from tests.browser import BROWSER, opened_tab, wait_for
 
 pytestmark = [
@@ -249,13 +245,10 @@ def test_tab_reaches_the_search_and_the_content_of_a_lesson(site, tab):
     assert any("search" in name for name in reached)
 
 
-EXPERIMENTS = ["decay", "sampling", "smoothing", "attention", "privacy"]
-
-
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_answers_the_keyboard(site, tab, name):
     opened(tab, site / "book" / "try_it.html")
-    root = f"document.querySelector('.experiment[data-name={name}]')"
+    root = f"document.querySelector('.try-it[data-name={name}]')"
     before = tab.evaluate(f"{root}.querySelector('ol.bars').textContent")
     assert before
     tab.evaluate(f"{root}.querySelector('input[type=range]').focus()")
@@ -263,30 +256,3 @@ def test_an_experiment_answers_the_keyboard(site, tab, name):
         tab.press("ArrowLeft", 37)
     assert tab.evaluate(f"{root}.querySelector('ol.bars').textContent") != before
     assert tab.evaluate(f"{root}.querySelector('[role=status]').textContent.length > 20")
-
-
-def test_the_formulas_of_the_page_are_those_of_the_package(site, tab):
-    opened(tab, site / "book" / "try_it.html")
-    logits = torch.tensor([[2.0, 1.0, 0.5, -1.0, -3.0]])
-    warm = softmax_of(temperature(logits, 0.7))
-    kept = softmax_of(top_p(temperature(logits, 0.7), 0.8))
-    ours = tab.evaluate(f"FORMULAS.softmax({logits[0].tolist()}, 0.7)")
-    assert ours == pytest.approx(warm, abs=1e-6)
-    assert tab.evaluate(f"FORMULAS.nucleus({ours}, 0.8)") == pytest.approx(kept, abs=1e-6)
-
-    text = [["a", "b", "a", "c"], ["a", "b"]]
-    for smoothing, formula in (
-        (AddK(0.3), "FORMULAS.addK(2, 3, 0.3, SIZE)"),
-        (JelinekMercer((1.0, 0.6)), "FORMULAS.interpolated(2, 3, UNIGRAM, 0.6)"),
-    ):
-        model = NGram(2, smoothing, unknown=None).fit(text, progress=False)
-        formula = formula.replace("SIZE", str(len(model.vocabulary)))
-        formula = formula.replace("UNIGRAM", str(model.prob("b")))
-        assert tab.evaluate(formula) == pytest.approx(model.prob("b", ["a"]))
-    u = np.random.default_rng(0).random()
-    noise = laplace_mechanism(0, sensitivity=1, epsilon=0.5, rng=np.random.default_rng(0))
-    assert tab.evaluate(f"FORMULAS.laplace(2, {u})") == pytest.approx(float(noise))
-
-
-def softmax_of(logits):
-    return torch.softmax(logits, dim=1)[0].tolist()

@@ -1,13 +1,14 @@
-// Five experiments on data that book/try_data.py wrote. No dependencies, no network.
+// Five experiments on data that a lesson wrote. No dependencies, no network, no kernel.
+// `output.py` puts this script at the end of the element that it fills.
 (() => {
   "use strict";
 
   const chinese = document.documentElement.lang.startsWith("zh");
   const say = (english, translated) => (chinese ? translated : english);
-  const percent = (share) => `${(100 * share).toFixed(1)} %`;
+  const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
   const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-  // Formulas, the same as those of the package. A test compares them.
+  // Formulas, the same as those of the package; a test compares both.
 
   /** EASE's scores: weights (events, items), the latest event last. */
   const decayed = (weights, decay) => weights[0].map((_, item) =>
@@ -68,10 +69,13 @@
       input.setAttribute("aria-valuetext", output.textContent);
       changed(Number(input.value));
     });
+    input.setAttribute("aria-valuetext", output.textContent);
     return element("label", {}, `${name} `, input, output);
   };
 
+  /** A labelled menu; nothing where there is no choice. */
   const choice = (name, names, changed) => {
+    if (names.length < 2) return "";
     const options = names.map((text, value) => element("option", { value, textContent: text }));
     const select = element("select", {}, ...options);
     select.addEventListener("change", () => changed(Number(select.value)));
@@ -89,6 +93,14 @@
         element("span", {}, bar),
         element("span", { className: "number", textContent: text }));
     }));
+  };
+
+  const titles = {
+    decay: "新近度：旧事件应当多快淡出？",
+    sampling: "温度与 top-p：接下来是哪个词元？",
+    smoothing: "平滑：从未见过的词的概率是多少？",
+    attention: "注意力：一个注意力头读取哪个事件？",
+    privacy: "隐私：ε 的代价是什么？",
   };
 
   const experiments = {
@@ -116,16 +128,16 @@
       const state = { prompt: 0, temperature: 1, p: 0.9 };
       const draw = () => {
         const prompt = data.prompts[state.prompt];
-        const all = softmax(prompt.logits, state.temperature);
+        const rest = prompt.rest.flatMap(([size, logit]) => Array(size).fill(logit));
+        const all = softmax([...prompt.logits, ...rest], state.temperature);
         const kept = nucleus(all, state.p);
-        const order = all.map((_, token) => token).slice(0, 14);
-        bars(list, order.map((i) => [
-          prompt.tokens[i], kept[i] || all[i], kept[i] ? percent(kept[i]) : say("out", "去掉"),
+        bars(list, prompt.tokens.slice(0, 14).map((token, i) => [
+          token, kept[i] || all[i], kept[i] ? percent(kept[i]) : say("out", "去掉"),
           !kept[i]]));
         const number = kept.filter(Boolean).length;
         status.textContent = say(
-          `${number} tokens can be drawn. Prompt: ${prompt.text}`,
-          `可能被抽到的词元:${number} 个。提示:${prompt.text}`);
+          `${number} of ${all.length} tokens can be drawn. Prompt: ${prompt.text}`,
+          `${all.length} 个词元中可能被抽到的有 ${number} 个。提示:${prompt.text}`);
       };
       const set = (name) => (value) => { state[name] = value; draw(); };
       settings.append(
@@ -145,7 +157,7 @@
           const p = state.way === 0
             ? addK(counts[i], total, 2 * state.strength, data.vocabulary)
             : interpolated(counts[i], total, unigram[i], 1 - state.strength);
-          return [`${word} (${counts[i]})`, p, percent(p), counts[i] === 0];
+          return [`${word} (${counts[i]})`, p, percent(p, 2), counts[i] === 0];
         });
         bars(list, rows);
         const used = state.way === 0
@@ -209,13 +221,17 @@
     },
   };
 
-  document.querySelectorAll(".experiment").forEach((root) => {
+  document.querySelectorAll(".try-it:not([data-started])").forEach((root) => {
+    const { name } = root.dataset;
+    root.dataset.started = "yes";
+    root.formulas = { decayed, softmax, nucleus, addK, interpolated, laplace };
+    root.querySelector(".still").remove();
+    root.setAttribute("aria-label", say(root.getAttribute("aria-label"), titles[name]));
     const data = JSON.parse(root.querySelector("script").textContent);
     const settings = element("div", { className: "settings" });
     const list = element("ol", { className: "bars" });
     const status = element("p", { role: "status" });
     root.append(settings, list, status);
-    experiments[root.dataset.name](root, data, { settings, list, status });
+    experiments[name](root, data, { settings, list, status });
   });
-  window.FORMULAS = { decayed, softmax, nucleus, addK, interpolated, laplace };
 })();
