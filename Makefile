@@ -29,7 +29,7 @@ REAL    := $(VENV)/.pretrained
 help:
 	@sed -n 's/^#   //p' Makefile
 
-# One rule for the environment: it is made, or mended where a first attempt was cut off, and
+# One rule for the environment: it is made, or repaired where a first attempt was cut off, and
 # installed anew only when the list of packages changed.
 $(READY): pyproject.toml constraints.txt
 	@command -v $(PYTHON3) >/dev/null || { \

@@ -51,7 +51,7 @@ def _across(sentences: Sentences) -> Sentences:
 
 
 _bigram = _quotient(_count, _followed)
-_RECIPE = [["i", "read", "this", "bread", "recipe"]]
+_BAKING = [["i", "read", "about", "bread"]]
 _BOOTS = [
     ["the", "boots", "are", "good"],
     ["the", "boots", "are", "not", "good"],
@@ -62,7 +62,7 @@ EXERCISE = Exercise(
     id="bigram_prob",
     title="A probability of 1/2 that should be 1",
     cases=(
-        Case(args=(_RECIPE, "read", "this"), expected=1.0, note="'read' occurs once"),
+        Case(args=(_BAKING, "read", "about"), expected=1.0, note="'read' occurs once"),
         Case(args=(_BOOTS, "are", "good"), expected=0.5),
         Case(args=(_BOOTS, "good", "boots"), expected=1.0, note="'good' ends two sentences"),
         Case(args=(_BOOTS, "good", "the"), expected=0.0, note="only across an edge"),
@@ -133,7 +133,7 @@ EXERCISE = Exercise(
         ),
     ),
     hints=(
-        "Print the two counts for 'read' and 'this'. Where is the second 'read'?",
+        "Print the two counts for 'read' and 'about'. Where is the second 'read'?",
         "Make the list of pairs of each sentence: zip(sentence, sentence[1:]).",
         "Numerator: pairs equal to (prefix, word). Denominator: pairs whose first is the prefix.",
     ),

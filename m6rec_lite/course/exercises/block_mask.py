@@ -42,6 +42,11 @@ def _causal_only(mask: np.ndarray) -> np.ndarray:
     return np.tri(len(mask), dtype=bool)
 
 
+def _window(n: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Hide what is more than n tokens back."""
+    return lambda mask: mask & ~np.tri(len(mask), k=-n - 1, dtype=bool)
+
+
 EXERCISE = Exercise(
     id="block_mask",
     title="A mask for packed documents",
@@ -94,10 +99,13 @@ EXERCISE = Exercise(
             "The mask holds numbers. Attention reads a mask of numbers as something to add to the "
             "scores: a mask of bool says what may be looked at.",
         ),
-        KnownWrong(
-            _changed(lambda mask: mask & ~np.tri(len(mask), k=-9, dtype=bool)),
-            "A token far into a document no longer sees its beginning. It sees all that came "
-            "before it in its document, however long that is.",
+        *(
+            KnownWrong(
+                _changed(_window(n)),
+                f"A token sees no further than {n} back. It sees all that came before it in its "
+                "document, however long that is.",
+            )
+            for n in range(1, 11)
         ),
     ),
     hints=(

@@ -19,6 +19,11 @@ EXERCISE = Exercise(
             "Boots have one taker, the fewest of all: look at the other end of the count.",
         ),
         KnownWrong("ana", "Ana is a shopper. The question asks for an item."),
+        KnownWrong(2, "That is how many people took the most popular item. Which item is it?"),
+        KnownWrong(
+            "tea, lamp",
+            "Tea has more rows and the lamp more people, but this is no tie: only people count.",
+        ),
     ),
     hints=(
         "Make a small table on paper: one line an item, and beside it the names of its takers.",

@@ -78,5 +78,5 @@ EXERCISE = Exercise(
         "Reached divided by reachable.",
     ),
     notice="The share can exceed 1 for a single shopper, and by luck for a small group: the "
-    "oracle knows the probabilities, not the dice. Over all shoppers it stays an upper bound.",
+    "oracle knows the probabilities, not the draws. Over all shoppers it stays an upper bound.",
 )

@@ -73,6 +73,15 @@ EXERCISE = Exercise(
             "one item between, two distances in all.",
         ),
         KnownWrong(
+            lambda history, skips, weight: {
+                (first, second): amount
+                for (first, second), amount in _skip_pairs(history, skips, weight).items()
+                if first != second
+            },
+            "Pairs of an item with itself are dropped. A person may come back to an item: 7, 8, 7 "
+            "holds the pair (7, 7).",
+        ),
+        KnownWrong(
             _both_ways,
             "Pairs are counted in both directions. What comes next has an order: the earlier item "
             "first.",

@@ -1,4 +1,4 @@
-"""Right answers to ``push_on_rivals``, written in other ways."""
+"""Right answers to ``negatives_push``, written in other ways."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from m6rec_lite.course.exercises.push_on_rivals import RIGHT
+from m6rec_lite.course.exercises.negatives_push import RIGHT
 
 
 def _by_gradient(scores: np.ndarray, top: int) -> list[float]:

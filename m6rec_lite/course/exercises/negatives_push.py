@@ -1,4 +1,4 @@
-"""Open exercise ``push_on_rivals``: which wrong items a loss pushes down."""
+"""Open exercise ``negatives_push``: which wrong items a loss pushes down."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _SETTINGS = (
 )
 
 EXERCISE = OpenExercise(
-    id="push_on_rivals",
+    id="negatives_push",
     title="Predict and measure: which wrong items a loss pushes down",
     data={"scores": PREDICTED},
     cases=tuple(
