@@ -13,7 +13,8 @@ and through one in which a domain opens and nothing else is seen. ``days``: it g
 30 days and learns every night. ``rounds``: EASE shows lists for fifty rounds and learns from the
 clicks, with and without random items, or does not learn. Each estimator, way to learn or kind of
 rounds is a record for each seed; ``results/learning_live/bazaar.csv`` has a row for each, and
-``days.csv`` one for each day. ``river, online`` is a row where the extra ``stream`` is installed.
+``days.csv`` one for each day of each way. ``river, online`` is measured where the extra ``stream``
+is installed.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ MODELS: dict[str, Callable[[], Recommender]] = {
 #: People of the streams, number of periods, and penalty of ``ewc``.
 PEOPLE, PERIODS, PENALTY = 600, 6, 30.0
 NEW_DOMAIN = "courses"
-#: Number of last days of ``days``, and seconds of a day.
-DAYS, DAY = 30, 24 * 60 * 60
+#: Number of last days of ``days``, days of a mean, and seconds of a day.
+DAYS, WEEK, DAY = 30, 7, 24 * 60 * 60
 #: Highest user id of ``rounds``, number of rounds, and options of each kind.
 SHOPPERS, ROUNDS = 200, 50
 KINDS_OF_ROUNDS: dict[str, dict[str, Any]] = {
@@ -143,17 +144,30 @@ def learner(way: str, seed: int) -> tuple[Recommender, str]:
 
 
 def write_days(records: Records) -> None:
-    """Write ``learning_live/days.csv``: a row for each recorded day of each model and seed."""
+    """Write ``learning_live/days.csv``: a row for each recorded day of each way to learn.
+
+    ``ndcg@10`` is the mean over the worlds. ``less frozen`` is the mean difference to the frozen
+    model over the last seven days, with the ends of a 95 % interval over these days of all worlds;
+    missing before the seventh day.
+    """
     curves = [
         read_history(folder / METRICS).assign(model=config["model"], seed=config["seed"])
         for folder, config, _ in records.finished("learning_live")
         if config["variant"] == "days"
     ]
-    if curves:
-        table = pd.concat(curves)[["model", "seed", "day", "events", "ndcg@10"]]
-        table = table.sort_values(["model", "seed", "day"])
-        path = records.index.parent / "learning_live" / "days.csv"
-        write_text(path, table.to_csv(index=False))
+    if not curves:
+        return
+    wide = pd.concat(curves).pivot_table("ndcg@10", "day", ["model", "seed"])
+    tables = []
+    for way in wide.columns.unique("model"):
+        gap = (wide[way] - wide["frozen"]).dropna(axis=1)
+        week = gap.rolling(WEEK)
+        mean = week.mean().mean(axis=1)
+        half = 1.96 * (week.var().mean(axis=1) / (WEEK * gap.shape[1])) ** 0.5
+        columns = {"model": way, "ndcg@10": wide[way].mean(axis=1), "less frozen": mean}
+        tables.append(pd.DataFrame(columns | {"low": mean - half, "high": mean + half}))
+    path = records.index.parent / "learning_live" / "days.csv"
+    write_text(path, pd.concat(tables).round(5).reset_index().to_csv(index=False))
 
 
 WAYS: dict[str, Callable[[SlateLog, np.ndarray, np.ndarray, np.ndarray], Estimate]] = {
@@ -272,7 +286,7 @@ def days(world: Dataset, seed: int, ways: Sequence[str]) -> Iterator[Measured]:
         model = copy.deepcopy(fitted[model.name])
         curve = run_stream(model, rows, cuts, strategy, penalty=PENALTY, seed=seed)
         curve = curve.rename(columns={"period": "day"}).assign(events=events)
-        last = curve["ndcg@10"].tail(7).mean()
+        last = curve["ndcg@10"].tail(WEEK).mean()
         yield Measured(way, {"days": curve["ndcg@10"].mean(), "last week": last}, curve)
 
 

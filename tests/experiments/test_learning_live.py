@@ -21,7 +21,7 @@ def run(root: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
         return generate(**options | {"users": 500, "items": 120, "slates": 6.0})
 
     monkeypatch.setattr(learning_live, "generate", small)
-    for name, value in {"PEOPLE": 80, "DAYS": 3, "SHOPPERS": 40, "ROUNDS": 6}.items():
+    for name, value in {"PEOPLE": 80, "DAYS": 3, "WEEK": 2, "SHOPPERS": 40, "ROUNDS": 6}.items():
         monkeypatch.setattr(learning_live, name, value)
     parser = argparse.ArgumentParser()
     learning_live.add_arguments(parser)
@@ -69,9 +69,15 @@ def test_days_have_a_curve_and_a_new_way_is_recorded_beside_the_others(
     days, means = pd.read_csv(folder / "days.csv"), pd.read_csv(folder / "bazaar.csv")
     assert set(days["model"]) == {"bigram, retrained", "frozen", "online"}
     assert all(list(group) == [0, 1, 2] for _, group in days.groupby("model")["day"])
-    assert (days["events"] > 0).all()
-    mean = days.groupby("model")["ndcg@10"].mean()
+    by_model = days.set_index(["model", "day"])
+    mean = by_model["ndcg@10"].groupby("model").mean()
     np.testing.assert_allclose(means.set_index("model")["days"], mean, atol=1e-5)
+    gaps = by_model["ndcg@10"]["online"] - by_model["ndcg@10"]["frozen"]
+    online = by_model.loc["online"]
+    assert np.isnan(online["less frozen"][0]), "the first week is not over"
+    np.testing.assert_allclose(online["less frozen"][2], gaps[1:].mean(), atol=2e-5)
+    half = 1.96 * gaps[1:].std() / np.sqrt(2)
+    np.testing.assert_allclose(online["high"][2] - online["low"][2], 2 * half, atol=5e-5)
 
 
 def test_rounds_have_means_and_only_the_models_that_explore_pay_for_it(
