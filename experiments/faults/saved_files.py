@@ -119,7 +119,8 @@ def _prediction(folder: Path, value: float | None = None) -> Any:
 
 
 def _fit_small(folder: Path, model: Recommender, seed: int) -> None:
-    model.fit(leave_one_out(world(seed)).train)
+    # Without a bar: its file may not grow either, and what is tried is `save`.
+    model.fit(leave_one_out(world(seed)).train, progress=False)
     model.save(folder / "model")
 
 
