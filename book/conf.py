@@ -34,6 +34,7 @@ exclude_patterns = [".[a-z]*", ".[a-z]*/**", "build", "runs", "tests", "solution
 extensions = [
     "myst_nb",
     "sphinx_copybutton",
+    "book.figures",
     "book.glossary",
     "book.leaderboards",
     "book.lessons",
