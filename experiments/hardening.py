@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.faults import courses, files, hostile, kills, numbers, pairs
+from experiments.faults import courses, files, hostile, hostile_pages, kills, numbers, pairs
 from experiments.faults.bench import Bench, scratch
 from experiments.pages import reliability
 from experiments.records import Records, RunKey
@@ -96,12 +96,14 @@ TRIALS: dict[str, Trial] = {
         hostile.hostile_prompts, 10_000,
     ),
     "hostile_pages": Trial(
-        "hostile texts in the index of a run; survived: the elements of the page are those of "
-        "plain texts",
-        hostile.hostile_pages, 10_000,
+        "hostile texts in every page that is written: index of a run, page of a lesson with titles "
+        "and reviews as a table, report of an audit, certificate; survived: the elements of the "
+        "page are those of plain texts",
+        hostile_pages.hostile_pages, 10_000,
     ),
     "hostile_serving": Trial(
-        "hostile titles in the answers of the server; survived: JSON that gives the title back",
+        "hostile titles in the server's lists, searches and reasons; survived: JSON that gives the "
+        "title back",
         hostile.hostile_serving, 10_000,
     ),
     "two_leaderboards": Trial(
