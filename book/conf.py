@@ -50,6 +50,10 @@ nb_render_markdown_format = "myst"
 copybutton_selector = "div.cell_input pre, div.highlight pre"
 highlight_language = "text"
 
+# `sphinx -b linkcheck` asks for each address of others.
+linkcheck_timeout = 20
+linkcheck_ignore = [f"{PROJECT['urls']['Repository']}.*", "https://mybinder.org/v2/.*"]
+
 # Chinese strings: `make translations` writes the catalogues from the lessons.
 locale_dirs = [str(ROOT / "book" / "locale")]
 gettext_compact = False
