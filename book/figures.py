@@ -7,6 +7,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.nodes import extract_messages
 from sphinx.util.typing import ExtensionMetadata
 
 #: Written into the folder of the doctrees, which is not part of the site.
@@ -38,10 +39,10 @@ def strings(doctrees: Path) -> tuple[int, int]:
 
 
 def count_strings(app: Sphinx, doctree: nodes.document) -> None:
-    """Keep the counts of a page, as Sphinx made them while it translated the page."""
+    """Keep the counts of a page: as Sphinx made them, or of all its strings without a catalogue."""
     progress = doctree.get("translation_progress", {"translated": 0, "total": 0})
-    counts = [progress["translated"], progress["total"]]
-    app.env.metadata[app.env.docname]["strings"] = counts
+    total = progress["total"] or len(list(extract_messages(doctree)))
+    app.env.metadata[app.env.docname]["strings"] = [progress["translated"], total]
 
 
 def write_strings(app: Sphinx, error: Exception | None) -> None:
@@ -55,4 +56,9 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the hooks."""
     app.connect("doctree-read", count_strings)
     app.connect("build-finished", write_strings)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {
+        "version": "1",
+        "env_version": 1,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }
