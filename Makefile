@@ -25,6 +25,7 @@ REAL    := $(VENV)/.pretrained
 PEERS   := $(VENV)/.peers
 # Extras whose tests are short; one list, for the slow tests and the rule that installs them.
 PEER_EXTRAS := ann,cluster,compress,fuzz
+SITE    := $(VENV)/.site
 
 .PHONY: help course test test-slow lab exercises data results train-m6rec book translations clean
 .DELETE_ON_ERROR:
@@ -64,7 +65,7 @@ test: $(READY)
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-slow: export OMP_NUM_THREADS = 1
-test-slow: $(READY) $(REAL) $(PEERS)
+test-slow: $(READY) $(REAL) $(PEERS) $(SITE)
 	@echo "Running the slow tests (real data, browser, killed and resumed runs, extras; two workers) ..."
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m slow
 
@@ -80,6 +81,12 @@ $(PEERS): $(READY)
 	@echo "Installing the extras $(PEER_EXTRAS) ..."
 	@{ timeout 180 $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".[$(PEER_EXTRAS)]" \
 	  && touch $(PEERS); } || echo "The extras $(PEER_EXTRAS) could not be installed: their tests will skip."
+
+# What the tests of the site, its translations, the workflows and nbgrader need, likewise.
+$(SITE): $(READY)
+	@echo "Installing the extras book and class ..."
+	@timeout 300 $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".[book,class]" \
+	  && touch $(SITE) || echo "The extras book and class could not be installed: their tests will skip."
 
 lab: $(READY)
 	@echo "Opening JupyterLab; begin with notebooks/00. Stop it with Ctrl-C."

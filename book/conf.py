@@ -34,6 +34,7 @@ exclude_patterns = [".[a-z]*", ".[a-z]*/**", "build", "runs", "tests", "solution
 extensions = [
     "myst_nb",
     "sphinx_copybutton",
+    "book.figures",
     "book.glossary",
     "book.leaderboards",
     "book.lessons",
@@ -48,6 +49,10 @@ nb_merge_streams = True
 nb_render_markdown_format = "myst"
 copybutton_selector = "div.cell_input pre, div.highlight pre"
 highlight_language = "text"
+
+# `sphinx -b linkcheck` asks for each address of others.
+linkcheck_timeout = 20
+linkcheck_ignore = [f"{PROJECT['urls']['Repository']}.*", "https://mybinder.org/v2/.*"]
 
 # Chinese strings: `make translations` writes the catalogues from the lessons.
 locale_dirs = [str(ROOT / "book" / "locale")]

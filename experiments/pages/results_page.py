@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.pages import boards, filter_tables, paper, people, reference_results
+from experiments.pages import boards, filter_tables, paper, people, reference_results, reliability
 from experiments.pages.paper_readers import NETWORKS
 from experiments.pages.paper_rule import FAILS, HOLDS, NOT_TRIED
 from experiments.pages.regions import fill
@@ -111,6 +111,8 @@ def write_page(root: Path) -> Path:
         _REAL,
         real_table(results),
         _FILES,
+        reliability.number_bound(results),
+        "",
     ]
     people.draw(root)
     path = root / PAGE
