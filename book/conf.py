@@ -34,6 +34,7 @@ exclude_patterns = [".[a-z]*", ".[a-z]*/**", "build", "runs", "tests", "solution
 extensions = [
     "myst_nb",
     "sphinx_copybutton",
+    "book.figures",
     "book.glossary",
     "book.leaderboards",
     "book.lessons",
@@ -49,6 +50,10 @@ nb_render_markdown_format = "myst"
 copybutton_selector = "div.cell_input pre, div.highlight pre"
 highlight_language = "text"
 
+# `sphinx -b linkcheck` asks for each address of others.
+linkcheck_timeout = 20
+linkcheck_ignore = [f"{PROJECT['urls']['Repository']}.*", "https://mybinder.org/v2/.*"]
+
 # Chinese strings: `make translations` writes the catalogues from the lessons.
 locale_dirs = [str(ROOT / "book" / "locale")]
 gettext_compact = False
@@ -62,7 +67,7 @@ html_theme = "sphinx_book_theme"
 html_math_renderer = "mathml"
 html_static_path = ["static"]
 html_css_files = ["book.css"]
-html_js_files = [(name, {"defer": "defer"}) for name in ("terms.js", "book.js", "try_it.js")]
+html_js_files = [(name, {"defer": "defer"}) for name in ("terms.js", "book.js")]
 templates_path = ["templates"]
 html_additional_pages = {"index": "redirect.html"}
 html_copy_source = False

@@ -1,5 +1,6 @@
-"""The directive ``experiment``: an experiment of ``static/try_it.js`` with its data in the page."""
+"""The directive ``experiment``: the output of a lesson's ``course.try_it`` in another page."""
 
+import json
 from pathlib import Path
 
 from docutils import nodes
@@ -7,24 +8,32 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-DATA = Path(__file__).parent / "data"
+from m6rec_lite.course.paths import chapters
+from m6rec_lite.course.widgets.output import stored_experiment
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
 class ExperimentDirective(SphinxDirective):
-    """Place the experiment of a name, such as ``decay``."""
+    """Place the experiment of a lesson and a name, such as ``03 decay``."""
 
-    required_arguments = 1
+    required_arguments = 2
 
     def run(self) -> list[nodes.Node]:
-        """Return its data, and the element that the script fills."""
-        name = self.arguments[0]
-        path = DATA / f"{name}.json"
+        """Return the HTML that the lesson holds.
+
+        Raises:
+            DirectiveError: if the stored lesson has no such output.
+        """
+        number, name = self.arguments
+        (path,) = chapters(NOTEBOOKS, number)
         self.env.note_dependency(str(path))
-        data = path.read_text(encoding="utf-8").strip().replace("</", "<\\/")
-        html = (
-            f'<div class="experiment" data-name="{name}" role="group" aria-label="{name}">'
-            f'<script type="application/json">{data}</script></div>'
-        )
+        html = stored_experiment(json.loads(path.read_text(encoding="utf-8")), name)
+        if html is None:
+            raise self.error(
+                f"{path.name} holds no output of course.try_it({name!r}, …); "
+                f"python -m m6rec_lite.course store notebooks/{path.name}"
+            )
         return [nodes.raw("", html, format="html")]
 
 

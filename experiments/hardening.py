@@ -2,7 +2,7 @@
 
     python -m experiments hardening
     python -m experiments hardening --only kill_sasrec two_leaderboards --tries 5
-    python -m experiments hardening --only offline --lessons all
+    python -m experiments hardening --only offline --lessons 00,04
 
 A trial repeats one fault at random moments or places in child processes and a temporary folder. Its
 record has the number of tries, of those survived, and every outcome; ``docs/reliability.md`` is
@@ -20,7 +20,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.faults import courses, files, hostile, kills, numbers, pairs
+from experiments.faults import (
+    courses,
+    files,
+    hostile,
+    hostile_pages,
+    kills,
+    malformed,
+    numbers,
+    pairs,
+)
 from experiments.faults.bench import Bench, scratch
 from experiments.pages import reliability
 from experiments.records import Records, RunKey
@@ -86,9 +95,9 @@ TRIALS: dict[str, Trial] = {
         partial(files.flipped_bits, False), 20,
     ),
     "malformed": Trial(
-        "malformed CSV files read by `load_dataset`; survived: read, or an error that names the "
-        "file",
-        files.malformed, 1000,
+        "malformed files (CSV, JSON lines, Parquet; plain, gz, bz2) read by `load_dataset` and "
+        "`load_corpus`; survived: read, or an error that names the file",
+        malformed.malformed, 1000,
     ),
     "hostile_prompts": Trial(
         "hostile titles and reviews in M6-Rec's documents; survived: the special tokens are those "
@@ -96,12 +105,14 @@ TRIALS: dict[str, Trial] = {
         hostile.hostile_prompts, 10_000,
     ),
     "hostile_pages": Trial(
-        "hostile texts in the index of a run; survived: the elements of the page are those of "
-        "plain texts",
-        hostile.hostile_pages, 10_000,
+        "hostile texts in every page that is written: index of a run, page of a lesson with titles "
+        "and reviews as a table, report of an audit, certificate; survived: the elements of the "
+        "page are those of plain texts",
+        hostile_pages.hostile_pages, 10_000,
     ),
     "hostile_serving": Trial(
-        "hostile titles in the answers of the server; survived: JSON that gives the title back",
+        "hostile titles in the server's lists, searches and reasons; survived: JSON that gives the "
+        "title back",
         hostile.hostile_serving, 10_000,
     ),
     "two_leaderboards": Trial(
@@ -134,7 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this experiment."""
     parser.add_argument("--only", nargs="+", choices=TRIALS, default=[*TRIALS], metavar="TRIAL")
     parser.add_argument("--tries", type=int, help="tries of each trial (default: its own)")
-    parser.add_argument("--lessons", default="00,04", help="of the trial offline, or all")
+    parser.add_argument("--lessons", default="all", help="of the trial offline, such as 00,04")
     parser.add_argument("--seed", type=int, default=0, help="of moments, bits and texts")
     parser.add_argument(
         "--minutes", type=float, default=60.0, help="begin no trial after this time"
@@ -167,7 +178,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def measure(
-    name: str, tries: int, seed: int = 0, *, lessons: str = "00,04", progress: bool = False
+    name: str, tries: int, seed: int = 0, *, lessons: str = "all", progress: bool = False
 ) -> dict[str, Any]:
     """Run one trial; return its report: metrics, each outcome with its number, and figures."""
     begun = time.monotonic()

@@ -9,9 +9,11 @@ recorded is skipped. The parts (``--only``):
   missing at test, with and without modality dropout. Unseen items are those of ``cold_item``: no
   event of theirs is in training. For them also fusion by an MLP, and a CNN.
 - ``ids``: the three inputs of known items again, with an embedding of each item's id.
-- ``context``: season, weekday and weather of the query, one at a time and together.
+- ``context``: season, weekday, weather, place and session of the query, one at a time; the first
+  three together.
 - ``control``: all three in a world whose dials ``season``, ``weekday`` and ``weather`` are off.
-- ``pretrained``: features of EfficientNet-Lite0 as pictures, where its packages are installed.
+- ``pretrained``: frozen features of EfficientNet-Lite0 as pictures, where its packages are
+  installed; its rivals are of the part ``unseen``.
 
 ``results/multimodal/bazaar.csv`` has the paired difference of each cell and its rival, by seed.
 """
@@ -49,9 +51,11 @@ EXPERIMENT = "multimodal"
 RECIPE: dict[str, Any] = {"patience": None}
 #: Rate of modality dropout, where there is any.
 DROPOUT = 0.3
-#: Dials of the context, and the world without their effects.
+#: Parts of the context that are dials of the world, and the world without their effects.
 CONTEXT = ("season", "weekday", "weather")
 OFF = dict.fromkeys(CONTEXT, 0.0)
+#: Parts without a dial.
+OTHERS = ("place", "session")
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Cell:
         settings: of the recommender.
         rival: variant of the same part that it is compared with; "" for none.
         missing: modalities that are left out at test in further evaluations.
+        more_rivals: further variants that it is compared with.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Cell:
     settings: dict[str, Any]
     rival: str = ""
     missing: tuple[str, ...] = ()
+    more_rivals: tuple[str, ...] = ()
 
 
 def _inputs(*ids: str) -> list[Cell]:
@@ -110,10 +116,16 @@ PARTS: dict[str, list[Cell]] = {
     "unseen": _ITEMS + _CHANGED,
     "known": _ITEMS,
     "ids": _inputs("id"),
-    "context": [_context(), *map(_context, CONTEXT), _context(*CONTEXT)],
+    "context": [_context(), *map(_context, CONTEXT + OTHERS), _context(*CONTEXT)],
     "control": [_context(), _context(*CONTEXT)],
     "pretrained": [
-        Cell("terse, pretrained", "terse", _BOTH | {"picture_encoder": "pretrained"}, "terse")
+        Cell(
+            "terse, pretrained",
+            "terse",
+            _BOTH | {"picture_encoder": "pretrained"},
+            "terse, picture",
+            more_rivals=("terse",),
+        )
     ],
 }
 
@@ -219,9 +231,9 @@ def pairs() -> Iterator[tuple[str, Cell, str, str]]:
     """Yield part, cell, missing modality, and the variant that it is compared with."""
     for part, cells in PARTS.items():
         for cell in cells:
-            if cell.rival:
-                rival = "unseen" if part == "pretrained" else part
-                yield part, cell, "", f"{rival}: {cell.rival}"
+            own = "unseen" if part == "pretrained" else part
+            for rival in filter(None, (cell.rival, *cell.more_rivals)):
+                yield part, cell, "", f"{own}: {rival}"
             for missing in cell.missing:
                 plain = cell.name.removesuffix(", dropout")
                 rival = cell.name if plain == cell.name else f"{plain}, no {missing} at test"
@@ -229,7 +241,7 @@ def pairs() -> Iterator[tuple[str, Cell, str, str]]:
 
 
 def differences(records: Records) -> pd.DataFrame:
-    """Return one row for each recorded cell and seed, with its paired difference to the rival.
+    """Return one row for each recorded cell, seed and rival, with the paired difference.
 
     Returns:
         Columns ``part variant seed ndcg@10 rival difference low high run``.
@@ -245,18 +257,20 @@ def differences(records: Records) -> pd.DataFrame:
         for key in keys_of(part, cell, 0).values()
     ]
     frame = frame.loc[sorted(frame.index, key=lambda pair: (variants.index(pair[0]), pair[1]))]
-    rivals = {
-        keys_of(part, cell, 0)[missing].variant: rival for part, cell, missing, rival in pairs()
-    }
+    rivals: dict[str, list[str]] = {}
+    for part, cell, missing, rival in pairs():
+        rivals.setdefault(keys_of(part, cell, 0)[missing].variant, []).append(rival)
     rows = []
     for (variant, seed), row in frame.iterrows():
         part, _, name = variant.partition(": ")
         entry = {"part": part, "variant": name, "seed": seed, "ndcg@10": row["ndcg@10"]}
-        rival = rivals.get(variant, "")
-        if (rival, seed) in frame.index:
+        entry |= {"run": row["id"]}
+        others = [rival for rival in rivals.get(variant, []) if (rival, seed) in frame.index]
+        for rival in others:
             other = frame.loc[(rival, seed)]
             test = paired_test(*paired_values(records, row["id"], other["id"], "ndcg@10")[1:])
-            entry |= {"rival": rival.partition(": ")[2], "difference": test.mean_difference}
-            entry |= {"low": test.low, "high": test.high}
-        rows.append(entry | {"run": row["id"]})
+            result = {"rival": rival.partition(": ")[2], "difference": test.mean_difference}
+            rows.append(entry | result | {"low": test.low, "high": test.high})
+        if not others:
+            rows.append(entry)
     return pd.DataFrame(rows)

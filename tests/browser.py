@@ -1,5 +1,6 @@
 """A headless Chromium, steered through its DevTools protocol."""
 
+import base64
 import contextlib
 import itertools
 import json
@@ -76,6 +77,10 @@ class Tab:
         self.call("Page.navigate", url=url)
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self.events.append(json.loads(self.socket.recv()))
+
+    def screenshot(self, path):
+        """Write a picture of what the window shows."""
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def press(self, key, code):
         values = {"key": key, "code": key, "windowsVirtualKeyCode": code}

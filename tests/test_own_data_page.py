@@ -91,3 +91,12 @@ def test_the_table_names_arguments_that_exist(names: dict[str, Any]) -> None:
     used = set(re.findall(r"`(\w+)=", table))
     assert used >= {"sep", "encoding", "timestamp_unit", "text_ids"}
     assert used <= set(parameters)
+
+
+def test_every_test_that_the_page_names_exists() -> None:
+    section = PAGE.partition("## What is tested\n")[2]
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", section)
+    assert len(named) == section.count("`tests/") > 20
+    root = Path(__file__).parents[1]
+    for file, test in named:
+        assert re.search(rf"^def {test}\(", (root / file).read_text("utf-8"), re.MULTILINE), test

@@ -17,8 +17,8 @@ from m6rec_lite.training import Checkpoints
 #: Signal and default number of tries, by the first word of a trial's name.
 SIGNALS = {
     "kill": ("SIGKILL", 20),
-    "term": ("SIGTERM", 5),
-    "int": ("SIGINT", 5),
+    "term": ("SIGTERM", 20),
+    "int": ("SIGINT", 20),
 }
 
 
@@ -44,6 +44,28 @@ def pretrain_gpt(data: Path, folder: Path) -> None:
         "--num-attention-heads 2 --epochs 2 --batch-tokens 512"
     )
     main(words.split())
+
+
+def pretrain_bert(data: Path, folder: Path) -> None:
+    """Run the command that pretrains a BERT."""
+    from m6rec_lite.language.models.pretraining import main
+
+    words = (
+        f"bert --dataset {data} --out {folder / 'model'} --checkpoint {folder / 'checkpoints'} "
+        "--vocab-size 600 --window 64 --hidden-size 32 --num-hidden-layers 1 "
+        "--num-attention-heads 2 --epochs 2 --batch-tokens 512"
+    )
+    main(words.split())
+
+
+def train_retriever(data: Path, folder: Path) -> None:
+    """Fit and save M6-Rec's blocks over item vectors."""
+    from m6rec_lite.m6rec import M6RecRetriever
+
+    dataset = load_dataset(data)
+    model = M6RecRetriever(epochs=6, vocab_size=600, dimensions=32, batch_size=16)
+    model.fit(leave_one_out(dataset).train, items=dataset.items, checkpoint=folder / "checkpoints")
+    model.save(folder / "model")
 
 
 def pretrain_m6rec(data: Path, folder: Path) -> None:
@@ -73,6 +95,8 @@ def train_m6rec(data: Path, folder: Path) -> None:
 PROGRAMS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "sasrec": ("`SASRec.fit` with checkpoints", train_sasrec),
     "gpt": ("`python -m m6rec_lite.language.models.pretraining gpt`", pretrain_gpt),
+    "bert": ("`python -m m6rec_lite.language.models.pretraining bert`", pretrain_bert),
+    "retriever": ("`M6RecRetriever.fit` with checkpoints", train_retriever),
     "m6rec": ("`python -m m6rec_lite.m6rec.pretraining`", pretrain_m6rec),
     "train": ("`python -m m6rec_lite.m6rec.train`, all stages", train_m6rec),
 }

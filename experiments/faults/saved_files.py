@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -119,7 +119,8 @@ def _prediction(folder: Path, value: float | None = None) -> Any:
 
 
 def _fit_small(folder: Path, model: Recommender, seed: int) -> None:
-    model.fit(leave_one_out(world(seed)).train)
+    # Without a bar: its file may not grow either, and what is tried is `save`.
+    model.fit(leave_one_out(world(seed)).train, progress=False)
     model.save(folder / "model")
 
 
@@ -138,6 +139,8 @@ class Saved:
         read: returns the values that are in a folder.
         checked: whether its contents have checksums.
         replaces: whether writing again replaces what is there.
+        leaves: what may be left of a write that failed, beside the old files as they were: nothing,
+            new files that are whole, or anything that reads as the old values.
     """
 
     name: str
@@ -145,6 +148,7 @@ class Saved:
     read: Callable[[Path], Any]
     checked: bool = True
     replaces: bool = True
+    leaves: Literal["nothing", "whole files", "old values"] = "nothing"
 
 
 def _tables(folder: Path) -> Any:

@@ -83,6 +83,10 @@ def board_table(results: Path, dataset: str) -> pd.DataFrame:
             ],
         }
     )
+    epochs = best_epochs(results, dataset)
+    shown["best epoch"] = [
+        epochs.get((row["model"], row["variant"]), "") for row in rows.to_dict("records")
+    ]
     for name, top in tops.items():
         if len(top):
             shares = rows["ndcg@10"] / top["ndcg@10"].iloc[0]
@@ -90,6 +94,19 @@ def board_table(results: Path, dataset: str) -> pd.DataFrame:
     if (rows["questions"] != rows["questions"].iloc[0]).any():
         shown.insert(3, "questions", rows["questions"].map("{:,.0f}".format))
     return shown
+
+
+def best_epochs(results: Path, dataset: str) -> dict[tuple[str, str], str]:
+    """Return the best epochs of each recorded network and of how many, by model and variant.
+
+    Where the best epoch is the last, validation was still rising.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for _, config, report in Records(results).finished("long_runs"):
+        if config["dataset"] == dataset and "best_epoch" in report:
+            key = (config["model"], config["variant"])
+            found.setdefault(key, []).append(f"{report['best_epoch']} of {report['epochs']}")
+    return {key: ", ".join(values) for key, values in found.items()}
 
 
 def paired_table(results: Path, dataset: str) -> pd.DataFrame:

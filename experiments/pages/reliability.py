@@ -26,8 +26,9 @@ _NUMBERS = """
 
 The same models, fitted and evaluated again with other numbers of threads and other instruction
 sets. The first number is the largest difference of a score from those of one thread, as a share of
-the range of the scores; the second is that of NDCG@10. All were measured on one processor
-({processor}, torch {torch}): a setting that it does not have cannot be seen here.
+the range of the scores; the second is that of NDCG@10, where the model ranks items. All were
+measured on one processor ({processor}, torch {torch}): a setting that it does not have cannot be
+seen here.
 """
 _NOT_RUN = """
 ## Not run
@@ -79,15 +80,33 @@ def number_table(figures: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     """Return the differences from the first setting, one row for each of the others."""
     names, *settings = figures
     models = [key for key in figures[names] if "@" not in key]
+
+    def cell(setting: str, model: str) -> str:
+        metric = figures[setting].get(f"{model} NDCG@10")
+        difference = f"{figures[setting][model]:.0e}"
+        return difference if metric is None else f"{difference}, {metric:.4f}"
+
     return pd.DataFrame(
-        [
-            {"setting": setting}
-            | {
-                model: f"{figures[setting][model]:.0e}, {figures[setting][f'{model} NDCG@10']:.4f}"
-                for model in models
-            }
-            for setting in settings
-        ]
+        [{"setting": name} | {model: cell(name, model) for model in models} for name in settings]
+    )
+
+
+def number_bound(results: Path) -> str:
+    """Return a sentence with the largest differences of the trial ``numbers``; "" without one."""
+    trials = [run for run in Records(results).finished("hardening") if run[1]["model"] == "numbers"]
+    if not trials:
+        return ""
+    figures = max(trials, key=lambda run: run[2]["metrics"]["tried"])[2]["figures"]
+    rows = [pair for setting in figures.values() for pair in setting.items()]
+    score = max(value for name, value in rows if "@" not in name)
+    metric = max(value for name, value in rows if "@" in name)
+    models = sorted({name for name, _ in rows if "@" not in name})
+    ranking = f"NDCG@10 by at most {metric:.0e}" if metric else "NDCG@10 not at all"
+    return (
+        "On one processor, other numbers of threads and other instruction sets changed a score of "
+        f"small models ({', '.join(models)}) by at most {score:.0e} of the range of scores, and "
+        f"{ranking} "
+        "([each setting](reliability.md#numbers-on-other-processors))."
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.pages import boards, filter_tables, paper, people, reference_results
+from experiments.pages import boards, filter_tables, paper, people, reference_results, reliability
 from experiments.pages.paper_readers import NETWORKS
 from experiments.pages.paper_rule import FAILS, HOLDS, NOT_TRIED
 from experiments.pages.regions import fill
@@ -45,7 +45,8 @@ seen. Two rows are not trained on it: the oracle knows the user's preferences, t
 and the query time, and is an upper bound; the Bayes filter knows the rules of the world, and infers
 the rest from the observed events ([below](#what-can-be-known-of-a-shopper-the-bayes-filter)). Rows
 with `mask_history=False` are networks that were trained without leaving the items of the history
-out of the softmax. *Seconds to fit* do not include the pretraining of a checkpoint, each on one
+out of the softmax. *Best epoch* has the highest NDCG@10 on validation; where it is the last, the
+model was still rising. *Seconds to fit* do not include the pretraining of a checkpoint, each on one
 core: 2,105 s for `bazaar-gpt` (used by TitleLikelihood), 1,396 s for `bazaar-bert` (used by both
 fusions of ItemVectors), 1,479 s for `bazaar-m6rec` (used by the M6RecRetriever whose variant names
 it).
@@ -110,6 +111,8 @@ def write_page(root: Path) -> Path:
         _REAL,
         real_table(results),
         _FILES,
+        reliability.number_bound(results),
+        "",
     ]
     people.draw(root)
     path = root / PAGE

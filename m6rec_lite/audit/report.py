@@ -70,12 +70,13 @@ class Audit:
             rows[criterion] = [worst.verdict, worst.check, worst.sentence]
         return pd.DataFrame(rows, ["verdict", "decided by", "because"]).T
 
-    def to_json(self) -> str:
-        """Return the report as a JSON object."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1)
+    def to_json(self, rubric: pd.DataFrame | None = None) -> str:
+        """Return the report as a JSON object; ``rubric`` as in ``save``."""
+        more = {} if rubric is None else {"rubric": rubric.T.to_dict()}
+        return json.dumps(asdict(self) | more, ensure_ascii=False, indent=1)
 
-    def to_html(self) -> str:
-        """Return the report as one page of HTML that needs no other file."""
+    def to_html(self, rubric: pd.DataFrame | None = None) -> str:
+        """Return the report as one page of HTML without other files; ``rubric`` as in ``save``."""
         rows = "".join(
             f'<tr><td style="color:{_COLOURS[f.verdict]};white-space:nowrap">'
             f"{SIGNS[f.verdict]} {f.verdict}</td><th scope=row>{f.check}</th>"
@@ -83,8 +84,11 @@ class Audit:
             f"<td>{escape(f.sentence)}</td></tr>"
             for f in self
         )
+        table = self.rubric() if rubric is None else rubric
         graded = "".join(
-            f"<li><b>{name}</b>: {row['verdict']}</li>" for name, row in self.rubric().iterrows()
+            f"<li><b>{escape(str(name))}</b>: {escape(row['verdict'])}"
+            f"{'' if name in CRITERIA else '. ' + escape(row['because'])}</li>"
+            for name, row in table.iterrows()
         )
         models = "".join(
             f"<li>{escape(name)}: NDCG@{self.k} {value:.4f}</li>"
@@ -101,12 +105,19 @@ class Audit:
             f"<th>finding</th></tr>{rows}</table><h2>Models</h2><ul>{models}</ul></body></html>"
         )
 
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write ``audit.html`` and ``audit.json`` to a folder; return their paths."""
+    def save(self, folder: str | Path, *, rubric: pd.DataFrame | None = None) -> list[Path]:
+        """Write ``audit.html`` and ``audit.json`` to a folder; return their paths.
+
+        Args:
+            folder: created if it does not exist.
+            rubric: the table of ``rubric()`` with further rows, such as a measurement that no
+                file shows; the page gives the reason of each further row. By default ``rubric()``.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / "audit.html", folder / "audit.json"]
-        for path, text in zip(paths, (self.to_html(), self.to_json()), strict=True):
+        texts = self.to_html(rubric), self.to_json(rubric)
+        for path, text in zip(paths, texts, strict=True):
             write_text(path, text)
         return paths
 

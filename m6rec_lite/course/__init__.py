@@ -10,6 +10,7 @@ A lesson needs only the line ``from m6rec_lite import course`` and these names:
 - ``course.record("EASE ndcg@10", value, at_least=0.05)``;
 - ``course.predict("17.clicked", 0.05)`` before a measurement, and
   ``course.compare_prediction("17.clicked", measured)`` after it;
+- ``course.try_it("decay", {…})``, an experiment that works without a kernel;
 - ``course.exercise("hit_rate")`` with ``check``, ``hint``, ``solution``.
 
 Commands: ``python -m m6rec_lite.course --help``.

@@ -13,9 +13,10 @@ from .leaderboard import Leaderboard
 from .learner_progress import certificate, progress
 from .lesson_data import dense_sample, load
 from .paths import project_root
-from .people_curves import people_curves
+from .people_curves import people_curves, people_differences
 from .predictions import compare_prediction, predict
 from .scale import default_scale, sizes
+from .widgets.output import try_it
 
 __all__ = [
     "PALETTE",
@@ -34,6 +35,7 @@ __all__ = [
     "leaderboard_alt_text",
     "load",
     "people_curves",
+    "people_differences",
     "plot_leaderboard",
     "plot_roadmap",
     "predict",
@@ -44,4 +46,5 @@ __all__ = [
     "sizes",
     "style",
     "tie_caveat",
+    "try_it",
 ]

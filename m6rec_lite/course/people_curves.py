@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-EXPERIMENT = "people"
+from m6rec_lite.evaluation import ndcg, paired_test, read_ranks
+
+EXPERIMENT, RANKS = "people", "ranks.npz"
 
 
 def people_curves(results: Path, dataset: str, metric: str = "ndcg@10") -> pd.DataFrame:
@@ -25,6 +28,40 @@ def people_curves(results: Path, dataset: str, metric: str = "ndcg@10") -> pd.Da
         A row for each number of people, a column for each model, with its item input if that is
         not text and ids; NaN where a model was not run. Empty if nothing is recorded.
     """
+    runs = _chosen_runs(results, dataset)
+    return runs.pivot_table(metric, "people", "name") if len(runs) else runs
+
+
+def people_differences(results: Path, dataset: str, first: str, second: str) -> pd.DataFrame:
+    """Return the difference in NDCG@10 of two columns of ``people_curves``, paired over users.
+
+    Args:
+        results: folder with ``runs.csv`` and ``runs/``, with the ranks of the runs.
+        dataset: the data set whose questions are asked.
+        first: name of a column.
+        second: name of the column that is subtracted.
+
+    Returns:
+        A row for each number of people with both: ``difference low high`` (95 % interval over
+        users; seeds are averaged).
+    """
+    runs = _chosen_runs(results, dataset)
+    rows = {}
+    for people, at in runs.groupby("people") if len(runs) else ():
+        sides = [at.loc[at["name"] == name, "id"] for name in (first, second)]
+        if all(map(len, sides)):
+            ours, theirs = (
+                np.mean([ndcg(read_ranks(results / "runs" / run / RANKS)[1], 10) for run in ids], 0)
+                for ids in sides
+            )
+            test = paired_test(ours, theirs)
+            rows[people] = [test.mean_difference, test.low, test.high]
+    columns = ["difference", "low", "high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("people")
+
+
+def _chosen_runs(results: Path, dataset: str) -> pd.DataFrame:
+    """Return the runs of each model and number of people with the settings of best validation."""
     path = results / "runs.csv"
     if not path.is_file():
         return pd.DataFrame()
@@ -37,9 +74,13 @@ def people_curves(results: Path, dataset: str, metric: str = "ndcg@10") -> pd.Da
         name=(runs["model"] + " " + inputs).str.replace("both", "").str.strip(),
         validation=[_best_epoch(results / "runs" / run) for run in runs["id"]],
     )
-    settings = runs.groupby(["name", "people", "variant"])[["validation", metric]].mean()
-    ordered = settings.sort_values("validation", kind="stable")
-    return ordered.reset_index().pivot_table(metric, "people", "name", aggfunc="last")
+    means = runs.groupby(["name", "people", "variant"])["validation"].mean()
+    best = (
+        means.sort_values(kind="stable")
+        .reset_index()
+        .drop_duplicates(["name", "people"], keep="last")
+    )
+    return runs.merge(best[["name", "people", "variant"]])
 
 
 def _best_epoch(folder: Path) -> float:

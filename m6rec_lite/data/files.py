@@ -34,6 +34,8 @@ _SUM = re.compile(r"([0-9a-f]{64})  ([^\s/][^/]*)")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Matches the error number in a message of safetensors, which raises no ``OSError``.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
+#: Matches the ``OSError`` without a number that numpy raises when only a part fits.
+_SHORT_WRITE = re.compile(r"^\d+ requested and \d+ written$")
 
 #: A temporary file of another machine is removed once it is older than this.
 SECONDS_TO_KEEP = 24 * 3600
@@ -71,6 +73,8 @@ def _no_room(error: BaseException) -> int | None:
         number = getattr(cause, "errno", None)
         if number is None and (match := _OS_ERROR.search(str(cause))):
             number = int(match[1])
+        if number is None and _SHORT_WRITE.match(str(cause)):
+            number = errno.ENOSPC
         if number in NO_ROOM:
             return number
         cause = cause.__cause__ or cause.__context__

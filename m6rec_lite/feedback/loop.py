@@ -54,6 +54,9 @@ def run_loop(
 ) -> LoopLog:
     """Show a slate at each request, in order, and let the policy learn from the answers.
 
+    The features of a request are those of the old log: an item that is accepted here never enters
+    its shopper's record. ``run_rounds`` adds the clicks to the log (lesson 26, section 6).
+
     Args:
         environment: requests and their answers.
         policy: chooses the slates; it is changed by its ``update``.

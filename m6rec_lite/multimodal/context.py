@@ -16,11 +16,13 @@ import pandas as pd
 from m6rec_lite.data.ids import as_ids, find_ids
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.data.tables import DataError
-from m6rec_lite.m6rec.retriever_network import GAPS
 
 #: Parts of the context: month; day of the week; the user's city; the weather there on that day;
 #: the class of the time since the user's last event (``GAPS``).
 CONTEXT_PARTS: tuple[str, ...] = ("season", "weekday", "place", "weather", "session")
+#: Boundaries of the classes of the time since the last event, in seconds: those of M6-Rec's
+#: retriever, whose module is not imported: it needs transformers.
+GAPS = (0, 5, 15, 60, 600, 3600, 21_600, 86_400, 604_800, 2_592_000)
 DAY = 86_400
 
 

@@ -1,10 +1,12 @@
-"""An encoder-decoder that reads a text and a picture, and writes a text.
+"""An encoder-decoder that reads a text, a picture and a context, and writes a text.
 
 Source: Vaswani et al., *Attention is all you need*, 2017, figure 1, with the norm before each
 branch. A test compares ``DecoderBlock`` with ``torch.nn.TransformerDecoderLayer``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ class DecoderBlock(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """Encode text tokens and picture regions together, and write with cross-attention to them.
+    """Encode text, picture regions and context together, and write with cross-attention to them.
 
     Args:
         vocab_size: size of the tokenizer.
@@ -47,6 +49,7 @@ class EncoderDecoder(nn.Module):
         max_length: largest number of tokens of a text that is read or written.
         start, end: ids of the tokens that start and end a written text.
         n_layers: number of blocks of the encoder, and of the decoder.
+        context_sizes: number of codes of each part of the context, as in ``ContextTable.sizes``.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class EncoderDecoder(nn.Module):
         start: int,
         end: int,
         n_layers: int = 2,
+        context_sizes: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         d = picture.hidden_size
@@ -68,20 +72,41 @@ class EncoderDecoder(nn.Module):
         self.encoder = Transformer(config)
         self.decoder = nn.ModuleList(DecoderBlock(config) for _ in range(n_layers))
         self.norm = nn.LayerNorm(d)
+        # After all else: what a model without context draws does not change.
+        self.context = nn.ModuleList(nn.Embedding(n, d) for n in (context_sizes or {}).values())
 
-    def encode(self, read: Tensor, pictures: Tensor, pictured: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(
+        self, read: Tensor, pictures: Tensor, pictured: Tensor, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Encode ``(n, time)`` token ids, padded with -1, and ``(n, side, side, 3)`` pictures.
 
-        ``pictured`` is ``(n,)`` bool, False for rows whose picture is missing.
+        Args:
+            read: token ids.
+            pictures: uint8 pictures.
+            pictured: ``(n,)`` bool, False for rows whose picture is missing.
+            context: ``(n, parts)`` int64 codes, as of ``ContextTable``; one token for each part.
+                A code of 0, unknown, is missing; so are all of them with None.
 
         Returns:
             The memory ``(n, keys, d)``, and which keys are present, ``(n, keys)`` bool.
+
+        Raises:
+            ValueError: if the context has another number of parts than the model.
         """
         text = self._embed(read) + self.kind[0]
         regions = self.picture(pictures) + self.kind[1]
-        present = torch.cat([read != PAD, pictured[:, None].expand(regions.shape[:2])], dim=1)
-        memory = torch.cat([text, regions], dim=1)
-        return self.encoder(memory, present[:, None, None, :]), present
+        memory, masks = [text, regions], [read != PAD, pictured[:, None].expand(regions.shape[:2])]
+        if context is not None:
+            if context.shape[1:] != (len(self.context),):
+                raise ValueError(
+                    f"this model reads {len(self.context)} parts of a context, got codes of "
+                    f"{tuple(context.shape)}: pass context_sizes=table.sizes when it is made"
+                )
+            columns = zip(self.context, context.unbind(dim=1), strict=True)
+            memory += [values(codes)[:, None] for values, codes in columns]
+            masks += [context > 0]
+        present = torch.cat(masks, dim=1)
+        return self.encoder(torch.cat(memory, dim=1), present[:, None, None, :]), present
 
     def decode(self, written: Tensor, memory: Tensor, present: Tensor) -> Tensor:
         """Return the scores of the token after each of ``written``: ``(n, time, vocab_size)``."""

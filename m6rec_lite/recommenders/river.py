@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 
 from m6rec_lite.data.holdout import Holdout
 from m6rec_lite.data.interactions import Histories, Interactions
@@ -16,8 +17,8 @@ from m6rec_lite.recommenders.params import check_in_range, check_whole
 class RiverNextItem(Recommender):
     """Multinomial naive Bayes of the next item, from decayed counts of the latest ones.
 
-    Scoring takes time in proportion to the number of items, one event at a time. The model cannot
-    be saved: ``river`` keeps its counts in objects.
+    ``river`` learns one event at a time; all histories are scored at once from its counts. The
+    model cannot be saved: ``river`` keeps its counts in objects.
 
     Args:
         decay: factor on the weight of an event for each step back, in (0, 1].
@@ -50,10 +51,27 @@ class RiverNextItem(Recommender):
             self.bayes_.learn_one(counts, int(target))
 
     def _score(self, histories: Histories) -> np.ndarray:
-        scores = np.full((len(histories), histories.n_items), -1e9)
-        for row, counts in enumerate(self._counts(histories)):
-            logs = self.bayes_.joint_log_likelihood(counts)
-            scores[row, list(logs)] = list(logs.values())
+        """Return river's ``joint_log_likelihood`` of each history, from its counts.
+
+        With N the decayed count of an input item among the events of a target, smoothed by alpha,
+        the log of N + alpha is that of alpha plus ``log1p(N / alpha)``, which is sparse.
+        """
+        bayes, n = self.bayes_, histories.n_items
+        scores = np.full((len(histories), n), -1e9)
+        if not (targets := list(bayes.class_counts)):
+            return scores
+        counts = np.array([bayes.class_counts[t] for t in targets])
+        total = np.array([bayes.class_totals[t] for t in targets])
+        cells = [(i, t, c) for i, row in bayes.feature_counts.items() for t, c in row.items()]
+        inputs, outputs, together = (np.array(column) for column in zip(*cells, strict=True))
+        logs = np.log1p(together / bayes.alpha)
+        table = sparse.csr_array((logs, (inputs, outputs)), shape=(n, n))
+        recent = histories.last(self.latest)
+        x = recent.matrix(self.decay**recent.steps_back)
+        weights = x.sum(axis=1)[:, None]
+        floor = np.log(bayes.alpha) - np.log(total + bayes.alpha * bayes.n_terms)
+        known = (x @ table).toarray()[:, targets]
+        scores[:, targets] = np.log(counts / counts.sum()) + known + weights * floor
         return scores
 
     def _counts(self, histories: Histories) -> list[dict[int, float]]:

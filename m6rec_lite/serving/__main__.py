@@ -21,10 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m m6rec_lite.serving", description="Serve a saved recommender over HTTP."
     )
-    parser.add_argument("model", metavar="MODEL", help="folder of Recommender.save")
+    parser.add_argument("model", metavar="MODEL", help="folder of Recommender.save, or of M6-Rec")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (this machine)")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--data", help="data set with titles, and with events for an empty store")
+    parser.add_argument(
+        "--data", help="data set: titles, events of an empty store; M6-Rec needs it"
+    )
     parser.add_argument("--store", type=Path, help="SQLite file of events (MODEL.events.db)")
     parser.add_argument("--expect", metavar="VERSION", help="refuse a model of another version")
     parser.add_argument("--search", choices=("exact", "faiss", "usearch"), default="exact")
@@ -56,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.model,
             events=events,
             items=None if dataset is None else dataset.items,
+            dataset=dataset,
             expect=options.expect,
             search=options.search,
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from m6rec_lite.data.ids import Id, index_of_ids
 from m6rec_lite.data.interactions import Histories
-from m6rec_lite.data.tables import DataError
+from m6rec_lite.data.tables import DataError, Dataset
 from m6rec_lite.recommenders.base import Recommender
 from m6rec_lite.serving.monitoring import Canary
 from m6rec_lite.serving.search import SearchMethod, rank_all
@@ -55,17 +55,24 @@ class ServedModel:
     """A loaded recommender with its version; never changed, only replaced.
 
     Args:
-        path: folder of ``Recommender.save``.
+        path: folder of ``Recommender.save``, or of M6-Rec (see ``m6rec_ranker``).
+        dataset: the data set whose items M6-Rec ranks; not used by a saved recommender.
         expect: the version that must be there; None accepts any.
         search: ``exact`` scores all items; see ``build_index`` for the others.
 
     Raises:
         FileNotFoundError: if there is no folder.
-        DataError: if the model is damaged, has no checksums, or is of another version.
+        DataError: if the model is damaged, has no checksums, or is of another version; or if it is
+            M6-Rec, and there is no data set.
     """
 
     def __init__(
-        self, path: str | Path, *, expect: str | None = None, search: SearchMethod = "exact"
+        self,
+        path: str | Path,
+        *,
+        dataset: Dataset | None = None,
+        expect: str | None = None,
+        search: SearchMethod = "exact",
     ) -> None:
         sums = Path(path) / "SHA256SUMS"
         if Path(path).is_dir() and not sums.is_file():
@@ -76,7 +83,7 @@ class ServedModel:
                 f"{path} is version {self.version or 'none'}, expected {expect}: it was replaced "
                 "by another model; check where it comes from"
             )
-        self.model: Recommender = Recommender.load(path)  # verifies the checksums
+        self.model = _loaded(path, dataset)
         self.item_ids = self.model._fitted_item_ids
         self.index: dict[Id, int] = {item: i for i, item in enumerate(self.item_ids.tolist())}
         self.rank: Callable[[Histories, int], tuple[np.ndarray, np.ndarray]]
@@ -91,6 +98,17 @@ class ServedModel:
         """Raise a ``DataError`` that names the items which are not in the catalogue."""
         if unknown := [item for item in items if item not in self.index]:
             index_of_ids(unknown, self.item_ids, "item_id")
+
+
+def _loaded(path: str | Path, dataset: Dataset | None) -> Recommender:
+    """Return the recommender of a folder; its checksums are verified."""
+    config = Path(path) / "config.json"
+    if config.is_file() and b'"m6rec"' in config.read_bytes():
+        from m6rec_lite.serving.m6rec_ranker import is_m6rec, m6rec_recommender  # needs torch
+
+        if is_m6rec(path):
+            return m6rec_recommender(path, dataset)
+    return Recommender.load(path)
 
 
 class CanaryRelease:

@@ -12,7 +12,7 @@ import pandas as pd
 from m6rec_lite.data.ids import Id, index_of_ids, no_id
 from m6rec_lite.data.interactions import Histories
 from m6rec_lite.data.ragged import offsets_of
-from m6rec_lite.data.tables import EVENTS, DataError
+from m6rec_lite.data.tables import EVENTS, DataError, Dataset
 from m6rec_lite.recommenders.base import Recommender
 from m6rec_lite.serving.event_store import EventStore, UserEvents
 from m6rec_lite.serving.monitoring import DriftMonitor
@@ -37,9 +37,10 @@ class RecommendationService:
     One thread may call it at a time, except ``events.add`` and the load of a new model.
 
     Args:
-        path: folder of ``Recommender.save``.
+        path: see ``ServedModel``.
         events: histories of the users; by default an empty store in memory.
         items: table with ``item_id`` and ``title``, for the page; None shows the ids.
+        dataset: see ``ServedModel``.
         expect: see ``ServedModel``.
         search: see ``ServedModel``.
 
@@ -56,13 +57,14 @@ class RecommendationService:
         *,
         events: EventStore | None = None,
         items: pd.DataFrame | None = None,
+        dataset: Dataset | None = None,
         expect: str | None = None,
         search: SearchMethod = "exact",
     ) -> None:
-        self.path, self.search = Path(path), search
+        self.path, self.search, self.dataset = Path(path), search, dataset
         self.events = EventStore() if events is None else events
         self.titles = {} if items is None or "title" not in items else _titles(items)
-        self.current = ServedModel(path, expect=expect, search=search)
+        self.current = ServedModel(path, dataset=dataset, expect=expect, search=search)
         self.release: CanaryRelease | None = None
         self.drift = DriftMonitor(self._reference())
 
@@ -140,7 +142,7 @@ class RecommendationService:
     def load_new(self, *, expect: str | None = None) -> ServedModel:
         """Read the model folder again and let the model score; nothing is changed yet."""
         try:
-            served = ServedModel(self.path, expect=expect, search=self.search)
+            served = ServedModel(self.path, dataset=self.dataset, expect=expect, search=self.search)
         except FileNotFoundError as error:
             raise DataError(str(error)) from error
         served.rank(self._histories(served, [Query()]), 1)  # a model that cannot score stops here

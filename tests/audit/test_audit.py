@@ -346,3 +346,17 @@ def test_other_wrong_arguments(
         audit(lists, load_dataset(log))["nothing"]
     with pytest.raises(DataError, match="repeats the column"):
         read_lists(pd.DataFrame([[1, 2, 3]], columns=["user", "user", "rank"]))
+
+
+def test_a_saved_page_has_the_further_rows_of_the_rubric(tmp_path: Path) -> None:
+    log, _, scores = world(3)
+    result = audit(scores, log)
+    rubric = result.rubric()
+    rubric.loc["cold <start>"] = ["warning", "section 6", "HR@10 .240 [.215, .270] & no more"]
+    for page in result.save(tmp_path, rubric=rubric):
+        assert page.exists()
+    page = (tmp_path / "audit.html").read_text()
+    assert "<b>cold &lt;start&gt;</b>: warning. HR@10 .240 [.215, .270] &amp; no more</li>" in page
+    told = json.loads((tmp_path / "audit.json").read_text())["rubric"]
+    assert set(told) == {*CRITERIA, "cold <start>"}
+    assert "rubric" not in json.loads(result.to_json())

@@ -3,24 +3,26 @@
 Needs Chromium and the extra ``book``; skips without them.
 """
 
-import html.parser
-import importlib.util
-import json
-import subprocess
-import sys
 import urllib.parse
-from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 from book.translations import COMPLETE
-from m6rec_lite.language import AddK, JelinekMercer, NGram
-from m6rec_lite.nn import temperature, top_p
-from m6rec_lite.trust import laplace_mechanism
-from tests.browser import BROWSER, opened_tab, wait_for
+from m6rec_lite.course.widgets.experiments import EXPERIMENTS
+from tests.book_site import (
+    ALIKE,
+    NAVIGATION,
+    Links,
+    audited,
+    fault,
+    opened,
+    pages,
+    violations,
+)
+from tests.browser import BROWSER, wait_for
 
+#: With the fixtures `site` and `tab`.
+pytest_plugins = ("tests.book_site",)
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.xdist_group("book"),
@@ -28,106 +30,6 @@ pytestmark = [
 ]
 for package in ("websocket", "myst_nb", "sphinx_book_theme", "axe_playwright_python"):
     pytest.importorskip(package, reason="needs the extra book")
-
-ROOT = Path(__file__).resolve().parents[2]
-SITE = ROOT / "build" / "book"
-#: Scripts and data of the packages; axe is not part of the site.
-AXE = Path(importlib.util.find_spec("axe_playwright_python").origin).parent / "axe.min.js"
-
-#: Rows like those above them, which would take minutes; and the navigation, which is audited once.
-ALIKE = ["table.sortable tbody tr:nth-child(n+4)", "dl.glossary > *:nth-child(n+40)"]
-ALIKE += ["table.indextable li:nth-child(n+4)"]
-NAVIGATION = [".bd-sidebar-primary"]
-
-SCHEME = {"name": "prefers-color-scheme"}
-
-AUDIT = """
-(async () => {
-  const options = {preload: false, resultTypes: ['violations']};
-  const all = await axe.run({include: document, exclude: EXCLUDED}, options);
-  return JSON.stringify(all.violations.map(found => [
-    found.id, found.nodes.slice(0, 3).map(node => node.html.slice(0, 200))]));
-})()
-"""
-
-
-class Links(html.parser.HTMLParser):
-    """Ids and addresses of a page."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.ids, self.addresses, self.pictures = set(), set(), []
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.ids.add(values.get("id"))
-        if tag == "img":
-            self.pictures.append((values.get("src"), values.get("alt")))
-        for name in ("href", "src"):
-            if values.get(name):
-                self.addresses.add(values[name])
-
-
-@pytest.fixture(scope="module")
-def site():
-    """The site, built anew where something changed; a warning is an error."""
-    command = [sys.executable, "-m", "book.build", "--languages", "en", "zh_CN"]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
-    return SITE
-
-
-@pytest.fixture(scope="module")
-def tab(site, tmp_path_factory):
-    with opened_tab(tmp_path_factory.mktemp("browser") / "profile") as tab:
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            tab.call(f"{domain}.enable")
-        tab.call("Emulation.setFocusEmulationEnabled", enabled=True)
-        yield tab
-
-
-def pages(site):
-    found = sorted(site.rglob("*.html"))
-    return [path for path in found if not {"_static", "_downloads"} & set(path.parts)]
-
-
-def audited(site):
-    """All English pages, and those whose Chinese is complete."""
-    chinese = [site / "zh-CN" / f"{page}.html" for page in COMPLETE]
-    return [*(path for path in pages(site) if "zh-CN" not in path.parts), *chinese]
-
-
-def opened(tab, path, *, theme="light", query=""):
-    """Open a page, and return what went wrong while it was loaded."""
-    tab.call(
-        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}]
-    )
-    tab.open(path.as_uri() + query)
-    return list(filter(None, map(fault, tab.events)))
-
-
-def fault(event):
-    """An error on the console, or a request to somewhere else."""
-    method, values = event.get("method"), event.get("params", {})
-    if method == "Network.requestWillBeSent":
-        url = values["request"]["url"]
-        return None if url.startswith(("file:", "data:", "blob:")) else f"request of {url}"
-    if method == "Runtime.exceptionThrown":
-        return str(values["exceptionDetails"])
-    if method == "Runtime.consoleAPICalled" and values["type"] in ("error", "warning"):
-        return str(values["args"])
-    if method == "Log.entryAdded" and values["entry"]["level"] == "error":
-        return values["entry"]["text"] + values["entry"].get("url", "")
-    return None
-
-
-def violations(tab, *, excluded):
-    """What axe finds on the page that is open: rules, each with some elements."""
-    present = [one for one in excluded if tab.evaluate(f"!!document.querySelector('{one}')")]
-    tab.evaluate(AXE.read_text(encoding="utf-8") + ";0")
-    found = json.loads(tab.evaluate(AUDIT.replace("EXCLUDED", json.dumps([[e] for e in present]))))
-    return [f"axe: {rule} {elements}" for rule, elements in found]
 
 
 def test_every_page_is_quiet_offline_and_accessible(site, tab):
@@ -139,6 +41,80 @@ def test_every_page_is_quiet_offline_and_accessible(site, tab):
         if found:
             faults[str(path.relative_to(site))] = found
     assert faults == {}
+
+
+def test_every_other_chinese_page_is_quiet_and_offline(site, tab):
+    complete = {site / "zh-CN" / f"{page}.html" for page in COMPLETE}
+    others = [path for path in pages(site) if "zh-CN" in path.parts and path not in complete]
+    assert len(others) > 80
+    faults = {str(path.relative_to(site)): opened(tab, path) for path in others}
+    assert {path: found for path, found in faults.items() if found} == {}
+
+
+#: Focuses one visible element of each kind, and returns those that look the same as before.
+UNSEEN = """
+(() => {
+  const still = document.createElement('style');
+  still.textContent = '* { transition: none !important; animation: none !important; }';
+  document.head.append(still);
+  const shown = element => element.checkVisibility({visibilityProperty: true});
+  const look = element => JSON.stringify([element, element.parentElement].map(part => {
+    const style = getComputedStyle(part);
+    return [style.outlineStyle === 'none' ? '' : style.outlineWidth + style.outlineStyle,
+      style.boxShadow, style.borderColor, style.backgroundColor, style.color,
+      style.textDecorationLine, style.textDecorationThickness];
+  }));
+  const kinds = new Map(), unseen = [];
+  const interactive = 'a[href], button, input, select, textarea, summary, [tabindex="0"]';
+  for (const element of document.querySelectorAll(interactive)) {
+    const inside = element.closest('.bd-sidebar-primary') ? 'navigation' : '';
+    const kind = [element, element.parentElement].map(e => e.tagName + e.className) + inside;
+    if (!element.disabled && shown(element) && !kinds.has(kind)) kinds.set(kind, element);
+  }
+  for (const element of kinds.values()) {
+    document.activeElement?.blur();
+    const before = look(element);
+    element.focus({preventScroll: true});
+    if (document.activeElement !== element || look(element) === before)
+      unseen.push(element.outerHTML.slice(0, 150));
+  }
+  return [kinds.size, unseen];
+})()
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_focus_can_be_seen_on_every_page(site, tab, theme):
+    missing = {}
+    for path in pages(site):
+        if "zh-CN" in path.parts or path == site / "index.html":
+            continue
+        opened(tab, path, theme=theme)
+        n_kinds, unseen = tab.evaluate(UNSEEN)
+        assert n_kinds > 5, path
+        if unseen:
+            missing[str(path.relative_to(site))] = unseen
+    assert missing == {}
+
+
+def test_a_focus_that_cannot_be_seen_would_be_found(site, tab):
+    opened(tab, site / "book" / "open_in.html")
+    tab.evaluate("document.head.insertAdjacentHTML('beforeend', "
+                 "'<style>article :focus-visible, article :focus { all: unset !important }"
+                 " article :focus { all: revert-layer !important; outline: none !important; "
+                 "box-shadow: none !important }</style>')")  # fmt: skip
+    assert tab.evaluate(UNSEEN)[1] != []
+
+
+#: A lesson of each part of the course, beside lesson 00.
+PARTS = ("03", "08", "13", "20", "27", "31")
+
+
+@pytest.mark.parametrize("number", PARTS)
+def test_a_lesson_of_each_part_is_accessible_in_the_dark(site, tab, number):
+    (path,) = (site / "notebooks").glob(f"{number}_*.html")
+    assert opened(tab, path, theme="dark") == []
+    assert violations(tab, excluded=[*ALIKE, *NAVIGATION]) == []
 
 
 def test_a_fault_would_be_seen(site, tab):
@@ -249,13 +225,10 @@ def test_tab_reaches_the_search_and_the_content_of_a_lesson(site, tab):
     assert any("search" in name for name in reached)
 
 
-EXPERIMENTS = ["decay", "sampling", "smoothing", "attention", "privacy"]
-
-
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_answers_the_keyboard(site, tab, name):
     opened(tab, site / "book" / "try_it.html")
-    root = f"document.querySelector('.experiment[data-name={name}]')"
+    root = f"document.querySelector('.try-it[data-name={name}]')"
     before = tab.evaluate(f"{root}.querySelector('ol.bars').textContent")
     assert before
     tab.evaluate(f"{root}.querySelector('input[type=range]').focus()")
@@ -263,30 +236,3 @@ def test_an_experiment_answers_the_keyboard(site, tab, name):
         tab.press("ArrowLeft", 37)
     assert tab.evaluate(f"{root}.querySelector('ol.bars').textContent") != before
     assert tab.evaluate(f"{root}.querySelector('[role=status]').textContent.length > 20")
-
-
-def test_the_formulas_of_the_page_are_those_of_the_package(site, tab):
-    opened(tab, site / "book" / "try_it.html")
-    logits = torch.tensor([[2.0, 1.0, 0.5, -1.0, -3.0]])
-    warm = softmax_of(temperature(logits, 0.7))
-    kept = softmax_of(top_p(temperature(logits, 0.7), 0.8))
-    ours = tab.evaluate(f"FORMULAS.softmax({logits[0].tolist()}, 0.7)")
-    assert ours == pytest.approx(warm, abs=1e-6)
-    assert tab.evaluate(f"FORMULAS.nucleus({ours}, 0.8)") == pytest.approx(kept, abs=1e-6)
-
-    text = [["a", "b", "a", "c"], ["a", "b"]]
-    for smoothing, formula in (
-        (AddK(0.3), "FORMULAS.addK(2, 3, 0.3, SIZE)"),
-        (JelinekMercer((1.0, 0.6)), "FORMULAS.interpolated(2, 3, UNIGRAM, 0.6)"),
-    ):
-        model = NGram(2, smoothing, unknown=None).fit(text, progress=False)
-        formula = formula.replace("SIZE", str(len(model.vocabulary)))
-        formula = formula.replace("UNIGRAM", str(model.prob("b")))
-        assert tab.evaluate(formula) == pytest.approx(model.prob("b", ["a"]))
-    u = np.random.default_rng(0).random()
-    noise = laplace_mechanism(0, sensitivity=1, epsilon=0.5, rng=np.random.default_rng(0))
-    assert tab.evaluate(f"FORMULAS.laplace(2, {u})") == pytest.approx(float(noise))
-
-
-def softmax_of(logits):
-    return torch.softmax(logits, dim=1)[0].tolist()

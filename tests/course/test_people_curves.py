@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from m6rec_lite.course import people_curves, project_root
+from m6rec_lite.course import people_curves, people_differences, project_root
 
 
 def record(results: Path, run: str, model: str, variant: str, test: float, *epochs: float) -> None:
@@ -49,3 +49,13 @@ def test_the_projects_own_records_are_read() -> None:
     curves = people_curves(project_root() / "results", "bazaar")
     assert {"EASE", "Bigram"} <= set(curves)
     assert curves["EASE"].is_monotonic_increasing
+
+
+def test_differences_are_paired_and_agree_with_the_curves() -> None:
+    results = project_root() / "results"
+    curves = people_curves(results, "bazaar")
+    gaps = people_differences(results, "bazaar", "M6RecRetriever", "EASE")
+    wanted = (curves["M6RecRetriever"] - curves["EASE"]).dropna()
+    assert gaps["difference"].to_dict() == pytest.approx(wanted.to_dict(), abs=1e-6)
+    assert ((gaps["low"] < gaps["difference"]) & (gaps["difference"] < gaps["high"])).all()
+    assert people_differences(results, "bazaar", "EASE", "no such model").empty

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,23 +30,27 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits o
 
 #: Tries of the short form; the others are run for the record alone.
 SHORT = {
-    "kill_sasrec": 2, "term_gpt": 1, "int_m6rec": 1, "kill_course": 1, "full_disk": 1,
-    "full_disk_download": 2, "bits_checked": 2, "malformed": 100, "hostile_prompts": 300,
-    "hostile_pages": 200, "hostile_serving": 200, "two_leaderboards": 1, "two_downloads": 2,
-    "two_fits": 1, "two_courses": 1,
+    "kill_sasrec": 2, "kill_train": 1, "term_gpt": 1, "int_m6rec": 1, "kill_course": 1,
+    "offline": 1, "full_disk": 1, "full_disk_download": 2, "bits_checked": 2, "bits_unchecked": 1,
+    "malformed": 100, "hostile_prompts": 300, "hostile_pages": 100, "hostile_serving": 100,
+    "two_leaderboards": 1, "two_downloads": 2, "two_fits": 1, "two_courses": 1, "numbers": 2,
 }  # fmt: skip
 
 
-#: Losses that are known and recorded: errors of a full disk in words of other libraries.
-KNOWN = "without path or advice, old files whole"
+#: Losses that are known and recorded: errors of damaged files in words of other libraries, and
+#: flipped bits in files without checksums.
+KNOWN = {
+    "bits_unchecked": r"silent|DatabaseError without the file's name \(store of events",
+    "malformed": r"\(load_\w+, \.(csv\.gz|csv\.bz2|jsonl\.gz|parquet)\)$",
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORT)
 def test_a_trial_loses_nothing(name: str) -> None:
-    report = measure(name, SHORT[name], seed=7)
+    report = measure(name, SHORT[name], seed=7, lessons="00")
     lost = {key: n for key, n in report["outcomes"].items() if key.startswith("lost")}
-    known = {key: n for key, n in lost.items() if KNOWN in key}
+    known = {key: n for key, n in lost.items() if re.search(KNOWN.get(name, "$^"), key)}
     assert lost == known
     tried, survived = report["metrics"]["tried"], report["metrics"]["survived"]
     assert tried == survived + sum(known.values()) >= SHORT[name]

@@ -67,7 +67,7 @@ def test_a_tiny_run_records_every_cell_once(tmp_path, monkeypatch, capsys):
     multimodal.run(options_of([*words, "--only", "unseen", "context", "control"], tmp_path))
     printed = capsys.readouterr().out
     table = pd.read_csv(tmp_path / "results" / "multimodal" / "bazaar.csv")
-    assert len(table) == 10 + 5 + 2
+    assert len(table) == 10 + 7 + 2
     assert set(table["part"]) == {"unseen", "context", "control"}
     compared = table[table["rival"].notna()]
     assert (compared["low"] <= compared["difference"]).all()
@@ -76,6 +76,11 @@ def test_a_tiny_run_records_every_cell_once(tmp_path, monkeypatch, capsys):
     assert set(without["variant"]) == {"terse", "none"}
     records = Records(tmp_path / "results").frame()
     assert (records["ranks"] == "kept").all()
-    assert printed.count("seed 0") == 17
+    assert printed.count("seed 0") == 19
     multimodal.run(options_of([*words, "--only", "context"], tmp_path))
     assert capsys.readouterr().out == ""  # what is recorded is skipped
+
+
+def test_the_pretrained_encoder_is_compared_with_the_trained_one_and_with_no_picture():
+    rivals = {rival for part, *_, rival in multimodal.pairs() if part == "pretrained"}
+    assert rivals == {"unseen: terse, picture", "unseen: terse"}

@@ -80,6 +80,24 @@ def test_rows_of_a_run_that_failed_are_not_kept(project: Path) -> None:
     assert not (project / "results").exists()
 
 
+def test_rows_of_the_stored_lessons_replace_those_of_lessons_before(project: Path) -> None:
+    def row(model: str, command: str) -> dict[str, object]:
+        ends = {f"{name}@10{end}": 0.1 for name in ("hr", "ndcg") for end in ("", "_low", "_high")}
+        key = {"dataset": "bazaar", "scale": "laptop", "split_hash": "abc", "model": model}
+        return key | {"variant": "", "seed": 0, "command": command} | ends
+
+    board = Leaderboard(project / "results" / "leaderboard")
+    store = "python -m m6rec_lite.course store notebooks/"
+    board.add(row("Gone", store + "17_old.ipynb"))
+    board.add(row("Long", "python -m experiments long_runs Long"))
+    results.save_stored(options(project))
+    assert board.frame("bazaar")["model"].tolist() == ["Gone", "Long"]  # nothing stored here
+    stored = Leaderboard(project / "runs" / "stored" / "01" / "leaderboard")
+    stored.add(row("New", store + "01_world.ipynb"))
+    results.save_stored(options(project))
+    assert board.frame("bazaar")["model"].tolist() == ["Long", "New"]
+
+
 def test_steps_run_in_order_and_say_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

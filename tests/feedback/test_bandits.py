@@ -155,6 +155,43 @@ def test_settings_out_of_range_are_refused(make, message):
 
 
 @pytest.mark.extra
+def test_epsilon_greedy_and_thompson_sampling_equal_mabwiser():
+    """On slates of one item, with the same seed.
+
+    Thompson sampling draws the same numbers. Epsilon-greedy has the same rates and explores at the
+    same requests; which item is then shown cannot be compared, since mabwiser draws an expectation
+    for each item and ours breaks ties at random.
+    """
+    mab = pytest.importorskip("mabwiser.mab")
+    rng = np.random.default_rng(0)
+    n, m = 60, 4
+    arms, rewards = rng.integers(0, m, n), rng.integers(0, 2, n)
+    seen = answers(arms[:, None], rewards[:, None])
+
+    def peer(policy, seed):
+        bandit = mab.MAB([0, 1, 2, 3], policy, seed=seed)
+        bandit.fit(arms, rewards)
+        expected = bandit.predict_expectations()
+        return [expected[arm] for arm in range(m)]
+
+    thompson, greedy = ThompsonSampling(m), EpsilonGreedy(m, 0.3)
+    thompson.update(seen)
+    greedy.update(seen)
+    explored = []
+    for seed in range(20):
+        theirs = peer(mab.LearningPolicy.ThompsonSampling(), seed)
+        ours = thompson._index(1, np.random.default_rng(seed))[0]
+        np.testing.assert_allclose(ours, theirs)
+        theirs = peer(mab.LearningPolicy.EpsilonGreedy(epsilon=0.3), seed)
+        index = greedy._index(1, np.random.default_rng(seed))[0]
+        explored.append(not index.any())
+        assert np.allclose(theirs, greedy.rates) == (not explored[-1])
+        if not explored[-1]:
+            np.testing.assert_allclose(index, theirs)
+    assert 0 < sum(explored) < 20
+
+
+@pytest.mark.extra
 def test_ucb_and_linucb_equal_mabwiser():
     """On slates of one item, and with one model a candidate."""
     mab = pytest.importorskip("mabwiser.mab")

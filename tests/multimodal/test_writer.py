@@ -51,10 +51,10 @@ def test_a_block_equals_torch():
     torch.testing.assert_close(ours(x, memory, present), expected)
 
 
-def model(seed: int = 0) -> EncoderDecoder:
+def model(seed: int = 0, **context: dict[str, int]) -> EncoderDecoder:
     torch.manual_seed(seed)
     picture = ViT(16, 16, n_heads=2)
-    return EncoderDecoder(12, picture, max_length=6, start=START, end=END, n_layers=1)
+    return EncoderDecoder(12, picture, max_length=6, start=START, end=END, n_layers=1, **context)
 
 
 def inputs(n: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -119,3 +119,53 @@ def test_a_text_that_is_too_long_is_refused():
     net, (_, pictures, pictured) = model(), inputs()
     with pytest.raises(ValueError, match="max_length=6"):
         net.encode(torch.full((4, 7), 5), pictures, pictured)
+
+
+SIZES = {"place": 3, "weather": 4}
+
+
+def test_without_context_a_model_that_can_read_one_equals_one_that_cannot():
+    given, written = inputs(), torch.tensor([[START, 7, 8, END]]).repeat(4, 1)
+    plain, net = model().eval(), model(context_sizes=SIZES).eval()
+    loss = plain.loss(written, *given)
+    torch.testing.assert_close(net.loss(written, *given), loss, rtol=0, atol=0)
+    unknown = torch.zeros(4, 2, dtype=torch.int64)
+    torch.testing.assert_close(net.loss(written, *given, unknown), loss)
+
+
+def test_each_part_of_the_context_changes_what_is_written_and_gets_a_gradient():
+    net, given = model(context_sizes=SIZES).eval(), inputs()
+    written = torch.tensor([[START, 7, 8, END]]).repeat(4, 1)
+    codes = torch.tensor([[1, 2], [2, 2], [1, 3], [0, 1]])
+    scores = net.decode(written, *net.encode(*given, codes))
+    for part in range(2):
+        other = codes.clone()
+        other[:2, part] = 3 - codes[:2, part]
+        changed = net.decode(written, *net.encode(*given, other))
+        assert not torch.allclose(changed[:2], scores[:2])
+        torch.testing.assert_close(changed[2:], scores[2:])
+    net.loss(written, *given, codes).backward()
+    place, weather = (values.weight.grad.abs().sum(dim=1) > 0 for values in net.context)
+    assert place.tolist() == [False, True, True]  # only codes that occur; 0 is missing
+    assert weather.tolist() == [False, True, True, True]
+
+
+def test_it_learns_to_write_what_only_the_context_says():
+    net, (read, pictures, pictured) = model(context_sizes={"weather": 3}), inputs(16)
+    codes = 1 + torch.arange(16)[:, None] % 4 // 2  # not told by the brightness of the picture
+    word = 7 + codes[:, 0]
+    start, end = torch.full((16,), START), torch.full((16,), END)
+    written = torch.stack([start, word, end], dim=1)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    for _ in range(60):
+        optimizer.zero_grad()
+        net.loss(written, read, pictures, pictured, codes).backward()
+        optimizer.step()
+    net.eval()
+    assert net.write(read, pictures, pictured, codes) == [[int(w)] for w in word]
+
+
+def test_a_context_with_other_parts_is_refused():
+    net, given = model(context_sizes=SIZES), inputs()
+    with pytest.raises(ValueError, match="reads 2 parts of a context"):
+        net.encode(*given, torch.ones(4, 3, dtype=torch.int64))

@@ -30,6 +30,20 @@ def test_river_counts_what_naive_bayes_counts() -> None:
     assert not np.allclose(model.score(events.histories[:1]), before)
 
 
+@pytest.mark.extra
+def test_all_histories_are_scored_as_river_scores_one() -> None:
+    pytest.importorskip("river")
+    train = small_split().train
+    half = train.timestamps < np.median(train.timestamps)
+    later = next_events(train, int(np.median(train.timestamps)))
+    model = RiverNextItem().fit(train.select(half)).update(later[:50])
+    scores = model.score(later.histories)
+    for row, counts in enumerate(model._counts(later.histories[:50])):
+        logs = model.bayes_.joint_log_likelihood(counts)
+        np.testing.assert_allclose(scores[row, list(logs)], list(logs.values()), rtol=1e-9)
+        assert (np.delete(scores[row], list(logs)) == -1e9).all()
+
+
 def test_settings_are_checked_and_river_is_named_where_it_is_missing() -> None:
     for wrong in ({"decay": 0.0}, {"latest": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -1,10 +1,10 @@
 """Detect stale outputs with a hash of everything that a notebook's outputs depend on.
 
-The hash covers the notebook's code cells, the modules of ``m6rec_lite`` that it uses (with the JSON
-and CSV files in their folders), and the embedded data. Imports are followed by name: a lesson that
-imports ``EASE`` from ``m6rec_lite.recommenders`` depends on the module that defines it and on its
-imports, not on the whole package, so adding a model does not make older lessons stale. Comments,
-docstrings and blank lines are ignored.
+The hash covers the notebook's code cells, the modules of ``m6rec_lite`` that it uses (with the
+JSON, CSV, CSS and JavaScript files in their folders), and the embedded data. Imports are followed
+by name: a lesson that imports ``EASE`` from ``m6rec_lite.recommenders`` depends on the module that
+defines it and on its imports, not on the whole package, so adding a model does not make older
+lessons stale. Comments, docstrings and blank lines are ignored.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def freshness(notebook: Any, root: Path) -> str:
         digest.update(_strip_comments(module.read_text(encoding="utf-8")).encode())
     folders = {module.parent for module in modules}
     files = (path for folder in folders for path in folder.iterdir())
-    resources = sorted(path for path in files if path.suffix in {".json", ".csv"})
+    resources = sorted(path for path in files if path.suffix in {".json", ".csv", ".css", ".js"})
     for path in [*resources, *_data_files(root)]:
         digest.update(f"\0{path.name}\0".encode() + _file_hash(path, path.stat().st_mtime_ns))
     return digest.hexdigest()[:16]

@@ -76,6 +76,19 @@ def test_large_begins_with_the_shipped_world() -> None:
     assert WORLDS["bazaar-wide"].items == 6000
 
 
+@pytest.mark.slow
+def test_the_rows_of_the_shipped_people_are_those_of_the_larger_world(tmp_path: Path) -> None:
+    large = load_dataset("bazaar-large", folder=tmp_path / "bazaar-large", progress=False)
+    assert len(large.users) == 10 * len(shipped().users)
+    for name in ("users", "interactions", "impressions"):
+        own, all_rows = getattr(shipped(), name), getattr(large, name)
+        first = all_rows[all_rows["user_id"] <= own["user_id"].max()]
+        pd.testing.assert_frame_equal(
+            first.reset_index(drop=True), own.reset_index(drop=True), check_dtype=False
+        )
+    pd.testing.assert_frame_equal(large.items, shipped().items)
+
+
 def test_a_world_is_generated_once(
     small_world: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
