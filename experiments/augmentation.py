@@ -44,7 +44,8 @@ PEOPLE = 400
 SHARES = (0.1, 0.3, 1.0)
 EDITS = ("copy", "crop", "mask", "reorder")
 KINDS = ("none", *EDITS, "Markov chain", "Transformer", "GAN")
-#: Steps of the GAN.
+#: Steps of the GAN. Its plausible share stays at chance, .04 to .06, from 40 to 600 steps of 64
+#: histories (seed 0, 30 % of the people), while the discriminator's loss falls to .07.
 GAN_STEPS = 300
 RULES: tuple[Any, ...] = ("random", "entropy", "disagreement", "diversity")
 

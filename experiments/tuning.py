@@ -218,7 +218,7 @@ def further_parts(seed: int) -> list[Recommender]:
         IALS(factors=16, regularization=1.0, alpha=10.0, decay=0.8, iterations=EPOCHS, seed=seed),
         Item2Vec(seed=seed),
         GRU4Rec(fused=True, max_length=50, **network),
-        M6RecRetriever(item_input="text", n_layers=1, max_length=50, **network),
+        M6RecRetriever(item_input="text", max_length=50, **network),
     ]
 
 
