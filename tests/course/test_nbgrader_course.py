@@ -139,7 +139,7 @@ def test_nbgrader_gives_points_to_right_answers_alone(course):
                 "JUPYTER_CONFIG_DIR": str(course / "config"),
                 # nbgrader calls the program alembic
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-                "PYTHONPATH": str(ROOT),
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
             },
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
