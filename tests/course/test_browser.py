@@ -123,3 +123,26 @@ def test_an_error_would_be_seen(project, tab, lab):
     cells = run_all(tab, lab, "notebooks/99_wrong.ipynb")
     assert cells[0]["outputs"][0]["data"]["text/plain"] == "2"
     assert errors(cells) == ["ZeroDivisionError: division by zero"]
+
+
+def test_an_experiment_answers_the_keyboard_in_jupyterlab(project, tab, lab):
+    """The arrow keys move its slider, not JupyterLab's selection of a cell."""
+    import nbformat
+
+    data = {"items": ["a", "b"], "counts": [9, 4]}
+    source = f"from m6rec_lite import course\ncourse.try_it('privacy', {data})"
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source)], metadata={"kernelspec": kernel}
+    )
+    nbformat.write(notebook, project / "notebooks" / "98_experiment.ipynb")
+    assert errors(run_all(tab, lab, "notebooks/98_experiment.ipynb")) == []
+    shown = "document.querySelector('.try-it ol.bars')"
+    wait_for(lambda: tab.evaluate(f"Boolean({shown})"))
+    tab.call("Emulation.setFocusEmulationEnabled", enabled=True)
+    tab.evaluate("document.querySelector('.try-it input[type=range]').focus()")
+    for key, code in (("ArrowLeft", 37), ("ArrowDown", 40)):
+        before = tab.evaluate(f"{shown}.textContent")
+        tab.press(key, code)
+        assert tab.evaluate("document.activeElement.type") == "range"
+        assert tab.evaluate(f"{shown}.textContent") != before, key

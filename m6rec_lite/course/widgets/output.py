@@ -71,7 +71,7 @@ def experiment_html(name: str, data: Mapping[str, Any]) -> tuple[str, str]:
         (FOLDER / file).read_text(encoding="utf-8") for file in ("widgets.css", "widgets.js")
     )
     page = (
-        f'<div class="try-it" data-name="{name}" role="group" data-lm-suppress-shortcuts="true" '
+        f'<div class="try-it" data-name="{name}" role="group" '
         f'aria-label="{html.escape(experiment.title)}">\n<style>\n{style}</style>\n'
         f'<div class="still"><p>{html.escape(sentence)}</p>\n<table><tbody>{table}</tbody></table>'
         f'\n<p>{NEEDS_SCRIPT}</p></div>\n<script type="application/json">{stored}</script>\n'

@@ -233,5 +233,9 @@
     const status = element("p", { role: "status" });
     root.append(settings, list, status);
     experiments[name](root, data, { settings, list, status });
+    // JupyterLab leaves the keys of an element with this attribute alone
+    root.querySelectorAll("input, select, button, summary").forEach((control) => {
+      control.setAttribute("data-lm-suppress-shortcuts", "true");
+    });
   });
 })();
