@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -95,3 +97,19 @@ def test_row_numbers_are_no_times():
     table = ContextTable.fit(["season"])
     with pytest.raises(DataError, match=r"context=\(\)"):
         table.of_queries(replace(histories(), has_time=False))
+
+
+def test_the_classes_of_time_gaps_are_those_of_the_retriever() -> None:
+    from m6rec_lite.m6rec import retriever_network
+    from m6rec_lite.multimodal import context
+
+    assert context.GAPS == retriever_network.GAPS
+
+
+def test_the_package_does_not_import_transformers() -> None:
+    code = (
+        "import sys, m6rec_lite.multimodal as package\n"
+        "[getattr(package, name) for name in package.__all__]\n"
+        "assert 'torch' in sys.modules and 'transformers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
