@@ -21,7 +21,9 @@ import argparse
 import json
 import re
 import time
+from functools import partialmethod
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -59,8 +61,8 @@ def validation(users: int, items: int, options: argparse.Namespace) -> dict[str,
     split = leave_one_out(data, min_item_users=1, ties="file")
     if options.step:  # the peer: that many questions, whatever the catalogue
         questions.MAX_CELLS = options.step * (items + 1)
-        batches = questions.Questions.batches
-        questions.Questions.batches = lambda self: batches(self, options.step)
+        batches = partialmethod(questions.Questions.batches, options.step)
+        mock.patch.object(questions.Questions, "batches", batches).start()
     validate = validator(split.train, split.validation, 50)
     with Meter() as meter:
         validate(Random())
