@@ -122,7 +122,7 @@ async def load(address: str, pid: int, options: argparse.Namespace) -> dict[str,
         result |= {f"requests/s, {clients} clients": rate}
     memory = [resident_mib(psutil.Process(pid))]
     for _ in range(5):
-        await ask(address, CLIENTS[-1], options.long // 5)
+        await ask(address, CLIENTS[1], options.long // 5)
         memory.append(resident_mib(psutil.Process(pid)))
     print(f"MiB over {options.long:,} requests: {[round(value) for value in memory]}")
     return result | {"MiB": [round(value, 1) for value in memory], "unit": "requests/s"}

@@ -78,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         access_log=False,  # it would hold addresses; the guard logs without them
         log_config=None,  # all records pass the redaction above
         server_header=False,
+        timeout_keep_alive=75,  # beyond the minute of most proxies: they close first, not we
         timeout_graceful_shutdown=30,
         limit_concurrency=2000,
     )
