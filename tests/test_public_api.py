@@ -169,3 +169,12 @@ def test_public_signatures_are_explicit() -> None:
             if inspect.Parameter.VAR_KEYWORD in kinds:
                 loose.add(name)
     assert loose <= OPEN, f"**options in {sorted(loose - OPEN)}"
+
+
+@pytest.mark.parametrize("stub", sorted((ROOT / "m6rec_lite").rglob("__init__.pyi")), ids=str)
+def test_a_name_is_not_hidden_by_the_module_that_defines_it(stub: Path) -> None:
+    """Importing a module binds it in its package: a function of its name would be lost."""
+    for node in ast.parse(stub.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            names = {alias.name for alias in node.names}
+            assert node.module not in names or names == {node.module}

@@ -13,8 +13,8 @@ from .leaderboard import Leaderboard
 from .learner_progress import certificate, progress
 from .lesson_data import dense_sample, load
 from .paths import project_root
-from .people_curves import people_curves, people_differences
 from .predictions import compare_prediction, predict
+from .recorded_people import people_curves, people_differences
 from .scale import default_scale, sizes
 from .widgets.output import try_it
 
