@@ -29,8 +29,19 @@ PICTURES = {
 }
 #: Networks whose runs are compared with the simple models, pair by pair.
 NETWORKS = ("GRU4Rec", "SASRec", "BERT4Rec", RETRIEVER, "FullTextRetriever")
+#: In the variant of a model that was trained on other people.
+PRETRAINED = "not trained here"
 #: Simple models that the networks are compared with.
 RIVALS = (("EASE", "decay=0.8"), ("ItemKNN", "decay=0.8"))
+
+
+def of_own_rows(board: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of models that were trained on the data set's own training rows, each once.
+
+    Left out are a retriever that was pretrained on other people, and a model read from a file.
+    """
+    elsewhere = board["variant"].fillna("").str.contains(rf"{PRETRAINED}|^served$")
+    return board[~elsewhere]
 
 
 def board_rows(results: Path, dataset: str) -> pd.DataFrame:

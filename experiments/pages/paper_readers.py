@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.pages.boards import of_own_rows
 from experiments.pages.paper_rule import Comparison, Estimate, Evidence, compare_intervals
 from m6rec_lite.course.comparison import (
     RETRIEVER,
@@ -69,6 +70,7 @@ def retrieval(results: Path, *, dataset: str, text_alone: bool) -> Evidence | No
     board = Leaderboard(results / "leaderboard").latest(dataset, scale="laptop")
     if not len(board):
         return None
+    board = of_own_rows(board)
     wanted = TEXT_RETRIEVER if text_alone else TEXT_ID_RETRIEVER
     names = [display_name(*pair) for pair in zip(board["model"], board["variant"], strict=True)]
     time_blind = board["variant"].map(time_awareness) == TIME_BLIND  # like the models compared with
