@@ -6,7 +6,7 @@
 #   make course DATASET=orders.csv COLUMNS="user_id=customer item_id=sku timestamp=day"
 #   make train-m6rec SIZE=nano DATA=bazaar+ml-100k M6-Rec from data to a judged model, see OPTIONS
 #   make book                                      a site of the stored lessons, in build/book
-#   make test | test-slow | lab | exercises | data | results | translations | clean
+#   make test | test-slow | test-extras | lab | exercises | data | results | translations | clean
 
 SCALE    ?= $(or $(M6REC_SCALE),smoke)
 DATASET  ?= bazaar
@@ -23,11 +23,11 @@ READY   := $(VENV)/.installed
 BOOK    := $(VENV)/.book
 REAL    := $(VENV)/.pretrained
 PEERS   := $(VENV)/.peers
-# Extras whose tests are short; one list, for the slow tests and the rule that installs them.
+# Extras of which the slow tests use libraries; one list.
 PEER_EXTRAS := ann,cluster,compress,fuzz
 SITE    := $(VENV)/.site
 
-.PHONY: help course test test-slow lab exercises data results train-m6rec book translations clean
+.PHONY: help course test test-slow test-extras lab exercises data results train-m6rec book translations clean
 .DELETE_ON_ERROR:
 
 help:
@@ -65,9 +65,13 @@ test: $(READY)
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-slow: export OMP_NUM_THREADS = 1
-test-slow: $(READY) $(REAL) $(PEERS) $(SITE)
+test-slow: $(READY) $(REAL)
 	@echo "Running the slow tests (real data, browser, killed and resumed runs, extras; two workers) ..."
 	@$(PYTHON) -m pytest -n 2 --dist loadgroup -m slow
+
+# The extras whose tests skip otherwise; then make test-slow runs those, too.
+test-extras: $(READY) $(PEERS) $(SITE)
+	@echo "Ready: make test-slow now runs the tests of the extras $(PEER_EXTRAS),book,class, too."
 
 # Real pretrained models, at most three minutes. Without a network their tests skip.
 $(REAL): $(READY)
