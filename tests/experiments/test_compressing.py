@@ -12,6 +12,7 @@ import pytest
 from experiments import compressing, request_costs
 from experiments.claim_rules import verdict
 from experiments.claims import judge_claims
+from experiments.compressed_variants import Variant
 from experiments.pages import compressing as page
 from experiments.records import REPORT, Records, RunKey
 from m6rec_lite.course.paths import project_root
@@ -123,9 +124,7 @@ def test_the_learning_rate_is_the_best_of_validation(tmp_path):
 
 @pytest.mark.slow
 def test_rates_are_compared_on_validation_rows_and_kept(tmp_path, monkeypatch, capsys):
-    small = {
-        name: compressing.Variant(f"1x{32 + 16 * i}") for i, name in enumerate(compressing.DENSE)
-    }
+    small = {name: Variant(f"1x{32 * (i + 1)}") for i, name in enumerate(compressing.DENSE)}
     monkeypatch.setattr(compressing, "VARIANTS", small)
     monkeypatch.setattr(compressing, "load_dataset", lambda name: clicks.world())
     parser = argparse.ArgumentParser()
@@ -149,10 +148,10 @@ def test_a_tiny_run_records_every_kind_of_variant_and_goes_on(tmp_path, monkeypa
     monkeypatch.setattr(request_costs, "REQUESTS", 3)
     monkeypatch.setattr(compressing, "serve_limited", lambda *given: ([], 100.0))
     small = {
-        name: compressing.Variant(**(vars(variant) | {"size": variant.size and "6x32"}))
+        name: Variant(**(vars(variant) | {"size": variant.size and "6x32"}))
         for name, variant in compressing.VARIANTS.items()
     }
-    small["shared"] = compressing.Variant("2x32", change=share_layers)
+    small["shared"] = Variant("2x32", change=share_layers)
     monkeypatch.setattr(compressing, "VARIANTS", small)
     monkeypatch.setattr(compressing, "load_dataset", lambda name: clicks.world())
     parser = argparse.ArgumentParser()

@@ -40,7 +40,7 @@ SHORT = {
 #: Losses that are known and recorded: errors of damaged files in words of other libraries, and
 #: flipped bits in files without checksums.
 KNOWN = {
-    "bits_unchecked": r"silent|DatabaseError without the file's name \(store of events",
+    "bits_unchecked": r"silent",
     "malformed": r"\(load_\w+, \.(csv\.gz|csv\.bz2|jsonl\.gz|parquet)\)$",
 }
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.faults.bench import room
 from m6rec_lite.data import DataError
+from m6rec_lite.data.files import DiskFullError
 from m6rec_lite.serving import EventStore, UserEvents
 
 events = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 4)), max_size=30)
@@ -61,5 +65,33 @@ def test_wrong_input_says_what_is_wrong(tmp_path) -> None:
     with pytest.raises(DataError, match="user_id: one side holds whole numbers"):
         store.add("1", 2, 4)
     (tmp_path / "text").write_text("this is no database, but long enough to be read as one" * 20)
-    with pytest.raises(DataError, match="is not a store of events"):
+    with pytest.raises(DataError, match=r"cannot be used as a store of events .*restore it"):
         EventStore(tmp_path / "text")
+
+
+@pytest.mark.parametrize("offset", [20, 4096])
+def test_a_damaged_file_is_named(tmp_path, offset) -> None:
+    path = tmp_path / "events.sqlite"
+    store = EventStore(path)
+    for time in range(100):
+        store.add("a", f"item {time}", time)
+    store.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:offset] + b"\xff" * len(content[offset:]))
+    with pytest.raises(DataError, match=rf"{path} cannot be used .* restore it"):
+        EventStore(path).history("a")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+def test_a_full_disk_is_named_and_loses_no_event(tmp_path) -> None:
+    path = tmp_path / "events.sqlite"
+    store = EventStore(path, length=1000)
+    told = rf"{path} could not be written .* free some room"
+    with room(200_000), pytest.raises(DiskFullError, match=told):
+        all(store.add(1, 7, time) for time in range(1000))
+    stored = len(store)
+    assert 1 < stored < 1000
+    assert store.history(1).times == tuple(range(stored))
+    assert store.add(1, 7, stored)
+    store.close()
+    assert EventStore(path, length=1000).history(1).times == tuple(range(stored + 1))
