@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -37,6 +39,23 @@ def pins() -> dict[str, str]:
 
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_the_pinned_packages_admit_the_oldest_python_that_the_project_admits():
+    oldest = re.fullmatch(r">=(\d+\.\d+)", project()["requires-python"])[1]
+    pinned = {canonicalize_name(name) for name in pins()}
+    needs = {
+        found.metadata["Name"]: found.metadata["Requires-Python"]
+        for found in distributions()
+        if canonicalize_name(found.metadata["Name"]) in pinned
+    }
+    refused = {
+        name: python
+        for name, python in needs.items()
+        if python and not SpecifierSet(python).contains(f"{oldest}.0")
+    }
+    assert refused == {}
+    assert len(needs) > 100
 
 
 def test_the_conda_environment_installs_the_pinned_versions_and_the_course():
