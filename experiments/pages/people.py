@@ -34,8 +34,8 @@ PICTURE = Path("results") / "people.png"
 EXPERIMENT, DATASET = "people", "bazaar"
 #: Models in the order of the tables; others that are recorded follow.
 ORDER = ("Bigram", "Markov", "ItemKNN", "EASE", "SASRec", TEXT_ID_RETRIEVER)
-#: Two models whose curves are compared.
-OURS, BASELINE = TEXT_ID_RETRIEVER, "EASE"
+#: The model that is compared, the one whose curve it crosses, and a network of the same kind.
+OURS, BASELINE, NETWORK = TEXT_ID_RETRIEVER, "EASE", "SASRec"
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,11 +135,11 @@ def read_lines(results: Path) -> dict[str, float]:
     }
 
 
-def differences(points: Sequence[Point]) -> dict[int, PairedTest]:
-    """Return ``OURS`` minus ``BASELINE``, paired over users, by the number of people."""
+def differences(points: Sequence[Point], rival: str = BASELINE) -> dict[int, PairedTest]:
+    """Return ``OURS`` minus ``rival``, paired over users, by the number of people."""
     ours, baseline = (
         {point.people: point.ndcg for point in points if point.name == name}
-        for name in (OURS, BASELINE)
+        for name in (OURS, rival)
     )
     tests = {}
     for people in sorted(ours.keys() & baseline.keys()):
@@ -151,19 +151,24 @@ def differences(points: Sequence[Point]) -> dict[int, PairedTest]:
 def crossing(tests: dict[int, PairedTest]) -> tuple[int, int, float] | None:
     """Return where the mean difference becomes positive: two sizes, and a size between them.
 
-    The size between is interpolated linearly in the logarithm of the number of people. None if the
-    difference never changes from negative to positive.
+    The size between is interpolated linearly in the logarithm of the number of people. None unless
+    the difference changes its sign once, from negative to positive.
     """
-    for fewer, more in itertools.pairwise(sorted(tests)):
-        below, above = tests[fewer].mean_difference, tests[more].mean_difference
-        if below < 0 <= above:
-            share = below / (below - above)
-            return fewer, more, float(fewer * (more / fewer) ** share)
-    return None
+    means = {people: tests[people].mean_difference for people in sorted(tests)}
+    changes = [
+        (fewer, more)
+        for fewer, more in itertools.pairwise(means)
+        if (means[fewer] < 0) != (means[more] < 0)
+    ]
+    if len(changes) != 1 or means[changes[0][0]] >= 0:
+        return None
+    ((fewer, more),) = changes
+    share = means[fewer] / (means[fewer] - means[more])
+    return fewer, more, float(fewer * (more / fewer) ** share)
 
 
-def statement(tests: dict[int, PairedTest]) -> str:
-    """Return in words at which numbers of people ``OURS`` is above ``BASELINE``; "" if unknown."""
+def statement(tests: dict[int, PairedTest], rival: str = BASELINE) -> str:
+    """Return in words at which numbers of people ``OURS`` is above ``rival``; "" if unknown."""
     if not tests:
         return ""
     groups: dict[str, list[str]] = {"below": [], "not told apart from": [], "above": []}
@@ -171,9 +176,7 @@ def statement(tests: dict[int, PairedTest]) -> str:
         outcome = "above" if test.low > 0 else "below" if test.high < 0 else "not told apart from"
         groups[outcome].append(f"{people:,}")
     parts = [
-        f"{outcome} {BASELINE} with {_and(sizes)} people"
-        for outcome, sizes in groups.items()
-        if sizes
+        f"{outcome} {rival} with {_and(sizes)} people" for outcome, sizes in groups.items() if sizes
     ]
     text = f"By the paired 95 % interval, {OURS} is {'; '.join(parts)}."
     where = crossing(tests)
@@ -187,19 +190,21 @@ def statement(tests: dict[int, PairedTest]) -> str:
 
 
 def headline(results: Path) -> str:
-    """Return the two models at the largest number of people with both, in a sentence; else ""."""
+    """Return the models at the largest number of people with both, in a sentence; else ""."""
     points = read_points(results)
     tests = differences(points)
     if not tests:
         return ""
     most = max(tests)
     means = {point.name: point.mean for point in points if point.people == most}
-    test = tests[most]
-    return (
-        f"Trained on {most:,} people and asked the same questions: {OURS} {means[OURS]:.3f}, "
-        f"{BASELINE} {means[BASELINE]:.3f} (paired difference {test.mean_difference:+.4f}, "
-        f"95 % interval {test.low:+.4f} to {test.high:+.4f})."
-    )
+    rivals = [f"{OURS} {means[OURS]:.3f}"]
+    for name in (BASELINE, NETWORK):
+        if (test := differences(points, name).get(most)) is not None:
+            rivals.append(
+                f"{name} {means[name]:.3f} (paired difference {test.mean_difference:+.4f}, "
+                f"95 % interval {test.low:+.4f} to {test.high:+.4f})"
+            )
+    return f"Trained on {most:,} people and asked the same questions: {', '.join(rivals)}."
 
 
 def section(results: Path) -> str:
@@ -207,7 +212,6 @@ def section(results: Path) -> str:
     points, lines = read_points(results), read_lines(results)
     if not points:
         return ""
-    tests = differences(points)
     pieces = [
         "## How many people it takes\n",
         f"Each model is trained on the rows of the first people of `bazaar-large` and answers the "
@@ -218,12 +222,13 @@ def section(results: Path) -> str:
         markdown_table(by_people(points)),
         "",
     ]
-    if tests:
-        pieces += [
-            f"{OURS} minus {BASELINE}, paired over users:\n",
-            markdown_table(difference_table(tests)),
-            f"\n{statement(tests)}\n",
-        ]
+    for rival in (BASELINE, NETWORK):
+        if tests := differences(points, rival):
+            pieces += [
+                f"{OURS} minus {rival}, paired over users:\n",
+                markdown_table(difference_table(tests)),
+                f"\n{statement(tests, rival)}\n",
+            ]
     networks = settings_table(points)
     if len(networks):
         pieces += ["Settings of the networks:\n", markdown_table(networks), ""]

@@ -110,6 +110,22 @@ def test_the_curves_cross_where_the_difference_changes_its_sign(curves: Path) ->
     assert f"{people.OURS} 1.000, EASE 0.631" in people.headline(curves)
 
 
+def test_the_network_of_the_same_kind_is_compared_too(curves: Path) -> None:
+    assert "SASRec" not in people.section(curves) + people.headline(curves)
+    for n, above in ((100, [1] * 8), (1000, [1] * 8), (10_000, [20] * 8)):
+        record(curves, trained("SASRec", n), above)
+    record(curves, trained("M6RecRetriever", 1000), [20] * 8, validation=[0.1])
+    tests = people.differences(people.read_points(curves), "SASRec")
+    assert [test.mean_difference for test in tests.values()] == pytest.approx(
+        [0, NOT_SHOWN - SECOND, FIRST - NOT_SHOWN]
+    )
+    assert people.crossing(tests) is None  # 0, below, above: no single place
+    section = people.section(curves)
+    assert "below SASRec with 1,000 people; not told apart from SASRec with 100 people" in section
+    assert "above SASRec with 10,000 people." in section
+    assert "SASRec 0.000 (paired difference +1.0000" in people.headline(curves)
+
+
 def test_a_difference_within_its_interval_is_not_told_apart(tmp_path: Path) -> None:
     record(tmp_path, trained("EASE", 100), [0, 1, 0, 20])
     record(tmp_path, trained("M6RecRetriever", 100), [1, 0, 20, 0])
