@@ -36,22 +36,19 @@ def train_sasrec(data: Path, folder: Path) -> None:
 
 def pretrain_gpt(data: Path, folder: Path) -> None:
     """Run the command that pretrains a GPT."""
-    from m6rec_lite.language.models.pretraining import main
-
-    words = (
-        f"gpt --dataset {data} --out {folder / 'model'} --checkpoint {folder / 'checkpoints'} "
-        "--vocab-size 600 --window 64 --hidden-size 32 --num-hidden-layers 1 "
-        "--num-attention-heads 2 --epochs 2 --batch-tokens 512"
-    )
-    main(words.split())
+    _pretrain("gpt", data, folder)
 
 
 def pretrain_bert(data: Path, folder: Path) -> None:
     """Run the command that pretrains a BERT."""
+    _pretrain("bert", data, folder)
+
+
+def _pretrain(kind: str, data: Path, folder: Path) -> None:
     from m6rec_lite.language.models.pretraining import main
 
     words = (
-        f"bert --dataset {data} --out {folder / 'model'} --checkpoint {folder / 'checkpoints'} "
+        f"{kind} --dataset {data} --out {folder / 'model'} --checkpoint {folder / 'checkpoints'} "
         "--vocab-size 600 --window 64 --hidden-size 32 --num-hidden-layers 1 "
         "--num-attention-heads 2 --epochs 2 --batch-tokens 512"
     )

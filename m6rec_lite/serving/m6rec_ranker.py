@@ -63,15 +63,7 @@ class M6RecLikelihood:
         self.n_tokens = np.array([len(ids) for ids in tokenizer.encode_batch(sentences)])
 
     def log_likelihood(self, histories: Histories, places: np.ndarray) -> np.ndarray:
-        """Compute ``ln P(sentence | history)`` of candidate items.
-
-        Args:
-            histories: ``n`` rows.
-            places: ``(n, k)`` item indices in the catalogue; negative values are padding.
-
-        Returns:
-            ``(n, k)`` float64, in nats; NaN at padding.
-        """
+        """Compute ``ln P(sentence | history)``; see ``NextEvent.log_likelihood``."""
         scores = np.full(places.shape, np.nan)
         rows = np.flatnonzero((places >= 0).any(axis=1))
         if len(rows) == 0:
