@@ -3,6 +3,7 @@
 #   make course                                    run all chapters at smoke scale
 #   make course SCALE=laptop DATASET=ml-100k       at another scale, on another data set
 #   make course CHAPTERS=00,01                     some of them
+#   make course JOBS=2                             two lessons at the same time
 #   make course DATASET=orders.csv COLUMNS="user_id=customer item_id=sku timestamp=day"
 #   make train-m6rec SIZE=nano DATA=bazaar+ml-100k M6-Rec from data to a judged model, see OPTIONS
 #   make book                                      a site of the stored lessons, in build/book
@@ -11,6 +12,7 @@
 SCALE    ?= $(or $(M6REC_SCALE),smoke)
 DATASET  ?= bazaar
 CHAPTERS ?=
+JOBS     ?= 1
 SIZE     ?= nano
 DATA     ?= bazaar
 OPTIONS  ?=
@@ -54,7 +56,7 @@ $(READY): pyproject.toml constraints.txt
 
 course: $(READY)
 	@echo "Running the course at $(SCALE) scale on $(DATASET) ..."
-	@$(PYTHON) -m m6rec_lite.course run --scale $(SCALE) --dataset $(DATASET) $(if $(CHAPTERS),--chapters $(CHAPTERS)) $(if $(findstring =,$(COLUMNS)),--columns "$(COLUMNS)")
+	@$(PYTHON) -m m6rec_lite.course run --scale $(SCALE) --dataset $(DATASET) --jobs $(JOBS) $(if $(CHAPTERS),--chapters $(CHAPTERS)) $(if $(findstring =,$(COLUMNS)),--columns "$(COLUMNS)")
 
 # One thread a process: two workers share two cores.
 test: export OMP_NUM_THREADS = 1

@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--chapters", help="numbers such as 00,01 (default: all)")
     run.add_argument("--out", type=Path, help="folder to write (default: runs/DATASET-SCALE)")
     run.add_argument("--resume", action="store_true", help="skip lessons that have finished")
+    run.add_argument("--jobs", type=int, default=1, help="lessons at the same time (default: 1)")
 
     commands.add_parser("exercises", help="write exercises/ from solutions/")
 
@@ -73,6 +74,7 @@ def _run(options: argparse.Namespace) -> int:
         numbers=options.chapters,
         out=options.out,
         resume=options.resume,
+        jobs=options.jobs,
         quick_models=scale == "smoke" and options.chapters is None,
     )
 

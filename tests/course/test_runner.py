@@ -238,6 +238,39 @@ def test_two_runs_in_one_folder_keep_the_rows_of_both(root):
     assert "01_a.html" in index
 
 
+def test_two_jobs_run_two_lessons_at_the_same_time(root, monkeypatch, capsys):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    threads = "print('threads', os.environ['OMP_NUM_THREADS'])"
+    for number, other in (("00", "01"), ("01", "00")):  # each ends once the other has begun
+        wait = (
+            f"import pathlib, time\npathlib.Path('{number}.txt').touch()\n"
+            f"while not pathlib.Path('{other}.txt').exists(): time.sleep(0.01)"
+        )
+        write(root / "notebooks" / f"{number}_a.ipynb", wait, ROW.replace("EASE", number), threads)
+    write(root / "notebooks" / "02_fails.ipynb", "1 / 0")
+    assert run(scale="smoke", root=root, progress=False, jobs=2) == 1
+    out = root / "runs" / "bazaar-smoke"
+    table = pd.read_csv(out / "chapters.csv", keep_default_na=False)
+    assert table["status"].tolist() == ["finished", "finished", "failed"]
+    commands = pd.read_csv(out / "leaderboard" / "bazaar.csv")["command"]
+    assert sorted(command[-2:] for command in commands) == ["00", "01"]
+    executed = nbformat.read(out / "notebooks" / "00_a.ipynb", as_version=4)
+    assert f"threads {max(1, os.cpu_count() // 2)}" in texts(executed)
+    said = capsys.readouterr().out
+    assert said.index("00_a") < said.index("01_a") < said.index("02_fails")
+    with pytest.raises(ValueError, match="jobs must be at least 1, got 0"):
+        run(scale="smoke", root=root, progress=False, jobs=0)
+
+
+def test_a_job_whose_process_is_killed_is_a_failure_like_another(root):
+    write(root / "notebooks" / "00_a.ipynb", "import os\nos.kill(os.getppid(), 9)")
+    assert run(scale="smoke", root=root, progress=False, jobs=2) == 1
+    table = pd.read_csv(root / "runs" / "bazaar-smoke" / "chapters.csv", keep_default_na=False)
+    assert table["status"].tolist() == ["failed"]
+    assert "its process was ended" in table["error"][0]
+    assert "take a smaller scale" in table["error"][0]
+
+
 @pytest.mark.parametrize("damaged", ["", "chapter,sta"])
 def test_a_damaged_table_of_chapters_is_set_aside_and_the_run_goes_on(root, damaged, capsys):
     write(root / "notebooks" / "00_a.ipynb", "1")

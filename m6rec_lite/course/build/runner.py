@@ -1,7 +1,8 @@
 """Run the course: execute every lesson, measure it, check its bounds, and write its page.
 
 A failure does not stop the run; it is reported at the end and by the exit code. Lessons run one
-after the other, so that their seconds are comparable. A run writes to one folder::
+after the other, so that their seconds are comparable, unless several ``jobs`` are asked for. A run
+writes to one folder::
 
     runs/bazaar-smoke/
         index.html            the leaderboard, the tables, and a link to each lesson's page
@@ -15,8 +16,11 @@ can be started again; with ``--resume`` it skips finished lessons. Two runs may 
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from m6rec_lite.course.asserted_metrics import recorded
-from m6rec_lite.course.build.execution import Execution, execute
+from m6rec_lite.course.build.execution import MEMORY_REMEDY, Execution, execute
 from m6rec_lite.course.build.needs import lacking
 from m6rec_lite.course.build.notebooks import read_notebook
 from m6rec_lite.course.build.pages import bounds_held, write_index, write_page
@@ -61,6 +65,7 @@ def run(
     numbers: str | None = None,
     out: Path | None = None,
     resume: bool = False,
+    jobs: int = 1,
     quick_models: bool = False,
     root: Path | None = None,
     progress: bool = True,
@@ -76,6 +81,8 @@ def run(
         numbers: numbers of lessons such as ``00,01``; all if None.
         out: output folder; ``runs/<dataset>-<scale>`` if None.
         resume: skip lessons that finished with the current code at the same scale and seed.
+        jobs: number of lessons that run at the same time, each with its share of the processor's
+            cores. A lesson then shows, of what others add to the leaderboard, only what is there.
         quick_models: evaluate ``quick_models`` on all users, for the leaderboard.
         root: the project's folder.
         progress: whether to show progress bars over lessons and cells.
@@ -85,10 +92,12 @@ def run(
         else 1.
 
     Raises:
-        ValueError: if there is no lesson to run, or no such number.
+        ValueError: if there is no lesson to run, no such number, or no job.
         DataError: if the data set cannot be read, or no lesson can run on it.
     """
     root = root or project_root()
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
     paths = chapters(root / "notebooks", numbers)
     if not paths:
         raise ValueError(
@@ -107,33 +116,30 @@ def run(
     report = _Report(out, root, name, {"dataset": dataset, "scale": scale, "seed": seed})
     command = f"python -m m6rec_lite.course run --scale {scale} --dataset {name} --seed {seed}"
     before = report.earlier_rows()
-    bar = tqdm(paths, desc="chapters", unit="chapter", disable=not progress, leave=False)
-    for path in bar:
+    bar = tqdm(total=len(paths), desc="chapters", unit="chapter", disable=not progress, leave=False)
+    codes: dict[str, str] = {}
+    tasks: list[_Task] = []
+    for path in paths:
         number, earlier = path.name[:2], before.get(path.stem, {})
+        code = codes[path.stem] = "" if number in lacks else _code(path, root)
         if number in lacks:
             error = f"{name} lacks what the chapter needs: {', '.join(lacks[number])}"
             row = _row(path.stem, Execution(None, 0.0, 0.0, error)) | {"status": LEFT_OUT}
             report.rows[path.stem] = row | report.settings | {"code": ""}
             bar.write(_line(report.rows[path.stem]), file=sys.stderr)
-            continue
-        code = _code(path, root)
-        if resume and earlier.get("status") == FINISHED and code and earlier.get("code") == code:
+        elif resume and earlier.get("status") == FINISHED and code and earlier.get("code") == code:
             report.rows[path.stem] = earlier
             bar.write(f"{path.stem}: finished before", file=sys.stderr)
-            continue
-        result = execute(
-            path,
-            out / "notebooks" / path.name,
-            parameters={"SCALE": scale, "DATASET": dataset, "SEED": seed},
-            variables={
+        else:
+            variables = {
                 SCALE_VARIABLE: scale,
                 RUN_VARIABLE: str(out),
                 COMMAND_VARIABLE: f"{command} --chapters {number}",
-            },
-            progress=progress,
-            line=1,
-        )
-        row = _row(path.stem, result) | report.settings | {"code": code}
+            }
+            tasks.append((path, out / "notebooks" / path.name, report.settings, variables))
+    bar.update(len(paths) - len(tasks))
+    for path, result in _executed(tasks, jobs, progress):
+        row = _row(path.stem, result) | report.settings | {"code": codes[path.stem]}
         if result.notebook is not None:
             page = out / "pages" / f"{path.stem}.html"
             if fault := _fault(write_page, result.notebook, page, path, root):
@@ -142,6 +148,8 @@ def run(
         report.rows[path.stem] = row
         fault = _fault(report.save)
         bar.write(_line(row) + (f"; {fault}" if fault else ""), file=sys.stderr)
+        bar.update()
+    bar.close()
     faults = []
     if quick_models:
         options = {"scale": scale, "seed": seed, "command": command}
@@ -153,6 +161,42 @@ def run(
     return 0 if fine and not faults else 1
 
 
+#: A lesson to execute: its path, that of the executed copy, settings, environment variables.
+_Task = tuple[Path, Path, Mapping[str, Any], Mapping[str, str]]
+
+
+def _executed(tasks: list[_Task], jobs: int, progress: bool) -> Iterator[tuple[Path, Execution]]:
+    """Execute lessons, ``jobs`` at a time, and yield each one's result when it is done."""
+    if jobs == 1:
+        yield from ((task[0], _execute(task, progress)) for task in tasks)
+        return
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    variables = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": threads}
+    tasks = [(*task[:3], {**task[3], **variables}) for task in tasks]
+    spawn = multiprocessing.get_context("spawn")  # the variables of a kernel are its process's own
+    with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
+        running = {pool.submit(_execute, task, False): task[0] for task in tasks}
+        try:
+            for future in as_completed(running):
+                try:
+                    result = future.result()
+                except BrokenExecutor:
+                    error = f"its process was ended, usually for want of memory; {MEMORY_REMEDY}"
+                    result = Execution(None, 0.0, 0.0, error)
+                yield running[future], result
+        except BaseException:  # such as Ctrl-C: begin no further lesson
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _execute(task: _Task, progress: bool) -> Execution:
+    path, target, settings, variables = task
+    parameters = {name.upper(): value for name, value in settings.items()}
+    return execute(
+        path, target, parameters=parameters, variables=variables, progress=progress, line=1
+    )
+
+
 @dataclass
 class _Report:
     """Results of a run and their files.
@@ -162,7 +206,7 @@ class _Report:
         root: the project's folder.
         name: name of the data set.
         settings: ``dataset``, ``scale`` and ``seed``.
-        rows: rows of ``chapters.csv`` by lesson, in the order of execution.
+        rows: rows of ``chapters.csv`` by lesson.
     """
 
     out: Path
@@ -214,7 +258,7 @@ class _Report:
 
     def show(self, faults: list[str]) -> None:
         """Print the table of this run's lessons, what went wrong, and the paths of the files."""
-        rows = list(self.rows.values())
+        rows = [self.rows[chapter] for chapter in sorted(self.rows)]
         frame = pd.DataFrame(rows)
         frame["bounds"] = [bounds_held(row) for row in rows]
         frame = frame[["chapter", "status", "seconds", "peak_mib", "bounds"]]
