@@ -8,12 +8,15 @@ process and Ray Data run the same function on each file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from m6rec_lite.data.files import new_file
 from m6rec_lite.data.ids import as_ids
@@ -24,23 +27,55 @@ from m6rec_lite.recommenders.base import Recommender
 from m6rec_lite.recommenders.params import check_whole
 
 
-def partition_log(interactions: pd.DataFrame, folder: str | Path, n: int) -> list[Path]:
+def partition_log(
+    interactions: pd.DataFrame | Iterable[pd.DataFrame], folder: str | Path, n: int
+) -> list[Path]:
     """Write a log as ``n`` Parquet files, each with all events of some users; return the files.
 
     A user's file depends on the id alone, so that later rows of the user go to the same file.
+
+    Args:
+        interactions: the log; or its pieces, of which one at a time is in memory, such as
+            ``pandas.read_csv("log.csv", chunksize=1_000_000)``.
+        folder: made if it is missing. The files in it are replaced once the whole log is read.
+        n: number of files. All of them are open at the same time.
+
+    Raises:
+        DataError: if there is no piece, or a piece has other columns than the first.
+        DiskFullError: if the disk is full; earlier files are unchanged.
     """
-    folder = Path(folder)
+    folder, n = Path(folder), check_whole("n", n)
     folder.mkdir(parents=True, exist_ok=True)
-    ids = as_ids(interactions["user_id"], "user_id")
-    users, rows = np.unique(ids, return_inverse=True)
-    digests = (hashlib.sha256(str(user).encode()).digest()[:8] for user in users.tolist())
-    numbers = np.array([int.from_bytes(digest, "big") % check_whole("n", n) for digest in digests])
-    files = []
-    for number in range(n):
-        files.append(folder / f"part-{number:05d}.parquet")
-        with new_file(files[-1]) as file:
-            interactions[numbers[rows] == number].to_parquet(file, index=False)
+    files = [folder / f"part-{number:05d}.parquet" for number in range(n)]
+    pieces = [interactions] if isinstance(interactions, pd.DataFrame) else interactions
+    writers: list[pq.ParquetWriter] = []
+    with ExitStack() as stack:
+        opened = [stack.enter_context(new_file(path)) for path in files]
+        for i, piece in enumerate(pieces):
+            table = pa.Table.from_pandas(piece, preserve_index=False)
+            if not writers:
+                schema = table.schema
+                writers = [stack.enter_context(pq.ParquetWriter(f, schema)) for f in opened]
+            try:
+                table = table.select(schema.names).cast(schema)
+            except (KeyError, ValueError, pa.ArrowException) as error:
+                raise DataError(
+                    f"piece {i} of the log has other columns than the first ({error}); read all "
+                    f"pieces with the same types, such as read_csv(dtype={{'user_id': 'str'}})"
+                ) from error
+            numbers = _file_numbers(piece["user_id"], n)
+            for number, writer in enumerate(writers):
+                writer.write_table(table.filter(pa.array(numbers == number)))
+        if not writers:
+            raise DataError("the log has no piece; an iterator can be read once")
     return files
+
+
+def _file_numbers(user_ids: pd.Series, n: int) -> np.ndarray:
+    """Return the number of each row's file, by a hash of the user's id."""
+    users, rows = np.unique(as_ids(user_ids, "user_id"), return_inverse=True)
+    digests = (hashlib.sha256(str(user).encode()).digest()[:8] for user in users.tolist())
+    return np.array([int.from_bytes(digest, "big") % n for digest in digests], dtype=int)[rows]
 
 
 def score_partition(model: Recommender, source: Path, target: Path, k: int = 10) -> int:

@@ -35,6 +35,28 @@ def test_partitions_hold_whole_users_and_every_row(job) -> None:
     assert sorted(users) == [1, 2, 3, 4]
 
 
+def test_a_log_in_pieces_gives_the_files_of_the_whole(tmp_path) -> None:
+    whole_files = partition_log(LOG, tmp_path / "whole", 3)
+    pieces = (LOG.iloc[start : start + 2] for start in range(0, len(LOG), 2))
+    for one, other in zip(whole_files, partition_log(pieces, tmp_path / "pieces", 3), strict=True):
+        assert one.name == other.name
+        pd.testing.assert_frame_equal(pd.read_parquet(one), pd.read_parquet(other))
+
+
+def test_a_faulty_piece_or_none_leaves_the_earlier_files(job, tmp_path) -> None:
+    before = [path.read_bytes() for path in job[1]]
+    texts = LOG.assign(user_id=[f"C{user}" for user in LOG["user_id"]])
+    for pieces, told in (
+        ([LOG, texts], "piece 1 of the log has other columns than the first"),
+        ([LOG, LOG.drop(columns="timestamp")], "piece 1 .*timestamp"),
+        ([], "no piece"),
+    ):
+        with pytest.raises(DataError, match=told):
+            partition_log(iter(pieces), tmp_path / "log", 3)
+        assert [path.read_bytes() for path in job[1]] == before
+        assert len(list((tmp_path / "log").iterdir())) == 3
+
+
 def test_the_scores_of_all_partitions_are_those_of_the_log(job, tmp_path) -> None:
     model_path, files = job
     assert score_partitions(model_path, files, tmp_path / "scores", 4) == 4
