@@ -37,12 +37,11 @@ SHORT = {
 }  # fmt: skip
 
 
-#: Losses that are known and recorded: errors of a full disk and of damaged files in words of other
-#: libraries, and flipped bits in files without checksums.
+#: Losses that are known and recorded: errors of a full disk and of a damaged store in words of
+#: other libraries, and flipped bits in files without checksums.
 KNOWN = {
     "full_disk": r"without path or advice, old files whole",
     "bits_unchecked": r"silent|DatabaseError without the file's name \(store of events",
-    "malformed": r"\(load_\w+, \.(csv\.gz|csv\.bz2|jsonl\.gz|parquet)\)$",
 }
 
 
