@@ -22,6 +22,7 @@ from m6rec_lite.data.tables import DataError, Dropped
 from m6rec_lite.data.text_lines import (
     check_text,
     compression,
+    damage_named,
     open_bytes,
     plain_encoding,
     raise_undecodable,
@@ -86,7 +87,7 @@ class DelimitedFile:
         names = self.names
         wanted = [i for i, name in enumerate(names) if name in columns]
         start = 0
-        with pa.OSFile(str(self.path)) as file:
+        with damage_named(self.path), pa.OSFile(str(self.path)) as file:
             codec = compression(self.path)
             text = file if codec is None else pa.CompressedInputStream(file, codec)
             bar = tqdm(
@@ -214,7 +215,7 @@ def check_names(path: Path, names: Sequence[str], wanted: Sequence[str], sep: st
 
 def _header(path: Path, sep: str, encoding: str) -> list[str]:
     """Return the first record, with Python's parser: PyArrow's hides repeated names."""
-    with open_bytes(path) as file:
+    with damage_named(path), open_bytes(path) as file:
         name = "utf-8-sig" if encoding == "utf-8" else encoding  # skips a byte-order mark
         text = io.TextIOWrapper(file, encoding=name, newline="")
         try:

@@ -6,7 +6,9 @@ import bz2
 import codecs
 import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
@@ -45,6 +47,20 @@ def open_bytes(path: Path) -> BinaryIO:
     return cast(BinaryIO, opener(path, "rb"))
 
 
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Raise ``DataError`` with the name of a compressed file that is damaged or cut short."""
+    try:
+        yield
+    except (EOFError, OSError, zlib.error) as error:
+        if compression(path) is None or getattr(error, "errno", None) is not None:
+            raise
+        raise DataError(
+            f"{path.name} is damaged or cut short, and cannot be decompressed ({error}); fetch or "
+            "compress it again"
+        ) from None
+
+
 def plain_encoding(path: Path, encoding: str) -> str:
     """Return Python's name of an encoding, without the suffix for a byte-order mark.
 
@@ -62,7 +78,7 @@ def plain_encoding(path: Path, encoding: str) -> str:
 
 def check_text(path: Path, encoding: str) -> None:
     """Raise ``DataError`` if a file is empty, or if its first bytes are not text."""
-    with open_bytes(path) as file:
+    with damage_named(path), open_bytes(path) as file:
         head = file.read(4096)
     if not head.strip(b"\xef\xbb\xbf \t\r\n"):
         raise DataError(f"{path.name} is empty; wanted a header and rows")
@@ -86,12 +102,12 @@ def lines(path: Path, encoding: str, *, progress: bool = False) -> Iterator[tupl
         progress: whether to show a progress bar after two seconds.
 
     Raises:
-        DataError: if a line is not in the encoding; the message names it.
+        DataError: if a line is not in the encoding (the message names it), or the file is damaged.
     """
     name = "utf-8-sig" if encoding == "utf-8" else encoding
     bar = tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=path.name,
                disable=not progress, delay=2)  # fmt: skip
-    with path.open("rb") as raw, bar:
+    with damage_named(path), path.open("rb") as raw, bar:
         opener = _OPENERS.get(path.suffix.lower())
         text = io.TextIOWrapper(cast(BinaryIO, opener(raw, "rb") if opener else raw), name)
         try:
@@ -108,7 +124,7 @@ def raise_undecodable(path: Path, encoding: str) -> NoReturn:
     """Raise ``DataError`` with the first line that is not in the encoding, and another to try."""
     if encoding.startswith(("utf-16", "utf-32")):
         raise DataError(f"{path.name} is not {encoding} text; try encoding='utf-8'") from None
-    with open_bytes(path) as file:
+    with damage_named(path), open_bytes(path) as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode(encoding)

@@ -46,7 +46,7 @@ class ParquetFile:
         parts: Any = sorted(map(str, path.rglob("*.parquet"))) if path.is_dir() else path
         try:
             return pa_dataset.dataset(parts, format="parquet", partitioning="hive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
             raise DataError(
                 f"{path.name} cannot be read as Parquet ({error}); write it again, or give the "
                 "file the ending of its form, such as .csv"

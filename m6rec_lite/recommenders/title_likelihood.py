@@ -22,7 +22,7 @@ from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import EVENTS, DataError
 from m6rec_lite.evaluation.questions import Questions
 from m6rec_lite.evaluation.ranking import TargetRanks, ndcg
-from m6rec_lite.language.models.next_event import NextEvent, wording
+from m6rec_lite.language.models.next_event import EventLikelihood, NextEvent, wording
 from m6rec_lite.recommenders.base import Recommender
 from m6rec_lite.recommenders.markov import Markov
 from m6rec_lite.recommenders.params import check_in_range, check_whole
@@ -164,7 +164,7 @@ class TitleLikelihood(Recommender):
 
     def _open(self, item_ids: np.ndarray) -> None:
         """Load the language model and tokenize the sentence of each item."""
-        self._next = NextEvent(
+        self._next: EventLikelihood = NextEvent(
             self.model,
             self._tables["item"],
             self._tables.get("user"),

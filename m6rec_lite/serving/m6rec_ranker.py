@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from m6rec_lite.data.interactions import Histories, Interactions
 from m6rec_lite.data.tables import DataError, Dataset
 from m6rec_lite.language.models.model_folder import ModelError, check_folder, check_sums, quiet
-from m6rec_lite.language.models.next_event import NextEvent, _as_dataset
+from m6rec_lite.language.models.next_event import as_dataset
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.tokenizer import Tokenizer
 from m6rec_lite.m6rec.model import M6RecModel
@@ -56,7 +55,7 @@ class M6RecLikelihood:
         about = folder / "pretraining.json"
         settings = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
         templates = settings.get("settings", {}).get("templates", "default")
-        text = BehaviourText(_as_dataset(items, users), templates)
+        text = BehaviourText(as_dataset(items, users), templates)
         self.prompts = PromptBuilder(text, tokenizer, self.gpt.config.max_position_embeddings)
         self.task = Ranking(event=event, scoring="sum")
         sentences = [self.task.sentence(item, self.prompts) for item in item_ids.tolist()]
@@ -85,10 +84,9 @@ class M6RecRanker(TitleLikelihood):
     def _open(self, item_ids: np.ndarray) -> None:
         """Load M6-Rec and put the items into words."""
         tables = self._tables
-        scorer = M6RecLikelihood(
+        self._next = M6RecLikelihood(
             self.model, tables["item"], tables.get("user"), item_ids, str(self.event_)
         )
-        self._next = cast(NextEvent, scorer)
 
     def _similarity(self, index: int) -> np.ndarray:
         return self.retriever._similarity(index)

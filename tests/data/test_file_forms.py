@@ -179,3 +179,22 @@ def test_bad_separators_and_lines_of_split_files(tmp_path):
         load_dataset(path, sep="||", progress=False)
     with pytest.raises(ValueError, match="is no regular expression"):
         load_dataset(path, sep="(,", progress=False)
+
+
+@pytest.mark.parametrize("name", ["mine.csv.gz", "mine.csv.bz2", "mine.jsonl.gz", "mine.parquet"])
+@pytest.mark.parametrize("damage", ["cut short", "other bytes"])
+def test_a_damaged_compressed_file_is_named(tmp_path, name, damage):
+    rows = pd.DataFrame({"user_id": range(3000), "item_id": range(3000)})
+    rows["timestamp"] = (rows["item_id"] * 7919) % 10_007
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        rows.to_parquet(path)
+    elif "jsonl" in name:
+        rows.to_json(path, orient="records", lines=True)
+    else:
+        rows.to_csv(path, index=False)
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    path.write_bytes(whole[:half] + (b"" if damage == "cut short" else b"x" * (len(whole) - half)))
+    with pytest.raises(DataError, match=rf"{name} (is damaged|cannot be read)"):
+        load_dataset(path, progress=False)

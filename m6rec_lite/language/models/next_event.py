@@ -11,9 +11,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from m6rec_lite.data import Histories
 from m6rec_lite.data.ids import as_ids
@@ -49,6 +51,23 @@ def wording(table: pd.DataFrame, key: str) -> dict[str, np.ndarray]:
             texts = table[column].astype(object).where(table[column].notna(), "")
             arrays[column] = np.array([str(text) for text in texts], dtype=np.str_)
     return arrays
+
+
+class EventLikelihood(Protocol):
+    """What ranks candidate next events by the likelihood of their sentences.
+
+    Attributes:
+        n_tokens: ``(n_items,)`` int64, length of each item's sentence.
+    """
+
+    @property
+    def gpt(self) -> nn.Module:
+        """The language model."""
+
+    n_tokens: np.ndarray
+
+    def log_likelihood(self, histories: Histories, places: np.ndarray) -> np.ndarray:
+        """Compute ``ln P(sentence | history)`` of candidate items; see ``NextEvent``."""
 
 
 class NextEvent:
@@ -95,7 +114,7 @@ class NextEvent:
             )
         self.gpt = pretrained.model.to(device or make_accelerator(None, "fp32").device)
         self.tokenizer, self.batch_tokens = pretrained.tokenizer, batch_tokens
-        self.text = pretrained.recipe.text(_as_dataset(items, users))
+        self.text = pretrained.recipe.text(as_dataset(items, users))
         template = self.text.templates.events[event]
         sentences = [template.format(item=self.text.item(item)) for item in item_ids]
         limit = self.gpt.context // 2  # the other half is for the history
@@ -148,7 +167,7 @@ class NextEvent:
         return scores
 
 
-def _as_dataset(items: Mapping[str, np.ndarray], users: Mapping[str, np.ndarray] | None) -> Dataset:
+def as_dataset(items: Mapping[str, np.ndarray], users: Mapping[str, np.ndarray] | None) -> Dataset:
     """Return a data set without interactions for ``BehaviourText``."""
     no_users = {"user_id": np.zeros(0, dtype=np.int64)}
     item_table, user_table = (
