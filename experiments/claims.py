@@ -5,7 +5,8 @@
 reads ``claims/*.toml`` (``experiments.claim_rules``) and ``results/runs``. A claim counts only if
 its file was committed, and last changed, before our runs were: with git's history at hand, the
 command names each run that is older and returns 1. In ``docs/claims.csv``, which has a row for
-every cell of a lesson tagged ``claim:ID``, it fills the records of registered claims.
+every cell of a lesson tagged ``claim:ID``, it fills the seeds of the records, and the records and
+the verdict of registered claims.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -68,14 +69,26 @@ def judge_claims(root: Path) -> list[tuple[Claim, list[Result]]]:
 
 
 def write_page(root: Path, judged: list[tuple[Claim, list[Result]]]) -> None:
-    """Write ``docs/claims.md``, and the records of registered claims to ``docs/claims.csv``."""
+    """Write ``docs/claims.md``, and what the records say to ``docs/claims.csv``."""
     (root / PAGE).parent.mkdir(exist_ok=True)
     write_text(root / PAGE, page(judged))
     rows = read_claim_rows(root)
     if len(rows):
         found = {claim.name: " ".join(_records(results)) for claim, results in judged}
         rows["records"] = rows["id"].map(found).fillna(rows["records"])
+        index = Records(root / "results").frame()
+        seeds = dict(zip(index["id"], index["seed"], strict=True)) if len(index) else {}
+        rows["seeds"] = [_seeds(records.split(), seeds) for records in rows["records"]]
+        verdicts = {claim.name: verdict(results) for claim, results in judged}
+        rows["verdict"] = rows["id"].map(verdicts).fillna("not registered")
         write_text(root / CLAIM_ROWS, rows.to_csv(index=False))
+
+
+def _seeds(records: list[str], seeds: Mapping[str, int]) -> str:
+    """Return the seeds of some runs in words."""
+    if not records:
+        return "those of the lesson"
+    return " ".join(map(str, sorted({seeds[run] for run in records if run in seeds})))
 
 
 def page(judged: list[tuple[Claim, list[Result]]]) -> str:

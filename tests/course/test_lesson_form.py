@@ -101,7 +101,7 @@ def test_a_lesson_that_is_too_long_is_reported() -> None:
 
 def with_rows(root: Path, *lines: str) -> Path:
     (root / "docs").mkdir()
-    text = "\n".join(["id,lesson,sentence,command,records", *lines])
+    text = "\n".join(["id,lesson,sentence,command,records,seeds,verdict", *lines])
     (root / "docs" / "claims.csv").write_text(text + "\n")
     return root
 

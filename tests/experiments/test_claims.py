@@ -291,15 +291,18 @@ def test_the_command_writes_the_page_and_the_records_of_a_claim(tmp_path: Path) 
     rows = tmp_path / "docs" / "claims.csv"
     rows.parent.mkdir()
     rows.write_text(
-        "id,lesson,sentence,command,records\nbetter,20,It is.,python,\nother,20,So.,python,a b\n"
+        "id,lesson,sentence,command,records,seeds,verdict\nbetter,20,It is.,python,,,\n"
+        "other,20,So.,python,a b,,\nseen,20,Look.,python,,,\n"
     )
     assert main(["claims", "--root", str(tmp_path)]) == 0
     shown = (tmp_path / "docs" / "claims.md").read_text()
     assert "## better: holds\n\nOurs is better than theirs.\n" in shown
     assert "| auc: `ours (epochs=5 *)` - `theirs` | walks | 0, 1, 2 | above -0.01 |" in shown
-    filled = read_claim_rows(tmp_path)["records"].tolist()
-    assert len(filled[0].split()) == 6
-    assert filled[1] == "a b"
+    filled = read_claim_rows(tmp_path).set_index("id")
+    assert len(filled.loc["better", "records"].split()) == 6
+    assert filled.loc["other", "records"] == "a b"
+    assert filled["seeds"].tolist() == ["0 1 2", "", "those of the lesson"]
+    assert filled["verdict"].tolist() == ["holds", "not registered", "not registered"]
 
 
 # ------------------------------------------------------------------------------ this project
@@ -321,3 +324,8 @@ def test_every_row_of_claims_has_its_lesson_command_and_records() -> None:
     assert rows["command"].str.match(r"python -m |make ").all()
     index = {path.name for path in (ROOT / "results" / "runs").iterdir()}
     assert set(" ".join(rows["records"]).split()) <= index
+    assert (rows["seeds"] != "").all(), "run: python -m experiments claims"
+    verdicts = {claim.name: verdict(results) for claim, results in judge_claims(ROOT)}
+    registered = rows[rows["id"].isin(list(verdicts))]
+    assert registered["verdict"].tolist() == [verdicts[name] for name in registered["id"]]
+    assert len(registered) > 10

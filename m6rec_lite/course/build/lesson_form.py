@@ -16,8 +16,9 @@ every choice::
     </details>
 
 A cell that states a result has the tag ``claim:ID``. ``docs/claims.csv`` has a row for each: the
-id, the number of the lesson, the sentence as the cell has it, the command that measures it, and the
-ids of the runs that it records (may be empty).
+id, the number of the lesson, the sentence as the cell has it, the command that measures it, the ids
+of the runs that it records (empty if the lesson's own outputs are the evidence), their seeds, and
+the verdict if the claim is registered. ``python -m experiments claims`` writes the last two.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ CHOICE = re.compile(r"^[-*] \*\*([a-z])\*\*[ \t]+(\S.*(?:\n[ \t]+\S.*)*)", re.MU
 
 CLAIM_TAG = "claim:"
 CLAIM_ROWS = Path("docs") / "claims.csv"
-CLAIM_COLUMNS = ["id", "lesson", "sentence", "command", "records"]
+CLAIM_COLUMNS = ["id", "lesson", "sentence", "command", "records", "seeds", "verdict"]
 
 
 def within_budget(page: Page) -> Iterator[str]:
@@ -102,7 +103,7 @@ def read_claim_rows(root: Path) -> pd.DataFrame:
         root: the project's folder.
 
     Raises:
-        ValueError: if the columns are not ``CLAIM_COLUMNS``, a field other than ``records`` is
+        ValueError: if the columns are not ``CLAIM_COLUMNS``, one of the first four fields is
             empty, or a row appears twice.
     """
     path = root / CLAIM_ROWS
@@ -112,7 +113,7 @@ def read_claim_rows(root: Path) -> pd.DataFrame:
     if list(rows) != CLAIM_COLUMNS:
         raise ValueError(f"{CLAIM_ROWS}: the columns are {list(rows)}; wanted {CLAIM_COLUMNS}")
     for number, row in enumerate(rows.to_dict("records"), 2):
-        if empty := [name for name in CLAIM_COLUMNS[:-1] if not row[name].strip()]:
+        if empty := [name for name in CLAIM_COLUMNS[:4] if not row[name].strip()]:
             raise ValueError(f"{CLAIM_ROWS}, line {number}: {', '.join(empty)} is empty")
     if (twice := rows.duplicated(CLAIM_COLUMNS[:3])).any():
         raise ValueError(f"{CLAIM_ROWS}, line {int(twice.idxmax()) + 2}: the row appears twice")
