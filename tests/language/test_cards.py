@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-NAMES = ("bazaar-bert", "bazaar-gpt", "bazaar-m6rec", "bazaar-large-m6rec", "bazaar-retriever")
+NAMES = (
+    "bazaar-bert", "bazaar-gpt", "bazaar-m6rec", "bazaar-large-m6rec", "bazaar-joint-m6rec",
+    "bazaar-retriever",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

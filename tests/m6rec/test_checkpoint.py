@@ -7,11 +7,13 @@ import json
 import numpy as np
 import pytest
 
+from experiments.records import Records
 from m6rec_lite.course.paths import project_root
 from m6rec_lite.data import leave_one_out, load_dataset
 from m6rec_lite.language.text.behaviour import BehaviourText
 from m6rec_lite.language.text.corpora import Corpus
 from m6rec_lite.language.text.tokenizer import Tokenizer
+from m6rec_lite.m6rec import TASKS, MultiTaskModel, TaskData
 from m6rec_lite.m6rec.batches import PretrainingBatches
 from m6rec_lite.m6rec.documents import pretraining_corpora
 from m6rec_lite.m6rec.model import M6RecModel
@@ -68,6 +70,35 @@ def test_the_card_of_the_larger_model_has_the_figures_of_its_run() -> None:
     model.config.check_tokenizer(tokenizer)
     assert model.num_parameters() == about["parameters"]
     assert sum(path.stat().st_size for path in LARGE.iterdir()) < 25_000_000
+
+
+def test_one_checkpoint_does_seven_tasks_with_the_figures_of_its_run() -> None:
+    folder = project_root() / "checkpoints" / "bazaar-joint-m6rec"
+    records = Records(project_root() / "results").finished("one_model")
+    (report,) = (
+        report
+        for _, config, report in records
+        if config["model"] == "one model, joint" and "bazaar-large" in config["variant"]
+    )
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    both, tokenizer = MultiTaskModel.load(folder, TASKS)
+    assert list(both.tasks) == list(report["tasks"])
+    dataset = load_dataset("bazaar")
+    data = TaskData.of(dataset, leave_one_out(dataset))
+    prompts = PromptBuilder(BehaviourText(dataset, "compact"), tokenizer, 192)
+    for name, figures in report["tasks"].items():
+        assert f"| {figures['value']:.3f}" in card, name
+        task = both.task(name)
+        rows = task.build_examples(data, prompts, "test", limit=60 if name == "scoring" else 1)
+        answers = task.predict(both.model, rows)
+        if name == "scoring":
+            assert answers[rows.target == 1].mean() > answers[rows.target == 0].mean()
+        elif name in ("retrieval", "ranking"):
+            assert answers.size == len(data.split.item_ids)
+            assert len(np.unique(answers)) > 800
+        else:
+            assert task.texts(answers)[0]
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 6_000_000
 
 
 def test_the_larger_model_ranks_by_the_person() -> None:
