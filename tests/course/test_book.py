@@ -51,6 +51,61 @@ def test_every_other_chinese_page_is_quiet_and_offline(site, tab):
     assert {path: found for path, found in faults.items() if found} == {}
 
 
+#: Focuses one visible element of each kind, and returns those that look the same as before.
+UNSEEN = """
+(() => {
+  const still = document.createElement('style');
+  still.textContent = '* { transition: none !important; animation: none !important; }';
+  document.head.append(still);
+  const shown = element => element.checkVisibility({visibilityProperty: true});
+  const look = element => JSON.stringify([element, element.parentElement].map(part => {
+    const style = getComputedStyle(part);
+    return [style.outlineStyle === 'none' ? '' : style.outlineWidth + style.outlineStyle,
+      style.boxShadow, style.borderColor, style.backgroundColor, style.color,
+      style.textDecorationLine, style.textDecorationThickness];
+  }));
+  const kinds = new Map(), unseen = [];
+  const interactive = 'a[href], button, input, select, textarea, summary, [tabindex="0"]';
+  for (const element of document.querySelectorAll(interactive)) {
+    const inside = element.closest('.bd-sidebar-primary') ? 'navigation' : '';
+    const kind = [element, element.parentElement].map(e => e.tagName + e.className) + inside;
+    if (!element.disabled && shown(element) && !kinds.has(kind)) kinds.set(kind, element);
+  }
+  for (const element of kinds.values()) {
+    document.activeElement?.blur();
+    const before = look(element);
+    element.focus({preventScroll: true});
+    if (document.activeElement !== element || look(element) === before)
+      unseen.push(element.outerHTML.slice(0, 150));
+  }
+  return [kinds.size, unseen];
+})()
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_focus_can_be_seen_on_every_page(site, tab, theme):
+    missing = {}
+    for path in pages(site):
+        if "zh-CN" in path.parts or path == site / "index.html":
+            continue
+        opened(tab, path, theme=theme)
+        n_kinds, unseen = tab.evaluate(UNSEEN)
+        assert n_kinds > 5, path
+        if unseen:
+            missing[str(path.relative_to(site))] = unseen
+    assert missing == {}
+
+
+def test_a_focus_that_cannot_be_seen_would_be_found(site, tab):
+    opened(tab, site / "book" / "open_in.html")
+    tab.evaluate("document.head.insertAdjacentHTML('beforeend', "
+                 "'<style>article :focus-visible, article :focus { all: unset !important }"
+                 " article :focus { all: revert-layer !important; outline: none !important; "
+                 "box-shadow: none !important }</style>')")  # fmt: skip
+    assert tab.evaluate(UNSEEN)[1] != []
+
+
 #: A lesson of each part of the course, beside lesson 00.
 PARTS = ("03", "08", "13", "20", "27", "31")
 
