@@ -189,9 +189,9 @@ def test_make_passes_scale_data_set_and_chapters_through(tmp_path):
     make(tmp_path, "-n", "help")  # copies the files, so that the stamp is newer
     ready.touch()
     done = make(tmp_path, "-n", "course", "SCALE=laptop", "DATASET=ml-100k", "CHAPTERS=00,01")
-    assert "run --scale laptop --dataset ml-100k --chapters 00,01" in done.stdout
+    assert "run --scale laptop --dataset ml-100k --jobs 1 --chapters 00,01" in done.stdout
     done = make(tmp_path, "-n", "course", "M6REC_SCALE=")
-    assert re.search(r"run --scale smoke --dataset bazaar *$", done.stdout, re.MULTILINE)
+    assert re.search(r"run --scale smoke --dataset bazaar --jobs 1 *$", done.stdout, re.MULTILINE)
     assert "pip install" not in done.stdout
 
 
